@@ -1,1 +1,38 @@
-//! To be filled.
+//! The whole proxy, without I/O: bytes and a time go in, bytes and a deadline come out.
+//!
+//! # The life of a request
+//!
+//! 1. The shell reads a client's bytes into a [`Chunk`] and hands them to [`Pool::handle_session_data`].
+//!    The session's parser finds whole requests; only an incomplete tail is kept.
+//! 2. Each request takes the next slot of its session's order queue. What the proxy answers itself
+//!    (PING, HELLO, errors) fills its slot at once.
+//! 3. The key is mapped to a server; a request with keys of several servers becomes fragments, one
+//!    per server, that share the slot and a join.
+//! 4. The request's bytes go to the end of a server connection's output, and an entry (session, slot,
+//!    fragment) to the end of its in-flight queue. The shell learns through [`Pool::poll_flush`] that
+//!    there is something to write, once per connection however much was added.
+//! 5. Replies are paired with the in-flight queue in order ([`Pool::handle_connection_data`]). A reply
+//!    whose slot is next in its client's order goes straight to the client's output; any other waits
+//!    in its slot; one whose client has left is dropped.
+//! 6. When a server connection ends, each of its requests gets the protocol's error line in its slot.
+//!
+//! # Rules for the shell
+//!
+//! After any call, and before it sleeps, the shell drains [`Pool::poll_action`], [`Pool::poll_flush`]
+//! and [`Pool::poll_event`], and arranges to call [`Pool::handle_timeout`] at [`Pool::poll_deadline`].
+//! Nothing in here knows a socket, a clock, a thread or a file.
+
+mod buffer;
+mod cause;
+mod ejection;
+mod event;
+pub mod limits;
+pub mod metrics;
+pub mod settings;
+mod time;
+
+pub use buffer::{Chunk, Rope};
+pub use cause::Cause;
+pub use ejection::{EjectionPolicy, Health};
+pub use event::{Event, Level};
+pub use time::Time;

@@ -1,0 +1,329 @@
+//! Bytes on their way: chunks that the shell reads into, and ropes of what is still to be written.
+//!
+//! Small pieces are copied into owned segments; large ones keep a reference to the chunk they
+//! arrived in, so that a value of a megabyte crosses the proxy without being copied.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::rc::Rc;
+
+use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST, SHARE_MAX_WASTE};
+
+/// A block of bytes as read from a socket. The shell reads into it while it is the only owner
+/// (`Rc::get_mut`) and takes another one while the core still holds slices of it.
+pub type Chunk = Rc<[u8]>;
+
+/// Smallest allocation of an owned segment: one small reply or request and its neighbours.
+const FIRST_CAPACITY: usize = 256;
+
+/// An owned segment emptied by writing keeps no more than this, see [`Rope::keep_capacity`].
+#[derive(Debug)]
+enum Segment {
+    Owned(Vec<u8>),
+    Shared(Chunk, Range<usize>),
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Segment::Owned(bytes) => bytes,
+            Segment::Shared(chunk, range) => &chunk[range.clone()],
+        }
+    }
+}
+
+/// A queue of bytes: appended at the end, taken from the front, read as slices.
+///
+/// The first owned segment is held inline, so that the common case (little unsent output) costs one
+/// allocation, and none when empty.
+#[derive(Debug, Default)]
+pub struct Rope {
+    first: Vec<u8>,
+    /// Bytes of the front segment (`first`, or `more`'s first when `first` is empty) already taken.
+    taken: usize,
+    more: Option<Box<VecDeque<Segment>>>,
+    len: usize,
+}
+
+impl Rope {
+    /// An empty rope; allocates nothing.
+    pub const fn new() -> Self {
+        Self { first: Vec::new(), taken: 0, more: None, len: 0 }
+    }
+
+    /// Bytes held.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The bytes held, in order, as few slices.
+    pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
+        let mut skip = self.taken;
+        std::iter::once(self.first.as_slice())
+            .chain(self.more.iter().flat_map(|more| more.iter().map(Segment::bytes)))
+            .filter(|slice| !slice.is_empty())
+            .map(move |slice| {
+                let taken = std::mem::take(&mut skip);
+                &slice[taken..]
+            })
+    }
+
+    /// Appends a copy of `bytes`.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.tail(bytes.len()).extend_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Lets `write` append to the end and counts what it added.
+    pub fn extend_with<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let tail = self.tail(0);
+        let before = tail.len();
+        let result = write(tail);
+        let added = tail.len() - before;
+        self.len += added;
+        result
+    }
+
+    /// Appends `range` of `chunk`: by reference when it is large and does not pin much more than
+    /// itself, as a copy otherwise.
+    pub fn push(&mut self, chunk: &Chunk, range: Range<usize>) {
+        if !is_worth_sharing(chunk, &range) {
+            return self.extend(&chunk[range]);
+        }
+        self.len += range.len();
+        self.push_segment(Segment::Shared(Rc::clone(chunk), range));
+    }
+
+    /// Moves everything `other` holds to the end of this rope.
+    pub fn append(&mut self, other: &mut Rope) {
+        let len = other.len;
+        self.take_from(other, len);
+    }
+
+    /// Moves the first `count` bytes of `other` (at most all) to the end of this rope.
+    pub fn take_from(&mut self, other: &mut Rope, count: usize) {
+        let mut left = count.min(other.len);
+        while left > 0 {
+            let moved = self.take_segment(other, left);
+            other.consume(moved);
+            left -= moved;
+        }
+    }
+
+    /// Drops the first `count` bytes (at most all), as after a write.
+    pub fn consume(&mut self, count: usize) {
+        let mut left = count.min(self.len);
+        self.len -= left;
+        if self.len == 0 {
+            return self.clear();
+        }
+        while left > 0 {
+            let available = self.front_len() - self.taken;
+            if left < available {
+                self.taken += left;
+                return;
+            }
+            left -= available;
+            self.drop_front();
+        }
+    }
+
+    /// Drops everything and gives the memory back.
+    pub fn clear(&mut self) {
+        *self = Rope::new();
+    }
+
+    /// Like [`Rope::consume`], but an emptied rope keeps up to `keep` bytes of capacity for what
+    /// comes next. For the few long-lived server connections.
+    pub fn consume_keeping(&mut self, count: usize, keep: usize) {
+        if count >= self.len && self.more.is_none() && self.first.capacity() <= keep {
+            self.first.clear();
+            self.taken = 0;
+            self.len = 0;
+            return;
+        }
+        self.consume(count);
+    }
+
+    /// Copies the first bytes into `out`, as many as fit; returns how many.
+    pub fn peek(&self, out: &mut [u8]) -> usize {
+        let mut filled = 0;
+        for slice in self.slices() {
+            let count = slice.len().min(out.len() - filled);
+            out[filled..filled + count].copy_from_slice(&slice[..count]);
+            filled += count;
+            if filled == out.len() {
+                break;
+            }
+        }
+        filled
+    }
+
+    /// The owned vector at the end, with room for a first `extra` bytes.
+    fn tail(&mut self, extra: usize) -> &mut Vec<u8> {
+        let Some(more) = &mut self.more else {
+            if self.first.is_empty() || self.first.len() + extra <= SEGMENT_BYTES {
+                reserve(&mut self.first, extra);
+                return &mut self.first;
+            }
+            self.more = Some(Box::new(VecDeque::from([Segment::Owned(with_room(extra))])));
+            return self.tail_of_more();
+        };
+        let fits = matches!(more.back(), Some(Segment::Owned(tail)) if tail.len() + extra <= SEGMENT_BYTES);
+        if !fits {
+            more.push_back(Segment::Owned(with_room(extra)));
+        }
+        self.tail_of_more()
+    }
+
+    fn tail_of_more(&mut self) -> &mut Vec<u8> {
+        match self.more.as_mut().and_then(|more| more.back_mut()) {
+            Some(Segment::Owned(tail)) => tail,
+            _ => unreachable!("the caller has just pushed an owned segment"),
+        }
+    }
+
+    fn push_segment(&mut self, segment: Segment) {
+        self.more.get_or_insert_default().push_back(segment);
+    }
+
+    fn front_len(&self) -> usize {
+        if !self.first.is_empty() {
+            return self.first.len();
+        }
+        let front = self.more.as_ref().and_then(|more| more.front());
+        front.map_or(0, |segment| segment.bytes().len())
+    }
+
+    fn drop_front(&mut self) {
+        self.taken = 0;
+        if !self.first.is_empty() {
+            self.first = Vec::new();
+        } else if let Some(more) = &mut self.more {
+            more.pop_front();
+        }
+    }
+
+    /// Appends up to `most` bytes of `other`'s front segment; returns how many. The caller consumes them.
+    fn take_segment(&mut self, other: &Rope, most: usize) -> usize {
+        let skip = other.taken;
+        if !other.first.is_empty() {
+            let bytes = &other.first[skip..];
+            let count = bytes.len().min(most);
+            self.extend(&bytes[..count]);
+            return count;
+        }
+        let Some(front) = other.more.as_ref().and_then(|more| more.front()) else {
+            return 0;
+        };
+        let count = (front.bytes().len() - skip).min(most);
+        match front {
+            Segment::Owned(bytes) => self.extend(&bytes[skip..skip + count]),
+            Segment::Shared(chunk, range) => {
+                let start = range.start + skip;
+                self.push(chunk, start..start + count);
+            }
+        }
+        count
+    }
+}
+
+fn is_worth_sharing(chunk: &Chunk, range: &Range<usize>) -> bool {
+    range.len() >= SHARE_AT_LEAST && chunk.len() <= range.len().saturating_mul(SHARE_MAX_WASTE)
+}
+
+fn with_room(extra: usize) -> Vec<u8> {
+    Vec::with_capacity(extra.max(FIRST_CAPACITY))
+}
+
+fn reserve(vec: &mut Vec<u8>, extra: usize) {
+    if vec.capacity() == 0 {
+        *vec = with_room(extra);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn all(rope: &Rope) -> Vec<u8> {
+        rope.slices().flatten().copied().collect()
+    }
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Extend(usize),
+        Push(usize, usize),
+        Consume(usize),
+        Take(usize),
+        Append,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (0usize..70_000).prop_map(Step::Extend),
+            (0usize..40_000, 0usize..40_000).prop_map(|(at, len)| Step::Push(at, len)),
+            (0usize..90_000).prop_map(Step::Consume),
+            (0usize..50_000).prop_map(Step::Take),
+            Just(Step::Append),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+        /// A rope behaves like a plain vector of bytes, whatever is done to it.
+        #[test]
+        fn a_rope_is_a_byte_queue(steps in proptest::collection::vec(step(), 1..30)) {
+            let chunk: Chunk = (0..80_000usize).map(|i| (i * 7 % 251) as u8).collect();
+            let (mut rope, mut model) = (Rope::new(), Vec::new());
+            let (mut other, mut other_model) = (Rope::new(), Vec::new());
+            for step in steps {
+                match step {
+                    Step::Extend(n) => { rope.extend(&chunk[..n]); model.extend_from_slice(&chunk[..n]); }
+                    Step::Push(at, n) => { other.push(&chunk, at..at + n); other_model.extend_from_slice(&chunk[at..at + n]); }
+                    Step::Consume(n) => { rope.consume(n); model.drain(..n.min(model.len())); }
+                    Step::Take(n) => {
+                        rope.take_from(&mut other, n);
+                        model.extend(other_model.drain(..n.min(other_model.len())));
+                    }
+                    Step::Append => { rope.append(&mut other); model.append(&mut other_model); }
+                }
+                prop_assert_eq!(rope.len(), model.len());
+                prop_assert!(all(&rope) == model);
+                prop_assert!(all(&other) == other_model);
+            }
+        }
+    }
+
+    #[test]
+    fn large_slices_are_shared_and_small_ones_copied() {
+        let chunk: Chunk = Rc::from(vec![1u8; 64 << 10]);
+        let mut rope = Rope::new();
+        rope.push(&chunk, 0..100);
+        assert_eq!(Rc::strong_count(&chunk), 1);
+        rope.push(&chunk, 0..32 << 10);
+        assert_eq!(Rc::strong_count(&chunk), 2);
+        rope.consume(100 + (32 << 10));
+        assert_eq!(Rc::strong_count(&chunk), 1);
+    }
+
+    #[test]
+    fn an_emptied_rope_owns_nothing() {
+        let mut rope = Rope::new();
+        rope.extend(b"hello");
+        rope.consume(5);
+        assert_eq!(rope.first.capacity(), 0);
+        rope.extend(b"hello");
+        rope.consume_keeping(5, 1 << 10);
+        assert!(rope.first.capacity() > 0 && rope.is_empty());
+    }
+}

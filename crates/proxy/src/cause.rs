@@ -1,0 +1,54 @@
+//! Why a server connection ended, in the words of the error lines.
+
+use std::fmt;
+use std::rc::Rc;
+
+/// Why a server connection ended or could not be made. Its `Display` text is what nutcracker 0.5.0
+/// puts into `-ERR TEXT` and `SERVER_ERROR TEXT`; clients match on these, so they are fixed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// The server closed its side (FIN).
+    Closed,
+    /// RST.
+    Reset,
+    /// A write found the connection closed.
+    BrokenPipe,
+    /// The connect was refused, or every server of the pool is ejected.
+    Refused,
+    /// A request waited longer than `timeout`.
+    TimedOut,
+    /// The server's name could not be resolved.
+    HostDown,
+    /// The server broke the protocol.
+    Protocol,
+    /// The server's queue is at its bound.
+    Overloaded,
+    /// The proxy is shutting down or removed the server.
+    ShuttingDown,
+    /// Any other error of the operating system, by its text.
+    Other(Rc<str>),
+}
+
+impl Cause {
+    /// Whether nutcracker would have had an errno for it; a plain FIN has none and reads `unknown`.
+    pub(crate) fn has_errno(&self) -> bool {
+        !matches!(self, Cause::Closed)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Closed => "unknown",
+            Cause::Reset => "Connection reset by peer",
+            Cause::BrokenPipe => "Broken pipe",
+            Cause::Refused => "Connection refused",
+            Cause::TimedOut => "Connection timed out",
+            Cause::HostDown => "Host is down",
+            Cause::Protocol => "Invalid argument",
+            Cause::Overloaded => "Resource temporarily unavailable",
+            Cause::ShuttingDown => "Operation canceled",
+            Cause::Other(text) => text,
+        })
+    }
+}

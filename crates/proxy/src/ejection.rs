@@ -1,0 +1,184 @@
+//! When to stop sending to a server, and when to try it again.
+//!
+//! Health belongs to the process, not to a worker: all workers share one [`Health`] per pool, so that
+//! they route a key alike and one ejection is counted once. It is read before every request, which
+//! costs two relaxed loads; it is written only when something fails or comes back.
+//!
+//! ```text
+//!           failures reach the limit                 the rest is over
+//!   live ────────────────────────────▶ ejected ────────────────────────▶ live
+//!    ▲ │ any reply: failures = 0          (the full limit of new failures ejects again)
+//!    └─┘
+//! ```
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::time::Time;
+
+/// No retry is due.
+const NEVER: u64 = u64::MAX;
+
+/// The shared health of a pool's servers.
+#[derive(Debug)]
+pub struct Health {
+    /// Changes whenever a server is ejected or comes back; a worker that sees another value rebuilds its ring.
+    epoch: AtomicU64,
+    /// Earliest time at which an ejected server's rest is over, in microseconds; [`NEVER`] if none is ejected.
+    next_retry: AtomicU64,
+    servers: Box<[ServerHealth]>,
+}
+
+#[derive(Debug, Default)]
+struct ServerHealth {
+    failures: AtomicU32,
+    /// When the last counted failure happened, plus one; 0 if never.
+    last_failure: AtomicU64,
+    /// 0 while live.
+    ejected_until: AtomicU64,
+}
+
+/// When a failing server is ejected and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct EjectionPolicy {
+    /// Failures in a row that eject (0 counts as 1, as nutcracker 0.5.0 has it).
+    pub failure_limit: u32,
+    /// How long the server rests.
+    pub retry_timeout: Duration,
+}
+
+impl Health {
+    /// All of `servers` servers live.
+    pub fn new(servers: usize) -> Self {
+        Self {
+            epoch: AtomicU64::new(0),
+            next_retry: AtomicU64::new(NEVER),
+            servers: (0..servers).map(|_| ServerHealth::default()).collect(),
+        }
+    }
+
+    /// The current state's number.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Whether `server` is in use.
+    pub fn is_live(&self, server: usize) -> bool {
+        self.servers[server].ejected_until.load(Ordering::Acquire) == 0
+    }
+
+    /// A reply arrived: failures were not in a row.
+    pub fn note_success(&self, server: usize) {
+        let failures = &self.servers[server].failures;
+        if failures.load(Ordering::Relaxed) != 0 {
+            failures.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// A connection opened at `opened` failed at `now`. Returns whether this ejected the server, which
+    /// is true for exactly one caller.
+    ///
+    /// Connections that were open before the last counted failure died of the same cause (each worker
+    /// has its own): they are not counted again.
+    pub fn note_failure(&self, server: usize, opened: Time, now: Time, policy: EjectionPolicy) -> bool {
+        let health = &self.servers[server];
+        let previous = health.last_failure.swap(now.as_micros() + 1, Ordering::AcqRel);
+        if previous > opened.as_micros() + 1 || !self.is_live(server) {
+            return false;
+        }
+        let failures = health.failures.fetch_add(1, Ordering::AcqRel) + 1;
+        failures >= policy.failure_limit.max(1) && self.eject(server, now + policy.retry_timeout)
+    }
+
+    /// When the next ejected server is due to come back.
+    pub fn next_retry(&self) -> Option<Time> {
+        match self.next_retry.load(Ordering::Acquire) {
+            NEVER => None,
+            due => Some(Time::from_micros(due)),
+        }
+    }
+
+    /// Takes back every server whose rest is over at `now`; calls `back` for each that this call took back.
+    pub fn readmit_due(&self, now: Time, mut back: impl FnMut(usize)) {
+        if now.as_micros() < self.next_retry.load(Ordering::Acquire) {
+            return;
+        }
+        for (server, health) in self.servers.iter().enumerate() {
+            let until = health.ejected_until.load(Ordering::Acquire);
+            if until != 0 && until <= now.as_micros() && swap(&health.ejected_until, until, 0) {
+                back(server);
+                self.epoch.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        self.refresh_next_retry();
+    }
+
+    fn eject(&self, server: usize, until: Time) -> bool {
+        let health = &self.servers[server];
+        if !swap(&health.ejected_until, 0, until.as_micros().max(1)) {
+            return false;
+        }
+        health.failures.store(0, Ordering::Release);
+        self.next_retry.fetch_min(until.as_micros(), Ordering::AcqRel);
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        true
+    }
+
+    /// Two workers may do this at once; each computes from the records, and an ejection in between
+    /// lowers the result again through `fetch_min`.
+    fn refresh_next_retry(&self) {
+        self.next_retry.store(NEVER, Ordering::Release);
+        for health in &self.servers {
+            match health.ejected_until.load(Ordering::Acquire) {
+                0 => {}
+                until => drop(self.next_retry.fetch_min(until, Ordering::AcqRel)),
+            }
+        }
+    }
+}
+
+fn swap(value: &AtomicU64, from: u64, to: u64) -> bool {
+    value.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: EjectionPolicy = EjectionPolicy { failure_limit: 2, retry_timeout: Duration::from_millis(10) };
+
+    fn at(millis: u64) -> Time {
+        Time::from_micros(millis * 1_000)
+    }
+
+    #[test]
+    fn failures_in_a_row_eject_once_and_time_brings_back() {
+        let health = Health::new(2);
+        assert!(!health.note_failure(1, at(1), at(2), POLICY));
+        assert!(health.note_failure(1, at(3), at(4), POLICY));
+        assert!(!health.is_live(1) && health.is_live(0));
+        assert_eq!((health.epoch(), health.next_retry()), (1, Some(at(14))));
+        health.readmit_due(at(13), |_| panic!("too early"));
+        let mut back = Vec::new();
+        health.readmit_due(at(14), |server| back.push(server));
+        assert_eq!((back, health.epoch(), health.next_retry()), (vec![1], 2, None));
+        assert!(!health.note_failure(1, at(20), at(21), POLICY), "the full limit counts anew");
+    }
+
+    #[test]
+    fn a_reply_between_failures_forgives() {
+        let health = Health::new(1);
+        health.note_failure(0, at(1), at(2), POLICY);
+        health.note_success(0);
+        assert!(!health.note_failure(0, at(3), at(4), POLICY));
+    }
+
+    #[test]
+    fn connections_that_die_together_count_once() {
+        let health = Health::new(1);
+        for _ in 0..4 {
+            assert!(!health.note_failure(0, at(1), at(50), POLICY));
+        }
+        assert!(health.note_failure(0, at(50), at(51), POLICY), "a connection opened since then is a new failure");
+    }
+}

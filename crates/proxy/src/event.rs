@@ -1,0 +1,147 @@
+//! What the core has to tell people: log records as data. The shell decides whether and where to write.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::cause::Cause;
+use crate::limits::MAX_EVENTS;
+
+/// How important an event is, with nutcracker's numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Level {
+    /// Something failed that an operator must see.
+    Alert = 1,
+    /// Something is wrong but was coped with.
+    Warn = 4,
+    /// Normal but notable.
+    Notice = 5,
+    /// The life of connections.
+    Info = 6,
+}
+
+/// Something worth a log line. `Display` is the line's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A client sent a command that the pool does not serve.
+    UnsupportedCommand {
+        /// The command's name, escaped and shortened.
+        name: String,
+    },
+    /// A client sent bytes that are not the protocol.
+    BadRequest {
+        /// What was wrong.
+        reason: String,
+    },
+    /// A client left in the middle of a request.
+    IncompleteRequest {
+        /// Bytes of the request that had arrived.
+        len: usize,
+    },
+    /// A client was closed because it did not read its replies.
+    ClientOverflow {
+        /// Bytes it had not read.
+        unread: usize,
+    },
+    /// A server connection ended.
+    ServerClosed {
+        /// The server's name.
+        server: String,
+        /// Requests that were lost with it.
+        lost: usize,
+        /// Why.
+        cause: Cause,
+    },
+    /// SELECT was refused by a server; its database 0 is used, as nutcracker does.
+    SelectFailed {
+        /// The server's name.
+        server: String,
+        /// Its error text.
+        text: String,
+    },
+    /// AUTH was refused by a server; its own errors will reach the clients, as with nutcracker.
+    AuthFailed {
+        /// The server's name.
+        server: String,
+        /// Its error text.
+        text: String,
+    },
+    /// A server does not speak RESP3.
+    NoResp3 {
+        /// The server's name.
+        server: String,
+    },
+    /// A server was taken off the ring.
+    Ejected {
+        /// The server's name.
+        server: String,
+        /// For how many milliseconds.
+        millis: u64,
+    },
+    /// An ejected server is on the ring again.
+    Readmitted {
+        /// The server's name.
+        server: String,
+    },
+    /// The keys of a request belong to several servers; it went to the first key's (rate-limited).
+    CrossShard {
+        /// The command.
+        command: &'static str,
+        /// Such requests since the last such event.
+        count: u64,
+    },
+}
+
+impl Event {
+    /// The event's importance.
+    pub fn level(&self) -> Level {
+        match self {
+            Event::UnsupportedCommand { .. } | Event::ServerClosed { .. } => Level::Alert,
+            Event::BadRequest { .. } | Event::IncompleteRequest { .. } => Level::Alert,
+            Event::ClientOverflow { .. } | Event::SelectFailed { .. } | Event::AuthFailed { .. } => Level::Warn,
+            Event::NoResp3 { .. } | Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
+            Event::Readmitted { .. } => Level::Notice,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::UnsupportedCommand { name } => write!(f, "parsed unsupported command '{name}'"),
+            Event::BadRequest { reason } => write!(f, "parsed bad request: {reason}"),
+            Event::IncompleteRequest { len } => write!(f, "eof on client, discarding incomplete request of {len} bytes"),
+            Event::ClientOverflow { unread } => write!(f, "closing client that left {unread} bytes of replies unread"),
+            Event::ServerClosed { server, lost, cause } => write!(f, "connection to server '{server}' closed, {lost} requests lost: {cause}"),
+            Event::SelectFailed { server, text } => write!(f, "SELECT failed on {server}: {text}"),
+            Event::AuthFailed { server, text } => write!(f, "AUTH failed on {server}: {text}"),
+            Event::NoResp3 { server } => write!(f, "server '{server}' does not speak RESP3"),
+            Event::Ejected { server, millis } => write!(f, "ejected server '{server}' for {millis} ms"),
+            Event::Readmitted { server } => write!(f, "server '{server}' is back on the ring"),
+            Event::CrossShard { command, count } => {
+                write!(f, "{count} requests with keys of several servers went to the first key's server, last {command}; see cross_shard")
+            }
+        }
+    }
+}
+
+/// A bounded queue of events: when the shell does not keep up, newer ones are dropped and counted.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    queue: VecDeque<Event>,
+    dropped: u64,
+}
+
+impl Events {
+    pub(crate) fn push(&mut self, event: Event) {
+        if self.queue.len() < MAX_EVENTS {
+            self.queue.push_back(event);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        self.queue.pop_front()
+    }
+}

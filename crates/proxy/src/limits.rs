@@ -1,0 +1,56 @@
+//! Every bound of the data path, each with its reason.
+
+/// Requests that a session may have outstanding before the proxy has seen how large its replies are.
+/// Large enough for every common pipeline, small enough that 1 MB replies to all stay under 64 MB.
+pub const FIRST_WINDOW: usize = 32;
+
+/// Requests that a session may ever have outstanding: past this, deeper pipelines gain nothing and
+/// the replies of others wait longer.
+pub const MAX_WINDOW: usize = 1_024;
+
+/// Reply bytes that a session may have outstanding or unread, by its recent reply sizes.
+pub const WINDOW_BYTES: usize = 8 << 20;
+
+/// A session that holds more unread reply bytes than this when one more reply starts is closed, as
+/// Redis closes a client past its output limit. One reply of any size is always let through.
+pub const MAX_SESSION_OUTPUT: usize = 64 << 20;
+
+/// Unsent request bytes on one server connection. Past it requests are answered with an error at
+/// once: a server that is so far behind would only make clients time out, and memory is finite.
+pub const MAX_CONNECTION_BYTES: usize = 256 << 20;
+
+/// Requests in flight on one server connection, for the same reason: 8,000 clients with
+/// [`FIRST_WINDOW`] requests each fit.
+pub const MAX_IN_FLIGHT: usize = 1 << 18;
+
+/// A reply or argument of at least this many bytes may be passed on by reference, not copied.
+/// Below it a copy is cheaper than the bookkeeping.
+pub const SHARE_AT_LEAST: usize = 8 << 10;
+
+/// A shared slice may pin a chunk at most this many times its own size, so that memory in use is
+/// never much more than the bytes held.
+pub const SHARE_MAX_WASTE: usize = 4;
+
+/// An owned segment of a rope grows to this size, then the next one begins: long enough for few
+/// system calls, short enough that growing never copies much.
+pub const SEGMENT_BYTES: usize = 64 << 10;
+
+/// Capacity that an idle server connection may keep for its output.
+pub const KEEP_OUTPUT: usize = 64 << 10;
+
+/// Bytes that a partial request is given past what it is known to miss, so that a request which
+/// arrives in crumbs is not parsed once per byte.
+pub const PARTIAL_STEP: usize = 256;
+
+/// Longest key, in bytes, that is routed. nutcracker's default limit is 16,335; Redis allows 512 MB,
+/// but a key must be contiguous to be hashed.
+pub const MAX_KEY: usize = 64 << 10;
+
+/// Log events that wait for the shell; further ones are counted and dropped.
+pub const MAX_EVENTS: usize = 256;
+
+/// Sessions that may wait for the probe that HELLO 3 starts; further ones are refused.
+pub const MAX_UPGRADE_WAITERS: usize = 16_384;
+
+/// Bytes of a client's name (CLIENT SETNAME) that are kept.
+pub const MAX_CLIENT_NAME: usize = 256;

@@ -1,0 +1,135 @@
+//! What is counted: one row per metric feeds the counters, the statistics document, `-D` and the manual.
+//!
+//! Each worker owns one [`PoolMetrics`] per pool and is its only writer; readers add them up. A reader
+//! may see a count that is a moment old, never a torn one.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+/// How values of several workers become one, and how the value is to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; workers are added up.
+    Counter,
+    /// Goes up and down; workers are added up.
+    Gauge,
+    /// A point in time, in microseconds since the core's origin (0 is never); the latest counts.
+    Timestamp,
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// Name in the statistics document.
+    pub name: &'static str,
+    /// How it is read.
+    pub kind: Kind,
+    /// What `-D` says of it.
+    pub help: &'static str,
+    /// Whether nutcracker 0.5.0 has it too; ours come after its own.
+    pub nutcracker: bool,
+}
+
+macro_rules! metrics {
+    ($(#[$doc:meta])* $enum:ident, $rows:ident: $($variant:ident $name:literal $kind:ident $known:literal $help:literal;)*) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $enum {
+            $(#[doc = $help] $variant,)*
+        }
+
+        /// The rows, in the order of the document.
+        pub const $rows: &[Row] = &[$(Row { name: $name, kind: Kind::$kind, help: $help, nutcracker: $known },)*];
+    };
+}
+
+metrics! {
+    /// A metric of a pool.
+    PoolMetric, POOL_ROWS:
+    ClientEof "client_eof" Counter true "# eof on client connections";
+    ClientErr "client_err" Counter true "# errors on client connections";
+    ClientConnections "client_connections" Gauge true "# active client connections";
+    ServerEjects "server_ejects" Counter true "# times backend server was ejected";
+    ForwardError "forward_error" Counter true "# times we encountered a forwarding error";
+    Fragments "fragments" Counter true "# fragments created from a multi-vector request";
+    CrossShard "cross_shard" Counter false "# unsplittable requests whose keys belong to several servers";
+    ClientTotal "client_total" Counter false "# client connections accepted";
+    ClientOverflow "client_overflow" Counter false "# client connections closed for unread replies";
+}
+
+metrics! {
+    /// A metric of a server.
+    ServerMetric, SERVER_ROWS:
+    ServerEof "server_eof" Counter true "# eof on server connections";
+    ServerErr "server_err" Counter true "# errors on server connections";
+    ServerTimedout "server_timedout" Counter true "# timeouts on server connections";
+    ServerConnections "server_connections" Gauge true "# active server connections";
+    ServerEjectedAt "server_ejected_at" Timestamp true "timestamp when server was ejected in usec since epoch";
+    Requests "requests" Counter true "# requests";
+    RequestBytes "request_bytes" Counter true "total request bytes";
+    Responses "responses" Counter true "# responses";
+    ResponseBytes "response_bytes" Counter true "total response bytes";
+    InQueue "in_queue" Gauge true "# requests in incoming queue";
+    InQueueBytes "in_queue_bytes" Gauge true "current request bytes in incoming queue";
+    OutQueue "out_queue" Gauge true "# requests in outgoing queue";
+    OutQueueBytes "out_queue_bytes" Gauge true "current request bytes in outgoing queue";
+    ServerTotal "server_total" Counter false "# server connections opened";
+}
+
+type PoolValues = [AtomicI64; POOL_ROWS.len()];
+type ServerValues = [AtomicI64; SERVER_ROWS.len()];
+
+/// The counters of one pool in one worker.
+#[derive(Debug)]
+pub struct PoolMetrics {
+    pool: PoolValues,
+    servers: Box<[ServerValues]>,
+}
+
+impl PoolMetrics {
+    /// Zeroes for a pool of `servers` servers.
+    pub fn new(servers: usize) -> Self {
+        Self { pool: zeroes(), servers: (0..servers).map(|_| zeroes()).collect() }
+    }
+
+    /// The value of a pool metric.
+    pub fn pool(&self, metric: PoolMetric) -> i64 {
+        self.pool[metric as usize].load(Ordering::Relaxed)
+    }
+
+    /// The value of a metric of the server with index `server`.
+    pub fn server(&self, server: usize, metric: ServerMetric) -> i64 {
+        self.servers[server][metric as usize].load(Ordering::Relaxed)
+    }
+
+    /// The value in row `row` of [`POOL_ROWS`].
+    pub fn pool_row(&self, row: usize) -> i64 {
+        self.pool[row].load(Ordering::Relaxed)
+    }
+
+    /// The value in row `row` of [`SERVER_ROWS`] for one server.
+    pub fn server_row(&self, server: usize, row: usize) -> i64 {
+        self.servers[server][row].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add(&self, metric: PoolMetric, by: i64) {
+        bump(&self.pool[metric as usize], by);
+    }
+
+    pub(crate) fn add_server(&self, server: usize, metric: ServerMetric, by: i64) {
+        bump(&self.servers[server][metric as usize], by);
+    }
+
+    pub(crate) fn set_server(&self, server: usize, metric: ServerMetric, value: i64) {
+        self.servers[server][metric as usize].store(value, Ordering::Relaxed);
+    }
+}
+
+fn zeroes<const N: usize>() -> [AtomicI64; N] {
+    std::array::from_fn(|_| AtomicI64::new(0))
+}
+
+/// A worker is the only writer of its counters, so a plain load and store suffice: no locked
+/// instruction on the hot path.
+fn bump(value: &AtomicI64, by: i64) {
+    value.store(value.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+}
