@@ -1,0 +1,162 @@
+//! The twelve hash functions of nutcracker, by name.
+//!
+//! All arithmetic is modulo 2^32 unless a function says otherwise.
+
+mod bob_jenkins;
+mod crc;
+mod fnv;
+mod hsieh;
+mod murmur;
+
+use crate::md5;
+
+/// A hash function: the `hash` setting of nutcracker 0.5.0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HashKind {
+    /// Bob Jenkins's one-at-a-time.
+    OneAtATime,
+    /// The first four bytes of the MD5 digest, little-endian.
+    Md5,
+    /// CRC-16/XMODEM whose state is never cut to 16 bits. Not the hash of
+    /// Redis Cluster's slots, which is.
+    Crc16,
+    /// Fifteen bits of the CRC-32. With ketama nearly all keys come to one
+    /// server; kept because fleets run on it.
+    Crc32,
+    /// The CRC-32 of zlib.
+    Crc32a,
+    /// The low half of 64-bit FNV-1.
+    Fnv1_64,
+    /// The low half of 64-bit FNV-1a. nutcracker's default.
+    #[default]
+    Fnv1a64,
+    /// 32-bit FNV-1.
+    Fnv1_32,
+    /// 32-bit FNV-1a.
+    Fnv1a32,
+    /// Paul Hsieh's SuperFastHash, started from zero.
+    Hsieh,
+    /// MurmurHash2, seeded with the length of the key.
+    Murmur,
+    /// Bob Jenkins's lookup3.
+    Jenkins,
+}
+
+/// Whether the C program's `char` was a signed number on the machine whose
+/// placement is to be kept.
+///
+/// It decides what a byte of 0x80 or more adds to a hash, so the two place
+/// such keys differently; keys in ASCII are placed alike. It concerns
+/// `one_at_a_time`, the four `fnv` functions and `hsieh`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CharSign {
+    /// As on x86 and x86-64: 0x80 counts as -128.
+    #[default]
+    Signed,
+    /// As on ARM Linux: 0x80 counts as 128.
+    Unsigned,
+}
+
+impl HashKind {
+    /// Every hash function, in the order in which nutcracker lists them.
+    pub const ALL: [Self; 12] = [
+        Self::OneAtATime,
+        Self::Md5,
+        Self::Crc16,
+        Self::Crc32,
+        Self::Crc32a,
+        Self::Fnv1_64,
+        Self::Fnv1a64,
+        Self::Fnv1_32,
+        Self::Fnv1a32,
+        Self::Hsieh,
+        Self::Murmur,
+        Self::Jenkins,
+    ];
+
+    /// The name by which a configuration file asks for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OneAtATime => "one_at_a_time",
+            Self::Md5 => "md5",
+            Self::Crc16 => "crc16",
+            Self::Crc32 => "crc32",
+            Self::Crc32a => "crc32a",
+            Self::Fnv1_64 => "fnv1_64",
+            Self::Fnv1a64 => "fnv1a_64",
+            Self::Fnv1_32 => "fnv1_32",
+            Self::Fnv1a32 => "fnv1a_32",
+            Self::Hsieh => "hsieh",
+            Self::Murmur => "murmur",
+            Self::Jenkins => "jenkins",
+        }
+    }
+
+    /// The function called `name` (case matters, as in nutcracker), or `None`
+    /// if there is none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The hash by which `key` is placed: 0 for the empty key whatever the
+    /// function, as nutcracker's dispatcher has it, otherwise
+    /// [`digest`](Self::digest).
+    pub fn hash(self, sign: CharSign, key: &[u8]) -> u32 {
+        if key.is_empty() {
+            0
+        } else {
+            self.digest(sign, key)
+        }
+    }
+
+    /// The bare function, which has a value for the empty key as well (that
+    /// of `md5` is not 0, for instance). For placing a key use
+    /// [`hash`](Self::hash).
+    pub fn digest(self, sign: CharSign, key: &[u8]) -> u32 {
+        match self {
+            Self::OneAtATime => bob_jenkins::one_at_a_time(sign, key),
+            Self::Md5 => md5::words(key)[0],
+            Self::Crc16 => crc::crc16(key),
+            Self::Crc32 => crc::crc32(key),
+            Self::Crc32a => crc::crc32a(key),
+            Self::Fnv1_64 => fnv::fnv1_64(sign, key),
+            Self::Fnv1a64 => fnv::fnv1a_64(sign, key),
+            Self::Fnv1_32 => fnv::fnv1_32(sign, key),
+            Self::Fnv1a32 => fnv::fnv1a_32(sign, key),
+            Self::Hsieh => hsieh::hsieh(sign, key),
+            Self::Murmur => murmur::murmur(key),
+            Self::Jenkins => bob_jenkins::lookup3(key),
+        }
+    }
+}
+
+impl CharSign {
+    /// A byte as C converts a `char` to a 32-bit number.
+    #[inline]
+    fn widen(self, byte: u8) -> u32 {
+        match self {
+            Self::Signed => i32::from(byte.cast_signed()).cast_unsigned(),
+            Self::Unsigned => u32::from(byte),
+        }
+    }
+}
+
+/// The little-endian 32-bit word that `bytes` begin with, missing bytes
+/// counting as zero.
+#[inline]
+fn le_word(bytes: &[u8]) -> u32 {
+    let mut word = [0; 4];
+    let present = bytes.len().min(4);
+    word[..present].copy_from_slice(&bytes[..present]);
+    u32::from_le_bytes(word)
+}
+
+/// The length of a key as the C program passes it on. Only keys of 4 GiB and
+/// more, which no protocol lets in, would be cut short.
+#[inline]
+fn len32(key: &[u8]) -> u32 {
+    key.len() as u32
+}
+
+#[cfg(test)]
+mod tests;
