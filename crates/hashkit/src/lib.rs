@@ -22,9 +22,16 @@
 //! of the live set is a new [`Ring`], and the `random` distribution is handed
 //! its draw.
 
+mod distribution;
 mod hash;
+mod ketama;
 mod md5;
+mod modula;
+mod random;
+mod ring;
 mod tag;
 
+pub use distribution::Distribution;
 pub use hash::{CharSign, HashKind};
+pub use ring::{Located, Member, Ring, index_order};
 pub use tag::HashTag;

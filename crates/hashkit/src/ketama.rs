@@ -1,0 +1,117 @@
+//! Ketama: consistent hashing on a ring of 160 points or so for each server.
+
+mod counts;
+
+use crate::{
+    md5,
+    ring::{Located, Member, live},
+};
+
+/// nutcracker hashes no more than this of `NAME-i`.
+const MAX_LABEL: usize = 272;
+
+/// The points of all live members, sorted by value.
+///
+/// Values and owners are apart, so that a search reads values only. `starts`
+/// shortens it: for each run of hashes that agree in their top bits it holds
+/// the position of the first point not below the run. There are about as many
+/// runs as points, so that what is left to search is a point or two.
+#[derive(Clone, Debug)]
+pub(crate) struct Continuum {
+    values: Vec<u32>,
+    owners: Vec<u32>,
+    starts: Vec<u32>,
+    shift: u32,
+}
+
+impl Continuum {
+    pub(crate) fn build(members: &[Member<'_>]) -> Self {
+        Self::from_points(sorted_points(members))
+    }
+
+    /// The first point at `hash` or above; past the last point the ring
+    /// begins anew.
+    #[inline]
+    pub(crate) fn locate(&self, hash: u32) -> Option<Located> {
+        let position = self.lower_bound(hash);
+        self.at(position).or_else(|| self.at(0))
+    }
+
+    /// The point at a position of the sorted ring.
+    #[inline]
+    pub(crate) fn at(&self, position: usize) -> Option<Located> {
+        Some(Located {
+            index: *self.owners.get(position)? as usize,
+            point: *self.values.get(position)?,
+        })
+    }
+
+    pub(crate) fn points_by_member(&self, members: usize) -> Vec<u32> {
+        let mut points = vec![0; members];
+        for &owner in &self.owners {
+            points[owner as usize] += 1;
+        }
+        points
+    }
+
+    /// How many points lie below `hash`.
+    #[inline]
+    fn lower_bound(&self, hash: u32) -> usize {
+        let run = (hash >> self.shift) as usize;
+        let (first, end) = (self.starts[run] as usize, self.starts[run + 1] as usize);
+        first + self.values[first..end].partition_point(|&value| value < hash)
+    }
+
+    fn from_points(points: Vec<(u32, u32)>) -> Self {
+        let (values, owners): (Vec<u32>, Vec<u32>) = points.into_iter().unzip();
+        let bits = run_bits(values.len());
+        let shift = u32::BITS - bits;
+        Self {
+            starts: run_starts(&values, bits),
+            values,
+            owners,
+            shift,
+        }
+    }
+}
+
+/// Value and owner of every point in ring order. Equal values stay in index
+/// order, as glibc's `qsort` (a merge sort) leaves them.
+fn sorted_points(members: &[Member<'_>]) -> Vec<(u32, u32)> {
+    let groups = counts::groups(live(members).map(|(_, member)| member.weight));
+    let mut points = Vec::new();
+    for ((owner, member), groups) in live(members).zip(groups) {
+        for group in 0..groups {
+            points.extend(group_values(member.name, group).map(|value| (value, owner)));
+        }
+    }
+    points.sort_by_key(|&(value, _)| value);
+    points
+}
+
+/// The four points that come of one digest: that of `NAME-i`.
+fn group_values(name: &[u8], group: u32) -> [u32; 4] {
+    let mut label = name.to_vec();
+    label.extend_from_slice(format!("-{group}").as_bytes());
+    label.truncate(MAX_LABEL);
+    md5::words(&label)
+}
+
+/// How many top bits tell runs apart: at least 1, so that a hash can be
+/// shifted by the rest, and at most 16, which is 256 KiB of `starts`.
+fn run_bits(points: usize) -> u32 {
+    points.max(1).ilog2().clamp(1, 16)
+}
+
+/// For each run, and for the end of the last one, the position of the first
+/// point not below it.
+fn run_starts(values: &[u32], bits: u32) -> Vec<u32> {
+    let shift = u32::BITS - bits;
+    let runs = 1_u64 << bits;
+    let below = |run: u64| values.partition_point(|&value| u64::from(value >> shift) < run);
+    // A ring has 160 points for each member, and so no more than a u32 counts.
+    (0..=runs).map(|run| below(run) as u32).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! Modula: the hash modulo the sum of the live weights.
+
+use crate::ring::{Located, Member, live};
+
+/// One slot per unit of weight, the members' slots following one another in
+/// index order.
+///
+/// nutcracker writes every slot down, and with them an array as large as the
+/// weights say. Here each live member has one entry, the number of the slot
+/// after its last, so that no weight costs memory. Should the weights add up
+/// to more than a `u32` holds, where nutcracker wrote past its array, the sum
+/// stays exact and every slot up to `u32::MAX` can be hit.
+#[derive(Clone, Debug)]
+pub(crate) struct Slots {
+    ends: Vec<u64>,
+    owners: Vec<u32>,
+}
+
+impl Slots {
+    pub(crate) fn build(members: &[Member<'_>]) -> Self {
+        let mut end = 0;
+        let ends = live(members).map(|(_, member)| {
+            end += u64::from(member.weight);
+            end
+        });
+        Self {
+            ends: ends.collect(),
+            owners: live(members).map(|(index, _)| index).collect(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn locate(&self, hash: u32) -> Option<Located> {
+        let total = *self.ends.last()?;
+        let slot = u64::from(hash).checked_rem(total)?;
+        let position = self.ends.partition_point(|&end| end <= slot);
+        Some(Located {
+            index: self.owners[position] as usize,
+            // No larger than the hash itself.
+            point: slot as u32,
+        })
+    }
+}
