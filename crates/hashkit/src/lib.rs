@@ -27,11 +27,13 @@ mod hash;
 mod ketama;
 mod md5;
 mod modula;
+mod placement;
 mod random;
 mod ring;
 mod tag;
 
 pub use distribution::Distribution;
 pub use hash::{CharSign, HashKind};
+pub use placement::Placement;
 pub use ring::{Located, Member, Ring, index_order};
 pub use tag::HashTag;

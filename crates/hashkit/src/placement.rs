@@ -1,0 +1,154 @@
+//! A pool's choices, from the whole key to the member.
+
+use crate::{CharSign, Distribution, HashKind, HashTag, Member, Ring};
+
+/// How a pool places its keys. The default is that of nutcracker 0.5.0 on
+/// x86-64: `fnv1a_64`, no tag, `ketama`.
+///
+/// ```
+/// use hashkit::{Member, Placement};
+///
+/// let names = ["127.0.0.1:6379", "127.0.0.1:6380", "127.0.0.1:6381", "127.0.0.1:6382"];
+/// let members = names.map(|name| Member { name: name.as_bytes(), weight: 1, live: true });
+/// let placement = Placement::default();
+/// let ring = placement.ring(&members);
+///
+/// assert_eq!(ring.points_of(0), 160);
+/// assert_eq!(ring.lookup(placement.hash_of(b"key-0")), Some(3));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    /// The hash function.
+    pub hash: HashKind,
+    /// How bytes of 0x80 and more are read.
+    pub sign: CharSign,
+    /// The delimiters of the part of a key that counts, if the pool has any.
+    pub tag: Option<HashTag>,
+    /// How hashes are shared among the servers.
+    pub distribution: Distribution,
+}
+
+impl Placement {
+    /// The hash of what counts of `key`: of its tag if it has one, else of
+    /// the whole. 0 for an empty key.
+    #[inline]
+    pub fn hash_of(&self, key: &[u8]) -> u32 {
+        let counting = self.tag.map_or(key, |tag| tag.apply(key));
+        self.hash.hash(self.sign, counting)
+    }
+
+    /// The ring for these members, which stand in index order.
+    pub fn ring(&self, members: &[Member<'_>]) -> Ring {
+        Ring::build(self.distribution, members)
+    }
+
+    /// The index of the member that `key` belongs to, or `None` if nobody
+    /// owns anything. `ring` is one that [`ring`](Self::ring) made.
+    ///
+    /// `draw` is asked for a number from all of `u32` under the `random`
+    /// distribution, and only then. A pool of one server asks neither it nor
+    /// the hash.
+    #[inline]
+    pub fn place(&self, ring: &Ring, key: &[u8], draw: impl FnOnce() -> u32) -> Option<usize> {
+        if ring.members() == 1 {
+            return ring.lookup(0);
+        }
+        let hash = match self.distribution {
+            Distribution::Random => draw(),
+            Distribution::Ketama | Distribution::Modula => self.hash_of(key),
+        };
+        ring.lookup(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Placement;
+    use crate::{CharSign, Distribution, HashKind, HashTag, Member};
+
+    const BRACES: Option<HashTag> = Some(HashTag {
+        open: b'{',
+        close: b'}',
+    });
+
+    fn members<'a>(names: &'a [&'a str]) -> Vec<Member<'a>> {
+        let member = |name: &&'a str| Member {
+            name: name.as_bytes(),
+            weight: 1,
+            live: true,
+        };
+        names.iter().map(member).collect()
+    }
+
+    fn no_draw() -> u32 {
+        panic!("nobody should ask for a draw")
+    }
+
+    #[test]
+    fn defaults_are_those_of_nutcracker() {
+        let placement = Placement::default();
+        assert_eq!(placement.hash, HashKind::Fnv1a64);
+        assert_eq!(placement.sign, CharSign::Signed);
+        assert_eq!(placement.tag, None);
+        assert_eq!(placement.distribution, Distribution::Ketama);
+    }
+
+    #[test]
+    fn the_tag_is_what_is_hashed() {
+        let placement = Placement {
+            tag: BRACES,
+            ..Placement::default()
+        };
+        let plain = Placement::default();
+        assert_eq!(placement.hash_of(b"a{tag}b"), plain.hash_of(b"tag"));
+        assert_eq!(placement.hash_of(b"a{}b"), plain.hash_of(b"a{}b"));
+        assert_eq!(placement.hash_of(b""), 0);
+    }
+
+    #[test]
+    fn the_sign_reaches_the_hash() {
+        let of = |sign| {
+            let placement = Placement {
+                sign,
+                ..Placement::default()
+            };
+            placement.hash_of(b"\xff")
+        };
+        assert_ne!(of(CharSign::Signed), of(CharSign::Unsigned));
+    }
+
+    #[test]
+    fn random_asks_for_a_draw_and_the_others_do_not() {
+        let members = members(&["a", "b", "c"]);
+        for distribution in Distribution::ALL {
+            let placement = Placement {
+                distribution,
+                ..Placement::default()
+            };
+            let ring = placement.ring(&members);
+            if distribution == Distribution::Random {
+                assert_eq!(placement.place(&ring, b"key", || 5), Some(2));
+            } else {
+                let expected = ring.lookup(placement.hash_of(b"key"));
+                assert!(expected.is_some());
+                assert_eq!(placement.place(&ring, b"key", no_draw), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pool_of_one_server_is_not_asked_twice() {
+        for distribution in Distribution::ALL {
+            let placement = Placement {
+                distribution,
+                ..Placement::default()
+            };
+            let mut one = members(&["a"]);
+            let ring = placement.ring(&one);
+            assert_eq!(placement.place(&ring, b"key", no_draw), Some(0));
+            one[0].live = false;
+            let ring = placement.ring(&one);
+            assert_eq!(placement.place(&ring, b"key", no_draw), None);
+        }
+    }
+}
