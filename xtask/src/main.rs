@@ -1,1 +1,46 @@
-fn main() {}
+//! The project's chores: `cargo xtask setup`, `test` and `tidy`.
+//!
+//! It needs nothing but the Rust toolchain, so that a fresh machine can run it.
+
+mod clients;
+mod packages;
+mod run;
+mod setup;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask COMMAND
+
+  setup              install what the tests need besides Rust, where permitted
+  test               setup, then every test there is
+  test --only NAME   the tests of one crate or of one test file
+                     (what follows -- is passed to the test program)
+  tidy               check walls, licences and house rules
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["setup"] => setup::run(),
+        ["test"] => test::everything(),
+        ["test", "--only", name] => test::only(name, &[]),
+        ["test", "--only", name, "--", rest @ ..] => test::only(name, rest),
+        ["tidy"] => tidy::run(),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(format!("these arguments make no command\n\n{USAGE}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("xtask: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Debian packages: servers, clients and the proxy that we are compared with.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::run::{at_root, is_installed, output_of, run, succeeds};
+
+/// A program that tests run, and the Debian package that has it.
+struct Need {
+    program: &'static str,
+    package: &'static str,
+}
+
+const NEEDS: [Need; 6] = [
+    Need {
+        program: "redis-server",
+        package: "redis-server",
+    },
+    Need {
+        program: "redis-cli",
+        package: "redis-tools",
+    },
+    Need {
+        program: "memcached",
+        package: "memcached",
+    },
+    Need {
+        program: "memccapable",
+        package: "libmemcached-tools",
+    },
+    Need {
+        program: "nutcracker",
+        package: "nutcracker",
+    },
+    Need {
+        program: "setpriv",
+        package: "util-linux",
+    },
+];
+
+/// The first release of Node.js that the client libraries under test accept.
+const NODE_AT_LEAST: u32 = 20;
+
+/// Where Debian asks whether a service may be started on installation.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs the packages whose programs are absent; returns what stays absent and why.
+///
+/// # Errors
+///
+/// When apt-get was allowed to run and failed.
+pub(crate) fn install() -> Result<Vec<String>, String> {
+    let wanted = wanted_packages();
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    if let Some(reason) = not_permitted() {
+        let advice = format!("{reason}; install: apt-get install {}", wanted.join(" "));
+        return Ok(vec![advice]);
+    }
+    let quiet = NoServiceStarts::declare(Path::new(POLICY))?;
+    let done = apt_install(&wanted);
+    drop(quiet);
+    done.map(|()| still_absent())
+}
+
+fn wanted_packages() -> Vec<&'static str> {
+    let mut wanted: Vec<_> = absent_needs().map(|need| need.package).collect();
+    if !has_python_venv() {
+        wanted.extend(["python3", "python3-venv"]);
+    }
+    if !is_installed("npm") && debian_node_is_new_enough() {
+        wanted.extend(["nodejs", "npm"]);
+    }
+    wanted
+}
+
+fn absent_needs() -> impl Iterator<Item = &'static Need> {
+    NEEDS.iter().filter(|need| !is_installed(need.program))
+}
+
+fn still_absent() -> Vec<String> {
+    absent_needs()
+        .map(|need| format!("{} (package {})", need.program, need.package))
+        .collect()
+}
+
+/// Why packages cannot be installed here, if so.
+fn not_permitted() -> Option<&'static str> {
+    if !is_installed("apt-get") {
+        Some("no apt-get on this machine")
+    } else if !rustix::process::geteuid().is_root() {
+        Some("installing packages needs root")
+    } else {
+        None
+    }
+}
+
+/// Whether a Python that can make virtual environments is there.
+pub(crate) fn has_python_venv() -> bool {
+    succeeds(at_root("python3").args(["-c", "import venv, ensurepip"]))
+}
+
+/// Whether the Node.js on PATH is one that the client libraries accept.
+pub(crate) fn has_node() -> bool {
+    output_of(at_root("sh").args(["-c", "node --version 2>&1 || true"]))
+        .is_ok_and(|version| major_version(&version) >= NODE_AT_LEAST)
+}
+
+fn debian_node_is_new_enough() -> bool {
+    output_of(at_root("sh").args(["-c", "apt-cache policy nodejs 2>&1 || true"]))
+        .is_ok_and(|policy| candidate_major(&policy) >= NODE_AT_LEAST)
+}
+
+/// The major version of what `apt-cache policy` calls the candidate; 0 without one.
+fn candidate_major(policy: &str) -> u32 {
+    policy
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Candidate:"))
+        .map_or(0, major_version)
+}
+
+/// The number at the start of a version such as `v20.1.0` or `20.1.0-1`; 0 when there is none.
+fn major_version(version: &str) -> u32 {
+    let digits = version.trim().trim_start_matches('v');
+    let end = digits.find(|c: char| !c.is_ascii_digit());
+    digits[..end.unwrap_or(digits.len())].parse().unwrap_or(0)
+}
+
+fn apt_install(packages: &[&str]) -> Result<(), String> {
+    run(apt_get().arg("update"))?;
+    run(apt_get()
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(packages))
+}
+
+fn apt_get() -> std::process::Command {
+    let mut command = at_root("apt-get");
+    command.arg("-q").env("DEBIAN_FRONTEND", "noninteractive");
+    command
+}
+
+/// While it lives, Debian starts no service because its package is installed.
+///
+/// Services that run already are not touched, and a policy that somebody else
+/// put there stays as it is. Should this process be killed half-way, the file
+/// that stays behind allows everything again, because it asks for our process.
+struct NoServiceStarts {
+    file: Option<PathBuf>,
+}
+
+impl NoServiceStarts {
+    fn declare(file: &Path) -> Result<NoServiceStarts, String> {
+        let pid = std::process::id();
+        let script = format!("#!/bin/sh\nkill -0 {pid} 2>&- || exit 0\nexit 101\n");
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o755);
+        match options.open(file) {
+            Ok(mut open) => {
+                let ours = NoServiceStarts {
+                    file: Some(file.to_path_buf()),
+                };
+                open.write_all(script.as_bytes())
+                    .map_err(|error| format!("{}: {error}", file.display()))?;
+                Ok(ours)
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Ok(NoServiceStarts { file: None })
+            }
+            Err(error) => Err(format!("{}: {error}", file.display())),
+        }
+    }
+}
+
+impl Drop for NoServiceStarts {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // Harmless if it stays: see above.
+            let _ = fs::remove_file(file);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_every_form() {
+        assert_eq!(major_version("v20.20.2\n"), 20);
+        assert_eq!(major_version("18.20.4+dfsg-1~deb12u3"), 18);
+        assert_eq!(major_version("sh: node: not found"), 0);
+        assert_eq!(
+            candidate_major("nodejs:\n  Installed: (none)\n  Candidate: 22.1-1\n"),
+            22
+        );
+        assert_eq!(candidate_major("N: Unable to locate package nodejs"), 0);
+    }
+
+    #[test]
+    fn the_policy_denies_starts_only_while_we_live() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("policy-rc.d");
+        let quiet = NoServiceStarts::declare(&file).unwrap();
+        assert_eq!(Command::new(&file).status().unwrap().code(), Some(101));
+        let ours = format!("kill -0 {} ", std::process::id());
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(&ours));
+        drop(quiet);
+        assert!(!file.exists());
+
+        // Left behind by a process that was killed: no such process id exists.
+        let orphan = text.replace(&ours, "kill -0 4194305 ");
+        let run = Command::new("sh").args(["-c", &orphan]).status().unwrap();
+        assert_eq!(run.code(), Some(0));
+    }
+
+    #[test]
+    fn a_policy_of_somebody_else_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("policy-rc.d");
+        fs::write(&file, "theirs").unwrap();
+        drop(NoServiceStarts::declare(&file).unwrap());
+        assert_eq!(fs::read_to_string(&file).unwrap(), "theirs");
+    }
+}

@@ -1,0 +1,62 @@
+//! The project's own text files.
+
+use std::fs;
+
+use crate::run::{at_root, output_of, root};
+
+/// A text file, by its path from the top of the project.
+#[derive(Debug)]
+pub(super) struct ProjectFile {
+    pub(super) path: String,
+    pub(super) text: String,
+}
+
+impl ProjectFile {
+    pub(super) fn new(path: impl Into<String>, text: impl Into<String>) -> ProjectFile {
+        ProjectFile {
+            path: path.into(),
+            text: text.into(),
+        }
+    }
+
+    pub(super) fn is_rust(&self) -> bool {
+        self.path.ends_with(".rs")
+    }
+
+    pub(super) fn is_markdown(&self) -> bool {
+        self.path.ends_with(".md")
+    }
+
+    /// Whether the whole file is test code.
+    pub(super) fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+    }
+}
+
+/// Every text file that git knows or would add; what git ignores is not ours.
+///
+/// # Errors
+///
+/// When git cannot list the files.
+pub(super) fn load() -> Result<Vec<ProjectFile>, String> {
+    let mut list = at_root("git");
+    list.args([
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]);
+    let names = output_of(&mut list)?;
+    let top = root();
+    let mut files: Vec<ProjectFile> = names
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        // What is not text, or was deleted just now, has no rule.
+        .filter_map(|name| Some((name, fs::read_to_string(top.join(name)).ok()?)))
+        .map(|(name, text)| ProjectFile::new(name, text))
+        .collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files.dedup_by(|a, b| a.path == b.path);
+    Ok(files)
+}
