@@ -1,0 +1,352 @@
+//! One whole command line: which command it is, where its keys are, and whether it can be served.
+
+use memchr::{memchr, memchr2};
+
+use crate::request::Arg;
+use crate::verb::{Arguments, Field};
+use crate::{MAX_FORWARDED_LINE, MAX_KEY, Name, Refusal, Verb, number};
+
+/// What a line turned out to be.
+pub(crate) enum Line {
+    /// A request that can be served.
+    Served {
+        verb: Verb,
+        /// Start and end of ` noreply` with the blanks before it.
+        noreply: Option<(u32, u32)>,
+        /// Length of the data block that follows, its CRLF apart.
+        block: Option<u64>,
+    },
+    /// One that cannot.
+    Refused {
+        refusal: Refusal,
+        /// Whether the client asked for silence.
+        noreply: bool,
+        /// As above: to be swallowed.
+        block: Option<u64>,
+    },
+}
+
+/// Where a line's keys and its leading exptime are, for the caller of the parser to see.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) keys: Vec<Arg>,
+    pub(crate) exptime: Option<Arg>,
+}
+
+/// Reads a command line of `full` bytes, given without its end.
+pub(crate) fn read(line: &[u8], full: usize, max_keys: usize, found: &mut Found) -> Line {
+    let mut words = Words { line, at: 0 };
+    let Some(first) = words.next() else {
+        return refused(Refusal::EmptyLine);
+    };
+    let word = first.of(line);
+    match Verb::from_word(word) {
+        Some(verb) => match verb.arguments() {
+            None => retrieval(verb, words, full, max_keys, found),
+            Some(arguments) => command(verb, arguments, words, full, found),
+        },
+        None => Line::Refused {
+            refusal: Refusal::UnknownCommand(Name::new(word)),
+            noreply: false,
+            block: if word == b"ms" {
+                meta_block(words)
+            } else {
+                None
+            },
+        },
+    }
+}
+
+fn refused(refusal: Refusal) -> Line {
+    Line::Refused {
+        refusal,
+        noreply: false,
+        block: None,
+    }
+}
+
+fn retrieval(
+    verb: Verb,
+    mut words: Words<'_>,
+    full: usize,
+    max_keys: usize,
+    found: &mut Found,
+) -> Line {
+    let line = words.line;
+    if verb.touches() {
+        found.exptime = words.next();
+    }
+    let checked = control_bytes(verb, line)
+        .and_then(|()| collect_keys(verb, words, max_keys, &mut found.keys))
+        .and_then(|()| match found.exptime {
+            Some(exptime) => field(verb, Field::Exptime, exptime.of(line)),
+            None => Ok(()),
+        })
+        .and_then(|()| match found.keys.len() {
+            // Lines of several keys are written anew, one for each server.
+            1 => forwarded_length(verb, full),
+            _ => Ok(()),
+        });
+    match checked {
+        Ok(()) => Line::Served {
+            verb,
+            noreply: None,
+            block: None,
+        },
+        Err(refusal) => refused(refusal),
+    }
+}
+
+fn collect_keys(
+    verb: Verb,
+    words: Words<'_>,
+    max: usize,
+    keys: &mut Vec<Arg>,
+) -> Result<(), Refusal> {
+    for key in words {
+        key_length(verb, key.len as usize)?;
+        if keys.len() == max {
+            return Err(Refusal::TooManyKeys { verb, max });
+        }
+        keys.push(key);
+    }
+    if keys.is_empty() {
+        return Err(Refusal::WrongCount(verb));
+    }
+    Ok(())
+}
+
+fn command(
+    verb: Verb,
+    arguments: &Arguments,
+    words: Words<'_>,
+    full: usize,
+    found: &mut Found,
+) -> Line {
+    let line = words.line;
+    let mut given = Given::collect(words);
+    let noreply = if arguments.noreply {
+        given.take_noreply(line, arguments)
+    } else {
+        None
+    };
+    let block = match given.get(3) {
+        Some(length) if verb.is_storage() => number::length(length.of(line)),
+        _ => None,
+    };
+    match check(verb, arguments, &given, line, full) {
+        Ok(()) => {
+            if arguments.fields.first() == Some(&Field::Key) {
+                found.keys.extend(given.get(0));
+            }
+            Line::Served {
+                verb,
+                noreply,
+                block,
+            }
+        }
+        Err(refusal) => Line::Refused {
+            refusal,
+            noreply: noreply.is_some(),
+            block,
+        },
+    }
+}
+
+fn check(
+    verb: Verb,
+    arguments: &Arguments,
+    given: &Given,
+    line: &[u8],
+    full: usize,
+) -> Result<(), Refusal> {
+    control_bytes(verb, line)?;
+    forwarded_length(verb, full)?;
+    let fields = arguments.fields;
+    if given.count < arguments.required || (given.count > fields.len() && !arguments.free) {
+        return Err(Refusal::WrongCount(verb));
+    }
+    for (form, argument) in fields.iter().zip(given.known()) {
+        field(verb, *form, argument.of(line))?;
+    }
+    Ok(())
+}
+
+/// Whether one argument is of the form that its place asks for.
+fn field(verb: Verb, form: Field, token: &[u8]) -> Result<(), Refusal> {
+    let good = match form {
+        Field::Key => return key_length(verb, token.len()),
+        Field::Flags | Field::Cas | Field::Level => number::unsigned(token).is_some(),
+        Field::Exptime | Field::Delay => number::signed(token).is_some(),
+        Field::Bytes => number::is_digits(token),
+        Field::Delta => number::is_digits(token.strip_prefix(b"-").unwrap_or(token)),
+        Field::Zero => token == b"0",
+    };
+    if good {
+        return Ok(());
+    }
+    Err(Refusal::BadArgument {
+        verb,
+        argument: form.name(),
+    })
+}
+
+fn key_length(verb: Verb, len: usize) -> Result<(), Refusal> {
+    if len > MAX_KEY {
+        return Err(Refusal::KeyTooLong { verb, len });
+    }
+    Ok(())
+}
+
+fn forwarded_length(verb: Verb, len: usize) -> Result<(), Refusal> {
+    if len > MAX_FORWARDED_LINE {
+        return Err(Refusal::LineTooLong { verb, len });
+    }
+    Ok(())
+}
+
+/// memcached takes a NUL for the end of the line and keeps a carriage return as part of a key;
+/// nutcracker 0.5.0 refuses the latter. Neither is forwarded.
+fn control_bytes(verb: Verb, line: &[u8]) -> Result<(), Refusal> {
+    match memchr2(b'\r', 0, line) {
+        Some(_) => Err(Refusal::ControlByte(verb)),
+        None => Ok(()),
+    }
+}
+
+/// The length of the data block behind a meta set: its second argument, or in the form of memcached
+/// before 1.6.10 (`ms KEY S100 T90`) the number of its `S` flag.
+fn meta_block(words: Words<'_>) -> Option<u64> {
+    let line = words.line;
+    let mut rest = words.skip(1);
+    let second = rest.next()?;
+    if let Some(length) = number::length(second.of(line)) {
+        return Some(length);
+    }
+    std::iter::once(second)
+        .chain(rest)
+        .filter_map(|flag| flag.of(line).strip_prefix(b"S"))
+        .find(|token| number::is_digits(token))
+        .and_then(number::length)
+}
+
+/// Most arguments any command takes, and `noreply`.
+const KNOWN: usize = 6;
+
+/// The arguments of a command that takes few: the first of them, the last, and how many there are.
+#[derive(Default)]
+struct Given {
+    first: [Arg; KNOWN],
+    count: usize,
+    last: Arg,
+    /// Where the word before the last ends.
+    before_last: u32,
+}
+
+impl Given {
+    fn collect(words: Words<'_>) -> Given {
+        let mut given = Given {
+            before_last: words.at as u32,
+            ..Given::default()
+        };
+        for argument in words {
+            if given.count > 0 {
+                given.before_last = given.last.start + given.last.len;
+            }
+            if let Some(place) = given.first.get_mut(given.count) {
+                *place = argument;
+            }
+            given.last = argument;
+            given.count += 1;
+        }
+        given
+    }
+
+    /// Removes a last word `noreply` and tells where it and the blanks before it are. In a key's
+    /// place it is a key.
+    fn take_noreply(&mut self, line: &[u8], arguments: &Arguments) -> Option<(u32, u32)> {
+        let keys = usize::from(arguments.fields.first() == Some(&Field::Key));
+        if self.count <= keys || self.last.of(line) != b"noreply" {
+            return None;
+        }
+        self.count -= 1;
+        Some((self.before_last, self.last.start + self.last.len))
+    }
+
+    fn known(&self) -> &[Arg] {
+        &self.first[..self.count.min(KNOWN)]
+    }
+
+    fn get(&self, place: usize) -> Option<Arg> {
+        self.known().get(place).copied()
+    }
+}
+
+/// The words of a line, separated by one or more spaces (by nothing else: a tab is part of a word).
+struct Words<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl Iterator for Words<'_> {
+    type Item = Arg;
+
+    fn next(&mut self) -> Option<Arg> {
+        let blanks = self.line[self.at..].iter().take_while(|&&b| b == b' ');
+        let start = self.at + blanks.count();
+        let rest = &self.line[start..];
+        if rest.is_empty() {
+            return None;
+        }
+        let len = memchr(b' ', rest).unwrap_or(rest.len());
+        self.at = start + len;
+        // Lines are bounded far below 4 GiB.
+        Some(Arg {
+            start: start as u32,
+            len: len as u32,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_separated_by_spaces_alone() {
+        let line = b"  get  a\tb c ";
+        let words: Vec<&[u8]> = Words { line, at: 0 }.map(|w| w.of(line)).collect();
+        assert_eq!(words, [&b"get"[..], b"a\tb", b"c"]);
+        assert_eq!(
+            Words {
+                line: b"   ",
+                at: 0
+            }
+            .count(),
+            0
+        );
+    }
+
+    #[test]
+    fn both_forms_of_a_meta_set_announce_their_block() {
+        let block = |line: &[u8]| match read(line, line.len() + 2, 1, &mut Found::default()) {
+            Line::Refused { block, .. } => block,
+            Line::Served { .. } => panic!("meta commands are not served"),
+        };
+        assert_eq!(block(b"ms k 5"), Some(5));
+        assert_eq!(block(b"ms k 5 S7 q"), Some(5));
+        assert_eq!(block(b"ms k T0 S7 q"), Some(7));
+        assert_eq!(block(b"ms k S7"), Some(7));
+        assert_eq!(block(b"ms k Sx S7"), Some(7));
+        for none in [
+            &b"ms"[..],
+            b"ms k",
+            b"ms k T0",
+            b"ms k 5x",
+            b"ms S5",
+            b"mg k S5",
+        ] {
+            assert_eq!(block(none), None);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What a client is told when its bytes cannot be served.
+
+use std::fmt;
+
+use crate::{MAX_FORWARDED_LINE, MAX_KEY, Verb};
+
+/// Why a request that could be framed is not served. The connection stays open and in step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// A line without a word. memcached answers a bare `ERROR`, and so do we.
+    EmptyLine,
+    /// A word that names no command, or one that is not offered (the meta commands among them).
+    UnknownCommand(Name),
+    /// Too few or too many arguments.
+    WrongCount(Verb),
+    /// An argument that is not of the form its place asks for.
+    BadArgument {
+        /// The command.
+        verb: Verb,
+        /// What the argument is called in memcached's `protocol.txt`.
+        argument: &'static str,
+    },
+    /// A carriage return or a NUL among the arguments, which servers read in different ways.
+    ControlByte(Verb),
+    /// A key longer than [`MAX_KEY`].
+    KeyTooLong {
+        /// The command.
+        verb: Verb,
+        /// Length of the offending key in bytes.
+        len: usize,
+    },
+    /// More keys than the limits allow.
+    TooManyKeys {
+        /// The command.
+        verb: Verb,
+        /// The limit.
+        max: usize,
+    },
+    /// A line longer than [`MAX_FORWARDED_LINE`] that would be sent to a server as it is.
+    LineTooLong {
+        /// The command.
+        verb: Verb,
+        /// Length of the line, its end included.
+        len: usize,
+    },
+}
+
+impl Refusal {
+    /// Appends the reply line, CRLF included. It begins with memcached's own word for the case:
+    /// `ERROR` when the command is unknown or its arguments are too few or too many, `CLIENT_ERROR`
+    /// when one of them is bad.
+    pub fn line(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.to_string().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::EmptyLine => write!(f, "ERROR"),
+            Refusal::UnknownCommand(name) => write!(f, "ERROR unsupported command '{name}'"),
+            Refusal::WrongCount(verb) => {
+                write!(f, "ERROR wrong number of arguments for '{}'", verb.name())
+            }
+            Refusal::BadArgument { verb, argument } => {
+                bad_format(f, *verb)?;
+                write!(f, ": bad {argument}")
+            }
+            Refusal::ControlByte(verb) => {
+                bad_format(f, *verb)?;
+                write!(f, ": carriage return or NUL within the line")
+            }
+            Refusal::KeyTooLong { verb, len } => write!(
+                f,
+                "CLIENT_ERROR key of {len} bytes is longer than {MAX_KEY} for '{}'",
+                verb.name()
+            ),
+            Refusal::TooManyKeys { verb, max } => {
+                write!(f, "CLIENT_ERROR more than {max} keys for '{}'", verb.name())
+            }
+            Refusal::LineTooLong { verb, len } => write!(
+                f,
+                "CLIENT_ERROR line of {len} bytes is longer than {MAX_FORWARDED_LINE} for '{}'",
+                verb.name()
+            ),
+        }
+    }
+}
+
+fn bad_format(f: &mut fmt::Formatter<'_>, verb: Verb) -> fmt::Result {
+    write!(
+        f,
+        "CLIENT_ERROR bad command line format for '{}'",
+        verb.name()
+    )
+}
+
+/// Bytes that cannot be framed: nobody can tell where the next request begins, so the caller
+/// answers [`RequestError::line`] and closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestError {
+    /// A line longer than its limit.
+    LineTooLong {
+        /// The limit in bytes.
+        max: usize,
+    },
+    /// A data block that is not followed by CRLF.
+    BadDataChunk,
+    /// A data block announced to be longer than the limit.
+    ValueTooLarge,
+    /// The request magic of the binary protocol (0x80), which is not spoken here.
+    BinaryProtocol,
+}
+
+impl RequestError {
+    /// Appends the reply line, CRLF included.
+    pub fn line(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.to_string().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequestError::LineTooLong { max } => {
+                write!(f, "CLIENT_ERROR line is longer than {max} bytes")
+            }
+            // These two in memcached's own words.
+            RequestError::BadDataChunk => write!(f, "CLIENT_ERROR bad data chunk"),
+            RequestError::ValueTooLarge => write!(f, "SERVER_ERROR object too large for cache"),
+            RequestError::BinaryProtocol => {
+                write!(f, "CLIENT_ERROR the binary protocol is not supported")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// A client's word for a command, made fit to be shown: printable ASCII, the rest as `\xNN`, and
+/// cut short.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    bytes: [u8; Name::KEPT],
+    kept: u8,
+    cut: bool,
+}
+
+impl Name {
+    /// How many bytes of the word are shown.
+    const KEPT: usize = 24;
+
+    /// Takes the beginning of a word.
+    pub fn new(word: &[u8]) -> Name {
+        let kept = word.len().min(Name::KEPT);
+        let mut bytes = [0; Name::KEPT];
+        bytes[..kept].copy_from_slice(&word[..kept]);
+        Name {
+            bytes,
+            kept: kept as u8,
+            cut: kept < word.len(),
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &byte in &self.bytes[..usize::from(self.kept)] {
+            match byte {
+                b'\'' | b'\\' => write!(f, "\\{}", char::from(byte))?,
+                b' '..=b'~' => write!(f, "{}", char::from(byte))?,
+                _ => write!(f, "\\x{byte:02x}")?,
+            }
+        }
+        if self.cut { write!(f, "...") } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Name({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(refusal: Refusal) -> String {
+        let mut out = Vec::new();
+        refusal.line(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn lines_begin_with_memcacheds_word_and_name_the_command() {
+        assert_eq!(line(Refusal::EmptyLine), "ERROR\r\n");
+        assert_eq!(
+            line(Refusal::UnknownCommand(Name::new(b"mg"))),
+            "ERROR unsupported command 'mg'\r\n"
+        );
+        assert_eq!(
+            line(Refusal::WrongCount(Verb::Get)),
+            "ERROR wrong number of arguments for 'get'\r\n"
+        );
+        let bad = Refusal::BadArgument {
+            verb: Verb::Set,
+            argument: "flags",
+        };
+        assert_eq!(
+            line(bad),
+            "CLIENT_ERROR bad command line format for 'set': bad flags\r\n"
+        );
+        let long = Refusal::KeyTooLong {
+            verb: Verb::Get,
+            len: 251,
+        };
+        assert_eq!(
+            line(long),
+            "CLIENT_ERROR key of 251 bytes is longer than 250 for 'get'\r\n"
+        );
+    }
+
+    #[test]
+    fn a_hostile_word_cannot_break_out_of_its_line() {
+        assert_eq!(Name::new(b"a\r\n'\x80").to_string(), r"a\x0d\x0a\'\x80");
+        assert_eq!(
+            Name::new(&[b'x'; 25]).to_string(),
+            format!("{}...", "x".repeat(24))
+        );
+        assert_eq!(Name::new(&[b'x'; 24]).to_string(), "x".repeat(24));
+    }
+}

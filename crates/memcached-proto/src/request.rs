@@ -1,0 +1,417 @@
+//! Requests of clients: where one ends, what it asks for, where its keys are.
+//!
+//! The parser is fed a buffer that begins with a request and may end anywhere. It copies nothing
+//! and never looks at the same byte of an unfinished line twice.
+//!
+//! ```text
+//!            LF found                          block whole
+//!  Line ───────────────────▶ Block (≤ divert) ──────────────▶ Complete
+//!   ▲ │                 └──▶ Body (> divert) ──finish_body──▶ Complete
+//!   └─┘ no LF: Partial
+//! ```
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use crate::line::{self, Found, Line};
+use crate::{Refusal, RequestError, Verb};
+
+/// What a client may send. All in bytes, unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// Longest data block that may be announced.
+    pub max_value: u64,
+    /// Longest line, its end included, of any command but get, gets, gat and gats.
+    pub max_line: usize,
+    /// Longest line, its end included, of get, gets, gat and gats. At most 4 GiB count.
+    pub max_retrieval_line: usize,
+    /// Most keys in one request.
+    pub max_keys: usize,
+    /// A data block longer than this, its CRLF included, that is not wholly there is gathered by
+    /// the caller ([`Progress::Body`]).
+    pub divert: usize,
+}
+
+impl Default for RequestLimits {
+    /// 1 GiB values (memcached's own bound for `-I`), 8 KiB and 16 MiB lines, 1,048,576 keys, 64
+    /// KiB.
+    fn default() -> Self {
+        RequestLimits {
+            max_value: 1 << 30,
+            max_line: 8 << 10,
+            max_retrieval_line: 16 << 20,
+            max_keys: 1 << 20,
+            divert: 64 << 10,
+        }
+    }
+}
+
+/// Where a word stands in the request, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arg {
+    /// Offset of its first byte from the beginning of the request.
+    pub start: u32,
+    /// Its length.
+    pub len: u32,
+}
+
+impl Arg {
+    /// The same as a range.
+    pub fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+
+    /// The word itself, in the text that it was found in.
+    ///
+    /// # Panics
+    /// When `text` is shorter than the text that was parsed.
+    pub fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.range()]
+    }
+}
+
+/// A request that can be served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The command.
+    pub verb: Verb,
+    /// Start and end offset of ` noreply` and the blanks before it: without these bytes the line
+    /// asks for a reply.
+    pub noreply: Option<(u32, u32)>,
+    /// Whether the data block was gathered by the caller and is not part of the text.
+    pub diverted: bool,
+    /// Length of the command line, its end included: where the data block begins.
+    pub line_len: u32,
+}
+
+/// What the parser found at the beginning of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// A request: the first `len` bytes, a diverted data block excluded.
+    Complete {
+        /// Bytes to consume.
+        len: usize,
+        /// What they are.
+        request: Request,
+    },
+    /// Not enough yet: call again with the same text, grown.
+    Partial,
+    /// A storage command whose data block is long and not wholly here. The caller takes
+    /// `text[at..]` away, gathers exactly `len` bytes elsewhere and calls
+    /// [`RequestParser::finish_body`]; `text[..at]` stays.
+    Body {
+        /// Where the command line ends.
+        at: usize,
+        /// Length of the data block, its CRLF included.
+        len: usize,
+    },
+    /// A request that is not served, and its data block if it has one: consume `len` bytes and
+    /// answer, unless the client asked for silence.
+    Refused {
+        /// Bytes to consume.
+        len: usize,
+        /// What to answer.
+        refusal: Refusal,
+        /// Whether to keep silent.
+        noreply: bool,
+    },
+    /// The same where the data block is not wholly here: consume `text[..at]`, then drop `skip`
+    /// bytes.
+    RefusedBody {
+        /// Where the command line ends.
+        at: usize,
+        /// Length of the data block, its CRLF included.
+        skip: u64,
+        /// What to answer.
+        refusal: Refusal,
+        /// Whether to keep silent.
+        noreply: bool,
+    },
+}
+
+/// A resumable parser of one client's requests.
+#[derive(Debug, Default)]
+pub struct RequestParser {
+    stage: Stage,
+    found: Found,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Looking for the end of the line; so many bytes hold none.
+    Line { searched: usize },
+    /// The line is read, its data block is waited for in the text.
+    Block(Pending),
+    /// The caller gathers the data block.
+    Body(Pending),
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Stage::Line { searched: 0 }
+    }
+}
+
+/// A storage command without its data.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    request: Request,
+    /// Length of the data block, its CRLF included.
+    block: usize,
+}
+
+impl RequestParser {
+    /// Looks for one request at the beginning of `text`. After [`Progress::Partial`] the text must
+    /// begin with the same bytes again; after [`Progress::Body`] the answer stays the same until
+    /// [`RequestParser::finish_body`]; after anything else the next request begins.
+    ///
+    /// # Errors
+    /// Bytes that cannot be framed: see [`RequestError`].
+    pub fn parse(&mut self, limits: &RequestLimits, text: &[u8]) -> Result<Progress, RequestError> {
+        match self.stage {
+            Stage::Line { searched } => self.parse_line(limits, text, searched),
+            Stage::Block(pending) => self.parse_block(limits, text, pending),
+            Stage::Body(pending) => Ok(pending.body()),
+        }
+    }
+
+    /// Tells that the data block of [`Progress::Body`] has been gathered, and its last two bytes,
+    /// which must be CRLF. Without a block to gather it is [`Progress::Partial`].
+    ///
+    /// # Errors
+    /// [`RequestError::BadDataChunk`] when they are not.
+    pub fn finish_body(&mut self, last_two: [u8; 2]) -> Result<Progress, RequestError> {
+        let Stage::Body(Pending { mut request, .. }) = self.stage else {
+            return Ok(Progress::Partial);
+        };
+        if last_two != *b"\r\n" {
+            return Err(RequestError::BadDataChunk);
+        }
+        self.stage = Stage::default();
+        request.diverted = true;
+        Ok(Progress::Complete {
+            len: request.line_len as usize,
+            request,
+        })
+    }
+
+    /// Where the keys of the request are that [`RequestParser::parse`] has found (not of a refused
+    /// one). Valid until the next request is looked for.
+    pub fn keys(&self) -> &[Arg] {
+        &self.found.keys
+    }
+
+    /// The exptime of gat and gats: the word before the keys. Valid as long as the keys.
+    pub fn exptime(&self) -> Option<Arg> {
+        self.found.exptime
+    }
+
+    /// How many bytes are certainly missing when `len` bytes of text gave [`Progress::Partial`]; 0
+    /// if that is not known. Saves a caller from calling again before it can help.
+    pub fn missing(&self, len: usize) -> usize {
+        match &self.stage {
+            Stage::Block(pending) => {
+                (pending.request.line_len as usize + pending.block).saturating_sub(len)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Forgets all, and gives back the memory that a request of many keys took.
+    pub fn reset(&mut self) {
+        self.stage = Stage::default();
+        self.found.clear();
+    }
+
+    fn parse_line(
+        &mut self,
+        limits: &RequestLimits,
+        text: &[u8],
+        searched: usize,
+    ) -> Result<Progress, RequestError> {
+        if searched == 0 {
+            self.found.clear();
+            if text.first() == Some(&BINARY_MAGIC) {
+                return Err(RequestError::BinaryProtocol);
+            }
+        }
+        let unseen = text.get(searched..).unwrap_or_default();
+        match memchr(b'\n', unseen) {
+            Some(at) => {
+                let len = searched + at + 1;
+                check_line_length(limits, text, len)?;
+                self.take_line(limits, text, len)
+            }
+            None => {
+                check_line_length(limits, text, text.len() + 1)?;
+                self.stage = Stage::Line {
+                    searched: text.len(),
+                };
+                Ok(Progress::Partial)
+            }
+        }
+    }
+
+    fn take_line(
+        &mut self,
+        limits: &RequestLimits,
+        text: &[u8],
+        len: usize,
+    ) -> Result<Progress, RequestError> {
+        self.stage = Stage::default();
+        let line = text[..len - 1]
+            .strip_suffix(b"\r")
+            .unwrap_or(&text[..len - 1]);
+        match line::read(line, len, limits.max_keys, &mut self.found) {
+            Line::Served {
+                verb,
+                noreply,
+                block,
+            } => {
+                let request = Request {
+                    verb,
+                    noreply,
+                    diverted: false,
+                    line_len: len as u32,
+                };
+                match block {
+                    None => Ok(Progress::Complete { len, request }),
+                    Some(bytes) => {
+                        let block = block_length(limits, bytes)?;
+                        self.parse_block(limits, text, Pending { request, block })
+                    }
+                }
+            }
+            Line::Refused {
+                refusal,
+                noreply,
+                block,
+            } => {
+                self.found.clear();
+                let block = match block {
+                    Some(bytes) => block_length(limits, bytes)?,
+                    None => 0,
+                };
+                Ok(refused(text, len, block, refusal, noreply))
+            }
+        }
+    }
+
+    fn parse_block(
+        &mut self,
+        limits: &RequestLimits,
+        text: &[u8],
+        pending: Pending,
+    ) -> Result<Progress, RequestError> {
+        let line_len = pending.request.line_len as usize;
+        let end = line_len + pending.block;
+        let Some(block) = text.get(line_len..end) else {
+            if pending.block > limits.divert {
+                self.stage = Stage::Body(pending);
+                return Ok(pending.body());
+            }
+            self.stage = Stage::Block(pending);
+            return Ok(Progress::Partial);
+        };
+        if !block.ends_with(b"\r\n") {
+            return Err(RequestError::BadDataChunk);
+        }
+        self.stage = Stage::default();
+        Ok(Progress::Complete {
+            len: end,
+            request: pending.request,
+        })
+    }
+}
+
+impl Pending {
+    fn body(self) -> Progress {
+        Progress::Body {
+            at: self.request.line_len as usize,
+            len: self.block,
+        }
+    }
+}
+
+impl Found {
+    /// Keys whose memory is kept between requests: most clients ask for a few.
+    const KEPT: usize = 32;
+
+    fn clear(&mut self) {
+        self.exptime = None;
+        self.keys.clear();
+        if self.keys.capacity() > Found::KEPT {
+            self.keys = Vec::new();
+        }
+    }
+}
+
+/// First byte of every request of the binary protocol; no command begins with it.
+const BINARY_MAGIC: u8 = 0x80;
+
+/// Whether a line of `len` bytes, its end included, is within its limit. `text` begins with the
+/// line.
+fn check_line_length(limits: &RequestLimits, text: &[u8], len: usize) -> Result<(), RequestError> {
+    if len
+        <= limits
+            .max_line
+            .min(limits.max_retrieval_line)
+            .min(u32::MAX as usize)
+    {
+        return Ok(());
+    }
+    // The word must be within the first `max_line` bytes, so that the verdict does not depend on
+    // how much of the line is there.
+    let head = &text[..text.len().min(limits.max_line)];
+    let max = if begins_retrieval(head) {
+        limits.max_retrieval_line
+    } else {
+        limits.max_line
+    };
+    // Spans are 32 bits wide.
+    let max = max.min(u32::MAX as usize);
+    if len > max {
+        return Err(RequestError::LineTooLong { max });
+    }
+    Ok(())
+}
+
+fn begins_retrieval(head: &[u8]) -> bool {
+    let word = head
+        .split(|&byte| byte == b' ')
+        .find(|word| !word.is_empty());
+    word.and_then(Verb::from_word)
+        .is_some_and(Verb::is_retrieval)
+}
+
+/// Length of a data block and its CRLF.
+fn block_length(limits: &RequestLimits, bytes: u64) -> Result<usize, RequestError> {
+    if bytes > limits.max_value {
+        return Err(RequestError::ValueTooLarge);
+    }
+    bytes
+        .checked_add(2)
+        .and_then(|block| usize::try_from(block).ok())
+        // The end of line and block together must be a length too.
+        .filter(|&block| block <= usize::MAX - u32::MAX as usize)
+        .ok_or(RequestError::ValueTooLarge)
+}
+
+fn refused(text: &[u8], line: usize, block: usize, refusal: Refusal, noreply: bool) -> Progress {
+    let len = line + block;
+    if len <= text.len() {
+        return Progress::Refused {
+            len,
+            refusal,
+            noreply,
+        };
+    }
+    Progress::RefusedBody {
+        at: line,
+        skip: block as u64,
+        refusal,
+        noreply,
+    }
+}

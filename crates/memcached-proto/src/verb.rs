@@ -1,0 +1,268 @@
+//! The table of commands: their words and what may follow them.
+
+/// A command that the proxy serves (memcached `protocol.txt`, "classic" text protocol).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// `get KEY*`: values and flags.
+    Get,
+    /// `gets KEY*`: as `get`, with the cas unique of each value.
+    Gets,
+    /// `gat EXPTIME KEY*`: get and touch.
+    Gat,
+    /// `gats EXPTIME KEY*`: as `gat`, with the cas unique of each value.
+    Gats,
+    /// `set`: store.
+    Set,
+    /// `add`: store when absent.
+    Add,
+    /// `replace`: store when present.
+    Replace,
+    /// `append`: add after the value that is there.
+    Append,
+    /// `prepend`: add before the value that is there.
+    Prepend,
+    /// `cas`: store when unchanged since the given cas unique.
+    Cas,
+    /// `delete KEY [0]`.
+    Delete,
+    /// `incr KEY DELTA`.
+    Incr,
+    /// `decr KEY DELTA`.
+    Decr,
+    /// `touch KEY EXPTIME`.
+    Touch,
+    /// `version`.
+    Version,
+    /// `verbosity LEVEL`.
+    Verbosity,
+    /// `flush_all [DELAY]`.
+    FlushAll,
+    /// `stats [ARGUMENT*]`.
+    Stats,
+    /// `quit`.
+    Quit,
+}
+
+impl Verb {
+    /// Every command, in the order of declaration.
+    pub const ALL: [Verb; 19] = [
+        Verb::Get,
+        Verb::Gets,
+        Verb::Gat,
+        Verb::Gats,
+        Verb::Set,
+        Verb::Add,
+        Verb::Replace,
+        Verb::Append,
+        Verb::Prepend,
+        Verb::Cas,
+        Verb::Delete,
+        Verb::Incr,
+        Verb::Decr,
+        Verb::Touch,
+        Verb::Version,
+        Verb::Verbosity,
+        Verb::FlushAll,
+        Verb::Stats,
+        Verb::Quit,
+    ];
+
+    /// The command that a word names. Commands are lower case: memcached tells case apart.
+    pub fn from_word(word: &[u8]) -> Option<Verb> {
+        Some(match word {
+            b"get" => Verb::Get,
+            b"set" => Verb::Set,
+            b"gets" => Verb::Gets,
+            b"gat" => Verb::Gat,
+            b"gats" => Verb::Gats,
+            b"add" => Verb::Add,
+            b"replace" => Verb::Replace,
+            b"append" => Verb::Append,
+            b"prepend" => Verb::Prepend,
+            b"cas" => Verb::Cas,
+            b"delete" => Verb::Delete,
+            b"incr" => Verb::Incr,
+            b"decr" => Verb::Decr,
+            b"touch" => Verb::Touch,
+            b"version" => Verb::Version,
+            b"verbosity" => Verb::Verbosity,
+            b"flush_all" => Verb::FlushAll,
+            b"stats" => Verb::Stats,
+            b"quit" => Verb::Quit,
+            _ => return None,
+        })
+    }
+
+    /// The command's word on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verb::Get => "get",
+            Verb::Gets => "gets",
+            Verb::Gat => "gat",
+            Verb::Gats => "gats",
+            Verb::Set => "set",
+            Verb::Add => "add",
+            Verb::Replace => "replace",
+            Verb::Append => "append",
+            Verb::Prepend => "prepend",
+            Verb::Cas => "cas",
+            Verb::Delete => "delete",
+            Verb::Incr => "incr",
+            Verb::Decr => "decr",
+            Verb::Touch => "touch",
+            Verb::Version => "version",
+            Verb::Verbosity => "verbosity",
+            Verb::FlushAll => "flush_all",
+            Verb::Stats => "stats",
+            Verb::Quit => "quit",
+        }
+    }
+
+    /// Whether it asks for values and may name several keys: get, gets, gat, gats.
+    pub fn is_retrieval(self) -> bool {
+        matches!(self, Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats)
+    }
+
+    /// Whether a data block follows its line: set, add, replace, append, prepend, cas.
+    pub fn is_storage(self) -> bool {
+        matches!(
+            self,
+            Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas
+        )
+    }
+
+    /// Whether an exptime precedes its keys: gat, gats.
+    pub fn touches(self) -> bool {
+        matches!(self, Verb::Gat | Verb::Gats)
+    }
+
+    /// What may follow the word; `None` for retrievals, whose keys are many.
+    pub(crate) fn arguments(self) -> Option<&'static Arguments> {
+        match self {
+            Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats => None,
+            Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend => Some(&STORE),
+            Verb::Cas => Some(&CAS),
+            Verb::Delete => Some(&DELETE),
+            Verb::Incr | Verb::Decr => Some(&COUNT),
+            Verb::Touch => Some(&TOUCH),
+            Verb::Verbosity => Some(&VERBOSITY),
+            Verb::FlushAll => Some(&FLUSH_ALL),
+            Verb::Version | Verb::Stats | Verb::Quit => Some(&FREE),
+        }
+    }
+}
+
+/// What may follow a command's word, `noreply` apart.
+pub(crate) struct Arguments {
+    /// Each argument in its place.
+    pub(crate) fields: &'static [Field],
+    /// How many of them must be there.
+    pub(crate) required: usize,
+    /// Whether a last word `noreply` asks for silence.
+    pub(crate) noreply: bool,
+    /// Whether any further words are allowed and left to the server.
+    pub(crate) free: bool,
+}
+
+/// One argument and the form it must have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    Key,
+    /// `u64`: memcached reads flags with `strtoul` and may be built to keep 64 bits of them.
+    Flags,
+    /// `i64`, negative allowed ("already expired").
+    Exptime,
+    /// Length of the data block.
+    Bytes,
+    /// `u64`.
+    Cas,
+    /// Digits of any value, `-` allowed: the server judges it.
+    Delta,
+    /// The literal `0` that `delete` still accepts in the place of its former time argument.
+    Zero,
+    /// `u64`.
+    Level,
+    /// `i64` seconds.
+    Delay,
+}
+
+impl Field {
+    /// How an error message calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Field::Key => "key",
+            Field::Flags => "flags",
+            Field::Exptime => "exptime",
+            Field::Bytes => "length",
+            Field::Cas => "cas unique",
+            Field::Delta => "delta",
+            Field::Zero => "time",
+            Field::Level => "level",
+            Field::Delay => "delay",
+        }
+    }
+}
+
+const STORE: Arguments = fixed(&[Field::Key, Field::Flags, Field::Exptime, Field::Bytes], 4);
+const CAS: Arguments = fixed(
+    &[
+        Field::Key,
+        Field::Flags,
+        Field::Exptime,
+        Field::Bytes,
+        Field::Cas,
+    ],
+    5,
+);
+const DELETE: Arguments = fixed(&[Field::Key, Field::Zero], 1);
+const COUNT: Arguments = fixed(&[Field::Key, Field::Delta], 2);
+const TOUCH: Arguments = fixed(&[Field::Key, Field::Exptime], 2);
+const VERBOSITY: Arguments = fixed(&[Field::Level], 1);
+const FLUSH_ALL: Arguments = fixed(&[Field::Delay], 0);
+
+/// memcached 1.6 answers `version x` and obeys `quit x` as if the rest were not there (memccapable
+/// insists on the former), and what `stats` takes is undocumented on purpose.
+const FREE: Arguments = Arguments {
+    fields: &[],
+    required: 0,
+    noreply: false,
+    free: true,
+};
+
+const fn fixed(fields: &'static [Field], required: usize) -> Arguments {
+    Arguments {
+        fields,
+        required,
+        noreply: true,
+        free: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_names_its_command() {
+        for verb in Verb::ALL {
+            assert_eq!(Verb::from_word(verb.name().as_bytes()), Some(verb));
+            let upper = verb.name().to_ascii_uppercase();
+            assert_eq!(Verb::from_word(upper.as_bytes()), None);
+        }
+    }
+
+    #[test]
+    fn only_retrievals_are_outside_the_table_of_arguments() {
+        for verb in Verb::ALL {
+            assert_eq!(verb.arguments().is_none(), verb.is_retrieval(), "{verb:?}");
+        }
+    }
+
+    #[test]
+    fn a_length_is_the_fourth_argument_of_storage_and_of_nothing_else() {
+        for verb in Verb::ALL {
+            let fourth = verb.arguments().and_then(|a| a.fields.get(3));
+            assert_eq!(fourth == Some(&Field::Bytes), verb.is_storage(), "{verb:?}");
+        }
+    }
+}
