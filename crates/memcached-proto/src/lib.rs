@@ -5,6 +5,8 @@
 //!
 //! - [`request`]: where one request of a client ends, its command, its keys, and whether it can be
 //!   served.
+//! - [`response`]: where one reply of a server ends and of which kind it is, found while it streams
+//!   by.
 //!
 //! Protocol facts come from memcached's `doc/protocol.txt`; what it leaves open was tried out on
 //! memcached 1.6.18 and is kept in a table of the tests. What is served here, memcached frames in
@@ -16,10 +18,12 @@ mod line;
 mod number;
 mod refusal;
 pub mod request;
+pub mod response;
 mod verb;
 
 pub use refusal::{Name, Refusal, RequestError};
 pub use request::{Arg, Progress, Request, RequestLimits, RequestParser};
+pub use response::{BadReply, LineKind, ReplyKind, ReplyScanner, Scan};
 pub use verb::Verb;
 
 /// Longest key, in bytes (memcached `protocol.txt`; nutcracker 0.5.0 has the same bound).

@@ -1,0 +1,379 @@
+//! Replies of servers: where one ends and of which kind it is, found while its bytes stream by.
+//!
+//! Values are skipped by count and never buffered. Only a line that is cut across two reads is kept
+//! until its end has come, and lines are short.
+
+use std::fmt;
+
+use memchr::memchr;
+
+use crate::{MAX_KEY, number};
+
+/// Longest reply line but `VALUE`, its end included, in bytes: error texts and statistics.
+pub const MAX_REPLY_LINE: usize = 8 << 10;
+
+/// Longest `VALUE` line, its end included, in bytes: a key, three numbers and the spaces between
+/// fit in 350.
+pub const MAX_VALUE_LINE: usize = 512;
+
+/// What a reply is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReplyKind {
+    /// One line.
+    Line(LineKind),
+    /// One or more `VALUE` blocks and `END`.
+    Values,
+    /// One or more `STAT` lines (`ITEM` and `PREFIX` of `stats cachedump` and `stats detail dump`
+    /// among them) and `END`.
+    Stats,
+}
+
+/// What a reply of one line says. Also the kind of a reply whose values or statistics are ended by
+/// an error line instead of `END`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineKind {
+    /// `STORED`
+    Stored,
+    /// `NOT_STORED`
+    NotStored,
+    /// `EXISTS`: the cas unique is not the current one.
+    Exists,
+    /// `NOT_FOUND`
+    NotFound,
+    /// `DELETED`
+    Deleted,
+    /// `TOUCHED`
+    Touched,
+    /// `OK`: of flush_all, verbosity, some stats.
+    Ok,
+    /// `RESET`: of stats reset.
+    Reset,
+    /// Digits: the new value after incr and decr.
+    Number,
+    /// `VERSION ...`
+    Version,
+    /// `ERROR`, possibly with a text.
+    Error,
+    /// `CLIENT_ERROR ...`
+    ClientError,
+    /// `SERVER_ERROR ...`
+    ServerError,
+    /// `END` alone: no values, no statistics.
+    End,
+}
+
+impl LineKind {
+    /// Whether it is one of the three kinds of errors.
+    pub fn is_error(self) -> bool {
+        matches!(
+            self,
+            LineKind::Error | LineKind::ClientError | LineKind::ServerError
+        )
+    }
+}
+
+/// How far a reply has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scan {
+    /// The reply ends after `len` bytes of the data just given; what follows belongs to the next.
+    Complete {
+        /// Bytes of this data that belong to the reply.
+        len: usize,
+        /// What it is.
+        kind: ReplyKind,
+    },
+    /// All of the data belongs to the reply, and more is to come.
+    Partial,
+}
+
+/// Bytes that are no reply of memcached. The connection that they came from is out of step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadReply {
+    /// A line that is none of those known, or not in this place.
+    UnknownLine,
+    /// A line longer than [`MAX_REPLY_LINE`] or [`MAX_VALUE_LINE`].
+    LineTooLong,
+    /// A `VALUE` line with missing, additional or bad fields.
+    BadValueLine,
+    /// A value announced to be longer than the limit.
+    ValueTooLarge,
+    /// A value that is not followed by CRLF.
+    BadValueEnd,
+}
+
+impl fmt::Display for BadReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            BadReply::UnknownLine => "unknown reply line",
+            BadReply::LineTooLong => "reply line too long",
+            BadReply::BadValueLine => "bad VALUE line",
+            BadReply::ValueTooLarge => "value announced too large",
+            BadReply::BadValueEnd => "value not followed by CRLF",
+        })
+    }
+}
+
+impl std::error::Error for BadReply {}
+
+/// An incremental scanner of one server connection. It is given every byte once, in order; after an
+/// error it must not be used again without [`ReplyScanner::reset`].
+#[derive(Debug)]
+pub struct ReplyScanner {
+    stage: Stage,
+    sequence: Sequence,
+    /// Bytes of the current reply that were given in earlier calls.
+    seen: u64,
+    /// The beginning of a line whose end has not come yet.
+    line: Vec<u8>,
+    max_value: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Line,
+    /// Within a value: so many bytes are left, its CRLF included.
+    Value {
+        left: u64,
+    },
+}
+
+/// What the lines of the current reply have been so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sequence {
+    Nothing,
+    Values,
+    Stats,
+}
+
+impl Default for ReplyScanner {
+    /// Values of at most 1 GiB, memcached's own bound for `-I`.
+    fn default() -> Self {
+        ReplyScanner::with_max_value(1 << 30)
+    }
+}
+
+impl ReplyScanner {
+    /// A scanner that refuses values longer than `max_value` bytes when they are announced.
+    pub fn with_max_value(max_value: u64) -> Self {
+        ReplyScanner {
+            stage: Stage::Line,
+            sequence: Sequence::Nothing,
+            seen: 0,
+            line: Vec::new(),
+            max_value,
+        }
+    }
+
+    /// Scans the next bytes up to the end of the current reply.
+    ///
+    /// # Errors
+    /// See [`BadReply`].
+    pub fn scan(&mut self, data: &[u8]) -> Result<Scan, BadReply> {
+        self.scan_with(data, |_| ())
+    }
+
+    /// As [`ReplyScanner::scan`], and appends to `marks` where each `VALUE` block (its data and
+    /// CRLF included) or each `STAT` line ends, in bytes from the beginning of the reply. In a
+    /// reply that an error line ends instead of `END`, the last mark tells where that line begins.
+    ///
+    /// # Errors
+    /// See [`BadReply`].
+    pub fn scan_marked(&mut self, data: &[u8], marks: &mut Vec<u64>) -> Result<Scan, BadReply> {
+        self.scan_with(data, |end| marks.push(end))
+    }
+
+    /// Whether the scanner stands between two replies.
+    pub fn is_idle(&self) -> bool {
+        self.seen == 0
+    }
+
+    /// Forgets the current reply.
+    pub fn reset(&mut self) {
+        *self = ReplyScanner::with_max_value(self.max_value);
+    }
+
+    fn scan_with(&mut self, data: &[u8], mut mark: impl FnMut(u64)) -> Result<Scan, BadReply> {
+        let mut at = 0;
+        while at < data.len() {
+            let rest = &data[at..];
+            match self.stage {
+                Stage::Value { left } => {
+                    let (taken, left) = skip_value(left, rest)?;
+                    at += taken;
+                    self.stage = Stage::Value { left };
+                    if left == 0 {
+                        self.stage = Stage::Line;
+                        mark(self.seen + at as u64);
+                    }
+                }
+                Stage::Line => {
+                    let Some(end) = memchr(b'\n', rest) else {
+                        self.keep(rest)?;
+                        break;
+                    };
+                    at += end + 1;
+                    match self.take_line(&rest[..=end])? {
+                        Step::Ends(kind) => {
+                            self.begin_next();
+                            return Ok(Scan::Complete { len: at, kind });
+                        }
+                        Step::Value { block } => self.stage = Stage::Value { left: block },
+                        Step::Stat => mark(self.seen + at as u64),
+                    }
+                }
+            }
+        }
+        self.seen += data.len() as u64;
+        Ok(Scan::Partial)
+    }
+
+    /// Keeps the beginning of a line, if it can still become one.
+    fn keep(&mut self, part: &[u8]) -> Result<(), BadReply> {
+        if self.line.len() + part.len() >= MAX_REPLY_LINE {
+            return Err(BadReply::LineTooLong);
+        }
+        self.line.extend_from_slice(part);
+        if self.line.len() >= longest(&self.line) {
+            return Err(BadReply::LineTooLong);
+        }
+        Ok(())
+    }
+
+    /// Reads a line that ends with `part`.
+    fn take_line(&mut self, part: &[u8]) -> Result<Step, BadReply> {
+        if self.line.is_empty() {
+            return self.read_line(part);
+        }
+        if self.line.len() + part.len() > MAX_REPLY_LINE {
+            return Err(BadReply::LineTooLong);
+        }
+        let mut line = std::mem::take(&mut self.line);
+        line.extend_from_slice(part);
+        let step = self.read_line(&line);
+        if line.capacity() <= MAX_VALUE_LINE {
+            line.clear();
+            self.line = line;
+        }
+        step
+    }
+
+    fn read_line(&mut self, line: &[u8]) -> Result<Step, BadReply> {
+        if line.len() > longest(line) {
+            return Err(BadReply::LineTooLong);
+        }
+        let text = line.strip_suffix(b"\r\n").ok_or(BadReply::UnknownLine)?;
+        let step = match (self.sequence, classify(text)) {
+            (Sequence::Nothing | Sequence::Values, Word::Value) => {
+                self.sequence = Sequence::Values;
+                let block = value_length(text, self.max_value)?.saturating_add(2);
+                Step::Value { block }
+            }
+            (Sequence::Nothing | Sequence::Stats, Word::Stat) => {
+                self.sequence = Sequence::Stats;
+                Step::Stat
+            }
+            (Sequence::Values, Word::Line(LineKind::End)) => Step::Ends(ReplyKind::Values),
+            (Sequence::Stats, Word::Line(LineKind::End)) => Step::Ends(ReplyKind::Stats),
+            (Sequence::Nothing, Word::Line(kind)) => Step::Ends(ReplyKind::Line(kind)),
+            (_, Word::Line(kind)) if kind.is_error() => Step::Ends(ReplyKind::Line(kind)),
+            _ => return Err(BadReply::UnknownLine),
+        };
+        Ok(step)
+    }
+
+    fn begin_next(&mut self) {
+        self.sequence = Sequence::Nothing;
+        self.seen = 0;
+    }
+}
+
+/// What a line does to the reply.
+enum Step {
+    Ends(ReplyKind),
+    /// A value follows: so many bytes, its CRLF included.
+    Value {
+        block: u64,
+    },
+    Stat,
+}
+
+enum Word {
+    Line(LineKind),
+    Value,
+    Stat,
+    Unknown,
+}
+
+fn longest(line: &[u8]) -> usize {
+    if line.starts_with(b"VALUE ") {
+        MAX_VALUE_LINE
+    } else {
+        MAX_REPLY_LINE
+    }
+}
+
+/// Takes what is there of a value and its CRLF, of which `left` bytes are missing. Gives how much
+/// was taken and how much is still missing.
+fn skip_value(left: u64, data: &[u8]) -> Result<(usize, u64), BadReply> {
+    let here = u64::try_from(data.len()).unwrap_or(u64::MAX).min(left);
+    let taken = here as usize;
+    let still = left - here;
+    let ends = &data[left.saturating_sub(2).min(here) as usize..taken];
+    // The bytes from two before the end on are CR and LF, as far as they are here.
+    let expected: &[u8] = if left == 1 { b"\n" } else { b"\r\n" };
+    if !expected.starts_with(ends) {
+        return Err(BadReply::BadValueEnd);
+    }
+    Ok((taken, still))
+}
+
+fn classify(text: &[u8]) -> Word {
+    let (word, rest) = match memchr(b' ', text) {
+        Some(space) => (&text[..space], &text[space..]),
+        None => (text, &[][..]),
+    };
+    let kind = match word {
+        b"VALUE" if !rest.is_empty() => return Word::Value,
+        b"STAT" | b"ITEM" | b"PREFIX" if !rest.is_empty() => return Word::Stat,
+        b"VERSION" => LineKind::Version,
+        b"CLIENT_ERROR" => LineKind::ClientError,
+        b"SERVER_ERROR" => LineKind::ServerError,
+        // Some administrative commands put a colon after it (memcached 1.6).
+        b"ERROR" | b"ERROR:" => LineKind::Error,
+        _ if !rest.is_empty() => return Word::Unknown,
+        b"END" => LineKind::End,
+        b"STORED" => LineKind::Stored,
+        b"NOT_STORED" => LineKind::NotStored,
+        b"EXISTS" => LineKind::Exists,
+        b"NOT_FOUND" => LineKind::NotFound,
+        b"DELETED" => LineKind::Deleted,
+        b"TOUCHED" => LineKind::Touched,
+        b"OK" => LineKind::Ok,
+        b"RESET" => LineKind::Reset,
+        _ if number::unsigned(word).is_some() => LineKind::Number,
+        _ => return Word::Unknown,
+    };
+    Word::Line(kind)
+}
+
+/// The length in `VALUE KEY FLAGS LENGTH [CAS]` (memcached `protocol.txt`: single spaces).
+fn value_length(text: &[u8], max: u64) -> Result<u64, BadReply> {
+    let mut fields = text.split(|&byte| byte == b' ').skip(1);
+    let mut next = || fields.next().filter(|field| !field.is_empty());
+    let (Some(key), Some(flags), Some(length)) = (next(), next(), next()) else {
+        return Err(BadReply::BadValueLine);
+    };
+    let cas = fields.next();
+    let good = key.len() <= MAX_KEY
+        && number::is_digits(flags)
+        && number::is_digits(length)
+        && cas.is_none_or(number::is_digits)
+        && fields.next().is_none();
+    if !good {
+        return Err(BadReply::BadValueLine);
+    }
+    match number::unsigned(length) {
+        Some(length) if length <= max => Ok(length),
+        _ => Err(BadReply::ValueTooLarge),
+    }
+}
