@@ -7,6 +7,7 @@
 //!   served.
 //! - [`response`]: where one reply of a server ends and of which kind it is, found while it streams
 //!   by.
+//! - [`encode`]: the few lines that the proxy itself originates.
 //!
 //! Protocol facts come from memcached's `doc/protocol.txt`; what it leaves open was tried out on
 //! memcached 1.6.18 and is kept in a table of the tests. What is served here, memcached frames in
@@ -14,6 +15,7 @@
 //! be answered twice, because it takes the block for a command, and would put a shared server
 //! connection out of step.
 
+pub mod encode;
 mod line;
 mod number;
 mod refusal;
@@ -34,5 +36,5 @@ pub const MAX_KEY: usize = 250;
 /// memcached 1.6.18 closes the connection when 2,048 bytes came without a line end, unless they
 /// begin with `get ` or `gets ` (behind at most 100 spaces). A connection shared by many sessions
 /// must not be lost to the padding of one, so longer lines are refused; those of several keys are
-/// rewritten and may be longer.
+/// rewritten (see [`encode::retrieval`]) and may be longer.
 pub const MAX_FORWARDED_LINE: usize = 2048;

@@ -1,0 +1,99 @@
+//! The few lines that the proxy itself originates.
+
+use crate::Verb;
+
+/// The end of values or statistics; alone: none found.
+pub const END: &[u8] = b"END\r\n";
+
+/// The reply of flush_all and verbosity.
+pub const OK: &[u8] = b"OK\r\n";
+
+/// The request for a server's version: cheap, and answered by every server.
+pub const VERSION: &[u8] = b"version\r\n";
+
+/// Appends `ERROR TEXT`: the command cannot be served.
+pub fn error(out: &mut Vec<u8>, text: &str) {
+    line(out, "ERROR ", text);
+}
+
+/// Appends `CLIENT_ERROR TEXT`: the client sent something wrong.
+pub fn client_error(out: &mut Vec<u8>, text: &str) {
+    line(out, "CLIENT_ERROR ", text);
+}
+
+/// Appends `SERVER_ERROR TEXT`: the request was good and could not be served now. nutcracker 0.5.0
+/// reports every failure of a server in this form.
+pub fn server_error(out: &mut Vec<u8>, text: &str) {
+    line(out, "SERVER_ERROR ", text);
+}
+
+/// Appends the reply to `version`.
+pub fn version(out: &mut Vec<u8>, text: &str) {
+    line(out, "VERSION ", text);
+}
+
+/// Appends a retrieval in the form in which nutcracker 0.5.0 writes the part of one server: `get k1
+/// k2 \r\n`, with a space before the line end. `exptime` is for gat and gats, and stands before the
+/// keys. Nothing is checked: keys and exptime are words of a request that was parsed.
+pub fn retrieval<'a>(
+    out: &mut Vec<u8>,
+    verb: Verb,
+    exptime: Option<&'a [u8]>,
+    keys: impl IntoIterator<Item = &'a [u8]>,
+) {
+    out.extend_from_slice(verb.name().as_bytes());
+    out.push(b' ');
+    for word in exptime.into_iter().chain(keys) {
+        out.extend_from_slice(word);
+        out.push(b' ');
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A line whose text cannot break out of it.
+fn line(out: &mut Vec<u8>, word: &str, text: &str) {
+    out.extend_from_slice(word.as_bytes());
+    out.extend(text.bytes().map(|byte| match byte {
+        b'\r' | b'\n' | 0 => b' ',
+        _ => byte,
+    }));
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_text_stays_on_its_line() {
+        assert_eq!(
+            written(|out| server_error(out, "Connection refused")),
+            "SERVER_ERROR Connection refused\r\n"
+        );
+        assert_eq!(
+            written(|out| error(out, "a\r\nSTORED\0b")),
+            "ERROR a  STORED b\r\n"
+        );
+        assert_eq!(written(|out| client_error(out, "x")), "CLIENT_ERROR x\r\n");
+        assert_eq!(written(|out| version(out, "1.2")), "VERSION 1.2\r\n");
+    }
+
+    #[test]
+    fn retrievals_have_a_space_before_the_line_end() {
+        let keys = [&b"k1"[..], b"k2"];
+        assert_eq!(
+            written(|out| retrieval(out, Verb::Get, None, keys)),
+            "get k1 k2 \r\n"
+        );
+        assert_eq!(
+            written(|out| retrieval(out, Verb::Gats, Some(b"-1"), [&b"k"[..]])),
+            "gats -1 k \r\n"
+        );
+    }
+}
