@@ -1,0 +1,332 @@
+//! Properties that hold for any bytes, as functions that panic where one does not: for a fuzz
+//! target and for the tests, so that both ask the same.
+
+use crate::{
+    Arg, BadReply, Progress, ReplyKind, ReplyScanner, Request, RequestLimits, RequestParser, Scan,
+    Verb,
+};
+
+/// Up to this length every single cut is tried; beyond it, delivery byte by byte and in a few sizes
+/// of pieces.
+const EVERY_CUT: usize = 256;
+
+/// Asserts of any bytes sent by a client: however they are cut, the same requests and refusals come
+/// out; every span lies within its request; and no byte is lost or invented.
+pub fn requests(data: &[u8]) {
+    let tight = RequestLimits {
+        max_value: 64,
+        max_line: 300,
+        max_retrieval_line: 400,
+        max_keys: 4,
+        divert: 8,
+    };
+    for limits in [RequestLimits::default(), tight] {
+        let whole = Client::receive(&limits, [data].into_iter());
+        whole.account_for(data);
+        for_each_cut(data, |pieces| {
+            let cut = Client::receive(&limits, pieces);
+            assert_eq!(cut, whole, "{limits:?}");
+        });
+    }
+}
+
+/// Asserts of any bytes sent by a server: however they are cut, the same replies with the same
+/// marks come out; and marks lie in order within their reply.
+pub fn replies(data: &[u8]) {
+    for max_value in [1 << 30, 16] {
+        let whole = Replies::receive(max_value, [data].into_iter());
+        whole.account_for(data);
+        for_each_cut(data, |pieces| {
+            let cut = Replies::receive(max_value, pieces);
+            assert_eq!(cut, whole, "{max_value}");
+        });
+    }
+}
+
+/// Calls `with` for each way of cutting the data that is tried.
+fn for_each_cut(data: &[u8], mut with: impl FnMut(&mut dyn Iterator<Item = &[u8]>)) {
+    for size in [1, 2, 3, 7, 64, 1000] {
+        with(&mut data.chunks(size));
+    }
+    if data.len() <= EVERY_CUT {
+        for at in 0..=data.len() {
+            let (head, tail) = data.split_at(at);
+            with(&mut [head, tail].into_iter());
+        }
+    }
+}
+
+/// What a client's bytes came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Event {
+    Request {
+        /// Line and data block.
+        bytes: Vec<u8>,
+        verb: Verb,
+        noreply: Option<(u32, u32)>,
+        keys: Vec<Arg>,
+        exptime: Option<Arg>,
+    },
+    Refused {
+        len: u64,
+        line: Vec<u8>,
+        noreply: bool,
+    },
+    /// The end: the reply before closing.
+    Closed(Vec<u8>),
+}
+
+/// A caller of the request parser as it is meant to be.
+#[derive(Default)]
+struct Client {
+    parser: RequestParser,
+    text: Vec<u8>,
+    /// What is still to be dropped.
+    skip: u64,
+    /// A diverted data block, and how long it is to become.
+    body: Option<(Vec<u8>, usize)>,
+    events: Vec<Event>,
+}
+
+/// All that came out: what happened, and what is left over.
+#[derive(Debug, PartialEq, Eq)]
+struct Received {
+    events: Vec<Event>,
+    /// Bytes waiting for more, of an unfinished request.
+    left: Vec<u8>,
+    skip: u64,
+}
+
+impl Client {
+    fn receive<'a>(limits: &RequestLimits, pieces: impl Iterator<Item = &'a [u8]>) -> Received {
+        let mut client = Client::default();
+        for piece in pieces {
+            client.text.extend_from_slice(piece);
+            while client.advance(limits) {}
+        }
+        let mut left = std::mem::take(&mut client.text);
+        if let Some((body, _)) = client.body {
+            left.extend_from_slice(&body);
+        }
+        Received {
+            events: client.events,
+            left,
+            skip: client.skip,
+        }
+    }
+
+    /// One step; false when it cannot go on with what is here.
+    fn advance(&mut self, limits: &RequestLimits) -> bool {
+        if let Some(Event::Closed(_)) = self.events.last() {
+            return false;
+        }
+        if self.skip > 0 {
+            let here = self.text.len().min(self.skip as usize);
+            self.text.drain(..here);
+            self.skip -= here as u64;
+            return self.skip == 0;
+        }
+        let (at, progress) = match self.gather() {
+            Gathered::Not => (0, self.parser.parse(limits, &self.text)),
+            Gathered::Missing => return false,
+            Gathered::Whole(at, last_two) => (at, self.parser.finish_body(last_two)),
+        };
+        match progress {
+            Ok(progress) => self.take(at, progress),
+            Err(error) => {
+                let mut line = Vec::new();
+                error.line(&mut line);
+                self.events.push(Event::Closed(line));
+                false
+            }
+        }
+    }
+
+    fn gather(&mut self) -> Gathered {
+        let Some((body, len)) = &mut self.body else {
+            return Gathered::Not;
+        };
+        let Ok(Progress::Body { at, .. }) = self.parser.parse(&RequestLimits::default(), &[])
+        else {
+            panic!("a data block is being gathered");
+        };
+        let here = (self.text.len() - at).min(*len - body.len());
+        body.extend(self.text.drain(at..at + here));
+        if body.len() < *len {
+            return Gathered::Missing;
+        }
+        Gathered::Whole(at, [body[*len - 2], body[*len - 1]])
+    }
+
+    fn take(&mut self, at: usize, progress: Progress) -> bool {
+        match progress {
+            Progress::Partial => return false,
+            Progress::Body { at, len } => {
+                assert!(at <= self.text.len() && self.text.len() < at + len);
+                self.body = Some((Vec::new(), len));
+            }
+            Progress::Complete { len, request } => {
+                assert!(at == 0 || at == len);
+                self.complete(len, request);
+            }
+            Progress::Refused {
+                len,
+                refusal,
+                noreply,
+            } => {
+                self.text.drain(..len);
+                self.refuse(len as u64, refusal, noreply);
+            }
+            Progress::RefusedBody {
+                at,
+                skip,
+                refusal,
+                noreply,
+            } => {
+                self.text.drain(..at);
+                self.skip = skip;
+                self.refuse(at as u64 + skip, refusal, noreply);
+            }
+        }
+        true
+    }
+
+    fn refuse(&mut self, len: u64, refusal: crate::Refusal, noreply: bool) {
+        let mut line = Vec::new();
+        refusal.line(&mut line);
+        assert_one_line(&line);
+        self.events.push(Event::Refused { len, line, noreply });
+    }
+
+    fn complete(&mut self, len: usize, request: Request) {
+        let mut bytes: Vec<u8> = self.text.drain(..len).collect();
+        let line = bytes[..request.line_len as usize].to_vec();
+        assert!(line.ends_with(b"\n"));
+        assert_eq!(request.diverted, self.body.is_some());
+        bytes.extend(self.body.take().map_or_else(Vec::new, |(body, _)| body));
+        assert_eq!(request.verb.is_storage(), bytes.len() > line.len());
+        for key in self.parser.keys() {
+            assert!((1..=crate::MAX_KEY).contains(&key.of(&line).len()));
+            assert!(!key.of(&line).iter().any(|b| b" \r\n\0".contains(b)));
+        }
+        assert!(self.parser.keys().len() == 1 || many_or_no_keys(request.verb));
+        assert_eq!(self.parser.exptime().is_some(), request.verb.touches());
+        if let Some((start, end)) = request.noreply {
+            let span = &line[start as usize..end as usize];
+            assert!(span.starts_with(b" ") && span.trim_ascii_start() == b"noreply");
+        }
+        self.events.push(Event::Request {
+            bytes,
+            verb: request.verb,
+            noreply: request.noreply,
+            keys: self.parser.keys().to_vec(),
+            exptime: self.parser.exptime(),
+        });
+    }
+}
+
+enum Gathered {
+    Not,
+    Missing,
+    /// Where the line ends, and the last two bytes.
+    Whole(usize, [u8; 2]),
+}
+
+impl Received {
+    /// Requests, refusals and the rest must be the data, byte for byte.
+    fn account_for(&self, data: &[u8]) {
+        let mut at = 0;
+        for event in &self.events {
+            match event {
+                Event::Request { bytes, .. } => {
+                    assert_eq!(&data[at..at + bytes.len()], bytes);
+                    at += bytes.len();
+                }
+                Event::Refused { len, .. } => at += *len as usize,
+                Event::Closed(line) => assert_one_line(line),
+            }
+        }
+        if self.skip > 0 {
+            assert_eq!(at as u64, data.len() as u64 + self.skip);
+        } else {
+            assert_eq!(&data[at..], &self.left);
+        }
+    }
+}
+
+fn many_or_no_keys(verb: Verb) -> bool {
+    let keyless = matches!(
+        verb,
+        Verb::Version | Verb::Verbosity | Verb::FlushAll | Verb::Stats | Verb::Quit
+    );
+    verb.is_retrieval() || keyless
+}
+
+fn assert_one_line(line: &[u8]) {
+    let text = line
+        .strip_suffix(b"\r\n")
+        .expect("a reply line ends with CRLF");
+    assert!(text.iter().all(|byte| (b' '..=b'~').contains(byte)));
+}
+
+/// What a server's bytes came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Replies {
+    /// Length, kind and marks of each.
+    complete: Vec<(u64, ReplyKind, Vec<u64>)>,
+    bad: Option<BadReply>,
+    /// Bytes and marks of the reply that is not whole yet; without meaning after a bad one.
+    left: u64,
+    marks: Vec<u64>,
+}
+
+impl Replies {
+    fn receive<'a>(max_value: u64, pieces: impl Iterator<Item = &'a [u8]>) -> Replies {
+        let mut scanner = ReplyScanner::with_max_value(max_value);
+        let mut replies = Replies::default();
+        for piece in pieces {
+            if let Err(bad) = replies.take(&mut scanner, piece) {
+                replies.bad = Some(bad);
+                (replies.left, replies.marks) = (0, Vec::new());
+                return replies;
+            }
+            assert_eq!(scanner.is_idle(), replies.left == 0);
+        }
+        replies
+    }
+
+    fn take(&mut self, scanner: &mut ReplyScanner, mut data: &[u8]) -> Result<(), BadReply> {
+        while !data.is_empty() {
+            match scanner.scan_marked(data, &mut self.marks)? {
+                Scan::Partial => {
+                    self.left += data.len() as u64;
+                    return Ok(());
+                }
+                Scan::Complete { len, kind } => {
+                    assert!(0 < len && len <= data.len());
+                    let marks = std::mem::take(&mut self.marks);
+                    self.complete.push((self.left + len as u64, kind, marks));
+                    self.left = 0;
+                    data = &data[len..];
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn account_for(&self, data: &[u8]) {
+        let mut total = self.left;
+        for (len, kind, marks) in &self.complete {
+            assert!(marks.is_sorted() && marks.iter().all(|mark| mark < len));
+            match kind {
+                ReplyKind::Values | ReplyKind::Stats => assert!(!marks.is_empty()),
+                ReplyKind::Line(line) => assert!(marks.is_empty() || line.is_error()),
+            }
+            total += len;
+        }
+        match self.bad {
+            None => assert_eq!(total, data.len() as u64),
+            Some(_) => assert!(total < data.len() as u64),
+        }
+    }
+}

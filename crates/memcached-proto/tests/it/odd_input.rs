@@ -1,0 +1,303 @@
+//! What memcached 1.6.18 answers to odd lines (tried on a real one), and what becomes of them here.
+//!
+//! Two rules must hold for every row, and are checked below: what we serve, memcached answers
+//! exactly once (or, sent with `noreply`, not at all), else a shared connection falls out of step;
+//! and what we refuse leaves the client's next request intact.
+
+use memcached_proto::{Progress, RequestLimits, RequestParser};
+
+/// What becomes of a line here.
+#[derive(Debug, PartialEq)]
+enum Ours {
+    Served,
+    /// Served, and the client wants no reply.
+    Quiet,
+    /// Refused with a line that begins so.
+    Says(&'static str),
+    /// Refused, and the client wants no reply.
+    Mute,
+}
+
+use Ours::{Mute, Quiet, Says, Served};
+
+const KEY251: &str = concat!(
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk",
+    "kkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkkk"
+);
+
+const BAD: &str = "CLIENT_ERROR bad command line format|";
+const USAGE: &str = "CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]|";
+const NO_TIME: &str = "CLIENT_ERROR invalid exptime argument|";
+const NO_DELTA: &str = "CLIENT_ERROR invalid numeric delta argument|";
+const COUNT: Ours = Says("ERROR wrong number of arguments for '");
+const FORMAT: Ours = Says("CLIENT_ERROR bad command line format for '");
+const LONG: Ours = Says("CLIENT_ERROR key of 251 bytes is longer than 250 for '");
+const UNKNOWN: Ours = Says("ERROR unsupported command '");
+
+/// Input (`#` stands for a key of 251 bytes, `|` for CRLF), memcached's answer, ours.
+#[rustfmt::skip]
+const ROWS: &[(&str, &str, Ours)] = &[
+    // Lines and words.
+    ("|", "ERROR|", Says("ERROR\r\n")),
+    ("   |", "ERROR|", Says("ERROR\r\n")),
+    ("\n", "ERROR|", Says("ERROR\r\n")),
+    ("foo|", "ERROR|", Says("ERROR unsupported command 'foo'\r\n")),
+    ("foo noreply|", "ERROR|", UNKNOWN),
+    ("GET a|", "ERROR|", UNKNOWN),
+    ("get\ta|", "ERROR|", UNKNOWN),
+    ("\u{1}|", "ERROR|", UNKNOWN),
+    (" get a|", "END|", Served),
+    ("get  a   b |", "END|", Served),
+    ("get a\n", "END|", Served),
+    ("get a \n", "END|", Served),
+    ("get a\tb|", "END|", Served),
+    ("get a\u{1}|", "END|", Served),
+    ("get noreply|", "END|", Served),
+    // Deliberately stricter: nutcracker refuses the first two, and to memcached a NUL ends the line.
+    ("get a\rb|", "END|", FORMAT),
+    ("get a\r|", "END|", FORMAT),
+    ("get a\0b|", "END|", FORMAT),
+    // Retrieval. memcached answers a gat without keys with END; its own protocol.txt asks for a key.
+    ("get|", "ERROR|", COUNT),
+    ("get |", "ERROR|", COUNT),
+    ("gets|", "ERROR|", COUNT),
+    ("gat|", "ERROR|", COUNT),
+    ("gat 1|", "END|", COUNT),
+    ("gat x k|", NO_TIME, Says("CLIENT_ERROR bad command line format for 'gat': bad exptime\r\n")),
+    ("gat -1 k|", "END|", Served),
+    ("gat 0 noreply|", "END|", Served),
+    ("gats 99999999999 k|", "END|", Served),
+    ("get #|", BAD, Says("CLIENT_ERROR key of 251 bytes is longer than 250 for 'get'\r\n")),
+    ("gets a #|", BAD, LONG),
+    ("gat 0 #|", BAD, LONG),
+    // Storage: what memcached reads as a number ...
+    ("set k 0 -1 1|x|", "STORED|", Served),
+    ("set k 0 -99999999999 1|x|", "STORED|", Served),
+    ("set k 0 99999999999 1|x|", "STORED|", Served),
+    ("set k 4294967296 0 1|x|", "STORED|", Served),
+    ("set k 18446744073709551615 0 1|x|", "STORED|", Served),
+    ("set k 01 00 01|x|", "STORED|", Served),
+    ("set  k  0 0  1 |x|", "STORED|", Served),
+    ("set k 0 0 1\nx|", "STORED|", Served),
+    ("set k 0 0 0||", "STORED|", Served),
+    // ... and where it is stricter it also takes the block for a command, which we do not.
+    ("set k -1 0 1|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
+    ("set k x 0 1|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
+    ("set k 0x10 0 1|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
+    ("set k 0 x 1|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
+    ("set # 0 0 1|x|", "CLIENT_ERROR bad command line format|ERROR|", LONG),
+    ("set # 0 0 1 noreply|x|", "ERROR|", Mute),
+    ("set k x 0 1 noreply|x|", "ERROR|", Mute),
+    ("set k 0 0 1 foo noreply|x|", "ERROR|ERROR|", Mute),
+    ("set k 0 0 1 noreply foo|x|", "ERROR|ERROR|", COUNT),
+    ("set k 0 0 1 a b c d e f g|x|", "ERROR|ERROR|", COUNT),
+    // Deliberately stricter, as nutcracker is: a fifth word that is not `noreply`, a plus sign.
+    ("set k 0 0 1 norepl|x|", "STORED|", COUNT),
+    ("set k 0 0 1 NOREPLY|x|", "STORED|", COUNT),
+    ("set k +1 +0 1|x|", "STORED|", FORMAT),
+    ("set k 0 0 +1|x|", "STORED|", FORMAT),
+    ("set k 0 0 1 \0|x|", "STORED|", FORMAT),
+    ("set k 0 0 1 noreply|x|", "", Quiet),
+    ("set noreply 0 0 1|x|", "STORED|", Served),
+    // A length that cannot be read: what follows is the next command, for memcached too.
+    ("set k 0 0 x|", BAD, FORMAT),
+    ("set k 0 0 -1|", BAD, FORMAT),
+    ("set k 0 0 1x|", BAD, FORMAT),
+    ("set k 0 0 x noreply|", "", Mute),
+    ("set k 0 0|", "ERROR|", COUNT),
+    ("set k|", "ERROR|", COUNT),
+    ("set|", "ERROR|", COUNT),
+    ("set k 0 noreply|", "ERROR|", Mute),
+    ("cas k 0 0 1 1|x|", "NOT_FOUND|", Served),
+    ("cas k 0 0 1 18446744073709551615|x|", "NOT_FOUND|", Served),
+    ("cas k 0 0 1 1 noreply|x|", "", Quiet),
+    ("cas k 0 0 1|x|", "ERROR|ERROR|", COUNT),
+    ("cas k 0 0 1 x|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
+    ("cas k 0 0 1 -1|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
+    ("cas k 0 0 1 18446744073709551616|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
+    ("cas k 0 0 1 noreply|x|", "ERROR|", Mute),
+    ("cas k 0 0 1 1 foo|x|", "NOT_FOUND|", COUNT),
+    ("cas k 0 0 1 1 a b|x|", "ERROR|ERROR|", COUNT),
+    // delete: a second word must be the digit 0.
+    ("delete k|", "NOT_FOUND|", Served),
+    ("delete k 0|", "NOT_FOUND|", Served),
+    ("delete k noreply|", "", Quiet),
+    ("delete k 0 noreply|", "", Quiet),
+    ("delete noreply|", "NOT_FOUND|", Served),
+    ("delete noreply 0|", "NOT_FOUND|", Served),
+    ("delete noreply noreply|", "", Quiet),
+    ("delete k 1|", USAGE, FORMAT),
+    ("delete k 00|", USAGE, FORMAT),
+    ("delete k foo|", USAGE, FORMAT),
+    ("delete k 1 noreply|", "", Mute),
+    ("delete k noreply noreply|", "", Mute),
+    ("delete k 0 foo|", USAGE, COUNT),
+    ("delete k noreply 0|", USAGE, COUNT),
+    ("delete k 0 noreply x|", "ERROR|", COUNT),
+    ("delete|", "ERROR|", COUNT),
+    ("delete #|", BAD, LONG),
+    ("delete # noreply|", "", Mute),
+    // Numbers that the server judges.
+    ("incr k 1|", "NOT_FOUND|", Served),
+    ("incr k 01|", "NOT_FOUND|", Served),
+    ("incr k -1|", NO_DELTA, Served),
+    ("decr k 18446744073709551616|", NO_DELTA, Served),
+    ("incr noreply 1|", "NOT_FOUND|", Served),
+    ("incr k 1 noreply|", "", Quiet),
+    ("incr k x|", NO_DELTA, FORMAT),
+    ("incr k 1.5|", NO_DELTA, FORMAT),
+    ("incr k x noreply|", "", Mute),
+    ("incr k +1|", "NOT_FOUND|", FORMAT),
+    ("incr k|", "ERROR|", COUNT),
+    ("incr|", "ERROR|", COUNT),
+    ("incr k 1 foo|", "NOT_FOUND|", COUNT),
+    ("incr k 1 foo noreply|", "ERROR|", Mute),
+    ("incr # 1|", BAD, LONG),
+    ("touch k 0|", "NOT_FOUND|", Served),
+    ("touch k -1|", "NOT_FOUND|", Served),
+    ("touch k 99999999999|", "NOT_FOUND|", Served),
+    ("touch noreply 0|", "NOT_FOUND|", Served),
+    ("touch k 0 noreply|", "", Quiet),
+    ("touch k x|", NO_TIME, FORMAT),
+    ("touch k|", "ERROR|", COUNT),
+    ("touch noreply|", "ERROR|", COUNT),
+    ("touch k 0 foo|", "NOT_FOUND|", COUNT),
+    ("touch # 0|", BAD, LONG),
+    // Commands without a key.
+    ("version|", "VERSION 1.6.18|", Served),
+    ("version x|", "VERSION 1.6.18|", Served),
+    ("version noreply|", "VERSION 1.6.18|", Served),
+    ("verbosity 1|", "OK|", Served),
+    ("verbosity 99999999999|", "OK|", Served),
+    ("verbosity 0 noreply|", "", Quiet),
+    ("verbosity|", "ERROR|", COUNT),
+    ("verbosity noreply|", "", Mute),
+    ("verbosity x|", BAD, FORMAT),
+    ("verbosity -1|", BAD, FORMAT),
+    ("verbosity 0 1|", "OK|", COUNT),
+    ("verbosity 0 1 2|", "ERROR|", COUNT),
+    ("verbosity foo bar my|", "ERROR|", COUNT),
+    ("flush_all|", "OK|", Served),
+    ("flush_all 0|", "OK|", Served),
+    ("flush_all -1|", "OK|", Served),
+    ("flush_all noreply|", "", Quiet),
+    ("flush_all 0 noreply|", "", Quiet),
+    ("flush_all x|", NO_TIME, FORMAT),
+    ("flush_all x noreply|", "", Mute),
+    ("flush_all noreply x|", NO_TIME, COUNT),
+    ("flush_all 0 foo|", "OK|", COUNT),
+    ("flush_all 0 1 2|", "ERROR|", COUNT),
+    ("flush_all noreply noreply|", "", Mute),
+    // (Its many lines left out.)
+    ("stats|", "END|", Served),
+    ("stats foo|", "ERROR|", Served),
+    ("stats noreply|", "ERROR|", Served),
+    ("stats reset|", "RESET|", Served),
+    ("stats a b c d e|", "ERROR|", Served),
+    // Numbers in the places of a storage command's, but no data block.
+    ("stats 1 2 3 4|", "ERROR|", Served),
+    ("incr k 1 2 3|", "ERROR|", COUNT),
+    // Both close the connection and are not sent to a server.
+    ("quit|", "", Served),
+    ("quit x|", "", Served),
+    // Not offered.
+    ("mg k v|", "EN|", UNKNOWN),
+    ("mn|", "MN|", UNKNOWN),
+    ("md k|", "NF|", UNKNOWN),
+    ("ma k|", "NF|", UNKNOWN),
+    ("me k|", "EN|", UNKNOWN),
+    ("ms k 1|x|", "HD|", UNKNOWN),
+    ("ms k 1 q|x|", "", UNKNOWN),
+    ("ms k +1|x|", "HD|", UNKNOWN),
+    ("ms k 1 S2|x|", "CLIENT_ERROR invalid flag|", UNKNOWN),
+    ("ms # 1|x|", "CLIENT_ERROR bad command line format|ERROR|", UNKNOWN),
+    ("ms k S1|x|", "CLIENT_ERROR bad command line format|ERROR|", UNKNOWN),
+    ("ms k T0 S1|x|", "CLIENT_ERROR bad command line format|ERROR|", UNKNOWN),
+    ("ms k|", BAD, UNKNOWN),
+    ("ms|", "ERROR|", UNKNOWN),
+    ("bget a|", "END|", UNKNOWN),
+    ("watch|", "OK|", UNKNOWN),
+    ("shutdown|", "ERROR: shutdown not enabled|", UNKNOWN),
+];
+
+#[test]
+fn each_row_becomes_what_the_table_says() {
+    for (input, _, ours) in ROWS {
+        let text = spelt(input);
+        let (got, len) = outcome(&text);
+        let same = match (ours, &got) {
+            (Says(start), Got::Says(line)) => line.starts_with(start) && line.ends_with("\r\n"),
+            (Served, Got::Served) | (Quiet, Got::Quiet) | (Mute, Got::Mute) => true,
+            _ => false,
+        };
+        assert!(same, "{input:?} became {got:?}, not {ours:?}");
+        assert_eq!(len, text.len(), "{input:?} is one request");
+    }
+}
+
+#[test]
+fn what_is_served_memcached_answers_exactly_once() {
+    for (input, memcached, ours) in ROWS {
+        let answers = memcached.matches('|').count();
+        match ours {
+            Served if input.starts_with("quit") => assert_eq!(answers, 0),
+            Served => assert_eq!(answers, 1, "{input:?}"),
+            Quiet => assert_eq!(answers, 0, "{input:?}"),
+            Says(_) | Mute => {}
+        }
+    }
+}
+
+#[test]
+fn the_next_request_is_intact_after_every_row() {
+    for (input, _, _) in ROWS {
+        let mut text = spelt(input);
+        let (_, len) = outcome(&text);
+        text.extend_from_slice(b"get next\r\n");
+        let mut parser = RequestParser::default();
+        let limits = RequestLimits::default();
+        parser.parse(&limits, &text).unwrap();
+        let next = parser.parse(&limits, &text[len..]).unwrap();
+        assert!(
+            matches!(next, Progress::Complete { len: 10, .. }),
+            "{input:?}"
+        );
+        assert_eq!(parser.keys()[0].of(&text[len..]), b"next");
+    }
+}
+
+#[derive(Debug)]
+enum Got {
+    Served,
+    Quiet,
+    Says(String),
+    Mute,
+}
+
+fn outcome(text: &[u8]) -> (Got, usize) {
+    match RequestParser::default().parse(&RequestLimits::default(), text) {
+        Ok(Progress::Complete { len, request }) if request.noreply.is_some() => (Got::Quiet, len),
+        Ok(Progress::Complete { len, .. }) => (Got::Served, len),
+        Ok(Progress::Refused {
+            len, noreply: true, ..
+        }) => (Got::Mute, len),
+        Ok(Progress::Refused { len, refusal, .. }) => {
+            let mut line = Vec::new();
+            refusal.line(&mut line);
+            (Got::Says(String::from_utf8_lossy(&line).into_owned()), len)
+        }
+        other => panic!("{text:?}: {other:?}"),
+    }
+}
+
+fn spelt(input: &str) -> Vec<u8> {
+    input.replace('|', "\r\n").replace('#', KEY251).into_bytes()
+}
+
+#[test]
+fn the_long_key_is_as_long_as_it_says() {
+    assert_eq!(KEY251.len(), 251);
+}
