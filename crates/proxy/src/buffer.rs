@@ -16,7 +16,7 @@ pub type Chunk = Rc<[u8]>;
 /// Smallest allocation of an owned segment: one small reply or request and its neighbours.
 const FIRST_CAPACITY: usize = 256;
 
-/// An owned segment emptied by writing keeps no more than this, see [`Rope::keep_capacity`].
+/// One piece of a rope.
 #[derive(Debug)]
 enum Segment {
     Owned(Vec<u8>),
@@ -41,6 +41,10 @@ pub struct Rope {
     first: Vec<u8>,
     /// Bytes of the front segment (`first`, or `more`'s first when `first` is empty) already taken.
     taken: usize,
+    #[expect(
+        clippy::box_collection,
+        reason = "a rope is in every session, and most never need this"
+    )]
     more: Option<Box<VecDeque<Segment>>>,
     len: usize,
 }
@@ -48,7 +52,12 @@ pub struct Rope {
 impl Rope {
     /// An empty rope; allocates nothing.
     pub const fn new() -> Self {
-        Self { first: Vec::new(), taken: 0, more: None, len: 0 }
+        Self {
+            first: Vec::new(),
+            taken: 0,
+            more: None,
+            len: 0,
+        }
     }
 
     /// Bytes held.
@@ -65,7 +74,11 @@ impl Rope {
     pub fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let mut skip = self.taken;
         std::iter::once(self.first.as_slice())
-            .chain(self.more.iter().flat_map(|more| more.iter().map(Segment::bytes)))
+            .chain(
+                self.more
+                    .iter()
+                    .flat_map(|more| more.iter().map(Segment::bytes)),
+            )
             .filter(|slice| !slice.is_empty())
             .map(move |slice| {
                 let taken = std::mem::take(&mut skip);

@@ -34,6 +34,22 @@ impl Cause {
     pub(crate) fn has_errno(&self) -> bool {
         !matches!(self, Cause::Closed)
     }
+
+    /// The same in plain words, for `error_detail`.
+    pub(crate) fn detail(&self) -> &str {
+        match self {
+            Cause::Closed => "the server closed the connection",
+            Cause::Reset => "the server reset the connection",
+            Cause::BrokenPipe => "the connection was closed while writing",
+            Cause::Refused => "the server refused the connection",
+            Cause::TimedOut => "no reply within the time-out",
+            Cause::HostDown => "the server's name could not be resolved",
+            Cause::Protocol => "the server broke the protocol",
+            Cause::Overloaded => "the server's queue is full",
+            Cause::ShuttingDown => "the proxy is shutting down",
+            Cause::Other(text) => text,
+        }
+    }
 }
 
 impl fmt::Display for Cause {

@@ -80,9 +80,17 @@ impl Health {
     ///
     /// Connections that were open before the last counted failure died of the same cause (each worker
     /// has its own): they are not counted again.
-    pub fn note_failure(&self, server: usize, opened: Time, now: Time, policy: EjectionPolicy) -> bool {
+    pub fn note_failure(
+        &self,
+        server: usize,
+        opened: Time,
+        now: Time,
+        policy: EjectionPolicy,
+    ) -> bool {
         let health = &self.servers[server];
-        let previous = health.last_failure.swap(now.as_micros() + 1, Ordering::AcqRel);
+        let previous = health
+            .last_failure
+            .swap(now.as_micros() + 1, Ordering::AcqRel);
         if previous > opened.as_micros() + 1 || !self.is_live(server) {
             return false;
         }
@@ -119,7 +127,8 @@ impl Health {
             return false;
         }
         health.failures.store(0, Ordering::Release);
-        self.next_retry.fetch_min(until.as_micros(), Ordering::AcqRel);
+        self.next_retry
+            .fetch_min(until.as_micros(), Ordering::AcqRel);
         self.epoch.fetch_add(1, Ordering::AcqRel);
         true
     }
@@ -138,14 +147,19 @@ impl Health {
 }
 
 fn swap(value: &AtomicU64, from: u64, to: u64) -> bool {
-    value.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    value
+        .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+        .is_ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const POLICY: EjectionPolicy = EjectionPolicy { failure_limit: 2, retry_timeout: Duration::from_millis(10) };
+    const POLICY: EjectionPolicy = EjectionPolicy {
+        failure_limit: 2,
+        retry_timeout: Duration::from_millis(10),
+    };
 
     fn at(millis: u64) -> Time {
         Time::from_micros(millis * 1_000)
@@ -161,8 +175,14 @@ mod tests {
         health.readmit_due(at(13), |_| panic!("too early"));
         let mut back = Vec::new();
         health.readmit_due(at(14), |server| back.push(server));
-        assert_eq!((back, health.epoch(), health.next_retry()), (vec![1], 2, None));
-        assert!(!health.note_failure(1, at(20), at(21), POLICY), "the full limit counts anew");
+        assert_eq!(
+            (back, health.epoch(), health.next_retry()),
+            (vec![1], 2, None)
+        );
+        assert!(
+            !health.note_failure(1, at(20), at(21), POLICY),
+            "the full limit counts anew"
+        );
     }
 
     #[test]
@@ -179,6 +199,9 @@ mod tests {
         for _ in 0..4 {
             assert!(!health.note_failure(0, at(1), at(50), POLICY));
         }
-        assert!(health.note_failure(0, at(50), at(51), POLICY), "a connection opened since then is a new failure");
+        assert!(
+            health.note_failure(0, at(50), at(51), POLICY),
+            "a connection opened since then is a new failure"
+        );
     }
 }

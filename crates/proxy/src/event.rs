@@ -98,7 +98,9 @@ impl Event {
         match self {
             Event::UnsupportedCommand { .. } | Event::ServerClosed { .. } => Level::Alert,
             Event::BadRequest { .. } | Event::IncompleteRequest { .. } => Level::Alert,
-            Event::ClientOverflow { .. } | Event::SelectFailed { .. } | Event::AuthFailed { .. } => Level::Warn,
+            Event::ClientOverflow { .. }
+            | Event::SelectFailed { .. }
+            | Event::AuthFailed { .. } => Level::Warn,
             Event::NoResp3 { .. } | Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
         }
@@ -110,16 +112,34 @@ impl fmt::Display for Event {
         match self {
             Event::UnsupportedCommand { name } => write!(f, "parsed unsupported command '{name}'"),
             Event::BadRequest { reason } => write!(f, "parsed bad request: {reason}"),
-            Event::IncompleteRequest { len } => write!(f, "eof on client, discarding incomplete request of {len} bytes"),
-            Event::ClientOverflow { unread } => write!(f, "closing client that left {unread} bytes of replies unread"),
-            Event::ServerClosed { server, lost, cause } => write!(f, "connection to server '{server}' closed, {lost} requests lost: {cause}"),
+            Event::IncompleteRequest { len } => write!(
+                f,
+                "eof on client, discarding incomplete request of {len} bytes"
+            ),
+            Event::ClientOverflow { unread } => write!(
+                f,
+                "closing client that left {unread} bytes of replies unread"
+            ),
+            Event::ServerClosed {
+                server,
+                lost,
+                cause,
+            } => write!(
+                f,
+                "connection to server '{server}' closed, {lost} requests lost: {cause}"
+            ),
             Event::SelectFailed { server, text } => write!(f, "SELECT failed on {server}: {text}"),
             Event::AuthFailed { server, text } => write!(f, "AUTH failed on {server}: {text}"),
             Event::NoResp3 { server } => write!(f, "server '{server}' does not speak RESP3"),
-            Event::Ejected { server, millis } => write!(f, "ejected server '{server}' for {millis} ms"),
+            Event::Ejected { server, millis } => {
+                write!(f, "ejected server '{server}' for {millis} ms")
+            }
             Event::Readmitted { server } => write!(f, "server '{server}' is back on the ring"),
             Event::CrossShard { command, count } => {
-                write!(f, "{count} requests with keys of several servers went to the first key's server, last {command}; see cross_shard")
+                write!(
+                    f,
+                    "{count} requests with keys of several servers went to the first key's server, last {command}; see cross_shard"
+                )
             }
         }
     }

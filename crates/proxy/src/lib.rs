@@ -24,10 +24,20 @@
 
 mod buffer;
 mod cause;
+mod connection;
 mod ejection;
+mod engine;
 mod event;
+mod id;
 pub mod limits;
+mod memcached;
 pub mod metrics;
+mod pool;
+mod protocol;
+mod redis;
+mod routing;
+mod server;
+mod session;
 pub mod settings;
 mod time;
 
@@ -35,4 +45,6 @@ pub use buffer::{Chunk, Rope};
 pub use cause::Cause;
 pub use ejection::{EjectionPolicy, Health};
 pub use event::{Event, Level};
+pub use id::{ConnectionId, SessionId};
+pub use pool::{Action, Flush, Pool, WorkerContext};
 pub use time::Time;

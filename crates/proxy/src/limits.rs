@@ -1,5 +1,7 @@
 //! Every bound of the data path, each with its reason.
 
+use std::time::Duration;
+
 /// Requests that a session may have outstanding before the proxy has seen how large its replies are.
 /// Large enough for every common pipeline, small enough that 1 MB replies to all stay under 64 MB.
 pub const FIRST_WINDOW: usize = 32;
@@ -54,3 +56,6 @@ pub const MAX_UPGRADE_WAITERS: usize = 16_384;
 
 /// Bytes of a client's name (CLIENT SETNAME) that are kept.
 pub const MAX_CLIENT_NAME: usize = 256;
+
+/// How long a client's HELLO 3 waits at most for servers that do not answer.
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(5);

@@ -88,7 +88,10 @@ pub struct PoolMetrics {
 impl PoolMetrics {
     /// Zeroes for a pool of `servers` servers.
     pub fn new(servers: usize) -> Self {
-        Self { pool: zeroes(), servers: (0..servers).map(|_| zeroes()).collect() }
+        Self {
+            pool: zeroes(),
+            servers: (0..servers).map(|_| zeroes()).collect(),
+        }
     }
 
     /// The value of a pool metric.
@@ -131,5 +134,8 @@ fn zeroes<const N: usize>() -> [AtomicI64; N] {
 /// A worker is the only writer of its counters, so a plain load and store suffice: no locked
 /// instruction on the hot path.
 fn bump(value: &AtomicI64, by: i64) {
-    value.store(value.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
+    value.store(
+        value.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
 }

@@ -1,0 +1,172 @@
+//! One server connection: its handshake and its queue of requests in flight.
+
+use std::collections::VecDeque;
+
+use crate::buffer::Rope;
+use crate::id::SessionId;
+use crate::limits::{KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
+use crate::protocol::{Lane, Protocol, Step};
+use crate::time::Time;
+
+/// One connection to a server.
+pub(crate) struct Connection<P: Protocol> {
+    pub(crate) server: usize,
+    pub(crate) lane: Lane,
+    pub(crate) state: State,
+    /// Requests to be written, once the connection is ready.
+    pub(crate) output: Rope,
+    /// Requests whose replies have not ended, oldest first.
+    pub(crate) in_flight: VecDeque<InFlight>,
+    /// How many of them (from the front) are wholly written, and how many bytes of the next one are.
+    sent: usize,
+    sent_of_next: usize,
+    /// Unwritten bytes of requests that were answered before they were wholly written.
+    answered_early: usize,
+    pub(crate) scanner: P::Scanner,
+    /// Whether part of the front request's reply has been passed on.
+    pub(crate) mid_reply: bool,
+    /// A push frame is being dropped.
+    pub(crate) dropping: bool,
+    pub(crate) opened: Time,
+    pub(crate) dirty: bool,
+    /// What may be written before there is a socket.
+    nothing: Rope,
+}
+
+/// How far a connection is.
+///
+/// ```text
+///  Connecting ── connected ──▶ Handshaking ── every reply checked ──▶ Ready
+///                     └──────────── nothing to say ──────────────────▲
+/// ```
+pub(crate) enum State {
+    /// No socket yet; requests queue.
+    Connecting,
+    /// AUTH, HELLO, SELECT are under way; requests queue.
+    Handshaking {
+        steps: VecDeque<Step>,
+        output: Rope,
+        reply: Vec<u8>,
+    },
+    /// Requests flow.
+    Ready,
+}
+
+/// A request (or a fragment of one) at a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InFlight {
+    pub(crate) session: SessionId,
+    pub(crate) place: Place,
+    /// Its size on the wire.
+    pub(crate) bytes: usize,
+    /// When it was queued: the deadline follows from it.
+    pub(crate) queued: Time,
+}
+
+/// Where a reply belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The session's slot with this number.
+    Slot(u64),
+    /// A fragment of the slot.
+    Fragment(u64, u32),
+    /// Nowhere: the client asked for no reply.
+    Nowhere,
+}
+
+impl<P: Protocol> Connection<P> {
+    pub(crate) fn new(server: usize, lane: Lane, now: Time) -> Self {
+        Self {
+            server,
+            lane,
+            state: State::Connecting,
+            output: Rope::new(),
+            in_flight: VecDeque::new(),
+            sent: 0,
+            sent_of_next: 0,
+            answered_early: 0,
+            scanner: P::Scanner::default(),
+            mid_reply: false,
+            dropping: false,
+            opened: now,
+            dirty: false,
+            nothing: Rope::new(),
+        }
+    }
+
+    /// Whether a further request may be queued, see [`crate::limits`].
+    pub(crate) fn has_room(&self) -> bool {
+        self.in_flight.len() < MAX_IN_FLIGHT && self.output.len() < MAX_CONNECTION_BYTES
+    }
+
+    /// What may be written now.
+    pub(crate) fn writable(&self) -> &Rope {
+        match &self.state {
+            State::Connecting => &self.nothing,
+            State::Handshaking { output, .. } => output,
+            State::Ready => &self.output,
+        }
+    }
+
+    /// Notes that `count` bytes of [`Connection::writable`] were written; returns the number and the
+    /// bytes of the requests that are thereby wholly written.
+    pub(crate) fn written(&mut self, count: usize) -> (usize, usize) {
+        match &mut self.state {
+            State::Connecting => (0, 0),
+            State::Handshaking { output, .. } => {
+                output.consume(count);
+                (0, 0)
+            }
+            State::Ready => {
+                self.output.consume_keeping(count, KEEP_OUTPUT);
+                self.advance_sent(count)
+            }
+        }
+    }
+
+    fn advance_sent(&mut self, count: usize) -> (usize, usize) {
+        let early = count.min(self.answered_early);
+        self.answered_early -= early;
+        let mut left = count - early;
+        let (mut requests, mut bytes) = (0, 0);
+        while let Some(next) = self.in_flight.get(self.sent) {
+            let missing = next.bytes - self.sent_of_next;
+            if left < missing {
+                self.sent_of_next += left;
+                break;
+            }
+            left -= missing;
+            self.sent += 1;
+            self.sent_of_next = 0;
+            requests += 1;
+            bytes += next.bytes;
+        }
+        (requests, bytes)
+    }
+
+    /// Whether the front request has at least begun to be written, so that a reply can be its own.
+    pub(crate) fn expects_reply(&self) -> bool {
+        !self.in_flight.is_empty() && (self.sent > 0 || self.sent_of_next > 0)
+    }
+
+    /// Takes the front request off the queue. The flag tells whether it was wholly written.
+    pub(crate) fn pop_front(&mut self) -> Option<(InFlight, bool)> {
+        let entry = self.in_flight.pop_front()?;
+        let whole = self.sent > 0;
+        if whole {
+            self.sent -= 1;
+        } else {
+            self.answered_early += entry.bytes - self.sent_of_next;
+            self.sent_of_next = 0;
+        }
+        if self.in_flight.is_empty() && self.in_flight.capacity() > 4_096 {
+            self.in_flight = VecDeque::new();
+        }
+        Some((entry, whole))
+    }
+
+    /// How many of the requests in flight are wholly written.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+}

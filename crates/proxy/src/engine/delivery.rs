@@ -1,0 +1,374 @@
+//! Replies to sessions, each to the request it belongs to.
+
+use std::ops::Range;
+
+use super::Engine;
+use crate::buffer::Chunk;
+use crate::cause::Cause;
+use crate::connection::{InFlight, Place, State};
+use crate::event::Event;
+use crate::id::{ConnectionId, SessionId};
+use crate::limits::MAX_SESSION_OUTPUT;
+use crate::metrics::{PoolMetric, ServerMetric};
+use crate::pool::Action;
+use crate::protocol::{Join, JoinKind, Joined, Protocol, Scan};
+use crate::session::Session;
+use crate::time::Time;
+
+/// What was found at the start of a server's bytes.
+enum Found<K> {
+    /// The front request's reply goes on (and ends, if a kind is given) for so many bytes.
+    Reply(usize, Option<K>),
+    /// So many bytes of a push, which answer nobody.
+    Push(usize),
+}
+
+impl<P: Protocol> Engine<P> {
+    pub(crate) fn handle_connection_data(
+        &mut self,
+        id: ConnectionId,
+        chunk: &Chunk,
+        range: Range<usize>,
+        now: Time,
+    ) {
+        let mut pos = range.start;
+        while pos < range.end {
+            let Some(connection) = self.connections.get(id) else {
+                break;
+            };
+            let step = match connection.state {
+                State::Ready => self.take_reply(id, chunk, pos..range.end, now),
+                State::Handshaking { .. } => {
+                    self.take_handshake_reply(id, &chunk[pos..range.end], now)
+                }
+                State::Connecting => None,
+            };
+            match step {
+                Some(taken) => pos += taken,
+                None => {
+                    self.break_connection(id, Cause::Protocol, now);
+                    break;
+                }
+            }
+        }
+        self.run_ready(now);
+    }
+
+    /// Passes on what belongs to the front request; `None` when the server is out of step.
+    fn take_reply(
+        &mut self,
+        id: ConnectionId,
+        chunk: &Chunk,
+        range: Range<usize>,
+        now: Time,
+    ) -> Option<usize> {
+        let mut marks = std::mem::take(&mut self.marks);
+        marks.clear();
+        let found = self.scan_reply(id, &chunk[range.clone()], &mut marks);
+        let taken = match found {
+            Some(Found::Reply(len, kind)) => {
+                self.take_scanned(
+                    id,
+                    chunk,
+                    range.start..range.start + len,
+                    kind,
+                    &mut marks,
+                    now,
+                );
+                Some(len)
+            }
+            Some(Found::Push(len)) => Some(len),
+            None => None,
+        };
+        self.marks = marks;
+        taken
+    }
+
+    fn scan_reply(
+        &mut self,
+        id: ConnectionId,
+        data: &[u8],
+        marks: &mut Vec<u64>,
+    ) -> Option<Found<P::Kind>> {
+        let connection = self.connections.get_mut(id)?;
+        if P::is_between_replies(&connection.scanner) {
+            connection.dropping = P::is_push(data[0]);
+        }
+        if connection.dropping {
+            return match P::scan(&mut connection.scanner, data, None).ok()? {
+                Scan::Complete { len, .. } => Some(Found::Push(len)),
+                Scan::Partial => Some(Found::Push(data.len())),
+            };
+        }
+        if !connection.expects_reply() {
+            return None;
+        }
+        let wants_marks = match connection.in_flight.front()?.place {
+            Place::Fragment(..) => Some(marks),
+            Place::Slot(_) | Place::Nowhere => None,
+        };
+        match P::scan(&mut connection.scanner, data, wants_marks).ok()? {
+            Scan::Complete { len, kind } => Some(Found::Reply(len, Some(kind))),
+            Scan::Partial => Some(Found::Reply(data.len(), None)),
+        }
+    }
+
+    fn take_scanned(
+        &mut self,
+        id: ConnectionId,
+        chunk: &Chunk,
+        range: Range<usize>,
+        kind: Option<P::Kind>,
+        marks: &mut Vec<u64>,
+        now: Time,
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let Some(entry) = connection.in_flight.front().copied() else {
+            return;
+        };
+        let (server, first) = (connection.server, !connection.mid_reply);
+        connection.mid_reply = kind.is_none();
+        self.metrics
+            .add_server(server, ServerMetric::ResponseBytes, range.len() as i64);
+        if let Some(kind) = kind {
+            let whole = connection.pop_front().is_none_or(|(_, whole)| whole);
+            self.count_reply(server, &entry, whole);
+            self.note_health(
+                server,
+                kind,
+                if first { &chunk[range.clone()] } else { &[] },
+                now,
+            );
+        }
+        self.deliver(id, entry, chunk, range, first, kind, marks);
+    }
+
+    fn count_reply(&mut self, server: usize, entry: &InFlight, whole: bool) {
+        let (requests, bytes) = match whole {
+            true => (ServerMetric::OutQueue, ServerMetric::OutQueueBytes),
+            false => (ServerMetric::InQueue, ServerMetric::InQueueBytes),
+        };
+        self.metrics.add_server(server, ServerMetric::Responses, 1);
+        self.metrics.add_server(server, requests, -1);
+        self.metrics
+            .add_server(server, bytes, -(entry.bytes as i64));
+    }
+
+    fn note_health(&mut self, server: usize, kind: P::Kind, start: &[u8], now: Time) {
+        if !self.settings.auto_eject_hosts {
+            return;
+        }
+        match P::is_transient_failure(kind, start) {
+            true => self.count_failure(server, now, now),
+            false => self.health.note_success(server),
+        }
+    }
+
+    /// Puts a piece of a reply where it belongs; `kind` says that it is the last piece.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts about one piece of a reply"
+    )]
+    fn deliver(
+        &mut self,
+        connection: ConnectionId,
+        entry: InFlight,
+        chunk: &Chunk,
+        range: Range<usize>,
+        first: bool,
+        kind: Option<P::Kind>,
+        marks: &mut Vec<u64>,
+    ) {
+        let id = entry.session;
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if kind.is_some() && self.settings.server_connections > 1 {
+            session.unbind(connection);
+        }
+        match entry.place {
+            Place::Nowhere => {
+                session.silent -= usize::from(kind.is_some());
+                self.note_progress(id);
+                self.close_if_finished(id);
+            }
+            Place::Slot(slot) => {
+                if first && session.output.len() + session.stashed > MAX_SESSION_OUTPUT {
+                    return self.close_overflowing(id);
+                }
+                let moved = deliver_whole(session, slot, chunk, range, kind.is_some());
+                self.after_delivery(id, moved);
+            }
+            Place::Fragment(slot, fragment) => {
+                if session.output.len() + session.stashed > MAX_SESSION_OUTPUT && first {
+                    return self.close_overflowing(id);
+                }
+                self.deliver_fragment(id, slot, fragment, chunk, range, kind, marks);
+            }
+        }
+    }
+
+    fn after_delivery(&mut self, id: SessionId, moved: bool) {
+        if moved {
+            self.mark_session(id);
+            self.note_progress(id);
+            self.close_if_finished(id);
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the facts about one piece of a fragment's reply"
+    )]
+    fn deliver_fragment(
+        &mut self,
+        id: SessionId,
+        slot: u64,
+        fragment: u32,
+        chunk: &Chunk,
+        range: Range<usize>,
+        kind: Option<P::Kind>,
+        marks: &mut Vec<u64>,
+    ) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let Some(position) = session.position(slot) else {
+            return;
+        };
+        let Some(join) = session.slots[position].join.as_mut() else {
+            return;
+        };
+        let part = &mut join.fragments[fragment as usize];
+        session.stashed += range.len();
+        part.reply.push(chunk, range);
+        if join.kind == JoinKind::Array || join.kind == JoinKind::Values {
+            part.marks.append(marks);
+        }
+        if let Some(kind) = kind {
+            part.outcome = Some(Ok(kind));
+            join.waiting -= 1;
+            self.finish_join(id, slot);
+        }
+    }
+
+    /// Joins the fragments if all have ended.
+    pub(super) fn finish_join(&mut self, id: SessionId, slot: u64) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let Some(position) = session.position(slot) else {
+            return;
+        };
+        if session.slots[position]
+            .join
+            .as_ref()
+            .is_none_or(|join| join.waiting > 0)
+        {
+            return;
+        }
+        let Some(mut join) = session.slots[position].join.take() else {
+            return;
+        };
+        session.stashed -= join
+            .fragments
+            .iter()
+            .map(|fragment| fragment.reply.len())
+            .sum::<usize>();
+        let slot = &mut session.slots[position];
+        match self
+            .protocol
+            .join(&mut join, &session.client, &mut slot.stash)
+        {
+            Joined::Done => {}
+            Joined::Failed(fragment) => self.fail_join(id, position, &mut join, fragment),
+            Joined::Mismatch => {
+                self.write_join_error(id, position, &Cause::Protocol, join.fragments[0].server)
+            }
+        }
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let slot = &mut session.slots[position];
+        slot.done = true;
+        slot.bytes = slot.stash.len();
+        session.stashed += slot.bytes;
+        let moved = position == 0 && session.advance();
+        self.after_delivery(id, moved);
+    }
+
+    /// The whole request fails as one of its fragments did: with the server's own error, or with ours.
+    fn fail_join(
+        &mut self,
+        id: SessionId,
+        position: usize,
+        join: &mut Join<P::Kind>,
+        fragment: usize,
+    ) {
+        let part = &mut join.fragments[fragment];
+        match part.outcome.take() {
+            Some(Err(cause)) => self.write_join_error(id, position, &cause, part.server),
+            _ => {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.slots[position].stash.append(&mut part.reply);
+                }
+            }
+        }
+    }
+
+    fn write_join_error(&mut self, id: SessionId, position: usize, cause: &Cause, server: usize) {
+        let mut line = Vec::new();
+        self.write_error(&mut line, cause, Some(server));
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.slots[position].stash.clear();
+            session.slots[position].stash.extend(&line);
+        }
+    }
+
+    /// Closes a client that does not read its replies.
+    fn close_overflowing(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let unread = session.output.len() + session.stashed;
+        self.events.push(Event::ClientOverflow { unread });
+        self.metrics.add(PoolMetric::ClientOverflow, 1);
+        self.metrics.add(PoolMetric::ClientErr, 1);
+        self.forget_session(id);
+        self.actions.push_back(Action::CloseSession {
+            session: id,
+            linger: false,
+        });
+    }
+}
+
+/// Adds to the reply in `slot`; straight to the output when it is next. Returns whether output grew
+/// or a request was finished.
+fn deliver_whole<P: Protocol>(
+    session: &mut Session<P>,
+    slot: u64,
+    chunk: &Chunk,
+    range: Range<usize>,
+    last: bool,
+) -> bool {
+    let Some(position) = session.position(slot) else {
+        return false;
+    };
+    let entry = &mut session.slots[position];
+    entry.bytes += range.len();
+    entry.done = last;
+    if position > 0 {
+        session.stashed += range.len();
+        entry.stash.push(chunk, range);
+        return false;
+    }
+    session.stashed -= entry.stash.len();
+    session.output.append(&mut entry.stash);
+    session.output.push(chunk, range);
+    if last {
+        session.advance();
+    }
+    true
+}

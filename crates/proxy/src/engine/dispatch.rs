@@ -1,0 +1,327 @@
+//! Requests to servers.
+
+use std::ops::Range;
+
+use super::Engine;
+use super::intake::Taken;
+use crate::buffer::Rope;
+use crate::cause::Cause;
+use crate::connection::{Connection, InFlight, Place, State};
+use crate::event::Event;
+use crate::id::{ConnectionId, SessionId};
+use crate::metrics::{PoolMetric, ServerMetric};
+use crate::pool::Action;
+use crate::protocol::{Body, Lane, Plan, Protocol, Source};
+use crate::session::{Phase, Slot};
+use crate::settings::{CrossShard, ProtocolSettings};
+use crate::time::Time;
+
+/// The key that stands in for none, as in nutcracker 0.5.0.
+const PLACEHOLDER: &[u8] = b"placeholder";
+
+/// How often the cross-shard warning may be repeated, in seconds.
+const CROSS_SHARD_EVERY: u64 = 10;
+
+/// Counts cross-shard requests between two warnings.
+#[derive(Debug, Default)]
+pub(super) struct CrossShardReport {
+    since: u64,
+    last: Option<Time>,
+}
+
+impl<P: Protocol> Engine<P> {
+    /// Plans one whole request and carries the plan out.
+    pub(super) fn execute(
+        &mut self,
+        id: SessionId,
+        parser: &P::Parser,
+        source: Source<'_>,
+        bodies: &mut Vec<Body>,
+        now: Time,
+    ) -> Taken {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return Taken::Last;
+        };
+        self.scratch.clear();
+        self.scratch.idle = session.is_idle();
+        let plan = self
+            .protocol
+            .plan(parser, source.text, &mut session.client, &mut self.scratch);
+        match plan {
+            Plan::Forward { key, cut } => {
+                let server = self.route(&source.text[key], now);
+                self.forward(id, server, &source, bodies, cut, now);
+            }
+            Plan::Local => {
+                self.report();
+                if !self.scratch.reply.is_empty() {
+                    self.answer(id);
+                }
+            }
+            Plan::Together { command, legacy } => {
+                self.forward_together(id, command, legacy, &source, bodies, now)
+            }
+            Plan::Placeholder => {
+                let server = self.route(PLACEHOLDER, now);
+                self.forward(id, server, &source, bodies, None, now);
+            }
+            Plan::Split { join } => self.split(id, parser, &source, bodies, join, now),
+            Plan::Broadcast { join, cut } => self.broadcast(id, &source, join, cut, now),
+            Plan::Barrier => {
+                session.barrier = true;
+                return Taken::Later;
+            }
+            Plan::Upgrade => self.begin_upgrade(id, now),
+            Plan::Quit => {
+                self.answer(id);
+                self.quit(id, false);
+                return Taken::Last;
+            }
+        }
+        Taken::Yes
+    }
+
+    /// The server that owns `key` at `now`.
+    pub(super) fn route(&mut self, key: &[u8], now: Time) -> Option<usize> {
+        if self.settings.auto_eject_hosts {
+            self.refresh_health(now);
+        }
+        self.router.route(key)
+    }
+
+    fn forward(
+        &mut self,
+        id: SessionId,
+        server: Option<usize>,
+        source: &Source<'_>,
+        bodies: &mut Vec<Body>,
+        cut: Option<Range<usize>>,
+        now: Time,
+    ) {
+        let silent = cut.is_some();
+        let connection = match self.usable_connection(id, server, now) {
+            Ok(connection) => connection,
+            Err(_) if silent => return,
+            Err(cause) => return self.answer_error(id, &cause, server),
+        };
+        let place = if silent {
+            Place::Nowhere
+        } else {
+            self.new_slot(id, Slot::waiting())
+        };
+        self.send(id, connection, place, now, |out| {
+            write_request(source, bodies, cut, out)
+        });
+    }
+
+    /// A command whose keys must be at one server.
+    fn forward_together(
+        &mut self,
+        id: SessionId,
+        command: &'static str,
+        legacy: bool,
+        source: &Source<'_>,
+        bodies: &mut Vec<Body>,
+        now: Time,
+    ) {
+        let Some(first) = self.scratch.keys.first().map(|key| key.range()) else {
+            return;
+        };
+        let server = self.route(&source.text[first], now);
+        if !self.keys_are_together(server, source) {
+            if !legacy || self.refuses_cross_shard() {
+                self.scratch.reply.clear();
+                self.scratch.reply.extend_from_slice(
+                    b"-CROSSSLOT Keys in request don't hash to the same server\r\n",
+                );
+                return self.answer(id);
+            }
+            self.report_cross_shard(command, now);
+        }
+        self.forward(id, server, source, bodies, None, now);
+    }
+
+    fn keys_are_together(&mut self, server: Option<usize>, source: &Source<'_>) -> bool {
+        if self.router.is_random() {
+            return true;
+        }
+        let (router, keys) = (&mut self.router, &self.scratch.keys);
+        keys.iter()
+            .skip(1)
+            .all(|key| router.route(&source.text[key.range()]) == server)
+    }
+
+    fn refuses_cross_shard(&self) -> bool {
+        matches!(&self.settings.protocol, ProtocolSettings::Redis(redis) if redis.cross_shard == CrossShard::Error)
+    }
+
+    fn report_cross_shard(&mut self, command: &'static str, now: Time) {
+        self.metrics.add(PoolMetric::CrossShard, 1);
+        self.cross_shard.since += 1;
+        let due = self
+            .cross_shard
+            .last
+            .is_none_or(|last| now.since(last).as_secs() >= CROSS_SHARD_EVERY);
+        if due {
+            let count = std::mem::take(&mut self.cross_shard.since);
+            self.cross_shard.last = Some(now);
+            self.events.push(Event::CrossShard { command, count });
+        }
+    }
+
+    /// A connection that can take a request for `server`, opened if need be.
+    pub(super) fn usable_connection(
+        &mut self,
+        id: SessionId,
+        server: Option<usize>,
+        now: Time,
+    ) -> Result<ConnectionId, Cause> {
+        let server = server.ok_or(Cause::Refused)?;
+        let chosen = self.choose_connection(id, server, now);
+        match self.connections.get(chosen) {
+            Some(connection) if connection.has_room() => Ok(chosen),
+            _ => Err(Cause::Overloaded),
+        }
+    }
+
+    /// The session's own connection while it has something outstanding there; else the least loaded.
+    fn choose_connection(&mut self, id: SessionId, server: usize, now: Time) -> ConnectionId {
+        let Some(session) = self.sessions.get(id) else {
+            return self.open_connection(server, 0, now);
+        };
+        let lane = P::lane(&session.client);
+        let open = self.servers[server].connections(lane);
+        if let ([only], 1) = (open, self.settings.server_connections) {
+            return *only;
+        }
+        if let Some(bound) = session.bound_to(server) {
+            return bound;
+        }
+        let load = |id: &ConnectionId| {
+            self.connections
+                .get(*id)
+                .map_or(usize::MAX, |connection| connection.in_flight.len())
+        };
+        match open.iter().min_by_key(|id| load(id)) {
+            Some(least) if load(least) == 0 || open.len() >= self.settings.server_connections => {
+                *least
+            }
+            _ => self.open_connection(server, lane, now),
+        }
+    }
+
+    pub(super) fn open_connection(&mut self, server: usize, lane: Lane, now: Time) -> ConnectionId {
+        let connection = self
+            .connections
+            .insert_with(|_| Connection::new(server, lane, now));
+        self.servers[server].add(lane, connection);
+        self.metrics
+            .add_server(server, ServerMetric::ServerTotal, 1);
+        self.actions
+            .push_back(Action::Connect { connection, server });
+        connection
+    }
+
+    /// Appends a request to a connection's output and queue.
+    pub(super) fn send(
+        &mut self,
+        id: SessionId,
+        connection_id: ConnectionId,
+        place: Place,
+        now: Time,
+        write: impl FnOnce(&mut Rope),
+    ) {
+        let Some(connection) = self.connections.get_mut(connection_id) else {
+            return;
+        };
+        let before = connection.output.len();
+        write(&mut connection.output);
+        let bytes = connection.output.len() - before;
+        connection.in_flight.push_back(InFlight {
+            session: id,
+            place,
+            bytes,
+            queued: now,
+        });
+        let (server, ready) = (connection.server, matches!(connection.state, State::Ready));
+        self.metrics.add_server(server, ServerMetric::Requests, 1);
+        self.metrics
+            .add_server(server, ServerMetric::RequestBytes, bytes as i64);
+        self.metrics.add_server(server, ServerMetric::InQueue, 1);
+        self.metrics
+            .add_server(server, ServerMetric::InQueueBytes, bytes as i64);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.silent += usize::from(place == Place::Nowhere);
+            if self.settings.server_connections > 1 {
+                session.bind(server, connection_id);
+            }
+        }
+        if let (Some(timeout), None) = (self.settings.timeout, self.earliest) {
+            self.earliest = Some(now + timeout);
+        }
+        if ready {
+            self.mark_connection(connection_id);
+        }
+    }
+
+    pub(super) fn new_slot(&mut self, id: SessionId, slot: Slot<P::Kind>) -> Place {
+        match self.sessions.get_mut(id) {
+            Some(session) => Place::Slot(session.push_slot(slot)),
+            None => Place::Nowhere,
+        }
+    }
+
+    /// Answers the session's next request with `scratch.reply`, in its turn.
+    pub(super) fn answer(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if session.slots.is_empty() {
+            session.output.extend(&self.scratch.reply);
+            return self.mark_session(id);
+        }
+        let mut slot = Slot::waiting();
+        slot.done = true;
+        slot.stash.extend(&self.scratch.reply);
+        session.stashed += slot.stash.len();
+        session.push_slot(slot);
+    }
+
+    pub(super) fn answer_error(&mut self, id: SessionId, cause: &Cause, server: Option<usize>) {
+        let mut reply = std::mem::take(&mut self.scratch.reply);
+        reply.clear();
+        self.write_error(&mut reply, cause, server);
+        self.scratch.reply = reply;
+        self.answer(id);
+    }
+
+    /// Reads nothing further of the session and closes it when it is answered.
+    pub(super) fn quit(&mut self, id: SessionId, linger: bool) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.phase = Phase::Quitting { linger };
+            session.intake = None;
+            session.backlog = None;
+        }
+        self.close_if_finished(id);
+    }
+}
+
+/// Writes a request as it came, its gathered bodies in their places, without the range `cut`.
+pub(super) fn write_request(
+    source: &Source<'_>,
+    bodies: &mut Vec<Body>,
+    cut: Option<Range<usize>>,
+    out: &mut Rope,
+) {
+    let mut pos = 0;
+    if let Some(cut) = cut {
+        source.write(0..cut.start, out);
+        pos = cut.end;
+    }
+    for mut body in bodies.drain(..) {
+        source.write(pos..body.at, out);
+        out.append(&mut body.rope);
+        pos = body.at;
+    }
+    source.write(pos..source.text.len(), out);
+}

@@ -1,0 +1,281 @@
+//! Everything that ends: server connections, time-outs, and what it means for their requests.
+
+use super::Engine;
+use crate::cause::Cause;
+use crate::connection::{Connection, Place, State};
+use crate::event::Event;
+use crate::id::{ConnectionId, SessionId};
+use crate::metrics::{PoolMetric, ServerMetric};
+use crate::pool::Action;
+use crate::protocol::Protocol;
+use crate::session::Phase;
+use crate::time::Time;
+
+impl<P: Protocol> Engine<P> {
+    /// A connection has ended by itself.
+    pub(crate) fn handle_connection_closed(&mut self, id: ConnectionId, cause: Cause, now: Time) {
+        self.end_connection(id, &cause, now);
+        self.run_ready(now);
+    }
+
+    /// When something may have to be done without any input.
+    pub(crate) fn poll_deadline(&self) -> Option<Time> {
+        let retry = self
+            .settings
+            .auto_eject_hosts
+            .then(|| self.health.next_retry())
+            .flatten();
+        [self.earliest, self.upgrade.deadline(), retry]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.time_out_requests(now);
+        self.time_out_upgrade(now);
+        if self.settings.auto_eject_hosts {
+            self.refresh_health(now);
+        }
+        self.run_ready(now);
+    }
+
+    /// Closes a connection ourselves, as for a broken protocol or a request that waited too long.
+    pub(super) fn break_connection(&mut self, id: ConnectionId, cause: Cause, now: Time) {
+        self.end_connection(id, &cause, now);
+        self.actions
+            .push_back(Action::CloseConnection { connection: id });
+    }
+
+    /// Takes back servers whose rest is over, and routes by the servers that are live now.
+    pub(super) fn refresh_health(&mut self, now: Time) {
+        let (settings, events) = (&self.settings, &mut self.events);
+        self.health.readmit_due(now, |server| {
+            events.push(Event::Readmitted {
+                server: settings.servers[server].name.clone(),
+            });
+        });
+        self.router.refresh(&self.health);
+    }
+
+    /// Counts a failure of `server`, seen on a connection opened at `opened`.
+    pub(super) fn count_failure(&mut self, server: usize, opened: Time, now: Time) {
+        if !self.settings.auto_eject_hosts {
+            return;
+        }
+        if self
+            .health
+            .note_failure(server, opened, now, self.ejection_policy())
+        {
+            self.metrics.add(PoolMetric::ServerEjects, 1);
+            self.metrics.set_server(
+                server,
+                ServerMetric::ServerEjectedAt,
+                now.as_micros() as i64,
+            );
+            let millis = self.settings.server_retry_timeout.as_millis() as u64;
+            self.events.push(Event::Ejected {
+                server: self.settings.servers[server].name.clone(),
+                millis,
+            });
+        }
+        self.router.refresh(&self.health);
+    }
+
+    fn end_connection(&mut self, id: ConnectionId, cause: &Cause, now: Time) {
+        let Some(connection) = self.connections.remove(id) else {
+            return;
+        };
+        let server = connection.server;
+        self.servers[server].remove(connection.lane, id);
+        self.count_ending(&connection, cause);
+        // A server that closes an idle connection (redis `timeout`) has not failed.
+        if !(connection.in_flight.is_empty() && *cause == Cause::Closed) {
+            self.count_failure(server, connection.opened, now);
+        }
+        self.note_upgrade_failure(&connection);
+        self.log_ending(&connection, cause);
+        let mid_reply = connection.mid_reply;
+        for (index, entry) in connection.in_flight.iter().enumerate() {
+            if self.settings.server_connections > 1
+                && let Some(session) = self.sessions.get_mut(entry.session)
+            {
+                session.unbind(id);
+            }
+            if index == 0 && mid_reply && self.cut_off(entry.session, entry.place) {
+                continue;
+            }
+            self.fail_place(entry.session, entry.place, cause, server);
+        }
+    }
+
+    fn count_ending(&mut self, connection: &Connection<P>, cause: &Cause) {
+        let server = connection.server;
+        let (mut waiting, mut sent) = ((0, 0), (0, 0));
+        for (index, entry) in connection.in_flight.iter().enumerate() {
+            let queue = if index < connection.sent() {
+                &mut sent
+            } else {
+                &mut waiting
+            };
+            queue.0 += 1;
+            queue.1 += entry.bytes as i64;
+        }
+        let metric = match cause {
+            Cause::Closed => ServerMetric::ServerEof,
+            Cause::TimedOut => ServerMetric::ServerTimedout,
+            _ => ServerMetric::ServerErr,
+        };
+        self.metrics.add_server(server, metric, 1);
+        self.metrics
+            .add_server(server, ServerMetric::InQueue, -waiting.0);
+        self.metrics
+            .add_server(server, ServerMetric::InQueueBytes, -waiting.1);
+        self.metrics
+            .add_server(server, ServerMetric::OutQueue, -sent.0);
+        self.metrics
+            .add_server(server, ServerMetric::OutQueueBytes, -sent.1);
+        if !matches!(connection.state, State::Connecting) {
+            self.metrics
+                .add_server(server, ServerMetric::ServerConnections, -1);
+        }
+    }
+
+    fn log_ending(&mut self, connection: &Connection<P>, cause: &Cause) {
+        let server = self.settings.servers[connection.server].name.clone();
+        let lost = connection.in_flight.len();
+        self.events.push(Event::ServerClosed {
+            server,
+            lost,
+            cause: cause.clone(),
+        });
+    }
+
+    /// A reply broke off. Where part of it has gone to the client, nothing may follow: that client
+    /// is closed. Returns whether the request was dealt with so.
+    fn cut_off(&mut self, id: SessionId, place: Place) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return true;
+        };
+        let Place::Slot(slot) = place else {
+            return false;
+        };
+        let Some(position) = session.position(slot) else {
+            return true;
+        };
+        if position > 0 {
+            let partial = session.slots[position].stash.len();
+            session.stashed -= partial;
+            session.slots[position].stash.clear();
+            return false;
+        }
+        session.phase = Phase::Broken;
+        session.slots.clear();
+        session.backlog = None;
+        session.intake = None;
+        self.close_if_finished(id);
+        true
+    }
+
+    /// Gives a request (or fragment) that has failed its error line, or what the join makes of it.
+    pub(super) fn fail_place(&mut self, id: SessionId, place: Place, cause: &Cause, server: usize) {
+        match place {
+            Place::Nowhere => {
+                if let Some(session) = self.sessions.get_mut(id) {
+                    session.silent = session.silent.saturating_sub(1);
+                }
+                self.note_progress(id);
+                self.close_if_finished(id);
+            }
+            Place::Slot(slot) => self.fail_slot(id, slot, cause, server),
+            Place::Fragment(slot, fragment) => self.fail_fragment(id, slot, fragment, cause),
+        }
+    }
+
+    fn fail_slot(&mut self, id: SessionId, slot: u64, cause: &Cause, server: usize) {
+        if self
+            .sessions
+            .get(id)
+            .is_none_or(|session| session.position(slot).is_none())
+        {
+            return;
+        }
+        let mut line = Vec::new();
+        self.write_error(&mut line, cause, Some(server));
+        self.fill_slot(id, slot, &line);
+    }
+
+    /// Completes the request in `slot` with a reply made here.
+    pub(super) fn fill_slot(&mut self, id: SessionId, slot: u64, reply: &[u8]) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let Some(position) = session.position(slot) else {
+            return;
+        };
+        let entry = &mut session.slots[position];
+        entry.stash.extend(reply);
+        entry.bytes = entry.stash.len();
+        entry.done = true;
+        session.stashed += reply.len();
+        if position == 0 && session.advance() {
+            self.mark_session(id);
+            self.note_progress(id);
+            self.close_if_finished(id);
+        }
+    }
+
+    fn fail_fragment(&mut self, id: SessionId, slot: u64, fragment: u32, cause: &Cause) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let Some(position) = session.position(slot) else {
+            return;
+        };
+        let Some(join) = session.slots[position].join.as_mut() else {
+            return;
+        };
+        let part = &mut join.fragments[fragment as usize];
+        session.stashed -= part.reply.len();
+        part.reply.clear();
+        part.marks.clear();
+        part.outcome = Some(Err(cause.clone()));
+        join.waiting -= 1;
+        self.finish_join(id, slot);
+    }
+
+    /// Closes every connection whose oldest request has waited too long.
+    fn time_out_requests(&mut self, now: Time) {
+        let Some(timeout) = self.settings.timeout else {
+            return;
+        };
+        if self.earliest.is_none_or(|earliest| now < earliest) {
+            return;
+        }
+        let mut late = Vec::new();
+        let mut earliest: Option<Time> = None;
+        for id in self
+            .servers
+            .iter()
+            .flat_map(|server| server.all_connections())
+        {
+            let Some(oldest) = self
+                .connections
+                .get(id)
+                .and_then(|connection| connection.in_flight.front())
+            else {
+                continue;
+            };
+            let deadline = oldest.queued + timeout;
+            if deadline <= now {
+                late.push(id);
+            } else {
+                earliest = Some(earliest.map_or(deadline, |known| known.min(deadline)));
+            }
+        }
+        self.earliest = earliest;
+        for id in late {
+            self.break_connection(id, Cause::TimedOut, now);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! A pool at work: joins sessions to servers. Generic over the protocol, so that nothing is asked
+//! twice; [`crate::Pool`] is its door.
+//!
+//! Where to look: `intake` (bytes to requests), `dispatch` (requests to servers), `delivery` (replies
+//! to sessions), `failure` (everything that ends), `upgrade` (handshakes and HELLO 3).
+
+mod delivery;
+mod dispatch;
+mod failure;
+mod intake;
+mod split;
+mod upgrade;
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::buffer::{Chunk, Rope};
+use crate::cause::Cause;
+use crate::connection::Connection;
+use crate::ejection::{EjectionPolicy, Health};
+use crate::event::Events;
+use crate::id::{ConnectionId, SessionId, Table};
+use crate::metrics::{PoolMetric, PoolMetrics, ServerMetric};
+use crate::pool::{Action, Flush, WorkerContext};
+use crate::protocol::{Protocol, Scratch};
+use crate::routing::Router;
+use crate::server::Server;
+use crate::session::{Phase, Session};
+use crate::settings::PoolSettings;
+use crate::time::Time;
+
+pub(crate) struct Engine<P: Protocol> {
+    settings: Arc<PoolSettings>,
+    protocol: P,
+    health: Arc<Health>,
+    metrics: Arc<PoolMetrics>,
+    context: WorkerContext,
+    router: Router,
+    sessions: Table<SessionId, Session<P>>,
+    connections: Table<ConnectionId, Connection<P>>,
+    servers: Vec<Server>,
+    upgrade: upgrade::Upgrade,
+    opened_sessions: u64,
+    shutting_down: bool,
+
+    /// No request can time out before this.
+    earliest: Option<Time>,
+    cross_shard: dispatch::CrossShardReport,
+
+    actions: VecDeque<Action>,
+    flushes: VecDeque<Flush>,
+    /// Sessions that were held back and may go on.
+    ready: VecDeque<SessionId>,
+    pub(crate) events: Events,
+
+    parser: P::Parser,
+    scratch: Scratch,
+    split: split::Work,
+    marks: Vec<u64>,
+    nothing: Rope,
+}
+
+impl<P: Protocol> Engine<P> {
+    pub(crate) fn new(
+        settings: Arc<PoolSettings>,
+        health: Arc<Health>,
+        metrics: Arc<PoolMetrics>,
+        context: WorkerContext,
+    ) -> Self {
+        let router = Router::new(&settings, &health, context.seed);
+        Self {
+            protocol: P::new(&settings),
+            router,
+            servers: settings.servers.iter().map(|_| Server::default()).collect(),
+            settings,
+            health,
+            metrics,
+            context,
+            sessions: Table::new(),
+            connections: Table::new(),
+            upgrade: upgrade::Upgrade::default(),
+            opened_sessions: 0,
+            shutting_down: false,
+            earliest: None,
+            cross_shard: dispatch::CrossShardReport::default(),
+            actions: VecDeque::new(),
+            flushes: VecDeque::new(),
+            ready: VecDeque::new(),
+            events: Events::default(),
+            parser: P::Parser::default(),
+            scratch: Scratch::default(),
+            split: split::Work::default(),
+            marks: Vec::new(),
+            nothing: Rope::new(),
+        }
+    }
+
+    /// Opens the connections that `preconnect` asks for: one to each server, as nutcracker does.
+    pub(crate) fn start(&mut self, now: Time) {
+        if self.settings.preconnect {
+            for server in 0..self.servers.len() {
+                self.open_connection(server, 0, now);
+            }
+        }
+    }
+
+    pub(crate) fn open_session(&mut self) -> SessionId {
+        self.opened_sessions += 1;
+        let number = (self.opened_sessions - 1) * self.context.workers as u64
+            + self.context.worker as u64
+            + 1;
+        let client = self.protocol.client(number);
+        self.metrics.add(PoolMetric::ClientConnections, 1);
+        self.metrics.add(PoolMetric::ClientTotal, 1);
+        self.sessions.insert_with(|_| Session::new(client))
+    }
+
+    pub(crate) fn handle_session_data(
+        &mut self,
+        id: SessionId,
+        chunk: &Chunk,
+        range: Range<usize>,
+        now: Time,
+    ) {
+        self.feed(id, chunk, range, now);
+        self.run_ready(now);
+    }
+
+    pub(crate) fn handle_session_end(&mut self, id: SessionId, now: Time) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if session.phase == Phase::Open {
+            session.phase = Phase::Ended;
+        }
+        if session.backlog.is_none() {
+            self.drop_incomplete(id);
+        }
+        self.close_if_finished(id);
+        self.run_ready(now);
+    }
+
+    pub(crate) fn handle_session_error(&mut self, id: SessionId) {
+        if self.forget_session(id) {
+            self.metrics.add(PoolMetric::ClientErr, 1);
+        }
+    }
+
+    pub(crate) fn session_wants_read(&self, id: SessionId) -> bool {
+        self.sessions
+            .get(id)
+            .is_some_and(|session| session.phase == Phase::Open && !session.paused)
+    }
+
+    pub(crate) fn session_output(&self, id: SessionId) -> &Rope {
+        self.sessions
+            .get(id)
+            .map_or(&self.nothing, |session| &session.output)
+    }
+
+    pub(crate) fn handle_session_written(&mut self, id: SessionId, count: usize, now: Time) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        session.output.consume(count);
+        self.note_progress(id);
+        self.close_if_finished(id);
+        self.run_ready(now);
+    }
+
+    pub(crate) fn connection_output(&self, id: ConnectionId) -> &Rope {
+        self.connections
+            .get(id)
+            .map_or(&self.nothing, Connection::writable)
+    }
+
+    pub(crate) fn handle_connection_written(&mut self, id: ConnectionId, count: usize) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        let (requests, bytes) = connection.written(count);
+        let server = connection.server;
+        self.metrics
+            .add_server(server, ServerMetric::InQueue, -(requests as i64));
+        self.metrics
+            .add_server(server, ServerMetric::InQueueBytes, -(bytes as i64));
+        self.metrics
+            .add_server(server, ServerMetric::OutQueue, requests as i64);
+        self.metrics
+            .add_server(server, ServerMetric::OutQueueBytes, bytes as i64);
+    }
+
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    pub(crate) fn poll_flush(&mut self) -> Option<Flush> {
+        loop {
+            let flush = self.flushes.pop_front()?;
+            let live = match flush {
+                Flush::Session(id) => self
+                    .sessions
+                    .get_mut(id)
+                    .map(|session| session.dirty = false),
+                Flush::Connection(id) => self
+                    .connections
+                    .get_mut(id)
+                    .map(|connection| connection.dirty = false),
+            };
+            if live.is_some() {
+                return Some(flush);
+            }
+        }
+    }
+
+    pub(crate) fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Takes no further requests; sessions close as they are answered.
+    pub(crate) fn begin_shutdown(&mut self) {
+        self.shutting_down = true;
+        for id in self.sessions.ids() {
+            let Some(session) = self.sessions.get_mut(id) else {
+                continue;
+            };
+            session.backlog = None;
+            session.intake = None;
+            if session.takes_input() {
+                session.phase = Phase::Quitting { linger: false };
+            }
+            self.close_if_finished(id);
+        }
+    }
+
+    fn mark_session(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && !session.dirty
+        {
+            session.dirty = true;
+            self.flushes.push_back(Flush::Session(id));
+        }
+    }
+
+    fn mark_connection(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && !connection.dirty
+        {
+            connection.dirty = true;
+            self.flushes.push_back(Flush::Connection(id));
+        }
+    }
+
+    /// Something of the session has gone out or come back: if it was held back, it may go on.
+    fn note_progress(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if session.paused && !session.queued && session.may_take() {
+            session.queued = true;
+            self.ready.push_back(id);
+        }
+    }
+
+    /// Goes on with sessions that were held back.
+    fn run_ready(&mut self, now: Time) {
+        while let Some(id) = self.ready.pop_front() {
+            let Some(session) = self.sessions.get_mut(id) else {
+                continue;
+            };
+            session.queued = false;
+            session.paused = false;
+            session.barrier = false;
+            if let Some(backlog) = session.backlog.take() {
+                let (chunk, range) = *backlog;
+                self.feed(id, &chunk, range, now);
+            }
+            self.after_backlog(id);
+        }
+    }
+
+    fn after_backlog(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        if session.backlog.is_some() {
+            return;
+        }
+        match session.phase {
+            Phase::Open if !session.paused => {
+                self.actions.push_back(Action::ReadSession { session: id })
+            }
+            Phase::Ended => self.drop_incomplete(id),
+            _ => {}
+        }
+        self.close_if_finished(id);
+    }
+
+    fn close_if_finished(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let Some(linger) = session.is_finished() else {
+            return;
+        };
+        let ended = match session.phase {
+            Phase::Broken => PoolMetric::ClientErr,
+            Phase::Quitting { linger: true } => PoolMetric::ClientErr,
+            _ => PoolMetric::ClientEof,
+        };
+        self.metrics.add(ended, 1);
+        self.forget_session(id);
+        self.actions.push_back(Action::CloseSession {
+            session: id,
+            linger,
+        });
+    }
+
+    /// Removes a session. Its requests stay at the servers; their replies will find nobody.
+    fn forget_session(&mut self, id: SessionId) -> bool {
+        if self.sessions.remove(id).is_none() {
+            return false;
+        }
+        self.metrics.add(PoolMetric::ClientConnections, -1);
+        true
+    }
+
+    fn ejection_policy(&self) -> EjectionPolicy {
+        EjectionPolicy {
+            failure_limit: self.settings.server_failure_limit,
+            retry_timeout: self.settings.server_retry_timeout,
+        }
+    }
+
+    /// Appends the error line for a request that failed at `server`.
+    fn write_error(&self, out: &mut Vec<u8>, cause: &Cause, server: Option<usize>) {
+        self.metrics.add(PoolMetric::ForwardError, 1);
+        if !self.settings.error_detail {
+            return P::error_line(out, cause, None);
+        }
+        let detail = match server {
+            Some(server) => {
+                let server = &self.settings.servers[server];
+                format!(
+                    "server '{}' ({}): {}",
+                    server.name,
+                    server.pname,
+                    cause.detail()
+                )
+            }
+            None => format!("every server of pool '{}' is ejected", self.settings.name),
+        };
+        P::error_line(out, cause, Some(&detail));
+    }
+}

@@ -1,0 +1,261 @@
+//! Handshakes of server connections, and the change of a session to RESP3, which is granted only
+//! where the servers accept it.
+
+use std::collections::VecDeque;
+
+use super::Engine;
+use crate::buffer::Rope;
+use crate::cause::Cause;
+use crate::connection::{Connection, Place, State};
+use crate::event::Event;
+use crate::id::{ConnectionId, SessionId};
+use crate::limits::{MAX_UPGRADE_WAITERS, PROBE_PATIENCE};
+use crate::metrics::ServerMetric;
+use crate::protocol::{LANES, Protocol, Scan, StepKind, StepOutcome};
+use crate::server::Resp3Support;
+use crate::session::Slot;
+use crate::settings::{ProtocolSettings, Resp3};
+use crate::time::Time;
+
+/// The lane that sessions are upgraded to.
+const UPGRADED: usize = LANES - 1;
+
+/// Sessions that wait to learn whether the servers speak RESP3.
+#[derive(Debug, Default)]
+pub(super) struct Upgrade {
+    waiters: Vec<(SessionId, u64)>,
+    /// When the waiters are answered with what is known by then.
+    deadline: Option<Time>,
+}
+
+impl Upgrade {
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+}
+
+impl<P: Protocol> Engine<P> {
+    /// The socket of a connection is there.
+    pub(crate) fn handle_connected(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        if !matches!(connection.state, State::Connecting) {
+            return;
+        }
+        self.metrics
+            .add_server(connection.server, ServerMetric::ServerConnections, 1);
+        let steps: VecDeque<_> = self
+            .protocol
+            .handshake(connection.lane, connection.server)
+            .into();
+        if steps.is_empty() {
+            return self.make_ready(id);
+        }
+        let mut output = Rope::new();
+        for step in &steps {
+            output.extend(&step.request);
+        }
+        connection.state = State::Handshaking {
+            steps,
+            output,
+            reply: Vec::new(),
+        };
+        self.mark_connection(id);
+    }
+
+    fn make_ready(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        connection.state = State::Ready;
+        let (server, lane, pending) = (
+            connection.server,
+            connection.lane,
+            !connection.output.is_empty(),
+        );
+        if pending {
+            self.mark_connection(id);
+        }
+        if lane == UPGRADED {
+            self.servers[server].resp3 = Resp3Support::Yes;
+            self.settle_upgrade(false);
+        }
+    }
+
+    /// Reads on in the replies to the handshake. Returns how much was taken; `None` when the server
+    /// is out of step.
+    pub(super) fn take_handshake_reply(
+        &mut self,
+        id: ConnectionId,
+        data: &[u8],
+        now: Time,
+    ) -> Option<usize> {
+        let connection = self.connections.get_mut(id)?;
+        let State::Handshaking {
+            steps,
+            output,
+            reply,
+        } = &mut connection.state
+        else {
+            return None;
+        };
+        if !output.is_empty() || reply.len() > MAX_HANDSHAKE_REPLY {
+            return None;
+        }
+        let (len, kind) = match P::scan(&mut connection.scanner, data, None).ok()? {
+            Scan::Complete { len, kind } => (len, kind),
+            Scan::Partial => {
+                reply.extend_from_slice(data);
+                return Some(data.len());
+            }
+        };
+        reply.extend_from_slice(&data[..len]);
+        let step = steps.pop_front()?;
+        let outcome = self.protocol.step_reply(&step, kind, reply);
+        reply.clear();
+        let (finished, server) = (steps.is_empty(), connection.server);
+        match outcome {
+            StepOutcome::Fine => {}
+            StepOutcome::Complain(text) => self.complain(step.kind, server, text),
+            StepOutcome::NoSuchLane => {
+                self.refuse_lane(id, server, now);
+                return Some(data.len());
+            }
+        }
+        if finished {
+            self.make_ready(id);
+        }
+        Some(len)
+    }
+
+    fn complain(&mut self, kind: StepKind, server: usize, text: String) {
+        let server = self.settings.servers[server].name.clone();
+        self.events.push(match kind {
+            StepKind::Auth | StepKind::Hello => Event::AuthFailed { server, text },
+            StepKind::Select => Event::SelectFailed { server, text },
+        });
+    }
+
+    fn refuse_lane(&mut self, id: ConnectionId, server: usize, now: Time) {
+        self.servers[server].resp3 = Resp3Support::No;
+        self.events.push(Event::NoResp3 {
+            server: self.settings.servers[server].name.clone(),
+        });
+        self.break_connection(id, Cause::Protocol, now);
+    }
+
+    /// A session asks for RESP3. Nothing of it is outstanding.
+    pub(super) fn begin_upgrade(&mut self, id: SessionId, now: Time) {
+        let Place::Slot(slot) = self.new_slot(id, Slot::waiting()) else {
+            return;
+        };
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.barrier = true;
+        }
+        if self.upgrade.waiters.len() >= MAX_UPGRADE_WAITERS {
+            return self.finish_upgrade(id, slot, &Err(Cause::Overloaded));
+        }
+        self.upgrade.waiters.push((id, slot));
+        if self.may_not_upgrade() {
+            return self.answer_waiters(&Ok(false));
+        }
+        if self.settle_upgrade(false) {
+            return;
+        }
+        self.ask_servers(now);
+        self.settle_upgrade(false);
+    }
+
+    fn may_not_upgrade(&self) -> bool {
+        matches!(&self.settings.protocol, ProtocolSettings::Redis(redis) if redis.resp3 == Resp3::Off)
+    }
+
+    /// Puts the question to every server that has not answered, unless that was done just now.
+    fn ask_servers(&mut self, now: Time) {
+        if self.upgrade.deadline.is_some() {
+            return;
+        }
+        self.upgrade.deadline = Some(
+            now + self
+                .settings
+                .timeout
+                .unwrap_or(PROBE_PATIENCE)
+                .min(PROBE_PATIENCE),
+        );
+        for server in 0..self.servers.len() {
+            if self.servers[server].resp3 == Resp3Support::Yes {
+                continue;
+            }
+            self.servers[server].resp3 = Resp3Support::Unknown;
+            if self.servers[server].connections(UPGRADED).is_empty() {
+                self.open_connection(server, UPGRADED, now);
+            }
+        }
+    }
+
+    /// Answers the waiters if enough is known: one refusal decides, else every server must have been
+    /// heard or found unreachable. With `anyway`, what is known must do.
+    fn settle_upgrade(&mut self, anyway: bool) -> bool {
+        if self.upgrade.waiters.is_empty() {
+            return true;
+        }
+        let has = |wanted| self.servers.iter().any(|server| server.resp3 == wanted);
+        let answer = if has(Resp3Support::No) && self.upgrade.deadline.is_some() {
+            Ok(false)
+        } else if has(Resp3Support::No) || (has(Resp3Support::Unknown) && !anyway) {
+            return false;
+        } else if has(Resp3Support::Yes) {
+            Ok(true)
+        } else if self.upgrade.deadline.is_none() {
+            return false;
+        } else {
+            Err(Cause::Refused)
+        };
+        self.upgrade.deadline = None;
+        self.answer_waiters(&answer);
+        true
+    }
+
+    fn answer_waiters(&mut self, granted: &Result<bool, Cause>) {
+        for (id, slot) in std::mem::take(&mut self.upgrade.waiters) {
+            self.finish_upgrade(id, slot, granted);
+        }
+    }
+
+    fn finish_upgrade(&mut self, id: SessionId, slot: u64, granted: &Result<bool, Cause>) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let mut reply = Vec::new();
+        self.protocol
+            .upgraded(&mut session.client, granted.clone(), &mut reply);
+        self.fill_slot(id, slot, &reply);
+    }
+
+    /// A connection of the upgraded lane ended before its server had answered.
+    pub(super) fn note_upgrade_failure(&mut self, connection: &Connection<P>) {
+        if connection.lane == UPGRADED
+            && self.servers[connection.server].resp3 == Resp3Support::Unknown
+        {
+            self.servers[connection.server].resp3 = Resp3Support::Unreachable;
+        }
+        if connection.lane == UPGRADED {
+            self.settle_upgrade(false);
+        }
+    }
+
+    pub(super) fn time_out_upgrade(&mut self, now: Time) {
+        if self
+            .upgrade
+            .deadline
+            .is_some_and(|deadline| deadline <= now)
+        {
+            self.settle_upgrade(true);
+            self.upgrade.deadline = None;
+        }
+    }
+}
+
+/// A reply to HELLO is a few hundred bytes; a server that says much more is not one.
+const MAX_HANDSHAKE_REPLY: usize = 64 << 10;

@@ -1,0 +1,106 @@
+//! Stable names for sessions and server connections, and the table that gives them out.
+
+use std::marker::PhantomData;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $name {
+            index: u32,
+            generation: u32,
+        }
+
+        impl $name {
+            /// A small number, dense and used again after the owner has gone: fit to index a table.
+            pub fn index(self) -> usize {
+                self.index as usize
+            }
+        }
+
+        impl Id for $name {
+            fn new(index: u32, generation: u32) -> Self {
+                Self { index, generation }
+            }
+            fn parts(self) -> (usize, u32) {
+                (self.index as usize, self.generation)
+            }
+        }
+    };
+}
+
+id! {
+    /// Names one session. A generation keeps the ids of departed sessions harmless.
+    SessionId
+}
+id! {
+    /// Names one server connection, in the same way.
+    ConnectionId
+}
+
+pub(crate) trait Id: Copy {
+    fn new(index: u32, generation: u32) -> Self;
+    fn parts(self) -> (usize, u32);
+}
+
+/// A table whose entries are found by an id with a generation.
+#[derive(Debug)]
+pub(crate) struct Table<I, T> {
+    entries: slab::Slab<(u32, T)>,
+    generation: u32,
+    id: PhantomData<I>,
+}
+
+impl<I: Id, T> Table<I, T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            entries: slab::Slab::new(),
+            generation: 0,
+            id: PhantomData,
+        }
+    }
+
+    /// Adds what `make` builds for its new id.
+    pub(crate) fn insert_with(&mut self, make: impl FnOnce(I) -> T) -> I {
+        self.generation = self.generation.wrapping_add(1);
+        let entry = self.entries.vacant_entry();
+        let index = u32::try_from(entry.key()).expect("fewer than 2^32 descriptors exist");
+        let id = I::new(index, self.generation);
+        entry.insert((self.generation, make(id)));
+        id
+    }
+
+    pub(crate) fn get(&self, id: I) -> Option<&T> {
+        let (index, generation) = id.parts();
+        match self.entries.get(index) {
+            Some((found, entry)) if *found == generation => Some(entry),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, id: I) -> Option<&mut T> {
+        let (index, generation) = id.parts();
+        match self.entries.get_mut(index) {
+            Some((found, entry)) if *found == generation => Some(entry),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: I) -> Option<T> {
+        self.get(id)?;
+        let (_, entry) = self.entries.remove(id.parts().0);
+        if self.entries.is_empty() {
+            self.entries = slab::Slab::new();
+        }
+        Some(entry)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn ids(&self) -> Vec<I> {
+        let id = |(index, (generation, _)): (usize, &(u32, T))| I::new(index as u32, *generation);
+        self.entries.iter().map(id).collect()
+    }
+}

@@ -1,0 +1,384 @@
+//! memcached pools: what becomes of each command, and how replies are joined.
+
+use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
+use memcached_proto::response::{LineKind, ReplyKind, ReplyScanner, Scan as TextScan};
+use memcached_proto::{Verb, encode};
+
+use crate::buffer::Rope;
+use crate::cause::Cause;
+use crate::event::Event;
+use crate::protocol::{
+    BadReply, Fragment, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan, Scratch,
+    Source, Step, StepOutcome,
+};
+use crate::settings::{PoolSettings, ProtocolSettings};
+
+/// The memcached protocol with a pool's settings.
+pub(crate) struct Memcached {
+    limits: RequestLimits,
+    allow_flush: bool,
+    /// Names of the servers, for `stats` of all of them.
+    names: Vec<String>,
+}
+
+/// A parser that remembers what it found.
+#[derive(Default)]
+pub(crate) struct Parser {
+    inner: RequestParser,
+    request: Option<Request>,
+}
+
+impl Protocol for Memcached {
+    type Parser = Parser;
+    type Scanner = ReplyScanner;
+    type Client = ();
+    type Kind = ReplyKind;
+
+    fn new(settings: &PoolSettings) -> Self {
+        let max_value = match &settings.protocol {
+            ProtocolSettings::Memcached(memcached) => memcached.max_value,
+            ProtocolSettings::Redis(_) => {
+                unreachable!("a memcached engine is built for memcached pools only")
+            }
+        };
+        Self {
+            limits: RequestLimits {
+                max_value,
+                ..RequestLimits::default()
+            },
+            allow_flush: settings.allow_flush,
+            names: settings
+                .servers
+                .iter()
+                .map(|server| server.name.clone())
+                .collect(),
+        }
+    }
+
+    fn client(&self, _id: u64) {}
+
+    fn lane(_client: &()) -> Lane {
+        0
+    }
+
+    fn parse(&self, parser: &mut Parser, text: &[u8], scratch: &mut Scratch) -> Parsed {
+        let progress = parser.inner.parse(&self.limits, text);
+        translate(parser, progress, scratch)
+    }
+
+    fn after_body(
+        &self,
+        parser: &mut Parser,
+        _text: &[u8],
+        tail: [u8; 2],
+        scratch: &mut Scratch,
+    ) -> Parsed {
+        let progress = parser.inner.finish_body(tail);
+        translate(parser, progress, scratch)
+    }
+
+    fn missing(parser: &Parser, len: usize) -> usize {
+        parser.inner.missing(len)
+    }
+
+    fn rewritten(_parser: &Parser) -> Option<&[u8]> {
+        None
+    }
+
+    fn reset(parser: &mut Parser) {
+        parser.inner.reset();
+        parser.request = None;
+    }
+
+    fn plan(&self, parser: &Parser, _text: &[u8], _client: &mut (), scratch: &mut Scratch) -> Plan {
+        let Some(request) = parser.request else {
+            return Plan::Local;
+        };
+        let cut = request
+            .noreply
+            .map(|(start, end)| start as usize..end as usize);
+        match request.verb {
+            Verb::Version => Plan::Placeholder,
+            Verb::Verbosity => Plan::Broadcast {
+                join: JoinKind::Ok,
+                cut,
+            },
+            Verb::Stats => Plan::Broadcast {
+                join: JoinKind::Stats,
+                cut,
+            },
+            Verb::FlushAll if self.allow_flush => Plan::Broadcast {
+                join: JoinKind::Ok,
+                cut,
+            },
+            Verb::FlushAll => {
+                if cut.is_none() {
+                    encode::client_error(
+                        &mut scratch.reply,
+                        "flush_all destroys the data of every server of the pool; to allow it set allow_flush: true in the pool",
+                    );
+                }
+                Plan::Local
+            }
+            Verb::Quit => Plan::Quit,
+            verb => match parser.inner.keys() {
+                [key] => Plan::Forward {
+                    key: key.range(),
+                    cut,
+                },
+                keys if verb.is_retrieval() => {
+                    scratch.keys.extend(keys.iter().map(|key| Key {
+                        start: key.start,
+                        len: key.len,
+                        arg: 0,
+                    }));
+                    Plan::Split {
+                        join: JoinKind::Values,
+                    }
+                }
+                _ => Plan::Local,
+            },
+        }
+    }
+
+    fn fragment_start(&self, parser: &Parser, text: &[u8], _keys: usize, out: &mut Rope) {
+        let Some(request) = parser.request else {
+            return;
+        };
+        out.extend(request.verb.name().as_bytes());
+        out.extend(b" ");
+        if let Some(exptime) = parser.inner.exptime() {
+            out.extend(exptime.of(text));
+            out.extend(b" ");
+        }
+    }
+
+    fn fragment_key(
+        &self,
+        _parser: &Parser,
+        source: &Source<'_>,
+        key: Key,
+        out: &mut Rope,
+        _body: Option<&mut Rope>,
+    ) {
+        out.extend(&source.text[key.range()]);
+        out.extend(b" ");
+    }
+
+    fn fragment_end(&self, out: &mut Rope) {
+        out.extend(b"\r\n");
+    }
+
+    fn scan(
+        scanner: &mut ReplyScanner,
+        data: &[u8],
+        marks: Option<&mut Vec<u64>>,
+    ) -> Result<Scan<ReplyKind>, BadReply> {
+        let scan = match marks {
+            Some(marks) => scanner.scan_marked(data, marks),
+            None => scanner.scan(data),
+        };
+        match scan {
+            Ok(TextScan::Complete { len, kind }) => Ok(Scan::Complete { len, kind }),
+            Ok(TextScan::Partial) => Ok(Scan::Partial),
+            Err(_) => Err(BadReply),
+        }
+    }
+
+    fn is_between_replies(scanner: &ReplyScanner) -> bool {
+        scanner.is_idle()
+    }
+
+    fn is_push(_first: u8) -> bool {
+        false
+    }
+
+    fn is_transient_failure(_kind: ReplyKind, _start: &[u8]) -> bool {
+        false
+    }
+
+    fn join(&self, join: &mut Join<ReplyKind>, _client: &(), out: &mut Rope) -> Joined {
+        match join.kind {
+            JoinKind::Values => join_values(join, out),
+            JoinKind::Stats => self.join_stats(join, out),
+            JoinKind::Ok => join_ok(join, out),
+            JoinKind::Array | JoinKind::Sum => Joined::Mismatch,
+        }
+    }
+
+    fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {
+        match detail {
+            None => encode::server_error(out, &cause.to_string()),
+            Some(detail) => encode::server_error(out, &format!("{cause}: {detail}")),
+        }
+    }
+
+    fn handshake(&self, _lane: Lane, _server: usize) -> Vec<Step> {
+        Vec::new()
+    }
+
+    fn step_reply(&self, _step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {
+        StepOutcome::Fine
+    }
+
+    fn upgraded(&self, _client: &mut (), _granted: Result<bool, Cause>, _out: &mut Vec<u8>) {}
+}
+
+impl Memcached {
+    /// The statistics of every server that answered. With more than one server each name is preceded
+    /// by the server's, as otherwise a client's table would show the last server only.
+    fn join_stats(&self, join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
+        if join
+            .fragments
+            .iter()
+            .all(|fragment| is_line(fragment, LineKind::Reset))
+        {
+            out.extend(b"RESET\r\n");
+            return Joined::Done;
+        }
+        let mut answered = false;
+        for fragment in &mut join.fragments {
+            if !is_answered(fragment) {
+                continue;
+            }
+            answered = true;
+            let bytes: Vec<u8> = fragment.reply.slices().flatten().copied().collect();
+            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+                self.stat_line(line, fragment.server, out);
+            }
+        }
+        if !answered {
+            return Joined::Failed(first_failure(&join.fragments));
+        }
+        out.extend(b"END\r\n");
+        Joined::Done
+    }
+
+    fn stat_line(&self, line: &[u8], server: usize, out: &mut Rope) {
+        match line.strip_prefix(b"STAT ") {
+            Some(rest) if self.names.len() > 1 => {
+                out.extend(b"STAT ");
+                out.extend(self.names[server].as_bytes());
+                out.extend(b":");
+                out.extend(rest);
+            }
+            _ if line.starts_with(b"END\r\n") || line.starts_with(b"RESET") => {}
+            _ => out.extend(line),
+        }
+    }
+}
+
+/// Gives the engine what the parser found; refusals become replies.
+fn translate(
+    parser: &mut Parser,
+    progress: Result<Progress, memcached_proto::RequestError>,
+    scratch: &mut Scratch,
+) -> Parsed {
+    let refused = |refusal: memcached_proto::Refusal, noreply: bool, scratch: &mut Scratch| {
+        let mut line = Vec::new();
+        refusal.line(&mut line);
+        let shown = String::from_utf8_lossy(&line).trim_end().to_owned();
+        scratch.event = Some(Event::BadRequest { reason: shown });
+        if !noreply {
+            scratch.reply.extend_from_slice(&line);
+        }
+    };
+    match progress {
+        Ok(Progress::Complete { len, request }) => {
+            parser.request = Some(request);
+            Parsed::Request { len }
+        }
+        Ok(Progress::Partial) => Parsed::Partial,
+        Ok(Progress::Body { at, len }) => Parsed::Body { at, len },
+        Ok(Progress::Refused {
+            len,
+            refusal,
+            noreply,
+        }) => {
+            refused(refusal, noreply, scratch);
+            Parsed::Refused { len, skip: 0 }
+        }
+        Ok(Progress::RefusedBody {
+            at,
+            skip,
+            refusal,
+            noreply,
+        }) => {
+            refused(refusal, noreply, scratch);
+            Parsed::Refused { len: at, skip }
+        }
+        Err(error) => {
+            error.line(&mut scratch.reply);
+            let reason = String::from_utf8_lossy(&scratch.reply)
+                .trim_end()
+                .to_owned();
+            scratch.event = Some(Event::BadRequest { reason });
+            Parsed::Fatal
+        }
+    }
+}
+
+/// For each key in the order of the request the next block of the fragment that owned it (as
+/// nutcracker 0.5.0 orders them). A server that did not answer is a miss for its keys.
+fn join_values(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
+    if !join.fragments.iter().any(is_answered) {
+        return Joined::Failed(first_failure(&join.fragments));
+    }
+    let mut next = vec![0usize; join.fragments.len()];
+    for owner in &join.owners {
+        let owner = *owner as usize;
+        let fragment = &mut join.fragments[owner];
+        if !is_answered(fragment) {
+            continue;
+        }
+        let block = next[owner];
+        let Some(end) = fragment.marks.get(block) else {
+            continue;
+        };
+        let start = if block == 0 {
+            0
+        } else {
+            fragment.marks[block - 1]
+        };
+        next[owner] += 1;
+        out.take_from(&mut fragment.reply, (end - start) as usize);
+    }
+    out.extend(encode::END);
+    Joined::Done
+}
+
+fn join_ok(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
+    if join
+        .fragments
+        .iter()
+        .all(|fragment| is_line(fragment, LineKind::Ok))
+    {
+        out.extend(encode::OK);
+        return Joined::Done;
+    }
+    let failed = join
+        .fragments
+        .iter()
+        .position(|fragment| !is_line(fragment, LineKind::Ok));
+    Joined::Failed(failed.unwrap_or(0))
+}
+
+/// Whether the server answered, and not with an error.
+fn is_answered(fragment: &Fragment<ReplyKind>) -> bool {
+    match &fragment.outcome {
+        Some(Ok(ReplyKind::Line(line))) => *line == LineKind::End,
+        Some(Ok(ReplyKind::Values | ReplyKind::Stats)) => true,
+        _ => false,
+    }
+}
+
+fn is_line(fragment: &Fragment<ReplyKind>, wanted: LineKind) -> bool {
+    matches!(&fragment.outcome, Some(Ok(ReplyKind::Line(line))) if *line == wanted)
+}
+
+/// The fragment whose failure is reported: the first with an errno, else the first.
+fn first_failure(fragments: &[Fragment<ReplyKind>]) -> usize {
+    let lost =
+        |fragment: &Fragment<_>| matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno());
+    fragments.iter().position(lost).unwrap_or(0)
+}

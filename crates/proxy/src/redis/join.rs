@@ -1,0 +1,88 @@
+//! The replies of fragments become one reply.
+
+use redis_proto::encode;
+use redis_proto::response::{ReplyKind, integer};
+
+use crate::buffer::Rope;
+use crate::protocol::{Fragment, Join, JoinKind, Joined};
+
+/// The longest integer reply: sign, 19 digits, type and line end.
+const INTEGER_BYTES: usize = 24;
+
+pub(super) fn join(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
+    if let Some(failed) = first_failure(&join.fragments) {
+        return Joined::Failed(failed);
+    }
+    match join.kind {
+        JoinKind::Array => array(join, out),
+        JoinKind::Sum => sum(join, out),
+        JoinKind::Ok => all_ok(join, out),
+        JoinKind::Values | JoinKind::Stats => Joined::Mismatch,
+    }
+}
+
+/// The fragment whose failure is reported: the first that failed with an errno, as in nutcracker
+/// 0.5.0; else the first that failed at all or was answered by an error.
+fn first_failure(fragments: &[Fragment<ReplyKind>]) -> Option<usize> {
+    let lost =
+        |fragment: &Fragment<_>| matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno());
+    let failed = |fragment: &Fragment<_>| !matches!(&fragment.outcome, Some(Ok(kind)) if *kind != ReplyKind::Error);
+    fragments
+        .iter()
+        .position(lost)
+        .or_else(|| fragments.iter().position(failed))
+}
+
+fn array(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
+    let mut wanted = vec![0usize; join.fragments.len()];
+    for owner in &join.owners {
+        wanted[*owner as usize] += 1;
+    }
+    for (fragment, wanted) in join.fragments.iter_mut().zip(wanted) {
+        if !is(fragment, ReplyKind::Array) || fragment.marks.len() != wanted + 1 {
+            return Joined::Mismatch;
+        }
+        fragment.reply.consume(fragment.marks[0] as usize);
+    }
+    let mut next = vec![0usize; join.fragments.len()];
+    out.extend_with(|out| encode::array_header(out, join.owners.len()));
+    for owner in &join.owners {
+        let owner = *owner as usize;
+        let fragment = &mut join.fragments[owner];
+        let element = next[owner];
+        next[owner] += 1;
+        let len = fragment.marks[element + 1] - fragment.marks[element];
+        out.take_from(&mut fragment.reply, len as usize);
+    }
+    Joined::Done
+}
+
+fn sum(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
+    let mut total = 0i64;
+    for fragment in &join.fragments {
+        let mut bytes = [0; INTEGER_BYTES];
+        let len = fragment.reply.peek(&mut bytes);
+        match integer(&bytes[..len]) {
+            Some(value) => total = total.wrapping_add(value),
+            None => return Joined::Mismatch,
+        }
+    }
+    out.extend_with(|out| encode::integer(out, total));
+    Joined::Done
+}
+
+fn all_ok(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
+    if !join
+        .fragments
+        .iter()
+        .all(|fragment| is(fragment, ReplyKind::Status))
+    {
+        return Joined::Mismatch;
+    }
+    out.extend(b"+OK\r\n");
+    Joined::Done
+}
+
+fn is(fragment: &Fragment<ReplyKind>, kind: ReplyKind) -> bool {
+    matches!(&fragment.outcome, Some(Ok(found)) if *found == kind)
+}

@@ -1,0 +1,121 @@
+//! Commands about the client's own connection, answered here.
+
+use redis_proto::command::LocalCommand;
+use redis_proto::{Version, encode};
+
+use super::client::{self, RedisClient};
+use super::{Redis, Request, introspect};
+use crate::protocol::{Plan, Scratch};
+
+impl Redis {
+    pub(super) fn plan_local(
+        &self,
+        command: LocalCommand,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        scratch: &mut Scratch,
+    ) -> Plan {
+        let out = &mut scratch.reply;
+        match command {
+            LocalCommand::Ping if request.args.len() == 1 => encode::simple(out, "PONG"),
+            LocalCommand::Ping | LocalCommand::Echo => return echo(request, scratch),
+            LocalCommand::Quit => {
+                encode::simple(out, "OK");
+                return Plan::Quit;
+            }
+            LocalCommand::Auth => self.auth(request, client, out),
+            LocalCommand::Hello => return self.hello(request, client, scratch),
+            LocalCommand::Client => return client::client(request, client, scratch),
+            LocalCommand::Select => self.select(request, out),
+            LocalCommand::Info => introspect::info(request, client, out),
+            LocalCommand::Command => introspect::command(request, client, out),
+            LocalCommand::Reset => return self.reset(client, scratch),
+        }
+        Plan::Local
+    }
+
+    fn auth(&self, request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
+        let (user, password) = match request.args.len() {
+            2 => (None, request.arg(1)),
+            _ => (Some(request.arg(1)), request.arg(2)),
+        };
+        match self.authenticate(client, user, password) {
+            Ok(()) => encode::simple(out, "OK"),
+            Err(error) => out.extend_from_slice(error),
+        }
+    }
+
+    /// Checks a password. A wrong one takes away what an earlier one gave, as in nutcracker 0.5.0, whose
+    /// words these are where no user is named.
+    pub(super) fn authenticate(
+        &self,
+        client: &mut RedisClient,
+        user: Option<&[u8]>,
+        password: &[u8],
+    ) -> Result<(), &'static [u8]> {
+        let Some(expected) = &self.settings.auth else {
+            return match user {
+                None => Err(b"-ERR Client sent AUTH, but no password is set\r\n"),
+                // The default user of a server without password has none: any will do.
+                Some(b"default") => Ok(()),
+                Some(_) => Err(WRONG_PASS),
+            };
+        };
+        client.authenticated =
+            user.is_none_or(|user| user == b"default") && equal(expected, password);
+        match (client.authenticated, user) {
+            (true, _) => Ok(()),
+            (false, None) => Err(b"-ERR invalid password\r\n"),
+            (false, Some(_)) => Err(WRONG_PASS),
+        }
+    }
+
+    /// A pool has one database: its own number and 0 both name it.
+    fn select(&self, request: &Request<'_>, out: &mut Vec<u8>) {
+        let wanted = std::str::from_utf8(request.arg(1))
+            .ok()
+            .and_then(|text| text.parse::<u32>().ok());
+        match wanted {
+            Some(0) => encode::simple(out, "OK"),
+            Some(db) if self.databases.iter().all(|known| *known == db) => {
+                encode::simple(out, "OK")
+            }
+            Some(_) => encode::error(
+                out,
+                "ERR DB index is out of range: a pool has one database, see redis_db",
+            ),
+            None => encode::error(out, "ERR value is not an integer or out of range"),
+        }
+    }
+
+    fn reset(&self, client: &mut RedisClient, scratch: &mut Scratch) -> Plan {
+        if client.version != Version::Resp2 && !scratch.idle {
+            return Plan::Barrier;
+        }
+        *client = RedisClient::new(client.id, self.settings.auth.is_none());
+        encode::simple(&mut scratch.reply, "RESET");
+        Plan::Local
+    }
+}
+
+const WRONG_PASS: &[u8] = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+
+/// Takes the same time wherever the first difference is.
+fn equal(expected: &[u8], given: &[u8]) -> bool {
+    let differences = expected
+        .iter()
+        .zip(given)
+        .fold(0, |found, (a, b)| found | (a ^ b));
+    expected.len() == given.len() && differences == 0
+}
+
+fn echo(request: &Request<'_>, scratch: &mut Scratch) -> Plan {
+    match request.args[1].bytes(request.text) {
+        Some(bytes) => encode::bulk(&mut scratch.reply, bytes),
+        None => encode::error(
+            &mut scratch.reply,
+            "ERR message is too long to be echoed by the proxy",
+        ),
+    }
+    Plan::Local
+}

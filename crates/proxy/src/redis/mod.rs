@@ -1,0 +1,469 @@
+//! Redis pools: what becomes of each command, and how replies are joined.
+
+mod client;
+mod hello;
+mod introspect;
+mod join;
+mod local;
+
+use redis_proto::command::{self, Action, Command, Flags};
+use redis_proto::request::{Progress, RequestLimits, RequestParser};
+use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_code};
+use redis_proto::{Arg, Version, encode};
+
+use crate::buffer::Rope;
+use crate::cause::Cause;
+use crate::event::Event;
+use crate::limits::MAX_KEY;
+use crate::protocol::{
+    BadReply, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan, Scratch, Source,
+    Step, StepKind, StepOutcome,
+};
+use crate::settings::{PoolSettings, ProtocolSettings, RedisSettings};
+
+pub(crate) use client::RedisClient;
+
+/// The Redis protocol with a pool's settings.
+pub(crate) struct Redis {
+    settings: RedisSettings,
+    /// The database of each server.
+    databases: Vec<u32>,
+    allow_flush: bool,
+    limits: RequestLimits,
+}
+
+impl Protocol for Redis {
+    type Parser = RequestParser;
+    type Scanner = ReplyScanner;
+    type Client = RedisClient;
+    type Kind = ReplyKind;
+
+    fn new(settings: &PoolSettings) -> Self {
+        let ProtocolSettings::Redis(redis) = &settings.protocol else {
+            unreachable!("a Redis engine is built for Redis pools only");
+        };
+        Self {
+            settings: redis.clone(),
+            databases: settings.servers.iter().map(|server| server.db).collect(),
+            allow_flush: settings.allow_flush,
+            limits: RequestLimits::default(),
+        }
+    }
+
+    fn client(&self, id: u64) -> RedisClient {
+        RedisClient::new(id, self.settings.auth.is_none())
+    }
+
+    fn lane(client: &RedisClient) -> Lane {
+        match client.version {
+            Version::Resp2 => 0,
+            Version::Resp3 => 1,
+        }
+    }
+
+    fn parse(&self, parser: &mut RequestParser, text: &[u8], scratch: &mut Scratch) -> Parsed {
+        match parser.parse(&self.limits, text) {
+            Ok(Progress::Complete { len }) => Parsed::Request { len },
+            Ok(Progress::Skip { len }) => Parsed::Skip { len },
+            Ok(Progress::Partial) => Parsed::Partial,
+            Ok(Progress::Body { at, len }) => Parsed::Body { at, len },
+            Err(error) => {
+                scratch.event = Some(Event::BadRequest {
+                    reason: error.to_string(),
+                });
+                encode::error(&mut scratch.reply, &format!("ERR {error}"));
+                Parsed::Fatal
+            }
+        }
+    }
+
+    fn after_body(
+        &self,
+        parser: &mut RequestParser,
+        text: &[u8],
+        _tail: [u8; 2],
+        scratch: &mut Scratch,
+    ) -> Parsed {
+        self.parse(parser, text, scratch)
+    }
+
+    fn missing(parser: &RequestParser, len: usize) -> usize {
+        parser.missing(len)
+    }
+
+    fn rewritten(parser: &RequestParser) -> Option<&[u8]> {
+        parser.inline()
+    }
+
+    fn reset(parser: &mut RequestParser) {
+        parser.reset();
+    }
+
+    fn plan(
+        &self,
+        parser: &RequestParser,
+        text: &[u8],
+        client: &mut RedisClient,
+        scratch: &mut Scratch,
+    ) -> Plan {
+        let request = Request {
+            text,
+            args: parser.args(),
+        };
+        let command = match request.command() {
+            Ok(command) => command,
+            Err(plan) => return plan.answer(&request, scratch),
+        };
+        if !client.authenticated && !may_precede_auth(command) {
+            scratch
+                .reply
+                .extend_from_slice(b"-NOAUTH Authentication required\r\n");
+            return Plan::Local;
+        }
+        match command.action {
+            Action::Forward => self.plan_forward(command, &request, scratch),
+            Action::Split(join) => plan_split(command, join, &request, scratch),
+            Action::Placeholder => Plan::Placeholder,
+            Action::Local(local) => self.plan_local(local, &request, client, scratch),
+            Action::Flush => self.plan_flush(command, scratch),
+            Action::Unsupported(why) => refuse(command, why.reason(), scratch),
+        }
+    }
+
+    fn fragment_start(&self, parser: &RequestParser, text: &[u8], keys: usize, out: &mut Rope) {
+        let name = Request {
+            text,
+            args: parser.args(),
+        }
+        .name();
+        let parts = if is_mset(name) { 2 * keys } else { keys };
+        out.extend_with(|out| {
+            encode::array_header(out, parts + 1);
+            encode::bulk_header(out, name.len());
+            out.extend(name.iter().map(u8::to_ascii_lowercase));
+            out.extend_from_slice(b"\r\n");
+        });
+    }
+
+    fn fragment_key(
+        &self,
+        parser: &RequestParser,
+        source: &Source<'_>,
+        key: Key,
+        out: &mut Rope,
+        body: Option<&mut Rope>,
+    ) {
+        let args = parser.args();
+        out.extend_with(|out| encode::bulk(out, &source.text[key.range()]));
+        if !is_mset(
+            Request {
+                text: source.text,
+                args,
+            }
+            .name(),
+        ) {
+            return;
+        }
+        let value = args[key.arg as usize + 1];
+        out.extend_with(|out| encode::bulk_header(out, value.len as usize));
+        match body {
+            Some(body) if value.diverted => out.append(body),
+            _ => source.write(
+                value.start as usize..value.start as usize + value.len as usize,
+                out,
+            ),
+        }
+        out.extend(b"\r\n");
+    }
+
+    fn fragment_end(&self, _out: &mut Rope) {}
+
+    fn scan(
+        scanner: &mut ReplyScanner,
+        data: &[u8],
+        marks: Option<&mut Vec<u64>>,
+    ) -> Result<Scan<ReplyKind>, BadReply> {
+        let scan = match marks {
+            Some(marks) => scanner.scan_marked(data, marks),
+            None => scanner.scan(data),
+        };
+        match scan {
+            Ok(RedisScan::Complete { len, kind }) => Ok(Scan::Complete { len, kind }),
+            Ok(RedisScan::Partial) => Ok(Scan::Partial),
+            Err(_) => Err(BadReply),
+        }
+    }
+
+    fn is_between_replies(scanner: &ReplyScanner) -> bool {
+        scanner.is_idle()
+    }
+
+    fn is_push(first: u8) -> bool {
+        first == b'>'
+    }
+
+    fn is_transient_failure(kind: ReplyKind, start: &[u8]) -> bool {
+        kind == ReplyKind::Error && matches!(error_code(start), b"OOM" | b"BUSY" | b"LOADING")
+    }
+
+    fn join(&self, join: &mut Join<ReplyKind>, _client: &RedisClient, out: &mut Rope) -> Joined {
+        join::join(join, out)
+    }
+
+    fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {
+        match detail {
+            None => encode::error(out, &format!("ERR {cause}")),
+            Some(detail) => encode::error(out, &format!("ERR {cause}: {detail}")),
+        }
+    }
+
+    fn handshake(&self, lane: Lane, server: usize) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut step = |kind, args: &[&[u8]]| {
+            let mut request = Vec::new();
+            encode::command(&mut request, args);
+            steps.push(Step { request, kind });
+        };
+        if let Some(password) = &self.settings.auth {
+            step(StepKind::Auth, &[b"AUTH", password]);
+        }
+        if lane > 0 {
+            step(StepKind::Hello, &[b"HELLO", b"3"]);
+        }
+        if self.databases[server] > 0 {
+            step(
+                StepKind::Select,
+                &[b"SELECT", self.databases[server].to_string().as_bytes()],
+            );
+        }
+        steps
+    }
+
+    fn step_reply(&self, step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
+        if kind != ReplyKind::Error {
+            return StepOutcome::Fine;
+        }
+        let text = String::from_utf8_lossy(reply.get(1..).unwrap_or_default())
+            .trim_end()
+            .to_owned();
+        match step.kind {
+            StepKind::Hello => StepOutcome::NoSuchLane,
+            // A server without a password works all the same, as with nutcracker.
+            StepKind::Auth
+                if text.contains("no password is set") || text.contains("without any password") =>
+            {
+                StepOutcome::Fine
+            }
+            StepKind::Auth | StepKind::Select => StepOutcome::Complain(text),
+        }
+    }
+
+    fn upgraded(&self, client: &mut RedisClient, granted: Result<bool, Cause>, out: &mut Vec<u8>) {
+        hello::upgraded(client, granted, out);
+    }
+}
+
+impl Redis {
+    fn plan_forward(
+        &self,
+        command: &'static Command,
+        request: &Request<'_>,
+        scratch: &mut Scratch,
+    ) -> Plan {
+        if let Some(index) = command.single_key() {
+            return match request.key(index) {
+                Some(key) => Plan::Forward {
+                    key: key.range(),
+                    cut: None,
+                },
+                None => refuse_key(command, scratch),
+            };
+        }
+        if command.flags.contains(Flags::BLOCK_OPTION) && command.blocks(request.text, request.args)
+        {
+            return refuse(command, command::Why::Blocking.reason(), scratch);
+        }
+        if let Some(plan) = collect_keys(command, request, scratch) {
+            return plan;
+        }
+        match scratch.keys[..] {
+            [only] => Plan::Forward {
+                key: only.range(),
+                cut: None,
+            },
+            _ => Plan::Together {
+                command: command.name,
+                legacy: command.flags.contains(Flags::LEGACY),
+            },
+        }
+    }
+
+    fn plan_flush(&self, command: &'static Command, scratch: &mut Scratch) -> Plan {
+        if self.allow_flush {
+            return Plan::Broadcast {
+                join: JoinKind::Ok,
+                cut: None,
+            };
+        }
+        let name = command.name.to_ascii_uppercase();
+        encode::error(
+            &mut scratch.reply,
+            &format!(
+                "ERR {name} destroys the data of every server of the pool; to allow it set allow_flush: true in the pool"
+            ),
+        );
+        Plan::Local
+    }
+}
+
+/// A request's text and arguments.
+pub(crate) struct Request<'a> {
+    pub(crate) text: &'a [u8],
+    pub(crate) args: &'a [Arg],
+}
+
+impl<'a> Request<'a> {
+    /// The argument's bytes; empty if it was too long to be at hand.
+    pub(crate) fn arg(&self, index: usize) -> &'a [u8] {
+        self.args
+            .get(index)
+            .and_then(|arg| arg.bytes(self.text))
+            .unwrap_or_default()
+    }
+
+    fn name(&self) -> &'a [u8] {
+        self.arg(0)
+    }
+
+    /// The argument as a key, if it is short enough to be one.
+    fn key(&self, index: usize) -> Option<Key> {
+        let arg = self.args.get(index)?;
+        let routable = !arg.diverted && arg.len as usize <= MAX_KEY;
+        routable.then_some(Key {
+            start: arg.start,
+            len: arg.len,
+            arg: index as u32,
+        })
+    }
+
+    fn command(&self) -> Result<&'static Command, Refusal> {
+        let command = command::lookup(self.name()).ok_or(Refusal::Unknown)?;
+        let command = command.resolve(self.text, self.args);
+        match command.arity.check(self.args.len()) {
+            true => Ok(command),
+            false => Err(Refusal::Arity(command)),
+        }
+    }
+}
+
+/// Why a request is not even looked at.
+enum Refusal {
+    Unknown,
+    Arity(&'static Command),
+}
+
+impl Refusal {
+    fn answer(&self, request: &Request<'_>, scratch: &mut Scratch) -> Plan {
+        match self {
+            Refusal::Unknown if command::is_cross_protocol(request.name()) => return Plan::Quit,
+            Refusal::Unknown => {
+                let name = shown(request.name());
+                encode::error(&mut scratch.reply, &format!("ERR unknown command '{name}'"));
+                scratch.event = Some(Event::UnsupportedCommand { name });
+            }
+            Refusal::Arity(command) => {
+                encode::error(
+                    &mut scratch.reply,
+                    &format!(
+                        "ERR wrong number of arguments for '{}' command",
+                        command.name
+                    ),
+                );
+            }
+        }
+        Plan::Local
+    }
+}
+
+fn plan_split(
+    command: &'static Command,
+    join: command::Join,
+    request: &Request<'_>,
+    scratch: &mut Scratch,
+) -> Plan {
+    if let Some(plan) = collect_keys(command, request, scratch) {
+        return plan;
+    }
+    if let [only] = scratch.keys[..] {
+        return Plan::Forward {
+            key: only.range(),
+            cut: None,
+        };
+    }
+    let join = match join {
+        command::Join::Array => JoinKind::Array,
+        command::Join::Sum => JoinKind::Sum,
+        command::Join::Ok => JoinKind::Ok,
+    };
+    Plan::Split { join }
+}
+
+/// Finds the request's keys; returns a plan when there is something wrong with them.
+fn collect_keys(
+    command: &'static Command,
+    request: &Request<'_>,
+    scratch: &mut Scratch,
+) -> Option<Plan> {
+    let mut indices = std::mem::take(&mut scratch.indices);
+    let found = command.keys(request.text, request.args, &mut indices);
+    scratch.keys.clear();
+    scratch
+        .keys
+        .extend(indices.iter().map_while(|index| request.key(*index)));
+    let all_routable = scratch.keys.len() == indices.len() && !indices.is_empty();
+    scratch.indices = indices;
+    match found {
+        Ok(()) if all_routable => None,
+        Ok(()) => Some(refuse_key(command, scratch)),
+        Err(error) => {
+            encode::error(&mut scratch.reply, &error.to_string());
+            Some(Plan::Local)
+        }
+    }
+}
+
+fn refuse(command: &'static Command, reason: &str, scratch: &mut Scratch) -> Plan {
+    let name = command.name.replace('|', " ");
+    encode::error(
+        &mut scratch.reply,
+        &format!("ERR unsupported command '{name}': {reason}"),
+    );
+    scratch.event = Some(Event::UnsupportedCommand { name });
+    Plan::Local
+}
+
+fn refuse_key(command: &'static Command, scratch: &mut Scratch) -> Plan {
+    encode::error(
+        &mut scratch.reply,
+        &format!(
+            "ERR key of '{}' is longer than {MAX_KEY} bytes",
+            command.name
+        ),
+    );
+    Plan::Local
+}
+
+fn may_precede_auth(command: &Command) -> bool {
+    use command::LocalCommand::{Auth, Hello, Quit, Reset};
+    matches!(command.action, Action::Local(Auth | Hello | Quit | Reset))
+}
+
+fn is_mset(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"mset")
+}
+
+/// A client's word, fit for an error line or the log.
+pub(crate) fn shown(word: &[u8]) -> String {
+    let short = &word[..word.len().min(64)];
+    short.escape_ascii().to_string()
+}

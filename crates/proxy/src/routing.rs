@@ -1,0 +1,101 @@
+//! Key to server, skipping ejected ones.
+
+use hashkit::{Distribution, Member, Placement, Ring};
+
+use crate::ejection::Health;
+use crate::settings::PoolSettings;
+
+/// A worker's own routing table for one pool, rebuilt when the shared health has another epoch.
+#[derive(Debug)]
+pub(crate) struct Router {
+    placement: Placement,
+    members: Vec<(String, u32)>,
+    ring: Ring,
+    epoch: u64,
+    any_live: bool,
+    random: Random,
+}
+
+impl Router {
+    pub(crate) fn new(settings: &PoolSettings, health: &Health, seed: u64) -> Self {
+        let members: Vec<_> = settings
+            .servers
+            .iter()
+            .map(|server| (server.name.clone(), server.weight))
+            .collect();
+        let epoch = health.epoch();
+        let ring = build(&settings.placement, &members, health);
+        let any_live = (0..members.len()).any(|server| health.is_live(server));
+        Self {
+            placement: settings.placement,
+            members,
+            ring,
+            epoch,
+            any_live,
+            random: Random::new(seed),
+        }
+    }
+
+    /// Takes over what has changed in `health` since.
+    pub(crate) fn refresh(&mut self, health: &Health) {
+        let epoch = health.epoch();
+        if epoch == self.epoch {
+            return;
+        }
+        self.epoch = epoch;
+        self.any_live = (0..self.members.len()).any(|server| health.is_live(server));
+        if self.any_live {
+            self.ring = build(&self.placement, &self.members, health);
+        }
+    }
+
+    /// The server that owns `key` now; `None` when no server is live.
+    pub(crate) fn route(&mut self, key: &[u8]) -> Option<usize> {
+        if !self.any_live {
+            return None;
+        }
+        if self.members.len() == 1 {
+            return Some(0);
+        }
+        let hash = match self.placement.distribution {
+            Distribution::Random => self.random.next(),
+            Distribution::Ketama | Distribution::Modula => self.placement.hash_of(key),
+        };
+        self.ring.lookup(hash)
+    }
+
+    /// Whether every request is placed anew, so that keys have no home.
+    pub(crate) fn is_random(&self) -> bool {
+        self.placement.distribution == Distribution::Random && self.members.len() > 1
+    }
+}
+
+fn build(placement: &Placement, members: &[(String, u32)], health: &Health) -> Ring {
+    let members: Vec<_> = members
+        .iter()
+        .enumerate()
+        .map(|(index, (name, weight))| Member {
+            name: name.as_bytes(),
+            weight: *weight,
+            live: health.is_live(index),
+        })
+        .collect();
+    Ring::build(placement.distribution, &members)
+}
+
+/// A small generator (xorshift64*) for the `random` distribution; seeded by the caller.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn new(seed: u64) -> Self {
+        Self(seed | 1)
+    }
+
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
+    }
+}

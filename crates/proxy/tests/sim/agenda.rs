@@ -1,0 +1,54 @@
+//! What will happen when: events in virtual time, ties in the order in which they were planned.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::network::Direction;
+use crate::scenario::Weather;
+
+/// Something that happens at a point in virtual time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// A worker's loop turns.
+    Tick { worker: usize },
+    /// A segment, or the end, of one direction of a link arrives.
+    Deliver { link: usize, outward: bool },
+    /// The reset that a peer sent reaches the proxy.
+    ResetArrives { link: usize },
+    /// A connect succeeds or is refused.
+    ConnectEnds { link: usize },
+    /// A client starts, goes on sending, or reads a little.
+    Client { client: usize },
+    /// A client that does not stay to the end leaves.
+    ClientLeaves { client: usize },
+    /// A server has something to send on a connection.
+    Serve { link: usize },
+    /// The state of a server changes.
+    Weather { server: usize, weather: Weather },
+    /// The proxy is told to stop.
+    Shutdown,
+}
+
+impl Event {
+    pub(crate) fn deliver(link: usize, direction: Direction) -> Self {
+        Event::Deliver { link, outward: direction == Direction::Out }
+    }
+}
+
+/// Events in the order of their times.
+#[derive(Debug, Default)]
+pub(crate) struct Agenda {
+    heap: BinaryHeap<Reverse<(u64, u64, Event)>>,
+    planned: u64,
+}
+
+impl Agenda {
+    pub(crate) fn plan(&mut self, at: u64, event: Event) {
+        self.planned += 1;
+        self.heap.push(Reverse((at, self.planned, event)));
+    }
+
+    pub(crate) fn next(&mut self) -> Option<(u64, Event)> {
+        self.heap.pop().map(|Reverse((at, _, event))| (at, event))
+    }
+}

@@ -1,0 +1,311 @@
+//! What a seed stands for: a pool, a network, its clients and their manners, and what will go wrong.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashkit::{Distribution, HashKind, HashTag, Placement};
+use proxy::settings::{
+    CrossShard, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, Resp3, ServerSettings,
+};
+
+use crate::network::Pace;
+use crate::rng::Rng;
+use crate::shards::Spread;
+
+/// What kind of trouble a scenario is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// Nothing goes wrong: no client may see an error.
+    Calm,
+    /// Some clients leave, stall and reset; servers are well.
+    RudeClients,
+    /// Servers fail in every way; clients behave.
+    BadServers,
+    /// Everything at once.
+    Storm,
+    /// A client asks for much more than it reads.
+    Greedy,
+    /// One client pipelines more than any window.
+    Deep,
+}
+
+/// How a server fares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weather {
+    Fair,
+    /// Connections die and new ones are refused.
+    Down,
+    /// As after a crash in a unix socket's or a name's case: connects fail at once.
+    Missing,
+    /// The process is stopped: connects succeed, nothing is read or answered.
+    Hung,
+    /// Nothing arrives and nobody says so; connects never end.
+    BlackHole,
+}
+
+/// How a client reads its replies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    Fast,
+    Slow,
+    /// Reads nothing after so many replies.
+    Never(usize),
+}
+
+/// How a client ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Waits for every reply, then closes.
+    Polite,
+    /// Closes its writing half right after its last request.
+    HalfClose,
+    /// Says QUIT.
+    Quit,
+    /// Sends bytes that cannot be framed.
+    Garbage,
+    /// Half-closes in the middle of a request.
+    CutShort,
+    /// Resets after so many requests.
+    Reset(usize),
+    /// Closes after so many requests without reading what comes.
+    Vanish(usize),
+}
+
+/// One client's part.
+#[derive(Debug, Clone)]
+pub(crate) struct ClientPlan {
+    pub(crate) worker: usize,
+    pub(crate) starts_at: u64,
+    pub(crate) requests: usize,
+    pub(crate) depth: usize,
+    pub(crate) reader: Reader,
+    pub(crate) ending: Ending,
+    /// Asks for large values in so many of 100 requests, of at most this size.
+    pub(crate) large: (usize, usize),
+    /// Only plain reads of `large` size.
+    pub(crate) greedy: bool,
+    pub(crate) pace: Pace,
+}
+
+impl ClientPlan {
+    /// Whether the client stays until everything is answered, so that everything must be.
+    pub(crate) fn stays(&self) -> bool {
+        !matches!(self.reader, Reader::Never(_)) && !matches!(self.ending, Ending::Reset(_) | Ending::Vanish(_))
+    }
+}
+
+/// Everything that a seed decides beforehand.
+#[derive(Debug, Clone)]
+pub(crate) struct Scenario {
+    pub(crate) theme: Theme,
+    pub(crate) redis: bool,
+    pub(crate) workers: usize,
+    pub(crate) weights: Vec<u32>,
+    pub(crate) spread: Spread,
+    pub(crate) tagged: bool,
+    /// Number of different salts, so of different homes where keys are tagged.
+    pub(crate) salts: usize,
+    pub(crate) timeout: Option<u64>,
+    pub(crate) preconnect: bool,
+    pub(crate) auto_eject: bool,
+    pub(crate) retry: u64,
+    pub(crate) failure_limit: u32,
+    pub(crate) connections: usize,
+    pub(crate) error_detail: bool,
+    pub(crate) allow_flush: bool,
+    pub(crate) password: Option<&'static str>,
+    pub(crate) db: u32,
+    pub(crate) resp3: bool,
+    pub(crate) servers_speak_resp3: bool,
+    /// Servers refuse AUTH and SELECT, as one without password and with few databases does.
+    pub(crate) servers_grumble: bool,
+    pub(crate) refuse_cross_shard: bool,
+    pub(crate) clients: Vec<ClientPlan>,
+    pub(crate) server_pace: Pace,
+    /// Most microseconds that a server thinks.
+    pub(crate) thinks: u64,
+    /// One reply in so many is not what it should be.
+    pub(crate) bad_replies: Option<usize>,
+    pub(crate) weather: Vec<(u64, usize, Weather)>,
+    pub(crate) shutdown_at: Option<u64>,
+}
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        let theme = themes(rng);
+        let (servers, workers) = (rng.between(1, 5), rng.between(1, 4));
+        let stormy = matches!(theme, Theme::BadServers | Theme::Storm);
+        let redis = rng.chance(3, 5);
+        let mut scenario = Scenario {
+            theme,
+            redis,
+            workers,
+            weights: (0..servers).map(|_| rng.between(1, 3) as u32).collect(),
+            spread: rng.pick(&[Spread::ModulaFnv1a, Spread::ModulaOneAtATime, Spread::Ketama, Spread::Ketama]),
+            tagged: rng.chance(1, 2),
+            salts: rng.between(1, 40),
+            timeout: rng.chance(2, 3).then(|| if stormy { rng.micros(20_000, 300_000) } else { 600_000_000 }),
+            preconnect: rng.chance(1, 3),
+            auto_eject: rng.chance(1, 2),
+            retry: rng.micros(10_000, 400_000),
+            failure_limit: rng.between(0, 3) as u32,
+            connections: rng.pick(&[1, 1, 2, 3]),
+            error_detail: rng.chance(1, 6),
+            allow_flush: rng.chance(1, 4),
+            password: (redis && rng.chance(1, 4)).then_some("sesame"),
+            db: if redis { rng.pick(&[0, 0, 3]) } else { 0 },
+            resp3: rng.chance(4, 5),
+            servers_speak_resp3: rng.chance(3, 4),
+            servers_grumble: rng.chance(1, 12),
+            refuse_cross_shard: rng.chance(1, 4),
+            clients: Vec::new(),
+            server_pace: pace(rng),
+            thinks: rng.pick(&[1, 300, 3_000]),
+            bad_replies: (stormy && rng.chance(3, 4)).then(|| rng.pick(&[15, 50, 200])),
+            weather: if stormy { weather(rng, servers) } else { Vec::new() },
+            shutdown_at: rng.chance(1, 20).then(|| rng.micros(1_000, 100_000)),
+        };
+        if rng.chance(1, 25) {
+            scenario.spread = Spread::Random;
+        }
+        scenario.clients = clients(rng, &scenario);
+        scenario
+    }
+
+    /// The settings that this is in the project's words.
+    pub(crate) fn settings(&self) -> PoolSettings {
+        let micros = Duration::from_micros;
+        let protocol = if self.redis {
+            ProtocolSettings::Redis(RedisSettings {
+                auth: self.password.map(|password| Arc::from(password.as_bytes())),
+                resp3: if self.resp3 { Resp3::Auto } else { Resp3::Off },
+                cross_shard: if self.refuse_cross_shard { CrossShard::Error } else { CrossShard::FirstKey },
+            })
+        } else {
+            ProtocolSettings::Memcached(MemcachedSettings::default())
+        };
+        PoolSettings {
+            name: "sim".into(),
+            servers: self.weights.iter().enumerate().map(|(index, weight)| self.server(index, *weight)).collect(),
+            placement: self.placement(),
+            timeout: self.timeout.map(micros),
+            preconnect: self.preconnect,
+            auto_eject_hosts: self.auto_eject,
+            server_connections: self.connections,
+            server_retry_timeout: micros(self.retry),
+            server_failure_limit: self.failure_limit,
+            error_detail: self.error_detail,
+            allow_flush: self.allow_flush,
+            protocol,
+        }
+    }
+
+    fn server(&self, index: usize, weight: u32) -> ServerSettings {
+        let name = format!("10.0.0.{index}:7000");
+        ServerSettings { pname: format!("{name}:{weight}"), name, weight, db: self.db }
+    }
+
+    fn placement(&self) -> Placement {
+        let (distribution, hash) = match self.spread {
+            Spread::ModulaFnv1a => (Distribution::Modula, HashKind::Fnv1a32),
+            Spread::ModulaOneAtATime => (Distribution::Modula, HashKind::OneAtATime),
+            Spread::Ketama => (Distribution::Ketama, HashKind::default()),
+            Spread::Random => (Distribution::Random, HashKind::default()),
+        };
+        let tag = self.tagged.then_some(HashTag { open: b'{', close: b'}' });
+        Placement { hash, tag, distribution, ..Placement::default() }
+    }
+}
+
+fn themes(rng: &mut Rng) -> Theme {
+    let all = [Theme::Calm, Theme::RudeClients, Theme::BadServers, Theme::Storm, Theme::Greedy, Theme::Deep];
+    all[rng.weighted(&[20, 25, 26, 25, 1, 3])]
+}
+
+fn pace(rng: &mut Rng) -> Pace {
+    Pace {
+        segment: rng.pick(&[3, 40, 1_460, 1_460, 65_536]),
+        delay: rng.pick(&[(1, 20), (10, 400), (10, 400), (200, 3_000)]),
+        capacity: rng.pick(&[700, 9_000, 65_536, 400_000]),
+    }
+}
+
+fn weather(rng: &mut Rng, servers: usize) -> Vec<(u64, usize, Weather)> {
+    let mut events = Vec::new();
+    for server in 0..servers {
+        for _ in 0..rng.between(0, 3) {
+            let at = rng.micros(0, 150_000);
+            let kind = rng.pick(&[Weather::Down, Weather::Down, Weather::Missing, Weather::Hung, Weather::BlackHole]);
+            events.push((at, server, kind));
+            if rng.chance(4, 5) {
+                events.push((at + rng.micros(500, 400_000), server, Weather::Fair));
+            }
+        }
+    }
+    events
+}
+
+fn clients(rng: &mut Rng, scenario: &Scenario) -> Vec<ClientPlan> {
+    match scenario.theme {
+        Theme::Greedy => vec![greedy(rng, scenario), client(rng, scenario), client(rng, scenario)],
+        Theme::Deep => vec![deep(rng, scenario), client(rng, scenario)],
+        _ => (0..rng.between(1, 7)).map(|_| client(rng, scenario)).collect(),
+    }
+}
+
+fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+    let rude = matches!(scenario.theme, Theme::RudeClients | Theme::Storm) && rng.chance(1, 2);
+    let requests = rng.between(1, 50);
+    let ending = match rng.below(3) {
+        _ if !rude => {
+            rng.pick(&[Ending::Polite, Ending::Polite, Ending::HalfClose, Ending::Quit, Ending::Garbage, Ending::CutShort])
+        }
+        0 => Ending::Reset(rng.between(0, requests)),
+        1 => Ending::Vanish(rng.between(0, requests)),
+        _ => Ending::Polite,
+    };
+    let reader = match ending {
+        Ending::Polite if rude => Reader::Never(rng.between(0, requests)),
+        _ => rng.pick(&[Reader::Fast, Reader::Fast, Reader::Slow]),
+    };
+    ClientPlan {
+        worker: rng.below(scenario.workers),
+        starts_at: rng.micros(0, 60_000),
+        requests,
+        depth: rng.pick(&[1, 2, 8, 40, 100]),
+        reader,
+        ending,
+        large: rng.pick(&[(0, 0), (10, 3_000), (10, 20_000), (3, 300_000)]),
+        greedy: false,
+        pace: pace(rng),
+    }
+}
+
+/// Pipelines hundreds of large reads and never reads a reply.
+fn greedy(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+    ClientPlan {
+        requests: 400,
+        depth: 400,
+        reader: Reader::Never(rng.between(0, 3)),
+        ending: Ending::Polite,
+        large: (100, 300_000),
+        greedy: true,
+        starts_at: 0,
+        ..client(rng, scenario)
+    }
+}
+
+/// Pipelines more small requests than any window.
+fn deep(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+    ClientPlan {
+        requests: 1_600,
+        depth: 1_600,
+        reader: rng.pick(&[Reader::Fast, Reader::Slow]),
+        ending: rng.pick(&[Ending::Polite, Ending::HalfClose]),
+        large: (0, 0),
+        greedy: true,
+        starts_at: 0,
+        ..client(rng, scenario)
+    }
+}
