@@ -83,9 +83,17 @@ struct Client {
     text: Vec<u8>,
     /// What is still to be dropped.
     skip: u64,
-    /// A diverted data block, and how long it is to become.
-    body: Option<(Vec<u8>, usize)>,
+    body: Option<Body>,
     events: Vec<Event>,
+}
+
+/// A diverted data block.
+struct Body {
+    /// Where it was in the text.
+    at: usize,
+    data: Vec<u8>,
+    /// How long it is to become.
+    len: usize,
 }
 
 /// All that came out: what happened, and what is left over.
@@ -105,8 +113,8 @@ impl Client {
             while client.advance(limits) {}
         }
         let mut left = std::mem::take(&mut client.text);
-        if let Some((body, _)) = client.body {
-            left.extend_from_slice(&body);
+        if let Some(body) = client.body {
+            left.splice(body.at..body.at, body.data);
         }
         Received {
             events: client.events,
@@ -143,19 +151,15 @@ impl Client {
     }
 
     fn gather(&mut self) -> Gathered {
-        let Some((body, len)) = &mut self.body else {
+        let Some(Body { at, data, len }) = &mut self.body else {
             return Gathered::Not;
         };
-        let Ok(Progress::Body { at, .. }) = self.parser.parse(&RequestLimits::default(), &[])
-        else {
-            panic!("a data block is being gathered");
-        };
-        let here = (self.text.len() - at).min(*len - body.len());
-        body.extend(self.text.drain(at..at + here));
-        if body.len() < *len {
+        let here = (self.text.len() - *at).min(*len - data.len());
+        data.extend(self.text.drain(*at..*at + here));
+        if data.len() < *len {
             return Gathered::Missing;
         }
-        Gathered::Whole(at, [body[*len - 2], body[*len - 1]])
+        Gathered::Whole(*at, [data[*len - 2], data[*len - 1]])
     }
 
     fn take(&mut self, at: usize, progress: Progress) -> bool {
@@ -163,7 +167,8 @@ impl Client {
             Progress::Partial => return false,
             Progress::Body { at, len } => {
                 assert!(at <= self.text.len() && self.text.len() < at + len);
-                self.body = Some((Vec::new(), len));
+                let data = Vec::new();
+                self.body = Some(Body { at, data, len });
             }
             Progress::Complete { len, request } => {
                 assert!(at == 0 || at == len);
@@ -203,7 +208,7 @@ impl Client {
         let line = bytes[..request.line_len as usize].to_vec();
         assert!(line.ends_with(b"\n"));
         assert_eq!(request.diverted, self.body.is_some());
-        bytes.extend(self.body.take().map_or_else(Vec::new, |(body, _)| body));
+        bytes.extend(self.body.take().map_or_else(Vec::new, |body| body.data));
         assert_eq!(request.verb.is_storage(), bytes.len() > line.len());
         for key in self.parser.keys() {
             assert!((1..=crate::MAX_KEY).contains(&key.of(&line).len()));
