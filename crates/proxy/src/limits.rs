@@ -31,7 +31,7 @@ pub const SHARE_AT_LEAST: usize = 8 << 10;
 
 /// A shared slice may pin a chunk at most this many times its own size, so that memory in use is
 /// never much more than the bytes held.
-pub const SHARE_MAX_WASTE: usize = 4;
+pub const SHARE_MAX_WASTE: usize = 2;
 
 /// An owned segment of a rope grows to this size, then the next one begins: long enough for few
 /// system calls, short enough that growing never copies much.
