@@ -24,6 +24,7 @@
 
 mod buffer;
 mod cause;
+pub mod check;
 mod connection;
 mod ejection;
 mod engine;

@@ -6,7 +6,7 @@ use crate::agenda::Event;
 use crate::faults::Blow;
 use crate::keys::{self, Tag};
 use crate::memcached_server;
-use crate::network::{ByteQueue, Direction, Fin, ProxySide, Reset};
+use crate::network::{ByteQueue, Direction, ProxySide};
 use crate::redis_server::{Incoming, RedisTalk};
 use crate::scenario::Weather;
 use crate::world::World;
@@ -22,10 +22,12 @@ pub(crate) struct ServerSide {
     unsent: ByteQueue,
     /// Reply bytes produced since the beginning.
     produced: u64,
-    /// Replies not wholly read by the proxy yet, with the position at which each ends.
+    /// Replies not wholly read by the proxy yet.
     unread: VecDeque<Reply>,
     /// Reads and answers nothing any more.
     pub(crate) hung: bool,
+    /// Closes once everything is sent.
+    leaves: bool,
     /// Has sent something that is not the protocol, up to this position: the proxy must close.
     pub(crate) garbled: Option<u64>,
     /// How the connect ended, until the proxy is told.
@@ -37,10 +39,12 @@ pub(crate) struct ServerSide {
     executed: HashMap<usize, usize>,
 }
 
+/// One reply on its way: where it lies in the stream, and whom it answers.
 #[derive(Debug)]
 struct Reply {
+    start: u64,
     end: u64,
-    tag: Option<Tag>,
+    tags: Vec<Tag>,
     handshake: bool,
     transient: bool,
 }
@@ -55,6 +59,7 @@ impl ServerSide {
             produced: 0,
             unread: VecDeque::new(),
             hung: false,
+            leaves: false,
             garbled: None,
             outcome: None,
             opened: now,
@@ -72,15 +77,261 @@ impl ServerSide {
         self.talk.refused_hello
     }
 
-    /// Requests whose replies the proxy has not wholly read, and the one whose reply it has in part.
-    pub(crate) fn open_tags(&self, read: u64) -> (Vec<Tag>, Vec<Tag>) {
-        let thinking = self.thinking.iter().filter_map(|(_, incoming)| tag_of(incoming));
-        let tags = self.unread.iter().filter_map(|reply| reply.tag).chain(thinking).collect();
-        let begun = self.unread.front().filter(|reply| read < reply.end && self.start_of_front < read);
-        (tags, begun.and_then(|reply| reply.tag).into_iter().collect())
+    /// The last request of `client` that was executed here.
+    pub(crate) fn last_of(&self, client: usize) -> Option<usize> {
+        self.executed.get(&client).copied()
+    }
+
+    /// Requests whose replies the proxy has not wholly read after `read` bytes, and those of them
+    /// whose reply it has in part.
+    pub(crate) fn unanswered(&self, read: u64) -> (Vec<Tag>, Vec<Tag>) {
+        let begun = self.unread.iter().filter(|reply| reply.start < read && read < reply.end);
+        let begun = begun.flat_map(|reply| reply.tags.clone()).collect();
+        let thinking = self.thinking.iter().flat_map(|(_, incoming)| tags(incoming));
+        let unread = self.unread.iter().flat_map(|reply| reply.tags.clone());
+        (unread.chain(thinking).collect(), begun)
+    }
+
+    /// Bytes that are no reply, or not one that was asked for, go straight to the proxy.
+    fn garble(&mut self, bytes: &[u8]) {
+        self.unsent.push(bytes);
+        self.produced += bytes.len() as u64;
+        self.garbled = Some(self.produced);
+        self.hung = true;
     }
 }
 
-fn tag_of(incoming: &Incoming) -> Option<Tag> {
-    incoming.keys.first().and_then(|key| keys::read(key)).map(|key| key.tag())
+/// Whom a request answers: each client and request once.
+fn tags(incoming: &Incoming) -> Vec<Tag> {
+    let mut tags: Vec<Tag> = incoming.keys.iter().filter_map(|key| keys::read(key)).map(|key| key.tag()).collect();
+    tags.dedup();
+    tags
+}
+
+/// What goes wrong with a reply.
+#[derive(Debug, Clone, Copy)]
+enum Mishap {
+    Fin,
+    Reset,
+    Hang,
+    Garbage,
+}
+
+const NO_REDIS: [&[u8]; 4] = [b"?bogus\r\n", b"$abc\r\n", b"HTTP/1.1 400 Bad Request\r\n", b"*99999999999999999999999\r\n"];
+const NO_MEMCACHED: [&[u8]; 3] = [b"BOGUS\r\n", b"\x81\x00\x00\x00\r\n", b"VALUE\r\n"];
+
+impl World {
+    /// Bytes have arrived at a server, or it has come back to life.
+    pub(crate) fn server_reads(&mut self, link: usize) {
+        let index = self.links[link].server().index;
+        if self.links[link].side == ProxySide::Gone {
+            return self.links[link].outbound.destroy();
+        }
+        if self.links[link].server().hung || self.weather[index] != Weather::Fair {
+            return;
+        }
+        while let Some(incoming) = self.next_request(link) {
+            self.server_takes(link, &incoming);
+            let ready = self.links[link].server().thinking.back().map_or(0, |(at, _)| *at);
+            let ready = ready.max(self.now + self.rng.micros(0, self.scenario.thinks));
+            self.links[link].server_mut().thinking.push_back((ready, incoming));
+            self.agenda.plan(ready, Event::Serve { link });
+        }
+        self.tell_writer(link, Direction::Out);
+    }
+
+    fn next_request(&mut self, link: usize) -> Option<Incoming> {
+        let (scenario, link) = (&self.scenario, &mut self.links[link]);
+        let input = std::mem::take(&mut link.outbound.arrived);
+        let side = link.server_mut();
+        let found = match scenario.redis {
+            true => side.talk.next(side.index, scenario, input.bytes()),
+            false => memcached_server::next(side.index, input.bytes()),
+        };
+        let index = side.index;
+        link.outbound.arrived = input;
+        match found {
+            Ok(Some((len, incoming))) => {
+                link.outbound.read(len);
+                Some(incoming)
+            }
+            Ok(None) => None,
+            Err(complaint) => panic!("server {index} was sent nonsense: {complaint}"),
+        }
+    }
+
+    /// Judges a request's arrival: the right server, in order, within the window.
+    fn server_takes(&mut self, link: usize, incoming: &Incoming) {
+        let server = self.links[link].server().index;
+        self.trace(|| format!("server {server} takes {incoming:?} on link {link}"));
+        self.tally.requests += 1;
+        if self.links[link].server().unread.iter().any(|reply| reply.handshake) && !incoming.handshake {
+            panic!("server {server} got a request before the handshake was answered");
+        }
+        for key in &incoming.keys {
+            self.check_shard(key, server);
+        }
+        for tag in tags(incoming) {
+            self.check_order(link, server, tag);
+            self.clients[tag.client].arrived_at_server(tag.seq);
+        }
+    }
+
+    fn check_shard(&mut self, key: &[u8], server: usize) {
+        let Some(tag) = keys::read(key).map(|key| key.tag()) else { return };
+        let sent = self.clients[tag.client].sent_at_step(tag.seq);
+        if let Err(complaint) = self.shards.check(key, server, sent) {
+            panic!("key {} {complaint}", String::from_utf8_lossy(key));
+        }
+    }
+
+    /// A client's requests are executed in its order at each server, on whatever connections. Only
+    /// connections that are still up count: what is left in a lost one's buffers is nobody's order.
+    fn check_order(&mut self, link: usize, server: usize, tag: Tag) {
+        for other in self.open_links_to(server) {
+            let last = self.links[other].server().last_of(tag.client);
+            if last.is_some_and(|last| last >= tag.seq) {
+                panic!("{tag:?} reached server {server} on link {link} after {last:?} on link {other}");
+            }
+        }
+        self.links[link].server_mut().executed.insert(tag.client, tag.seq);
+    }
+
+    /// Sends what is ready.
+    pub(crate) fn serve(&mut self, link: usize) {
+        let index = self.links[link].server().index;
+        let silent = matches!(self.weather[index], Weather::Hung | Weather::BlackHole);
+        if self.links[link].side == ProxySide::Gone || silent {
+            return;
+        }
+        while !self.links[link].server().hung {
+            let now = self.now;
+            let thinking = &mut self.links[link].server_mut().thinking;
+            if thinking.front().is_none_or(|(ready, _)| *ready > now) {
+                break;
+            }
+            let Some((_, incoming)) = thinking.pop_front() else { break };
+            self.reply(link, incoming);
+        }
+        self.send_unsent(link);
+    }
+
+    fn reply(&mut self, link: usize, incoming: Incoming) {
+        let mishap = self.mishap();
+        let tags = tags(&incoming);
+        let side = self.links[link].server_mut();
+        let start = side.produced;
+        let end = start + incoming.reply.len() as u64;
+        let transient = [&b"-OOM"[..], b"-BUSY", b"-LOADING"].iter().any(|word| incoming.reply.starts_with(word));
+        side.unread.push_back(Reply { start, end, tags, handshake: incoming.handshake, transient });
+        match mishap {
+            None => {
+                side.unsent.push(&incoming.reply);
+                side.produced = end;
+            }
+            Some(mishap) => self.misbehave(link, mishap, &incoming.reply),
+        }
+    }
+
+    fn mishap(&mut self) -> Option<Mishap> {
+        let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
+        self.rng.chance(1, odds).then(|| self.rng.pick(&[Mishap::Fin, Mishap::Reset, Mishap::Hang, Mishap::Garbage]))
+    }
+
+    fn misbehave(&mut self, link: usize, mishap: Mishap, reply: &[u8]) {
+        self.trace(|| format!("link {link}: {mishap:?} instead of a whole reply"));
+        let part = self.rng.below(reply.len());
+        let garbage: &[u8] = if self.scenario.redis { self.rng.pick(&NO_REDIS) } else { self.rng.pick(&NO_MEMCACHED) };
+        let side = self.links[link].server_mut();
+        if let Mishap::Garbage = mishap {
+            return side.garble(garbage);
+        }
+        side.unsent.push(&reply[..part]);
+        side.produced += part as u64;
+        side.hung = true;
+        match mishap {
+            Mishap::Fin => self.links[link].server_mut().leaves = true,
+            Mishap::Reset => self.peer_resets(link),
+            Mishap::Hang | Mishap::Garbage => {}
+        }
+    }
+
+    /// Hands the network what it has room for.
+    fn send_unsent(&mut self, link: usize) {
+        let room = self.links[link].inbound.room();
+        let side = self.links[link].server_mut();
+        let count = room.min(side.unsent.len());
+        let bytes = side.unsent.take(count);
+        let (left, leaves) = (side.unsent.len(), side.leaves);
+        self.links[link].inbound.write(&bytes);
+        self.links[link].inbound.starved = left > 0;
+        if left == 0 && leaves {
+            self.links[link].inbound.finish();
+        }
+        self.pump(link, Direction::In);
+    }
+
+    /// The proxy has read up to `read` bytes of a server's stream.
+    pub(crate) fn note_replies_read(&mut self, link: usize) {
+        let read = self.links[link].inbound.read;
+        while self.links[link].server().unread.front().is_some_and(|reply| reply.end <= read) {
+            let Some(reply) = self.links[link].server_mut().unread.pop_front() else { break };
+            let server = self.links[link].server().index;
+            self.ejection.replied(server, reply.transient);
+            for tag in reply.tags {
+                self.clients[tag.client].answered_by(server, tag.seq);
+            }
+        }
+    }
+
+    /// A connect that was asked for ends, if the weather lets it.
+    pub(crate) fn connect_ends(&mut self, link: usize) {
+        let (index, worker) = (self.links[link].server().index, self.links[link].worker);
+        if !matches!(self.links[link].side, ProxySide::Connecting(_)) || self.links[link].server().outcome.is_some() {
+            return;
+        }
+        let outcome = match self.weather[index] {
+            Weather::Fair | Weather::Hung => Ok(()),
+            Weather::Down | Weather::Missing => Err(Blow::Refused),
+            Weather::BlackHole => return,
+        };
+        self.links[link].server_mut().outcome = Some(outcome);
+        self.make_ready(worker, link);
+    }
+
+    /// The state of a server changes.
+    pub(crate) fn change_weather(&mut self, server: usize, weather: Weather) {
+        self.trace(|| format!("server {server}: {weather:?}"));
+        self.weather[server] = weather;
+        for link in self.open_links_to(server) {
+            match weather {
+                Weather::Down if self.rng.chance(1, 2) => self.server_closes(link),
+                Weather::Down | Weather::Missing => self.peer_resets(link),
+                Weather::Fair => self.revive(link),
+                Weather::Hung | Weather::BlackHole => {}
+            }
+        }
+    }
+
+    /// The server closes a connection in an orderly way.
+    pub(crate) fn server_closes(&mut self, link: usize) {
+        let side = self.links[link].server_mut();
+        side.unsent.clear();
+        side.hung = true;
+        side.leaves = true;
+        self.send_unsent(link);
+    }
+
+    /// After silence: what was stuck goes on, or turns out to be dead.
+    fn revive(&mut self, link: usize) {
+        if matches!(self.links[link].side, ProxySide::Connecting(_)) {
+            return self.connect_ends(link);
+        }
+        if self.rng.chance(1, 3) {
+            return self.peer_resets(link);
+        }
+        self.pump(link, Direction::Out);
+        self.server_reads(link);
+        self.serve(link);
+    }
 }

@@ -1,0 +1,348 @@
+//! Properties of a pool under arbitrary bytes from both sides, for fuzzing and for the tests.
+//!
+//! The input is a script: who acts, and with which bytes. Whatever it says, nothing may panic, what a
+//! client is owed stays within the bounds, and when everybody has left nothing is held.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::limits::{MAX_SESSION_OUTPUT, MAX_WINDOW};
+use crate::metrics::{POOL_ROWS, PoolMetric, PoolMetrics, SERVER_ROWS, ServerMetric};
+use crate::settings::{
+    MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+};
+use crate::{
+    Action, Cause, Chunk, ConnectionId, Flush, Health, Pool, SessionId, Time, WorkerContext,
+};
+
+const SERVERS: usize = 3;
+
+/// Plays the script in `data` against a Redis pool.
+pub fn redis(data: &[u8]) {
+    let redis = RedisSettings {
+        auth: data
+            .first()
+            .filter(|first| **first >= 0xf0)
+            .map(|_| Arc::from(&b"secret"[..])),
+        ..RedisSettings::default()
+    };
+    play(data, ProtocolSettings::Redis(redis));
+}
+
+/// Plays the script in `data` against a memcached pool.
+pub fn memcached(data: &[u8]) {
+    play(
+        data,
+        ProtocolSettings::Memcached(MemcachedSettings { max_value: 1 << 20 }),
+    );
+}
+
+fn play(data: &[u8], protocol: ProtocolSettings) {
+    let mut stage = Stage::new(protocol);
+    let mut rest = data;
+    while let [act, len, after @ ..] = rest {
+        let len = (*len as usize).min(after.len());
+        let (bytes, next) = after.split_at(len);
+        stage.act(*act, bytes);
+        stage.drain();
+        rest = next;
+    }
+    stage.end();
+}
+
+struct Stage {
+    pool: Pool,
+    metrics: Arc<PoolMetrics>,
+    now: Time,
+    sessions: Vec<SessionId>,
+    connections: Vec<(ConnectionId, usize)>,
+}
+
+impl Stage {
+    fn new(protocol: ProtocolSettings) -> Self {
+        let server = |index: usize| ServerSettings {
+            name: format!("s{index}"),
+            pname: format!("s{index}:1:1"),
+            weight: 1,
+            db: index as u32,
+        };
+        let settings = Arc::new(PoolSettings {
+            name: "pool".into(),
+            servers: (0..SERVERS).map(server).collect(),
+            placement: hashkit::Placement::default(),
+            timeout: Some(Duration::from_millis(50)),
+            preconnect: false,
+            auto_eject_hosts: true,
+            server_connections: 2,
+            server_retry_timeout: Duration::from_millis(100),
+            server_failure_limit: 2,
+            error_detail: false,
+            allow_flush: true,
+            protocol,
+        });
+        let metrics = Arc::new(PoolMetrics::new(SERVERS));
+        let context = WorkerContext {
+            worker: 0,
+            workers: 1,
+            seed: 1,
+        };
+        let health = Arc::new(Health::new(SERVERS));
+        let mut pool = Pool::new(settings, health, Arc::clone(&metrics), context);
+        pool.start(Time::ZERO);
+        Self {
+            pool,
+            metrics,
+            now: Time::ZERO,
+            sessions: Vec::new(),
+            connections: Vec::new(),
+        }
+    }
+
+    /// One act: the low bits say what, the high ones who.
+    fn act(&mut self, act: u8, bytes: &[u8]) {
+        self.now = self.now + Duration::from_micros(500);
+        let who = (act >> 4) as usize;
+        let chunk: Chunk = bytes.into();
+        match act & 15 {
+            0 => self.sessions.push(self.pool.open_session(self.now)),
+            1..=5 => self.client_says(who, &chunk),
+            6..=9 => self.server_says(who, &chunk),
+            10 => self.connected(who),
+            11 => self.server_leaves(who),
+            12 => self.client_leaves(who, bytes.is_empty()),
+            13 => self.write_some(bytes.len()),
+            14 => {
+                self.now = self.now + Duration::from_millis(20);
+                self.pool.handle_timeout(self.now);
+            }
+            _ => self.write_some(usize::MAX),
+        }
+    }
+
+    fn client_says(&mut self, who: usize, chunk: &Chunk) {
+        if self.sessions.is_empty() {
+            self.sessions.push(self.pool.open_session(self.now));
+        }
+        let id = self.sessions[who % self.sessions.len()];
+        if self.pool.session_wants_read(id) {
+            self.pool
+                .handle_session_data(id, chunk, 0..chunk.len(), self.now);
+        }
+    }
+
+    fn server_says(&mut self, who: usize, chunk: &Chunk) {
+        if let Some((id, _)) = self.pick(who) {
+            self.pool
+                .handle_connection_data(id, chunk, 0..chunk.len(), self.now);
+        }
+    }
+
+    fn connected(&mut self, who: usize) {
+        if let Some((id, _)) = self.pick(who) {
+            self.pool.handle_connected(id, self.now);
+        }
+    }
+
+    fn server_leaves(&mut self, who: usize) {
+        if let Some((id, _)) = self.pick(who) {
+            self.connections.retain(|(known, _)| *known != id);
+            self.pool
+                .handle_connection_closed(id, Cause::Closed, self.now);
+        }
+    }
+
+    fn client_leaves(&mut self, who: usize, politely: bool) {
+        if self.sessions.is_empty() {
+            return;
+        }
+        let who = who % self.sessions.len();
+        let id = self.sessions[who];
+        if politely {
+            self.pool.handle_session_end(id, self.now);
+        } else {
+            self.sessions.swap_remove(who);
+            self.pool.handle_session_error(id, self.now);
+        }
+    }
+
+    fn pick(&self, who: usize) -> Option<(ConnectionId, usize)> {
+        self.connections
+            .get(who % self.connections.len().max(1))
+            .copied()
+    }
+
+    /// Writes up to `most` bytes of everybody's output.
+    fn write_some(&mut self, most: usize) {
+        for id in self.sessions.clone() {
+            let count = self.pool.session_output(id).len().min(most);
+            self.pool.handle_session_written(id, count, self.now);
+        }
+        for (id, _) in self.connections.clone() {
+            let count = self.pool.connection_output(id).len().min(most);
+            self.pool.handle_connection_written(id, count, self.now);
+        }
+    }
+
+    /// Does what the pool asks for, and looks at what it must never do.
+    fn drain(&mut self) {
+        while let Some(action) = self.pool.poll_action() {
+            match action {
+                Action::Connect { connection, server } => {
+                    assert!(server < SERVERS, "a server that is not configured");
+                    self.connections.push((connection, server));
+                }
+                Action::CloseConnection { connection } => {
+                    self.connections.retain(|(known, _)| *known != connection);
+                }
+                Action::CloseSession { session, .. } => {
+                    self.sessions.retain(|known| *known != session);
+                }
+                Action::ReadSession { session } => {
+                    assert!(
+                        self.sessions.contains(&session),
+                        "a session that is not there"
+                    );
+                }
+            }
+        }
+        while let Some(flush) = self.pool.poll_flush() {
+            match flush {
+                Flush::Session(id) => {
+                    let owed = self.pool.session_output(id).len();
+                    assert!(
+                        owed <= MAX_SESSION_OUTPUT + (1 << 20),
+                        "unread replies grow: {owed}"
+                    );
+                }
+                Flush::Connection(_) => {}
+            }
+        }
+        while let Some(event) = self.pool.poll_event() {
+            assert!(!event.to_string().is_empty());
+        }
+        assert_eq!(
+            self.pool.session_count(),
+            self.sessions.len(),
+            "sessions are miscounted"
+        );
+        let waiting = self.gauge(ServerMetric::InQueue) + self.gauge(ServerMetric::OutQueue);
+        let bound =
+            (self.metrics.pool(PoolMetric::ClientTotal) as usize).max(1) * MAX_WINDOW * SERVERS;
+        assert!(
+            (0..=bound as i64).contains(&waiting),
+            "requests are miscounted: {waiting}"
+        );
+    }
+
+    fn gauge(&self, metric: ServerMetric) -> i64 {
+        (0..SERVERS)
+            .map(|server| self.metrics.server(server, metric))
+            .sum()
+    }
+
+    /// Everybody leaves: nothing may be left behind.
+    fn end(mut self) {
+        for id in std::mem::take(&mut self.sessions) {
+            self.pool.handle_session_error(id, self.now);
+        }
+        for (id, _) in std::mem::take(&mut self.connections) {
+            self.pool
+                .handle_connection_closed(id, Cause::Reset, self.now);
+        }
+        self.drain();
+        for gauge in [
+            ServerMetric::InQueue,
+            ServerMetric::InQueueBytes,
+            ServerMetric::OutQueue,
+            ServerMetric::OutQueueBytes,
+            ServerMetric::ServerConnections,
+        ] {
+            assert_eq!(
+                self.gauge(gauge),
+                0,
+                "{} at the end",
+                SERVER_ROWS[gauge as usize].name
+            );
+        }
+        let clients = PoolMetric::ClientConnections;
+        assert_eq!(
+            self.metrics.pool(clients),
+            0,
+            "{} at the end",
+            POOL_ROWS[clients as usize].name
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Scripts whose bytes look like the protocols more often than chance would have it.
+    fn script(words: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
+        let bytes = prop_oneof![
+            4 => proptest::sample::select(words).prop_map(<[u8]>::to_vec),
+            1 => proptest::collection::vec(any::<u8>(), 0..20),
+        ];
+        let step =
+            (any::<u8>(), proptest::collection::vec(bytes, 0..4)).prop_map(|(act, words)| {
+                let mut bytes = words.concat();
+                bytes.truncate(255);
+                [vec![act, bytes.len() as u8], bytes].concat()
+            });
+        proptest::collection::vec(step, 0..60).prop_map(|steps| steps.concat())
+    }
+
+    const REDIS: &[&[u8]] = &[
+        b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
+        b"*3\r\n$4\r\nMGET\r\n$1\r\na\r\n$1\r\nb\r\n",
+        b"*5\r\n$4\r\nMSET\r\n$1\r\na\r\n$1\r\n1\r\n$1\r\nb\r\n$1\r\n2\r\n",
+        b"*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n",
+        b"PING\r\n",
+        b"QUIT\r\n",
+        b"FLUSHALL\r\n",
+        b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$70000\r\nxxxx",
+        b"+OK\r\n",
+        b"$1\r\nx\r\n",
+        b"*1\r\n$1\r\nx\r\n",
+        b"*2\r\n$1\r\nx\r\n",
+        b"-ERR no\r\n",
+        b":1\r\n",
+        b">1\r\n+x\r\n",
+        b"%1\r\n+a\r\n+b\r\n",
+    ];
+
+    const MEMCACHED: &[&[u8]] = &[
+        b"get a\r\n",
+        b"get a b c d e f\r\n",
+        b"gats 0 a b c\r\n",
+        b"set a 0 0 3\r\nabc\r\n",
+        b"set a 0 0 3 noreply\r\nabc\r\n",
+        b"set a 0 0 70000\r\nabc",
+        b"ms a 3\r\nabc\r\n",
+        b"flush_all\r\n",
+        b"stats\r\n",
+        b"quit\r\n",
+        b"END\r\n",
+        b"VALUE a 0 3\r\nabc\r\n",
+        b"STORED\r\n",
+        b"SERVER_ERROR no\r\n",
+        b"STAT a 1\r\n",
+        b"OK\r\n",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn a_redis_pool_survives_any_script(script in script(REDIS)) {
+            redis(&script);
+        }
+
+        #[test]
+        fn a_memcached_pool_survives_any_script(script in script(MEMCACHED)) {
+            memcached(&script);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! Fake clients: they pipeline, read as they please, and end in many ways; each keeps a list of what
+//! it is owed and judges every reply.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::agenda::Event;
+use crate::keys::Tag;
+use crate::network::{ByteQueue, Direction, Fin, Link, Peer, ProxySide, Reset};
+use crate::oracle::Want;
+use crate::rng::Rng;
+use crate::scenario::{ClientPlan, Ending, Reader};
+use crate::world::World;
+use crate::{memcached_client, oracle, redis_client};
+
+/// Requests that a session may have at servers before a reply was seen, as the project promises.
+const FIRST_WINDOW: usize = 32;
+/// And at any time.
+const WINDOW: usize = 1_024;
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) id: usize,
+    pub(crate) plan: ClientPlan,
+    pub(crate) rng: Rng,
+    pub(crate) link: Option<usize>,
+    /// When each request was sent.
+    sent: Vec<(u64, u64)>,
+    /// Replies owed, oldest first.
+    pub(crate) owed: VecDeque<Owed>,
+    outbox: ByteQueue,
+    pub(crate) inbox: ByteQueue,
+    /// Every request was composed, and the last words said.
+    said_all: bool,
+    pub(crate) replies: usize,
+    /// What the redis client knows of its connection.
+    pub(crate) redis: redis_client::State,
+    pub(crate) phase: Phase,
+    leaving: bool,
+    /// Requests at servers, with the number of servers each is at.
+    at_servers: HashMap<usize, usize>,
+    /// The core has seen a reply for this client, so that its window may be wide.
+    window_open: bool,
+    /// For each request the servers whose replies the proxy has wholly read.
+    answered: HashMap<usize, u32>,
+}
+
+/// A reply that is owed.
+#[derive(Debug)]
+pub(crate) struct Owed {
+    pub(crate) seq: usize,
+    pub(crate) want: Want,
+}
+
+/// Where a client stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Waiting,
+    Talking,
+    /// Has half-closed.
+    Ended,
+    /// Has seen the end, or left.
+    Over,
+}
+
+impl Client {
+    pub(crate) fn new(id: usize, plan: ClientPlan, rng: Rng) -> Self {
+        Self {
+            id,
+            plan,
+            rng,
+            link: None,
+            sent: Vec::new(),
+            owed: VecDeque::new(),
+            outbox: ByteQueue::default(),
+            inbox: ByteQueue::default(),
+            said_all: false,
+            replies: 0,
+            redis: redis_client::State::default(),
+            phase: Phase::Waiting,
+            leaving: false,
+            at_servers: HashMap::new(),
+            window_open: false,
+            answered: HashMap::new(),
+        }
+    }
+
+    /// The step at which a request was handed to the network.
+    pub(crate) fn sent_at_step(&self, seq: usize) -> u64 {
+        self.sent[seq].0
+    }
+
+    /// The time of that.
+    pub(crate) fn sent_at_time(&self, seq: usize) -> u64 {
+        self.sent[seq].1
+    }
+
+    pub(crate) fn is_answered_by(&self, seq: usize, server: usize) -> bool {
+        self.answered.get(&seq).is_some_and(|servers| servers & (1 << server) != 0)
+    }
+
+    /// One of its requests was read by a server: it must be within the window.
+    pub(crate) fn arrived_at_server(&mut self, seq: usize) {
+        *self.at_servers.entry(seq).or_default() += 1;
+        let limit = if self.window_open { WINDOW } else { FIRST_WINDOW };
+        let at_servers = self.at_servers.len();
+        assert!(at_servers <= limit, "client {} has {at_servers} requests at servers, more than {limit}", self.id);
+    }
+
+    /// The proxy has read a server's reply to one of its requests.
+    pub(crate) fn answered_by(&mut self, server: usize, seq: usize) {
+        *self.answered.entry(seq).or_default() |= 1 << server;
+        self.window_open = true;
+        self.left_server(seq);
+    }
+
+    /// A request's connection was lost.
+    pub(crate) fn left_server(&mut self, seq: usize) {
+        self.window_open = true;
+        if let Some(count) = self.at_servers.get_mut(&seq) {
+            *count -= 1;
+            if *count == 0 {
+                self.at_servers.remove(&seq);
+            }
+        }
+    }
+
+    fn reads(&self) -> bool {
+        match self.plan.reader {
+            Reader::Never(after) => self.replies < after,
+            _ => self.phase != Phase::Over && !self.vanished(),
+        }
+    }
+
+    fn vanished(&self) -> bool {
+        matches!(self.plan.ending, Ending::Vanish(_)) && self.leaving
+    }
+}
+
+impl World {
+    /// A client's turn: it starts, or goes on sending and reading.
+    pub(crate) fn client_turn(&mut self, id: usize) {
+        match self.clients[id].phase {
+            Phase::Waiting => self.client_connects(id),
+            Phase::Talking | Phase::Ended => {
+                self.client_reads(id);
+                self.client_sends(id);
+            }
+            Phase::Over => {}
+        }
+    }
+
+    fn client_connects(&mut self, id: usize) {
+        let (worker, pace) = (self.clients[id].plan.worker, self.clients[id].plan.pace.clone());
+        if self.shutting_down {
+            self.clients[id].phase = Phase::Over;
+            return;
+        }
+        self.links.push(Link::new(worker, Peer::Client(id), ProxySide::Accepting, pace));
+        let link = self.links.len() - 1;
+        self.clients[id].link = Some(link);
+        self.clients[id].phase = Phase::Talking;
+        self.trace(|| format!("client {id} connects as link {link}"));
+        self.make_ready(worker, link);
+        self.client_sends(id);
+    }
+
+    fn client_sends(&mut self, id: usize) {
+        if self.clients[id].phase != Phase::Talking {
+            return;
+        }
+        while self.may_compose(id) {
+            self.compose(id);
+        }
+        self.hand_over(id);
+        let client = &self.clients[id];
+        let all_sent = client.said_all && client.outbox.is_empty();
+        let polite = matches!(client.plan.ending, Ending::Polite);
+        let closes = matches!(client.plan.ending, Ending::HalfClose | Ending::CutShort) || (polite && client.owed.is_empty());
+        if all_sent && closes && !client.leaving {
+            self.client_half_closes(id);
+        }
+    }
+
+    fn may_compose(&self, id: usize) -> bool {
+        let client = &self.clients[id];
+        !client.said_all && client.owed.len() < client.plan.depth && client.outbox.len() < 100_000 && !client.leaving
+    }
+
+    /// Makes the next request, or says the last words.
+    fn compose(&mut self, id: usize) {
+        let client = &mut self.clients[id];
+        let tag = Tag { client: id, seq: client.sent.len() };
+        let composed = match (client.sent.len() < client.plan.requests, self.scenario.redis) {
+            (true, true) => redis_client::compose(client, &self.scenario, tag),
+            (true, false) => memcached_client::compose(client, &self.scenario, tag),
+            (false, true) => redis_client::last_words(client, tag),
+            (false, false) => memcached_client::last_words(client, tag),
+        };
+        client.said_all = client.sent.len() >= client.plan.requests;
+        client.sent.push((self.step, self.now));
+        client.window_open |= composed.is_local;
+        client.outbox.push(&composed.bytes);
+        if let Some(want) = composed.want {
+            client.owed.push_back(Owed { seq: tag.seq, want });
+        }
+        if matches!(client.plan.ending, Ending::Reset(after) | Ending::Vanish(after) if after <= tag.seq) && !client.leaving {
+            client.leaving = true;
+            let when = self.now + self.rng.micros(0, 3_000);
+            self.agenda.plan(when, Event::ClientLeaves { client: id });
+        }
+    }
+
+    /// Gives the network what it has room for.
+    fn hand_over(&mut self, id: usize) {
+        let Some(link) = self.clients[id].link else { return };
+        let room = self.links[link].inbound.room();
+        let client = &mut self.clients[id];
+        let mut count = room.min(client.outbox.len());
+        if count > 1 && client.rng.chance(1, 4) {
+            count = client.rng.between(1, count);
+        }
+        let bytes = client.outbox.take(count);
+        let left = client.outbox.len();
+        if left > 0 && count < room {
+            let pause = client.rng.micros(1, 2_000);
+            self.agenda.plan(self.now + pause, Event::Client { client: id });
+        }
+        self.links[link].inbound.starved = left > 0;
+        self.links[link].inbound.write(&bytes);
+        self.pump(link, Direction::In);
+    }
+
+    fn client_half_closes(&mut self, id: usize) {
+        self.trace(|| format!("client {id} half-closes"));
+        self.clients[id].phase = Phase::Ended;
+        if let Some(link) = self.clients[id].link {
+            self.links[link].inbound.finish();
+            self.pump(link, Direction::In);
+        }
+    }
+
+    /// A client leaves without waiting for anything.
+    pub(crate) fn client_leaves(&mut self, id: usize) {
+        let Some(link) = self.clients[id].link else { return };
+        if self.clients[id].phase == Phase::Over {
+            return;
+        }
+        self.trace(|| format!("client {id} leaves"));
+        self.clients[id].phase = Phase::Over;
+        self.clients[id].leaving = true;
+        self.links[link].peer_gone = true;
+        let unread = !self.links[link].outbound.arrived.is_empty();
+        match self.clients[id].plan.ending {
+            Ending::Vanish(_) if !unread => {
+                self.links[link].inbound.finish();
+                self.pump(link, Direction::In);
+            }
+            _ => self.peer_resets(link),
+        }
+    }
+
+    /// Reply bytes have arrived at a client.
+    pub(crate) fn client_hears(&mut self, id: usize) {
+        let Some(link) = self.clients[id].link else { return };
+        if self.links[link].peer_gone {
+            self.links[link].outbound.arrived.clear();
+            return self.peer_resets(link);
+        }
+        match self.clients[id].plan.reader {
+            Reader::Slow => {
+                let pause = self.clients[id].rng.micros(100, 4_000);
+                self.agenda.plan(self.now + pause, Event::Client { client: id });
+            }
+            Reader::Fast | Reader::Never(_) => self.client_turn(id),
+        }
+    }
+
+    fn client_reads(&mut self, id: usize) {
+        let Some(link) = self.clients[id].link else { return };
+        if !self.clients[id].reads() || self.clients[id].phase == Phase::Over {
+            return;
+        }
+        let available = self.links[link].outbound.arrived.len();
+        let client = &mut self.clients[id];
+        let count = match client.plan.reader {
+            Reader::Slow if available > 0 => client.rng.between(1, available.min(available / 6 + 40)),
+            _ => available,
+        };
+        let bytes = self.links[link].outbound.read(count);
+        self.clients[id].inbox.push(&bytes);
+        self.tell_writer(link, Direction::Out);
+        while oracle::take_reply(self, id) {}
+        if count < available {
+            let pause = self.clients[id].rng.micros(100, 4_000);
+            self.agenda.plan(self.now + pause, Event::Client { client: id });
+        }
+        let drained = self.links[link].outbound.arrived.is_empty();
+        if drained && self.links[link].outbound.fin == Fin::Arrived {
+            oracle::judge_end(self, id);
+            self.clients[id].phase = Phase::Over;
+            self.links[link].peer_gone = true;
+            self.links[link].inbound.destroy();
+            if self.links[link].side != ProxySide::Gone {
+                panic!("client {id} saw an end that the core did not ask for");
+            }
+        }
+    }
+
+    /// A peer's reset is on its way to the proxy.
+    pub(crate) fn peer_resets(&mut self, link: usize) {
+        if self.links[link].reset != Reset::None {
+            return;
+        }
+        self.links[link].reset = Reset::Coming;
+        self.links[link].outbound.destroy();
+        let delay = self.links[link].delay(&mut self.rng);
+        self.agenda.plan(self.now + delay, Event::ResetArrives { link });
+    }
+}

@@ -1,0 +1,472 @@
+//! One worker: a pool, and a shell around it that keeps the core's rules and is otherwise as awkward
+//! as a real one can be: any order of inputs, several of them before outputs are drained, short reads,
+//! short writes, calls that come too late.
+
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+
+use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, SessionId, Time};
+use proxy::metrics::PoolMetrics;
+
+use crate::agenda::Event;
+use crate::faults::Blow;
+use crate::network::{Direction, Fin, Link, Peer, ProxySide, Reset};
+use crate::scenario::Weather;
+use crate::servers::ServerSide;
+use crate::world::World;
+
+/// A pool in its worker.
+pub(crate) struct Worker {
+    pub(crate) pool: Pool,
+    pub(crate) metrics: Arc<PoolMetrics>,
+    sessions: HashMap<SessionId, usize>,
+    connections: HashMap<ConnectionId, usize>,
+    /// Links with something to do.
+    ready: Vec<usize>,
+    /// When the next turn of the loop is planned.
+    planned: Option<u64>,
+    /// Chunks that the core was given, as long as it holds them.
+    chunks: Vec<Weak<[u8]>>,
+    /// Ids that mean nothing any more.
+    stale_sessions: Vec<SessionId>,
+    stale_connections: Vec<ConnectionId>,
+}
+
+impl Worker {
+    pub(crate) fn new(pool: Pool, metrics: Arc<PoolMetrics>) -> Self {
+        Self {
+            pool,
+            metrics,
+            sessions: HashMap::new(),
+            connections: HashMap::new(),
+            ready: Vec::new(),
+            planned: None,
+            chunks: Vec::new(),
+            stale_sessions: Vec::new(),
+            stale_connections: Vec::new(),
+        }
+    }
+
+    pub(crate) fn session_links(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(crate) fn connection_links(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Bytes of the chunks that the core still holds.
+    pub(crate) fn bytes_held(&mut self) -> usize {
+        self.chunks.retain(|chunk| chunk.strong_count() > 0);
+        self.chunks.iter().filter_map(Weak::upgrade).map(|chunk| chunk.len()).sum()
+    }
+}
+
+fn cause(blow: Blow) -> Cause {
+    match blow {
+        Blow::Refused => Cause::Refused,
+        Blow::NoSuchFile => Cause::Other(Rc::from("No such file or directory")),
+        Blow::HostDown => Cause::HostDown,
+        Blow::Fin => Cause::Closed,
+        Blow::Reset => Cause::Reset,
+        Blow::BrokenPipe => Cause::BrokenPipe,
+        Blow::TimedOut => Cause::TimedOut,
+        Blow::Garbage => Cause::Protocol,
+    }
+}
+
+impl World {
+    pub(crate) fn time(&self) -> Time {
+        Time::from_micros(self.now)
+    }
+
+    /// Puts a link on its worker's ready list.
+    pub(crate) fn make_ready(&mut self, worker: usize, link: usize) {
+        if !self.links[link].ready {
+            self.links[link].ready = true;
+            self.workers[worker].ready.push(link);
+        }
+        let delay = self.rng.pick(&[0, 5, 60]);
+        self.plan_tick(worker, self.now + delay);
+    }
+
+    fn plan_tick(&mut self, worker: usize, at: u64) {
+        if self.workers[worker].planned.is_none_or(|planned| planned > at || planned <= self.now) {
+            self.workers[worker].planned = Some(at);
+            self.agenda.plan(at, Event::Tick { worker });
+        }
+    }
+
+    /// One turn of a worker's loop.
+    pub(crate) fn tick(&mut self, worker: usize) {
+        self.workers[worker].planned = None;
+        let mut ready = std::mem::take(&mut self.workers[worker].ready);
+        self.rng.shuffle(&mut ready);
+        let timers_at = self.rng.between(0, ready.len());
+        for (position, link) in ready.iter().enumerate() {
+            if position == timers_at {
+                self.run_timers(worker);
+            }
+            self.links[*link].ready = false;
+            self.attend(worker, *link);
+            if self.rng.chance(1, 3) {
+                let some = self.rng.between(1, 4);
+                self.drain(worker, some);
+            }
+        }
+        self.call_too_late(worker);
+        if timers_at == ready.len() {
+            self.run_timers(worker);
+        }
+        self.drain(worker, usize::MAX);
+        self.check_after_tick(worker);
+        self.plan_deadline(worker);
+    }
+
+    fn run_timers(&mut self, worker: usize) {
+        let now = self.time();
+        let pool = &mut self.workers[worker].pool;
+        if pool.poll_deadline().is_some_and(|deadline| deadline <= now) {
+            pool.handle_timeout(now);
+            let next = self.workers[worker].pool.poll_deadline();
+            assert!(next.is_none_or(|next| next > now), "a deadline that has been dealt with is due again: {next:?} at {now:?}");
+            self.observe_health();
+        }
+    }
+
+    fn plan_deadline(&mut self, worker: usize) {
+        if let Some(deadline) = self.workers[worker].pool.poll_deadline() {
+            let late = self.rng.pick(&[0, 1, 900]);
+            self.plan_tick(worker, deadline.as_micros().max(self.now) + late);
+        }
+    }
+
+    fn attend(&mut self, worker: usize, link: usize) {
+        match self.links[link].side {
+            ProxySide::Gone => {}
+            ProxySide::Accepting => {
+                let now = self.time();
+                let id = self.workers[worker].pool.open_session(now);
+                self.trace(|| format!("link {link} is session {id:?} of worker {worker}"));
+                self.workers[worker].sessions.insert(id, link);
+                self.links[link].side = ProxySide::Session(id);
+                self.attend_session(worker, link, id);
+            }
+            ProxySide::Session(id) => self.attend_session(worker, link, id),
+            ProxySide::Connecting(id) => self.attend_connecting(worker, link, id),
+            ProxySide::Connected(id) => self.attend_connection(worker, link, id),
+        }
+    }
+
+    fn attend_session(&mut self, worker: usize, link: usize, id: SessionId) {
+        if self.links[link].reset == Reset::Arrived {
+            self.trace(|| format!("link {link}: the client has reset"));
+            let now = self.time();
+            self.workers[worker].pool.handle_session_error(id, now);
+            return self.forget_session(worker, link, id);
+        }
+        for _ in 0..self.rng.between(1, 4) {
+            let open = self.links[link].side == ProxySide::Session(id);
+            if !open || self.links[link].inbound.arrived.is_empty() || !self.workers[worker].pool.session_wants_read(id) {
+                break;
+            }
+            self.read_session(worker, link, id);
+        }
+        if self.links[link].side != ProxySide::Session(id) {
+            return;
+        }
+        self.read_session_end(worker, link, id);
+        if self.links[link].unwritten {
+            self.write_session(worker, link, id);
+        }
+    }
+
+    fn read_session(&mut self, worker: usize, link: usize, id: SessionId) {
+        let bytes = self.read_some(link);
+        self.trace(|| format!("link {link}: session data {}", shown(&bytes)));
+        let (chunk, range) = self.chunk(worker, &bytes);
+        let now = self.time();
+        self.workers[worker].pool.handle_session_data(id, &chunk, range, now);
+        self.observe_health();
+        self.tell_writer(link, Direction::In);
+        if self.rng.chance(1, 4) {
+            let some = self.rng.between(1, 3);
+            self.drain(worker, some);
+        }
+    }
+
+    /// Tells of a FIN once everything before it was read; a session that refuses reading may be told
+    /// of it or not. What is left to read is read in the next turn, unless the session refuses.
+    fn read_session_end(&mut self, worker: usize, link: usize, id: SessionId) {
+        let wants_read = self.workers[worker].pool.session_wants_read(id);
+        if !self.links[link].inbound.arrived.is_empty() {
+            if wants_read {
+                self.make_ready(worker, link);
+            }
+            return;
+        }
+        let ended = self.links[link].inbound.fin == Fin::Arrived && !self.links[link].fin_told;
+        if ended && (wants_read || self.rng.chance(1, 2)) {
+            self.trace(|| format!("link {link}: the client has ended"));
+            self.links[link].fin_told = true;
+            let now = self.time();
+            self.workers[worker].pool.handle_session_end(id, now);
+            self.observe_health();
+        }
+    }
+
+    fn attend_connecting(&mut self, worker: usize, link: usize, id: ConnectionId) {
+        let Some(outcome) = self.links[link].server_mut().outcome.take() else { return };
+        self.trace(|| format!("link {link}: connect ended with {outcome:?}"));
+        match outcome {
+            Ok(()) => {
+                self.links[link].side = ProxySide::Connected(id);
+                let now = self.time();
+                self.workers[worker].pool.handle_connected(id, now);
+                self.attend_connection(worker, link, id);
+            }
+            Err(blow) => self.end_connection(worker, link, id, blow),
+        }
+    }
+
+    fn attend_connection(&mut self, worker: usize, link: usize, id: ConnectionId) {
+        let reset = self.links[link].reset == Reset::Arrived;
+        if reset && (self.links[link].inbound.arrived.is_empty() || self.rng.chance(1, 2)) {
+            let blow = if self.links[link].unwritten { Blow::BrokenPipe } else { Blow::Reset };
+            return self.end_connection(worker, link, id, blow);
+        }
+        while !self.links[link].inbound.arrived.is_empty() && self.links[link].side == ProxySide::Connected(id) {
+            self.read_connection(worker, link, id);
+        }
+        if self.links[link].side != ProxySide::Connected(id) {
+            return;
+        }
+        if reset || self.links[link].inbound.fin == Fin::Arrived {
+            let blow = if reset { Blow::Reset } else { Blow::Fin };
+            return self.end_connection(worker, link, id, blow);
+        }
+        if self.links[link].unwritten {
+            self.write_connection(worker, link, id);
+        }
+    }
+
+    fn read_connection(&mut self, worker: usize, link: usize, id: ConnectionId) {
+        let bytes = self.read_some(link);
+        self.trace(|| format!("link {link}: server data {}", shown(&bytes)));
+        self.note_replies_read(link);
+        let (chunk, range) = self.chunk(worker, &bytes);
+        let now = self.time();
+        self.workers[worker].pool.handle_connection_data(id, &chunk, range, now);
+        self.observe_health();
+        self.tell_writer(link, Direction::In);
+        if self.rng.chance(1, 4) {
+            let some = self.rng.between(1, 3);
+            self.drain(worker, some);
+        }
+    }
+
+    fn read_some(&mut self, link: usize) -> Vec<u8> {
+        let available = self.links[link].inbound.arrived.len();
+        let count = if self.rng.chance(1, 3) { self.rng.between(1, available) } else { available };
+        self.links[link].inbound.read(count)
+    }
+
+    /// A chunk with `bytes` somewhere in it, as a shared read buffer has.
+    fn chunk(&mut self, worker: usize, bytes: &[u8]) -> (Chunk, std::ops::Range<usize>) {
+        let before = self.rng.pick(&[0, 0, 7]);
+        let after = self.rng.pick(&[0, 0, 300, 5 * bytes.len()]);
+        let mut all = vec![b'\n'; before];
+        all.extend_from_slice(bytes);
+        all.resize(before + bytes.len() + after, b'\n');
+        let chunk: Chunk = Rc::from(all);
+        self.workers[worker].chunks.push(Rc::downgrade(&chunk));
+        (chunk, before..before + bytes.len())
+    }
+
+    fn end_connection(&mut self, worker: usize, link: usize, id: ConnectionId, blow: Blow) {
+        self.trace(|| format!("link {link}: connection to server {} ends: {blow:?}", self.links[link].server().index));
+        let now = self.time();
+        self.note_lost(link, blow);
+        self.forget_connection(worker, link, id);
+        self.workers[worker].pool.handle_connection_closed(id, cause(blow), now);
+        self.observe_health();
+    }
+
+    /// Does up to `most` of the things that the core wants done, in random order.
+    pub(crate) fn drain(&mut self, worker: usize, most: usize) {
+        for _ in 0..most {
+            let first = self.rng.below(2);
+            let done = (0..2).any(|turn| match (first + turn) % 2 {
+                0 => self.do_action(worker),
+                _ => self.do_flush(worker),
+            });
+            if !done {
+                break;
+            }
+        }
+        while let Some(event) = self.workers[worker].pool.poll_event() {
+            self.trace(|| format!("worker {worker} says: {event}"));
+        }
+    }
+
+    fn do_action(&mut self, worker: usize) -> bool {
+        let Some(action) = self.workers[worker].pool.poll_action() else { return false };
+        self.trace(|| format!("worker {worker}: {action:?}"));
+        match action {
+            Action::Connect { connection, server } => self.connect(worker, connection, server),
+            Action::CloseConnection { connection } => {
+                if let Some(link) = self.workers[worker].connections.get(&connection).copied() {
+                    self.check_close_is_due(link);
+                    self.forget_connection(worker, link, connection);
+                }
+            }
+            Action::CloseSession { session, linger } => {
+                if let Some(link) = self.workers[worker].sessions.get(&session).copied() {
+                    self.close_session(worker, link, session, linger);
+                }
+            }
+            Action::ReadSession { session } => {
+                if let Some(link) = self.workers[worker].sessions.get(&session).copied() {
+                    self.make_ready(worker, link);
+                }
+            }
+        }
+        true
+    }
+
+    fn connect(&mut self, worker: usize, id: ConnectionId, server: usize) {
+        let side = Box::new(ServerSide::new(server, self.now));
+        let pace = self.scenario.server_pace.clone();
+        self.links.push(Link::new(worker, Peer::Server(side), ProxySide::Connecting(id), pace));
+        let link = self.links.len() - 1;
+        self.workers[worker].connections.insert(id, link);
+        self.open_links.push(link);
+        if self.weather[server] == Weather::Missing && self.rng.chance(2, 3) {
+            let blow = self.rng.pick(&[Blow::NoSuchFile, Blow::HostDown]);
+            return self.end_connection(worker, link, id, blow);
+        }
+        let delay = self.links[link].delay(&mut self.rng);
+        self.agenda.plan(self.now + delay, Event::ConnectEnds { link });
+    }
+
+    fn do_flush(&mut self, worker: usize) -> bool {
+        let Some(flush) = self.workers[worker].pool.poll_flush() else { return false };
+        match flush {
+            Flush::Session(id) => {
+                if let Some(link) = self.workers[worker].sessions.get(&id).copied() {
+                    self.write_session(worker, link, id);
+                }
+            }
+            Flush::Connection(id) => {
+                if let Some(link) = self.workers[worker].connections.get(&id).copied() {
+                    self.write_connection(worker, link, id);
+                }
+            }
+        }
+        true
+    }
+
+    fn write_session(&mut self, worker: usize, link: usize, id: SessionId) {
+        let output: Vec<u8> = self.workers[worker].pool.session_output(id).slices().flatten().copied().collect();
+        let written = self.write(link, &output);
+        if written > 0 {
+            self.trace(|| format!("link {link}: to the client {}", shown(&output[..written])));
+            let now = self.time();
+            self.workers[worker].pool.handle_session_written(id, written, now);
+            self.observe_health();
+        }
+    }
+
+    fn write_connection(&mut self, worker: usize, link: usize, id: ConnectionId) {
+        let output: Vec<u8> = self.workers[worker].pool.connection_output(id).slices().flatten().copied().collect();
+        let written = self.write(link, &output);
+        if written > 0 {
+            self.trace(|| format!("link {link}: to the server {}", shown(&output[..written])));
+            let now = self.time();
+            self.workers[worker].pool.handle_connection_written(id, written, now);
+        }
+    }
+
+    /// Writes as much as there is room for, sometimes less; returns how much. The rest is written
+    /// when the link is writable again.
+    fn write(&mut self, link: usize, output: &[u8]) -> usize {
+        let room = self.links[link].outbound.room();
+        let mut count = output.len().min(room);
+        if count > 1 && self.rng.chance(1, 5) {
+            count = self.rng.between(1, count);
+        }
+        self.links[link].outbound.write(&output[..count]);
+        self.links[link].unwritten = count < output.len();
+        if count < output.len() {
+            if count < room {
+                let worker = self.links[link].worker;
+                self.make_ready(worker, link);
+            } else {
+                self.links[link].outbound.starved = true;
+            }
+        }
+        self.pump(link, Direction::Out);
+        count
+    }
+
+    /// Closes a client's socket. Without lingering, input that nobody read makes it a reset, which
+    /// may destroy what the client has not received yet.
+    fn close_session(&mut self, worker: usize, link: usize, id: SessionId, linger: bool) {
+        self.forget_session(worker, link, id);
+        let closing = &mut self.links[link];
+        let unread = !closing.inbound.arrived.is_empty() || closing.inbound.in_transit() > 0;
+        if unread && !linger {
+            closing.outbound.cut(&mut self.rng);
+            self.tally.resets += 1;
+        }
+        closing.inbound.destroy();
+        closing.outbound.finish();
+        self.pump(link, Direction::Out);
+    }
+
+    fn forget_session(&mut self, worker: usize, link: usize, id: SessionId) {
+        self.workers[worker].sessions.remove(&id);
+        self.workers[worker].stale_sessions.push(id);
+        self.links[link].side = ProxySide::Gone;
+    }
+
+    fn forget_connection(&mut self, worker: usize, link: usize, id: ConnectionId) {
+        self.workers[worker].connections.remove(&id);
+        self.workers[worker].stale_connections.push(id);
+        self.links[link].side = ProxySide::Gone;
+        self.links[link].inbound.destroy();
+        self.links[link].outbound.destroy();
+        self.open_links.retain(|open| *open != link);
+    }
+
+    /// Calls with the ids of the departed must do nothing.
+    fn call_too_late(&mut self, worker: usize) {
+        if !self.rng.chance(1, 8) {
+            return;
+        }
+        let now = self.time();
+        let (chunk, range) = self.chunk(worker, b"PING\r\n");
+        let late = &mut self.workers[worker];
+        if let Some(id) = late.stale_sessions.last().copied() {
+            assert!(!late.pool.session_wants_read(id) && late.pool.session_output(id).is_empty());
+            late.pool.handle_session_data(id, &chunk, range.clone(), now);
+            late.pool.handle_session_written(id, 0, now);
+            late.pool.handle_session_end(id, now);
+            late.pool.handle_session_error(id, now);
+        }
+        if let Some(id) = late.stale_connections.last().copied() {
+            assert!(late.pool.connection_output(id).is_empty());
+            late.pool.handle_connected(id, now);
+            late.pool.handle_connection_data(id, &chunk, range, now);
+            late.pool.handle_connection_written(id, 0, now);
+            late.pool.handle_connection_closed(id, Cause::Reset, now);
+        }
+    }
+}
+
+/// Bytes for the trace.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    let short = &bytes[..bytes.len().min(120)];
+    format!("[{}] {}", bytes.len(), short.escape_ascii())
+}
