@@ -1,0 +1,312 @@
+//! What is known of each Redis and Valkey command: how many arguments, which of them are keys, and what a
+//! sharding proxy may do with it. The rows are in `table/`; a new command is a new row there.
+
+use std::fmt;
+
+use crate::request::Arg;
+use crate::table;
+
+/// One command, or one subcommand of a container such as OBJECT.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// Lower case; a subcommand is `container|sub`, as Redis writes it in its error replies.
+    pub name: &'static str,
+    /// How many arguments it takes.
+    pub arity: Arity,
+    /// Which arguments are keys.
+    pub keys: Keys,
+    /// What the proxy does with it.
+    pub action: Action,
+    /// Properties that routing, retrying and logging ask for.
+    pub flags: Flags,
+    /// Subcommands, if it is a container whose subcommands differ. See [`Command::resolve`].
+    pub subs: &'static [Command],
+}
+
+/// The command of that name in any case, or `None` if neither Redis (up to 8.10, with the data types that were
+/// modules once), Valkey (up to 9.2) nor nutcracker 0.5.0 has it.
+pub fn lookup(name: &[u8]) -> Option<&'static Command> {
+    table::lookup(name)
+}
+
+/// Every command, grouped by what it works on; subcommands are in [`Command::subs`].
+pub fn all() -> &'static [Command] {
+    table::all()
+}
+
+/// Whether a request's first word shows that an HTTP client was made to talk to us (`POST`, `Host:`). Redis
+/// closes such a connection without a reply, so that no web page can smuggle commands in a request's body.
+pub fn is_cross_protocol(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
+impl Command {
+    /// The subcommand that the request asks for, if this is a container with rows for them; else the command
+    /// itself. (A container's own action is then [`Why::Subcommand`].)
+    pub fn resolve(&'static self, text: &[u8], args: &[Arg]) -> &'static Command {
+        let Some(sub) = args.get(1).and_then(|arg| arg.bytes(text)) else {
+            return self;
+        };
+        let asked = |row: &&Command| row.sub_name().as_bytes().eq_ignore_ascii_case(sub);
+        self.subs.iter().find(asked).unwrap_or(self)
+    }
+
+    /// The part of [`name`](Self::name) after the `|`, or all of it.
+    pub fn sub_name(&self) -> &'static str {
+        self.name.split_once('|').map_or(self.name, |(_, sub)| sub)
+    }
+
+    /// The index of the only key, for commands that always have exactly one, at a fixed place. Spares the
+    /// common commands the general way through [`Command::keys`].
+    pub const fn single_key(&self) -> Option<usize> {
+        match self.keys {
+            Keys::Range { first, last, .. } if last > 0 && first == last as u8 => {
+                Some(first as usize)
+            }
+            _ => None,
+        }
+    }
+
+    /// First key, last key and step as the `COMMAND` reply of Redis gives them; zeros when there is no such
+    /// range.
+    pub fn key_range(&self) -> (i64, i64, i64) {
+        match self.keys {
+            Keys::None | Keys::Streams => (0, 0, 0),
+            Keys::Range { first, last, step } => (first.into(), last.into(), step.into()),
+            Keys::Counted { dest: 0, .. } => (0, 0, 0),
+            Keys::Counted { dest, .. } => (dest.into(), dest.into(), 1),
+            Keys::Sort | Keys::Store { .. } => (1, 1, 1),
+            Keys::Migrate => (3, 3, 1),
+        }
+    }
+
+    /// Whether [`key_range`](Self::key_range) does not tell all the keys (`movablekeys` in Redis).
+    pub fn has_movable_keys(&self) -> bool {
+        !matches!(self.keys, Keys::None | Keys::Range { .. })
+    }
+}
+
+/// How many arguments a command takes, its name (and a subcommand's name) included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// Exactly so many.
+    Exact(u8),
+    /// So many or more.
+    AtLeast(u8),
+    /// From the first to the second number.
+    Between(u8, u8),
+    /// The name and one or more pairs.
+    Pairs,
+}
+
+impl Arity {
+    /// Whether a request of `args` arguments, the name included, has the right number.
+    pub const fn check(self, args: usize) -> bool {
+        match self {
+            Self::Exact(n) => args == n as usize,
+            Self::AtLeast(n) => args >= n as usize,
+            Self::Between(low, high) => args >= low as usize && args <= high as usize,
+            Self::Pairs => args >= 3 && args % 2 == 1,
+        }
+    }
+
+    /// As in the `COMMAND` reply of Redis: the number, or minus the least number.
+    pub const fn as_redis(self) -> i64 {
+        match self {
+            Self::Exact(n) => n as i64,
+            Self::AtLeast(n) | Self::Between(n, _) => -(n as i64),
+            Self::Pairs => -3,
+        }
+    }
+}
+
+/// Where the keys are. Indices count from the command's name, which is 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// No keys.
+    None,
+    /// Every `step`-th argument from `first` to `last`; a negative `last` counts from the end, -1 being the
+    /// last argument.
+    Range {
+        /// Index of the first key.
+        first: u8,
+        /// Index of the last key.
+        last: i8,
+        /// Distance between keys; 2 where values stand between them.
+        step: u8,
+    },
+    /// As many keys as argument `count_at` says, from `first` on.
+    Counted {
+        /// Index of a further key before the counted ones, where the result is stored; 0 if there is none.
+        dest: u8,
+        /// Index of the number of keys.
+        count_at: u8,
+        /// Index of the first counted key.
+        first: u8,
+        /// Distance between keys.
+        step: u8,
+        /// Whose words to use about a bad number.
+        wording: Wording,
+    },
+    /// XREAD and XREADGROUP: the first half of what follows the word STREAMS.
+    Streams,
+    /// SORT: argument 1, and what follows the last STORE.
+    Sort,
+    /// GEORADIUS and its like: argument 1, and what follows the last STORE or STOREDIST.
+    Store {
+        /// Index from which options are looked for.
+        from: u8,
+    },
+    /// MIGRATE: argument 3, or if that is empty what follows the word KEYS.
+    Migrate,
+}
+
+/// How Redis's commands complain about their number of keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wording {
+    /// EVAL and the like.
+    Script,
+    /// FCALL.
+    Function,
+    /// ZUNION, ZINTERSTORE and the like.
+    Union,
+    /// SINTERCARD and the like.
+    Card,
+    /// LMPOP and ZMPOP.
+    Pop,
+    /// The rest, which say "invalid numkeys value".
+    Plain,
+}
+
+/// What the proxy does with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Passed on to the server that owns its first key.
+    Forward,
+    /// Has no key; passed on to the server that the word `placeholder` hashes to (nutcracker 0.5.0).
+    Placeholder,
+    /// Split by server when it has several keys, and the replies joined.
+    Split(Join),
+    /// Answered by the proxy.
+    Local(LocalCommand),
+    /// FLUSHALL and FLUSHDB: destroys the data of every server, so the pool must allow it.
+    Flush,
+    /// Refused with an error reply.
+    Unsupported(Why),
+}
+
+/// How the replies to the fragments of one request become one reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// Arrays whose elements are put back into the order of the keys (MGET).
+    Array,
+    /// Integers, added up (DEL, UNLINK, TOUCH, EXISTS).
+    Sum,
+    /// `+OK` from everyone (MSET).
+    Ok,
+}
+
+/// The commands that the proxy answers itself, because they are about the client's own connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // each is the command of that name
+pub enum LocalCommand {
+    Auth,
+    Client,
+    Command,
+    Echo,
+    Hello,
+    Info,
+    Ping,
+    Quit,
+    Reset,
+    Select,
+}
+
+/// Why a command is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Transactions need a server connection of their own.
+    Transaction,
+    /// Waits for other clients.
+    Blocking,
+    /// Publish and subscribe.
+    PubSub,
+    /// Loads or manages scripts and functions on one server.
+    Script,
+    /// Asks for all keys, which are spread over all servers.
+    Keyspace,
+    /// Moves keys between numbered databases, of which a pool has one.
+    Database,
+    /// Administers one server.
+    Admin,
+    /// Talk between replicas.
+    Replication,
+    /// About Redis Cluster, which a pool is not.
+    Cluster,
+    /// Searches an index that one server has of its own keys.
+    Search,
+    /// State that a server keeps with the connection, which clients share here.
+    Connection,
+    /// A container command without a subcommand that has a key.
+    Subcommand,
+    /// Everything else.
+    Other,
+}
+
+impl Why {
+    /// A phrase that completes "unsupported command 'x': ...".
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Transaction => "transactions need one server, and keys are spread over several",
+            Self::Blocking => "blocking commands are not supported",
+            Self::PubSub => "publish/subscribe is not supported",
+            Self::Script => "scripts and functions are managed on each server directly",
+            Self::Keyspace => "it concerns all keys, which are spread over several servers",
+            Self::Database => "a pool has one database",
+            Self::Admin => "servers are administered directly, not through the proxy",
+            Self::Replication => "replication is between servers, not through the proxy",
+            Self::Cluster => "the pool is not a Redis Cluster",
+            Self::Search => "a search index covers the keys of one server only",
+            Self::Connection => "it changes a server connection that other clients share",
+            Self::Subcommand => "this subcommand is unknown or has no key",
+            Self::Other => "it has no key that tells which server to ask",
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+/// A set of properties of a command.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags(u8);
+
+impl Flags {
+    /// No property.
+    pub const NONE: Self = Self(0);
+    /// May change data. Scripts and functions have it too, as what they do is not known.
+    pub const WRITE: Self = Self(1);
+    /// Only reads: asking twice does no harm.
+    pub const READONLY: Self = Self(2);
+    /// One of the 137 names that nutcracker 0.5.0 knows. With keys on several servers it goes to the first
+    /// key's server, as there.
+    pub const LEGACY: Self = Self(4);
+    /// Its arguments may hold a password: not to be logged.
+    pub const SENSITIVE: Self = Self(8);
+    /// Waits for other clients if the option BLOCK is given. See [`Command::blocks`].
+    pub const BLOCK_OPTION: Self = Self(16);
+
+    /// Whether all properties of `other` are in this set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The properties of both.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}

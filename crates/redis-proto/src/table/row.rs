@@ -1,0 +1,108 @@
+//! How rows are written: short constructors, so that a command is one line.
+
+pub(super) use crate::command::Arity::{self, AtLeast, Between, Exact, Pairs};
+pub(super) use crate::command::{Action, Command, Flags, Join, Keys, LocalCommand, Why, Wording};
+
+/// The argument after the name.
+pub(super) const KEY: Keys = range(1, 1, 1);
+/// The two arguments after the name.
+pub(super) const TWO: Keys = range(1, 2, 1);
+/// All arguments.
+pub(super) const EVERY: Keys = range(1, -1, 1);
+/// Every other argument: key value key value.
+pub(super) const EVERY_PAIR: Keys = range(1, -1, 2);
+/// The argument after a subcommand's name.
+pub(super) const SUB_KEY: Keys = range(2, 2, 1);
+
+pub(super) const fn range(first: u8, last: i8, step: u8) -> Keys {
+    Keys::Range { first, last, step }
+}
+
+/// `numkeys key [key ...]`, numkeys being argument `count_at`.
+pub(super) const fn counted(count_at: u8, wording: Wording) -> Keys {
+    Keys::Counted {
+        dest: 0,
+        count_at,
+        first: count_at + 1,
+        step: 1,
+        wording,
+    }
+}
+
+/// `destination numkeys key [key ...]`
+pub(super) const fn counted_into_first(wording: Wording) -> Keys {
+    Keys::Counted {
+        dest: 1,
+        count_at: 2,
+        first: 3,
+        step: 1,
+        wording,
+    }
+}
+
+pub(super) const fn read(name: &'static str, arity: Arity, keys: Keys) -> Command {
+    row(name, arity, keys, Action::Forward, Flags::READONLY)
+}
+
+pub(super) const fn write(name: &'static str, arity: Arity, keys: Keys) -> Command {
+    row(name, arity, keys, Action::Forward, Flags::WRITE)
+}
+
+pub(super) const fn local(name: &'static str, arity: Arity, command: LocalCommand) -> Command {
+    row(name, arity, Keys::None, Action::Local(command), Flags::NONE)
+}
+
+pub(super) const fn refuse(name: &'static str, arity: Arity, why: Why) -> Command {
+    row(
+        name,
+        arity,
+        Keys::None,
+        Action::Unsupported(why),
+        Flags::NONE,
+    )
+}
+
+/// A command whose subcommands have rows of their own. Subcommands without a row are refused.
+pub(super) const fn container(name: &'static str, subs: &'static [Command]) -> Command {
+    let row = refuse(name, AtLeast(2), Why::Subcommand);
+    Command { subs, ..row }
+}
+
+const fn row(
+    name: &'static str,
+    arity: Arity,
+    keys: Keys,
+    action: Action,
+    flags: Flags,
+) -> Command {
+    Command {
+        name,
+        arity,
+        keys,
+        action,
+        flags,
+        subs: &[],
+    }
+}
+
+impl Command {
+    /// One of nutcracker's.
+    pub(super) const fn legacy(self) -> Self {
+        self.flag(Flags::LEGACY)
+    }
+
+    pub(super) const fn flag(self, flag: Flags) -> Self {
+        Self {
+            flags: self.flags.with(flag),
+            ..self
+        }
+    }
+
+    pub(super) const fn action(self, action: Action) -> Self {
+        Self { action, ..self }
+    }
+
+    pub(super) const fn keyed(self, keys: Keys) -> Self {
+        Self { keys, ..self }
+    }
+}
