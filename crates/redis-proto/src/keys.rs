@@ -1,0 +1,300 @@
+//! Finding the keys of a request.
+
+use std::fmt;
+
+use crate::command::{Action, Command, Flags, Keys, Why, Wording};
+use crate::number;
+use crate::request::Arg;
+
+/// The request's keys cannot be told. `Display` gives the text that follows `-ERR `, in Redis's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyError {
+    command: &'static str,
+    problem: Problem,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Problem {
+    Arity,
+    NotInteger,
+    NotPositive,
+    Negative,
+    Union,
+    NoKeyForScript,
+    MoreThanArgs,
+    Syntax,
+    UnbalancedStreams,
+    MigrateKey,
+    BadNumber,
+    Invalid,
+}
+
+impl fmt::Display for KeyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = self.command;
+        f.write_str(match self.problem {
+            Problem::Arity => return write!(f, "wrong number of arguments for '{command}' command"),
+            Problem::Union => {
+                return write!(f, "at least 1 input key is needed for '{command}' command");
+            }
+            Problem::NoKeyForScript => {
+                return write!(f, "'{command}' needs at least one key to find its server");
+            }
+            Problem::NotInteger => "value is not an integer or out of range",
+            Problem::NotPositive => "numkeys should be greater than 0",
+            Problem::Negative => "Number of keys can't be negative",
+            Problem::MoreThanArgs => "Number of keys can't be greater than number of args",
+            Problem::Syntax => "syntax error",
+            Problem::UnbalancedStreams => {
+                "Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified."
+            }
+            Problem::MigrateKey => {
+                "When using MIGRATE KEYS option, the key argument must be set to the empty string"
+            }
+            Problem::BadNumber => "Bad number of keys provided",
+            Problem::Invalid => "invalid numkeys value",
+        })
+    }
+}
+
+impl std::error::Error for KeyError {}
+
+impl Command {
+    /// Fills `out` with the indices in `args` of the request's keys, the one that decides about routing
+    /// first. For a command with keys there is at least one, or an error; without, `out` is left empty.
+    /// `text` is what the spans of `args` lie in.
+    ///
+    /// # Errors
+    /// [`KeyError`] when a number of keys is wrong or a keyword is missing. Redis would refuse the request too,
+    /// except for a script without keys, which cannot be routed.
+    pub fn keys(&self, text: &[u8], args: &[Arg], out: &mut Vec<usize>) -> Result<(), KeyError> {
+        out.clear();
+        let request = Request { text, args };
+        let found = match self.keys {
+            Keys::None => return Ok(()),
+            Keys::Range { first, last, step } => {
+                out.extend(request.range(first, last, step));
+                Ok(())
+            }
+            Keys::Counted { .. } => request.counted(self.keys, out),
+            Keys::Streams => request.streams(out),
+            Keys::Sort => request.sort(out),
+            Keys::Store { from } => request.store(from.into(), out),
+            Keys::Migrate => request.migrate(out),
+        };
+        match found {
+            Ok(()) if out.is_empty() => Err(Problem::Arity),
+            other => other,
+        }
+        .map_err(|problem| KeyError {
+            command: self.name,
+            problem,
+        })
+    }
+
+    /// Whether the request would wait for other clients: always for the commands that are refused as
+    /// [`Why::Blocking`], and with the option BLOCK for XREAD, XREADGROUP and TS.READ.
+    pub fn blocks(&self, text: &[u8], args: &[Arg]) -> bool {
+        let request = Request { text, args };
+        if self.keys == Keys::Streams {
+            return request.stream_options().blocks;
+        }
+        if self.flags.contains(Flags::BLOCK_OPTION) {
+            return (3..args.len()).any(|index| request.is(index, "block"));
+        }
+        self.action == Action::Unsupported(Why::Blocking)
+    }
+}
+
+struct Request<'r> {
+    text: &'r [u8],
+    args: &'r [Arg],
+}
+
+struct StreamOptions {
+    blocks: bool,
+    /// Index of the first stream, after the word STREAMS.
+    first: Option<usize>,
+}
+
+impl Request<'_> {
+    /// The argument's bytes; `None` if there is none or it is too long to be in the text.
+    fn bytes(&self, index: usize) -> Option<&[u8]> {
+        self.args.get(index)?.bytes(self.text)
+    }
+
+    /// Whether the argument is this word, in any case.
+    fn is(&self, index: usize, word: &str) -> bool {
+        self.bytes(index)
+            .is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    fn range(&self, first: u8, last: i8, step: u8) -> impl Iterator<Item = usize> {
+        let count = self.args.len();
+        let end = match usize::try_from(last) {
+            Ok(last) => count.min(last + 1),
+            Err(_) => (count + 1).saturating_sub(usize::from(last.unsigned_abs())),
+        };
+        (usize::from(first)..end).step_by(usize::from(step).max(1))
+    }
+
+    fn counted(&self, keys: Keys, out: &mut Vec<usize>) -> Result<(), Problem> {
+        let Keys::Counted {
+            dest,
+            count_at,
+            first,
+            step,
+            wording,
+        } = keys
+        else {
+            return Ok(());
+        };
+        let (first, step) = (usize::from(first), usize::from(step).max(1));
+        if self.args.len() <= usize::from(count_at) {
+            return Err(Problem::Arity);
+        }
+        let number = self.bytes(count_at.into()).and_then(number::canonical);
+        // The direction (LEFT, MIN ...) must follow the keys that are popped from.
+        let after = usize::from(wording == Wording::Pop);
+        let room = self.args.len().saturating_sub(first + after) / step;
+        let count = checked_count(number, room, wording)?;
+        if dest > 0 {
+            out.push(dest.into());
+        }
+        out.extend((0..count).map(|nth| first + nth * step));
+        Ok(())
+    }
+
+    fn streams(&self, out: &mut Vec<usize>) -> Result<(), Problem> {
+        let first = self.stream_options().first.ok_or(Problem::Syntax)?;
+        let rest = self.args.len() - first;
+        if rest == 0 {
+            return Err(Problem::Syntax);
+        }
+        if rest % 2 == 1 {
+            return Err(Problem::UnbalancedStreams);
+        }
+        out.extend(first..first + rest / 2);
+        Ok(())
+    }
+
+    /// Walks over the options, so that a group or consumer named `streams` or `block` is not taken for one.
+    fn stream_options(&self) -> StreamOptions {
+        let mut options = StreamOptions {
+            blocks: false,
+            first: None,
+        };
+        let mut index = 1;
+        while index < self.args.len() {
+            if self.is(index, "streams") {
+                options.first = Some(index + 1);
+                return options;
+            }
+            options.blocks |= self.is(index, "block");
+            let with_value = ["block", "count", "claim", "maxcount", "maxsize"];
+            index += if self.is(index, "group") {
+                3
+            } else if with_value.iter().any(|word| self.is(index, word)) {
+                2
+            } else {
+                1
+            };
+        }
+        options
+    }
+
+    fn sort(&self, out: &mut Vec<usize>) -> Result<(), Problem> {
+        let mut store = None;
+        let mut index = 2;
+        while index < self.args.len() {
+            index += if self.is(index, "limit") {
+                3
+            } else if self.is(index, "get") || self.is(index, "by") {
+                2
+            } else if self.is(index, "store") {
+                store = Some(index + 1);
+                2
+            } else {
+                1
+            };
+        }
+        self.push_first_and_store(store, out);
+        Ok(())
+    }
+
+    fn store(&self, from: usize, out: &mut Vec<usize>) -> Result<(), Problem> {
+        let mut store = None;
+        let mut index = from;
+        while index < self.args.len() {
+            let found = self.is(index, "store") || self.is(index, "storedist");
+            index += if found {
+                store = Some(index + 1);
+                2
+            } else {
+                1
+            };
+        }
+        self.push_first_and_store(store, out);
+        Ok(())
+    }
+
+    fn push_first_and_store(&self, store: Option<usize>, out: &mut Vec<usize>) {
+        let count = self.args.len();
+        out.extend(
+            [Some(1), store]
+                .into_iter()
+                .flatten()
+                .filter(|&index| index < count),
+        );
+    }
+
+    fn migrate(&self, out: &mut Vec<usize>) -> Result<(), Problem> {
+        let keys = (4..self.args.len()).find(|&index| self.is(index, "keys"));
+        let unnamed = self.bytes(3).is_some_and(<[u8]>::is_empty);
+        match keys {
+            Some(_) if !unnamed => return Err(Problem::MigrateKey),
+            Some(keys) => out.extend(keys + 1..self.args.len()),
+            None => out.extend((self.args.len() > 3).then_some(3)),
+        }
+        Ok(())
+    }
+}
+
+/// The number of keys, at most `room`.
+fn checked_count(number: Option<i64>, room: usize, wording: Wording) -> Result<usize, Problem> {
+    use Problem as P;
+    let (unreadable, negative, zero, too_many) = match wording {
+        Wording::Script => (
+            P::NotInteger,
+            P::Negative,
+            P::NoKeyForScript,
+            P::MoreThanArgs,
+        ),
+        Wording::Function => (
+            P::BadNumber,
+            P::Negative,
+            P::NoKeyForScript,
+            P::MoreThanArgs,
+        ),
+        Wording::Union => (P::NotInteger, P::Union, P::Union, P::Syntax),
+        Wording::Card => (
+            P::NotPositive,
+            P::NotPositive,
+            P::NotPositive,
+            P::MoreThanArgs,
+        ),
+        Wording::Pop => (P::NotPositive, P::NotPositive, P::NotPositive, P::Syntax),
+        Wording::Plain => (P::Invalid, P::Invalid, P::Invalid, P::Invalid),
+    };
+    match number.ok_or(unreadable)? {
+        ..0 => Err(negative),
+        0 => Err(zero),
+        count => usize::try_from(count)
+            .ok()
+            .filter(|&count| count <= room)
+            .ok_or(too_many),
+    }
+}
+
+#[cfg(test)]
+mod tests;
