@@ -1,0 +1,192 @@
+//! The properties of the two parsers for arbitrary bytes, as functions that panic when one does not hold.
+//! The fuzz targets and the ordinary tests drive the same functions.
+
+use crate::request::{Progress, RequestError, RequestLimits, RequestParser};
+use crate::response::{BadReply, ReplyKind, ReplyScanner, Scan};
+
+/// Checks that a stream of requests parses alike however it is cut and however long an argument must be to
+/// be diverted, and that no span lies outside its text.
+///
+/// # Panics
+/// When a property does not hold.
+pub fn requests(data: &[u8]) {
+    let usual = RequestLimits::default();
+    // Small enough for short inputs to reach every limit.
+    let tight = RequestLimits {
+        max_args: 8,
+        max_bulk: 48,
+        max_inline: 24,
+        divert: usize::MAX,
+        max_request: 96,
+    };
+    for limits in [usual, tight] {
+        let whole = read_requests(
+            data,
+            &RequestLimits {
+                divert: usize::MAX,
+                ..limits
+            },
+            data.len(),
+        );
+        for divert in [0, 5, usize::MAX] {
+            let limits = RequestLimits { divert, ..limits };
+            for piece in pieces(data) {
+                let cut = read_requests(data, &limits, piece);
+                assert_eq!(cut, whole, "in pieces of {piece}, diverting above {divert}");
+            }
+        }
+    }
+}
+
+/// Checks that a stream of replies is framed alike however it is cut, with and without marks, and that marks
+/// lie in order within their reply.
+///
+/// # Panics
+/// When a property does not hold.
+pub fn replies(data: &[u8]) {
+    let whole = read_replies(data, data.len());
+    for piece in pieces(data) {
+        assert_eq!(read_replies(data, piece), whole, "in pieces of {piece}");
+    }
+}
+
+/// Lengths of pieces to cut `data` into.
+fn pieces(data: &[u8]) -> impl Iterator<Item = usize> {
+    // The fourth depends on the data, so that a fuzzer can choose it.
+    let chosen = data
+        .iter()
+        .fold(7, |sum: usize, &byte| sum * 31 % 251 + usize::from(byte));
+    [1, 2, 3, 4 + chosen, data.len()].into_iter()
+}
+
+/// What a stream of requests amounts to.
+#[derive(Debug, Default, PartialEq)]
+struct Requests {
+    /// The arguments of each request, and where in the stream it ended.
+    read: Vec<(Vec<Vec<u8>>, usize)>,
+    error: Option<RequestError>,
+}
+
+/// A caller as [`Progress`] describes it, who receives `piece` bytes at a time.
+fn read_requests(data: &[u8], limits: &RequestLimits, piece: usize) -> Requests {
+    let mut result = Requests::default();
+    let mut parser = RequestParser::default();
+    let (mut text, mut bodies) = (Vec::new(), Vec::<Vec<u8>>::new());
+    let (mut missing, mut received) = (0, 0);
+    for chunk in data.chunks(piece.max(1)) {
+        received += chunk.len();
+        let taken = chunk.len().min(missing);
+        if let Some(body) = bodies.last_mut() {
+            body.extend_from_slice(&chunk[..taken]);
+            missing -= taken;
+        }
+        text.extend_from_slice(&chunk[taken..]);
+        while missing == 0 {
+            let progress = match parser.parse(limits, &text) {
+                Ok(progress) => progress,
+                Err(error) => {
+                    result.error = Some(error);
+                    return result;
+                }
+            };
+            match progress {
+                Progress::Partial => break,
+                Progress::Body { at, len } => {
+                    assert!(len > limits.divert && at <= text.len() && len > text.len() - at);
+                    missing = len - (text.len() - at);
+                    bodies.push(text.split_off(at));
+                }
+                Progress::Skip { len } | Progress::Complete { len } => {
+                    assert!(
+                        len > 0 && len <= text.len(),
+                        "consumes {len} of {}",
+                        text.len()
+                    );
+                    if let Progress::Complete { .. } = progress {
+                        let args = arguments(&parser, &text[..len], std::mem::take(&mut bodies));
+                        result.read.push((args, received - (text.len() - len)));
+                    }
+                    text.drain(..len);
+                }
+            }
+        }
+    }
+    result
+}
+
+/// The arguments' bytes, diverted ones included.
+fn arguments(parser: &RequestParser, text: &[u8], bodies: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut bodies = bodies.into_iter();
+    let text = parser.inline().unwrap_or(text);
+    assert!(!parser.args().is_empty(), "a complete request has a name");
+    let args = parser.args().iter().map(|arg| {
+        let bytes = match arg.diverted {
+            true => bodies.next(),
+            false => arg.bytes(text).map(<[u8]>::to_vec),
+        };
+        let bytes = bytes.unwrap_or_else(|| panic!("{arg:?} is not in the text"));
+        assert_eq!(bytes.len(), arg.len as usize, "{arg:?}");
+        bytes
+    });
+    let args = args.collect();
+    assert_eq!(bodies.next(), None, "every body belongs to an argument");
+    args
+}
+
+/// What a stream of replies amounts to.
+#[derive(Debug, Default, PartialEq)]
+struct Replies {
+    /// Each reply's type, where in the stream it ended, and its marks.
+    read: Vec<(ReplyKind, usize, Vec<u64>)>,
+    error: Option<BadReply>,
+    idle: bool,
+}
+
+fn read_replies(data: &[u8], piece: usize) -> Replies {
+    let mut result = Replies::default();
+    let (mut plain, mut marking) = (ReplyScanner::default(), ReplyScanner::default());
+    let (mut begun, mut at) = (0, 0);
+    let mut marks = Vec::new();
+    for chunk in data.chunks(piece.max(1)) {
+        let mut rest = chunk;
+        while !rest.is_empty() {
+            let scan = plain.scan(rest);
+            assert_eq!(
+                marking.scan_marked(rest, &mut marks),
+                scan,
+                "marks change nothing"
+            );
+            let (len, kind) = match scan {
+                Err(error) => {
+                    result.error = Some(error);
+                    return result;
+                }
+                Ok(Scan::Partial) => (rest.len(), None),
+                Ok(Scan::Complete { len, kind }) => (len, Some(kind)),
+            };
+            assert!(
+                len > 0 && len <= rest.len(),
+                "consumes {len} of {}",
+                rest.len()
+            );
+            assert_eq!(plain.is_idle(), kind.is_some());
+            at += len;
+            rest = &rest[len..];
+            if let Some(kind) = kind {
+                check_marks(&marks, (at - begun) as u64);
+                result.read.push((kind, at, std::mem::take(&mut marks)));
+                begun = at;
+            }
+        }
+    }
+    result.idle = plain.is_idle();
+    result
+}
+
+/// Marks ascend, and the last is the end of the reply.
+fn check_marks(marks: &[u64], len: u64) {
+    assert!(marks.is_sorted_by(|a, b| a < b), "{marks:?}");
+    if let Some(&last) = marks.last() {
+        assert_eq!(last, len, "{marks:?}");
+    }
+}
