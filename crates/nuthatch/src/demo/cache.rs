@@ -1,0 +1,207 @@
+//! One cache server of the demo: a real program where there is one, else an embedded one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::child::{Child, find_program};
+use super::client::{Answer, Client};
+use super::embedded::Embedded;
+use super::embedded_memcached::MemcachedSpeaker;
+use super::embedded_redis::RedisSpeaker;
+use super::narrator::Stop;
+use super::port::Port;
+
+/// How long a server may take to answer after its start.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// What a server speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Redis,
+    Memcached,
+}
+
+impl Kind {
+    /// The name of the pool, and the first part of the names of its servers.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Kind::Redis => "redis",
+            Kind::Memcached => "memcached",
+        }
+    }
+}
+
+/// Where servers of one kind come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// This program.
+    Program(PathBuf),
+    /// Threads of our own.
+    Embedded,
+}
+
+impl Source {
+    /// A real server if one is on PATH.
+    pub(super) fn find(kind: Kind) -> Source {
+        let names: &[&str] = match kind {
+            Kind::Redis => &["redis-server", "valkey-server"],
+            Kind::Memcached => &["memcached"],
+        };
+        let found = names.iter().find_map(|name| find_program(name));
+        found.map_or(Source::Embedded, Source::Program)
+    }
+
+    /// One phrase for the reader.
+    pub(super) fn describe(&self, kind: Kind) -> String {
+        match (self, kind) {
+            (Source::Program(path), _) => path.display().to_string(),
+            (Source::Embedded, Kind::Redis) => {
+                "embedded (neither redis-server nor valkey-server is on PATH)".into()
+            }
+            (Source::Embedded, Kind::Memcached) => "embedded (memcached is not on PATH)".into(),
+        }
+    }
+}
+
+/// A server with a name and a port of its own, running or not.
+pub(super) struct CacheServer {
+    pub(super) name: String,
+    kind: Kind,
+    source: Source,
+    port: Port,
+    dir: PathBuf,
+    running: Option<Running>,
+}
+
+/// Dropping it ends the server.
+enum Running {
+    Child(Child),
+    Embedded(Embedded),
+}
+
+impl CacheServer {
+    /// Starts a server and waits until it answers; what it writes goes to `dir`.
+    pub(super) fn start(
+        kind: Kind,
+        name: String,
+        source: &Source,
+        dir: &Path,
+    ) -> Result<CacheServer, Stop> {
+        let mut server = CacheServer {
+            name,
+            kind,
+            source: source.clone(),
+            port: Port::reserve()?,
+            dir: dir.to_path_buf(),
+            running: None,
+        };
+        server.revive()?;
+        Ok(server)
+    }
+
+    /// Its port of 127.0.0.1.
+    pub(super) fn port(&self) -> u16 {
+        self.port.number()
+    }
+
+    /// Whether it was started and not killed since.
+    pub(super) fn is_up(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(super) fn kill(&mut self) {
+        self.running = None;
+    }
+
+    /// Starts it (again), empty, on its port.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start or does not answer in time.
+    pub(super) fn revive(&mut self) -> Result<(), Stop> {
+        self.running = Some(match &self.source {
+            Source::Program(path) => {
+                let log = self.dir.join(format!("{}.log", self.name));
+                let command = command(self.kind, path, self.port(), &self.dir);
+                let child = Child::spawn(&command, &log)
+                    .map_err(|error| self.failure(&format!("did not start: {error}")))?;
+                Running::Child(child)
+            }
+            Source::Embedded => Running::Embedded(match self.kind {
+                Kind::Redis => Embedded::start(self.port(), RedisSpeaker::new)?,
+                Kind::Memcached => Embedded::start(self.port(), MemcachedSpeaker::new)?,
+            }),
+        });
+        self.wait_until_it_answers()
+    }
+
+    /// Asks this server, not the proxy, for a key.
+    ///
+    /// # Errors
+    ///
+    /// When it does not answer.
+    pub(super) fn ask(&self, key: &str) -> Result<Answer, Stop> {
+        Client::connect(self.kind, self.port())
+            .and_then(|mut client| client.get(key))
+            .map_err(|error| self.failure(&format!("does not answer: {error}")))
+    }
+
+    fn wait_until_it_answers(&mut self) -> Result<(), Stop> {
+        let end = Instant::now() + START_LIMIT;
+        loop {
+            let greeted = Client::connect(self.kind, self.port()).and_then(|mut c| c.greet());
+            if matches!(greeted, Ok(true)) {
+                return Ok(());
+            }
+            let ended = match &mut self.running {
+                Some(Running::Child(child)) => !child.is_running(),
+                Some(Running::Embedded(server)) => !server.is_running(),
+                None => true,
+            };
+            if ended || Instant::now() > end {
+                return Err(self.failure("does not answer"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn failure(&self, what: &str) -> Stop {
+        let words = match &self.running {
+            Some(Running::Child(child)) => child.last_words(),
+            Some(Running::Embedded(_)) | None => String::new(),
+        };
+        let Source::Program(path) = &self.source else {
+            return Stop::Failed(format!("{} {what}", self.name));
+        };
+        Stop::Failed(format!(
+            "{} ({}) {what}\n{words}",
+            self.name,
+            path.display()
+        ))
+    }
+}
+
+/// A server on loopback that writes nothing outside `dir`.
+fn command(kind: Kind, program: &Path, port: u16, dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    let port = port.to_string();
+    match kind {
+        Kind::Redis => {
+            command.args(["--bind", "127.0.0.1", "--port", &port]);
+            command.args(["--save", "", "--appendonly", "no", "--daemonize", "no"]);
+            command.arg("--dir").arg(dir);
+        }
+        Kind::Memcached => {
+            command.args(["-l", "127.0.0.1", "-p", &port, "-U", "0"]);
+            command.args(["-m", "64", "-t", "1"]);
+            if rustix::process::geteuid().is_root() {
+                // It refuses to run as root unless told that root is meant.
+                command.args(["-u", "root"]);
+            }
+        }
+    }
+    command
+}

@@ -1,0 +1,103 @@
+//! `nuthatch demo`: the main job, with nothing to configure.
+//!
+//! It starts three Redis servers, three memcached servers and this very program as
+//! the proxy in front of them, walks through what a proxy is for, and then keeps
+//! serving until it is told to stop. Real servers are used where they are on PATH,
+//! small embedded ones otherwise. Whatever was started is gone at the end,
+//! however the end comes about.
+
+mod cache;
+mod child;
+mod client;
+mod embedded;
+mod embedded_memcached;
+mod embedded_redis;
+mod narrator;
+mod pool;
+mod port;
+mod stage;
+mod store;
+mod tour;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use narrator::{Narrator, Stop};
+use stage::{Program, Stage};
+
+/// How often a demo that only serves looks whether it should end.
+const WATCH: Duration = Duration::from_millis(100);
+
+/// What was asked for on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// End after the tour instead of serving until a signal.
+    pub once: bool,
+}
+
+/// Runs the demo on standard output.
+///
+/// The exit status is 1 when something could not be started, when anything that the
+/// tour shows turned out otherwise, or when a tour that is all there is was
+/// interrupted; 0 else, also after SIGINT, SIGTERM or SIGHUP.
+pub fn run(options: DemoOptions) -> ExitCode {
+    match try_run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Stop::Interrupted) if !options.once => ExitCode::SUCCESS,
+        Err(Stop::Interrupted) => {
+            eprintln!("nuthatch: demo: interrupted before the end of the tour");
+            ExitCode::FAILURE
+        }
+        Err(Stop::Failed(reason)) => {
+            eprintln!("nuthatch: demo: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(options: DemoOptions) -> Result<(), Stop> {
+    child::kill_all_on_panic();
+    let asked_to_stop = stop_flag()?;
+    let mut narrator = Narrator::new(std::io::stdout(), asked_to_stop);
+    let program = Program::this_one()?;
+    let mut stage = Stage::build(&program, &mut narrator)?;
+    tour::run(&mut stage, &mut narrator)?;
+    narrator.say(&stage.invitation())?;
+    let tour = narrator.verdict();
+    if !options.once {
+        narrator.say("Serving until Ctrl-C.")?;
+        let ended = serve(&mut stage, &mut narrator);
+        let shown = ended.and(narrator.farewell());
+        return tour.and(shown);
+    }
+    drop(stage);
+    tour
+}
+
+/// Serves until a signal arrives (which is how it should end) or the proxy does.
+fn serve(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
+    while !narrator.is_interrupted() {
+        stage.check_proxy_runs()?;
+        thread::sleep(WATCH);
+    }
+    Ok(())
+}
+
+/// A flag that the first signal raises; a second one ends the process at once.
+fn stop_flag() -> Result<Arc<AtomicBool>, Stop> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        // In this order: the first signal finds the flag still down.
+        signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag))?;
+        signal_hook::flag::register(signal, Arc::clone(&flag))?;
+    }
+    Ok(flag)
+}

@@ -1,0 +1,121 @@
+//! What the demo says, and whether what it showed was so.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Why the demo goes no further.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// A signal asked for the end.
+    Interrupted,
+    /// Something did not work; the text says what.
+    Failed(String),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Stop {
+        Stop::Failed(error.to_string())
+    }
+}
+
+/// Writes the story, counts what held, and notices when it should end.
+pub(super) struct Narrator {
+    out: Box<dyn Write>,
+    asked_to_stop: Arc<AtomicBool>,
+    held: u32,
+    broken: u32,
+}
+
+impl Narrator {
+    pub(super) fn new(out: impl Write + 'static, asked_to_stop: Arc<AtomicBool>) -> Narrator {
+        Narrator {
+            out: Box::new(out),
+            asked_to_stop,
+            held: 0,
+            broken: 0,
+        }
+    }
+
+    /// Writes one line or several.
+    ///
+    /// # Errors
+    ///
+    /// When the demo was asked to stop, or nobody can read any more.
+    pub(super) fn say(&mut self, text: &str) -> Result<(), Stop> {
+        if self.is_interrupted() {
+            return Err(Stop::Interrupted);
+        }
+        writeln!(self.out, "{text}")?;
+        self.out.flush()?;
+        Ok(())
+    }
+
+    /// Says whether something that was just shown held, and remembers it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Narrator::say`]; what did not hold is no error here, see [`Narrator::verdict`].
+    pub(super) fn check(&mut self, held: bool, claim: impl fmt::Display) -> Result<(), Stop> {
+        if held {
+            self.held += 1;
+            self.say(&format!("   [ok] {claim}"))
+        } else {
+            self.broken += 1;
+            self.say(&format!("   [FAILED] {claim}"))
+        }
+    }
+
+    /// Whether a signal asked for the end.
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.asked_to_stop.load(Ordering::Relaxed)
+    }
+
+    /// An error when anything did not hold, or when nothing was looked at.
+    pub(super) fn verdict(&self) -> Result<(), Stop> {
+        let all = self.held + self.broken;
+        if self.broken > 0 || all == 0 {
+            let text = format!("{} of {all} checks failed", self.broken);
+            return Err(Stop::Failed(text));
+        }
+        Ok(())
+    }
+
+    /// The last line after a signal. Nobody may be there to read it.
+    pub(super) fn farewell(&mut self) -> Result<(), Stop> {
+        let _ = writeln!(self.out, "\nStopping the proxy and its servers.");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn narrator() -> (Narrator, Arc<AtomicBool>) {
+        let flag = Arc::new(AtomicBool::new(false));
+        (Narrator::new(io::sink(), Arc::clone(&flag)), flag)
+    }
+
+    #[test]
+    fn one_broken_claim_decides() {
+        let (mut narrator, _) = narrator();
+        assert!(narrator.verdict().is_err(), "nothing was looked at");
+        narrator.check(true, "a").unwrap();
+        assert!(narrator.verdict().is_ok());
+        narrator.check(false, "b").unwrap();
+        narrator.check(true, "c").unwrap();
+        assert!(
+            matches!(narrator.verdict(), Err(Stop::Failed(text)) if text == "1 of 3 checks failed")
+        );
+    }
+
+    #[test]
+    fn a_signal_ends_the_story() {
+        let (mut narrator, flag) = narrator();
+        narrator.say("once upon a time").unwrap();
+        flag.store(true, Ordering::Relaxed);
+        assert!(matches!(narrator.say("more"), Err(Stop::Interrupted)));
+    }
+}

@@ -1,0 +1,242 @@
+//! Everything that the demo starts, in one value: dropped, it is gone.
+
+use std::fs::{self, DirBuilder};
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proxy::settings::PoolSettings;
+
+use crate::config;
+
+use super::cache::{Kind, Source};
+use super::child::Child;
+use super::narrator::{Narrator, Stop};
+use super::pool::DemoPool;
+use super::port::Port;
+
+/// How long the proxy may take to listen after its start.
+const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long it may take to end.
+const END_LIMIT: Duration = Duration::from_secs(3);
+
+/// Longest stats document that is read.
+const LONGEST_DOCUMENT: u64 = 1 << 20;
+
+/// The program that is the proxy, with arguments of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Program {
+    pub(super) path: PathBuf,
+    pub(super) arguments: Vec<String>,
+}
+
+impl Program {
+    /// This very executable.
+    pub(super) fn this_one() -> Result<Program, Stop> {
+        let path = std::env::current_exe()
+            .map_err(|error| Stop::Failed(format!("cannot find my own program file: {error}")))?;
+        Ok(Program {
+            path,
+            arguments: Vec::new(),
+        })
+    }
+}
+
+/// The proxy, its pools and their directory. The order of the fields is the order
+/// in which they go.
+pub(super) struct Stage {
+    proxy: Child,
+    pub(super) pools: Vec<DemoPool>,
+    settings: Vec<PoolSettings>,
+    stats: Port,
+    conf: PathBuf,
+    _dir: Scratch,
+}
+
+impl Stage {
+    /// Starts servers and proxy, and says what was started.
+    pub(super) fn build(program: &Program, narrator: &mut Narrator) -> Result<Stage, Stop> {
+        narrator
+            .say("Nuthatch: one proxy, two pools, three servers in each, all on 127.0.0.1.\n")?;
+        let dir = Scratch::make()?;
+        let mut pools = Vec::new();
+        for kind in [Kind::Redis, Kind::Memcached] {
+            let pool = DemoPool::start(kind, Source::find(kind), &dir.path)?;
+            narrator.say(&introduction(&pool))?;
+            pools.push(pool);
+        }
+        let conf = dir.path.join("nutcracker.yml");
+        let text: Vec<String> = pools.iter().map(DemoPool::configuration).collect();
+        fs::write(&conf, text.join("\n"))?;
+        let settings = settings_from(&conf, &pools)?;
+        let stats = Port::reserve()?;
+        let proxy = start_proxy(program, &conf, &stats, &dir.path)?;
+        let mut stage = Stage {
+            proxy,
+            pools,
+            settings,
+            stats,
+            conf,
+            _dir: dir,
+        };
+        stage.wait_until_the_proxy_listens()?;
+        narrator.say(&stage.proxy_line(program))?;
+        Ok(stage)
+    }
+
+    /// The checked settings of the pool at `index`.
+    pub(super) fn settings(&self, index: usize) -> &PoolSettings {
+        &self.settings[index]
+    }
+
+    /// The proxy's stats document.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read or is no JSON.
+    pub(super) fn stats(&self) -> Result<serde_json::Value, Stop> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.stats.number()));
+        let patience = Duration::from_secs(5);
+        let stream = TcpStream::connect_timeout(&address, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        let mut text = String::new();
+        stream.take(LONGEST_DOCUMENT).read_to_string(&mut text)?;
+        serde_json::from_str(&text)
+            .map_err(|error| Stop::Failed(format!("the stats are no JSON: {error}\n{text}")))
+    }
+
+    /// An error, with its last words, when the proxy has ended.
+    pub(super) fn check_proxy_runs(&mut self) -> Result<(), Stop> {
+        if self.proxy.is_running() {
+            return Ok(());
+        }
+        let words = self.proxy.last_words();
+        Err(Stop::Failed(format!("the proxy has ended:\n{words}")))
+    }
+
+    /// Lines to paste into another terminal.
+    pub(super) fn invitation(&self) -> String {
+        let port = |kind| {
+            self.pools
+                .iter()
+                .find(|p| p.kind == kind)
+                .map_or(0, DemoPool::port)
+        };
+        let (redis, memcached) = (port(Kind::Redis), port(Kind::Memcached));
+        let (stats, conf) = (self.stats.number(), self.conf.display());
+        format!(
+            "\nTry it yourself:\n\n  \
+             redis-cli -p {redis} set greeting hello\n  \
+             redis-cli -p {redis} mget greeting user:alice user:bob\n  \
+             printf 'PING\\r\\nGET user:alice\\r\\nQUIT\\r\\n' | nc 127.0.0.1 {redis}\n  \
+             printf 'get user:alice user:bob\\r\\nquit\\r\\n' | nc 127.0.0.1 {memcached}\n\n\
+             Stats (JSON):      nc 127.0.0.1 {stats}\n\
+             Configuration:     {conf}\n"
+        )
+    }
+
+    fn proxy_line(&self, program: &Program) -> String {
+        let ports: Vec<String> = self
+            .pools
+            .iter()
+            .map(|pool| format!("{} on {}", pool.name(), pool.port()))
+            .collect();
+        let (path, pid) = (program.path.display(), self.proxy.pid());
+        let (ports, stats) = (ports.join(", "), self.stats.number());
+        format!("  proxy       {path}, pid {pid}: {ports}, stats on {stats}")
+    }
+
+    fn wait_until_the_proxy_listens(&mut self) -> Result<(), Stop> {
+        let end = Instant::now() + START_LIMIT;
+        while !self.proxy_listens() {
+            self.check_proxy_runs()?;
+            if Instant::now() > end {
+                let words = self.proxy.last_words();
+                return Err(Stop::Failed(format!("the proxy does not listen:\n{words}")));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    fn proxy_listens(&self) -> bool {
+        let ports = self.pools.iter().map(DemoPool::port);
+        ports
+            .chain([self.stats.number()])
+            .all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.proxy.stop(END_LIMIT);
+    }
+}
+
+fn introduction(pool: &DemoPool) -> String {
+    let ports: Vec<String> = pool.servers.iter().map(|s| s.port().to_string()).collect();
+    let source = pool.source.describe(pool.kind);
+    let names = format!("{}-1..{}", pool.name(), pool.servers.len());
+    format!("  {names:<16}{source}, ports {}", ports.join(" "))
+}
+
+fn settings_from(conf: &Path, pools: &[DemoPool]) -> Result<Vec<PoolSettings>, Stop> {
+    let checked = config::load(conf, None, &config::Overrides::default())
+        .map_err(|report| Stop::Failed(format!("the demo's configuration is wrong: {report}")))?;
+    let find = |pool: &DemoPool| {
+        let found = checked
+            .pools
+            .iter()
+            .find(|p| p.settings.name == pool.name());
+        found.map(|found| found.settings.clone())
+    };
+    let settings: Option<Vec<_>> = pools.iter().map(find).collect();
+    settings.ok_or_else(|| Stop::Failed("the demo's configuration lacks a pool".into()))
+}
+
+fn start_proxy(program: &Program, conf: &Path, stats: &Port, dir: &Path) -> Result<Child, Stop> {
+    let mut command = Command::new(&program.path);
+    command.arg("-c").arg(conf).args(["-a", "127.0.0.1"]);
+    command.args(["-s", &stats.number().to_string()]);
+    command.args(&program.arguments);
+    for name in ["NUTHATCH_WORKERS", "NUTHATCH_SHUTDOWN_TIMEOUT"] {
+        command.env_remove(name);
+    }
+    Child::spawn(&command, &dir.join("proxy.log")).map_err(|error| {
+        let path = program.path.display();
+        Stop::Failed(format!("{path} did not start: {error}"))
+    })
+}
+
+/// A directory of our own, removed when dropped.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn make() -> io::Result<Scratch> {
+        let pid = std::process::id();
+        // A name that is taken belongs to somebody else, or to a demo that was killed.
+        for attempt in 0..1000 {
+            let path = std::env::temp_dir().join(format!("nuthatch-demo-{pid}-{attempt}"));
+            match DirBuilder::new().mode(0o700).create(&path) {
+                Ok(()) => return Ok(Scratch { path }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nothing but logs of servers that are gone.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}

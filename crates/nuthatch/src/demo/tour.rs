@@ -1,0 +1,294 @@
+//! The tour: where keys land, what the death of a server means, and how it ends.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::client::{Answer, Client};
+use super::narrator::{Narrator, Stop};
+use super::pool::{DemoPool, FAILURE_LIMIT, RETRY_AFTER_MS};
+use super::stage::Stage;
+
+/// Keys that each pool is given.
+const KEYS: [&str; 12] = [
+    "user:alice",
+    "user:bob",
+    "user:carol",
+    "user:dave",
+    "user:erin",
+    "user:frank",
+    "user:grace",
+    "user:heidi",
+    "user:ivan",
+    "user:judy",
+    "user:mallory",
+    "user:niaj",
+];
+
+/// Which server of each pool dies.
+const VICTIM: usize = 1;
+
+/// How long a change may take that the proxy makes by itself.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Walks through everything, in both pools.
+pub(super) fn run(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
+    let pools = stage.pools.len();
+    for index in 0..pools {
+        placement(stage, index, narrator)?;
+    }
+    for index in 0..pools {
+        death(stage, index, narrator)?;
+    }
+    for index in 0..pools {
+        recovery(stage, index, narrator)?;
+    }
+    statistics(stage, narrator)
+}
+
+/// Keys go in through the proxy; each is then looked for on every server.
+fn placement(stage: &Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
+    let pool = &stage.pools[index];
+    let name = pool.name();
+    narrator.say(&format!("\n== {name}: twelve keys through the proxy ==\n"))?;
+    let mut client = pool.client()?;
+    let mut stored = 0;
+    for key in KEYS {
+        stored += usize::from(client.set(key, &value(key))? == Answer::Stored);
+    }
+    let read = count_readable(&mut client, &KEYS, value)?;
+    let together = client.get_many(&KEYS)?;
+    let expected = KEYS.iter().map(|key| Some(value(key))).collect();
+
+    narrator.say("   key           locate says    found on")?;
+    let mut in_place = 0;
+    for key in KEYS {
+        let located = DemoPool::locate(stage.settings(index), key, None);
+        let holders = pool.holders(key, &value(key))?;
+        in_place += usize::from(holders == [&*located]);
+        narrator.say(&format!("   {key:<13} {located:<14} {}", holders.join(" ")))?;
+    }
+    narrator.check(stored == 12 && read == 12, "all were stored and read back")?;
+    narrator.check(
+        together == Answer::Values(expected),
+        "one request for all twelve was split among the servers and joined in order",
+    )?;
+    narrator.check(
+        in_place == KEYS.len(),
+        "each key is on the server that `nuthatch locate` names, and on no other",
+    )
+}
+
+/// A server dies under a connected client.
+fn death(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
+    let mut client = stage.pools[index].client()?;
+    let before = count_readable(&mut client, &KEYS, value)?;
+    let (theirs, others) = keys_of_victim(stage, index);
+    let victim = victim(stage, index);
+    narrator.say(&format!(
+        "\n== {}: {victim} is killed ==\n",
+        stage.pools[index].name()
+    ))?;
+    stage.pools[index].servers[VICTIM].kill();
+
+    narrator.say("   The same client, still connected, asks for each key again:\n")?;
+    let mut errors = Vec::new();
+    for key in KEYS {
+        let answer = client.get(key)?;
+        let located = DemoPool::locate(stage.settings(index), key, None);
+        narrator.say(&format!("   {key:<13} {located:<14} {}", shown(&answer)))?;
+        if let Answer::Refused(line) = answer {
+            errors.push((key, line));
+        }
+    }
+    narrator.check(before == KEYS.len(), "before, all twelve were answered")?;
+    narrator.check(
+        !errors.is_empty() && errors.iter().all(|(key, _)| theirs.contains(key)),
+        format!("only keys of {victim} saw an error; the connection stayed open"),
+    )?;
+    let alive = count_readable(&mut client, &others, value)?;
+    narrator.check(
+        alive == others.len(),
+        format!(
+            "the {} keys of the other servers were never disturbed",
+            others.len()
+        ),
+    )?;
+    ejection(stage, index, &mut client, &theirs, errors.len(), narrator)
+}
+
+/// After enough failures the dead server's keys belong to the living.
+fn ejection(
+    stage: &Stage,
+    index: usize,
+    client: &mut Client,
+    theirs: &[&'static str],
+    mut errors: usize,
+    narrator: &mut Narrator,
+) -> Result<(), Stop> {
+    let (pool, victim) = (&stage.pools[index], victim(stage, index));
+    let end = Instant::now() + PATIENCE;
+    for key in theirs.iter().cycle() {
+        let refused = matches!(client.get(key)?, Answer::Refused(_));
+        errors += usize::from(refused);
+        if !refused || Instant::now() > end {
+            break;
+        }
+    }
+    narrator.check(
+        errors <= FAILURE_LIMIT as usize,
+        format!("{victim} was ejected; requests that failed until then: {errors}"),
+    )?;
+    let mut moved = 0;
+    for key in theirs {
+        let missing = client.get(key)?.is_missing();
+        let stored = client.set(key, &moved_value(key))? == Answer::Stored;
+        let heir = DemoPool::locate(stage.settings(index), key, Some(&victim));
+        let holders = pool.holders(key, &moved_value(key))?;
+        moved += usize::from(missing && stored && holders == [&*heir]);
+        let now_on = holders.join(" ");
+        narrator.say(&format!(
+            "   {key:<13} a miss, stored again, now on {now_on}"
+        ))?;
+    }
+    narrator.check(
+        moved == theirs.len(),
+        format!("the keys of {victim} can be used again at once, on the living servers"),
+    )
+}
+
+/// The server comes back, empty, and gets its own keys again.
+fn recovery(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
+    let (theirs, _) = keys_of_victim(stage, index);
+    let victim = victim(stage, index);
+    stage.pools[index].servers[VICTIM].revive()?;
+    let pool = &stage.pools[index];
+    narrator.say(&format!(
+        "\n== {}: {victim} is back, empty ==\n",
+        pool.name()
+    ))?;
+
+    let mut client = pool.client()?;
+    let began = Instant::now();
+    let mut returned = false;
+    while !returned && began.elapsed() < PATIENCE && !narrator.is_interrupted() {
+        client.set(theirs[0], &back_value(theirs[0]))?;
+        returned = pool
+            .holders(theirs[0], &back_value(theirs[0]))?
+            .contains(&&*victim);
+        thread::sleep(Duration::from_millis(50));
+    }
+    narrator.check(
+        returned,
+        format!("it was taken back within its server_retry_timeout of {RETRY_AFTER_MS} ms"),
+    )?;
+    let mut home = 0;
+    for key in KEYS {
+        let stored = client.set(key, &back_value(key))? == Answer::Stored;
+        let located = DemoPool::locate(stage.settings(index), key, None);
+        let holders = pool.holders(key, &back_value(key))?;
+        home += usize::from(stored && holders.contains(&&*located));
+    }
+    let read = count_readable(&mut client, &KEYS, back_value)?;
+    narrator.check(
+        home == KEYS.len() && read == KEYS.len(),
+        "all twelve keys are written and read where they were in the beginning",
+    )
+}
+
+/// What an operator sees of it.
+fn statistics(stage: &Stage, narrator: &mut Narrator) -> Result<(), Stop> {
+    narrator.say("\n== the stats document ==\n")?;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let document = stage.stats()?;
+        let ejects = |pool: &DemoPool| document[pool.name()]["server_ejects"].as_i64();
+        let counts: Vec<_> = stage.pools.iter().map(ejects).collect();
+        let all_counted = counts
+            .iter()
+            .all(|count| count.is_some_and(|count| count >= 1));
+        if !all_counted && Instant::now() < end && !narrator.is_interrupted() {
+            thread::sleep(Duration::from_millis(200));
+            continue;
+        }
+        for (pool, count) in stage.pools.iter().zip(&counts) {
+            let (name, count) = (pool.name(), count.unwrap_or(-1));
+            narrator.say(&format!("   {name:<10} server_ejects {count}"))?;
+        }
+        return narrator.check(all_counted, "the stats count the ejections");
+    }
+}
+
+fn victim(stage: &Stage, index: usize) -> String {
+    stage.pools[index].servers[VICTIM].name.clone()
+}
+
+/// The keys of the server that dies, and all others.
+fn keys_of_victim(stage: &Stage, index: usize) -> (Vec<&'static str>, Vec<&'static str>) {
+    let victim = victim(stage, index);
+    let settings = stage.settings(index);
+    KEYS.iter()
+        .partition(|key| DemoPool::locate(settings, key, None) == victim)
+}
+
+fn count_readable(
+    client: &mut Client,
+    keys: &[&str],
+    value: fn(&str) -> String,
+) -> Result<usize, Stop> {
+    let mut readable = 0;
+    for key in keys {
+        readable += usize::from(client.get(key)?.is_value(&value(key)));
+    }
+    Ok(readable)
+}
+
+fn value(key: &str) -> String {
+    format!("the value of {key}")
+}
+
+fn moved_value(key: &str) -> String {
+    format!("the new value of {key}")
+}
+
+fn back_value(key: &str) -> String {
+    format!("the last value of {key}")
+}
+
+fn shown(answer: &Answer) -> String {
+    match answer {
+        Answer::Values(values) => match values.first() {
+            Some(Some(value)) => format!("\"{value}\""),
+            _ => "a miss (its server is ejected already)".into(),
+        },
+        Answer::Refused(line) | Answer::Strange(line) => line.clone(),
+        Answer::Stored => "stored".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hashkit::{Member, Placement};
+
+    use super::super::cache::Kind;
+    use super::*;
+
+    #[test]
+    fn every_server_owns_keys_to_show() {
+        for kind in [Kind::Redis, Kind::Memcached] {
+            let names: Vec<String> = (1..=3).map(|n| format!("{}-{n}", kind.name())).collect();
+            let members = names.iter().map(|name| Member {
+                name: name.as_bytes(),
+                weight: 1,
+                live: true,
+            });
+            let members: Vec<Member<'_>> = members.collect();
+            let placement = Placement::default();
+            let ring = placement.ring(&members);
+            for server in 0..3 {
+                let owns =
+                    |key: &&&str| placement.place(&ring, key.as_bytes(), || 0) == Some(server);
+                assert!(KEYS.iter().filter(owns).count() >= 2, "{}", names[server]);
+            }
+        }
+    }
+}
