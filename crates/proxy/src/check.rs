@@ -69,7 +69,11 @@ impl Stage {
         let settings = Arc::new(PoolSettings {
             name: "pool".into(),
             servers: (0..SERVERS).map(server).collect(),
-            placement: hashkit::Placement::default(),
+            // Cheap to build: a pool is built for every script.
+            placement: hashkit::Placement {
+                distribution: hashkit::Distribution::Modula,
+                ..hashkit::Placement::default()
+            },
             timeout: Some(Duration::from_millis(50)),
             preconnect: false,
             auto_eject_hosts: true,

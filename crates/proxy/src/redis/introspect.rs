@@ -113,7 +113,7 @@ fn get_keys(request: &Request<'_>, out: &mut Vec<u8>) {
             encode::error(out, "ERR Invalid number of arguments specified for command")
         }
         Some(row) => match row.keys(inner.text, args, &mut indices) {
-            Err(error) => encode::error(out, &error.to_string()),
+            Err(error) => encode::error(out, &format!("ERR {error}")),
             Ok(()) if indices.is_empty() => {
                 encode::error(out, "ERR The command has no key arguments")
             }

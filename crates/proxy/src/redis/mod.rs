@@ -426,7 +426,7 @@ fn collect_keys(
         Ok(()) if all_routable => None,
         Ok(()) => Some(refuse_key(command, scratch)),
         Err(error) => {
-            encode::error(&mut scratch.reply, &error.to_string());
+            encode::error(&mut scratch.reply, &format!("ERR {error}"));
             Some(Plan::Local)
         }
     }
