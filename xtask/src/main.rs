@@ -1,8 +1,9 @@
-//! The project's chores: `cargo xtask setup`, `test` and `tidy`.
+//! The project's chores: `cargo xtask setup`, `test`, `tidy` and `fuzz`.
 //!
 //! It needs nothing but the Rust toolchain, so that a fresh machine can run it.
 
 mod clients;
+mod fuzz;
 mod packages;
 mod run;
 mod setup;
@@ -19,6 +20,8 @@ Usage: cargo xtask COMMAND
   test --only NAME   the tests of one crate or of one test file
                      (what follows -- is passed to the test program)
   tidy               check walls, licences and house rules
+  fuzz [--seconds N] [TARGET ...]
+                     run the fuzz targets, 60 s in total unless told
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         ["test", "--only", name] => test::only(name, &[]),
         ["test", "--only", name, "--", rest @ ..] => test::only(name, rest),
         ["tidy"] => tidy::run(),
+        ["fuzz", rest @ ..] => fuzz::targets_for(rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

@@ -1,0 +1,4 @@
+//! Asserts `memcached_proto::check::replies` for whatever the fuzzer finds.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| memcached_proto::check::replies(data));

@@ -1,0 +1,4 @@
+//! Asserts `redis_proto::check::replies` for whatever the fuzzer finds.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| redis_proto::check::replies(data));
