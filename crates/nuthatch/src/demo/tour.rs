@@ -284,10 +284,10 @@ mod tests {
             let members: Vec<Member<'_>> = members.collect();
             let placement = Placement::default();
             let ring = placement.ring(&members);
-            for server in 0..3 {
+            for (server, name) in names.iter().enumerate() {
                 let owns =
                     |key: &&&str| placement.place(&ring, key.as_bytes(), || 0) == Some(server);
-                assert!(KEYS.iter().filter(owns).count() >= 2, "{}", names[server]);
+                assert!(KEYS.iter().filter(owns).count() >= 2, "{name}");
             }
         }
     }
