@@ -1,0 +1,455 @@
+//! The two kinds of line that hold an address: `listen` and the servers. Both are taken apart from the
+//! right, exactly as nutcracker 0.5.0 does, because the name that results decides where keys live.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::number::digits;
+
+/// The port that a server's name leaves out (memcached's own; libmemcached does so).
+const UNNAMED_PORT: u16 = 11211;
+
+/// Longest path of a unix socket, in bytes: 108 with the NUL that ends it (unix(7)).
+const SOCKET_PATH_MAX: usize = 107;
+
+/// Highest mode of a unix socket.
+const MODE_MAX: u32 = 0o777;
+
+/// Where a pool listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// A TCP address.
+    Tcp {
+        /// The address that the host was resolved to.
+        addr: SocketAddr,
+        /// As written.
+        text: String,
+    },
+    /// A unix socket.
+    Unix {
+        /// Its path.
+        path: PathBuf,
+        /// Its mode, when one is to be set; else the umask decides.
+        mode: Option<u32>,
+        /// As written.
+        text: String,
+    },
+}
+
+impl Listen {
+    /// The address as written.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Tcp { text, .. } | Self::Unix { text, .. } => text,
+        }
+    }
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// A host (a name or an IP address without brackets), resolved when a connection is made, and a port.
+    Tcp {
+        /// The host.
+        host: String,
+        /// The port, at least 1.
+        port: u16,
+    },
+    /// The path of a unix socket.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// One line of `servers`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ServerLine {
+    /// The server's identity on the ring and in the statistics.
+    pub(super) name: String,
+    /// The line without the name that may end it, for log lines.
+    pub(super) pname: String,
+    /// Share of the keys, from 1 to 2147483647.
+    pub(super) weight: u32,
+    /// Where it is.
+    pub(super) address: ServerAddress,
+}
+
+/// What is wrong with a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// In one line; reads on from the setting's name ("... has an invalid port").
+    pub message: String,
+    /// What was expected.
+    pub help: String,
+    /// The bytes of the value that are to blame, when it is not the whole.
+    pub part: Option<Range<usize>>,
+}
+
+impl Fault {
+    /// A fault of the whole value.
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            help: help.into(),
+            part: None,
+        }
+    }
+
+    fn in_part(self, part: Range<usize>) -> Self {
+        Self {
+            part: Some(part),
+            ..self
+        }
+    }
+}
+
+/// Reads a `listen` value and resolves its host (which may block). The text beside the address is a
+/// warning.
+pub(super) fn listen(text: &str) -> Result<(Listen, Option<String>), Fault> {
+    match text.starts_with('/') {
+        true => listen_unix(text),
+        false => listen_tcp(text).map(|listen| (listen, None)),
+    }
+}
+
+/// Reads a server line.
+pub(super) fn server(text: &str) -> Result<ServerLine, Fault> {
+    // An explicit name follows the last blank, wherever that stands.
+    let (pname, name) = match text.rsplit_once(' ') {
+        Some((pname, name)) => (pname, Some(name)),
+        None => (text, None),
+    };
+    if name == Some("") {
+        let fault = Fault::new("has an empty name", SERVER_HELP);
+        return Err(fault.in_part(pname.len()..text.len()));
+    }
+    let (address, weight_text) = pname.rsplit_once(':').ok_or_else(bad_server)?;
+    let unix = text.starts_with('/');
+    if unix == address.contains(':') {
+        return Err(bad_server());
+    }
+    let weight = weight(weight_text, address.len() + 1)?;
+    let (address, own_name) = match unix {
+        // What nutcracker's `host:port` leaves of a path is the path with the colon.
+        true => (
+            ServerAddress::Unix(PathBuf::from(address)),
+            format!("{address}:"),
+        ),
+        false => server_tcp(address)?,
+    };
+    Ok(ServerLine {
+        name: name.map_or(own_name, str::to_owned),
+        pname: pname.to_owned(),
+        weight,
+        address,
+    })
+}
+
+const LISTEN_HELP: &str = "expected `host:port` or `/path/of/socket [mode]`";
+const PORT_HELP: &str = "a port is a number from 1 to 65535";
+const SERVER_HELP: &str = "expected `host:port:weight [name]` or `/path/of/socket:weight [name]`";
+const WEIGHT_HELP: &str = "a weight is a number from 1 to 2147483647";
+
+fn listen_unix(text: &str) -> Result<(Listen, Option<String>), Fault> {
+    let (path, mode_text) = match text.rsplit_once(' ') {
+        Some((path, mode)) => (path, Some(mode)),
+        None => (text, None),
+    };
+    if path.len() > SOCKET_PATH_MAX {
+        let message = format!("has a path of {} bytes", path.len());
+        let help = format!("the path of a unix socket has at most {SOCKET_PATH_MAX} bytes");
+        return Err(Fault::new(message, help).in_part(0..path.len()));
+    }
+    let (mode, warning) = match mode_text {
+        Some(mode_text) => {
+            socket_mode(mode_text).map_err(|fault| fault.in_part(path.len() + 1..text.len()))?
+        }
+        None => (None, None),
+    };
+    let listen = Listen::Unix {
+        path: PathBuf::from(path),
+        mode,
+        text: text.to_owned(),
+    };
+    Ok((listen, warning))
+}
+
+/// The mode of a unix socket, read as leniently as C's `strtol` reads octal, which is what nutcracker
+/// uses: digits up to the first other character, and 0 stands for no mode.
+fn socket_mode(text: &str) -> Result<(Option<u32>, Option<String>), Fault> {
+    let help = "a mode is an octal number up to 0777, such as 0660";
+    let fault = || Fault::new("has an invalid file permission", help);
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    let end = unsigned
+        .find(|c| !('0'..='7').contains(&c))
+        .unwrap_or(unsigned.len());
+    let significant = unsigned[..end].trim_start_matches('0');
+    if text.starts_with('-') && text.len() > 1 || significant.len() > 3 {
+        return Err(fault());
+    }
+    let mode = significant
+        .bytes()
+        .fold(0, |mode, digit| mode * 8 + u32::from(digit - b'0'));
+    debug_assert!(mode <= MODE_MAX);
+    let warning = (end == 0 || end < unsigned.len()).then(|| match mode {
+        0 => format!("`{text}` is not a mode and is ignored ({help})"),
+        _ => format!("`{text}` is taken for the mode {mode:04o} ({help})"),
+    });
+    Ok(((mode > 0).then_some(mode), warning))
+}
+
+fn listen_tcp(text: &str) -> Result<Listen, Fault> {
+    let bad = || Fault::new("has an invalid \"hostname:port\" format", LISTEN_HELP);
+    let (host, port_text) = text.rsplit_once(':').ok_or_else(bad)?;
+    let port = port(port_text).ok_or_else(|| {
+        Fault::new("has an invalid port", PORT_HELP).in_part(host.len() + 1..text.len())
+    })?;
+    if host.is_empty() {
+        return Err(Fault::new(
+            "has no host before the port",
+            "write `0.0.0.0` for every IPv4 address, or `::`",
+        ));
+    }
+    let unresolved = |reason: String| {
+        Fault::new(
+            format!("has a host that cannot be resolved: {reason}"),
+            LISTEN_HELP,
+        )
+        .in_part(0..host.len())
+    };
+    let mut addresses = (bare(host), port)
+        .to_socket_addrs()
+        .map_err(|e| unresolved(e.to_string()))?;
+    let addr = addresses
+        .next()
+        .ok_or_else(|| unresolved("it has no address".into()))?;
+    Ok(Listen::Tcp {
+        addr,
+        text: text.to_owned(),
+    })
+}
+
+/// `host` without the brackets of an IPv6 address. nutcracker takes them for a part of the name and
+/// then fails to resolve it, so nothing that works there changes.
+fn bare(host: &str) -> &str {
+    let inner = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    inner.filter(|inner| inner.contains(':')).unwrap_or(host)
+}
+
+fn port(text: &str) -> Option<u16> {
+    let port = digits(text, u64::from(u16::MAX)).ok()?;
+    u16::try_from(port).ok().filter(|port| *port > 0)
+}
+
+fn bad_server() -> Fault {
+    Fault::new("is not a server", SERVER_HELP)
+}
+
+/// A server's share of the keys; `start` is where the text begins in the line.
+fn weight(text: &str, start: usize) -> Result<u32, Fault> {
+    let weight = digits(text, super::table::NUMBER_MAX)
+        .ok()
+        .and_then(|weight| u32::try_from(weight).ok());
+    let message = match weight {
+        None => "has an invalid weight",
+        Some(0) => "has a zero weight",
+        Some(weight) => return Ok(weight),
+    };
+    Err(Fault::new(message, WEIGHT_HELP).in_part(start..start + text.len()))
+}
+
+/// A TCP server's address, and its name when it has none of its own: the host, and the port as it is
+/// written unless it is 11211.
+fn server_tcp(address: &str) -> Result<(ServerAddress, String), Fault> {
+    let (host, port_text) = address.rsplit_once(':').ok_or_else(bad_server)?;
+    let invalid =
+        || Fault::new("has an invalid port", PORT_HELP).in_part(host.len() + 1..address.len());
+    let port = port(port_text).ok_or_else(invalid)?;
+    if host.is_empty() {
+        return Err(bad_server());
+    }
+    let name = match port {
+        UNNAMED_PORT => host,
+        _ => address,
+    };
+    let address = ServerAddress::Tcp {
+        host: bare(host).to_owned(),
+        port,
+    };
+    Ok((address, name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_nutcrackers() {
+        for (line, name, pname, weight, address) in [
+            (
+                "127.0.0.1:11211:1",
+                "127.0.0.1",
+                "127.0.0.1:11211:1",
+                1,
+                "127.0.0.1:11211",
+            ),
+            (
+                "127.0.0.1:011211:1",
+                "127.0.0.1",
+                "127.0.0.1:011211:1",
+                1,
+                "127.0.0.1:11211",
+            ),
+            (
+                "cache:6379:10",
+                "cache:6379",
+                "cache:6379:10",
+                10,
+                "cache:6379",
+            ),
+            (
+                "cache:06379:1",
+                "cache:06379",
+                "cache:06379:1",
+                1,
+                "cache:6379",
+            ),
+            ("cache:6379:1 one", "one", "cache:6379:1", 1, "cache:6379"),
+            (
+                "cache:6379:1 a:b:c",
+                "a:b:c",
+                "cache:6379:1",
+                1,
+                "cache:6379",
+            ),
+            ("a:1:2:3", "a:1:2", "a:1:2:3", 3, "[a:1]:2"),
+            ("::1:6379:1", "::1:6379", "::1:6379:1", 1, "[::1]:6379"),
+            (
+                "[::1]:6379:1",
+                "[::1]:6379",
+                "[::1]:6379:1",
+                1,
+                "[::1]:6379",
+            ),
+            (
+                "/sock/a.sock:1",
+                "/sock/a.sock:",
+                "/sock/a.sock:1",
+                1,
+                "/sock/a.sock",
+            ),
+            ("/sock/a.sock:5 a", "a", "/sock/a.sock:5", 5, "/sock/a.sock"),
+        ] {
+            let server = server(line).unwrap_or_else(|fault| panic!("{line}: {fault:?}"));
+            let read = (server.name.as_str(), server.pname.as_str(), server.weight);
+            assert_eq!(read, (name, pname, weight), "{line}");
+            assert_eq!(server.address.to_string(), address, "{line}");
+        }
+    }
+
+    #[test]
+    fn bad_servers_are_refused_with_the_part_to_blame() {
+        for (line, message, part) in [
+            ("cache", "is not a server", None),
+            ("cache:6379", "is not a server", None),
+            ("cache:6379 one", "is not a server", None),
+            (":6379:1", "is not a server", None),
+            ("/a:b:1", "is not a server", None),
+            ("/a b:1", "is not a server", None),
+            ("cache:6379:x", "has an invalid weight", Some("x")),
+            ("cache:6379:", "has an invalid weight", Some("")),
+            ("cache:6379:-1", "has an invalid weight", Some("-1")),
+            (
+                "cache:6379:4294967297",
+                "has an invalid weight",
+                Some("4294967297"),
+            ),
+            ("cache:6379:1  two", "has an invalid weight", Some("1 ")),
+            ("cache:0:0", "has a zero weight", Some("0")),
+            ("cache:0:1", "has an invalid port", Some("0")),
+            ("cache:65536:1", "has an invalid port", Some("65536")),
+            ("cache::1", "has an invalid port", Some("")),
+            ("cache:6379:1 ", "has an empty name", Some(" ")),
+        ] {
+            let fault = server(line).expect_err(line);
+            assert_eq!(fault.message, message, "{line}");
+            assert_eq!(fault.part.map(|part| &line[part]), part, "{line}");
+        }
+    }
+
+    #[test]
+    fn listen_takes_hosts_and_ports() {
+        for (text, addr) in [
+            ("127.0.0.1:22121", "127.0.0.1:22121"),
+            ("0.0.0.0:1", "0.0.0.0:1"),
+            ("::1:22121", "[::1]:22121"),
+            ("[::1]:22121", "[::1]:22121"),
+        ] {
+            let expected = Listen::Tcp {
+                addr: addr.parse().expect("an address"),
+                text: text.into(),
+            };
+            assert_eq!(listen(text), Ok((expected, None)), "{text}");
+        }
+    }
+
+    #[test]
+    fn listen_takes_paths_and_modes() {
+        for (text, path, mode, warned) in [
+            ("/run/a.sock", "/run/a.sock", None, false),
+            ("/run/a.sock 0660", "/run/a.sock", Some(0o660), false),
+            ("/run/a.sock 777", "/run/a.sock", Some(0o777), false),
+            ("/run/a.sock 0", "/run/a.sock", None, false),
+            ("/run/a.sock 66x", "/run/a.sock", Some(0o66), true),
+            ("/run/a.sock rw", "/run/a.sock", None, true),
+            ("/run/a b 0600", "/run/a b", Some(0o600), false),
+        ] {
+            let (listen, warning) =
+                listen(text).unwrap_or_else(|fault| panic!("{text}: {fault:?}"));
+            let expected = Listen::Unix {
+                path: path.into(),
+                mode,
+                text: text.into(),
+            };
+            assert_eq!(listen, expected);
+            assert_eq!(warning.is_some(), warned, "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_listen_addresses_are_refused() {
+        let long = format!("/{}", "a".repeat(107));
+        assert!(listen(&long[..107]).is_ok());
+        for (text, message) in [
+            ("22121", "invalid \"hostname:port\""),
+            (":22121", "no host"),
+            ("127.0.0.1:", "invalid port"),
+            ("127.0.0.1:0", "invalid port"),
+            ("127.0.0.1:65536", "invalid port"),
+            ("127.0.0.1:4294989417", "invalid port"),
+            ("127.0.0.1:22121 ", "invalid port"),
+            ("no such host:1", "cannot be resolved"),
+            ("/run/a.sock 1000", "invalid file permission"),
+            ("/run/a.sock -1", "invalid file permission"),
+            (
+                "/run/a.sock 7777777777777777777777777",
+                "invalid file permission",
+            ),
+            (long.as_str(), "path of 108 bytes"),
+        ] {
+            let fault = listen(text).expect_err(text);
+            assert!(fault.message.contains(message), "{text}: {}", fault.message);
+        }
+    }
+}

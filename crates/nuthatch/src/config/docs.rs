@@ -1,0 +1,153 @@
+//! The manual of the settings, made from their table.
+
+use std::fmt::Write;
+
+use super::table::{Absent, Kind, Only, Origin, Scope, Setting, of};
+
+/// The text of `docs/configuration.md`.
+pub fn configuration() -> String {
+    let mut page = String::from(HEAD);
+    page.push_str("\n## Settings of a pool\n\n");
+    overview(&mut page, Scope::Pool);
+    of(Scope::Pool).for_each(|setting| section(&mut page, setting));
+    page.push_str(GLOBAL);
+    overview(&mut page, Scope::Global);
+    of(Scope::Global).for_each(|setting| section(&mut page, setting));
+    page.push_str(TAIL);
+    page
+}
+
+const HEAD: &str = "\
+<!-- Made from the table of settings: `nuthatch docs configuration` prints this page. -->
+# Configuration
+
+Nuthatch reads twemproxy's configuration file as it is: YAML, one mapping per pool.
+
+```yaml
+sessions:
+  listen: 127.0.0.1:22121
+  redis: true
+  servers:
+    - 127.0.0.1:6379:1 one
+    - 127.0.0.1:6380:1 two
+```
+
+Every value is taken as plain text: `redis_auth: 0123` is the four characters. `nuthatch check FILE`, or
+`nuthatch -t -c FILE`, checks a file and reports all of its errors at once, each with its line and what was expected.
+
+Settings marked *ours* are unknown to twemproxy, which refuses a file that has them. To keep a file that
+twemproxy can still start from, write them into a second file of the same shape and name that with
+`--overlay FILE`:
+
+```yaml
+sessions:
+  cross_shard: error
+nuthatch:
+  workers: auto
+```
+
+An overlay may hold nothing but settings of ours, and only of pools that the configuration file has.
+";
+
+const GLOBAL: &str = "
+## Settings of the whole process
+
+They stand under the reserved top-level key `nuthatch:`. (A mapping of that name that has a `listen` is a
+pool like any other.) Each can also be given as a flag or in the environment. The order of precedence is:
+flag, environment, overlay, file, default.
+
+";
+
+const TAIL: &str = "
+## Order
+
+Servers are numbered in the order of their names, and pools in that of theirs: shorter names first, then
+byte by byte, as twemproxy does. The order of lines in the file does not matter.
+
+## Limits
+
+A file has at most 4 MiB. Numbers are at most 2147483647. The weights of a pool add up to at most
+4294967295 (16777216 with `distribution: modula`). The path of a unix socket has at most 107 bytes.
+";
+
+fn overview(page: &mut String, scope: Scope) {
+    page.push_str("| setting | value | default | |\n|---|---|---|---|\n");
+    for setting in of(scope) {
+        let (name, value, default) = (setting.name, value(&setting.kind), default(setting));
+        let _ = writeln!(
+            page,
+            "| [`{name}`](#{name}) | {value} | {default} | {} |",
+            remarks(setting)
+        );
+    }
+}
+
+fn section(page: &mut String, setting: &Setting) {
+    let _ = writeln!(page, "\n### {}\n\n{}", setting.name, setting.doc);
+    if let Kind::Choice { names, .. } = &setting.kind {
+        let names: Vec<String> = names().iter().map(|name| format!("`{name}`")).collect();
+        let _ = writeln!(page, "\nOne of {}.", names.join(", "));
+    }
+    if let Some(outside) = &setting.outside {
+        let _ = writeln!(
+            page,
+            "\nFlag `--{}={}`, environment variable `{}`.",
+            outside.flag, outside.argument, outside.env
+        );
+    }
+}
+
+fn value(kind: &Kind) -> String {
+    match kind {
+        Kind::Bool => "`true` or `false`".into(),
+        Kind::Integer { min, max, unit: "" } => format!("number, {min} to {max}"),
+        Kind::Integer { min, max, unit } => format!("{unit}, {min} to {max}"),
+        Kind::Bytes { .. } => "bytes; `k`, `m`, `g` may follow".into(),
+        Kind::Choice { .. } => "name".into(),
+        Kind::Text => "text".into(),
+        Kind::HashTag => "two characters".into(),
+        Kind::Listen => "address".into(),
+        Kind::Servers => "list of servers".into(),
+        Kind::Workers => "number, or `auto`".into(),
+    }
+}
+
+fn default(setting: &Setting) -> String {
+    match setting.absent {
+        Absent::Required => "required".into(),
+        Absent::Nothing => "none".into(),
+        Absent::Value(text) => format!("`{text}`"),
+    }
+}
+
+fn remarks(setting: &Setting) -> String {
+    let ours = (setting.origin == Origin::Nuthatch).then_some("ours");
+    let only = setting.only.map(|only| match only {
+        Only::Redis => "Redis pools only",
+        Only::Memcached => "memcached pools only",
+    });
+    let remarks: Vec<&str> = ours.into_iter().chain(only).collect();
+    remarks.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    /// Set `BLESS=1` to write the page instead of comparing it.
+    #[test]
+    fn the_page_in_the_repository_is_fresh() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        if std::env::var_os("BLESS").is_some() {
+            fs::create_dir_all(page.parent().expect("a folder")).expect("the folder");
+            fs::write(&page, super::configuration()).expect("the page");
+        }
+        let there = fs::read_to_string(&page).unwrap_or_default();
+        assert!(
+            there == super::configuration(),
+            "docs/configuration.md is stale: run the tests with BLESS=1, or \
+             `nuthatch docs configuration > docs/configuration.md`"
+        );
+    }
+}

@@ -1,0 +1,319 @@
+//! What is wrong with a configuration, said so that the reader can mend it.
+//!
+//! Problems are collected, never thrown at the first one: whoever mends a file wants to see all of it at
+//! once. Each knows its place and shows the line with a caret under the culprit.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Most problems shown of one file; the rest is only counted.
+const SHOWN: usize = 100;
+
+/// Most characters of a line that are shown around the caret.
+const LINE_SHOWN: usize = 120;
+
+/// A file that was read, kept so that its lines can be shown.
+#[derive(Debug)]
+pub struct Source {
+    /// The file's name as the user gave it.
+    pub name: String,
+    /// What is in it.
+    pub text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    /// Keeps a file's text.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Arc<Self> {
+        let text = text.into();
+        let ends = text.match_indices('\n').map(|(end, _)| end + 1);
+        let lines = std::iter::once(0).chain(ends).collect();
+        let name = name.into();
+        Arc::new(Self { name, text, lines })
+    }
+
+    /// A line's text, without what ends it; lines are counted from 1. Empty beyond the end.
+    pub fn line(&self, number: usize) -> &str {
+        let begin = |index: usize| self.lines.get(index).copied().unwrap_or(self.text.len());
+        let line = &self.text[begin(number.wrapping_sub(1))..begin(number)];
+        line.trim_end_matches(['\n', '\r'])
+    }
+}
+
+/// A stretch of characters in a file.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The file.
+    pub source: Arc<Source>,
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column of the first character, counted in characters from 1.
+    pub column: usize,
+    /// How many characters, at least 1; what does not fit into the line is not marked.
+    pub width: usize,
+}
+
+impl Place {
+    /// The `width` characters that begin `offset` characters further to the right.
+    pub fn part(&self, offset: usize, width: usize) -> Self {
+        Self {
+            column: self.column + offset,
+            width: width.max(1),
+            ..self.clone()
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.source.name, self.line, self.column)
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// Where; `None` when it is about the file as a whole.
+    pub place: Option<Place>,
+    /// What is wrong, in one line.
+    pub message: String,
+    /// What was expected, or what to do.
+    pub help: Vec<String>,
+}
+
+impl Problem {
+    /// A problem at a place.
+    pub fn at(place: &Place, message: impl Into<String>) -> Self {
+        Self {
+            place: Some(place.clone()),
+            message: message.into(),
+            help: Vec::new(),
+        }
+    }
+
+    /// A problem of the whole file; the message should name it.
+    pub fn of_file(message: impl Into<String>) -> Self {
+        Self {
+            place: None,
+            message: message.into(),
+            help: Vec::new(),
+        }
+    }
+
+    /// Adds a line of advice.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Adds the known name that comes nearest to a misspelt one, if one is near.
+    pub fn nearest<'n>(self, name: &str, known: impl IntoIterator<Item = &'n str>) -> Self {
+        match nearest(name, known) {
+            Some(near) => self.help(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
+
+    fn same_file(&self, other: &Self) -> bool {
+        match (&self.place, &other.place) {
+            (Some(a), Some(b)) => Arc::ptr_eq(&a.source, &b.source),
+            (a, b) => a.is_none() && b.is_none(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = printable(&self.message);
+        match &self.place {
+            Some(place) => {
+                writeln!(f, "{place}: {message}")?;
+                write_excerpt(f, place)?;
+            }
+            None => writeln!(f, "{message}")?,
+        }
+        for help in &self.help {
+            writeln!(f, "  = {}", printable(help))?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is wrong with a configuration; never empty.
+#[derive(Debug, Clone)]
+pub struct Report {
+    problems: Vec<Problem>,
+}
+
+impl Report {
+    /// A report of `problems`: file by file as they first appear, each in the order of its lines.
+    pub fn new(problems: Vec<Problem>) -> Self {
+        let mut files: Vec<Vec<Problem>> = Vec::new();
+        for problem in problems {
+            match files.iter_mut().find(|file| file[0].same_file(&problem)) {
+                Some(file) => file.push(problem),
+                None => files.push(vec![problem]),
+            }
+        }
+        for file in &mut files {
+            file.sort_by_key(|problem| {
+                problem
+                    .place
+                    .as_ref()
+                    .map(|place| (place.line, place.column))
+            });
+        }
+        Self {
+            problems: files.into_iter().flatten().collect(),
+        }
+    }
+
+    /// The problems, in the order in which they are shown.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in self.problems.iter().take(SHOWN) {
+            write!(f, "{problem}")?;
+        }
+        match self.problems.len().checked_sub(SHOWN) {
+            Some(hidden) if hidden > 0 => writeln!(f, "... and {hidden} more problems"),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// The name among `known` that `name` was probably meant to be.
+pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    // Long names are compared only as far as any known name could be meant: the cost is quadratic.
+    if name.len() > 256 {
+        return None;
+    }
+    known
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 4)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// `text` without anything that could move a terminal's cursor.
+pub(super) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// The line of `place` and a caret under it.
+fn write_excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
+    let line = place.source.line(place.line);
+    let number = place.line.to_string();
+    let gutter = " ".repeat(number.len());
+    let line: Vec<char> = line
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    let start = place.column - 1;
+    // A window that holds the caret, when the line is too long to be shown whole.
+    let first = if start < LINE_SHOWN {
+        0
+    } else {
+        start - LINE_SHOWN / 2
+    };
+    let shown: String = line.iter().skip(first).take(LINE_SHOWN).collect();
+    let room = line.len().min(first + LINE_SHOWN).saturating_sub(start);
+    let carets = "^".repeat(place.width.min(room).max(1));
+    writeln!(f, " {number} | {}", shown.trim_end())?;
+    writeln!(f, " {gutter} | {}{carets}", " ".repeat(start - first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str, line: usize, column: usize, width: usize) -> Place {
+        Place {
+            source: Source::new("a.yml", text),
+            line,
+            column,
+            width,
+        }
+    }
+
+    #[test]
+    fn a_problem_shows_its_line() {
+        let problem = Problem::at(&place("alpha:\n\tredis: yes\n", 2, 9, 3), "no").help("do");
+        let text = "a.yml:2:9: no\n 2 |  redis: yes\n   |         ^^^\n  = do\n";
+        assert_eq!(problem.to_string(), text);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_caret() {
+        let line = format!("{}X{}", "a".repeat(5000), "b".repeat(5000));
+        let text = Problem::at(&place(&line, 1, 5001, 1), "no").to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        let caret = lines[2].find('^').expect("a caret");
+        assert_eq!(&lines[1][caret..=caret], "X");
+        assert!(lines[1].len() < 140);
+    }
+
+    #[test]
+    fn a_place_beyond_the_text_is_no_accident() {
+        let text = Problem::at(&place("a", 7, 9, 3), "no").to_string();
+        assert!(text.starts_with("a.yml:7:9: no\n"));
+        let text = Problem::at(&place("a", 1, 9, 3), "no").to_string();
+        assert!(text.ends_with("        ^\n"), "{text}");
+    }
+
+    #[test]
+    fn what_the_file_says_cannot_drive_the_terminal() {
+        let text = Problem::at(&place("a\u{1b}[2J", 1, 1, 1), "bad `\u{1b}[2J`").to_string();
+        assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn the_nearest_name_is_near() {
+        let known = ["timeout", "server_retry_timeout", "hash"];
+        assert_eq!(nearest("timeuot", known), Some("timeout"));
+        assert_eq!(
+            nearest("server_retry_timout", known),
+            Some("server_retry_timeout")
+        );
+        assert_eq!(nearest("weight", known), None);
+    }
+
+    #[test]
+    fn problems_of_a_file_stand_together_in_order() {
+        let (a, b) = (place("x", 3, 1, 1), place("y", 2, 1, 1));
+        let first = a.part(0, 1);
+        let a1 = Place {
+            line: 1,
+            ..a.clone()
+        };
+        let report = Report::new(vec![
+            Problem::at(&first, "3"),
+            Problem::at(&b, "2"),
+            Problem::at(&a1, "1"),
+        ]);
+        let order: Vec<&str> = report
+            .problems()
+            .iter()
+            .map(|p| p.message.as_str())
+            .collect();
+        assert_eq!(order, ["1", "3", "2"]);
+    }
+
+    #[test]
+    fn a_flood_of_problems_is_counted() {
+        let report = Report::new(vec![Problem::of_file("x"); SHOWN + 7]);
+        let text = report.to_string();
+        assert_eq!(text.lines().count(), SHOWN + 1);
+        assert!(text.ends_with("... and 7 more problems\n"));
+    }
+}

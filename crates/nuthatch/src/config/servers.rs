@@ -1,0 +1,70 @@
+//! The list of a pool's servers.
+
+use std::collections::HashMap;
+
+use super::address::{ServerLine, server};
+use super::report::{Place, Problem};
+use super::table::Kind;
+use super::values::{Findings, expected, faulty};
+use super::written::{Content, Node};
+
+/// Reads the servers of `owner` ("pool `alpha`"); `None` when anything is wrong with them, which has
+/// been reported.
+pub(super) fn read_servers(
+    items: &[Node],
+    owner: &str,
+    findings: &mut Findings,
+) -> Option<Vec<(ServerLine, Place)>> {
+    let mut servers = Vec::with_capacity(items.len());
+    let mut sound = true;
+    for item in items {
+        match (&item.content, read_server(item)) {
+            (_, Ok(server)) => servers.push((server, item.place.clone())),
+            (Content::Broken, _) => sound = false,
+            (_, Err(problem)) => {
+                findings.problems.push(problem);
+                sound = false;
+            }
+        }
+    }
+    let distinct = check_names(&servers, owner, findings);
+    (sound && distinct).then_some(servers)
+}
+
+fn read_server(item: &Node) -> Result<ServerLine, Problem> {
+    match &item.content {
+        Content::Text(text) if text.is_empty() => Err(Problem::at(
+            &item.place,
+            "a server is missing after the dash",
+        )
+        .help(expected(&Kind::Servers))),
+        Content::Text(text) => server(text)
+            .map_err(|fault| faulty(&format!("server `{text}`"), text, &item.place, fault)),
+        _ => Err(
+            Problem::at(&item.place, "a server must be one line of text")
+                .help(expected(&Kind::Servers)),
+        ),
+    }
+}
+
+/// Complains about servers of one name, which would own the same points of the ring.
+fn check_names(servers: &[(ServerLine, Place)], owner: &str, findings: &mut Findings) -> bool {
+    let mut seen: HashMap<&str, &Place> = HashMap::with_capacity(servers.len());
+    let mut distinct = true;
+    for (server, place) in servers {
+        let Some(first) = seen.get(server.name.as_str()) else {
+            seen.insert(&server.name, place);
+            continue;
+        };
+        let message = format!("{owner} has servers with same name `{}`", server.name);
+        let help = format!(
+            "the other is in line {}; a name after the weight tells them apart",
+            first.line
+        );
+        findings
+            .problems
+            .push(Problem::at(place, message).help(help));
+        distinct = false;
+    }
+    distinct
+}

@@ -1,0 +1,472 @@
+//! The table of settings: one row each, from which the parser, the checks, the command line and the
+//! manual are fed, so that they cannot disagree.
+
+use hashkit::{Distribution, HashKind};
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its key in the file.
+    pub name: &'static str,
+    /// Where it may stand.
+    pub scope: Scope,
+    /// Whose it is.
+    pub origin: Origin,
+    /// What may be written.
+    pub kind: Kind,
+    /// What holds when nothing is written.
+    pub absent: Absent,
+    /// The only protocol that has it, if it is not for both.
+    pub only: Option<Only>,
+    /// How else it can be given.
+    pub outside: Option<Outside>,
+    /// What it means, for the manual.
+    pub doc: &'static str,
+}
+
+/// Where a setting may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// In a pool.
+    Pool,
+    /// Under the top-level key `nuthatch:`.
+    Global,
+}
+
+/// Whose setting it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Known to nutcracker, with the same meaning.
+    Nutcracker,
+    /// Ours; nutcracker refuses a file that has it, so it may stand in the overlay instead.
+    Nuthatch,
+}
+
+/// The protocol to which a setting is confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    /// `redis: true`.
+    Redis,
+    /// `redis: false`.
+    Memcached,
+}
+
+/// What may be written as a value.
+#[derive(Debug)]
+pub enum Kind {
+    /// `true` or `false`.
+    Bool,
+    /// Decimal digits, for a number from `min` to `max`; `unit` as one would say it, or empty.
+    Integer {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// An amount of bytes: digits, and `k`, `m` or `g` for powers of 1024.
+    Bytes {
+        /// Smallest.
+        min: u64,
+        /// Largest.
+        max: u64,
+    },
+    /// One of some names; `noun` says of what.
+    Choice {
+        /// What the names are names of.
+        noun: &'static str,
+        /// The names.
+        names: fn() -> Vec<&'static str>,
+    },
+    /// Any text that is not empty.
+    Text,
+    /// Exactly two bytes.
+    HashTag,
+    /// An address to listen on.
+    Listen,
+    /// A sequence of servers.
+    Servers,
+    /// `auto`, or a number of workers.
+    Workers,
+}
+
+/// What holds when a setting is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Absent {
+    /// It must be given.
+    Required,
+    /// Nothing: the feature is off.
+    Nothing,
+    /// As if this were written.
+    Value(&'static str),
+}
+
+/// The other ways to give a global setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Outside {
+    /// Long option, without the dashes.
+    pub flag: &'static str,
+    /// Environment variable.
+    pub env: &'static str,
+    /// What stands for the value in the help.
+    pub argument: &'static str,
+    /// One line for the help.
+    pub help: &'static str,
+}
+
+/// Largest number in nutcracker's settings; what it read beyond wrapped around silently.
+pub const NUMBER_MAX: u64 = i32::MAX as u64;
+
+/// Most event loops; far beyond any machine's use.
+pub const WORKERS_MAX: u64 = 1024;
+
+/// Largest value that a memcached pool can be told to take: 16 GiB.
+const VALUE_MAX: u64 = 16 << 30;
+
+const NUMBER: Kind = number("");
+const MILLISECONDS: Kind = number("milliseconds");
+
+const fn number(unit: &'static str) -> Kind {
+    Kind::Integer {
+        min: 0,
+        max: NUMBER_MAX,
+        unit,
+    }
+}
+
+/// The setting called `name` in `scope`.
+pub fn find(scope: Scope, name: &str) -> Option<&'static Setting> {
+    of(scope).find(|setting| setting.name == name)
+}
+
+/// All settings of a scope, in the order of the manual.
+pub fn of(scope: Scope) -> impl Iterator<Item = &'static Setting> {
+    SETTINGS
+        .iter()
+        .filter(move |setting| setting.scope == scope)
+}
+
+impl Setting {
+    /// A setting of nutcracker's.
+    const fn theirs(name: &'static str, kind: Kind, absent: Absent, doc: &'static str) -> Self {
+        Self {
+            name,
+            scope: Scope::Pool,
+            origin: Origin::Nutcracker,
+            kind,
+            absent,
+            only: None,
+            outside: None,
+            doc,
+        }
+    }
+
+    /// A setting of ours in a pool.
+    const fn ours(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            origin: Origin::Nuthatch,
+            ..Self::theirs(name, kind, Absent::Value(default), doc)
+        }
+    }
+
+    /// A setting of ours for the whole process.
+    const fn global(
+        name: &'static str,
+        kind: Kind,
+        default: &'static str,
+        outside: Outside,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            scope: Scope::Global,
+            outside: Some(outside),
+            ..Self::ours(name, kind, default, doc)
+        }
+    }
+
+    const fn redis(self) -> Self {
+        Self {
+            only: Some(Only::Redis),
+            ..self
+        }
+    }
+
+    const fn memcached(self) -> Self {
+        Self {
+            only: Some(Only::Memcached),
+            ..self
+        }
+    }
+}
+
+/// Every setting there is.
+pub static SETTINGS: &[Setting] = &[
+    Setting::theirs(
+        "listen",
+        Kind::Listen,
+        Absent::Required,
+        "Where clients connect: `host:port`, or the path of a unix socket, optionally followed by a blank and \
+         its octal mode (`/run/cache.sock 0660`; without a mode the umask decides). The host is resolved at \
+         start and its first address taken. IPv6 addresses need no brackets (`::1:22121`).",
+    ),
+    Setting::theirs(
+        "servers",
+        Kind::Servers,
+        Absent::Required,
+        "The servers, one per line: `host:port:weight` or `/path/of/socket:weight`, optionally followed by a \
+         blank and a name. The name is the server's identity on the ring and in the statistics: keep it, and \
+         the server may change its address without moving a key. Without one, the name is `host:port`, or \
+         the host alone for port 11211, or the path and a colon for a unix socket. The order of the lines \
+         does not matter: servers are sorted by name, shorter names first. Hosts are resolved whenever a \
+         connection is made.",
+    ),
+    Setting::theirs(
+        "redis",
+        Kind::Bool,
+        Absent::Value("false"),
+        "Whether the pool speaks the Redis protocol (for Redis and Valkey) instead of memcached's.",
+    ),
+    Setting::theirs(
+        "hash",
+        Kind::Choice {
+            noun: "hash",
+            names: || HashKind::ALL.iter().map(|kind| kind.name()).collect(),
+        },
+        Absent::Value("fnv1a_64"),
+        "The function that hashes the keys. `crc32` keeps 15 bits only and, with `ketama`, puts practically \
+         every key on one server; it is there for pools that have their data so.",
+    ),
+    Setting::theirs(
+        "hash_tag",
+        Kind::HashTag,
+        Absent::Nothing,
+        "Two characters, such as `\"{}\"` (quote them). When a key holds the first and later the second with \
+         something in between, only what is in between is hashed, so that related keys share a server.",
+    ),
+    Setting::theirs(
+        "distribution",
+        Kind::Choice {
+            noun: "distribution",
+            names: || Distribution::ALL.iter().map(|kind| kind.name()).collect(),
+        },
+        Absent::Value("ketama"),
+        "How hashes are shared among the servers: `ketama` (consistent hashing), `modula` (the remainder, by \
+         weight) or `random` (any server at each request, regardless of key and weight).",
+    ),
+    Setting::theirs(
+        "timeout",
+        MILLISECONDS,
+        Absent::Nothing,
+        "How long a request may wait for its server, from the moment it is queued, before the client gets an \
+         error and the server connection is closed. 0, like no setting, waits for ever.",
+    ),
+    Setting::theirs(
+        "backlog",
+        NUMBER,
+        Absent::Value("512"),
+        "Length of the queue of connections that the kernel holds until they are accepted.",
+    ),
+    Setting::theirs(
+        "client_connections",
+        NUMBER,
+        Absent::Value("0"),
+        "Most clients that may be connected to the pool at a time; 0 sets no limit. nutcracker reads this \
+         setting and ignores it; here it is enforced, and a line at start says so.",
+    ),
+    Setting::theirs(
+        "tcpkeepalive",
+        Kind::Bool,
+        Absent::Value("false"),
+        "Whether TCP keepalive probes are sent to clients and servers that are silent. nutcracker sends them \
+         to clients only.",
+    ),
+    Setting::theirs(
+        "reuseport",
+        Kind::Bool,
+        Absent::Value("false"),
+        "Whether the listening socket gets SO_REUSEPORT, so that several processes can share the address.",
+    ),
+    Setting::theirs(
+        "redis_auth",
+        Kind::Text,
+        Absent::Nothing,
+        "The password that clients must give with AUTH, and that is given to the servers.",
+    )
+    .redis(),
+    // Not confined to Redis: nutcracker accepts and ignores it in a memcached pool, and so must we.
+    Setting::theirs(
+        "redis_db",
+        NUMBER,
+        Absent::Value("0"),
+        "The database that is selected on the servers. nutcracker fails to select it when `redis_auth` is \
+         set or the server is reached over a unix socket, so that the data of such pools is in database 0. \
+         To find it, the same is done here, with a warning at start, unless `redis_db_fixed` is set. \
+         Without effect in a memcached pool.",
+    ),
+    Setting::theirs(
+        "preconnect",
+        Kind::Bool,
+        Absent::Value("false"),
+        "Whether the connections to the servers are made at start instead of at the first request.",
+    ),
+    Setting::theirs(
+        "auto_eject_hosts",
+        Kind::Bool,
+        Absent::Value("false"),
+        "Whether a server that fails `server_failure_limit` times in a row is taken off the ring for \
+         `server_retry_timeout`. Its keys belong to the other servers in the meantime.",
+    ),
+    Setting::theirs(
+        "server_connections",
+        Kind::Integer {
+            min: 1,
+            max: 65_535,
+            unit: "",
+        },
+        Absent::Value("1"),
+        "Connections to each server, per worker and per protocol version in use. One client's requests to a \
+         server keep to one connection while any of them is outstanding, so more connections do not reorder them.",
+    ),
+    Setting::theirs(
+        "server_retry_timeout",
+        MILLISECONDS,
+        Absent::Value("30000"),
+        "How long a server that was ejected stays off the ring.",
+    ),
+    Setting::theirs(
+        "server_failure_limit",
+        NUMBER,
+        Absent::Value("2"),
+        "How many failures in a row eject a server; 0 counts as 1. Only with `auto_eject_hosts`.",
+    ),
+    Setting::ours(
+        "hash_char",
+        Kind::Choice {
+            noun: "hash_char",
+            names: || vec!["signed", "unsigned"],
+        },
+        "signed",
+        "How some hashes read bytes of 0x80 and above. nutcracker took them as signed on x86 and as unsigned \
+         on ARM; `unsigned` is for pools that were filled by nutcracker on ARM. Pure ASCII keys do not differ.",
+    ),
+    Setting::ours(
+        "cross_shard",
+        Kind::Choice {
+            noun: "cross_shard policy",
+            names: || vec!["first_key", "error"],
+        },
+        "first_key",
+        "What becomes of a command whose keys belong to several servers and that cannot be split (SUNION, \
+         RPOPLPUSH and the like). `first_key` sends it to the server of its first key, as nutcracker does, \
+         where the other keys may be missing; `error` refuses it. Commands that nutcracker does not know are always refused.",
+    )
+    .redis(),
+    Setting::ours(
+        "allow_flush",
+        Kind::Bool,
+        "false",
+        "Whether clients may use the commands that destroy the data of every server: FLUSHALL, FLUSHDB and \
+         flush_all.",
+    ),
+    Setting::ours(
+        "error_detail",
+        Kind::Bool,
+        "false",
+        "Whether the proxy's own error lines name the server and the cause. Off, they are nutcracker's to \
+         the byte, because clients match them.",
+    ),
+    Setting::ours(
+        "redis_db_fixed",
+        Kind::Bool,
+        "false",
+        "Whether `redis_db` is selected even where nutcracker failed to (see there). Move the data, or accept \
+         a cold cache, before this is set.",
+    )
+    .redis(),
+    Setting::ours(
+        "resp3",
+        Kind::Choice {
+            noun: "resp3 mode",
+            names: || vec!["auto", "off"],
+        },
+        "auto",
+        "Whether clients may speak RESP3: `auto` grants HELLO 3 where the servers accept it, `off` always \
+         answers -NOPROTO.",
+    )
+    .redis(),
+    Setting::ours(
+        "max_value",
+        Kind::Bytes {
+            min: 1,
+            max: VALUE_MAX,
+        },
+        "1g",
+        "The largest value that a client may announce. A larger one is refused when its header is read.",
+    )
+    .memcached(),
+    Setting::global(
+        "workers",
+        Kind::Workers,
+        "1",
+        Outside {
+            flag: "workers",
+            env: "NUTHATCH_WORKERS",
+            argument: "N",
+            help: "set number of workers, or auto for one per core",
+        },
+        "How many event loops serve the clients, each on its own thread; `auto` is one for every core. Every \
+         worker has its own connections to the servers.",
+    ),
+    Setting::global(
+        "shutdown_timeout",
+        MILLISECONDS,
+        "5000",
+        Outside {
+            flag: "shutdown-timeout",
+            env: "NUTHATCH_SHUTDOWN_TIMEOUT",
+            argument: "N",
+            help: "set longest wait for requests in flight at the end, in msec",
+        },
+        "How long SIGTERM and SIGINT wait for the requests that are in flight, before the rest is cut off.",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_within_a_scope() {
+        for scope in [Scope::Pool, Scope::Global] {
+            let mut names: Vec<_> = of(scope).map(|setting| setting.name).collect();
+            let count = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), count);
+        }
+    }
+
+    #[test]
+    fn nutcrackers_eighteen_keys_are_known() {
+        let theirs = SETTINGS.iter().filter(|s| s.origin == Origin::Nutcracker);
+        assert_eq!(theirs.count(), 18);
+    }
+
+    #[test]
+    fn every_global_setting_can_be_given_outside_the_file() {
+        for setting in of(Scope::Global) {
+            let outside = setting.outside.expect("a flag and a variable");
+            assert_eq!(outside.flag, setting.name.replace('_', "-"));
+            assert_eq!(
+                outside.env,
+                format!("NUTHATCH_{}", setting.name.to_uppercase())
+            );
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Whole configurations: what is refused, with its place; what is accepted, with its meaning.
+
+mod accepted;
+mod overlay;
+mod redis_db;
+mod refused;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Config, Overrides, Report, load};
+
+/// Checks a text as if it stood in `n.yml`.
+fn load_text(text: &str) -> Result<Config, Report> {
+    load_texts(text, None, &Overrides::default())
+}
+
+/// Checks a text, and an overlay's as if that stood in `o.yml`.
+fn load_texts(text: &str, overlay: Option<&str>, overrides: &Overrides) -> Result<Config, Report> {
+    let temp = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| -> PathBuf {
+        let file = temp.path().join(name);
+        fs::write(&file, text).expect("the file");
+        file
+    };
+    let file = write("n.yml", text);
+    let overlay = overlay.map(|text| write("o.yml", text));
+    load(&file, overlay.as_deref(), overrides)
+}
+
+/// What a report says: `n.yml:LINE:COLUMN: MESSAGE` for each problem.
+fn lines(report: &Report) -> Vec<String> {
+    let line = |problem: &super::Problem| match &problem.place {
+        Some(place) => {
+            let name = Path::new(&place.source.name).file_name().expect("a name");
+            format!(
+                "{}:{}:{}: {}",
+                name.display(),
+                place.line,
+                place.column,
+                problem.message
+            )
+        }
+        None => problem.message.clone(),
+    };
+    report.problems().iter().map(line).collect()
+}

@@ -1,0 +1,378 @@
+//! A configuration file as written: YAML into a tree of text, each node with its place.
+//!
+//! Every value is raw text here, as it is for nutcracker 0.5.0: `redis_auth: 0123` is four characters,
+//! not a number. What YAML itself offers beyond that (flow style, a document marker) is accepted;
+//! aliases and tags are not, because nobody can have them in a file that nutcracker starts from and a
+//! configuration without them stays readable.
+
+use std::sync::Arc;
+
+use granit_parser::{Event, Marker, Parser, ScanError, Span};
+
+use super::report::{Place, Problem, Source};
+
+/// Deepest nesting that is read: twice what a valid file has, so that the error can name the culprit.
+const DEEPEST: usize = 6;
+
+/// A piece of the file.
+#[derive(Debug)]
+pub(super) struct Node {
+    /// Where it stands.
+    pub(super) place: Place,
+    /// What it is.
+    pub(super) content: Content,
+}
+
+/// What stands in a place.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// Text, quoted or not; empty when nothing is written.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A mapping.
+    Mapping(Mapping),
+    /// Something that has been complained about already.
+    Broken,
+}
+
+/// A mapping in the order of the file; keys may repeat.
+#[derive(Debug)]
+pub(super) struct Mapping {
+    /// Its entries.
+    pub(super) entries: Vec<Entry>,
+    /// False when the file broke off within it: what is absent may only be unread.
+    pub(super) whole: bool,
+}
+
+/// A key with its value.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// The key.
+    pub(super) key: String,
+    /// Where the key stands.
+    pub(super) place: Place,
+    /// The value.
+    pub(super) value: Node,
+}
+
+/// Reads a file's text. Even when there are problems, what could be read is returned, so that the
+/// reader hears of everything at once.
+pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<Node> {
+    let options = granit_parser::options! {
+        emit_comments: false,
+        flow_nesting_limit: DEEPEST,
+        block_nesting_limit: DEEPEST,
+    };
+    let mut builder = Builder {
+        source,
+        root: None,
+        open: Vec::new(),
+        documents: 0,
+    };
+    for event in Parser::new_from_str_with_options(&source.text, options) {
+        let step = match event {
+            Ok((event, span)) => builder.take(&event, span, problems),
+            Err(error) => Err(syntax_problem(source, &error)),
+        };
+        if let Err(problem) = step {
+            problems.push(problem);
+            return builder.broken_off();
+        }
+    }
+    builder.root
+}
+
+/// Builds the tree from the parser's events, with a stack of its own instead of recursion.
+struct Builder<'s> {
+    source: &'s Arc<Source>,
+    root: Option<Node>,
+    open: Vec<Open>,
+    documents: usize,
+}
+
+/// A collection that has begun.
+struct Open {
+    place: Place,
+    collection: Collection,
+}
+
+enum Collection {
+    List(Vec<Node>),
+    Mapping(Vec<Entry>, Option<(String, Place)>),
+}
+
+impl Builder<'_> {
+    /// Takes one event; an error ends the reading.
+    fn take(
+        &mut self,
+        event: &Event<'_>,
+        span: Span,
+        problems: &mut Vec<Problem>,
+    ) -> Result<(), Problem> {
+        let place = self.place(span);
+        if let Some(tag) = event
+            .tag()
+            .filter(|tag| !tag.is_yaml_core_schema_tag("str"))
+        {
+            let message = format!("the tag `{}` is not allowed", tag.original());
+            problems
+                .push(Problem::at(&place, message).help("settings are plain text and need no tag"));
+        }
+        match event {
+            Event::DocumentStart(..) => return self.document(&place),
+            // The parser makes a null (`~`) of nothing at all; here that is an empty text.
+            Event::Scalar(..) if span.is_empty() => return self.scalar("", place),
+            Event::Scalar(text, ..) => return self.scalar(text, place),
+            Event::Alias(_) => {
+                let problem = Problem::at(&place, "aliases (`*name`) are not allowed");
+                problems.push(problem.help("write the value out in full"));
+                return self.place_node(Node {
+                    place,
+                    content: Content::Broken,
+                });
+            }
+            Event::SequenceStart(..) => self.begin(place, Collection::List(Vec::new()))?,
+            Event::MappingStart(..) => self.begin(place, Collection::Mapping(Vec::new(), None))?,
+            Event::SequenceEnd | Event::MappingEnd => return self.end(true),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, place: &Place) -> Result<(), Problem> {
+        self.documents += 1;
+        match self.documents {
+            1 => Ok(()),
+            _ => Err(Problem::at(place, "a second YAML document begins here")
+                .help("a configuration file holds exactly one document")),
+        }
+    }
+
+    fn scalar(&mut self, text: &str, place: Place) -> Result<(), Problem> {
+        if let Some(Open {
+            collection: Collection::Mapping(_, key @ None),
+            ..
+        }) = self.open.last_mut()
+        {
+            *key = Some((text.to_owned(), place));
+            return Ok(());
+        }
+        self.place_node(Node {
+            place,
+            content: Content::Text(text.to_owned()),
+        })
+    }
+
+    fn begin(&mut self, place: Place, collection: Collection) -> Result<(), Problem> {
+        let in_key = matches!(
+            self.open.last(),
+            Some(Open {
+                collection: Collection::Mapping(_, None),
+                ..
+            })
+        );
+        if in_key {
+            return Err(key_problem(&place));
+        }
+        self.open.push(Open { place, collection });
+        Ok(())
+    }
+
+    fn end(&mut self, whole: bool) -> Result<(), Problem> {
+        let Some(Open { place, collection }) = self.open.pop() else {
+            return Ok(());
+        };
+        let content = match collection {
+            Collection::List(items) if whole => Content::List(items),
+            Collection::List(_) => Content::Broken,
+            Collection::Mapping(entries, _) => Content::Mapping(Mapping { entries, whole }),
+        };
+        self.place_node(Node { place, content })
+    }
+
+    /// Puts a finished node where it belongs.
+    fn place_node(&mut self, node: Node) -> Result<(), Problem> {
+        match self.open.last_mut().map(|open| &mut open.collection) {
+            None => self.root = Some(node),
+            Some(Collection::List(items)) => items.push(node),
+            Some(Collection::Mapping(entries, key)) => {
+                let Some((key, place)) = key.take() else {
+                    return Err(key_problem(&node.place));
+                };
+                let value = node;
+                entries.push(Entry { key, place, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is when the file cannot be read to its end.
+    fn broken_off(mut self) -> Option<Node> {
+        while !self.open.is_empty() {
+            // A collection is placed under a key, which it had when it began: no error is possible.
+            let _ = self.end(false);
+        }
+        self.root
+    }
+
+    fn place(&self, span: Span) -> Place {
+        let one_line = span.end.line() == span.start.line();
+        let width = match one_line {
+            true => span.end.col().saturating_sub(span.start.col()),
+            false => usize::MAX,
+        };
+        place_of(self.source, &span.start, width)
+    }
+}
+
+fn key_problem(place: &Place) -> Problem {
+    Problem::at(place, "a key must be plain text")
+}
+
+fn place_of(source: &Arc<Source>, marker: &Marker, width: usize) -> Place {
+    Place {
+        source: source.clone(),
+        line: marker.line().max(1),
+        column: marker.col() + 1,
+        width: width.max(1),
+    }
+}
+
+fn syntax_problem(source: &Arc<Source>, error: &ScanError) -> Problem {
+    let place = place_of(source, error.marker(), 1);
+    let line = source.line(place.line);
+    let problem = Problem::at(&place, format!("this is not valid YAML: {}", error.info()));
+    let indent_len = line.len() - line.trim_start().len();
+    if line[..indent_len].contains('\t') {
+        return problem.help("YAML is indented with blanks; a tab is not allowed");
+    }
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> (Option<Node>, Vec<Problem>) {
+        let source = Source::new("t.yml", text);
+        let mut problems = Vec::new();
+        let root = read(&source, &mut problems);
+        (root, problems)
+    }
+
+    fn show(node: &Node) -> String {
+        match &node.content {
+            Content::Text(text) => format!("{text:?}"),
+            Content::List(items) => {
+                format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(" "))
+            }
+            Content::Mapping(mapping) => {
+                let entries = mapping
+                    .entries
+                    .iter()
+                    .map(|e| format!("{}={}", e.key, show(&e.value)));
+                let end = if mapping.whole { "}" } else { "..." };
+                format!("{{{}{end}", entries.collect::<Vec<_>>().join(" "))
+            }
+            Content::Broken => "broken".into(),
+        }
+    }
+
+    #[test]
+    fn values_are_raw_text() {
+        let text = "a:\n  x: 0123\n  y: \"true\"\n  z: ~\n  s:\n   - 1:2:3 n # c\n   - 'q'\n";
+        let (root, problems) = read_text(text);
+        assert!(problems.is_empty());
+        let tree = show(&root.expect("a root"));
+        assert_eq!(tree, r#"{a={x="0123" y="true" z="~" s=["1:2:3 n" "q"]}}"#);
+    }
+
+    #[test]
+    fn nothing_is_an_empty_text() {
+        let (root, problems) = read_text("a:\n  x:\n  y: ''\n  s:\n  -\n  - ~\n: z\n");
+        assert!(problems.is_empty());
+        assert_eq!(
+            show(&root.expect("a root")),
+            r#"{a={x="" y="" s=["" "~"]} ="z"}"#
+        );
+    }
+
+    #[test]
+    fn flow_style_and_markers_are_yaml() {
+        let (root, problems) = read_text("---\na: {x: 1, s: [b, c]}\n...\n");
+        assert!(problems.is_empty());
+        assert_eq!(show(&root.expect("a root")), r#"{a={x="1" s=["b" "c"]}}"#);
+    }
+
+    #[test]
+    fn places_are_counted_in_characters_from_one() {
+        let (root, _) = read_text("é:\n  öä: 'ß'\n");
+        let Some(Content::Mapping(root)) = root.map(|root| root.content) else {
+            panic!("a mapping");
+        };
+        let Content::Mapping(pool) = &root.entries[0].value.content else {
+            panic!("a mapping");
+        };
+        let entry = &pool.entries[0];
+        assert_eq!(
+            (entry.place.line, entry.place.column, entry.place.width),
+            (2, 3, 2)
+        );
+        assert_eq!((entry.value.place.column, entry.value.place.width), (7, 3));
+    }
+
+    #[test]
+    fn what_precedes_an_error_is_kept() {
+        let (root, problems) = read_text("a:\n  x: 1\nb:\n  y: 2\n  z: [\n");
+        assert_eq!(problems.len(), 1);
+        assert_eq!(
+            show(&root.expect("a root")),
+            r#"{a={x="1"} b={y="2" z=broken......"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_named() {
+        for (text, message) in [
+            ("a: *x\n", "not valid YAML"),
+            ("a: &x 1\nb: *x\n", "aliases"),
+            ("a: !!int 1\n", "the tag `!!int`"),
+            ("? [a]\n: b\n", "a key must be plain text"),
+            ("a: b\n---\nc: d\n", "second YAML document"),
+            ("a:\n\tb: c\n", "not valid YAML"),
+            ("a: \"b\n", "not valid YAML"),
+        ] {
+            let (_, problems) = read_text(text);
+            assert_eq!(problems.len(), 1, "{text:?}");
+            assert!(
+                problems[0].message.contains(message),
+                "{text:?}: {}",
+                problems[0]
+            );
+        }
+    }
+
+    #[test]
+    fn deep_nesting_ends_early() {
+        for text in [
+            "[".repeat(100_000),
+            "a: ".repeat(10_000),
+            "- ".repeat(100_000),
+        ] {
+            let (_, problems) = read_text(&text);
+            assert_eq!(problems.len(), 1);
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[a-c:\\-\\[\\]{}\"'#&*!|>%@ \\t\\n\u{e9}]{0,60}") {
+            let (root, problems) = read_text(&text);
+            if let Some(root) = root { show(&root); }
+            for problem in problems { problem.to_string(); }
+        }
+    }
+}
