@@ -1,0 +1,217 @@
+//! Options as `getopt_long` of the C library reads them, because scripts rely on what it accepts:
+//! `-dv5`, `-v 5`, `--verbose=5`, `--verb 5`, options after other arguments, `--`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// An option that may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Known {
+    /// Its letter, when it has one.
+    pub(super) short: Option<u8>,
+    /// Its name.
+    pub(super) long: &'static str,
+    /// Whether a value follows.
+    pub(super) takes_value: bool,
+}
+
+/// What was found on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// An option, with its value if it takes one.
+    Option(Known, OsString),
+    /// An option at the end of the line, without the value that it takes.
+    ValueMissing(Known),
+    /// A long option that takes no value, with one.
+    ValueUnwanted(Known),
+    /// An unknown letter.
+    UnknownShort(u8),
+    /// A long option that is unknown, or short for several; as written.
+    UnknownLong(OsString),
+}
+
+/// Reads the options of a command line; all other arguments are passed over.
+pub(super) struct Options<'k, I> {
+    /// The tables of options. A name that is cut short is looked for in one after the other, so that a
+    /// later table takes no abbreviation away from an earlier one.
+    tables: &'k [&'k [Known]],
+    arguments: I,
+    /// What is left of an argument with several letters.
+    letters: Vec<u8>,
+}
+
+impl<'k, I: Iterator<Item = OsString>> Options<'k, I> {
+    /// Reads `arguments`, the program's name not among them.
+    pub(super) fn new(tables: &'k [&'k [Known]], arguments: I) -> Self {
+        Self {
+            tables,
+            arguments,
+            letters: Vec::new(),
+        }
+    }
+
+    fn long(&mut self, text: &[u8]) -> Found {
+        let (name, value) = match text.iter().position(|byte| *byte == b'=') {
+            Some(end) => (&text[..end], Some(&text[end + 1..])),
+            None => (text, None),
+        };
+        let Some(known) = self.find_long(name) else {
+            let mut written = b"--".to_vec();
+            written.extend_from_slice(name);
+            return Found::UnknownLong(OsString::from_vec(written));
+        };
+        match (known.takes_value, value) {
+            (false, Some(_)) => Found::ValueUnwanted(known),
+            (false, None) => Found::Option(known, OsString::new()),
+            (true, Some(value)) => Found::Option(known, OsStr::from_bytes(value).to_owned()),
+            (true, None) => self.value_of(known),
+        }
+    }
+
+    /// The long option that `name` is, or is the beginning of, if it is so for one only.
+    fn find_long(&self, name: &[u8]) -> Option<Known> {
+        let all = || self.tables.iter().flat_map(|table| table.iter());
+        if let Some(exact) = all().find(|known| known.long.as_bytes() == name) {
+            return Some(*exact);
+        }
+        for table in self.tables {
+            let mut begins = table
+                .iter()
+                .filter(|known| known.long.as_bytes().starts_with(name));
+            match (begins.next(), begins.next()) {
+                (Some(only), None) => return Some(*only),
+                (Some(_), Some(_)) => return None,
+                (None, _) => {}
+            }
+        }
+        None
+    }
+
+    fn short(&mut self) -> Found {
+        let letter = self.letters.remove(0);
+        let mut all = self.tables.iter().flat_map(|table| table.iter());
+        let Some(known) = all.find(|known| known.short == Some(letter)).copied() else {
+            return Found::UnknownShort(letter);
+        };
+        if !known.takes_value {
+            return Found::Option(known, OsString::new());
+        }
+        match self.letters.is_empty() {
+            true => self.value_of(known),
+            // The rest of the argument is the value.
+            false => Found::Option(known, OsString::from_vec(std::mem::take(&mut self.letters))),
+        }
+    }
+
+    /// An option whose value is the next argument, whatever that looks like.
+    fn value_of(&mut self, known: Known) -> Found {
+        match self.arguments.next() {
+            Some(value) => Found::Option(known, value),
+            None => Found::ValueMissing(known),
+        }
+    }
+}
+
+impl<I: Iterator<Item = OsString>> Iterator for Options<'_, I> {
+    type Item = Found;
+
+    fn next(&mut self) -> Option<Found> {
+        if !self.letters.is_empty() {
+            return Some(self.short());
+        }
+        loop {
+            let argument = self.arguments.next()?.into_vec();
+            match argument.as_slice() {
+                b"--" => return None,
+                [b'-', b'-', long @ ..] => return Some(self.long(long)),
+                [b'-', letters @ ..] if !letters.is_empty() => {
+                    self.letters = letters.to_vec();
+                    return Some(self.short());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn known(short: u8, long: &'static str, takes_value: bool) -> Known {
+        Known {
+            short: Some(short),
+            long,
+            takes_value,
+        }
+    }
+
+    const DAEMON: Known = known(b'd', "daemonize", false);
+    const VERBOSE: Known = known(b'v', "verbose", true);
+    const VERSION: Known = known(b'V', "version", false);
+    const OUTPUT: Known = known(b'o', "output", true);
+    const OVERLAY: Known = Known {
+        short: None,
+        long: "overlay",
+        takes_value: true,
+    };
+    const TABLES: &[&[Known]] = &[&[DAEMON, VERBOSE, VERSION, OUTPUT], &[OVERLAY]];
+
+    fn read(line: &str) -> Vec<Found> {
+        let arguments = line.split_whitespace().map(OsString::from);
+        Options::new(TABLES, arguments).collect()
+    }
+
+    fn with(known: Known, value: &str) -> Found {
+        Found::Option(known, value.into())
+    }
+
+    #[test]
+    fn every_way_to_write_an_option() {
+        for (line, found) in [
+            ("-v5", vec![with(VERBOSE, "5")]),
+            ("-v 5", vec![with(VERBOSE, "5")]),
+            ("-v -d", vec![with(VERBOSE, "-d")]),
+            ("-dv5", vec![with(DAEMON, ""), with(VERBOSE, "5")]),
+            (
+                "-dV x -d",
+                vec![with(DAEMON, ""), with(VERSION, ""), with(DAEMON, "")],
+            ),
+            (
+                "--verbose=5 --verbose= --verbose 7",
+                vec![with(VERBOSE, "5"), with(VERBOSE, ""), with(VERBOSE, "7")],
+            ),
+            (
+                "--vers --verb 5",
+                vec![with(VERSION, ""), with(VERBOSE, "5")],
+            ),
+            ("x - -d -- -d", vec![with(DAEMON, "")]),
+            (
+                "--o=a --ou=b --over=c --overlay=d",
+                vec![
+                    with(OUTPUT, "a"),
+                    with(OUTPUT, "b"),
+                    with(OVERLAY, "c"),
+                    with(OVERLAY, "d"),
+                ],
+            ),
+        ] {
+            assert_eq!(read(line), found, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_fail() {
+        for (line, found) in [
+            ("-v", Found::ValueMissing(VERBOSE)),
+            ("--verbose", Found::ValueMissing(VERBOSE)),
+            ("--daemonize=x", Found::ValueUnwanted(DAEMON)),
+            ("-Z", Found::UnknownShort(b'Z')),
+            ("-?", Found::UnknownShort(b'?')),
+            ("--ver", Found::UnknownLong("--ver".into())),
+            ("--nope=3", Found::UnknownLong("--nope".into())),
+        ] {
+            assert_eq!(read(line), [found], "{line}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! `locate`: which server a key belongs to, when all servers are there.
+
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+use hashkit::{Distribution, Member, Ring};
+use serde_json::{Value, json};
+
+use super::{LocateOptions, print_error, print_result};
+use crate::config::{Config, Overrides, PoolConfig, load};
+
+/// `locate KEY...`
+pub(super) fn locate(options: &LocateOptions) -> ExitCode {
+    let config = match load(
+        &options.conf_file,
+        options.overlay.as_deref(),
+        &Overrides::default(),
+    ) {
+        Ok(config) => config,
+        Err(report) => return failed(&report.to_string()),
+    };
+    match answer(&config, options) {
+        Ok(text) => {
+            print_result(&text);
+            ExitCode::SUCCESS
+        }
+        Err(message) => failed(&message),
+    }
+}
+
+fn failed(message: &str) -> ExitCode {
+    print_error(message);
+    ExitCode::FAILURE
+}
+
+/// Where one key belongs in one pool.
+struct Finding<'c> {
+    pool: &'c PoolConfig,
+    key: &'c [u8],
+    owner: Owner,
+}
+
+/// Whose a key is.
+enum Owner {
+    /// That of the only server; nothing is hashed.
+    Only,
+    /// Anyone's, at each request anew.
+    Random,
+    /// The server with this index: for its hash, and the point of the ring (or slot) where that led.
+    Hashed { hash: u32, index: usize, point: u32 },
+}
+
+/// The text to print, or what is wrong with the question.
+pub(super) fn answer(config: &Config, options: &LocateOptions) -> Result<String, String> {
+    let pools = asked_pools(config, options)?;
+    let mut findings = Vec::new();
+    for pool in pools {
+        let ring = ring(pool);
+        findings.extend(
+            options
+                .keys
+                .iter()
+                .map(|key| finding(pool, &ring, key.as_bytes())),
+        );
+    }
+    match options.json {
+        true => Ok(json_text(&findings)),
+        false => Ok(findings.iter().map(plain_line).collect()),
+    }
+}
+
+fn asked_pools<'c>(
+    config: &'c Config,
+    options: &LocateOptions,
+) -> Result<Vec<&'c PoolConfig>, String> {
+    let Some(asked) = &options.pool else {
+        return Ok(config.pools.iter().collect());
+    };
+    let pools: Vec<_> = config
+        .pools
+        .iter()
+        .filter(|pool| pool.settings.name == *asked)
+        .collect();
+    if !pools.is_empty() {
+        return Ok(pools);
+    }
+    let names: Vec<&str> = config
+        .pools
+        .iter()
+        .map(|pool| pool.settings.name.as_str())
+        .collect();
+    Err(format!(
+        "there is no pool `{asked}`; the pools are: {}\n",
+        names.join(", ")
+    ))
+}
+
+fn ring(pool: &PoolConfig) -> Ring {
+    let servers = &pool.settings.servers;
+    let members: Vec<Member<'_>> = servers
+        .iter()
+        .map(|server| Member {
+            name: server.name.as_bytes(),
+            weight: server.weight,
+            live: true,
+        })
+        .collect();
+    pool.settings.placement.ring(&members)
+}
+
+fn finding<'c>(pool: &'c PoolConfig, ring: &Ring, key: &'c [u8]) -> Finding<'c> {
+    let placement = &pool.settings.placement;
+    let hash = placement.hash_of(key);
+    let owner = match (
+        pool.servers.len(),
+        placement.distribution,
+        ring.locate(hash),
+    ) {
+        (1, ..) => Owner::Only,
+        (_, Distribution::Random, _) => Owner::Random,
+        (_, _, Some(located)) => Owner::Hashed {
+            hash,
+            index: located.index,
+            point: located.point,
+        },
+        // A pool has servers with positive weights, so that somebody owns the ring.
+        (_, _, None) => Owner::Random,
+    };
+    Finding { pool, key, owner }
+}
+
+impl Finding<'_> {
+    /// The index of the server, when it can be told.
+    fn index(&self) -> Option<usize> {
+        match self.owner {
+            Owner::Only => Some(0),
+            Owner::Random => None,
+            Owner::Hashed { index, .. } => Some(index),
+        }
+    }
+
+    /// What is found by a hash: a point of the ring, or a slot.
+    fn spot(&self) -> &'static str {
+        match self.pool.settings.placement.distribution {
+            Distribution::Modula => "slot",
+            Distribution::Ketama | Distribution::Random => "point",
+        }
+    }
+}
+
+/// `POOL: KEY -> SERVER (ADDRESS), ...`
+fn plain_line(finding: &Finding<'_>) -> String {
+    let pool = finding.pool;
+    let mut line = format!("{}: {} -> ", pool.settings.name, finding.key.escape_ascii());
+    let Some(index) = finding.index() else {
+        let _ = writeln!(
+            line,
+            "any of {} servers (distribution: random)",
+            pool.servers.len()
+        );
+        return line;
+    };
+    let (name, address) = (&pool.settings.servers[index].name, &pool.servers[index]);
+    let _ = write!(line, "{name} ({address})");
+    let _ = match (&finding.owner, finding.spot()) {
+        (Owner::Hashed { hash, point, .. }, spot @ "slot") => {
+            writeln!(line, ", hash 0x{hash:08x}, {spot} {point}")
+        }
+        (Owner::Hashed { hash, point, .. }, spot) => {
+            writeln!(line, ", hash 0x{hash:08x}, {spot} 0x{point:08x}")
+        }
+        _ => writeln!(line, ", the only server"),
+    };
+    line
+}
+
+fn json_text(findings: &[Finding<'_>]) -> String {
+    let values: Vec<Value> = findings.iter().map(json_value).collect();
+    // Maps with text keys can always be written.
+    serde_json::to_string_pretty(&values).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
+fn json_value(finding: &Finding<'_>) -> Value {
+    let pool = finding.pool;
+    let placement = &pool.settings.placement;
+    let mut value = json!({
+        "pool": pool.settings.name,
+        "key": String::from_utf8_lossy(finding.key),
+    });
+    if std::str::from_utf8(finding.key).is_err() {
+        value["key_hex"] = finding
+            .key
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+            .into();
+    }
+    value["distribution"] = placement.distribution.name().into();
+    if let Some(index) = finding.index() {
+        value["server"] = pool.settings.servers[index].name.clone().into();
+        value["address"] = pool.servers[index].to_string().into();
+        value["index"] = index.into();
+    }
+    match finding.owner {
+        Owner::Only => value["why"] = "the only server".into(),
+        Owner::Random => value["why"] = "any server, at each request anew".into(),
+        Owner::Hashed { hash, point, .. } => {
+            value["function"] = placement.hash.name().into();
+            value["hash"] = format!("0x{hash:08x}").into();
+            value[finding.spot()] = match placement.distribution {
+                Distribution::Modula => point.into(),
+                Distribution::Ketama | Distribution::Random => format!("0x{point:08x}").into(),
+            };
+        }
+    }
+    value
+}

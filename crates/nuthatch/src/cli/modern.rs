@@ -1,0 +1,114 @@
+//! The commands that nutcracker does not have, read by clap.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use super::layout::Layout;
+use super::{CheckOptions, Invocation, LocateOptions, Output};
+use crate::demo::DemoOptions;
+
+/// Whether an argument names a command; nutcracker would ignore it.
+pub(super) fn is_command(argument: &OsString) -> bool {
+    ["check", "demo", "locate", "docs", "help"]
+        .iter()
+        .any(|name| argument == name)
+}
+
+/// Reads a command line whose first argument is a command; the program's name not among the arguments.
+pub(super) fn parse(arguments: impl Iterator<Item = OsString>, layout: &Layout) -> Invocation {
+    let name = OsString::from("nuthatch");
+    match Line::try_parse_from(std::iter::once(name).chain(arguments)) {
+        Ok(line) => line.command.invocation(layout),
+        Err(error) => Invocation::Print(match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Output::result(error.render().to_string())
+            }
+            _ => Output::error(error.render().to_string()),
+        }),
+    }
+}
+
+/// A fast, light-weight proxy for Redis, Valkey and memcached that takes twemproxy's place.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nuthatch",
+    after_help = "Without a command, `nuthatch` runs the proxy; `nuthatch --help` lists the options for that."
+)]
+struct Line {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a configuration and report all of its errors.
+    Check {
+        /// The configuration file.
+        file: PathBuf,
+        /// A file with settings that twemproxy does not know, laid over it.
+        #[arg(long, value_name = "FILE")]
+        overlay: Option<PathBuf>,
+    },
+    /// Tell which server each key belongs to.
+    Locate {
+        /// The configuration file; the one that the proxy would take when absent.
+        #[arg(short, long = "conf-file", value_name = "FILE")]
+        conf_file: Option<PathBuf>,
+        /// A file with settings that twemproxy does not know, laid over it.
+        #[arg(long, value_name = "FILE")]
+        overlay: Option<PathBuf>,
+        /// Look in this pool only.
+        #[arg(long)]
+        pool: Option<String>,
+        /// Print JSON, one array of objects.
+        #[arg(long)]
+        json: bool,
+        /// The keys.
+        #[arg(required = true, value_name = "KEY")]
+        keys: Vec<OsString>,
+    },
+    /// Show the proxy at work on this machine, with nothing to set up.
+    Demo {
+        /// End after the tour, with status 0 or 1, instead of serving until Ctrl-C.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Print a page of the manual that is made from tables.
+    #[command(hide = true)]
+    Docs {
+        /// The page.
+        #[arg(value_parser = ["configuration"])]
+        page: String,
+    },
+}
+
+impl Command {
+    fn invocation(self, layout: &Layout) -> Invocation {
+        match self {
+            Self::Check { file, overlay } => Invocation::Check(CheckOptions {
+                conf_file: file,
+                overlay,
+            }),
+            Self::Locate {
+                conf_file,
+                overlay,
+                pool,
+                json,
+                keys,
+            } => Invocation::Locate(LocateOptions {
+                conf_file: conf_file.unwrap_or_else(|| layout.files(false).conf),
+                overlay,
+                pool,
+                json,
+                keys,
+            }),
+            Self::Demo { once } => Invocation::Demo(DemoOptions { once }),
+            Self::Docs { .. } => {
+                Invocation::Print(Output::result(crate::config::docs::configuration()))
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The command line of nutcracker, row by row, and the door to our own commands.
+//!
+//! `files/help.txt` and `files/describe-stats.txt` are what nutcracker 0.5.0 printed for `-h` and `-D`,
+//! with the three defaults that Debian's package changes put back to nutcracker's own.
+
+mod information;
+mod locate;
+mod options;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::{Invocation, Layout, Output, RunOptions, parse_in};
+
+/// Reads a line, the program's name first, without environment and files.
+fn read(line: &str) -> Invocation {
+    read_with(line, &[])
+}
+
+/// Reads a line in an environment.
+fn read_with(line: &str, environment: &[(&str, &str)]) -> Invocation {
+    let arguments = line
+        .split(' ')
+        .map(|argument| OsString::from(argument.trim_matches('\'')));
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| OsString::from(value))
+    };
+    let nowhere = Path::new("/nonexistent");
+    parse_in(arguments, &variable, &Layout::new(nowhere, nowhere))
+}
+
+fn run(line: &str) -> RunOptions {
+    match read(line) {
+        Invocation::Run(options) => options,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+fn output(line: &str) -> Output {
+    match read(line) {
+        Invocation::Print(output) => output,
+        other => panic!("{line}: {other:?}"),
+    }
+}

@@ -1,0 +1,124 @@
+//! What the information modes print.
+
+use std::fmt::Write;
+
+use proxy::metrics::{POOL_ROWS, Row, SERVER_ROWS};
+
+use crate::config::table::{Scope, of};
+
+/// The names under which the program can be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// As itself.
+    Nuthatch,
+    /// In place of nutcracker: it then also says so.
+    Nutcracker,
+}
+
+impl Program {
+    /// The name that stands before messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nuthatch => "nuthatch",
+            Self::Nutcracker => "nutcracker",
+        }
+    }
+
+    /// The version that goes with the name. Under nutcracker's it is that of the release whose place is
+    /// taken, because scripts look for it.
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Nuthatch => env!("CARGO_PKG_VERSION"),
+            Self::Nutcracker => "0.5.0",
+        }
+    }
+}
+
+/// The lines that `-V` prints, which also stand above the other information.
+pub(super) fn version(program: Program) -> String {
+    let (name, version) = (program.name(), program.version());
+    format!("This is {name}-{version}\nasync event backend: epoll\n\n")
+}
+
+/// The usage text. Called as nutcracker it is nutcracker's to the byte, line ends included.
+pub(super) fn usage(program: Program) -> String {
+    let name = program.name();
+    let indent = " ".repeat("Usage: ".len() + name.len() + 1);
+    let mut text = format!(
+        "Usage: {name} [-?hVdDt] [-v verbosity level] [-o output file]\r\n\
+         {indent}[-c conf file] [-s stats port] [-a stats addr]\r\n\
+         {indent}[-i stats interval] [-p pid file] [-m mbuf size]\r\n\
+         \n{OPTIONS}"
+    );
+    if program == Program::Nuthatch {
+        text.push_str(&own_usage());
+    }
+    text
+}
+
+/// What `-D` prints after the version. Called as nutcracker, only what that counts too.
+pub(super) fn describe_stats(program: Program) -> String {
+    let mut text = String::new();
+    section(&mut text, program, "pool stats", POOL_ROWS);
+    text.push('\n');
+    section(&mut text, program, "server stats", SERVER_ROWS);
+    text
+}
+
+const OPTIONS: &str = concat!(
+    "Options:\r\n",
+    "  -h, --help             : this help\r\n",
+    "  -V, --version          : show version and exit\r\n",
+    "  -t, --test-conf        : test configuration for syntax errors and exit\r\n",
+    "  -d, --daemonize        : run as a daemon\r\n",
+    "  -D, --describe-stats   : print stats description and exit\n",
+    "  -v, --verbose=N        : set logging level (default: 5, min: 0, max: 11)\r\n",
+    "  -o, --output=S         : set logging file (default: stderr)\r\n",
+    "  -c, --conf-file=S      : set configuration file (default: conf/nutcracker.yml)\r\n",
+    "  -s, --stats-port=N     : set stats monitoring port (default: 22222)\r\n",
+    "  -a, --stats-addr=S     : set stats monitoring ip (default: 0.0.0.0)\r\n",
+    "  -i, --stats-interval=N : set stats aggregation interval in msec (default: 30000 msec)\r\n",
+    "  -p, --pid-file=S       : set pid file (default: off)\r\n",
+    "  -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: 16384 bytes)\r\n",
+    "\n",
+);
+
+const COMMANDS: &str = "\
+Commands:
+  nuthatch check FILE       : check a configuration and report all of its errors
+  nuthatch locate KEY...    : tell which server each key belongs to
+  nuthatch demo             : show it at work on this machine, with nothing to set up
+  nuthatch help [COMMAND]   : help on these commands
+
+";
+
+/// Options and commands that nutcracker does not have.
+fn own_usage() -> String {
+    let mut text = String::from("Options that twemproxy does not have:\n");
+    let mut row = |option: &str, help: &str| {
+        let _ = writeln!(text, "  {option:<24} : {help}");
+    };
+    row(
+        "    --overlay=S",
+        "set file with settings that twemproxy does not know",
+    );
+    for setting in of(Scope::Global) {
+        if let Some(outside) = &setting.outside {
+            let option = format!("    --{}={}", outside.flag, outside.argument);
+            row(&option, &format!("{} (or {})", outside.help, outside.env));
+        }
+    }
+    text.push('\n');
+    text.push_str(COMMANDS);
+    text
+}
+
+fn section(text: &mut String, program: Program, title: &str, rows: &[Row]) {
+    let _ = writeln!(text, "{title}:");
+    for row in rows
+        .iter()
+        .filter(|row| row.nutcracker || program == Program::Nuthatch)
+    {
+        let _ = writeln!(text, "  {:<20}\"{}\"", row.name, row.help);
+    }
+}
