@@ -2,7 +2,7 @@
 
 use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
 use memcached_proto::response::{LineKind, ReplyKind, ReplyScanner, Scan as TextScan};
-use memcached_proto::{Verb, encode};
+use memcached_proto::{MAX_FORWARDED_LINE, Verb, encode};
 
 use crate::buffer::Rope;
 use crate::cause::Cause;
@@ -20,6 +20,9 @@ pub(crate) struct Memcached {
     /// Names of the servers, for `stats` of all of them.
     names: Vec<String>,
 }
+
+/// What a gat line has besides its keys, and the first key: the command, a number, blanks, line end.
+const MAX_GAT_EXTRA: usize = 300;
 
 /// A parser that remembers what it found.
 #[derive(Default)]
@@ -138,6 +141,15 @@ impl Protocol for Memcached {
                 }
                 _ => Plan::Local,
             },
+        }
+    }
+
+    /// memcached 1.6 closes the connection on a long line that arrives in pieces, unless it begins with
+    /// `get ` or `gets `.
+    fn most_key_bytes(parser: &Parser) -> usize {
+        match parser.request {
+            Some(request) if request.verb.touches() => MAX_FORWARDED_LINE - MAX_GAT_EXTRA,
+            _ => usize::MAX,
         }
     }
 

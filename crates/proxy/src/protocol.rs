@@ -55,6 +55,8 @@ pub(crate) trait Protocol: Sized {
         scratch: &mut Scratch,
     ) -> Plan;
 
+    /// How many bytes of keys one fragment may have.
+    fn most_key_bytes(parser: &Self::Parser) -> usize;
     /// Writes the part of a fragment before its keys, then each key, then the part after.
     fn fragment_start(&self, parser: &Self::Parser, text: &[u8], keys: usize, out: &mut Rope);
     fn fragment_key(

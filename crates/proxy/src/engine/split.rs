@@ -22,6 +22,8 @@ pub(super) struct Work {
     starts: Vec<usize>,
     /// The keys, grouped by server, in request order within one.
     order: Vec<usize>,
+    /// The fragments: a server, and which keys of `order`.
+    parts: Vec<(usize, Range<usize>)>,
 }
 
 impl Work {
@@ -44,9 +46,45 @@ impl Work {
         }
     }
 
-    fn keys_of(&self, server: usize) -> &[usize] {
-        &self.order[self.starts[server]..self.starts[server + 1]]
+    /// Makes one fragment of each server's keys, or several where they are longer than `most` bytes.
+    fn cut(&mut self, keys: &[Key], most: usize) {
+        self.parts.clear();
+        for server in 0..self.starts.len() - 1 {
+            let end = self.starts[server + 1];
+            let mut start = self.starts[server];
+            while start < end {
+                let next = part_end(&self.order, keys, start..end, most);
+                self.parts.push((server, start..next));
+                start = next;
+            }
+        }
     }
+
+    /// For each key the fragment that it is in.
+    fn fragments_of_keys(&self) -> Vec<u32> {
+        let mut fragments = vec![0; self.order.len()];
+        for (fragment, (_, part)) in self.parts.iter().enumerate() {
+            for key in &self.order[part.clone()] {
+                fragments[*key] = fragment as u32;
+            }
+        }
+        fragments
+    }
+}
+
+/// Where the fragment that begins with the first of `range` ends: it has at least one key, and no
+/// more than `most` bytes of further ones.
+fn part_end(order: &[usize], keys: &[Key], range: Range<usize>, most: usize) -> usize {
+    let mut bytes = 0;
+    let mut end = range.start;
+    while end < range.end {
+        bytes += keys[order[end]].len as usize + 1;
+        if bytes > most && end > range.start {
+            break;
+        }
+        end += 1;
+    }
+    end
 }
 
 impl<P: Protocol> Engine<P> {
@@ -64,6 +102,7 @@ impl<P: Protocol> Engine<P> {
         let keys = std::mem::take(&mut self.scratch.keys);
         if self.find_owners(&mut work, source, &keys, now) {
             work.group(self.servers.len());
+            work.cut(&keys, P::most_key_bytes(parser));
             let slot = self.new_slot(id, Slot::joining(Box::new(self.new_join(&work, kind))));
             self.send_fragments(id, slot, parser, source, &work, &keys, bodies, now);
         } else {
@@ -129,22 +168,14 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn new_join(&self, work: &Work, kind: JoinKind) -> Join<P::Kind> {
-        let mut fragment_of = vec![0; self.servers.len()];
-        let mut fragments = Vec::new();
-        for (server, fragment) in fragment_of.iter_mut().enumerate() {
-            if !work.keys_of(server).is_empty() {
-                *fragment = fragments.len() as u32;
-                fragments.push(new_fragment(server));
-            }
-        }
-        let ordered = matches!(kind, JoinKind::Array | JoinKind::Values);
-        let owners = if ordered {
-            work.owners
-                .iter()
-                .map(|server| fragment_of[*server])
-                .collect()
-        } else {
-            Vec::new()
+        let fragments: Vec<_> = work
+            .parts
+            .iter()
+            .map(|(server, _)| new_fragment(*server))
+            .collect();
+        let owners = match kind {
+            JoinKind::Array | JoinKind::Values => work.fragments_of_keys(),
+            JoinKind::Sum | JoinKind::Ok | JoinKind::Stats => Vec::new(),
         };
         self.metrics
             .add(PoolMetric::Fragments, fragments.len() as i64);
@@ -171,14 +202,9 @@ impl<P: Protocol> Engine<P> {
         bodies: &mut [Body],
         now: Time,
     ) {
-        let mut fragment = 0;
-        for server in 0..self.servers.len() {
-            let mine = work.keys_of(server);
-            if mine.is_empty() {
-                continue;
-            }
+        for (fragment, (server, part)) in work.parts.iter().enumerate() {
+            let (server, mine) = (*server, &work.order[part.clone()]);
             let place = fragment_place(slot, fragment);
-            fragment += 1;
             let connection = match self.usable_connection(id, Some(server), now) {
                 Ok(connection) => connection,
                 Err(cause) => {

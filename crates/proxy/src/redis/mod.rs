@@ -130,6 +130,10 @@ impl Protocol for Redis {
         }
     }
 
+    fn most_key_bytes(_parser: &RequestParser) -> usize {
+        usize::MAX
+    }
+
     fn fragment_start(&self, parser: &RequestParser, text: &[u8], keys: usize, out: &mut Rope) {
         let name = Request {
             text,
