@@ -7,23 +7,21 @@ use crate::packages::{has_node, has_python_venv};
 use crate::run::{at_root, is_installed, root, run};
 
 /// Installs the pinned libraries; returns what cannot be had here and why.
-///
-/// # Errors
-///
-/// When an installation was possible and failed.
-pub(crate) fn install() -> Result<Vec<String>, String> {
-    let mut absent = Vec::new();
-    if has_python_venv() {
-        install_when_stale("py", &["requirements.txt"], python)?;
-    } else {
-        absent.push("redis-py and pymemcache (no python3 with venv)".to_string());
-    }
-    if has_node() && is_installed("npm") {
-        install_when_stale("node", &["package.json", "package-lock.json"], node)?;
-    } else {
-        absent.push("node-redis and ioredis (no npm with Node.js 20 or newer)".to_string());
-    }
-    Ok(absent)
+pub(crate) fn install() -> Vec<String> {
+    let python = match has_python_venv() {
+        true => install_when_stale("py", &["requirements.txt"], python),
+        false => Err("no python3 with venv".to_string()),
+    };
+    let node = match has_node() && is_installed("npm") {
+        true => install_when_stale("node", &["package.json", "package-lock.json"], node),
+        false => Err("no npm with Node.js 20 or newer".to_string()),
+    };
+    let named = |libraries: &'static str| move |reason| format!("{libraries}: {reason}");
+    let absent = [
+        python.map_err(named("redis-py and pymemcache")),
+        node.map_err(named("node-redis and ioredis")),
+    ];
+    absent.into_iter().filter_map(Result::err).collect()
 }
 
 /// Installs into `target/clients/NAME` unless that was done with just these pins.

@@ -28,7 +28,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
-        ["setup"] => setup::run(),
+        ["setup"] => {
+            setup::run();
+            Ok(())
+        }
         ["test"] => test::everything(),
         ["test", "--only", name] => test::only(name, &[]),
         ["test", "--only", name, "--", rest @ ..] => test::only(name, rest),

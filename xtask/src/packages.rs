@@ -47,23 +47,22 @@ const NODE_AT_LEAST: u32 = 20;
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs the packages whose programs are absent; returns what stays absent and why.
-///
-/// # Errors
-///
-/// When apt-get was allowed to run and failed.
-pub(crate) fn install() -> Result<Vec<String>, String> {
+pub(crate) fn install() -> Vec<String> {
     let wanted = wanted_packages();
     if wanted.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
-    if let Some(reason) = not_permitted() {
-        let advice = format!("{reason}; install: apt-get install {}", wanted.join(" "));
-        return Ok(vec![advice]);
+    let outcome = match not_permitted() {
+        Some(reason) => Err(reason.to_string()),
+        None => NoServiceStarts::declare(Path::new(POLICY)).and_then(|_quiet| apt_install(&wanted)),
+    };
+    match outcome {
+        Ok(()) => still_absent(),
+        Err(reason) => {
+            let advice = format!("{reason}; to install: apt-get install {}", wanted.join(" "));
+            still_absent().into_iter().chain([advice]).collect()
+        }
     }
-    let quiet = NoServiceStarts::declare(Path::new(POLICY))?;
-    let done = apt_install(&wanted);
-    drop(quiet);
-    done.map(|()| still_absent())
 }
 
 fn wanted_packages() -> Vec<&'static str> {
