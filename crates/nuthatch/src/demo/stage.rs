@@ -148,7 +148,10 @@ impl Stage {
             .collect();
         let (path, pid) = (program.path.display(), self.proxy.pid());
         let (ports, stats) = (ports.join(", "), self.stats.number());
-        format!("  proxy       {path}, pid {pid}: {ports}, stats on {stats}")
+        format!(
+            "  {:<16}{path}, pid {pid}: {ports}, stats on {stats}",
+            "proxy"
+        )
     }
 
     fn wait_until_the_proxy_listens(&mut self) -> Result<(), Stop> {
