@@ -1,11 +1,13 @@
 //! The two kinds of line that hold an address: `listen` and the servers. Both are taken apart from the
 //! right, exactly as nutcracker 0.5.0 does, because the name that results decides where keys live.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::ops::Range;
 use std::path::PathBuf;
 
 use super::number::digits;
+use super::report::reason;
 
 /// The port that a server's name leaves out (memcached's own; libmemcached does so).
 const UNNAMED_PORT: u16 = 11211;
@@ -44,6 +46,58 @@ impl Listen {
             Self::Tcp { text, .. } | Self::Unix { text, .. } => text,
         }
     }
+}
+
+/// A `listen` value, read but not resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ListenLine {
+    /// `host:port`.
+    Tcp {
+        /// The host, without brackets.
+        host: String,
+        /// The port, at least 1.
+        port: u16,
+        /// As written.
+        text: String,
+    },
+    /// A unix socket, which needs no resolving.
+    Unix(Listen),
+}
+
+impl ListenLine {
+    /// The address as written.
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Tcp { text, .. } => text,
+            Self::Unix(listen) => listen.text(),
+        }
+    }
+
+    /// The address, with the host resolved by `resolve`.
+    pub(super) fn resolve(&self, resolve: Resolve<'_>) -> Result<Listen, Fault> {
+        let (host, port, text) = match self {
+            Self::Tcp { host, port, text } => (host, *port, text),
+            Self::Unix(listen) => return Ok(listen.clone()),
+        };
+        let unresolved = |error: io::Error| {
+            let host = 0..text.len() - port_text(text).len() - 1;
+            let reason = reason(&error);
+            let message = format!("has a host that cannot be resolved: {reason}");
+            Fault::new(message, LISTEN_HELP).in_part(host)
+        };
+        let addr = resolve(host, port).map_err(unresolved)?;
+        let text = text.clone();
+        Ok(Listen::Tcp { addr, text })
+    }
+}
+
+/// How a host and a port become the address to listen on.
+pub(super) type Resolve<'r> = &'r dyn Fn(&str, u16) -> io::Result<SocketAddr>;
+
+/// Resolves as the system is configured to; the first address is taken. May block.
+pub(super) fn resolve_by_system(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let none = || io::Error::other("it has no address");
+    (host, port).to_socket_addrs()?.next().ok_or_else(none)
 }
 
 /// Where a server is.
@@ -112,12 +166,11 @@ impl Fault {
     }
 }
 
-/// Reads a `listen` value and resolves its host (which may block). The text beside the address is a
-/// warning.
-pub(super) fn listen(text: &str) -> Result<(Listen, Option<String>), Fault> {
+/// Reads a `listen` value. The text beside it is a warning.
+pub(super) fn listen(text: &str) -> Result<(ListenLine, Option<String>), Fault> {
     match text.starts_with('/') {
-        true => listen_unix(text),
-        false => listen_tcp(text).map(|listen| (listen, None)),
+        true => listen_unix(text).map(|(listen, warning)| (ListenLine::Unix(listen), warning)),
+        false => listen_tcp(text).map(|line| (line, None)),
     }
 }
 
@@ -207,35 +260,25 @@ fn socket_mode(text: &str) -> Result<(Option<u32>, Option<String>), Fault> {
     Ok(((mode > 0).then_some(mode), warning))
 }
 
-fn listen_tcp(text: &str) -> Result<Listen, Fault> {
+fn listen_tcp(text: &str) -> Result<ListenLine, Fault> {
     let bad = || Fault::new("has an invalid \"hostname:port\" format", LISTEN_HELP);
     let (host, port_text) = text.rsplit_once(':').ok_or_else(bad)?;
     let port = port(port_text).ok_or_else(|| {
         Fault::new("has an invalid port", PORT_HELP).in_part(host.len() + 1..text.len())
     })?;
     if host.is_empty() {
-        return Err(Fault::new(
-            "has no host before the port",
-            "write `0.0.0.0` for every IPv4 address, or `::`",
-        ));
+        let help = "write `0.0.0.0` for every IPv4 address, or `::`";
+        return Err(Fault::new("has no host before the port", help));
     }
-    let unresolved = |reason: String| {
-        Fault::new(
-            format!("has a host that cannot be resolved: {reason}"),
-            LISTEN_HELP,
-        )
-        .in_part(0..host.len())
-    };
-    let mut addresses = (bare(host), port)
-        .to_socket_addrs()
-        .map_err(|e| unresolved(e.to_string()))?;
-    let addr = addresses
-        .next()
-        .ok_or_else(|| unresolved("it has no address".into()))?;
-    Ok(Listen::Tcp {
-        addr,
+    Ok(ListenLine::Tcp {
+        host: bare(host).to_owned(),
+        port,
         text: text.to_owned(),
     })
+}
+
+fn port_text(text: &str) -> &str {
+    text.rsplit_once(':').map_or("", |(_, port)| port)
 }
 
 /// `host` without the brackets of an IPv6 address. nutcracker takes them for a part of the name and
@@ -400,8 +443,19 @@ mod tests {
                 addr: addr.parse().expect("an address"),
                 text: text.into(),
             };
-            assert_eq!(listen(text), Ok((expected, None)), "{text}");
+            let (line, warning) = listen(text).expect(text);
+            assert_eq!(line.resolve(&resolve_by_system), Ok(expected), "{text}");
+            assert_eq!((line.text(), warning), (text, None));
         }
+    }
+
+    #[test]
+    fn a_host_may_not_resolve() {
+        let (line, _) = listen("é[x]:1").expect("a line");
+        let nobody = |_: &str, _: u16| Err(io::Error::other("nobody knows"));
+        let fault = line.resolve(&nobody).expect_err("no address");
+        let message = "has a host that cannot be resolved: nobody knows";
+        assert_eq!((fault.message.as_str(), fault.part), (message, Some(0..5)));
     }
 
     #[test]
@@ -422,7 +476,7 @@ mod tests {
                 mode,
                 text: text.into(),
             };
-            assert_eq!(listen, expected);
+            assert_eq!(listen, ListenLine::Unix(expected));
             assert_eq!(warning.is_some(), warned, "{text}");
         }
     }
@@ -439,7 +493,6 @@ mod tests {
             ("127.0.0.1:65536", "invalid port"),
             ("127.0.0.1:4294989417", "invalid port"),
             ("127.0.0.1:22121 ", "invalid port"),
-            ("no such host:1", "cannot be resolved"),
             ("/run/a.sock 1000", "invalid file permission"),
             ("/run/a.sock -1", "invalid file permission"),
             (

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use hashkit::index_order;
 
-use super::address::Listen;
+use super::address::{Listen, Resolve};
 use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::{PoolConfig, ReadPool, check_pool};
 use super::report::{Place, Problem};
 use super::table::Scope;
-use super::values::{Findings, Rules, Value, Values, Workers};
+use super::values::{Findings, Rules, Value, Values, Workers, faulty};
 use super::written::{Content, Entry, Mapping, Node};
 
 /// The top-level key that is reserved for settings of the whole process.
@@ -37,11 +37,13 @@ pub struct Globals {
     pub shutdown_timeout: Duration,
 }
 
-/// Checks a file's tree, the overlay's if there is one, and what the command line says on top.
+/// Checks a file's tree, the overlay's if there is one, and what the command line says on top. Hosts to
+/// listen on are resolved by `resolve`.
 pub(super) fn check(
     base: Option<Node>,
     overlay: Option<Node>,
     overrides: &Overrides,
+    resolve: Resolve<'_>,
     findings: &mut Findings,
 ) -> Option<Config> {
     let (mut pools, mut globals) = read_file(base.as_ref(), findings);
@@ -50,13 +52,18 @@ pub(super) fn check(
         let overlay = read_overlay(&overlay, &pools, findings);
         lay_over(overlay, &mut pools, &mut globals);
     }
-    let checked: Vec<(Place, Option<PoolConfig>)> = pools
+    let listens: Vec<Option<Listen>> = pools
         .iter()
-        .map(|pool| (pool.place.clone(), check_pool(pool, findings)))
+        .map(|pool| resolve_listen(pool, resolve, findings))
         .collect();
-    check_listeners(&pools, findings);
+    check_listeners(&pools, &listens, findings);
+    let checked: Vec<Option<PoolConfig>> = pools
+        .iter()
+        .zip(listens)
+        .map(|(pool, listen)| check_pool(pool, listen, findings))
+        .collect();
     let globals = check_globals(&globals, overrides)?;
-    let pools: Option<Vec<PoolConfig>> = checked.into_iter().map(|(_, pool)| pool).collect();
+    let pools: Option<Vec<PoolConfig>> = checked.into_iter().collect();
     let mut pools = pools.filter(|_| findings.problems.is_empty())?;
     pools.sort_by(|a, b| index_order(a.settings.name.as_bytes(), b.settings.name.as_bytes()));
     let warnings = std::mem::take(&mut findings.warnings);
@@ -216,31 +223,50 @@ fn check_globals(globals: &Values, overrides: &Overrides) -> Option<Globals> {
     }
 }
 
+fn resolve_listen(
+    pool: &ReadPool,
+    resolve: Resolve<'_>,
+    findings: &mut Findings,
+) -> Option<Listen> {
+    let given = pool.values.get("listen")?;
+    let Some(Value::Listen(line)) = &given.value else {
+        return None;
+    };
+    match line.resolve(resolve) {
+        Ok(listen) => Some(listen),
+        Err(fault) => {
+            let problem = faulty("setting `listen`", line.text(), &given.place, fault);
+            findings.problems.push(problem);
+            None
+        }
+    }
+}
+
 /// Complains about pools that listen on the same address.
-fn check_listeners(pools: &[ReadPool], findings: &mut Findings) {
+fn check_listeners(pools: &[ReadPool], listens: &[Option<Listen>], findings: &mut Findings) {
     let mut texts: HashMap<String, &ReadPool> = HashMap::new();
     let mut bound: HashMap<String, &ReadPool> = HashMap::new();
-    for pool in pools {
-        let Some(Value::Listen(listen)) = pool.values.value("listen") else {
+    for (pool, listen) in pools.iter().zip(listens) {
+        let (Some(listen), Some(given)) = (listen, pool.values.get("listen")) else {
             continue;
         };
         let same_text = texts.insert(listen.text().to_owned(), pool);
         // The same address in another spelling fails to bind, unless both share the port on purpose.
+        let shared = |other: &&ReadPool| both(other, pool, "reuseport");
         let same_bound = bound
-            .insert(bind_key(&listen), pool)
-            .filter(|other| !(other.values.bool("reuseport") && pool.values.bool("reuseport")));
-        let (Some(other), Some(given)) = (same_text.or(same_bound), pool.values.get("listen"))
-        else {
+            .insert(bind_key(listen), pool)
+            .filter(|other| !shared(other));
+        let Some(other) = same_text.or(same_bound) else {
             continue;
         };
-        let message = format!(
-            "pools `{}` and `{}` have the same listen address `{}`",
-            other.name,
-            pool.name,
-            listen.text()
-        );
+        let (a, b, text) = (&other.name, &pool.name, listen.text());
+        let message = format!("pools `{a}` and `{b}` have the same listen address `{text}`");
         findings.problems.push(Problem::at(&given.place, message));
     }
+}
+
+fn both(a: &ReadPool, b: &ReadPool, setting: &str) -> bool {
+    a.values.bool(setting) && b.values.bool(setting)
 }
 
 fn bind_key(listen: &Listen) -> String {

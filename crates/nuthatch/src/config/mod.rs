@@ -5,6 +5,7 @@
 //! is reported; the reader mends a file in one go.
 
 mod address;
+pub mod check;
 mod checked;
 pub mod docs;
 mod number;
@@ -32,7 +33,8 @@ pub use pool::PoolConfig;
 pub use report::{Place, Problem, Report, Source};
 pub use values::Workers;
 
-use report::printable;
+use address::{Resolve, resolve_by_system};
+use report::reason;
 use values::Findings;
 
 /// Largest file that is read: room for some 50,000 servers.
@@ -41,14 +43,31 @@ const FILE_MAX: u64 = 4 << 20;
 /// Reads and checks the configuration in `file`, with `overlay` and then `overrides` on top. Hosts in
 /// `listen` are resolved, which may block; those of servers are not.
 pub fn load(file: &Path, overlay: Option<&Path>, overrides: &Overrides) -> Result<Config, Report> {
+    let base = Input::open(file, "configuration");
+    let overlay = overlay.map(|overlay| Input::open(overlay, "overlay"));
+    checked_inputs(base, overlay, overrides, &resolve_by_system)
+}
+
+fn checked_inputs(
+    base: Result<Input, Problem>,
+    overlay: Option<Result<Input, Problem>>,
+    overrides: &Overrides,
+    resolve: Resolve<'_>,
+) -> Result<Config, Report> {
     let mut findings = Findings::default();
-    let base = read(file, "configuration", &mut findings);
-    let over = overlay.map(|overlay| read(overlay, "overlay", &mut findings));
-    let config = match (base, over) {
-        (Ok(base), None) => checked::check(base, None, overrides, &mut findings),
-        (Ok(base), Some(Ok(over))) => checked::check(base, over, overrides, &mut findings),
-        // Nothing sensible can be said of what could not be opened.
-        _ => None,
+    let base = base.and_then(|input| input.tree(&mut findings.problems));
+    let overlay = overlay.map(|input| input.and_then(|input| input.tree(&mut findings.problems)));
+    let config = match (base, overlay.transpose()) {
+        (Ok(base), Ok(overlay)) => {
+            checked::check(base, overlay.flatten(), overrides, resolve, &mut findings)
+        }
+        // Nothing sensible can be said of what could not be read.
+        (base, overlay) => {
+            findings
+                .problems
+                .extend(base.err().into_iter().chain(overlay.err()));
+            None
+        }
     };
     match config {
         Some(config) if findings.problems.is_empty() => Ok(config),
@@ -56,50 +75,46 @@ pub fn load(file: &Path, overlay: Option<&Path>, overrides: &Overrides) -> Resul
     }
 }
 
-/// Reads a file into its tree; an error, which is reported, when there is no text to speak of.
-fn read(path: &Path, what: &str, findings: &mut Findings) -> Result<Option<written::Node>, ()> {
-    let text = match open(path) {
-        Ok(text) => text,
-        Err(reason) => {
-            let shown = printable(&path.display().to_string());
-            let message = format!("failed to open {what} '{shown}': {reason}");
-            findings.problems.push(Problem::of_file(message));
-            return Err(());
-        }
-    };
-    let source = Source::new(path.display().to_string(), text);
-    Ok(written::read(&source, &mut findings.problems))
+/// A file as it was read.
+struct Input {
+    name: String,
+    what: &'static str,
+    bytes: Vec<u8>,
 }
 
-/// The text of a file, or why there is none.
-fn open(path: &Path) -> Result<String, String> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| reason(&error))?;
-    // One byte more than allowed tells a file that is too large from one that just fits.
-    file.take(FILE_MAX + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| reason(&error))?;
-    if bytes.len() as u64 > FILE_MAX {
-        return Err(format!("it is larger than {FILE_MAX} bytes"));
+impl Input {
+    /// Reads the `what` in a file.
+    fn open(path: &Path, what: &'static str) -> Result<Self, Problem> {
+        let name = path.display().to_string();
+        let failed = |error: io::Error| unreadable(&name, what, &reason(&error));
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file that is too large from one that just fits.
+        let mut file = File::open(path).map_err(failed)?.take(FILE_MAX + 1);
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Self { name, what, bytes })
     }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(error) => {
-            let line = 1 + bytes[..error.valid_up_to()]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count();
-            Err(format!("it is not UTF-8 text (line {line})"))
+
+    /// The file as a tree, with what is wrong with its YAML; an error when it holds no text.
+    fn tree(self, problems: &mut Vec<Problem>) -> Result<Option<written::Node>, Problem> {
+        let refused = |reason: &str| Err(unreadable(&self.name, self.what, reason));
+        if self.bytes.len() as u64 > FILE_MAX {
+            return refused(&format!("it is larger than {FILE_MAX} bytes"));
+        }
+        let bytes = self
+            .bytes
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.bytes);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(written::read(&Source::new(self.name, text), problems)),
+            Err(error) => {
+                let sound = &bytes[..error.valid_up_to()];
+                let line = 1 + sound.iter().filter(|byte| **byte == b'\n').count();
+                refused(&format!("it is not UTF-8 text (line {line})"))
+            }
         }
     }
 }
 
-/// An error of the system in its own words, without the number that Rust appends.
-fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
-    }
+fn unreadable(name: &str, what: &str, reason: &str) -> Problem {
+    Problem::of_file(format!("failed to open {what} '{name}': {reason}"))
 }

@@ -49,8 +49,12 @@ pub(super) struct ReadPool {
     pub(super) whole: bool,
 }
 
-/// Checks a pool; `None` when anything is wrong with it, which has been reported.
-pub(super) fn check_pool(pool: &ReadPool, findings: &mut Findings) -> Option<PoolConfig> {
+/// Checks a pool that listens on `listen`; `None` when anything is wrong with it, which has been reported.
+pub(super) fn check_pool(
+    pool: &ReadPool,
+    listen: Option<Listen>,
+    findings: &mut Findings,
+) -> Option<PoolConfig> {
     check_required(pool, findings);
     check_protocol(pool, findings);
     let values = &pool.values;
@@ -59,9 +63,7 @@ pub(super) fn check_pool(pool: &ReadPool, findings: &mut Findings) -> Option<Poo
     if values.iter().any(|(_, given)| given.value.is_none()) {
         return None;
     }
-    let Some(Value::Listen(listen)) = values.value("listen") else {
-        return None;
-    };
+    let listen = listen?;
     warn_of_surprises(pool, placement, findings);
     let (settings, servers) = pool_settings(pool, placement, servers?, findings);
     Some(PoolConfig {

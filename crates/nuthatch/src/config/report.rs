@@ -4,6 +4,7 @@
 //! once. Each knows its place and shows the line with a caret under the culprit.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 /// Most problems shown of one file; the rest is only counted.
@@ -29,7 +30,7 @@ impl Source {
         let text = text.into();
         let ends = text.match_indices('\n').map(|(end, _)| end + 1);
         let lines = std::iter::once(0).chain(ends).collect();
-        let name = name.into();
+        let name = printable(&name.into());
         Arc::new(Self { name, text, lines })
     }
 
@@ -208,6 +209,15 @@ pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
+}
+
+/// An error of the system in its own words, without the number that Rust appends.
+pub(super) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
 }
 
 /// The line of `place` and a caret under it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hashkit::HashTag;
 
-use super::address::{Fault, Listen, ServerLine, listen};
+use super::address::{Fault, ListenLine, ServerLine, listen};
 use super::number::{NotANumber, bytes, digits};
 use super::report::{Place, Problem};
 use super::servers::read_servers;
@@ -42,7 +42,7 @@ pub(super) enum Value {
     /// Of [`Kind::HashTag`].
     Tag(HashTag),
     /// Of [`Kind::Listen`].
-    Listen(Listen),
+    Listen(ListenLine),
     /// Of [`Kind::Servers`], with the place of each.
     Servers(Vec<(ServerLine, Place)>),
     /// Of [`Kind::Workers`].

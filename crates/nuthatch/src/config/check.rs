@@ -1,0 +1,183 @@
+//! What holds for any configuration file whatever, as a function that panics when it does not. The fuzz
+//! target and the ordinary tests drive the same function.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use hashkit::index_order;
+
+use super::{Config, Input, Overrides, PoolConfig, Report, checked_inputs};
+
+/// Checks that a file is either accepted, as a configuration that the proxy can rely on, or refused with
+/// reasons that stand in it; and that no file can be its own overlay, because every pool has a `listen`,
+/// which an overlay may not set. No name is resolved.
+///
+/// # Panics
+/// When a property does not hold.
+pub fn file(data: &[u8]) {
+    match read(data, None) {
+        Ok(config) => {
+            check_config(&config);
+            let overlaid = read(data, Some(data));
+            assert!(
+                overlaid.is_err(),
+                "every pool has a `listen`, which an overlay may not set"
+            );
+        }
+        Err(report) => check_report(&report, data),
+    }
+}
+
+fn read(data: &[u8], overlay: Option<&[u8]>) -> Result<Config, Report> {
+    let input = |name: &str, data: &[u8]| {
+        Ok(Input {
+            name: name.to_owned(),
+            what: "configuration",
+            bytes: data.to_owned(),
+        })
+    };
+    let overlay = overlay.map(|data| input("overlay.yml", data));
+    checked_inputs(
+        input("file.yml", data),
+        overlay,
+        &Overrides::default(),
+        &resolve_literally,
+    )
+}
+
+/// Takes addresses for what they are and knows no names.
+fn resolve_literally(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let address = host.parse::<IpAddr>().map_err(io::Error::other)?;
+    Ok(SocketAddr::new(address, port))
+}
+
+fn check_config(config: &Config) {
+    assert!(!config.pools.is_empty(), "a configuration has pools");
+    let name = |pool: &PoolConfig| pool.settings.name.clone();
+    let names: Vec<String> = config.pools.iter().map(name).collect();
+    assert_index_order(&names);
+    let listens: HashSet<&str> = config.pools.iter().map(|pool| pool.listen.text()).collect();
+    assert_eq!(
+        listens.len(),
+        config.pools.len(),
+        "no two pools listen on one address"
+    );
+    config.pools.iter().for_each(check_pool);
+    assert!(config.globals.workers.count() >= 1);
+    assert!(config.warnings.iter().all(|warning| is_one_line(warning)));
+}
+
+fn check_pool(pool: &PoolConfig) {
+    let servers = &pool.settings.servers;
+    assert!(!servers.is_empty(), "a pool has servers");
+    assert_eq!(
+        servers.len(),
+        pool.servers.len(),
+        "each server has an address"
+    );
+    let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();
+    assert_index_order(&names);
+    assert!(
+        servers
+            .iter()
+            .all(|server| server.weight > 0 && !server.name.is_empty())
+    );
+    assert!(pool.settings.server_connections >= 1);
+    assert!(
+        pool.settings
+            .timeout
+            .is_none_or(|timeout| !timeout.is_zero())
+    );
+}
+
+/// Names are distinct and stand in the order in which they are numbered.
+fn assert_index_order(names: &[String]) {
+    let rising = |pair: &[String]| index_order(pair[0].as_bytes(), pair[1].as_bytes()).is_lt();
+    assert!(names.windows(2).all(rising), "{names:?}");
+}
+
+fn check_report(report: &Report, data: &[u8]) {
+    assert!(!report.problems().is_empty(), "a refusal has reasons");
+    let lines = 1 + data
+        .iter()
+        .filter(|byte| matches!(byte, b'\n' | b'\r'))
+        .count();
+    for problem in report.problems() {
+        if let Some(place) = &problem.place {
+            assert!(
+                (1..=lines).contains(&place.line),
+                "line {} of {lines}",
+                place.line
+            );
+            assert!(place.column >= 1 && place.width >= 1);
+        }
+    }
+    let text = report.to_string();
+    assert!(
+        text.ends_with('\n') && text.lines().all(is_one_line),
+        "{text:?}"
+    );
+}
+
+fn is_one_line(text: &str) -> bool {
+    !text.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    /// Lines that make a file sound, or nearly so.
+    fn line() -> impl Strategy<Value = String> {
+        let fixed = prop::sample::select(vec![
+            "a:",
+            "b:",
+            "nuthatch:",
+            "  listen: 127.0.0.1:1",
+            "  listen: ::1:2",
+            "  listen: /s 0660",
+            "  servers:",
+            "    - h:1:1",
+            "    - h:2:1 n",
+            "    - /s:1",
+            "    - h:1:0",
+            "  redis: true",
+            "  timeout: 400",
+            "  hash: md5",
+            "  hash_tag: \"{}\"",
+            "  redis_db: 3",
+            "  redis_auth: x",
+            "  workers: 2",
+            "# c",
+            "---",
+            "",
+            "  servers: [h:1:1, h:1:2]",
+            "{a: {listen: 127.0.0.1:3, servers: [h:1:1]}}",
+            "  resp3: off",
+        ]);
+        prop_oneof![9 => fixed.prop_map(str::to_owned), 1 => "[ -~\\t\u{e9}\u{1b}]{0,20}"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn any_file(lines in prop::collection::vec(line(), 0..12)) {
+            super::file(lines.join("\n").as_bytes());
+        }
+
+        #[test]
+        fn any_bytes(data in prop::collection::vec(any::<u8>(), 0..80)) {
+            super::file(&data);
+        }
+    }
+
+    #[test]
+    fn every_beginning_of_a_file() {
+        let file = include_str!("tests/files/classic.yml");
+        for end in 0..file.len() {
+            super::file(&file.as_bytes()[..end]);
+        }
+    }
+}
