@@ -1,0 +1,154 @@
+//! What a run came to.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::replies::Verdict;
+
+/// Latencies above this count as this.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Counts while the run goes on.
+pub(super) struct Tally {
+    latencies: Histogram<u64>,
+    report: Report,
+}
+
+/// The result of a run. Latencies are in microseconds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// Requests that were answered.
+    pub answered: u64,
+    /// Seconds from the first request to the last reply.
+    pub seconds: f64,
+    /// Half of the latencies are at most this.
+    pub p50: f64,
+    /// 99 % of the latencies are at most this.
+    pub p99: f64,
+    /// 99.9 % of the latencies are at most this.
+    pub p999: f64,
+    /// The longest latency.
+    pub max: f64,
+    /// Replies with another value than the key's.
+    pub wrong: u64,
+    /// Replies that belong to another request that waits, or that are of another kind.
+    pub misordered: u64,
+    /// Keys that were set and not found.
+    pub missing: u64,
+    /// Error lines.
+    pub errors: u64,
+    /// Requests without a reply when the patience at the end was over, or when their connection ended.
+    pub unanswered: u64,
+    /// Open loop: requests that were due and could not be sent any more.
+    pub unsent: u64,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        let longest = u64::try_from(LONGEST.as_nanos()).expect("a minute fits");
+        Self {
+            latencies: Histogram::new_with_bounds(100, longest, 3).expect("these bounds are sound"),
+            report: Report::default(),
+        }
+    }
+
+    /// Counts a reply that took `nanos` nanoseconds.
+    pub(super) fn note(&mut self, verdict: Verdict, nanos: u64) {
+        self.report.answered += 1;
+        self.latencies.saturating_record(nanos);
+        match verdict {
+            Verdict::Right => {}
+            Verdict::Wrong => self.report.wrong += 1,
+            Verdict::Misordered => self.report.misordered += 1,
+            Verdict::Missing => self.report.missing += 1,
+            Verdict::Error => self.report.errors += 1,
+        }
+    }
+
+    pub(super) fn note_unanswered(&mut self, count: usize) {
+        self.report.unanswered += count as u64;
+    }
+
+    /// A connection on which something came that was no reply to anything.
+    pub(super) fn note_garbled(&mut self) {
+        self.report.wrong += 1;
+    }
+
+    pub(super) fn note_unsent(&mut self, count: u64) {
+        self.report.unsent += count;
+    }
+
+    pub(super) fn into_report(self, elapsed: Duration) -> Report {
+        let micros = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1_000.0;
+        Report {
+            seconds: elapsed.as_secs_f64(),
+            p50: micros(0.5),
+            p99: micros(0.99),
+            p999: micros(0.999),
+            max: self.latencies.max() as f64 / 1_000.0,
+            ..self.report
+        }
+    }
+}
+
+impl Report {
+    /// Whether every reply was there and right. (Requests that an overloaded target left no room to
+    /// send are not its fault; see [`Report::unsent`].)
+    pub fn is_flawless(&self) -> bool {
+        self.wrong + self.misordered + self.missing + self.errors + self.unanswered == 0
+    }
+
+    /// The faults in words.
+    pub fn faults(&self) -> String {
+        format!(
+            "{} wrong, {} misordered, {} missing, {} errors, {} unanswered",
+            self.wrong, self.misordered, self.missing, self.errors, self.unanswered
+        )
+    }
+
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        let rate = self.answered as f64 / self.seconds.max(1e-9);
+        format!(
+            "{{\"answered\":{},\"seconds\":{:.6},\"rps\":{rate:.1},\"p50_us\":{:.1},\"p99_us\":{:.1},\
+             \"p999_us\":{:.1},\"max_us\":{:.1},\"wrong\":{},\"misordered\":{},\"missing\":{},\
+             \"errors\":{},\"unanswered\":{},\"unsent\":{}}}",
+            self.answered,
+            self.seconds,
+            self.p50,
+            self.p99,
+            self.p999,
+            self.max,
+            self.wrong,
+            self.misordered,
+            self.missing,
+            self.errors,
+            self.unanswered,
+            self.unsent
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_and_faults_are_reported() {
+        let mut tally = Tally::new();
+        for micros in 1..=1_000 {
+            tally.note(Verdict::Right, micros * 1_000);
+        }
+        tally.note(Verdict::Missing, u64::MAX);
+        tally.note_unanswered(2);
+        let report = tally.into_report(Duration::from_secs(2));
+        assert!((report.p50 - 500.0).abs() < 2.0, "{}", report.p50);
+        assert!((report.p99 - 991.0).abs() < 2.0, "{}", report.p99);
+        assert!((report.max - 60e6).abs() < 1e5, "{}", report.max);
+        assert!(!report.is_flawless());
+        let json = report.to_json();
+        assert!(json.starts_with("{\"answered\":1001,\"seconds\":2.000000,\"rps\":500.5,"));
+        assert!(json.ends_with("\"missing\":1,\"errors\":0,\"unanswered\":2,\"unsent\":0}"));
+    }
+}

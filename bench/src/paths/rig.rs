@@ -1,0 +1,374 @@
+//! A pool on a fake network.
+
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashkit::Placement;
+use proxy::metrics::PoolMetrics;
+use proxy::settings::{
+    MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+};
+use proxy::{
+    Action, Chunk, ConnectionId, Flush, Health, Pool, Rope, SessionId, Time, WorkerContext,
+};
+
+use super::{Ask, Path, TICKS, answer};
+use crate::load::{Keyspace, Protocol};
+
+/// Different keys.
+const KEYS: u32 = 10_000;
+
+/// Bytes that the shell reads at once, and so the most that the core is handed at once.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// A pool with everything around it that a path needs.
+pub struct Rig {
+    path: Path,
+    keys: Keyspace,
+    pool: Pool,
+    now: Time,
+    sessions: Vec<SessionId>,
+    ticks: Vec<Tick>,
+    answered: usize,
+}
+
+/// What happens in one tick: every session's batch arrives, then every server's replies.
+struct Tick {
+    batches: Vec<Arrival<SessionId>>,
+    replies: Vec<Arrival<ConnectionId>>,
+    /// Bytes that the sessions are owed for it.
+    output: usize,
+}
+
+/// Bytes that were read from somebody.
+struct Arrival<Id> {
+    from: Id,
+    pieces: Vec<(Chunk, Range<usize>)>,
+}
+
+/// What the pool wrote in one go.
+#[derive(Default)]
+struct Written {
+    to_sessions: usize,
+    to_servers: usize,
+}
+
+impl Rig {
+    /// A pool with its sessions, after one recorded lap.
+    ///
+    /// # Panics
+    ///
+    /// When the core answers anything but what the servers hold.
+    pub fn new(path: &Path) -> Self {
+        let settings = Arc::new(settings(path));
+        let health = Arc::new(Health::new(path.servers));
+        let metrics = Arc::new(PoolMetrics::new(path.servers));
+        let context = WorkerContext {
+            worker: 0,
+            workers: 1,
+            seed: 1,
+        };
+        let mut rig = Self {
+            path: *path,
+            keys: Keyspace::new(KEYS, path.size),
+            pool: Pool::new(settings, health, metrics, context),
+            now: Time::from_micros(1),
+            sessions: Vec::new(),
+            ticks: Vec::new(),
+            answered: 0,
+        };
+        rig.start();
+        rig.record();
+        rig
+    }
+
+    /// Replies that the sessions were given so far.
+    pub fn answered(&self) -> usize {
+        self.answered
+    }
+
+    /// One lap with the recorded replies.
+    ///
+    /// # Panics
+    ///
+    /// When the pool writes another number of bytes than in the recorded lap.
+    pub fn run_lap(&mut self) {
+        let ticks = std::mem::take(&mut self.ticks);
+        for tick in &ticks {
+            self.tick(tick);
+        }
+        self.ticks = ticks;
+        self.answered += self.path.requests();
+    }
+
+    fn tick(&mut self, tick: &Tick) {
+        self.now = self.now + Duration::from_micros(100);
+        for batch in &tick.batches {
+            for (chunk, range) in &batch.pieces {
+                self.pool
+                    .handle_session_data(batch.from, chunk, range.clone(), self.now);
+            }
+        }
+        let mut written = self.write_all();
+        for replies in &tick.replies {
+            for (chunk, range) in &replies.pieces {
+                self.pool
+                    .handle_connection_data(replies.from, chunk, range.clone(), self.now);
+            }
+        }
+        written.to_sessions += self.write_all().to_sessions;
+        assert_eq!(written.to_sessions, tick.output, "as in the recorded lap");
+    }
+
+    /// Writes all that is to be written, as a network that takes everything does.
+    fn write_all(&mut self) -> Written {
+        let mut written = Written::default();
+        assert_eq!(self.pool.poll_action(), None, "in a calm sea");
+        while let Some(flush) = self.pool.poll_flush() {
+            match flush {
+                Flush::Session(id) => {
+                    let count = gather(self.pool.session_output(id));
+                    written.to_sessions += count;
+                    self.pool.handle_session_written(id, count, self.now);
+                }
+                Flush::Connection(id) => {
+                    let count = gather(self.pool.connection_output(id));
+                    written.to_servers += count;
+                    self.pool.handle_connection_written(id, count, self.now);
+                }
+            }
+        }
+        // The shell asks for this before it sleeps.
+        assert!(self.pool.poll_deadline().is_none_or(|due| due > self.now));
+        written
+    }
+
+    /// Opens the sessions and the server connections.
+    fn start(&mut self) {
+        self.pool.start(self.now);
+        self.sessions = (0..self.path.sessions)
+            .map(|_| self.pool.open_session(self.now))
+            .collect();
+        while let Some(action) = self.pool.poll_action() {
+            match action {
+                Action::Connect { connection, .. } => {
+                    self.pool.handle_connected(connection, self.now)
+                }
+                other => panic!("{other:?} before anything happened"),
+            }
+        }
+        assert!(self.pool.poll_flush().is_none(), "nobody has said anything");
+    }
+
+    /// The first lap, against the stand-in.
+    fn record(&mut self) {
+        for number in 0..TICKS {
+            let requests: Vec<Vec<u8>> = (0..self.sessions.len())
+                .map(|session| self.batch(number * self.sessions.len() + session))
+                .collect();
+            let each = self.sessions.iter().zip(&requests);
+            let batches = each.map(|(&id, bytes)| arrival(id, bytes)).collect();
+            let tick = self.record_tick(batches, &requests);
+            self.ticks.push(tick);
+        }
+        self.answered += self.path.requests();
+    }
+
+    fn record_tick(&mut self, batches: Vec<Arrival<SessionId>>, requests: &[Vec<u8>]) -> Tick {
+        for batch in &batches {
+            for (chunk, range) in &batch.pieces {
+                self.pool
+                    .handle_session_data(batch.from, chunk, range.clone(), self.now);
+            }
+        }
+        let mut replies = Vec::new();
+        for (id, sent) in self.sent_to_servers() {
+            let (bytes, _) = answer(self.path.protocol, &self.keys, &sent);
+            replies.push(arrival(id, &bytes));
+        }
+        for arrival in &replies {
+            for (chunk, range) in &arrival.pieces {
+                self.pool
+                    .handle_connection_data(arrival.from, chunk, range.clone(), self.now);
+            }
+        }
+        let output = self.check_outputs(requests);
+        Tick {
+            batches,
+            replies,
+            output,
+        }
+    }
+
+    fn sent_to_servers(&mut self) -> Vec<(ConnectionId, Vec<u8>)> {
+        let mut sent = Vec::new();
+        while let Some(flush) = self.pool.poll_flush() {
+            let Flush::Connection(id) = flush else {
+                panic!("a client is answered before any server was asked");
+            };
+            let bytes = self
+                .pool
+                .connection_output(id)
+                .slices()
+                .collect::<Vec<_>>()
+                .concat();
+            self.pool
+                .handle_connection_written(id, bytes.len(), self.now);
+            sent.push((id, bytes));
+        }
+        sent
+    }
+
+    /// Compares what the sessions were sent with what one server would have answered to them.
+    fn check_outputs(&mut self, requests: &[Vec<u8>]) -> usize {
+        let mut total = 0;
+        for (&id, asked) in self.sessions.iter().zip(requests) {
+            let got = self
+                .pool
+                .session_output(id)
+                .slices()
+                .collect::<Vec<_>>()
+                .concat();
+            let (expected, count) = answer(self.path.protocol, &self.keys, asked);
+            assert_eq!(count, self.path.pipeline);
+            assert!(
+                self.is_same(&got, &expected),
+                "{} answers wrongly",
+                self.path.name
+            );
+            total += got.len();
+            self.pool.handle_session_written(id, got.len(), self.now);
+        }
+        while let Some(flush) = self.pool.poll_flush() {
+            assert!(matches!(flush, Flush::Session(_)), "{flush:?}");
+        }
+        assert!(
+            self.pool.poll_event().is_none(),
+            "nothing is worth a log line"
+        );
+        total
+    }
+
+    /// The values of a memcached multi-get may come in another order.
+    fn is_same(&self, got: &[u8], expected: &[u8]) -> bool {
+        let sorted = |bytes: &[u8]| {
+            let mut lines: Vec<Vec<u8>> =
+                bytes.split(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
+            lines.sort();
+            lines
+        };
+        match (self.path.protocol, self.path.ask) {
+            (Protocol::Memcached, Ask::MultiGet(_)) => sorted(got) == sorted(expected),
+            _ => got == expected,
+        }
+    }
+
+    /// The requests of one session in one tick.
+    fn batch(&self, number: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        for place in 0..self.path.pipeline {
+            // Any steps that are coprime to the number of keys will do.
+            let id = (number * self.path.pipeline + place) as u32 * 7_919 % KEYS;
+            self.push_request(&mut out, id);
+        }
+        out
+    }
+
+    fn push_request(&self, out: &mut Vec<u8>, id: u32) {
+        let key = |id: u32| {
+            let mut key = Vec::new();
+            self.keys.push_key(&mut key, id % KEYS);
+            key
+        };
+        let mut value = Vec::new();
+        self.keys.push_value(&mut value, id);
+        let words: Vec<Vec<u8>> = match self.path.ask {
+            Ask::Get => vec![b"GET".to_vec(), key(id)],
+            Ask::Set => vec![b"SET".to_vec(), key(id), value],
+            Ask::MultiGet(count) => {
+                let keys = (0..count).map(|offset| key(id + offset));
+                std::iter::once(b"MGET".to_vec()).chain(keys).collect()
+            }
+        };
+        match self.path.protocol {
+            Protocol::Redis => push_redis(out, &words),
+            Protocol::Memcached => push_memcached(out, &words, self.path.ask),
+        }
+    }
+}
+
+fn push_redis(out: &mut Vec<u8>, words: &[Vec<u8>]) {
+    out.extend_from_slice(format!("*{}\r\n", words.len()).as_bytes());
+    for word in words {
+        out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
+        out.extend_from_slice(word);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+fn push_memcached(out: &mut Vec<u8>, words: &[Vec<u8>], ask: Ask) {
+    match (ask, words) {
+        (Ask::Set, [_, key, value]) => {
+            out.extend_from_slice(b"set ");
+            out.extend_from_slice(key);
+            out.extend_from_slice(format!(" 0 0 {}\r\n", value.len()).as_bytes());
+            out.extend_from_slice(value);
+        }
+        (_, words) => {
+            out.extend_from_slice(b"get");
+            for key in &words[1..] {
+                out.push(b' ');
+                out.extend_from_slice(key);
+            }
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Bytes as the shell would hand them over: in chunks of its own size.
+fn arrival<Id>(from: Id, bytes: &[u8]) -> Arrival<Id> {
+    let pieces = bytes.chunks(CHUNK_BYTES).map(|piece| {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        chunk[..piece.len()].copy_from_slice(piece);
+        (Rc::from(chunk), 0..piece.len())
+    });
+    Arrival {
+        from,
+        pieces: pieces.collect(),
+    }
+}
+
+/// Looks at every slice, as gathering them for a write does; returns the sum of their lengths.
+fn gather(rope: &Rope) -> usize {
+    let count = rope.slices().map(<[u8]>::len).sum();
+    assert_eq!(count, rope.len());
+    count
+}
+
+fn settings(path: &Path) -> PoolSettings {
+    let server = |number: usize| ServerSettings {
+        name: format!("server-{number}"),
+        pname: format!("127.0.0.1:{}:1", 7_000 + number),
+        weight: 1,
+        db: 0,
+    };
+    PoolSettings {
+        name: "bench".into(),
+        servers: (0..path.servers).map(server).collect(),
+        placement: Placement::default(),
+        timeout: Some(Duration::from_millis(400)),
+        preconnect: true,
+        auto_eject_hosts: true,
+        server_connections: 1,
+        server_retry_timeout: Duration::from_secs(30),
+        server_failure_limit: 2,
+        error_detail: false,
+        allow_flush: false,
+        protocol: match path.protocol {
+            Protocol::Redis => ProtocolSettings::Redis(RedisSettings::default()),
+            Protocol::Memcached => ProtocolSettings::Memcached(MemcachedSettings::default()),
+        },
+    }
+}
