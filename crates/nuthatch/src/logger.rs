@@ -1,0 +1,221 @@
+//! The log: levels as nutcracker's, lines as nutcracker's, and never a wait for whoever logs.
+//!
+//! A record goes through a bounded queue to a thread of its own, which formats and writes it. When
+//! the log cannot be written as fast as it comes (a full disk, a pipe that nobody reads), records
+//! are dropped and counted, and a line says how many as soon as there is room.
+//!
+//! Use the [`log!`](crate::log) macro; before [`start`] it does nothing.
+
+mod sink;
+mod writer;
+
+use std::fmt::{self, Write};
+use std::io;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use sink::Sink;
+use writer::Writer;
+
+/// Written whatever the level is: start and end.
+pub(crate) const ALWAYS: u8 = 0;
+/// Something failed.
+pub(crate) const ALERT: u8 = 1;
+/// Something is wrong but was coped with.
+pub(crate) const WARN: u8 = 4;
+/// Normal but notable.
+pub(crate) const NOTICE: u8 = 5;
+
+/// The highest level.
+const MAX_LEVEL: u8 = 11;
+
+/// Bytes of a message; what is longer is cut. nutcracker 0.5.0 cuts at 255.
+const MAX_MESSAGE: usize = 1024;
+
+/// Records that wait to be written: a burst fits, and the memory is bounded by a few MiB.
+const MAX_WAITING: usize = 4096;
+
+/// How often [`flush`] looks for room in a full queue.
+const FLUSH_RETRY: Duration = Duration::from_millis(5);
+
+static LOGGER: OnceLock<Logger> = OnceLock::new();
+
+/// Writes one record at a level, with the arguments of `format!`, if the level is enabled.
+macro_rules! log {
+    ($level:expr, $($message:tt)+) => {
+        if $crate::logger::enabled($level) {
+            $crate::logger::record(file!(), line!(), format_args!($($message)+));
+        }
+    };
+}
+pub(crate) use log;
+
+/// Whether records of `level` are written.
+pub(crate) fn enabled(level: u8) -> bool {
+    LOGGER
+        .get()
+        .is_some_and(|logger| level <= logger.level.load(Ordering::Relaxed))
+}
+
+/// Opens the log (standard error without a `path`) at `level`, 0 to 11, and starts its thread.
+/// Only the first call of a process has an effect.
+///
+/// # Errors
+///
+/// When the file cannot be opened for appending, or no thread can be started.
+pub(crate) fn start(path: Option<PathBuf>, level: u8) -> io::Result<()> {
+    let sink = Sink::open(path)?;
+    let (sender, receiver) = sync_channel(MAX_WAITING);
+    if LOGGER.set(Logger::new(sender, level)).is_ok() {
+        thread::Builder::new()
+            .name("log".into())
+            .spawn(move || Writer::new(sink, lost).run(&receiver))?;
+    }
+    Ok(())
+}
+
+/// Queues one record. Called by [`log!`] after the level was checked.
+pub(crate) fn record(file: &'static str, line: u32, message: fmt::Arguments<'_>) {
+    let Some(logger) = LOGGER.get() else { return };
+    let mut text = Bounded(String::new());
+    // The only error is that the rest was cut off.
+    let _ = text.write_fmt(message);
+    logger.submit(Order::Write(Record {
+        at: SystemTime::now(),
+        file,
+        line,
+        text: text.0,
+    }));
+}
+
+/// Raises the level by one; returns the new one if it changed.
+pub(crate) fn raise_level() -> Option<u8> {
+    change_level(|level| (level < MAX_LEVEL).then(|| level + 1))
+}
+
+/// Lowers the level by one; returns the new one if it changed.
+pub(crate) fn lower_level() -> Option<u8> {
+    change_level(|level| level.checked_sub(1))
+}
+
+/// Has the file closed and opened again, after it was renamed.
+pub(crate) fn reopen() {
+    if let Some(logger) = LOGGER.get() {
+        logger.submit(Order::Reopen);
+    }
+}
+
+/// Waits until everything so far is written, at most for `patience`.
+pub(crate) fn flush(patience: Duration) {
+    let Some(logger) = LOGGER.get() else { return };
+    let end = Instant::now() + patience;
+    let (done, written) = sync_channel(1);
+    while logger.sender.try_send(Order::Flush(done.clone())).is_err() {
+        if Instant::now() >= end {
+            return;
+        }
+        thread::sleep(FLUSH_RETRY);
+    }
+    let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
+}
+
+fn change_level(change: impl Fn(u8) -> Option<u8>) -> Option<u8> {
+    let level = &LOGGER.get()?.level;
+    let before = level.fetch_update(Ordering::Relaxed, Ordering::Relaxed, &change);
+    before.ok().and_then(change)
+}
+
+/// Takes the count of records that were dropped since the last call.
+fn lost() -> u64 {
+    LOGGER
+        .get()
+        .map_or(0, |logger| logger.dropped.swap(0, Ordering::Relaxed))
+}
+
+#[derive(Debug)]
+struct Logger {
+    level: AtomicU8,
+    dropped: AtomicU64,
+    sender: SyncSender<Order>,
+}
+
+impl Logger {
+    fn new(sender: SyncSender<Order>, level: u8) -> Self {
+        Self {
+            level: AtomicU8::new(level.min(MAX_LEVEL)),
+            dropped: AtomicU64::new(0),
+            sender,
+        }
+    }
+
+    /// Queues `order` if there is room; `false` when it was dropped.
+    fn submit(&self, order: Order) -> bool {
+        match self.sender.try_send(order) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+            Err(TrySendError::Disconnected(_)) => false,
+        }
+    }
+}
+
+/// What the log's thread is asked to do.
+#[derive(Debug)]
+enum Order {
+    Write(Record),
+    Reopen,
+    Flush(SyncSender<()>),
+}
+
+#[derive(Debug)]
+struct Record {
+    at: SystemTime,
+    file: &'static str,
+    line: u32,
+    text: String,
+}
+
+/// Text that takes no more than [`MAX_MESSAGE`] bytes.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_MESSAGE - self.0.len();
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let cut = (0..=room).rev().find(|&at| text.is_char_boundary(at));
+        self.0.push_str(&text[..cut.unwrap_or(0)]);
+        Err(fmt::Error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        let mut text = Bounded("x".repeat(MAX_MESSAGE - 1));
+        assert!(text.write_str("é").is_err());
+        assert_eq!(text.0.len(), MAX_MESSAGE - 1);
+    }
+
+    /// Nobody reads the queue here, as when the writer hangs in a full pipe.
+    #[test]
+    fn a_full_queue_drops_and_counts_and_never_waits() {
+        let (sender, _receiver) = sync_channel(2);
+        let logger = Logger::new(sender, 5);
+        let begin = Instant::now();
+        let kept = (0..100).filter(|_| logger.submit(Order::Reopen)).count();
+        assert!(begin.elapsed() < Duration::from_secs(1));
+        assert_eq!((kept, logger.dropped.load(Ordering::Relaxed)), (2, 98));
+    }
+}
