@@ -1,0 +1,264 @@
+//! A worker: one thread, one poll, and its share of every pool's clients.
+
+mod chunks;
+mod driver;
+mod endpoint;
+mod net;
+mod pool;
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::process;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::{Events, Poll, Token, Waker};
+use proxy::{Time, WorkerContext};
+
+use crate::census::Seat;
+use crate::clock::Clock;
+use crate::logger::{ALERT, log};
+use crate::net::Stream;
+use crate::resolver::Resolver;
+use driver::Driver;
+use endpoint::Readiness;
+use net::{Caller, Sockets};
+use pool::PoolPart;
+
+pub(crate) use net::Target;
+pub(crate) use pool::PoolPlan;
+
+/// Messages that wait for a worker; the acceptor tries another worker, or waits, when it is full.
+const INBOX: usize = 1024;
+
+/// Events that one poll brings at most.
+const EVENTS: usize = 1024;
+
+/// The token of the waker; endpoints have the low numbers.
+const WAKE: Token = Token(usize::MAX);
+
+/// What other threads tell a worker.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A client was accepted.
+    Client {
+        /// Index of its pool.
+        pool: u32,
+        /// Its connection.
+        stream: Stream,
+        /// Counts it.
+        seat: Seat,
+    },
+    /// A server's name was looked up; no address when it means nothing.
+    Resolved {
+        /// Who asked.
+        caller: Caller,
+        /// The answer.
+        address: Option<SocketAddr>,
+    },
+    /// Answer what is in flight, for so long at most, and end.
+    Shutdown(Duration),
+}
+
+/// What a worker needs to start.
+#[derive(Debug)]
+pub(crate) struct WorkerPlan {
+    /// Which worker it is.
+    pub(crate) context: WorkerContext,
+    /// Its pools.
+    pub(crate) pools: Vec<PoolPlan>,
+    /// The process's clock.
+    pub(crate) clock: Clock,
+    /// Looks names up.
+    pub(crate) resolver: Resolver,
+}
+
+/// A worker as other threads see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    inbox: SyncSender<Message>,
+    waker: Arc<Waker>,
+}
+
+impl Handle {
+    /// Gives a worker a message, or it back when the worker's inbox is full or the worker has ended.
+    pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
+        match self.inbox.try_send(message) {
+            Ok(()) => self.wake(),
+            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
+                return Err(message);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the worker to end once its clients are answered, after `patience` at the latest.
+    pub(crate) fn shut_down(&self, patience: Duration) {
+        // A worker that has ended takes no message.
+        let _ = self.inbox.send(Message::Shutdown(patience));
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            log!(ALERT, "waking a worker failed: {error}");
+        }
+    }
+}
+
+/// Starts a worker on a thread of its own.
+///
+/// # Errors
+///
+/// When there is no poll or no thread to be had.
+pub(crate) fn start(plan: WorkerPlan) -> io::Result<(Handle, JoinHandle<()>)> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+    let (inbox, messages) = sync_channel(INBOX);
+    let sockets = Sockets::new(
+        poll.registry().try_clone()?,
+        plan.resolver.clone(),
+        inbox.clone(),
+        Arc::clone(&waker),
+    );
+    let name = format!("worker-{}", plan.context.worker);
+    let thread = thread::Builder::new().name(name).spawn(move || {
+        let _guard = AbortOnPanic;
+        Worker::new(plan, poll, sockets, messages).run();
+    })?;
+    Ok((Handle { inbox, waker }, thread))
+}
+
+/// A worker on its thread.
+#[derive(Debug)]
+struct Worker {
+    poll: Poll,
+    messages: Receiver<Message>,
+    clock: Clock,
+    driver: Driver<Sockets>,
+    woken: bool,
+    /// When to end, whoever is still there; set once the end has begun.
+    end: Option<Time>,
+}
+
+impl Worker {
+    fn new(plan: WorkerPlan, poll: Poll, sockets: Sockets, messages: Receiver<Message>) -> Self {
+        let parts = plan.pools.into_iter();
+        let parts = parts
+            .map(|pool| PoolPart::new(pool, plan.context))
+            .collect();
+        Self {
+            poll,
+            messages,
+            clock: plan.clock,
+            driver: Driver::new(sockets, parts, plan.clock.now()),
+            woken: false,
+            end: None,
+        }
+    }
+
+    fn run(mut self) {
+        let mut events = Events::with_capacity(EVENTS);
+        let mut now = self.clock.now();
+        while !self.is_finished(now) {
+            self.wait(&mut events, now);
+            now = self.clock.now();
+            self.tick(&events, now);
+        }
+    }
+
+    /// Sleeps until something happens or is due.
+    fn wait(&mut self, events: &mut Events, now: Time) {
+        let end = self.end.map(|end| end.since(now));
+        let messages = self.woken.then_some(Duration::ZERO);
+        let timeout = [self.driver.timeout(), end, messages];
+        let timeout = timeout.into_iter().flatten().min();
+        if let Err(error) = self.poll.poll(events, timeout)
+            && error.kind() != ErrorKind::Interrupted
+        {
+            // Nothing that can be done or waited for makes a broken poll whole.
+            panic!("the poll of a worker failed: {error}");
+        }
+    }
+
+    /// One turn: every event, then everything that follows from them.
+    fn tick(&mut self, events: &Events, now: Time) {
+        self.driver.begin_tick(now);
+        for event in events {
+            match event.token() {
+                WAKE => self.woken = true,
+                Token(key) => self.driver.handle_ready(key, readiness(event)),
+            }
+        }
+        self.driver.finish_tick();
+        if std::mem::take(&mut self.woken) {
+            self.take_messages(now);
+            self.driver.drain();
+        }
+    }
+
+    fn take_messages(&mut self, now: Time) {
+        for _ in 0..INBOX {
+            match self.messages.try_recv() {
+                Ok(message) => self.handle_message(message, now),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
+            }
+        }
+        // There may be more; those who sent them have woken us already.
+        self.woken = true;
+    }
+
+    fn handle_message(&mut self, message: Message, now: Time) {
+        match message {
+            // Too late: the client finds the connection closed.
+            Message::Client { .. } if self.end.is_some() => {}
+            Message::Client { pool, stream, seat } => self.driver.open_session(pool, stream, seat),
+            Message::Resolved { caller, address } => self.driver.handle_resolved(caller, address),
+            Message::Shutdown(patience) => {
+                self.end = Some(now + patience);
+                self.driver.begin_shutdown();
+            }
+        }
+    }
+
+    fn is_finished(&self, now: Time) -> bool {
+        self.end
+            .is_some_and(|end| now >= end || self.driver.is_drained())
+    }
+}
+
+fn readiness(event: &Event) -> Readiness {
+    Readiness {
+        readable: event.is_readable(),
+        writable: event.is_writable(),
+        read_closed: event.is_read_closed(),
+        error: event.is_error(),
+    }
+}
+
+/// A worker that is gone would leave its clients hanging; a supervisor restarts a process that died.
+/// (Release builds abort on any panic.)
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+impl Handle {
+    /// A worker that only collects its messages.
+    pub(crate) fn for_tests() -> (Self, Receiver<Message>) {
+        // The waker outlives its poll; waking nobody is no error.
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
+        let (inbox, messages) = sync_channel(INBOX);
+        (Self { inbox, waker }, messages)
+    }
+}

@@ -1,0 +1,356 @@
+//! The driver and the real core over a network that cuts everything anywhere.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use proxy::metrics::{PoolMetric, PoolMetrics};
+use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings, ServerSettings};
+use proxy::{Health, WorkerContext};
+
+use super::fake::{Answer, Dice, FakeNet, FakeStream, Pipe, Shared};
+use super::*;
+use crate::census::Census;
+use crate::worker::pool::PoolPlan;
+
+/// One pool of three Redis servers, their clients and the servers themselves.
+struct World {
+    driver: Driver<FakeNet>,
+    clients: Vec<Shared>,
+    dialled: Rc<RefCell<Vec<Shared>>>,
+    census: Arc<Census>,
+    metrics: Arc<PoolMetrics>,
+    dice: Dice,
+    now: Time,
+    /// Servers take requests and do not answer.
+    hung: bool,
+}
+
+impl World {
+    fn new(seed: u64, answer: Answer) -> Self {
+        let census = Census::new(1, 1);
+        let metrics = Arc::new(PoolMetrics::new(3));
+        let plan = PoolPlan {
+            settings: Arc::new(settings()),
+            health: Arc::new(Health::new(3)),
+            metrics: Arc::clone(&metrics),
+            targets: vec![Target::Nowhere; 3].into(),
+            keepalive: false,
+            census: Arc::clone(&census),
+        };
+        let context = WorkerContext {
+            worker: 0,
+            workers: 1,
+            seed,
+        };
+        let dialled = Rc::new(RefCell::new(Vec::new()));
+        let net = FakeNet {
+            dialled: Rc::clone(&dialled),
+            answer,
+            seed,
+        };
+        let pools = vec![PoolPart::new(plan, context)];
+        Self {
+            driver: Driver::new(net, pools, Time::ZERO),
+            clients: Vec::new(),
+            dialled,
+            census,
+            metrics,
+            dice: Dice(seed),
+            now: Time::ZERO,
+            hung: false,
+        }
+    }
+
+    fn client(&mut self) -> Shared {
+        let pipe = Pipe::new(0, self.dice.roll(usize::MAX) as u64);
+        let seat = self.census.seat(Occupant::Client { pool: 0, worker: 0 });
+        self.driver
+            .open_session(0, FakeStream(Rc::clone(&pipe)), seat);
+        self.clients.push(Rc::clone(&pipe));
+        pipe
+    }
+
+    /// Lets everything happen until nothing can.
+    fn settle(&mut self) {
+        for _ in 0..200_000 {
+            if !self.step() {
+                return;
+            }
+        }
+        panic!("no end in sight");
+    }
+
+    /// One tick; `false` when there was nothing to do.
+    fn step(&mut self) -> bool {
+        if !self.hung {
+            self.dialled.borrow().iter().for_each(serve);
+        }
+        let pipes: Vec<Shared> = self
+            .clients
+            .iter()
+            .chain(self.dialled.borrow().iter())
+            .cloned()
+            .collect();
+        let edges: Vec<_> = pipes
+            .iter()
+            .filter_map(|pipe| {
+                let mut pipe = pipe.borrow_mut();
+                let ready = pipe.take_edge()?;
+                Some((pipe.key, ready))
+            })
+            .collect();
+        if edges.is_empty() && self.driver.timeout() != Some(Duration::ZERO) {
+            return false;
+        }
+        self.now = self.now + Duration::from_micros(10);
+        self.driver.begin_tick(self.now);
+        edges
+            .into_iter()
+            .for_each(|(key, ready)| self.driver.handle_ready(key, ready));
+        self.driver.finish_tick();
+        true
+    }
+
+    fn pool_metric(&self, metric: PoolMetric) -> i64 {
+        self.metrics.pool(metric)
+    }
+}
+
+fn settings() -> PoolSettings {
+    let server = |index: usize| ServerSettings {
+        name: format!("server{index}"),
+        pname: format!("server{index}:1"),
+        weight: 1,
+        db: 0,
+    };
+    PoolSettings {
+        name: "pool".into(),
+        servers: (0..3).map(server).collect(),
+        placement: hashkit::Placement::default(),
+        timeout: None,
+        preconnect: false,
+        auto_eject_hosts: false,
+        server_connections: 1,
+        server_retry_timeout: Duration::from_secs(30),
+        server_failure_limit: 2,
+        error_detail: false,
+        allow_flush: false,
+        protocol: ProtocolSettings::Redis(RedisSettings::default()),
+    }
+}
+
+/// What the server answers to GET: its length and bytes follow from the key, so that any mix-up shows.
+fn value_of(key: &str) -> Vec<u8> {
+    let (_, len) = key.split_once(':').unwrap();
+    key.bytes().cycle().take(len.parse().unwrap()).collect()
+}
+
+fn reply_to(key: &str) -> Vec<u8> {
+    let value = value_of(key);
+    let mut reply = format!("${}\r\n", value.len()).into_bytes();
+    reply.extend(value);
+    reply.extend(b"\r\n");
+    reply
+}
+
+fn get(key: &str) -> Vec<u8> {
+    format!("*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len()).into_bytes()
+}
+
+/// A server that knows GET: answers every whole request it was sent.
+fn serve(pipe: &Shared) {
+    let mut pipe = pipe.borrow_mut();
+    while let Some((key, len)) = first_key(&pipe.outbound) {
+        pipe.outbound.drain(..len);
+        let reply = reply_to(&key);
+        pipe.send(&reply);
+    }
+}
+
+fn first_key(bytes: &[u8]) -> Option<(String, usize)> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split_inclusive("\r\n");
+    let request: Vec<&str> = lines.by_ref().take(5).collect();
+    if request.len() < 5 || !request[4].ends_with("\r\n") {
+        return None;
+    }
+    assert_eq!(&request[..3], ["*2\r\n", "$3\r\n", "GET\r\n"]);
+    let len = request.iter().map(|line| line.len()).sum();
+    Some((request[4].trim_end().to_owned(), len))
+}
+
+/// Keys with values of every size up to 60 KB.
+fn keys(dice: &mut Dice, count: usize) -> Vec<String> {
+    let len = |dice: &mut Dice| {
+        let scale = [3, 100, 5_000, 60_000][dice.roll(4)];
+        dice.roll(scale)
+    };
+    (0..count)
+        .map(|index| format!("k{index}:{}", len(dice)))
+        .collect()
+}
+
+#[test]
+fn replies_are_whole_and_in_order_however_the_streams_are_cut() {
+    for seed in 0..30 {
+        let mut world = World::new(seed, Answer::Accept);
+        let mut expected = Vec::new();
+        for _ in 0..3 {
+            let keys = keys(&mut world.dice, 40);
+            let client = world.client();
+            let requests: Vec<u8> = keys.iter().flat_map(|key| get(key)).collect();
+            let at = world.dice.roll(requests.len());
+            client.borrow_mut().send(&requests[..at]);
+            if world.dice.roll(2) == 0 {
+                world.settle();
+            }
+            // The end comes in the same edge as the last bytes.
+            client.borrow_mut().send(&requests[at..]);
+            client.borrow_mut().fin = true;
+            expected.push(
+                keys.iter()
+                    .flat_map(|key| reply_to(key))
+                    .collect::<Vec<u8>>(),
+            );
+        }
+        world.settle();
+        for (client, expected) in world.clients.iter().zip(expected) {
+            let client = client.borrow();
+            assert!(client.outbound == expected, "seed {seed}");
+            assert!(client.closed, "seed {seed}");
+        }
+        assert_eq!(world.census.clients(), 0);
+        assert_eq!(world.pool_metric(PoolMetric::ClientConnections), 0);
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_waited_for_and_delays_nobody() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, Answer::Accept);
+        let (slow, quick) = (world.client(), world.client());
+        let keys = keys(&mut world.dice, 20);
+        let requests: Vec<u8> = keys.iter().flat_map(|key| get(key)).collect();
+        let expected: Vec<u8> = keys.iter().flat_map(|key| reply_to(key)).collect();
+        slow.borrow_mut().window = 100;
+        slow.borrow_mut().send(&requests);
+        quick.borrow_mut().send(&requests);
+        world.settle();
+        assert!(slow.borrow().outbound.len() <= 100);
+        assert!(quick.borrow().outbound == expected, "seed {seed}");
+        slow.borrow_mut().open_window();
+        world.settle();
+        assert!(slow.borrow().outbound == expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_client_that_is_reset_disturbs_nobody() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, Answer::Accept);
+        let (gone, stays) = (world.client(), world.client());
+        let keys = keys(&mut world.dice, 20);
+        let requests: Vec<u8> = keys.iter().flat_map(|key| get(key)).collect();
+        let expected: Vec<u8> = keys.iter().flat_map(|key| reply_to(key)).collect();
+        gone.borrow_mut().send(&requests);
+        stays.borrow_mut().send(&requests);
+        for _ in 0..world.dice.roll(20) {
+            world.step();
+        }
+        gone.borrow_mut().end(true);
+        world.settle();
+        assert!(gone.borrow().closed);
+        assert!(stays.borrow().outbound == expected, "seed {seed}");
+        assert_eq!(world.census.clients(), 1);
+    }
+}
+
+/// What a client that asks for one key is told.
+fn told(world: &mut World) -> String {
+    let client = world.client();
+    client.borrow_mut().send(&get("k:5"));
+    world.settle();
+    let outbound = client.borrow().outbound.clone();
+    String::from_utf8(outbound).unwrap()
+}
+
+#[test]
+fn causes_reach_the_client_in_nutcrackers_words() {
+    let mut refused = World::new(1, Answer::Refuse);
+    assert_eq!(told(&mut refused), "-ERR Connection refused\r\n");
+    let mut poor = World::new(2, Answer::NoDescriptor);
+    assert_eq!(told(&mut poor), "-ERR Too many open files\r\n");
+    assert_eq!(poor.census.current(), 1, "only the client is left");
+}
+
+#[test]
+fn a_server_that_closes_or_resets_fails_what_it_owed() {
+    for (reset, line) in [
+        (false, "-ERR unknown\r\n"),
+        (true, "-ERR Connection reset by peer\r\n"),
+    ] {
+        let mut world = World::new(3, Answer::Accept);
+        world.hung = true;
+        assert_eq!(told(&mut world), "");
+        world.dialled.borrow()[0].borrow_mut().end(reset);
+        world.settle();
+        assert_eq!(world.clients[0].borrow().outbound, line.as_bytes());
+        assert!(world.dialled.borrow()[0].borrow().closed);
+        // The next request finds a new connection.
+        world.hung = false;
+        assert_eq!(told(&mut world), "$5\r\nk:5k:\r\n");
+    }
+}
+
+#[test]
+fn one_who_sends_without_end_leaves_others_their_turn() {
+    let mut world = World::new(4, Answer::Accept);
+    let (busy, modest) = (world.client(), world.client());
+    busy.borrow_mut().send(&get("k:1").repeat(20_000));
+    modest.borrow_mut().send(&get("k:2"));
+    for _ in 0..200 {
+        world.step();
+    }
+    assert_eq!(modest.borrow().outbound, reply_to("k:2"));
+    assert!(
+        !busy.borrow().inbound.is_empty(),
+        "the busy one is not through yet"
+    );
+    world.settle();
+    assert_eq!(busy.borrow().outbound.len(), 20_000 * reply_to("k:1").len());
+}
+
+#[test]
+fn a_client_that_is_turned_away_lingers_and_then_goes() {
+    let mut world = World::new(5, Answer::Accept);
+    let client = world.client();
+    // Bytes that cannot be framed: an error reply and the end.
+    client.borrow_mut().send(b"*1\r\n$notanumber\r\n");
+    world.settle();
+    assert!(client.borrow().outbound.starts_with(b"-ERR"));
+    assert!(client.borrow().shut && !client.borrow().closed);
+    client.borrow_mut().send(&[b'x'; 10_000]);
+    world.settle();
+    assert!(!client.borrow().closed && client.borrow().inbound.is_empty());
+    world.driver.begin_tick(world.now + LINGER);
+    world.driver.finish_tick();
+    assert!(client.borrow().closed);
+    assert!(world.driver.is_drained());
+}
+
+#[test]
+fn the_end_waits_for_what_is_in_flight() {
+    let mut world = World::new(6, Answer::Accept);
+    world.hung = true;
+    let (busy, idle) = (world.client(), world.client());
+    busy.borrow_mut().send(&get("k:9"));
+    world.settle();
+    world.driver.begin_shutdown();
+    world.settle();
+    assert!(idle.borrow().closed && !world.driver.is_drained());
+    world.hung = false;
+    world.settle();
+    assert_eq!(busy.borrow().outbound, reply_to("k:9"));
+    assert!(world.driver.is_drained() || busy.borrow().shut);
+}

@@ -1,0 +1,266 @@
+//! One socket of a worker and what is known of its readiness.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+
+use proxy::{ConnectionId, Rope, SessionId, Time};
+
+use super::chunks::Chunks;
+use crate::census::Seat;
+use crate::net::ByteStream;
+
+/// Reads per tick from a client, so that one that sends without end lets others have their turn.
+const SESSION_READS: u8 = 4;
+
+/// Reads per tick from a server. Many clients wait behind one server connection, hence more.
+const CONNECTION_READS: u8 = 16;
+
+/// Writes per tick to either.
+const WRITES: u8 = 16;
+
+/// Slices that one write gathers.
+const MAX_SLICES: usize = 64;
+
+/// What a socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A client.
+    Session(SessionId),
+    /// A client that was told that nothing more will come: what it still sends is read and
+    /// forgotten, until it closes or the time is over.
+    Lingering(Time),
+    /// A server connection whose server's name is being looked up; there is no socket yet.
+    Resolving(ConnectionId),
+    /// A server connection that is not established yet.
+    Connecting(ConnectionId),
+    /// A server connection.
+    Connection(ConnectionId),
+}
+
+/// What the poll said of a socket. Hints: a read or write finds out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Readiness {
+    pub(super) readable: bool,
+    pub(super) writable: bool,
+    /// The peer has sent its end, maybe after data.
+    pub(super) read_closed: bool,
+    pub(super) error: bool,
+}
+
+/// A socket.
+#[derive(Debug)]
+pub(super) struct Endpoint<S> {
+    pub(super) pool: u32,
+    pub(super) role: Role,
+    stream: Option<S>,
+    /// There may be something to read: no read since the last edge has found the end of it.
+    readable: bool,
+    /// A read may find the peer's end, so a short read does not mean that nothing is left.
+    read_closed: bool,
+    /// The peer's end was read.
+    ended: bool,
+    /// A write may succeed: none has blocked since the last edge.
+    writable: bool,
+    /// Is on the list of those that go on in the next tick.
+    pub(super) queued: bool,
+    turn: Turn,
+    /// Counts it in the census; dropped with it.
+    _seat: Seat,
+}
+
+/// What one endpoint has had of the current tick.
+#[derive(Debug, Default)]
+struct Turn {
+    tick: u32,
+    reads: u8,
+    writes: u8,
+}
+
+/// What a read brought.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// This many bytes, at the start of the chunk.
+    Data(usize),
+    /// The peer will send nothing more.
+    End,
+    /// Nothing for now.
+    Nothing,
+    /// The connection is broken.
+    Failed(io::Error),
+}
+
+/// What a write achieved.
+#[derive(Debug)]
+pub(super) enum Written {
+    /// This many bytes.
+    Bytes(usize),
+    /// Nothing for now; the next edge tells when.
+    Blocked,
+    /// The connection is broken.
+    Failed(io::Error),
+}
+
+impl<S: ByteStream> Endpoint<S> {
+    /// An endpoint that knows nothing of its stream's readiness but that an accepted one can be
+    /// written to.
+    pub(super) fn new(pool: u32, role: Role, stream: Option<S>, seat: Seat) -> Self {
+        Self {
+            pool,
+            role,
+            stream,
+            readable: false,
+            read_closed: false,
+            ended: false,
+            writable: matches!(role, Role::Session(_)),
+            queued: false,
+            turn: Turn::default(),
+            _seat: seat,
+        }
+    }
+
+    /// Gives the endpoint its stream.
+    pub(super) fn begin_connecting(&mut self, id: ConnectionId, stream: S) {
+        self.role = Role::Connecting(id);
+        self.stream = Some(stream);
+    }
+
+    /// Takes note of an edge.
+    pub(super) fn note(&mut self, ready: Readiness) {
+        if self.ended {
+            self.writable |= ready.writable || ready.error;
+            return;
+        }
+        self.readable |= ready.readable || ready.read_closed || ready.error;
+        self.read_closed |= ready.read_closed || ready.error;
+        self.writable |= ready.writable || ready.error;
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// Whether the peer's end was read.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether the endpoint may read once more in `tick`; counts it.
+    pub(super) fn take_read(&mut self, tick: u32) -> bool {
+        let most = match self.role {
+            Role::Session(_) | Role::Lingering(_) => SESSION_READS,
+            Role::Resolving(_) | Role::Connecting(_) | Role::Connection(_) => CONNECTION_READS,
+        };
+        take(&mut self.turn.of(tick).reads, most)
+    }
+
+    /// Whether the endpoint may write once more in `tick`; counts it.
+    pub(super) fn take_write(&mut self, tick: u32) -> bool {
+        take(&mut self.turn.of(tick).writes, WRITES)
+    }
+
+    /// Reads once into the free chunk of `chunks`.
+    pub(super) fn read(&mut self, chunks: &mut Chunks) -> Read {
+        let Some(stream) = &mut self.stream else {
+            return Read::Nothing;
+        };
+        let buffer = Rc::get_mut(chunks.free()).expect("a free chunk has one owner");
+        let room = buffer.len();
+        match retry(|| stream.read(buffer)) {
+            Ok(0) => {
+                self.readable = false;
+                self.ended = true;
+                Read::End
+            }
+            Ok(count) => {
+                // Data and FIN can come in one edge: then only a further read finds the end.
+                self.readable = count == room || self.read_closed;
+                Read::Data(count)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.readable = false;
+                Read::Nothing
+            }
+            Err(error) => Read::Failed(error),
+        }
+    }
+
+    /// Writes the start of `output`, which is not empty.
+    pub(super) fn write(&mut self, output: &Rope) -> Written {
+        let Some(stream) = &mut self.stream else {
+            return Written::Blocked;
+        };
+        match retry(|| write_rope(stream, output)) {
+            Ok(0) => Written::Failed(ErrorKind::WriteZero.into()),
+            Ok(count) => Written::Bytes(count),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.writable = false;
+                Written::Blocked
+            }
+            Err(error) => Written::Failed(error),
+        }
+    }
+
+    /// Asks how an attempt to connect went.
+    pub(super) fn finish_connect(&mut self) -> io::Result<bool> {
+        match &mut self.stream {
+            Some(stream) => retry(|| stream.finish_connect()),
+            None => Ok(false),
+        }
+    }
+
+    /// Sends our end.
+    pub(super) fn shut_write(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.shut_write();
+        }
+    }
+}
+
+impl Turn {
+    fn of(&mut self, tick: u32) -> &mut Self {
+        if self.tick != tick {
+            *self = Turn {
+                tick,
+                ..Turn::default()
+            };
+        }
+        self
+    }
+}
+
+fn take(count: &mut u8, most: u8) -> bool {
+    let left = *count < most;
+    *count += u8::from(left);
+    left
+}
+
+/// Does it again when a signal interrupted it.
+fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn write_rope(stream: &mut impl ByteStream, output: &Rope) -> io::Result<usize> {
+    let mut rest = output.slices();
+    let first = IoSlice::new(rest.next().unwrap_or_default());
+    let Some(second) = rest.next() else {
+        // By far the most common case.
+        return stream.write_vectored(&[first]);
+    };
+    let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+    slices[..2].copy_from_slice(&[first, IoSlice::new(second)]);
+    let mut count = 2;
+    for (place, slice) in slices[2..].iter_mut().zip(rest) {
+        *place = IoSlice::new(slice);
+        count += 1;
+    }
+    stream.write_vectored(&slices[..count])
+}
