@@ -1,0 +1,309 @@
+//! Accepts clients for all pools on one thread and deals them to the workers.
+//!
+//! Each client goes to the worker that has the fewest, so that the workers share the load evenly
+//! however the clients arrive.
+
+mod dealer;
+mod turnstile;
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token, Waker};
+use rustix::io::Errno;
+
+use crate::census::{Census, Occupant, Seat};
+use crate::logger::{ALERT, WARN, log};
+use crate::net::{Farewells, Listener, Stream, error_text};
+use crate::worker;
+use dealer::Dealer;
+use turnstile::Turnstile;
+
+pub(crate) use turnstile::Limits;
+
+/// Clients accepted in a row for one pool before the others have their turn.
+const BATCH: usize = 64;
+
+/// How long accepting rests when it cannot go on: descriptors are short, or all workers are behind.
+/// Clients wait in the kernel's queue meanwhile.
+const REST: Duration = Duration::from_millis(50);
+
+/// Least time between two log lines about the same trouble.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+
+const WAKE: Token = Token(usize::MAX);
+
+/// What one pool needs of the acceptor.
+#[derive(Debug)]
+pub(crate) struct Door {
+    /// Where its clients arrive.
+    pub(crate) listener: Listener,
+    /// The pool's name.
+    pub(crate) pool: String,
+    /// Whether to send keepalive probes to its clients.
+    pub(crate) keepalive: bool,
+    /// What a client is told when there are too many.
+    pub(crate) refusal: Arc<[u8]>,
+}
+
+/// The running acceptor.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    stop: Arc<AtomicBool>,
+    waker: Waker,
+    thread: JoinHandle<()>,
+}
+
+impl Handle {
+    /// Closes the listeners; returns when that is done.
+    pub(crate) fn stop(self) {
+        self.stop.store(true, Ordering::Release);
+        if self.waker.wake().is_ok() {
+            // A panic was reported when it happened.
+            let _ = self.thread.join();
+        }
+    }
+}
+
+/// Starts to accept. The index of a door is that of its pool in the workers and in `census`.
+///
+/// # Errors
+///
+/// When there is no poll or no thread to be had.
+pub(crate) fn start(
+    doors: Vec<Door>,
+    workers: Vec<worker::Handle>,
+    census: Arc<Census>,
+    limits: Limits,
+) -> io::Result<Handle> {
+    let poll = Poll::new()?;
+    let waker = Waker::new(poll.registry(), WAKE)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let acceptor = Acceptor::new(poll, doors, workers, census, limits, Arc::clone(&stop))?;
+    let thread = thread::Builder::new()
+        .name("acceptor".into())
+        .spawn(move || acceptor.run())?;
+    Ok(Handle {
+        stop,
+        waker,
+        thread,
+    })
+}
+
+struct Acceptor {
+    poll: Poll,
+    doors: Vec<Entrance>,
+    dealer: Dealer,
+    turnstile: Turnstile,
+    census: Arc<Census>,
+    farewells: Farewells,
+    /// Set while accepting rests.
+    resume_at: Option<Instant>,
+    complained_at: Option<Instant>,
+    stop: Arc<AtomicBool>,
+}
+
+/// A door in use.
+struct Entrance {
+    door: Door,
+    /// Clients may be waiting: the listener has not said since the last edge that there are none.
+    ready: bool,
+    _seat: Seat,
+}
+
+/// Why accepting for one door ended.
+enum Pause {
+    /// Nobody waits.
+    Empty,
+    /// Others have their turn; more may wait.
+    Batch,
+    /// It cannot go on for now.
+    Trouble,
+}
+
+impl Acceptor {
+    fn new(
+        poll: Poll,
+        doors: Vec<Door>,
+        workers: Vec<worker::Handle>,
+        census: Arc<Census>,
+        limits: Limits,
+        stop: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        let mut entrances = Vec::with_capacity(doors.len());
+        for (index, mut door) in doors.into_iter().enumerate() {
+            door.listener.register(poll.registry(), Token(index))?;
+            entrances.push(Entrance {
+                door,
+                ready: true,
+                _seat: census.seat(Occupant::Listener),
+            });
+        }
+        Ok(Self {
+            poll,
+            doors: entrances,
+            dealer: Dealer::new(workers, Arc::clone(&census)),
+            turnstile: Turnstile::new(Arc::clone(&census), limits),
+            census,
+            farewells: Farewells::default(),
+            resume_at: None,
+            complained_at: None,
+            stop,
+        })
+    }
+
+    fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        while !self.stop.load(Ordering::Acquire) {
+            let timeout = self.timeout(Instant::now());
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != ErrorKind::Interrupted
+            {
+                panic!("the poll of the acceptor failed: {error}");
+            }
+            for event in &events {
+                self.handle_ready(event.token());
+            }
+            self.tick(Instant::now());
+        }
+    }
+
+    fn handle_ready(&mut self, token: Token) {
+        if token == WAKE {
+            return;
+        }
+        match self.doors.get_mut(token.0) {
+            Some(entrance) => entrance.ready = true,
+            None => self.farewells.handle_ready(token.0 - self.doors.len()),
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.farewells.handle_timeout(now);
+        if self.resume_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.resume_at = None;
+        for index in 0..self.doors.len() {
+            if self.doors[index].ready && self.resume_at.is_none() {
+                self.accept_batch(index, now);
+            }
+        }
+    }
+
+    /// How long to sleep: not at all while somebody waits, unless accepting rests.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let somebody_waits = self.doors.iter().any(|entrance| entrance.ready);
+        let accept = match self.resume_at {
+            Some(at) => Some(at),
+            None => somebody_waits.then_some(now),
+        };
+        let farewells = self.farewells.next_deadline();
+        let next = accept.into_iter().chain(farewells).min()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    fn accept_batch(&mut self, index: usize, now: Instant) {
+        match self.accept_some(index, now) {
+            Pause::Empty => self.doors[index].ready = false,
+            Pause::Batch => {}
+            Pause::Trouble => self.resume_at = Some(now + REST),
+        }
+    }
+
+    fn accept_some(&mut self, index: usize, now: Instant) -> Pause {
+        for _ in 0..BATCH {
+            if !self.dealer.has_room() {
+                self.complain(now, "all workers are behind; new clients wait");
+                return Pause::Trouble;
+            }
+            match self.doors[index].door.listener.accept() {
+                Ok(stream) => self.admit(index, stream, now),
+                Err(error) => match after(&error) {
+                    After::Next => {}
+                    After::Empty => return Pause::Empty,
+                    After::Rest => {
+                        let pool = &self.doors[index].door.pool;
+                        let text = error_text(&error);
+                        let line =
+                            format!("accept for pool '{pool}' failed: {text}; it is tried again");
+                        self.complain(now, &line);
+                        return Pause::Trouble;
+                    }
+                },
+            }
+        }
+        Pause::Batch
+    }
+
+    fn admit(&mut self, index: usize, stream: Stream, now: Instant) {
+        let door = &self.doors[index].door;
+        stream.tune(door.keepalive);
+        if self.turnstile.admits(index) {
+            return self.dealer.deal(index, stream);
+        }
+        let (refusal, pool) = (Arc::clone(&door.refusal), door.pool.clone());
+        let first = self.doors.len();
+        let registry = self.poll.registry();
+        // A client that cannot even be refused is closed.
+        let _ = self.farewells.send(stream, refusal, registry, first, now);
+        let clients = self.census.clients_of_pool(index);
+        let line = format!("pool '{pool}' has {clients} clients; a further one was refused");
+        self.complain(now, &line);
+    }
+
+    /// Logs, unless there was a complaint a moment ago: clients must not be able to fill the log.
+    fn complain(&mut self, now: Instant, line: &str) {
+        if self
+            .complained_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= COMPLAIN_EVERY)
+        {
+            self.complained_at = Some(now);
+            log!(WARN, "{line}");
+        }
+    }
+}
+
+/// What to do after accept failed.
+enum After {
+    /// The next client: this one left, or its connection brought an error along (as Linux does).
+    Next,
+    /// Wait until one comes.
+    Empty,
+    /// Wait a while: the process or the system lacks something.
+    Rest,
+}
+
+fn after(error: &io::Error) -> After {
+    match Errno::from_io_error(error) {
+        Some(Errno::AGAIN) => After::Empty,
+        Some(
+            Errno::INTR
+            | Errno::CONNABORTED
+            | Errno::PROTO
+            | Errno::NETDOWN
+            | Errno::NOPROTOOPT
+            | Errno::HOSTDOWN
+            | Errno::NONET
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::NETUNREACH,
+        ) => After::Next,
+        _ => After::Rest,
+    }
+}
+
+impl Drop for Acceptor {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            log!(ALERT, "the acceptor ended");
+            std::process::abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
