@@ -1,0 +1,118 @@
+//! The statistics port: connect, read one line of JSON, and it is closed (as nutcracker 0.5.0 has it).
+//!
+//! A thread of its own reads the workers' counters when somebody asks, so the document is never older
+//! than its request. A reader that is slow or silent keeps nobody waiting.
+
+mod document;
+
+use std::io::{self, ErrorKind};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+
+use crate::logger::{WARN, log};
+use crate::net::{Farewells, Listener, error_text};
+
+pub(crate) use document::{PoolStats, Source};
+
+const LISTENER: Token = Token(0);
+
+/// Tokens from here on are those of readers.
+const READERS: usize = 1;
+
+/// Readers accepted in a row before others are served.
+const BATCH: usize = 64;
+
+/// How long accepting rests when descriptors are short.
+const REST: Duration = Duration::from_millis(100);
+
+/// Serves the document of `source` to whoever connects to `listener`, for as long as the process runs.
+///
+/// # Errors
+///
+/// When there is no poll or no thread to be had.
+pub(crate) fn start(mut listener: Listener, source: Source) -> io::Result<()> {
+    let poll = Poll::new()?;
+    listener.register(poll.registry(), LISTENER)?;
+    let server = Server {
+        poll,
+        listener,
+        source,
+        farewells: Farewells::default(),
+        accept_at: Some(Instant::now()),
+    };
+    thread::Builder::new()
+        .name("stats".into())
+        .spawn(move || server.run())?;
+    Ok(())
+}
+
+struct Server {
+    poll: Poll,
+    listener: Listener,
+    source: Source,
+    farewells: Farewells,
+    /// When to accept: at once if readers may be waiting, later if it just failed, else `None`.
+    accept_at: Option<Instant>,
+}
+
+impl Server {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(64);
+        loop {
+            let timeout = self.timeout(Instant::now());
+            match self.poll.poll(&mut events, timeout) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return log!(WARN, "the statistics port is closed: {error}"),
+            }
+            let now = Instant::now();
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept_at = Some(now),
+                    Token(token) => self.farewells.handle_ready(token - READERS),
+                }
+            }
+            self.farewells.handle_timeout(now);
+            if self.accept_at.is_some_and(|at| at <= now) {
+                self.accept_at = self.accept(now);
+            }
+        }
+    }
+
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        let farewells = self.farewells.next_deadline();
+        let next = self.accept_at.into_iter().chain(farewells).min()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    /// Answers those who wait; returns when to go on without having been told.
+    fn accept(&mut self, now: Instant) -> Option<Instant> {
+        for _ in 0..BATCH {
+            match self.listener.accept() {
+                Ok(stream) => {
+                    let document = self.source.document().into();
+                    let registry = self.poll.registry();
+                    // A reader that is gone already needs no answer.
+                    let _ = self
+                        .farewells
+                        .send(stream, document, registry, READERS, now);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => return None,
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        let text = error_text(&error);
+                        log!(WARN, "accept for the statistics failed: {text}");
+                        return Some(now + REST);
+                    }
+                },
+            }
+        }
+        Some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! The statistics document, in the byte-exact shape of nutcracker 0.5.0: the same names, order and
+//! separators. Metrics of our own follow its own within each object.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use proxy::Time;
+use proxy::metrics::{Kind, POOL_ROWS, PoolMetrics, Row, SERVER_ROWS};
+
+use crate::census::Census;
+use crate::clock::Clock;
+
+/// Where the document's figures come from.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// Version to report.
+    pub(crate) version: &'static str,
+    /// Name of the machine.
+    pub(crate) hostname: String,
+    /// When the process started.
+    pub(crate) started: Instant,
+    /// Turns the core's times into the world's.
+    pub(crate) clock: Clock,
+    /// Connection counts.
+    pub(crate) census: Arc<Census>,
+    /// The pools, in order.
+    pub(crate) pools: Vec<PoolStats>,
+}
+
+/// A pool's names and counters.
+#[derive(Debug)]
+pub(crate) struct PoolStats {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its servers' names, in index order.
+    pub(crate) servers: Vec<String>,
+    /// The counters of each worker.
+    pub(crate) workers: Vec<Arc<PoolMetrics>>,
+}
+
+impl Source {
+    /// The document as of now, one line.
+    pub(crate) fn document(&self) -> Vec<u8> {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let timestamp = since_epoch.map_or(0, |since| since.as_secs());
+        self.document_at(self.started.elapsed().as_secs(), timestamp)
+    }
+
+    pub(super) fn document_at(&self, uptime: u64, timestamp: u64) -> Vec<u8> {
+        let mut json = Json::default();
+        json.text("service", "nutcracker");
+        json.text("source", &self.hostname);
+        json.text("version", self.version);
+        json.number("uptime", uptime);
+        json.number("timestamp", timestamp);
+        json.number("total_connections", self.census.total());
+        json.number("curr_connections", self.census.current());
+        for pool in &self.pools {
+            self.write_pool(&mut json, pool);
+        }
+        json.finish()
+    }
+
+    fn write_pool(&self, json: &mut Json, pool: &PoolStats) {
+        json.open(&pool.name);
+        let values = |row| pool.workers.iter().map(move |worker| worker.pool_row(row));
+        self.write_rows(json, POOL_ROWS, values);
+        for (index, name) in pool.servers.iter().enumerate() {
+            json.open(name);
+            let workers = &pool.workers;
+            let values = |row| {
+                workers
+                    .iter()
+                    .map(move |worker| worker.server_row(index, row))
+            };
+            self.write_rows(json, SERVER_ROWS, values);
+            json.close();
+        }
+        json.close();
+    }
+
+    fn write_rows<I: Iterator<Item = i64>>(
+        &self,
+        json: &mut Json,
+        rows: &[Row],
+        values: impl Fn(usize) -> I,
+    ) {
+        for nutcracker in [true, false] {
+            for (index, row) in rows.iter().enumerate() {
+                if row.nutcracker == nutcracker {
+                    json.number(row.name, self.combine(row.kind, values(index)));
+                }
+            }
+        }
+    }
+
+    /// One value from those of all workers.
+    fn combine(&self, kind: Kind, mut values: impl Iterator<Item = i64>) -> i64 {
+        match kind {
+            Kind::Counter | Kind::Gauge => values.fold(0, i64::wrapping_add),
+            Kind::Timestamp => {
+                match values.find_map(|value| u64::try_from(value).ok().filter(|&v| v > 0)) {
+                    None => 0,
+                    Some(first) => {
+                        let rest = values.filter_map(|value| u64::try_from(value).ok());
+                        let latest = Time::from_micros(rest.fold(first, u64::max));
+                        i64::try_from(self.clock.to_epoch_micros(latest)).unwrap_or(i64::MAX)
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// JSON with nutcracker's separators: `, ` after a value, `},` without a blank after an object.
+#[derive(Debug)]
+struct Json {
+    text: String,
+    /// What stands before the next member.
+    separator: &'static str,
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self {
+            text: String::from("{"),
+            separator: "",
+        }
+    }
+}
+
+impl Json {
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.string(value);
+    }
+
+    fn number(&mut self, name: &str, value: impl std::fmt::Display) {
+        self.name(name);
+        let _ = write!(self.text, "{value}");
+    }
+
+    fn open(&mut self, name: &str) {
+        self.name(name);
+        self.text.push_str(" {");
+        self.separator = "";
+    }
+
+    fn close(&mut self) {
+        self.text.push('}');
+        self.separator = ",";
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        self.text.push_str("}\n");
+        self.text.into_bytes()
+    }
+
+    fn name(&mut self, name: &str) {
+        self.text.push_str(self.separator);
+        self.separator = ", ";
+        self.string(name);
+        self.text.push(':');
+    }
+
+    /// A string, escaped; nutcracker leaves names as they are, which is no JSON if they hold a quote.
+    fn string(&mut self, value: &str) {
+        self.text.push('"');
+        for char in value.chars() {
+            match char {
+                '"' | '\\' => self.text.extend(['\\', char]),
+                '\0'..='\x1f' => {
+                    let _ = write!(self.text, "\\u{:04x}", u32::from(char));
+                }
+                _ => self.text.push(char),
+            }
+        }
+        self.text.push('"');
+    }
+}

@@ -1,0 +1,114 @@
+//! The document to the byte, and the port with readers of every kind.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+
+use proxy::metrics::{POOL_ROWS, PoolMetrics, Row, SERVER_ROWS};
+
+use super::*;
+use crate::census::{Census, Occupant};
+use crate::clock::Clock;
+
+fn source() -> Source {
+    let pool = |name: &str, servers: &[&str]| PoolStats {
+        name: name.into(),
+        servers: servers.iter().map(ToString::to_string).collect(),
+        workers: (0..2)
+            .map(|_| Arc::new(PoolMetrics::new(servers.len())))
+            .collect(),
+    };
+    Source {
+        version: "0.5.0",
+        hostname: "machine".into(),
+        started: Instant::now(),
+        clock: Clock::start(),
+        census: Census::new(2, 2),
+        pools: vec![pool("a", &["s1", "s2"]), pool("b\"", &["s3"])],
+    }
+}
+
+/// Counters of our own are cut out: what is left is nutcracker's document.
+fn without_our_own(document: &str) -> String {
+    let ours = POOL_ROWS
+        .iter()
+        .chain(SERVER_ROWS)
+        .filter(|row| !row.nutcracker);
+    ours.fold(document.to_owned(), |text, row| {
+        text.replace(&format!(", \"{}\":0", row.name), "")
+    })
+}
+
+const SERVER: &str = "\"server_eof\":0, \"server_err\":0, \"server_timedout\":0, \
+    \"server_connections\":0, \"server_ejected_at\":0, \"requests\":0, \"request_bytes\":0, \
+    \"responses\":0, \"response_bytes\":0, \"in_queue\":0, \"in_queue_bytes\":0, \"out_queue\":0, \
+    \"out_queue_bytes\":0";
+
+const POOL: &str = "\"client_eof\":0, \"client_err\":0, \"client_connections\":0, \
+    \"server_ejects\":0, \"forward_error\":0, \"fragments\":0";
+
+#[test]
+fn the_document_has_nutcrackers_shape() {
+    let source = source();
+    let seat = source.census.seat(Occupant::Server);
+    drop(source.census.seat(Occupant::Listener));
+    let document = String::from_utf8(source.document_at(5, 1_700_000_000)).unwrap();
+    let header = "\"service\":\"nutcracker\", \"source\":\"machine\", \"version\":\"0.5.0\", \
+        \"uptime\":5, \"timestamp\":1700000000, \"total_connections\":2, \"curr_connections\":1";
+    let expected = format!(
+        "{{{header}, \"a\": {{{POOL}, \"s1\": {{{SERVER}}},\"s2\": {{{SERVER}}}}},\
+         \"b\\\"\": {{{POOL}, \"s3\": {{{SERVER}}}}}}}\n"
+    );
+    assert_eq!(without_our_own(&document), expected);
+    serde_json::from_str::<serde_json::Value>(&document).unwrap();
+    drop(seat);
+}
+
+#[test]
+fn metrics_of_our_own_follow_nutcrackers() {
+    let document = String::from_utf8(source().document_at(0, 0)).unwrap();
+    let place = |name: &str| document.find(&format!("\"{name}\":"));
+    for rows in [POOL_ROWS, SERVER_ROWS] {
+        let (theirs, ours): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.nutcracker);
+        let last = theirs.iter().map(|row| place(row.name)).max().unwrap();
+        assert!(ours.iter().all(|row| place(row.name) > last));
+    }
+}
+
+fn serve() -> SocketAddr {
+    let listener = Listener::tcp("127.0.0.1:0".parse().unwrap(), 512, true).unwrap();
+    let Listener::Tcp(socket) = &listener else {
+        unreachable!("it was made for TCP");
+    };
+    let address = socket.local_addr().unwrap();
+    start(listener, source()).unwrap();
+    address
+}
+
+fn document_from(mut stream: TcpStream) -> String {
+    stream
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+#[test]
+fn silent_and_talkative_readers_keep_nobody_waiting() {
+    let address = serve();
+    // More than may be taking leave at a time.
+    let silent: Vec<TcpStream> = (0..200)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    let mut talkative = TcpStream::connect(address).unwrap();
+    talkative.write_all(&[b'x'; 200_000]).unwrap();
+    let begin = Instant::now();
+    for _ in 0..10 {
+        let text = document_from(TcpStream::connect(address).unwrap());
+        assert!(text.starts_with("{\"service\"") && text.ends_with("}\n"));
+    }
+    assert!(document_from(talkative).ends_with("}\n"));
+    assert!(begin.elapsed() < Duration::from_secs(4));
+    drop(silent);
+}
