@@ -1,0 +1,21 @@
+//! Nuthatch: a sharding proxy for Redis, Valkey and memcached that takes twemproxy's place.
+//!
+//! The crate is the program's shell around the core in `proxy`: it alone knows sockets, threads, clocks,
+//! files and YAML. It is a library so that its tests can reach it; the program is [`cli::main`].
+
+mod acceptor;
+mod census;
+pub mod cli;
+mod clock;
+pub mod config;
+mod daemon;
+pub mod demo;
+mod descriptors;
+mod logger;
+mod net;
+mod pid_file;
+mod resolver;
+pub mod run;
+mod signals;
+mod stats;
+mod worker;

@@ -1,0 +1,262 @@
+//! Running the proxy: everything that can fail at start, in an order that leaves nothing behind when
+//! it does; then waiting for a signal; then a clean end.
+
+mod plan;
+mod sockets;
+
+use std::io::Write;
+use std::process::{self, ExitCode};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::system::uname;
+
+use crate::acceptor;
+use crate::census::Census;
+use crate::cli::RunOptions;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::daemon::{Daemon, Role, daemonize};
+use crate::descriptors::{Needs, raise_limit};
+use crate::logger::{self, ALERT, ALWAYS, NOTICE, WARN, log};
+use crate::net::{SocketFile, error_text};
+use crate::pid_file::PidFile;
+use crate::resolver::Resolver;
+use crate::signals::{self, Stop};
+use crate::stats;
+use crate::worker;
+use plan::Plan;
+use sockets::Sockets;
+
+/// Time that workers get on top of `shutdown_timeout` to end by themselves.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often the end looks whether the workers are through.
+const WATCH: Duration = Duration::from_millis(10);
+
+/// How long the last log lines may take to be written.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Stops that wait to be seen: the first one, and a second that hurries it.
+const STOPS: usize = 2;
+
+/// Why the proxy could not start, for people.
+#[derive(Debug)]
+struct Failure {
+    /// Details that come first: whole lines, or nothing.
+    details: String,
+    /// The line that says it.
+    line: String,
+}
+
+/// Runs the proxy until it is told to stop.
+///
+/// The status is 0 after a clean end, 1 when it could not start or a second signal cut the end short.
+/// With `daemonize` the process that was started returns as soon as the daemon is ready, or with its
+/// failure.
+pub fn run(options: RunOptions) -> ExitCode {
+    let daemon = match options.daemonize.then(daemonize).transpose() {
+        Ok(Some(Role::Parent(code))) => return code,
+        Ok(Some(Role::Daemon(daemon))) => Some(daemon),
+        Ok(None) => None,
+        Err(error) => {
+            let text = error_text(&error);
+            let line = format!("running in the background failed: {text}");
+            return fail(&options, &Failure::new(line));
+        }
+    };
+    match start(&options, daemon) {
+        Ok(running) => running.serve(),
+        Err(failure) => fail(&options, &failure),
+    }
+}
+
+/// Tells why there was no start, on standard error and in the log if that is another place.
+fn fail(options: &RunOptions, Failure { details, line }: &Failure) -> ExitCode {
+    if options.log_file.is_some() {
+        details.lines().for_each(|line| log!(ALERT, "{line}"));
+        log!(ALERT, "{line}");
+    }
+    // So that the reason is the last thing to be read where the log is standard error.
+    logger::flush(LOG_PATIENCE);
+    let name = options.program.name();
+    // There is nowhere left to complain about standard error.
+    let _ = writeln!(std::io::stderr(), "{details}{name}: {line}");
+    ExitCode::FAILURE
+}
+
+/// The proxy at work. Dropping it removes the files of sockets and the pid file.
+struct Running {
+    acceptor: acceptor::Handle,
+    workers: Vec<(worker::Handle, JoinHandle<()>)>,
+    stops: Receiver<Stop>,
+    shutdown_timeout: Duration,
+    socket_files: Vec<SocketFile>,
+    pid_file: Option<PidFile>,
+}
+
+/// Does everything that can fail, and only then lets the parent of a daemon go.
+fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failure> {
+    let clock = Clock::start();
+    let started = Instant::now();
+    logger::start(options.log_file.clone(), options.verbosity)
+        .map_err(|error| cannot_open("log", options.log_file.as_deref(), &error))?;
+    let (sender, stops) = sync_channel(STOPS);
+    signals::start(sender).map_err(|error| Failure::of("handling signals", &error))?;
+    announce(options);
+    let config = load(options)?;
+    let limit = raise_limit();
+    let sockets = Sockets::open(&config, &options.stats_addr, options.stats_port)?;
+    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose();
+    let pid_file =
+        pid_file.map_err(|error| cannot_open("pid", options.pid_file.as_deref(), &error))?;
+
+    let workers = config.globals.workers.count();
+    let plan = Plan::new(&config, workers, Census::new(config.pools.len(), workers));
+    let max_clients = max_clients(&config, workers, limit);
+    let socket_files = sockets.files;
+    let (stats_listener, listeners) = (sockets.stats, sockets.pools);
+    let resolver = Resolver::start().map_err(|error| Failure::of("starting a thread", &error))?;
+    let workers = start_workers(&plan, clock, &resolver)?;
+    let handles = workers.iter().map(|(handle, _)| handle.clone()).collect();
+    let census = Arc::clone(&plan.census);
+    let doors = plan.doors(listeners);
+    let acceptor = acceptor::start(doors, handles, census, plan.limits(max_clients))
+        .map_err(|error| Failure::of("accepting clients", &error))?;
+    let source = plan.stats_source(options.program.version(), hostname(), started, clock);
+    stats::start(stats_listener, source)
+        .map_err(|error| Failure::of("serving statistics", &error))?;
+    if let Some(daemon) = daemon {
+        daemon
+            .report_ready()
+            .map_err(|error| Failure::of("leaving the terminal", &error))?;
+    }
+    Ok(Running {
+        acceptor,
+        workers,
+        stops,
+        shutdown_timeout: config.globals.shutdown_timeout,
+        socket_files,
+        pid_file,
+    })
+}
+
+impl Running {
+    /// Waits until the end is asked for, then ends.
+    fn serve(self) -> ExitCode {
+        // The signals' thread never ends, so this only returns with a stop.
+        let _ = self.stops.recv();
+        self.end()
+    }
+
+    /// No new clients, what is in flight answered, nothing left behind.
+    fn end(self) -> ExitCode {
+        self.acceptor.stop();
+        drop(self.socket_files);
+        for (worker, _) in &self.workers {
+            worker.shut_down(self.shutdown_timeout);
+        }
+        let deadline = Instant::now() + self.shutdown_timeout + GRACE;
+        let working = || self.workers.iter().any(|(_, thread)| !thread.is_finished());
+        let mut hurried = false;
+        while working() && Instant::now() < deadline && !hurried {
+            hurried = self.stops.recv_timeout(WATCH) != Err(RecvTimeoutError::Timeout);
+        }
+        drop(self.pid_file);
+        log!(ALWAYS, "done");
+        logger::flush(LOG_PATIENCE);
+        match hurried {
+            true => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
+        }
+    }
+}
+
+fn announce(options: &RunOptions) {
+    let system = uname();
+    let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
+    let (name, release) = (text(system.sysname()), text(system.release()));
+    let machine = text(system.machine());
+    let (program, version) = (options.program.name(), options.program.version());
+    let pid = process::id();
+    log!(
+        ALWAYS,
+        "{program}-{version} built for {name} {release} {machine} started on pid {pid}"
+    );
+}
+
+fn hostname() -> String {
+    uname().nodename().to_string_lossy().into_owned()
+}
+
+fn load(options: &RunOptions) -> Result<Config, Failure> {
+    let path = options.conf_file.as_path();
+    let config = config::load(path, options.overlay.as_deref(), &options.overrides);
+    let config = config.map_err(|report| Failure {
+        details: report.to_string(),
+        line: format!("configuration file '{}' syntax is invalid", path.display()),
+    })?;
+    for warning in &config.warnings {
+        log!(WARN, "{warning}");
+    }
+    Ok(config)
+}
+
+fn start_workers(
+    plan: &Plan,
+    clock: Clock,
+    resolver: &Resolver,
+) -> Result<Vec<(worker::Handle, JoinHandle<()>)>, Failure> {
+    let plans = (0..plan.workers).map(|index| plan.worker(index, clock, resolver.clone()));
+    let started: std::io::Result<Vec<_>> = plans.map(worker::start).collect();
+    started.map_err(|error| Failure::of("starting a worker", &error))
+}
+
+/// How many clients the descriptors leave room for, said aloud together with what they are shared with.
+fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
+    let server_connections = config.pools.iter().fold(0u64, |sum, pool| {
+        let per_worker = pool
+            .settings
+            .server_connections
+            .saturating_mul(pool.servers.len());
+        sum.saturating_add(per_worker.saturating_mul(workers) as u64)
+    });
+    let needs = Needs {
+        listeners: config.pools.len() as u64,
+        workers: workers as u64,
+        server_connections,
+    };
+    let clients = needs.clients(limit).unwrap_or_else(|| {
+        let half = limit / 2;
+        log!(
+            WARN,
+            "{limit} descriptors are too few for {server_connections} server connections and any \
+             clients; up to {half} clients are let in, and some servers may not be reached"
+        );
+        half
+    });
+    log!(
+        NOTICE,
+        "up to {server_connections} server connections ({workers} workers), up to {clients} clients \
+         ({limit} descriptors)"
+    );
+    usize::try_from(clients).unwrap_or(usize::MAX)
+}
+
+impl Failure {
+    fn new(line: String) -> Self {
+        let details = String::new();
+        Failure { details, line }
+    }
+
+    fn of(what: &str, error: &std::io::Error) -> Self {
+        Failure::new(format!("{what} failed: {}", error_text(error)))
+    }
+}
+
+fn cannot_open(what: &str, path: Option<&std::path::Path>, error: &std::io::Error) -> Failure {
+    let name = path.unwrap_or_else(|| "".as_ref()).display();
+    Failure::of(&format!("opening {what} file '{name}'"), error)
+}

@@ -1,0 +1,95 @@
+//! The listening sockets of the process, all of them or a reason that names the one that failed.
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
+
+use super::Failure;
+use crate::config::{Config, Listen, PoolConfig};
+use crate::net::{Listener, SocketFile, error_text};
+
+/// Readers of the statistics that may wait to be accepted.
+const STATS_BACKLOG: u32 = 512;
+
+/// Listening sockets.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    /// The pools', in their order.
+    pub(super) pools: Vec<Listener>,
+    /// The statistics'.
+    pub(super) stats: Listener,
+    /// Files of those that are unix sockets.
+    pub(super) files: Vec<SocketFile>,
+}
+
+impl Sockets {
+    /// Listens for every pool and for readers of the statistics.
+    pub(super) fn open(
+        config: &Config,
+        stats_addr: &str,
+        stats_port: u16,
+    ) -> Result<Self, Failure> {
+        let mut files = Vec::new();
+        let stats = open_stats(stats_addr, stats_port, &mut files)?;
+        let open = |pool| open_pool(pool, &mut files);
+        let pools = config.pools.iter().map(open).collect::<Result<_, _>>()?;
+        Ok(Self {
+            pools,
+            stats,
+            files,
+        })
+    }
+}
+
+fn open_pool(pool: &PoolConfig, files: &mut Vec<SocketFile>) -> Result<Listener, Failure> {
+    let listener = match &pool.listen {
+        Listen::Tcp { addr, .. } => Listener::tcp(*addr, pool.backlog, pool.reuseport),
+        Listen::Unix { path, mode, .. } => {
+            open_unix(path, *mode, pool.backlog, pool.reuseport, files)
+        }
+    };
+    listener.map_err(|error| {
+        let (name, text) = (&pool.settings.name, error_text(&error));
+        let address = pool.listen.text();
+        Failure::new(format!(
+            "pool '{name}' cannot listen on '{address}': {text}"
+        ))
+    })
+}
+
+/// SO_REUSEPORT is set as twemproxy does since 0.5.0: an instance can take over the port from another.
+fn open_stats(addr: &str, port: u16, files: &mut Vec<SocketFile>) -> Result<Listener, Failure> {
+    if addr.starts_with('/') {
+        return open_unix(Path::new(addr), None, STATS_BACKLOG, false, files)
+            .map_err(|error| stats_failure(addr, &error));
+    }
+    resolve(addr, port)
+        .and_then(|address| Listener::tcp(address, STATS_BACKLOG, true))
+        .map_err(|error| stats_failure(&format!("{addr}:{port}"), &error))
+}
+
+fn open_unix(
+    path: &Path,
+    mode: Option<u32>,
+    backlog: u32,
+    reuseport: bool,
+    files: &mut Vec<SocketFile>,
+) -> io::Result<Listener> {
+    let (listener, file) = Listener::unix(path, mode, backlog, reuseport)?;
+    files.push(file);
+    Ok(listener)
+}
+
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let mut addresses = (host, port).to_socket_addrs()?;
+    addresses
+        .next()
+        .ok_or_else(|| io::Error::other("the name has no address"))
+}
+
+fn stats_failure(address: &str, error: &io::Error) -> Failure {
+    let text = error_text(error);
+    Failure::new(format!(
+        "cannot listen on '{address}' for statistics: {text} (-a and -s set another address)"
+    ))
+}
