@@ -1,1 +1,7 @@
-fn main() {}
+//! The program; see [`nuthatch::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nuthatch::cli::main()
+}
