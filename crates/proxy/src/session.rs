@@ -180,7 +180,7 @@ impl<P: Protocol> Session<P> {
             Phase::Open => None,
             Phase::Ended => (answered && self.backlog.is_none()).then_some(false),
             Phase::Quitting { linger } => answered.then_some(linger),
-            Phase::Broken => self.output.is_empty().then_some(false),
+            Phase::Broken => self.output.is_empty().then_some(true),
         }
     }
 

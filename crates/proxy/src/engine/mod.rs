@@ -228,7 +228,9 @@ impl<P: Protocol> Engine<P> {
             session.backlog = None;
             session.intake = None;
             if session.takes_input() {
-                session.phase = Phase::Quitting { linger: false };
+                // The client may be sending on: without lingering that would reset the
+                // connection and destroy the last replies.
+                session.phase = Phase::Quitting { linger: true };
             }
             self.close_if_finished(id);
         }
@@ -306,7 +308,7 @@ impl<P: Protocol> Engine<P> {
         };
         let ended = match session.phase {
             Phase::Broken => PoolMetric::ClientErr,
-            Phase::Quitting { linger: true } => PoolMetric::ClientErr,
+            Phase::Quitting { linger: true } if !self.shutting_down => PoolMetric::ClientErr,
             _ => PoolMetric::ClientEof,
         };
         self.metrics.add(ended, 1);
