@@ -32,7 +32,7 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct ServerHealth {
     failures: AtomicU32,
-    /// When the last counted failure happened, plus one; 0 if never.
+    /// When the last failure happened, plus one; 0 if never, or if the server has answered since.
     last_failure: AtomicU64,
     /// 0 while live.
     ejected_until: AtomicU64,
@@ -69,17 +69,18 @@ impl Health {
 
     /// A reply arrived: failures were not in a row.
     pub fn note_success(&self, server: usize) {
-        let failures = &self.servers[server].failures;
-        if failures.load(Ordering::Relaxed) != 0 {
-            failures.store(0, Ordering::Relaxed);
+        let health = &self.servers[server];
+        if health.last_failure.load(Ordering::Relaxed) != 0 {
+            health.failures.store(0, Ordering::Relaxed);
+            health.last_failure.store(0, Ordering::Relaxed);
         }
     }
 
     /// A connection opened at `opened` failed at `now`. Returns whether this ejected the server, which
     /// is true for exactly one caller.
     ///
-    /// Connections that were open before the last counted failure died of the same cause (each worker
-    /// has its own): they are not counted again.
+    /// Connections that were open before the last failure, without a reply since, died of the same
+    /// cause (each worker has its own): they are not counted again.
     pub fn note_failure(
         &self,
         server: usize,
@@ -191,6 +192,15 @@ mod tests {
         health.note_failure(0, at(1), at(2), POLICY);
         health.note_success(0);
         assert!(!health.note_failure(0, at(3), at(4), POLICY));
+    }
+
+    #[test]
+    fn a_connection_that_outlived_a_failure_counts_when_it_dies() {
+        let health = Health::new(1);
+        assert!(!health.note_failure(0, at(1), at(50), POLICY));
+        health.note_success(0);
+        assert!(!health.note_failure(0, at(1), at(60), POLICY));
+        assert!(health.note_failure(0, at(60), at(61), POLICY), "the second in a row");
     }
 
     #[test]
