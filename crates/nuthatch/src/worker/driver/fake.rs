@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 
 use super::*;
-use crate::net::ByteStream;
+use crate::net::{ByteStream, cause_of};
 
 /// A tiny generator (splitmix64): a seed means the same for ever.
 #[derive(Debug, Clone)]

@@ -9,8 +9,9 @@ use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings, ServerSetti
 use proxy::{Health, WorkerContext};
 
 use super::fake::{Answer, Dice, FakeNet, FakeStream, Pipe, Shared};
+use super::opening::LINGER;
 use super::*;
-use crate::census::Census;
+use crate::census::{Census, Occupant};
 use crate::worker::pool::PoolPlan;
 
 /// One pool of three Redis servers, their clients and the servers themselves.
@@ -348,9 +349,13 @@ fn the_end_waits_for_what_is_in_flight() {
     world.settle();
     world.driver.begin_shutdown();
     world.settle();
-    assert!(idle.borrow().closed && !world.driver.is_drained());
+    assert!(idle.borrow().shut && !busy.borrow().shut);
     world.hung = false;
     world.settle();
     assert_eq!(busy.borrow().outbound, reply_to("k:9"));
-    assert!(world.driver.is_drained() || busy.borrow().shut);
+    assert!(busy.borrow().shut && !world.driver.is_drained());
+    idle.borrow_mut().end(false);
+    busy.borrow_mut().end(false);
+    world.settle();
+    assert!(world.driver.is_drained());
 }

@@ -1,0 +1,95 @@
+//! Opening and closing sockets as the core asks for it.
+
+use std::time::Duration;
+
+use proxy::{ConnectionId, SessionId};
+
+use super::Driver;
+use crate::census::Occupant;
+use crate::net::cause_of;
+use crate::worker::endpoint::{Endpoint, Role};
+use crate::worker::net::{Caller, Dialled, Net};
+
+/// How long a client that was told that nothing more will come may take to close.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+
+/// Clients that may linger at a time; beyond, they are closed at once.
+const MAX_LINGERING: usize = 1024;
+
+impl<N: Net> Driver<N> {
+    pub(super) fn connect(&mut self, pool: u32, connection: ConnectionId, server: usize) {
+        let part = &mut self.pools[pool as usize];
+        let seat = part.census.seat(Occupant::Server);
+        let endpoint = Endpoint::new(pool, Role::Resolving(connection), None, seat);
+        let key = self.endpoints.insert(endpoint);
+        part.connections.set(connection.index(), key);
+        let caller = Caller { pool, connection };
+        let target = &part.targets[server];
+        let dialled = self.net.dial(caller, target, part.keepalive, key);
+        self.handle_dialled(caller, key, dialled);
+    }
+
+    pub(super) fn handle_dialled(
+        &mut self,
+        caller: Caller,
+        key: usize,
+        dialled: Dialled<N::Stream>,
+    ) {
+        match dialled {
+            Dialled::Stream(stream) => {
+                self.endpoints[key].begin_connecting(caller.connection, stream);
+            }
+            Dialled::Resolving => {}
+            Dialled::Failed(cause) => self.lose_connection(key, caller.connection, cause),
+        }
+    }
+
+    /// An attempt to connect may be over.
+    pub(super) fn finish_connect(&mut self, key: usize) {
+        let endpoint = &mut self.endpoints[key];
+        let Role::Connecting(id) = endpoint.role else {
+            return;
+        };
+        match endpoint.finish_connect() {
+            Ok(true) => {
+                endpoint.role = Role::Connection(id);
+                let (pool, now) = (endpoint.pool, self.now);
+                self.part(pool).core.handle_connected(id, now);
+                self.touch(pool);
+                self.writable.push(key);
+            }
+            Ok(false) => {}
+            Err(error) => self.lose_connection(key, id, cause_of(&error)),
+        }
+    }
+
+    pub(super) fn close_connection(&mut self, pool: u32, id: ConnectionId) {
+        let Some(key) = self.pools[pool as usize].connections.get(id.index()) else {
+            return;
+        };
+        let roles = [
+            Role::Resolving(id),
+            Role::Connecting(id),
+            Role::Connection(id),
+        ];
+        if roles.into_iter().any(|role| self.has_role(key, pool, role)) {
+            self.endpoints.remove(key);
+        }
+    }
+
+    pub(super) fn close_session(&mut self, pool: u32, id: SessionId, linger: bool) {
+        let Some(key) = self.key_of_session(pool, id) else {
+            return;
+        };
+        let endpoint = &mut self.endpoints[key];
+        if !linger || endpoint.has_ended() || self.lingering.len() >= MAX_LINGERING {
+            self.endpoints.remove(key);
+            return;
+        }
+        let until = self.now + LINGER;
+        endpoint.shut_write();
+        endpoint.role = Role::Lingering(until);
+        self.lingering.push_back((until, key));
+        self.read(key);
+    }
+}

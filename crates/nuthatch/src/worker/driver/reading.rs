@@ -1,0 +1,85 @@
+//! From sockets to the core.
+
+use proxy::{Cause, ConnectionId, SessionId};
+
+use super::Driver;
+use crate::net::cause_of;
+use crate::worker::endpoint::{Read, Role};
+use crate::worker::net::Net;
+
+impl<N: Net> Driver<N> {
+    /// Reads while there is something, it is wanted, and the tick's share is not used up.
+    pub(super) fn read(&mut self, key: usize) {
+        while let Some(endpoint) = self.endpoints.get_mut(key) {
+            let (pool, role) = (endpoint.pool, endpoint.role);
+            let part = &mut self.pools[pool as usize];
+            let wanted = match role {
+                // When the core wants it again, it says so with an action.
+                Role::Session(id) => part.core.session_wants_read(id),
+                Role::Connection(_) | Role::Lingering(_) => true,
+                Role::Resolving(_) | Role::Connecting(_) => false,
+            };
+            if !endpoint.is_readable() || !wanted {
+                return;
+            }
+            if !endpoint.take_read(self.tick) {
+                return self.wait_for_next_tick(key);
+            }
+            let read = endpoint.read(&mut self.chunks);
+            match role {
+                Role::Session(id) => self.handle_session_read(key, id, read),
+                Role::Connection(id) => self.handle_connection_read(key, id, read),
+                _ => self.handle_lingering_read(key, read),
+            }
+        }
+    }
+
+    fn handle_session_read(&mut self, key: usize, id: SessionId, read: Read) {
+        let (now, pool) = (self.now, self.endpoints[key].pool);
+        let core = &mut self.pools[pool as usize].core;
+        match read {
+            Read::Data(count) => core.handle_session_data(id, self.chunks.current(), 0..count, now),
+            Read::End => core.handle_session_end(id, now),
+            Read::Nothing => return,
+            Read::Failed(_) => return self.lose_session(key, id),
+        }
+        self.touch(pool);
+    }
+
+    fn handle_connection_read(&mut self, key: usize, id: ConnectionId, read: Read) {
+        let (now, pool) = (self.now, self.endpoints[key].pool);
+        let core = &mut self.pools[pool as usize].core;
+        match read {
+            Read::Data(count) => {
+                core.handle_connection_data(id, self.chunks.current(), 0..count, now);
+            }
+            Read::End => return self.lose_connection(key, id, Cause::Closed),
+            Read::Nothing => return,
+            Read::Failed(error) => return self.lose_connection(key, id, cause_of(&error)),
+        }
+        self.touch(pool);
+    }
+
+    fn handle_lingering_read(&mut self, key: usize, read: Read) {
+        if matches!(read, Read::End | Read::Failed(_)) {
+            self.endpoints.remove(key);
+        }
+    }
+
+    /// A client's connection broke.
+    pub(super) fn lose_session(&mut self, key: usize, id: SessionId) {
+        let endpoint = self.endpoints.remove(key);
+        let now = self.now;
+        self.part(endpoint.pool).core.handle_session_error(id, now);
+        self.touch(endpoint.pool);
+    }
+
+    /// A server connection ended.
+    pub(super) fn lose_connection(&mut self, key: usize, id: ConnectionId, cause: Cause) {
+        let endpoint = self.endpoints.remove(key);
+        let now = self.now;
+        let core = &mut self.part(endpoint.pool).core;
+        core.handle_connection_closed(id, cause, now);
+        self.touch(endpoint.pool);
+    }
+}

@@ -1,0 +1,112 @@
+//! From the core to sockets, and whatever else the core asks for.
+
+use proxy::{Action, ConnectionId, Flush, SessionId};
+
+use super::Driver;
+use crate::net::cause_of;
+use crate::worker::endpoint::{Role, Written};
+use crate::worker::net::Net;
+
+impl<N: Net> Driver<N> {
+    /// Does what the cores ask until they ask for nothing more. It ends because every endpoint has
+    /// a limited share of reads and writes in a tick.
+    pub(in crate::worker) fn drain(&mut self) {
+        while !self.touched.is_empty() || !self.writable.is_empty() {
+            let mut touched = std::mem::take(&mut self.touched);
+            for &pool in &touched {
+                self.part(pool).touched = false;
+                while let Some(action) = self.part(pool).core.poll_action() {
+                    self.perform(pool, action);
+                }
+            }
+            for &pool in &touched {
+                while let Some(flush) = self.part(pool).core.poll_flush() {
+                    self.flush(pool, flush);
+                }
+            }
+            let mut writable = std::mem::take(&mut self.writable);
+            for key in writable.drain(..) {
+                self.write(key);
+            }
+            for pool in touched.drain(..) {
+                self.part(pool).settle();
+            }
+            // Writing may have put new ones on either list; keep the allocations otherwise.
+            if self.touched.is_empty() {
+                self.touched = touched;
+            }
+            if self.writable.is_empty() {
+                self.writable = writable;
+            }
+        }
+    }
+
+    fn perform(&mut self, pool: u32, action: Action) {
+        match action {
+            Action::Connect { connection, server } => self.connect(pool, connection, server),
+            Action::CloseConnection { connection } => self.close_connection(pool, connection),
+            Action::CloseSession { session, linger } => self.close_session(pool, session, linger),
+            Action::ReadSession { session } => {
+                if let Some(key) = self.key_of_session(pool, session) {
+                    self.read(key);
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self, pool: u32, flush: Flush) {
+        let key = match flush {
+            Flush::Session(id) => self.key_of_session(pool, id),
+            Flush::Connection(id) => self.key_of_connection(pool, id),
+        };
+        if let Some(key) = key {
+            self.write(key);
+        }
+    }
+
+    /// Writes while there is output, it is taken, and the tick's share is not used up.
+    fn write(&mut self, key: usize) {
+        while let Some(endpoint) = self.endpoints.get_mut(key) {
+            let (pool, role, now) = (endpoint.pool, endpoint.role, self.now);
+            let core = &mut self.pools[pool as usize].core;
+            let output = match role {
+                Role::Session(id) => core.session_output(id),
+                Role::Connection(id) => core.connection_output(id),
+                Role::Lingering(_) | Role::Resolving(_) | Role::Connecting(_) => return,
+            };
+            if output.is_empty() || !endpoint.is_writable() {
+                return;
+            }
+            if !endpoint.take_write(self.tick) {
+                return self.wait_for_next_tick(key);
+            }
+            match (endpoint.write(output), role) {
+                (Written::Bytes(count), Role::Session(id)) => {
+                    core.handle_session_written(id, count, now);
+                }
+                (Written::Bytes(count), Role::Connection(id)) => {
+                    core.handle_connection_written(id, count, now);
+                }
+                (Written::Failed(_), Role::Session(id)) => return self.lose_session(key, id),
+                (Written::Failed(error), Role::Connection(id)) => {
+                    return self.lose_connection(key, id, cause_of(&error));
+                }
+                // The next edge will say when to go on.
+                _ => return,
+            }
+            self.touch(pool);
+        }
+    }
+
+    pub(super) fn key_of_session(&self, pool: u32, id: SessionId) -> Option<usize> {
+        let key = self.pools[pool as usize].sessions.get(id.index())?;
+        self.has_role(key, pool, Role::Session(id)).then_some(key)
+    }
+
+    /// The key of an established connection.
+    fn key_of_connection(&self, pool: u32, id: ConnectionId) -> Option<usize> {
+        let key = self.pools[pool as usize].connections.get(id.index())?;
+        self.has_role(key, pool, Role::Connection(id))
+            .then_some(key)
+    }
+}
