@@ -14,7 +14,7 @@ use crate::time::Time;
 impl<P: Protocol> Engine<P> {
     /// A connection has ended by itself.
     pub(crate) fn handle_connection_closed(&mut self, id: ConnectionId, cause: Cause, now: Time) {
-        self.end_connection(id, &cause, now);
+        self.end_connection(id, &cause, true, now);
         self.run_ready(now);
     }
 
@@ -42,7 +42,14 @@ impl<P: Protocol> Engine<P> {
 
     /// Closes a connection ourselves, as for a broken protocol or a request that waited too long.
     pub(super) fn break_connection(&mut self, id: ConnectionId, cause: Cause, now: Time) {
-        self.end_connection(id, &cause, now);
+        self.end_connection(id, &cause, true, now);
+        self.actions
+            .push_back(Action::CloseConnection { connection: id });
+    }
+
+    /// Closes a connection whose server is well, but does not speak its version.
+    pub(super) fn close_declined(&mut self, id: ConnectionId, now: Time) {
+        self.end_connection(id, &Cause::Protocol, false, now);
         self.actions
             .push_back(Action::CloseConnection { connection: id });
     }
@@ -82,7 +89,8 @@ impl<P: Protocol> Engine<P> {
         self.router.refresh(&self.health);
     }
 
-    fn end_connection(&mut self, id: ConnectionId, cause: &Cause, now: Time) {
+    /// Forgets a connection and fails its requests. `is_failure` is false where the server is not to blame.
+    fn end_connection(&mut self, id: ConnectionId, cause: &Cause, is_failure: bool, now: Time) {
         let Some(connection) = self.connections.remove(id) else {
             return;
         };
@@ -90,7 +98,8 @@ impl<P: Protocol> Engine<P> {
         self.servers[server].remove(connection.lane, id);
         self.count_ending(&connection, cause);
         // A server that closes an idle connection (redis `timeout`) has not failed.
-        if !(connection.in_flight.is_empty() && *cause == Cause::Closed) {
+        let was_idle = connection.in_flight.is_empty() && *cause == Cause::Closed;
+        if is_failure && !was_idle {
             self.count_failure(server, connection.opened, now);
         }
         self.note_upgrade_failure(&connection);

@@ -142,7 +142,7 @@ impl<P: Protocol> Engine<P> {
         self.events.push(Event::NoResp3 {
             server: self.settings.servers[server].name.clone(),
         });
-        self.break_connection(id, Cause::Protocol, now);
+        self.close_declined(id, now);
     }
 
     /// A session asks for RESP3. Nothing of it is outstanding.
