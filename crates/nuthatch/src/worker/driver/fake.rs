@@ -47,6 +47,8 @@ pub(super) struct Pipe {
     pub(super) edge: bool,
     /// A write was cut short or blocked, so an edge follows as soon as there is room.
     starved: bool,
+    /// Nothing is cut, delayed or interrupted, so that no edge comes that is not owed.
+    pub(super) calm: bool,
     dice: Dice,
 }
 
@@ -67,6 +69,7 @@ impl Pipe {
             refused: false,
             edge: true,
             starved: false,
+            calm: false,
             dice: Dice(seed),
         }))
     }
@@ -106,14 +109,21 @@ impl Pipe {
     }
 
     fn interrupted(&mut self) -> io::Result<()> {
-        match self.dice.roll(8) {
-            0 => Err(ErrorKind::Interrupted.into()),
-            _ => Ok(()),
+        match self.one_in(8) {
+            true => Err(ErrorKind::Interrupted.into()),
+            false => Ok(()),
         }
+    }
+
+    fn one_in(&mut self, sides: usize) -> bool {
+        !self.calm && self.dice.roll(sides) == 0
     }
 
     /// From 1 to `most`, often very few.
     fn cut(&mut self, most: usize) -> usize {
+        if self.calm {
+            return most;
+        }
         let scale = [2, 20, 300, 100_000][self.dice.roll(4)];
         1 + self.dice.roll(most.min(scale))
     }
@@ -136,7 +146,7 @@ impl ByteStream for FakeStream {
                 Err(ErrorKind::WouldBlock.into())
             };
         }
-        if pipe.dice.roll(6) == 0 {
+        if pipe.one_in(6) {
             // As if the bytes came a moment later.
             pipe.edge = true;
             return Err(ErrorKind::WouldBlock.into());
@@ -160,7 +170,7 @@ impl ByteStream for FakeStream {
         }
         let all: usize = slices.iter().map(|slice| slice.len()).sum();
         assert!(all > 0 && slices.len() <= 64, "an empty or oversized write");
-        if pipe.window == 0 || pipe.dice.roll(6) == 0 {
+        if pipe.window == 0 || pipe.one_in(6) {
             // Room comes a moment later, if the peer reads.
             pipe.edge |= pipe.window > 0;
             pipe.starved = true;

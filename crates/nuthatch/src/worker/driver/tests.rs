@@ -12,6 +12,7 @@ use super::fake::{Answer, Dice, FakeNet, FakeStream, Pipe, Shared};
 use super::opening::LINGER;
 use super::*;
 use crate::census::{Census, Occupant};
+use crate::worker::chunks::CHUNK_BYTES;
 use crate::worker::pool::PoolPlan;
 
 /// One pool of three Redis servers, their clients and the servers themselves.
@@ -25,6 +26,8 @@ struct World {
     now: Time,
     /// Servers take requests and do not answer.
     hung: bool,
+    /// New clients' streams cut and delay nothing.
+    calm: bool,
 }
 
 impl World {
@@ -60,11 +63,13 @@ impl World {
             dice: Dice(seed),
             now: Time::ZERO,
             hung: false,
+            calm: false,
         }
     }
 
     fn client(&mut self) -> Shared {
         let pipe = Pipe::new(0, self.dice.roll(usize::MAX) as u64);
+        pipe.borrow_mut().calm = self.calm;
         let seat = self.census.seat(Occupant::Client { pool: 0, worker: 0 });
         self.driver
             .open_session(0, FakeStream(Rc::clone(&pipe)), seat);
@@ -224,6 +229,47 @@ fn replies_are_whole_and_in_order_however_the_streams_are_cut() {
         assert_eq!(world.census.clients(), 0);
         assert_eq!(world.pool_metric(PoolMetric::ClientConnections), 0);
     }
+}
+
+/// A world whose clients' streams give no edge that is not owed: a forgotten one shows.
+fn calm_world() -> World {
+    let mut world = World::new(7, Answer::Accept);
+    world.calm = true;
+    world
+}
+
+#[test]
+fn an_end_that_comes_with_data_in_one_edge_is_found() {
+    let mut world = calm_world();
+    let client = world.client();
+    client.borrow_mut().send(b"PING\r\n");
+    client.borrow_mut().fin = true;
+    world.settle();
+    assert_eq!(client.borrow().outbound, b"+PONG\r\n");
+    assert!(client.borrow().closed);
+}
+
+#[test]
+fn what_a_tick_left_over_needs_no_edge() {
+    let mut world = calm_world();
+    let client = world.client();
+    let count = 16 * CHUNK_BYTES / 6;
+    client.borrow_mut().send(&b"PING\r\n".repeat(count));
+    world.settle();
+    assert!(client.borrow().outbound == b"+PONG\r\n".repeat(count));
+}
+
+#[test]
+fn a_client_that_was_held_back_is_read_on_without_an_edge() {
+    let mut world = calm_world();
+    let client = world.client();
+    world.hung = true;
+    client.borrow_mut().send(&get("k:1").repeat(10_000));
+    world.settle();
+    assert!(!client.borrow().inbound.is_empty(), "it is held back");
+    world.hung = false;
+    world.settle();
+    assert!(client.borrow().outbound == reply_to("k:1").repeat(10_000));
 }
 
 #[test]
