@@ -83,8 +83,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Reads on in the replies to the handshake. Returns how much was taken; `None` when the server
-    /// is out of step.
+    /// Reads on in the replies to the handshake, of which the rest may still be unwritten. Returns how
+    /// much was taken; `None` when the server is out of step.
     pub(super) fn take_handshake_reply(
         &mut self,
         id: ConnectionId,
@@ -100,7 +100,9 @@ impl<P: Protocol> Engine<P> {
         else {
             return None;
         };
-        if !output.is_empty() || reply.len() > MAX_HANDSHAKE_REPLY {
+        let unanswered: usize = steps.iter().map(|step| step.request.len()).sum();
+        let asked = output.len() < unanswered;
+        if !asked || reply.len() > MAX_HANDSHAKE_REPLY {
             return None;
         }
         let (len, kind) = match P::scan(&mut connection.scanner, data, None).ok()? {
