@@ -31,7 +31,16 @@ pub(crate) fn canonical(text: &[u8]) -> Option<i64> {
 
 /// Reads a length line's number the quick way: one to nine digits without a leading zero at `text[at..]`,
 /// then CR LF. Returns the value and what follows the line. `None` says nothing but that this was not it.
+#[inline]
 pub(crate) fn quick_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
+    // One digit is by far the most common.
+    if let Some([digit @ b'0'..=b'9', b'\r', b'\n']) = text.get(at..at + 3) {
+        return Some((u32::from(digit - b'0'), at + 3));
+    }
+    longer_length(text, at)
+}
+
+fn longer_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
     const MOST_DIGITS: usize = 9; // cannot overflow, and no length in use has more
     let mut value = 0;
     let mut end = at;

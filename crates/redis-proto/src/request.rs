@@ -203,6 +203,11 @@ impl RequestParser {
                 Some(b'*') => {}
                 Some(_) => return self.parse_inline(limits, text),
             }
+            if let Some(len) = self.parse_whole(limits, text) {
+                self.phase = Phase::Done;
+                return Ok(Progress::Complete { len });
+            }
+            self.args.clear();
             if let Some(progress) = self.parse_count(limits, text)? {
                 return Ok(progress);
             }
@@ -244,6 +249,32 @@ impl RequestParser {
         self.args.shrink_to(KEPT_ARGS);
         self.canonical.clear();
         self.canonical.shrink_to(KEPT_INLINE);
+    }
+
+    /// The usual case in one go: a request that is here as a whole, with nothing odd about it. `None` says
+    /// nothing but that this was not it.
+    fn parse_whole(&mut self, limits: &RequestLimits, text: &[u8]) -> Option<usize> {
+        let (count, mut at) = number::quick_length(text, 1)?;
+        if count == 0 || count > limits.max_args {
+            return None;
+        }
+        for _ in 0..count {
+            if text.get(at) != Some(&b'$') {
+                return None;
+            }
+            let (len, start) = number::quick_length(text, at + 1)?;
+            let end = start + len as usize;
+            if u64::from(len) > limits.max_bulk || text.get(end..end + 2) != Some(b"\r\n") {
+                return None;
+            }
+            self.args.push(Arg {
+                start: u32::try_from(start).ok()?,
+                len,
+                diverted: false,
+            });
+            at = end + 2;
+        }
+        (at as u64 <= limits.max_request.min(u64::from(u32::MAX))).then_some(at)
     }
 
     /// Reads `*N`. `None` means: go on with the arguments.

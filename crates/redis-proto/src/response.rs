@@ -138,6 +138,11 @@ impl ReplyScanner {
     /// # Errors
     /// [`BadReply`], after which the scanner must not be used again.
     pub fn scan(&mut self, data: &[u8]) -> Result<Scan, BadReply> {
+        if self.pending == 0
+            && let Some((len, kind)) = whole(data)
+        {
+            return Ok(Scan::Complete { len, kind });
+        }
         self.run(data, |_| {})
     }
 
@@ -305,6 +310,25 @@ impl ReplyScanner {
         }
         top
     }
+}
+
+/// The usual case in one go: a reply of one value that is here as a whole, with nothing odd about it.
+/// `None` says nothing but that this was not it.
+#[inline]
+fn whole(data: &[u8]) -> Option<(usize, ReplyKind)> {
+    let kind = match data.first()? {
+        b'$' => {
+            let (len, start) = number::quick_length(data, 1)?;
+            let end = start + len as usize;
+            let ended = data.get(end..end + 2)? == b"\r\n";
+            return ended.then_some((end + 2, ReplyKind::Bulk));
+        }
+        b'+' => ReplyKind::Status,
+        b':' => ReplyKind::Integer,
+        _ => return None,
+    };
+    let end = memchr(b'\r', data)?;
+    (*data.get(end + 1)? == b'\n').then_some((end + 2, kind))
 }
 
 /// What a piece of a reply was.
