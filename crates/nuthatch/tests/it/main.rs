@@ -1,0 +1,8 @@
+//! The whole proxy before real servers, driven by real clients: one module for each theme.
+
+mod ejection;
+mod failure;
+mod fake;
+mod rig;
+mod server_errors;
+mod tool;
