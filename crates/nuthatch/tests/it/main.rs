@@ -1,5 +1,8 @@
 //! The whole proxy before real servers, driven by real clients: one module for each theme.
 
+mod daemon;
+mod debian;
+mod drop_in;
 mod ejection;
 mod failure;
 mod fake;
