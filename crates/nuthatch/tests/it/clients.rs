@@ -1,0 +1,102 @@
+//! Today's client libraries with their default settings: the scripts of `tests/clients`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use testkit::Tool;
+
+use crate::need;
+use crate::rig::Rig;
+use crate::tool::{self, in_project};
+
+/// What a script is told: protocol version, user and password; `-` leaves one out.
+type Login = [&'static str; 3];
+
+/// Default settings, and each protocol version.
+const OPEN: [Login; 3] = [["-", "-", "-"], ["2", "-", "-"], ["3", "-", "-"]];
+
+/// The same with the pool's password, alone and with the name of the default user.
+const GUARDED: [Login; 6] = [
+    ["-", "-", "secret"],
+    ["2", "-", "secret"],
+    ["3", "-", "secret"],
+    ["-", "default", "secret"],
+    ["2", "default", "secret"],
+    ["3", "default", "secret"],
+];
+
+/// Python with the libraries that `cargo xtask setup` installed.
+fn python() -> Option<Command> {
+    let python = in_project("target/clients/py/bin/python");
+    python.is_file().then(|| Command::new(python))
+}
+
+/// Node.js with the libraries that `cargo xtask setup` installed.
+fn node() -> Option<Command> {
+    let modules: PathBuf = in_project("target/clients/node/node_modules");
+    let mut command = Tool::find("node")?.command();
+    command.env("NODE_PATH", &modules);
+    modules.is_dir().then_some(command)
+}
+
+/// Runs a script that must end with `ok` and the library's version.
+fn run_script(mut interpreter: Command, script: &str, port: u16, login: &Login, version: &str) {
+    interpreter.arg(in_project("tests/clients").join(script));
+    interpreter.arg(port.to_string()).args(login);
+    let done = tool::run(interpreter, &[]);
+    assert_eq!(
+        done.status,
+        Some(0),
+        "{script} {login:?}: {}",
+        done.output()
+    );
+    let last = done.stdout.trim_end();
+    assert!(
+        last.starts_with(&format!("ok {version}")),
+        "{script}: {last}"
+    );
+}
+
+/// Runs a script of a Redis client with every login, where there is a password and where there is none.
+fn run_with_every_login(interpreter: fn() -> Option<Command>, script: &str, version: &str) {
+    let open = need!(Rig::redis(3, &[]), "redis-server");
+    let server = testkit::redis_with(&["--requirepass", "secret"]);
+    let server = need!(server, "redis-server");
+    let guarded = Rig::before_redis(vec![server], &["redis_auth: secret"], &[]);
+    for (rig, logins) in [(&open, OPEN.as_slice()), (&guarded, &GUARDED)] {
+        for login in logins {
+            let interpreter = need!(interpreter(), "a client library (cargo xtask setup)");
+            run_script(interpreter, script, rig.port, login, version);
+        }
+    }
+}
+
+#[test]
+fn redis_py_works_with_every_login_and_version() {
+    run_with_every_login(python, "redis_py.py", "8.");
+}
+
+#[test]
+fn node_redis_works_with_every_login_and_version() {
+    run_with_every_login(node, "node_redis.cjs", "6.");
+}
+
+#[test]
+fn ioredis_works_with_every_login_and_version() {
+    run_with_every_login(node, "ioredis.cjs", "6.");
+}
+
+#[test]
+fn pymemcache_works_with_its_default_settings() {
+    let rig = need!(Rig::memcached(3, &[]), "memcached");
+    let python = need!(python(), "pymemcache (cargo xtask setup)");
+    let none: Login = ["-"; 3];
+    run_script(python, "pymemcache_client.py", rig.port, &none, "4.");
+}
+
+#[test]
+fn a_client_says_which_versions_the_pool_refuses_and_works_with_the_other() {
+    let rig = need!(Rig::redis(2, &["resp3: off"]), "redis-server");
+    let python = need!(python(), "redis-py (cargo xtask setup)");
+    run_script(python, "redis_py.py", rig.port, &["2", "-", "-"], "8.");
+}
