@@ -1,6 +1,8 @@
 //! The whole proxy before real servers, driven by real clients: one module for each theme.
 
+mod bad_input;
 mod clients;
+mod cross_shard;
 mod daemon;
 mod database;
 mod debian;
@@ -9,6 +11,7 @@ mod ejection;
 mod failure;
 mod fake;
 mod handshake;
+mod memcached;
 mod rig;
 mod server_errors;
 mod tool;
