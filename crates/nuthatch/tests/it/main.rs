@@ -1,5 +1,6 @@
 //! The whole proxy before real servers, driven by real clients: one module for each theme.
 
+mod backpressure;
 mod bad_input;
 mod clients;
 mod cross_shard;
@@ -11,7 +12,10 @@ mod ejection;
 mod failure;
 mod fake;
 mod handshake;
+mod many;
 mod memcached;
 mod rig;
 mod server_errors;
+mod sockets;
+mod stats;
 mod tool;

@@ -1,0 +1,187 @@
+//! What a greedy or silent client can cost: memory has its bounds, and others are served.
+
+use std::time::Duration;
+
+use testkit::{Client, eventually};
+
+use crate::need;
+use crate::rig::{Rig, memcached_ask, resident, text, wait_for};
+
+const MIB: u64 = 1 << 20;
+
+/// What a client that never reads may cost, and how soon it is given back.
+const GREEDY_MAY_COST: u64 = 64 * MIB;
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(10);
+
+/// What may stay behind of it: pages that the allocator keeps.
+const MAY_STAY: u64 = 8 * MIB;
+
+#[test]
+fn a_redis_client_that_never_reads_is_held_back_and_disturbs_nobody() {
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let big = vec![b'x'; MIB as usize];
+    let mut client = rig.client();
+    client.command(&[b"SET", b"big", &big]);
+    assert_eq!(text(&client.reply()), "+OK\r\n");
+    let requests = "*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n".repeat(400);
+    never_reads(&rig, requests.as_bytes(), |other| {
+        assert_eq!(other.ask(&["SET", "small", "v"]), "+OK\r\n");
+        assert_eq!(other.ask(&["GET", "small"]), "$1\r\nv\r\n");
+    });
+}
+
+#[test]
+fn a_memcached_client_that_never_reads_is_held_back_and_disturbs_nobody() {
+    let server = need!(testkit::memcached_with(&["-I", "2m"]), "memcached");
+    let rig = Rig::before_memcached(vec![server], &[], &[]);
+    let mut client = rig.client();
+    client.send(format!("set big 0 0 {MIB}\r\n").as_bytes());
+    client.send(&vec![b'x'; MIB as usize]);
+    assert_eq!(memcached_ask(&mut client, "\r\n"), "STORED\r\n");
+    never_reads(&rig, "get big\r\n".repeat(400).as_bytes(), |other| {
+        assert_eq!(
+            memcached_ask(other, "set small 0 0 1\r\nv\r\n"),
+            "STORED\r\n"
+        );
+        assert_eq!(memcached_ask(other, "get small\r\n"), "VALUE small 0 1\r\n");
+        assert_eq!(text(&other.exactly(8)), "v\r\nEND\r\n");
+    });
+}
+
+/// Sends `requests` for 400 MB and reads nothing, while another client goes through `exchange`.
+fn never_reads(rig: &Rig, requests: &[u8], exchange: impl Fn(&mut Client)) {
+    let mut other = rig.client();
+    exchange(&mut other);
+    let pid = rig.proxy.pid();
+    let idle = resident(pid);
+
+    let mut greedy = rig.client();
+    greedy.send(requests);
+    let mut most = idle;
+    let mut exchanges = 0;
+    // The proxy has gone as far as it goes when nothing has moved for a while.
+    let mut last = (0, 0);
+    while last.1 < 40 {
+        exchange(&mut other);
+        exchanges += 1;
+        most = most.max(resident(pid));
+        let moved = rig.server_stat(0, "response_bytes") / MIB as i64;
+        last = if moved == last.0 {
+            (moved, last.1 + 1)
+        } else {
+            (moved, 0)
+        };
+    }
+    assert!(exchanges >= 40 && last.0 > 0, "the greedy client got going");
+    assert!(
+        most < idle + GREEDY_MAY_COST,
+        "{} MiB above idle",
+        (most - idle) / MIB
+    );
+
+    drop(greedy);
+    let given_back = eventually(GIVEN_BACK_WITHIN, || {
+        (resident(pid) < idle + MAY_STAY).then_some(())
+    });
+    let kept = resident(pid).saturating_sub(idle) / MIB;
+    assert!(given_back.is_some(), "{kept} MiB above idle are kept");
+    exchange(&mut other);
+}
+
+#[test]
+fn a_client_that_reads_late_gets_everything() {
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let big = vec![b'x'; MIB as usize];
+    let mut client = rig.client();
+    client.command(&[b"SET", b"big", &big]);
+    assert_eq!(text(&client.reply()), "+OK\r\n");
+    client.send("*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n".repeat(100).as_bytes());
+    client.command(&[b"PING"]);
+    // Until the proxy has stopped for it.
+    let mut before = -1;
+    wait_for("the proxy holds back", || {
+        let now = rig.server_stat(0, "responses");
+        std::mem::replace(&mut before, now) == now
+    });
+    for _ in 0..100 {
+        let reply = client.reply();
+        assert!(reply.len() > MIB as usize && reply.ends_with(b"xx\r\n"));
+    }
+    assert_eq!(text(&client.reply()), "+PONG\r\n");
+}
+
+#[test]
+fn clients_that_announce_much_and_send_nothing_cost_little() {
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let pid = rig.proxy.pid();
+    let mut other = rig.client();
+    assert_eq!(other.ask(&["PING"]), "+PONG\r\n");
+    let idle = resident(pid);
+    let announce = |header: &str| {
+        let mut client = rig.client();
+        client.send(header.as_bytes());
+        client
+    };
+    let clients: Vec<_> = (0..50)
+        .flat_map(|_| {
+            [
+                announce("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\nx"),
+                announce("*1048576\r\n$3\r\nDEL\r\n"),
+            ]
+        })
+        .collect();
+    wait_for("all are there", || {
+        rig.pool_stat("client_connections") == 101
+    });
+    for _ in 0..20 {
+        assert_eq!(other.ask(&["PING"]), "+PONG\r\n");
+    }
+    let cost = resident(pid).saturating_sub(idle);
+    assert!(
+        cost < 8 * MIB,
+        "{} KiB for {} clients",
+        cost >> 10,
+        clients.len()
+    );
+}
+
+#[test]
+fn redis_headers_beyond_the_limits_are_refused_when_read() {
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    for header in [
+        "*2\r\n$3\r\nGET\r\n$536870913\r\n",
+        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870913\r\n",
+        "*1048577\r\n",
+        "*4294967297\r\n",
+        "*2\r\n$3\r\nGET\r\n$18446744073709551617\r\n",
+    ] {
+        let mut client = rig.client();
+        client.send(header.as_bytes());
+        let last_words = text(&client.rest());
+        assert!(
+            last_words.starts_with("-ERR "),
+            "{header:?}: {last_words:?}"
+        );
+        assert!(last_words.ends_with("\r\n"), "{last_words:?}");
+        assert_eq!(last_words.lines().count(), 1, "{last_words:?}");
+    }
+    assert_eq!(rig.client().ask(&["GET", "k"]), "$-1\r\n");
+}
+
+#[test]
+fn memcached_values_beyond_max_value_are_refused_when_announced() {
+    const TOO_LARGE: &str = "SERVER_ERROR object too large for cache\r\n";
+    let rig = need!(Rig::memcached(1, &["max_value: 1000"]), "memcached");
+    let mut client = rig.client();
+    client.send(b"set k 0 0 1000\r\n");
+    client.send(&[b'x'; 1000]);
+    assert_eq!(memcached_ask(&mut client, "\r\n"), "STORED\r\n");
+    let mut client = rig.client();
+    assert_eq!(memcached_ask(&mut client, "set k 0 0 1001\r\n"), TOO_LARGE);
+
+    let rig = need!(Rig::memcached(1, &[]), "memcached");
+    let mut client = rig.client();
+    let announced = "set k 0 0 1073741825\r\n";
+    assert_eq!(memcached_ask(&mut client, announced), TOO_LARGE);
+    assert_eq!(memcached_ask(&mut rig.client(), "get k\r\n"), "END\r\n");
+}
