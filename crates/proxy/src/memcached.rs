@@ -260,7 +260,7 @@ impl Memcached {
             }
         }
         if !answered {
-            return Joined::Failed(first_failure(&join.fragments));
+            return failed(&join.fragments);
         }
         out.extend(b"END\r\n");
         Joined::Done
@@ -334,7 +334,7 @@ fn translate(
 /// nutcracker 0.5.0 orders them). A server that did not answer is a miss for its keys.
 fn join_values(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
     if !join.fragments.iter().any(is_answered) {
-        return Joined::Failed(first_failure(&join.fragments));
+        return failed(&join.fragments);
     }
     let mut next = vec![0usize; join.fragments.len()];
     for owner in &join.owners {
@@ -368,11 +368,7 @@ fn join_ok(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
         out.extend(encode::OK);
         return Joined::Done;
     }
-    let failed = join
-        .fragments
-        .iter()
-        .position(|fragment| !is_line(fragment, LineKind::Ok));
-    Joined::Failed(failed.unwrap_or(0))
+    failed(&join.fragments)
 }
 
 /// Whether the server answered, and not with an error.
@@ -388,9 +384,22 @@ fn is_line(fragment: &Fragment<ReplyKind>, wanted: LineKind) -> bool {
     matches!(&fragment.outcome, Some(Ok(ReplyKind::Line(line))) if *line == wanted)
 }
 
-/// The fragment whose failure is reported: the first with an errno, else the first.
-fn first_failure(fragments: &[Fragment<ReplyKind>]) -> usize {
+/// The whole request failed: as the first fragment did that was lost with an errno, else as the first
+/// that was lost or answered by an error line. Any other reply has no business here.
+fn failed(fragments: &[Fragment<ReplyKind>]) -> Joined {
     let lost =
         |fragment: &Fragment<_>| matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno());
-    fragments.iter().position(lost).unwrap_or(0)
+    let failed = fragments
+        .iter()
+        .position(lost)
+        .or_else(|| fragments.iter().position(has_failed));
+    failed.map_or(Joined::Mismatch, Joined::Failed)
+}
+
+fn has_failed(fragment: &Fragment<ReplyKind>) -> bool {
+    use LineKind::{ClientError, Error, ServerError};
+    matches!(
+        &fragment.outcome,
+        Some(Err(_) | Ok(ReplyKind::Line(Error | ClientError | ServerError)))
+    )
 }
