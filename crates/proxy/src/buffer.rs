@@ -87,11 +87,14 @@ impl Rope {
     }
 
     /// Appends a copy of `bytes`.
+    #[inline]
     pub fn extend(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
+        let room = self.first.capacity() - self.first.len();
+        if self.more.is_none() && bytes.len() <= room {
+            self.first.extend_from_slice(bytes);
+        } else if !bytes.is_empty() {
+            self.tail(bytes.len()).extend_from_slice(bytes);
         }
-        self.tail(bytes.len()).extend_from_slice(bytes);
         self.len += bytes.len();
     }
 
@@ -107,7 +110,11 @@ impl Rope {
 
     /// Appends `range` of `chunk`: by reference when it is large and does not pin much more than
     /// itself, as a copy otherwise.
+    #[inline]
     pub fn push(&mut self, chunk: &Chunk, range: Range<usize>) {
+        if range.len() < SHARE_AT_LEAST {
+            return self.extend(&chunk[range]);
+        }
         if !is_worth_sharing(chunk, &range) {
             return self.extend(&chunk[range]);
         }

@@ -200,7 +200,10 @@ mod tests {
         assert!(!health.note_failure(0, at(1), at(50), POLICY));
         health.note_success(0);
         assert!(!health.note_failure(0, at(1), at(60), POLICY));
-        assert!(health.note_failure(0, at(60), at(61), POLICY), "the second in a row");
+        assert!(
+            health.note_failure(0, at(60), at(61), POLICY),
+            "the second in a row"
+        );
     }
 
     #[test]

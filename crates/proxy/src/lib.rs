@@ -40,6 +40,7 @@ mod routing;
 mod server;
 mod session;
 pub mod settings;
+mod stash;
 mod time;
 
 pub use buffer::{Chunk, Rope};

@@ -122,6 +122,24 @@ impl PoolMetrics {
         bump(&self.servers[server][metric as usize], by);
     }
 
+    /// A request of `bytes` bytes was queued for `server`.
+    pub(crate) fn note_queued(&self, server: usize, bytes: i64) {
+        let values = &self.servers[server];
+        bump(&values[ServerMetric::Requests as usize], 1);
+        bump(&values[ServerMetric::RequestBytes as usize], bytes);
+        bump(&values[ServerMetric::InQueue as usize], 1);
+        bump(&values[ServerMetric::InQueueBytes as usize], bytes);
+    }
+
+    /// So many queued requests were written to `server`.
+    pub(crate) fn note_sent(&self, server: usize, requests: i64, bytes: i64) {
+        let values = &self.servers[server];
+        bump(&values[ServerMetric::InQueue as usize], -requests);
+        bump(&values[ServerMetric::InQueueBytes as usize], -bytes);
+        bump(&values[ServerMetric::OutQueue as usize], requests);
+        bump(&values[ServerMetric::OutQueueBytes as usize], bytes);
+    }
+
     pub(crate) fn set_server(&self, server: usize, metric: ServerMetric, value: i64) {
         self.servers[server][metric as usize].store(value, Ordering::Relaxed);
     }

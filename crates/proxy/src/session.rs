@@ -7,6 +7,7 @@ use crate::buffer::{Chunk, Rope};
 use crate::id::ConnectionId;
 use crate::limits::{FIRST_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::{Body, Join, Protocol};
+use crate::stash::Stash;
 
 /// One client connection.
 pub(crate) struct Session<P: Protocol> {
@@ -98,7 +99,7 @@ pub(crate) struct Affinity {
 #[derive(Debug)]
 pub(crate) struct Slot<K> {
     /// What has arrived of the reply while older ones are missing.
-    pub(crate) stash: Rope,
+    pub(crate) stash: Stash,
     /// The replies of fragments.
     pub(crate) join: Option<Box<Join<K>>>,
     /// Bytes of the reply so far.
@@ -110,7 +111,7 @@ pub(crate) struct Slot<K> {
 impl<K> Slot<K> {
     pub(crate) fn waiting() -> Self {
         Self {
-            stash: Rope::new(),
+            stash: Stash::new(),
             join: None,
             bytes: 0,
             done: false,
@@ -184,6 +185,11 @@ impl<P: Protocol> Session<P> {
         }
     }
 
+    /// Whether output needs nothing but to be written: no state waits for it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.phase == Phase::Open && !self.paused
+    }
+
     /// Appends a slot and returns its number.
     pub(crate) fn push_slot(&mut self, slot: Slot<P::Kind>) -> u64 {
         self.slots.push_back(slot);
@@ -201,9 +207,12 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn advance(&mut self) -> bool {
         let mut moved = false;
         while let Some(head) = self.slots.front_mut() {
+            if !head.done && head.stash.is_empty() {
+                break;
+            }
             self.stashed -= head.stash.len();
-            moved |= !head.stash.is_empty() || head.done;
-            self.output.append(&mut head.stash);
+            moved = true;
+            head.stash.drain_to(&mut self.output);
             if !head.done {
                 break;
             }

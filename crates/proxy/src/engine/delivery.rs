@@ -3,24 +3,40 @@
 use std::ops::Range;
 
 use super::Engine;
-use crate::buffer::Chunk;
+use crate::buffer::{Chunk, Rope};
 use crate::cause::Cause;
 use crate::connection::{InFlight, Place, State};
 use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::MAX_SESSION_OUTPUT;
 use crate::metrics::{PoolMetric, ServerMetric};
-use crate::pool::Action;
+use crate::pool::{Action, Flush};
 use crate::protocol::{Join, JoinKind, Joined, Protocol, Scan};
 use crate::session::Session;
 use crate::time::Time;
 
 /// What was found at the start of a server's bytes.
 enum Found<K> {
-    /// The front request's reply goes on (and ends, if a kind is given) for so many bytes.
-    Reply(usize, Option<K>),
+    /// So many bytes that belong to the reply to `entry`; they end it if a kind is given.
+    Reply {
+        len: usize,
+        entry: InFlight,
+        first: bool,
+        kind: Option<K>,
+    },
     /// So many bytes of a push, which answer nobody.
     Push(usize),
+}
+
+/// What a batch of replies adds to the counters, so that they are touched once per read.
+#[derive(Default)]
+struct Tally {
+    replies: i64,
+    bytes: i64,
+    /// Requests that were wholly written, and their bytes.
+    sent: (i64, i64),
+    /// Requests that were answered before they were.
+    unsent: (i64, i64),
 }
 
 impl<P: Protocol> Engine<P> {
@@ -36,11 +52,10 @@ impl<P: Protocol> Engine<P> {
             let Some(connection) = self.connections.get(id) else {
                 break;
             };
+            let rest = pos..range.end;
             let step = match connection.state {
-                State::Ready => self.take_reply(id, chunk, pos..range.end, now),
-                State::Handshaking { .. } => {
-                    self.take_handshake_reply(id, &chunk[pos..range.end], now)
-                }
+                State::Ready => self.take_replies(id, connection.server, chunk, rest, now),
+                State::Handshaking { .. } => self.take_handshake_reply(id, &chunk[rest], now),
                 State::Connecting => None,
             };
             match step {
@@ -54,41 +69,53 @@ impl<P: Protocol> Engine<P> {
         self.run_ready(now);
     }
 
-    /// Passes on what belongs to the front request; `None` when the server is out of step.
-    fn take_reply(
+    /// Passes on all replies in `range`. Returns its length, or `None` when the server is out of step.
+    fn take_replies(
         &mut self,
         id: ConnectionId,
+        server: usize,
         chunk: &Chunk,
         range: Range<usize>,
         now: Time,
     ) -> Option<usize> {
+        let mut tally = Tally::default();
         let mut marks = std::mem::take(&mut self.marks);
-        marks.clear();
-        let found = self.scan_reply(id, &chunk[range.clone()], &mut marks);
-        let taken = match found {
-            Some(Found::Reply(len, kind)) => {
-                self.take_scanned(
-                    id,
-                    chunk,
-                    range.start..range.start + len,
+        let mut pos = range.start;
+        while pos < range.end {
+            marks.clear();
+            match self.scan_reply(id, &chunk[pos..range.end], &mut marks, &mut tally) {
+                Some(Found::Reply {
+                    len,
+                    entry,
+                    first,
                     kind,
-                    &mut marks,
-                    now,
-                );
-                Some(len)
+                }) => {
+                    let reply = pos..pos + len;
+                    pos += len;
+                    if let Some(kind) = kind
+                        && self.settings.auto_eject_hosts
+                    {
+                        let start = if first { &chunk[reply.clone()] } else { &[] };
+                        self.note_health(server, kind, start, now);
+                    }
+                    self.deliver(id, entry, chunk, reply, first, kind, &mut marks);
+                }
+                Some(Found::Push(len)) => pos += len,
+                None => break,
             }
-            Some(Found::Push(len)) => Some(len),
-            None => None,
-        };
+        }
         self.marks = marks;
-        taken
+        self.count(server, &tally);
+        (pos == range.end).then_some(range.len())
     }
 
+    /// Looks at what comes next. A reply that ends is taken off the queue.
     fn scan_reply(
         &mut self,
         id: ConnectionId,
         data: &[u8],
         marks: &mut Vec<u64>,
+        tally: &mut Tally,
     ) -> Option<Found<P::Kind>> {
         let connection = self.connections.get_mut(id)?;
         if P::is_between_replies(&connection.scanner) {
@@ -103,63 +130,43 @@ impl<P: Protocol> Engine<P> {
         if !connection.expects_reply() {
             return None;
         }
-        let wants_marks = match connection.in_flight.front()?.place {
+        let entry = *connection.in_flight.front()?;
+        let wants_marks = match entry.place {
             Place::Fragment(..) => Some(marks),
             Place::Slot(_) | Place::Nowhere => None,
         };
-        match P::scan(&mut connection.scanner, data, wants_marks).ok()? {
-            Scan::Complete { len, kind } => Some(Found::Reply(len, Some(kind))),
-            Scan::Partial => Some(Found::Reply(data.len(), None)),
-        }
-    }
-
-    fn take_scanned(
-        &mut self,
-        id: ConnectionId,
-        chunk: &Chunk,
-        range: Range<usize>,
-        kind: Option<P::Kind>,
-        marks: &mut Vec<u64>,
-        now: Time,
-    ) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
+        let first = !connection.mid_reply;
+        let (len, kind) = match P::scan(&mut connection.scanner, data, wants_marks).ok()? {
+            Scan::Complete { len, kind } => (len, Some(kind)),
+            Scan::Partial => (data.len(), None),
         };
-        let Some(entry) = connection.in_flight.front().copied() else {
-            return;
-        };
-        let (server, first) = (connection.server, !connection.mid_reply);
         connection.mid_reply = kind.is_none();
-        self.metrics
-            .add_server(server, ServerMetric::ResponseBytes, range.len() as i64);
-        if let Some(kind) = kind {
+        tally.bytes += len as i64;
+        if kind.is_some() {
             let whole = connection.pop_front().is_none_or(|(_, whole)| whole);
-            self.count_reply(server, &entry, whole);
-            self.note_health(
-                server,
-                kind,
-                if first { &chunk[range.clone()] } else { &[] },
-                now,
-            );
+            tally.add(&entry, whole);
         }
-        self.deliver(id, entry, chunk, range, first, kind, marks);
+        Some(Found::Reply {
+            len,
+            entry,
+            first,
+            kind,
+        })
     }
 
-    fn count_reply(&mut self, server: usize, entry: &InFlight, whole: bool) {
-        let (requests, bytes) = match whole {
-            true => (ServerMetric::OutQueue, ServerMetric::OutQueueBytes),
-            false => (ServerMetric::InQueue, ServerMetric::InQueueBytes),
-        };
-        self.metrics.add_server(server, ServerMetric::Responses, 1);
-        self.metrics.add_server(server, requests, -1);
-        self.metrics
-            .add_server(server, bytes, -(entry.bytes as i64));
+    fn count(&mut self, server: usize, tally: &Tally) {
+        let add = |metric, by| self.metrics.add_server(server, metric, by);
+        add(ServerMetric::Responses, tally.replies);
+        add(ServerMetric::ResponseBytes, tally.bytes);
+        add(ServerMetric::OutQueue, -tally.sent.0);
+        add(ServerMetric::OutQueueBytes, -tally.sent.1);
+        if tally.unsent.0 > 0 {
+            add(ServerMetric::InQueue, -tally.unsent.0);
+            add(ServerMetric::InQueueBytes, -tally.unsent.1);
+        }
     }
 
     fn note_health(&mut self, server: usize, kind: P::Kind, start: &[u8], now: Time) {
-        if !self.settings.auto_eject_hosts {
-            return;
-        }
         match P::is_transient_failure(kind, start) {
             true => self.count_failure(server, now, now),
             false => self.health.note_success(server),
@@ -198,8 +205,16 @@ impl<P: Protocol> Engine<P> {
                 if first && session.output.len() + session.stashed > MAX_SESSION_OUTPUT {
                     return self.close_overflowing(id);
                 }
-                let moved = deliver_whole(session, slot, chunk, range, kind.is_some());
-                self.after_delivery(id, moved);
+                if !deliver_whole(session, slot, chunk, range, kind.is_some()) {
+                    return;
+                }
+                if !session.is_plain() {
+                    return self.after_delivery(id, true);
+                }
+                if !session.dirty {
+                    session.dirty = true;
+                    self.flushes.push_back(Flush::Session(id));
+                }
             }
             Place::Fragment(slot, fragment) => {
                 if session.output.len() + session.stashed > MAX_SESSION_OUTPUT && first {
@@ -277,12 +292,9 @@ impl<P: Protocol> Engine<P> {
             .iter()
             .map(|fragment| fragment.reply.len())
             .sum::<usize>();
-        let slot = &mut session.slots[position];
-        match self
-            .protocol
-            .join(&mut join, &session.client, &mut slot.stash)
-        {
-            Joined::Done => {}
+        let mut joined = Rope::new();
+        match self.protocol.join(&mut join, &session.client, &mut joined) {
+            Joined::Done => session.slots[position].stash.set(joined),
             Joined::Failed(fragment) => self.fail_join(id, position, &mut join, fragment),
             Joined::Mismatch => {
                 self.write_join_error(id, position, &Cause::Protocol, join.fragments[0].server)
@@ -312,7 +324,9 @@ impl<P: Protocol> Engine<P> {
             Some(Err(cause)) => self.write_join_error(id, position, &cause, part.server),
             _ => {
                 if let Some(session) = self.sessions.get_mut(id) {
-                    session.slots[position].stash.append(&mut part.reply);
+                    session.slots[position]
+                        .stash
+                        .set(std::mem::take(&mut part.reply));
                 }
             }
         }
@@ -364,11 +378,27 @@ fn deliver_whole<P: Protocol>(
         entry.stash.push(chunk, range);
         return false;
     }
-    session.stashed -= entry.stash.len();
-    session.output.append(&mut entry.stash);
+    if !entry.stash.is_empty() {
+        session.stashed -= entry.stash.len();
+        entry.stash.drain_to(&mut session.output);
+    }
     session.output.push(chunk, range);
     if last {
         session.advance();
     }
     true
+}
+
+impl Tally {
+    /// A request was answered; `whole` if it had been wholly written.
+    fn add(&mut self, entry: &InFlight, whole: bool) {
+        self.replies += 1;
+        let queue = if whole {
+            &mut self.sent
+        } else {
+            &mut self.unsent
+        };
+        queue.0 += 1;
+        queue.1 += entry.bytes as i64;
+    }
 }

@@ -10,7 +10,7 @@ use crate::connection::{Connection, InFlight, Place, State};
 use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::metrics::{PoolMetric, ServerMetric};
-use crate::pool::Action;
+use crate::pool::{Action, Flush};
 use crate::protocol::{Body, Lane, Plan, Protocol, Source};
 use crate::session::{Phase, Slot};
 use crate::settings::{CrossShard, ProtocolSettings};
@@ -243,24 +243,23 @@ impl<P: Protocol> Engine<P> {
             bytes,
             queued: now,
         });
-        let (server, ready) = (connection.server, matches!(connection.state, State::Ready));
-        self.metrics.add_server(server, ServerMetric::Requests, 1);
-        self.metrics
-            .add_server(server, ServerMetric::RequestBytes, bytes as i64);
-        self.metrics.add_server(server, ServerMetric::InQueue, 1);
-        self.metrics
-            .add_server(server, ServerMetric::InQueueBytes, bytes as i64);
-        if let Some(session) = self.sessions.get_mut(id) {
+        let server = connection.server;
+        if !connection.dirty && matches!(connection.state, State::Ready) {
+            connection.dirty = true;
+            self.flushes.push_back(Flush::Connection(connection_id));
+        }
+        self.metrics.note_queued(server, bytes as i64);
+        let one_each = self.settings.server_connections == 1;
+        if (place == Place::Nowhere || !one_each)
+            && let Some(session) = self.sessions.get_mut(id)
+        {
             session.silent += usize::from(place == Place::Nowhere);
-            if self.settings.server_connections > 1 {
+            if !one_each {
                 session.bind(server, connection_id);
             }
         }
         if let (Some(timeout), None) = (self.settings.timeout, self.earliest) {
             self.earliest = Some(now + timeout);
-        }
-        if ready {
-            self.mark_connection(connection_id);
         }
     }
 

@@ -21,7 +21,7 @@ use crate::connection::Connection;
 use crate::ejection::{EjectionPolicy, Health};
 use crate::event::Events;
 use crate::id::{ConnectionId, SessionId, Table};
-use crate::metrics::{PoolMetric, PoolMetrics, ServerMetric};
+use crate::metrics::{PoolMetric, PoolMetrics};
 use crate::pool::{Action, Flush, WorkerContext};
 use crate::protocol::{Protocol, Scratch};
 use crate::routing::Router;
@@ -182,13 +182,7 @@ impl<P: Protocol> Engine<P> {
         let (requests, bytes) = connection.written(count);
         let server = connection.server;
         self.metrics
-            .add_server(server, ServerMetric::InQueue, -(requests as i64));
-        self.metrics
-            .add_server(server, ServerMetric::InQueueBytes, -(bytes as i64));
-        self.metrics
-            .add_server(server, ServerMetric::OutQueue, requests as i64);
-        self.metrics
-            .add_server(server, ServerMetric::OutQueueBytes, bytes as i64);
+            .note_sent(server, requests as i64, bytes as i64);
     }
 
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
