@@ -1,7 +1,8 @@
-//! The project's chores: `cargo xtask setup`, `test`, `tidy` and `fuzz`.
+//! The project's chores: `cargo xtask setup`, `test`, `tidy`, `fuzz` and `bench`.
 //!
 //! It needs nothing but the Rust toolchain, so that a fresh machine can run it.
 
+mod bench;
 mod clients;
 mod fuzz;
 mod packages;
@@ -22,6 +23,7 @@ Usage: cargo xtask COMMAND
   tidy               check walls, licences and house rules
   fuzz [--seconds N] [TARGET ...]
                      run the fuzz targets, 60 s in total unless told
+  bench [OPTION]...  measure the proxy beside its peers (bench --help)
 ";
 
 fn main() -> ExitCode {
@@ -37,6 +39,15 @@ fn main() -> ExitCode {
         ["test", "--only", name, "--", rest @ ..] => test::only(name, rest),
         ["tidy"] => tidy::run(),
         ["fuzz", rest @ ..] => fuzz::targets_for(rest),
+        ["bench", "--help"] => {
+            print!("{}", bench::USAGE);
+            Ok(())
+        }
+        ["bench", "--list"] => {
+            bench::list();
+            Ok(())
+        }
+        ["bench", rest @ ..] => bench::run(rest),
         ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

