@@ -54,7 +54,7 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         now: Time,
     ) -> usize {
-        let mut parser = std::mem::take(&mut self.parser);
+        let mut parser = self.parser.take().unwrap_or_default();
         let mut pos = range.start;
         let stopped = loop {
             if pos == range.end || !self.may_take(id) {
@@ -77,7 +77,7 @@ impl<P: Protocol> Engine<P> {
                 }
                 Parsed::Partial => {
                     let intake = Intake {
-                        parser: std::mem::take(&mut parser),
+                        parser: std::mem::take(&mut *parser),
                         text: text.to_vec(),
                         ..Intake::default()
                     };
@@ -90,7 +90,7 @@ impl<P: Protocol> Engine<P> {
             }
         };
         P::reset(&mut parser);
-        self.parser = parser;
+        self.parser = Some(parser);
         stopped
     }
 

@@ -54,7 +54,8 @@ pub(crate) struct Engine<P: Protocol> {
     ready: VecDeque<SessionId>,
     pub(crate) events: Events,
 
-    parser: P::Parser,
+    /// Lent to the session whose bytes are looked at; made anew when one keeps it.
+    parser: Option<Box<P::Parser>>,
     scratch: Scratch,
     split: split::Work,
     marks: Vec<u64>,
@@ -88,7 +89,7 @@ impl<P: Protocol> Engine<P> {
             flushes: VecDeque::new(),
             ready: VecDeque::new(),
             events: Events::default(),
-            parser: P::Parser::default(),
+            parser: None,
             scratch: Scratch::default(),
             split: split::Work::default(),
             marks: Vec::new(),

@@ -6,6 +6,8 @@ mod introspect;
 mod join;
 mod local;
 
+use std::cell::Cell;
+
 use redis_proto::command::{self, Action, Command, Flags};
 use redis_proto::request::{Progress, RequestLimits, RequestParser};
 use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_code};
@@ -30,6 +32,8 @@ pub(crate) struct Redis {
     databases: Vec<u32>,
     allow_flush: bool,
     limits: RequestLimits,
+    /// The command looked up last: clients tend to repeat themselves.
+    last: Cell<Option<&'static Command>>,
 }
 
 impl Protocol for Redis {
@@ -47,6 +51,7 @@ impl Protocol for Redis {
             databases: settings.servers.iter().map(|server| server.db).collect(),
             allow_flush: settings.allow_flush,
             limits: RequestLimits::default(),
+            last: Cell::new(None),
         }
     }
 
@@ -110,7 +115,7 @@ impl Protocol for Redis {
             text,
             args: parser.args(),
         };
-        let command = match request.command() {
+        let command = match self.find_command(&request) {
             Ok(command) => command,
             Err(plan) => return plan.answer(&request, scratch),
         };
@@ -268,6 +273,23 @@ impl Protocol for Redis {
 }
 
 impl Redis {
+    fn find_command(&self, request: &Request<'_>) -> Result<&'static Command, Refusal> {
+        let name = request.name();
+        let command = match self.last.get() {
+            Some(last) if last.name.as_bytes().eq_ignore_ascii_case(name) => last,
+            _ => command::lookup(name).ok_or(Refusal::Unknown)?,
+        };
+        self.last.set(Some(command));
+        let command = match command.subs {
+            [] => command,
+            _ => command.resolve(request.text, request.args),
+        };
+        match command.arity.check(request.args.len()) {
+            true => Ok(command),
+            false => Err(Refusal::Arity(command)),
+        }
+    }
+
     fn plan_forward(
         &self,
         command: &'static Command,
@@ -348,15 +370,6 @@ impl<'a> Request<'a> {
             len: arg.len,
             arg: index as u32,
         })
-    }
-
-    fn command(&self) -> Result<&'static Command, Refusal> {
-        let command = command::lookup(self.name()).ok_or(Refusal::Unknown)?;
-        let command = command.resolve(self.text, self.args);
-        match command.arity.check(self.args.len()) {
-            true => Ok(command),
-            false => Err(Refusal::Arity(command)),
-        }
     }
 }
 
