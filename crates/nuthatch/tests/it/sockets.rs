@@ -164,8 +164,8 @@ fn clients_above_client_connections_are_told_and_closed() {
 
 /// The start of a rig has probed the port.
 fn wait_until_nobody_is_there(rig: &Rig) {
-    wait_for("the probe has left", || {
-        rig.pool_stat("client_connections") == 0
+    wait_for("the probe has come and gone", || {
+        rig.pool_stat("client_total") == 1 && rig.pool_stat("client_connections") == 0
     });
 }
 
