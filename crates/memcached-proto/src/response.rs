@@ -207,6 +207,16 @@ impl ReplyScanner {
                     }
                 }
                 Stage::Line => {
+                    if let Some((taken, step)) = self.quick(rest) {
+                        at += taken;
+                        if let Some(kind) = step {
+                            self.begin_next();
+                            return Ok(Scan::Complete { len: at, kind });
+                        }
+                        self.sequence = Sequence::Values;
+                        mark(self.seen + at as u64);
+                        continue;
+                    }
                     let Some(end) = memchr(b'\n', rest) else {
                         self.keep(rest)?;
                         break;
@@ -225,6 +235,29 @@ impl ReplyScanner {
         }
         self.seen += data.len() as u64;
         Ok(Scan::Partial)
+    }
+
+    /// The usual cases in one go: a whole `VALUE` block with nothing odd about it (no kind), or the
+    /// line that ends the reply. `None` says nothing but that this was neither.
+    fn quick(&self, rest: &[u8]) -> Option<(usize, Option<ReplyKind>)> {
+        if !self.line.is_empty() {
+            return None;
+        }
+        match (rest.first()?, self.sequence) {
+            (b'V', Sequence::Nothing | Sequence::Values) => {
+                quick_block(rest, self.max_value).map(|len| (len, None))
+            }
+            (b'E', Sequence::Values) if rest.starts_with(b"END\r\n") => {
+                Some((5, Some(ReplyKind::Values)))
+            }
+            (b'E', Sequence::Nothing) if rest.starts_with(b"END\r\n") => {
+                Some((5, Some(ReplyKind::Line(LineKind::End))))
+            }
+            (b'S', Sequence::Nothing) if rest.starts_with(b"STORED\r\n") => {
+                Some((8, Some(ReplyKind::Line(LineKind::Stored))))
+            }
+            _ => None,
+        }
     }
 
     /// Keeps the beginning of a line, if it can still become one.
@@ -285,6 +318,47 @@ impl ReplyScanner {
         self.sequence = Sequence::Nothing;
         self.seen = 0;
     }
+}
+
+/// The length of a whole `VALUE KEY FLAGS LENGTH [CAS]` block at the start of `data`, its data and
+/// CRLF included, if it is here and as it should be.
+fn quick_block(data: &[u8], max: u64) -> Option<usize> {
+    let fields = data.strip_prefix(b"VALUE ")?;
+    let window = &fields[..fields.len().min(MAX_KEY + 1)];
+    // A plain loop: keys are too short for a vector search to pay.
+    let key = window
+        .iter()
+        .position(|byte| matches!(byte, b' ' | b'\r' | b'\n'))?;
+    let (_, at) = quick_number(fields, key + 1)?;
+    let (value, mut at) = match fields.get(at)? {
+        b' ' => quick_number(fields, at + 1)?,
+        _ => return None,
+    };
+    if fields.get(at)? == &b' ' {
+        (_, at) = quick_number(fields, at + 1)?;
+    }
+    let start = 6 + at + 2;
+    let end = start + value as usize;
+    let whole = key > 0
+        && fields[key] == b' '
+        && u64::from(value) <= max
+        && fields.get(at..at + 2)? == b"\r\n"
+        && data.get(end..end + 2)? == b"\r\n";
+    whole.then_some(end + 2)
+}
+
+/// One to nine digits from `at` on, and what follows them.
+fn quick_number(text: &[u8], at: usize) -> Option<(u32, usize)> {
+    let mut value = 0;
+    let mut end = at;
+    while let Some(digit @ b'0'..=b'9') = text.get(end) {
+        if end == at + 9 {
+            return None;
+        }
+        value = value * 10 + u32::from(digit - b'0');
+        end += 1;
+    }
+    (end > at).then_some((value, end))
 }
 
 /// What a line does to the reply.
