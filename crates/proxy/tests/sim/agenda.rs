@@ -31,7 +31,10 @@ pub(crate) enum Event {
 
 impl Event {
     pub(crate) fn deliver(link: usize, direction: Direction) -> Self {
-        Event::Deliver { link, outward: direction == Direction::Out }
+        Event::Deliver {
+            link,
+            outward: direction == Direction::Out,
+        }
     }
 }
 

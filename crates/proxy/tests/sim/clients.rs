@@ -96,15 +96,25 @@ impl Client {
     }
 
     pub(crate) fn is_answered_by(&self, seq: usize, server: usize) -> bool {
-        self.answered.get(&seq).is_some_and(|servers| servers & (1 << server) != 0)
+        self.answered
+            .get(&seq)
+            .is_some_and(|servers| servers & (1 << server) != 0)
     }
 
     /// One of its requests was read by a server: it must be within the window.
     pub(crate) fn arrived_at_server(&mut self, seq: usize) {
         *self.at_servers.entry(seq).or_default() += 1;
-        let limit = if self.window_open { WINDOW } else { FIRST_WINDOW };
+        let limit = if self.window_open {
+            WINDOW
+        } else {
+            FIRST_WINDOW
+        };
         let at_servers = self.at_servers.len();
-        assert!(at_servers <= limit, "client {} has {at_servers} requests at servers, more than {limit}", self.id);
+        assert!(
+            at_servers <= limit,
+            "client {} has {at_servers} requests at servers, more than {limit}",
+            self.id
+        );
     }
 
     /// The proxy has read a server's reply to one of its requests.
@@ -151,12 +161,20 @@ impl World {
     }
 
     fn client_connects(&mut self, id: usize) {
-        let (worker, pace) = (self.clients[id].plan.worker, self.clients[id].plan.pace.clone());
+        let (worker, pace) = (
+            self.clients[id].plan.worker,
+            self.clients[id].plan.pace.clone(),
+        );
         if self.shutting_down {
             self.clients[id].phase = Phase::Over;
             return;
         }
-        self.links.push(Link::new(worker, Peer::Client(id), ProxySide::Accepting, pace));
+        self.links.push(Link::new(
+            worker,
+            Peer::Client(id),
+            ProxySide::Accepting,
+            pace,
+        ));
         let link = self.links.len() - 1;
         self.clients[id].link = Some(link);
         self.clients[id].phase = Phase::Talking;
@@ -176,7 +194,8 @@ impl World {
         let client = &self.clients[id];
         let all_sent = client.said_all && client.outbox.is_empty();
         let polite = matches!(client.plan.ending, Ending::Polite);
-        let closes = matches!(client.plan.ending, Ending::HalfClose | Ending::CutShort) || (polite && client.owed.is_empty());
+        let closes = matches!(client.plan.ending, Ending::HalfClose | Ending::CutShort)
+            || (polite && client.owed.is_empty());
         if all_sent && closes && !client.leaving {
             self.client_half_closes(id);
         }
@@ -184,14 +203,23 @@ impl World {
 
     fn may_compose(&self, id: usize) -> bool {
         let client = &self.clients[id];
-        !client.said_all && client.owed.len() < client.plan.depth && client.outbox.len() < 100_000 && !client.leaving
+        !client.said_all
+            && client.owed.len() < client.plan.depth
+            && client.outbox.len() < 100_000
+            && !client.leaving
     }
 
     /// Makes the next request, or says the last words.
     fn compose(&mut self, id: usize) {
         let client = &mut self.clients[id];
-        let tag = Tag { client: id, seq: client.sent.len() };
-        let composed = match (client.sent.len() < client.plan.requests, self.scenario.redis) {
+        let tag = Tag {
+            client: id,
+            seq: client.sent.len(),
+        };
+        let composed = match (
+            client.sent.len() < client.plan.requests,
+            self.scenario.redis,
+        ) {
             (true, true) => redis_client::compose(client, &self.scenario, tag),
             (true, false) => memcached_client::compose(client, &self.scenario, tag),
             (false, true) => redis_client::last_words(client, tag),
@@ -204,7 +232,9 @@ impl World {
         if let Some(want) = composed.want {
             client.owed.push_back(Owed { seq: tag.seq, want });
         }
-        if matches!(client.plan.ending, Ending::Reset(after) | Ending::Vanish(after) if after <= tag.seq) && !client.leaving {
+        if matches!(client.plan.ending, Ending::Reset(after) | Ending::Vanish(after) if after <= tag.seq)
+            && !client.leaving
+        {
             client.leaving = true;
             let when = self.now + self.rng.micros(0, 3_000);
             self.agenda.plan(when, Event::ClientLeaves { client: id });
@@ -213,7 +243,9 @@ impl World {
 
     /// Gives the network what it has room for.
     fn hand_over(&mut self, id: usize) {
-        let Some(link) = self.clients[id].link else { return };
+        let Some(link) = self.clients[id].link else {
+            return;
+        };
         let room = self.links[link].inbound.room();
         let client = &mut self.clients[id];
         let mut count = room.min(client.outbox.len());
@@ -224,9 +256,13 @@ impl World {
         let left = client.outbox.len();
         if left > 0 && count < room {
             let pause = client.rng.micros(1, 2_000);
-            self.agenda.plan(self.now + pause, Event::Client { client: id });
+            self.agenda
+                .plan(self.now + pause, Event::Client { client: id });
         }
         self.links[link].inbound.starved = left > 0;
+        if left == 0 && self.may_compose(id) {
+            self.agenda.plan(self.now + 1, Event::Client { client: id });
+        }
         self.links[link].inbound.write(&bytes);
         self.pump(link, Direction::In);
     }
@@ -242,7 +278,9 @@ impl World {
 
     /// A client leaves without waiting for anything.
     pub(crate) fn client_leaves(&mut self, id: usize) {
-        let Some(link) = self.clients[id].link else { return };
+        let Some(link) = self.clients[id].link else {
+            return;
+        };
         if self.clients[id].phase == Phase::Over {
             return;
         }
@@ -262,7 +300,9 @@ impl World {
 
     /// Reply bytes have arrived at a client.
     pub(crate) fn client_hears(&mut self, id: usize) {
-        let Some(link) = self.clients[id].link else { return };
+        let Some(link) = self.clients[id].link else {
+            return;
+        };
         if self.links[link].peer_gone {
             self.links[link].outbound.arrived.clear();
             return self.peer_resets(link);
@@ -270,21 +310,26 @@ impl World {
         match self.clients[id].plan.reader {
             Reader::Slow => {
                 let pause = self.clients[id].rng.micros(100, 4_000);
-                self.agenda.plan(self.now + pause, Event::Client { client: id });
+                self.agenda
+                    .plan(self.now + pause, Event::Client { client: id });
             }
             Reader::Fast | Reader::Never(_) => self.client_turn(id),
         }
     }
 
     fn client_reads(&mut self, id: usize) {
-        let Some(link) = self.clients[id].link else { return };
+        let Some(link) = self.clients[id].link else {
+            return;
+        };
         if !self.clients[id].reads() || self.clients[id].phase == Phase::Over {
             return;
         }
         let available = self.links[link].outbound.arrived.len();
         let client = &mut self.clients[id];
         let count = match client.plan.reader {
-            Reader::Slow if available > 0 => client.rng.between(1, available.min(available / 6 + 40)),
+            Reader::Slow if available > 0 => {
+                client.rng.between(1, available.min(available / 6 + 40))
+            }
             _ => available,
         };
         let bytes = self.links[link].outbound.read(count);
@@ -293,7 +338,8 @@ impl World {
         while oracle::take_reply(self, id) {}
         if count < available {
             let pause = self.clients[id].rng.micros(100, 4_000);
-            self.agenda.plan(self.now + pause, Event::Client { client: id });
+            self.agenda
+                .plan(self.now + pause, Event::Client { client: id });
         }
         let drained = self.links[link].outbound.arrived.is_empty();
         if drained && self.links[link].outbound.fin == Fin::Arrived {
@@ -315,6 +361,7 @@ impl World {
         self.links[link].reset = Reset::Coming;
         self.links[link].outbound.destroy();
         let delay = self.links[link].delay(&mut self.rng);
-        self.agenda.plan(self.now + delay, Event::ResetArrives { link });
+        self.agenda
+            .plan(self.now + delay, Event::ResetArrives { link });
     }
 }

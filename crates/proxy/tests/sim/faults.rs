@@ -13,11 +13,13 @@ pub(crate) enum Blow {
     BrokenPipe,
     TimedOut,
     Garbage,
+    /// The server refused HELLO, which is no failure.
+    Declined,
 }
 
 impl Blow {
     /// What nutcracker 0.5.0 writes into its error lines.
-    pub(crate) fn text(self) -> &'static str {
+    fn text(self) -> &'static str {
         match self {
             Blow::Refused => "Connection refused",
             Blow::NoSuchFile => "No such file or directory",
@@ -26,7 +28,7 @@ impl Blow {
             Blow::Reset => "Connection reset by peer",
             Blow::BrokenPipe => "Broken pipe",
             Blow::TimedOut => "Connection timed out",
-            Blow::Garbage => "Invalid argument",
+            Blow::Garbage | Blow::Declined => "Invalid argument",
         }
     }
 }
@@ -37,7 +39,8 @@ struct Fault {
     step: u64,
     worker: usize,
     server: usize,
-    blow: Blow,
+    /// What happened; several where the proxy may have noticed any of them first.
+    blows: Vec<Blow>,
     /// The request whose reply broke off in the middle.
     cut: Vec<Tag>,
 }
@@ -49,14 +52,34 @@ pub(crate) struct FaultLog {
 }
 
 impl FaultLog {
-    pub(crate) fn record(&mut self, step: u64, worker: usize, server: usize, blow: Blow, cut: Vec<Tag>) {
-        self.faults.push(Fault { step, worker, server, blow, cut });
+    pub(crate) fn record(
+        &mut self,
+        step: u64,
+        worker: usize,
+        server: usize,
+        blows: Vec<Blow>,
+        cut: Vec<Tag>,
+    ) {
+        self.faults.push(Fault {
+            step,
+            worker,
+            server,
+            blows,
+            cut,
+        });
     }
 
     /// Whether a failure with this text can have hit a request that `worker` took at step `since` or
     /// later and that went to one of `servers` (unknown: any).
-    pub(crate) fn explains(&self, worker: usize, servers: Option<&[usize]>, text: &str, since: u64) -> bool {
-        self.since(worker, servers, since).any(|fault| fault.blow.text() == text)
+    pub(crate) fn explains(
+        &self,
+        worker: usize,
+        servers: Option<&[usize]>,
+        text: &str,
+        since: u64,
+    ) -> bool {
+        self.since(worker, servers, since)
+            .any(|fault| fault.blows.iter().any(|blow| blow.text() == text))
     }
 
     /// Whether any connection to one of `servers` ended since.
@@ -73,9 +96,16 @@ impl FaultLog {
         self.faults.len()
     }
 
-    fn since<'a>(&'a self, worker: usize, servers: Option<&'a [usize]>, since: u64) -> impl Iterator<Item = &'a Fault> {
+    fn since<'a>(
+        &'a self,
+        worker: usize,
+        servers: Option<&'a [usize]>,
+        since: u64,
+    ) -> impl Iterator<Item = &'a Fault> {
         let first = self.faults.partition_point(|fault| fault.step < since);
-        let concerns = move |fault: &&Fault| fault.worker == worker && servers.is_none_or(|servers| servers.contains(&fault.server));
+        let concerns = move |fault: &&Fault| {
+            fault.worker == worker && servers.is_none_or(|servers| servers.contains(&fault.server))
+        };
         self.faults[first..].iter().filter(concerns)
     }
 }

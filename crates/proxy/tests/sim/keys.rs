@@ -48,7 +48,10 @@ pub(crate) fn read(key: &[u8]) -> Option<KeyText> {
 
 impl KeyText {
     pub(crate) fn tag(&self) -> Tag {
-        Tag { client: self.client, seq: self.seq }
+        Tag {
+            client: self.client,
+            seq: self.seq,
+        }
     }
 }
 
@@ -84,7 +87,15 @@ fn keys_lead_back_and_values_do_not() {
     let tag = Tag { client: 3, seq: 45 };
     let text = key("{k12}", tag, 2, 'b', 300);
     assert_eq!(text, b"{k12}:c3:45.2:b300");
-    assert_eq!(read(&text), Some(KeyText { client: 3, seq: 45, mark: b'b', size: 300 }));
+    assert_eq!(
+        read(&text),
+        Some(KeyText {
+            client: 3,
+            seq: 45,
+            mark: b'b',
+            size: 300
+        })
+    );
     for len in 0..60 {
         assert_eq!(read(&value(&text, len)), None);
     }

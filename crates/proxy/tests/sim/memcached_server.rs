@@ -8,46 +8,94 @@ use crate::redis_server::Incoming;
 
 /// The request at the start of `input` and its length; `None` if it is not whole.
 pub(crate) fn next(server: usize, input: &[u8]) -> Result<Option<(usize, Incoming)>, String> {
-    let Some(end) = input.iter().position(|byte| *byte == b'\n') else { return Ok(None) };
+    let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
+        return Ok(None);
+    };
     let line = input[..end].strip_suffix(b"\r").unwrap_or(&input[..end]);
-    let words: Vec<&[u8]> = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty()).collect();
-    let verb = words.first().map_or(String::new(), |word| String::from_utf8_lossy(word).into_owned());
+    let words: Vec<&[u8]> = line
+        .split(|byte| *byte == b' ')
+        .filter(|word| !word.is_empty())
+        .collect();
+    let verb = words.first().map_or(String::new(), |word| {
+        String::from_utf8_lossy(word).into_owned()
+    });
     if words.iter().skip(1).any(|word| *word == b"noreply") {
-        return Err(format!("a quiet request reached the server: {}", String::from_utf8_lossy(line)));
+        return Err(format!(
+            "a quiet request reached the server: {}",
+            String::from_utf8_lossy(line)
+        ));
     }
     if is_storage(&verb) {
         return storage(server, &verb, &words, input, end + 1);
     }
-    let keys: Vec<Vec<u8>> = words[1.min(words.len())..].iter().filter(|word| keys::read(word).is_some()).map(|word| word.to_vec()).collect();
+    let keys: Vec<Vec<u8>> = words[1.min(words.len())..]
+        .iter()
+        .filter(|word| keys::read(word).is_some())
+        .map(|word| word.to_vec())
+        .collect();
     let reply = match (verb.as_str(), &keys[..]) {
         ("get" | "gets" | "gat" | "gats", [_, ..]) => retrieval(server, &verb, &keys),
         ("delete" | "incr" | "decr" | "touch", [key]) => answer(server, &verb, key),
         ("version", []) => version(server),
         ("verbosity" | "flush_all", []) => b"OK\r\n".to_vec(),
         ("stats", []) => stats(server),
-        _ => return Err(format!("not a request: {:?}", String::from_utf8_lossy(line))),
+        _ => {
+            return Err(format!(
+                "not a request: {:?}",
+                String::from_utf8_lossy(line)
+            ));
+        }
     };
-    Ok(Some((end + 1, Incoming { keys, reply, handshake: false })))
+    Ok(Some((
+        end + 1,
+        Incoming {
+            keys,
+            reply,
+            handshake: false,
+        },
+    )))
 }
 
 fn is_storage(verb: &str) -> bool {
-    matches!(verb, "set" | "add" | "replace" | "append" | "prepend" | "cas")
+    matches!(
+        verb,
+        "set" | "add" | "replace" | "append" | "prepend" | "cas"
+    )
 }
 
-fn storage(server: usize, verb: &str, words: &[&[u8]], input: &[u8], body: usize) -> Result<Option<(usize, Incoming)>, String> {
-    let number = |at: usize| -> Option<usize> { std::str::from_utf8(words.get(at)?).ok()?.parse().ok() };
+fn storage(
+    server: usize,
+    verb: &str,
+    words: &[&[u8]],
+    input: &[u8],
+    body: usize,
+) -> Result<Option<(usize, Incoming)>, String> {
+    let number =
+        |at: usize| -> Option<usize> { std::str::from_utf8(words.get(at)?).ok()?.parse().ok() };
     let wanted = if verb == "cas" { 6 } else { 5 };
     let (key, len) = match (words.get(1), number(4)) {
         (Some(key), Some(len)) if words.len() == wanted => (key.to_vec(), len),
         _ => return Err(format!("a {verb} line with odd words: {words:?}")),
     };
-    let Some(block) = input.get(body..body + len + 2) else { return Ok(None) };
+    let Some(block) = input.get(body..body + len + 2) else {
+        return Ok(None);
+    };
     let wish = keys::read(&key).ok_or("a storage command for somebody else's key")?;
     if block != [&keys::value(&key, wish.size)[..], b"\r\n"].concat() {
-        return Err(format!("{verb}: value of {} is wrong ({len} bytes)", String::from_utf8_lossy(&key)));
+        return Err(format!(
+            "{verb}: value of {} is wrong ({len} bytes)",
+            String::from_utf8_lossy(&key)
+        ));
     }
     let reply = answer(server, verb, &key);
-    Ok(Some((body + len + 2, Incoming { keys: vec![key], reply, handshake: false })))
+    Ok(Some((
+        body + len + 2,
+        Incoming {
+            keys: vec![key],
+            reply,
+            handshake: false,
+        },
+    )))
 }
 
 /// What `server` answers to a retrieval of `keys`.
@@ -56,26 +104,44 @@ fn retrieval(server: usize, verb: &str, keys: &[Vec<u8>]) -> Vec<u8> {
     if let Some(key) = keys.iter().find(failing) {
         return error(server, key);
     }
-    let mut reply: Vec<u8> = keys.iter().flat_map(|key| block(server, verb, key)).collect();
+    let mut reply: Vec<u8> = keys
+        .iter()
+        .flat_map(|key| block(server, verb, key))
+        .collect();
     reply.extend_from_slice(b"END\r\n");
     reply
 }
 
 /// The VALUE block of `key`; nothing for a miss.
 pub(crate) fn block(server: usize, verb: &str, key: &[u8]) -> Vec<u8> {
-    let Some(wish) = keys::read(key).filter(|key| key.mark == b'b') else { return Vec::new() };
+    let Some(wish) = keys::read(key).filter(|key| key.mark == b'b') else {
+        return Vec::new();
+    };
     let name = String::from_utf8_lossy(key);
-    let cas = if verb.ends_with('s') { format!(" {}", keys::stamp(server, &wish)) } else { String::new() };
+    let cas = if verb.ends_with('s') {
+        format!(" {}", keys::stamp(server, &wish))
+    } else {
+        String::new()
+    };
     let line = format!("VALUE {name} {server} {}{cas}\r\n", wish.size);
-    [line.as_bytes(), &keys::payload(server, key, wish.size), b"\r\n"].concat()
+    [
+        line.as_bytes(),
+        &keys::payload(server, key, wish.size),
+        b"\r\n",
+    ]
+    .concat()
 }
 
 /// What `server` answers to `verb` on one key; the server and the oracle agree on nothing else.
 pub(crate) fn answer(server: usize, verb: &str, key: &[u8]) -> Vec<u8> {
-    let Some(wish) = keys::read(key) else { return b"ERROR\r\n".to_vec() };
+    let Some(wish) = keys::read(key) else {
+        return b"ERROR\r\n".to_vec();
+    };
     let yes: &[u8] = match verb {
         "get" | "gets" | "gat" | "gats" => return retrieval(server, verb, &[key.to_vec()]),
-        "incr" | "decr" if wish.mark == b'y' => return format!("{}\r\n", keys::stamp(server, &wish)).into_bytes(),
+        "incr" | "decr" if wish.mark == b'y' => {
+            return format!("{}\r\n", keys::stamp(server, &wish)).into_bytes();
+        }
         "delete" => b"DELETED\r\n",
         "touch" => b"TOUCHED\r\n",
         _ => b"STORED\r\n",

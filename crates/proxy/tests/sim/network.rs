@@ -38,7 +38,10 @@ impl ByteQueue {
     }
 
     pub(crate) fn consume(&mut self, count: usize) {
-        assert!(count <= self.len(), "the simulator took more bytes than there are");
+        assert!(
+            count <= self.len(),
+            "the simulator took more bytes than there are"
+        );
         self.start += count;
     }
 
@@ -91,11 +94,15 @@ impl Pipe {
 
     /// Bytes that the writer may write now.
     pub(crate) fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.transit.len() + self.arrived.len())
+        self.capacity
+            .saturating_sub(self.transit.len() + self.arrived.len())
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.room(), "the simulator wrote past a pipe's capacity");
+        assert!(
+            bytes.len() <= self.room(),
+            "the simulator wrote past a pipe's capacity"
+        );
         self.transit.push(bytes);
     }
 
@@ -116,7 +123,10 @@ impl Pipe {
 
     /// Moves one segment to the receiver; a FIN comes with the last byte or after it.
     fn deliver(&mut self, pace: &Pace, rng: &mut Rng) {
-        let most = pace.segment.max(self.transit.len() / 12).min(self.transit.len());
+        let most = pace
+            .segment
+            .max(self.transit.len() / 12)
+            .min(self.transit.len());
         if most > 0 {
             let count = rng.between(1, most);
             self.arrived.push(&self.transit.bytes()[..count]);
@@ -261,9 +271,5 @@ impl Link {
             Peer::Server(server) => server,
             Peer::Client(client) => panic!("link of client {client} taken for a server's"),
         }
-    }
-
-    pub(crate) fn is_server(&self) -> bool {
-        matches!(self.peer, Peer::Server(_))
     }
 }

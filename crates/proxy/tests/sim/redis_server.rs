@@ -10,6 +10,7 @@ use crate::scenario::Scenario;
 /// One request as a server reads it, with the reply to come.
 #[derive(Debug)]
 pub(crate) struct Incoming {
+    /// The keys that decided where it went.
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) reply: Vec<u8>,
     /// AUTH, HELLO or SELECT: the proxy's own.
@@ -21,7 +22,7 @@ pub(crate) struct Incoming {
 pub(crate) struct RedisTalk {
     authenticated: bool,
     asked_hello: bool,
-    version3: bool,
+    pub(crate) version3: bool,
     selected: bool,
     requests: usize,
     /// HELLO was refused on this connection: the proxy may close it.
@@ -31,8 +32,15 @@ pub(crate) struct RedisTalk {
 impl RedisTalk {
     /// The request at the start of `input` and its length; `None` if it is not whole. Anything that a
     /// real server would stumble over is an error.
-    pub(crate) fn next(&mut self, server: usize, scenario: &Scenario, input: &[u8]) -> Result<Option<(usize, Incoming)>, String> {
-        let Some((len, args)) = split(input)? else { return Ok(None) };
+    pub(crate) fn next(
+        &mut self,
+        server: usize,
+        scenario: &Scenario,
+        input: &[u8],
+    ) -> Result<Option<(usize, Incoming)>, String> {
+        let Some((len, args)) = split(input)? else {
+            return Ok(None);
+        };
         let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
         let incoming = match name.as_str() {
             "AUTH" => self.auth(scenario, &args)?,
@@ -44,7 +52,9 @@ impl RedisTalk {
     }
 
     fn auth(&mut self, scenario: &Scenario, args: &[Vec<u8>]) -> Result<Incoming, String> {
-        let expected = scenario.password.ok_or("AUTH sent to a server without password")?;
+        let expected = scenario
+            .password
+            .ok_or("AUTH sent to a server without password")?;
         if self.authenticated || self.asked_hello || self.selected || self.requests > 0 {
             return Err("AUTH is not the first of the handshake".into());
         }
@@ -53,7 +63,11 @@ impl RedisTalk {
         }
         self.authenticated = true;
         let refusal = b"-ERR Client sent AUTH, but no password is set\r\n".as_slice();
-        Ok(handshake(if scenario.servers_grumble { refusal } else { b"+OK\r\n" }))
+        Ok(handshake(if scenario.servers_grumble {
+            refusal
+        } else {
+            b"+OK\r\n"
+        }))
     }
 
     fn hello(&mut self, scenario: &Scenario, args: &[Vec<u8>]) -> Result<Incoming, String> {
@@ -72,10 +86,14 @@ impl RedisTalk {
         }
         if !scenario.servers_speak_resp3 {
             self.refused_hello = true;
-            return Ok(handshake(b"-ERR unknown command 'HELLO', with args beginning with: '3' \r\n"));
+            return Ok(handshake(
+                b"-ERR unknown command 'HELLO', with args beginning with: '3' \r\n",
+            ));
         }
         self.version3 = true;
-        Ok(handshake(b"%3\r\n$6\r\nserver\r\n$4\r\nfake\r\n$5\r\nproto\r\n:3\r\n$7\r\nmodules\r\n*0\r\n"))
+        Ok(handshake(
+            b"%3\r\n$6\r\nserver\r\n$4\r\nfake\r\n$5\r\nproto\r\n:3\r\n$7\r\nmodules\r\n*0\r\n",
+        ))
     }
 
     fn select(&mut self, scenario: &Scenario, args: &[Vec<u8>]) -> Result<Incoming, String> {
@@ -89,10 +107,20 @@ impl RedisTalk {
             return Err(format!("SELECT with arguments {args:?}"));
         }
         self.selected = true;
-        Ok(handshake(if scenario.servers_grumble { b"-ERR DB index is out of range\r\n" } else { b"+OK\r\n" }))
+        Ok(handshake(if scenario.servers_grumble {
+            b"-ERR DB index is out of range\r\n"
+        } else {
+            b"+OK\r\n"
+        }))
     }
 
-    fn request(&mut self, server: usize, scenario: &Scenario, name: &str, args: &[Vec<u8>]) -> Result<Incoming, String> {
+    fn request(
+        &mut self,
+        server: usize,
+        scenario: &Scenario,
+        name: &str,
+        args: &[Vec<u8>],
+    ) -> Result<Incoming, String> {
         self.requests += 1;
         if scenario.password.is_some() && !self.authenticated {
             return Err(format!("{name} before AUTH"));
@@ -100,44 +128,91 @@ impl RedisTalk {
         if scenario.db > 0 && !self.selected {
             return Err(format!("{name} before SELECT {}", scenario.db));
         }
-        let keys: Vec<Vec<u8>> = args[1..].iter().filter(|arg| keys::read(arg).is_some()).cloned().collect();
+        let keys: Vec<Vec<u8>> = args[1..]
+            .iter()
+            .filter(|arg| keys::read(arg).is_some())
+            .cloned()
+            .collect();
         check_values(name, args)?;
         let reply = reply_to(server, name, &keys, self.version3)?;
-        Ok(Incoming { keys, reply, handshake: false })
+        let keys = if is_split(name) {
+            keys
+        } else {
+            keys.into_iter().take(1).collect()
+        };
+        Ok(Incoming {
+            keys,
+            reply,
+            handshake: false,
+        })
     }
 }
 
 fn handshake(reply: &[u8]) -> Incoming {
-    Incoming { keys: Vec::new(), reply: reply.to_vec(), handshake: true }
+    Incoming {
+        keys: Vec::new(),
+        reply: reply.to_vec(),
+        handshake: true,
+    }
 }
 
 /// Every value must be what its key says, to the byte.
 fn check_values(name: &str, args: &[Vec<u8>]) -> Result<(), String> {
     for (at, arg) in args.iter().enumerate() {
-        let Some(key) = keys::read(arg).filter(|key| key.mark == b'w') else { continue };
-        let found = if name == "MSET" { args.get(at + 1) } else { args.last() };
+        let Some(key) = keys::read(arg).filter(|key| key.mark == b'w') else {
+            continue;
+        };
+        let found = if name == "MSET" {
+            args.get(at + 1)
+        } else {
+            args.last()
+        };
         let expected = keys::value(arg, key.size);
         if found != Some(&expected) {
             let got = found.map_or(0, Vec::len);
-            return Err(format!("{name}: value of {} is wrong ({got} of {} bytes)", String::from_utf8_lossy(arg), expected.len()));
+            return Err(format!(
+                "{name}: value of {} is wrong ({got} of {} bytes)",
+                String::from_utf8_lossy(arg),
+                expected.len()
+            ));
         }
     }
     Ok(())
 }
 
-fn reply_to(server: usize, name: &str, keys: &[Vec<u8>], version3: bool) -> Result<Vec<u8>, String> {
-    let failing = keys.iter().find(|key| keys::read(key).is_some_and(|key| matches!(key.mark, b'e' | b'o' | b'l')));
+/// Whether each key of the command has been sent to its own server; else the first key decides.
+fn is_split(name: &str) -> bool {
+    matches!(
+        name,
+        "MGET" | "MSET" | "DEL" | "UNLINK" | "TOUCH" | "EXISTS"
+    )
+}
+
+fn reply_to(
+    server: usize,
+    name: &str,
+    keys: &[Vec<u8>],
+    version3: bool,
+) -> Result<Vec<u8>, String> {
+    let failing = keys
+        .iter()
+        .find(|key| keys::read(key).is_some_and(|key| matches!(key.mark, b'e' | b'o' | b'l')));
     match (name, keys, failing) {
         ("LOLWUT", [], _) => Ok(lolwut(server)),
         ("FLUSHALL" | "FLUSHDB" | "PING", [], _) => Ok(b"+OK\r\n".to_vec()),
         (_, [], _) => Err(format!("{name} came without a key")),
-        ("MGET" | "DEL" | "UNLINK" | "TOUCH" | "EXISTS" | "MSET", _, Some(key)) => Ok(answer(server, key, version3)),
+        (_, _, Some(key)) if is_split(name) => Ok(answer(server, key, version3)),
         ("MGET", _, _) => Ok(elements(server, keys, version3)),
-        ("DEL" | "UNLINK" | "TOUCH" | "EXISTS", _, _) => Ok(format!(":{}\r\n", weight(keys)).into_bytes()),
+        ("DEL" | "UNLINK" | "TOUCH" | "EXISTS", _, _) => {
+            Ok(format!(":{}\r\n", weight(keys)).into_bytes())
+        }
         ("MSET", _, _) => Ok(b"+OK\r\n".to_vec()),
         (_, [first, ..], _) => Ok(answer(server, first, version3)),
     }
 }
+
+/// What a server says to a RESP3 connection that has not asked.
+pub(crate) const PUSH: &[u8] = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nkey\r\n";
 
 /// What `server` answers to LOLWUT.
 pub(crate) fn lolwut(server: usize) -> Vec<u8> {
@@ -146,20 +221,26 @@ pub(crate) fn lolwut(server: usize) -> Vec<u8> {
 
 /// The sum of the weights of keys.
 pub(crate) fn weight(keys: &[Vec<u8>]) -> usize {
-    keys.iter().filter_map(|key| keys::read(key)).map(|key| key.size).sum()
+    keys.iter()
+        .filter_map(|key| keys::read(key))
+        .map(|key| key.size)
+        .sum()
 }
 
 /// An array with the answers to `keys`.
 pub(crate) fn elements(server: usize, keys: &[Vec<u8>], version3: bool) -> Vec<u8> {
     let mut reply = format!("*{}\r\n", keys.len()).into_bytes();
-    keys.iter().for_each(|key| reply.extend(answer(server, key, version3)));
+    keys.iter()
+        .for_each(|key| reply.extend(answer(server, key, version3)));
     reply
 }
 
 /// What `server` answers to a command on `key`; the server, the fragments' join and the oracle agree
 /// on nothing else.
 pub(crate) fn answer(server: usize, key: &[u8], version3: bool) -> Vec<u8> {
-    let Some(wish) = keys::read(key) else { return b"-ERR not a key\r\n".to_vec() };
+    let Some(wish) = keys::read(key) else {
+        return b"-ERR not a key\r\n".to_vec();
+    };
     let name = String::from_utf8_lossy(key);
     let text = |text: String| text.into_bytes();
     match wish.mark {
@@ -176,7 +257,13 @@ pub(crate) fn answer(server: usize, key: &[u8], version3: bool) -> Vec<u8> {
 }
 
 fn empty(which: usize, version3: bool) -> Vec<u8> {
-    let all: [&[u8]; 5] = [b"$0\r\n\r\n", b"*0\r\n", b":0\r\n", b"+\r\n", if version3 { b"%0\r\n" } else { b"*-1\r\n" }];
+    let all: [&[u8]; 5] = [
+        b"$0\r\n\r\n",
+        b"*0\r\n",
+        b":0\r\n",
+        b"+\r\n",
+        if version3 { b"%0\r\n" } else { b"*-1\r\n" },
+    ];
     all[which % all.len()].to_vec()
 }
 
@@ -201,43 +288,74 @@ pub(crate) fn bulk(bytes: &[u8]) -> Vec<u8> {
     [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
 }
 
+/// A request's length and arguments.
+type Split = (usize, Vec<Vec<u8>>);
+
 /// Cuts one request, an array of bulks, off `input`.
-fn split(input: &[u8]) -> Result<Option<(usize, Vec<Vec<u8>>)>, String> {
+fn split(input: &[u8]) -> Result<Option<Split>, String> {
     let mut at = 0;
-    let Some(count) = header(input, &mut at, b'*')? else { return Ok(None) };
+    let Some(count) = header(input, &mut at, b'*')? else {
+        return Ok(None);
+    };
     let mut args = Vec::with_capacity(count.min(64));
     for _ in 0..count {
-        let Some(len) = header(input, &mut at, b'$')? else { return Ok(None) };
-        let Some(body) = input.get(at..at + len + 2) else { return Ok(None) };
+        let Some(len) = header(input, &mut at, b'$')? else {
+            return Ok(None);
+        };
+        let Some(body) = input.get(at..at + len + 2) else {
+            return Ok(None);
+        };
         if !body.ends_with(b"\r\n") {
             return Err("a bulk that does not end where its length says".into());
         }
         args.push(body[..len].to_vec());
         at += len + 2;
     }
-    if args.is_empty() { Err("an empty array".into()) } else { Ok(Some((at, args))) }
+    if args.is_empty() {
+        Err("an empty array".into())
+    } else {
+        Ok(Some((at, args)))
+    }
 }
 
 fn header(input: &[u8], at: &mut usize, kind: u8) -> Result<Option<usize>, String> {
     let rest = &input[*at..];
-    let Some(first) = rest.first() else { return Ok(None) };
+    let Some(first) = rest.first() else {
+        return Ok(None);
+    };
     if *first != kind {
-        return Err(format!("expected {:?}, got {:?}", kind as char, String::from_utf8_lossy(&rest[..rest.len().min(40)])));
+        return Err(format!(
+            "expected {:?}, got {:?}",
+            kind as char,
+            String::from_utf8_lossy(&rest[..rest.len().min(40)])
+        ));
     }
-    let Some(end) = rest.iter().take(24).position(|byte| *byte == b'\n') else { return Ok(None) };
-    let digits = rest[1..end].strip_suffix(b"\r").ok_or("a header line without CR")?;
+    let Some(end) = rest.iter().take(24).position(|byte| *byte == b'\n') else {
+        return Ok(None);
+    };
+    let digits = rest[1..end]
+        .strip_suffix(b"\r")
+        .ok_or("a header line without CR")?;
     let text = std::str::from_utf8(digits).map_err(|_| "a length that is no text")?;
     *at += end + 1;
-    text.parse().map(Some).map_err(|_| format!("a length that is no number: {text:?}"))
+    text.parse()
+        .map(Some)
+        .map_err(|_| format!("a length that is no number: {text:?}"))
 }
 
 #[test]
 fn requests_are_split_only_when_whole() {
     let text = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
     for cut in 0..text.len() {
-        assert!(split(&text[..cut]).is_ok_and(|found| found.is_none()), "cut at {cut}");
+        assert!(
+            split(&text[..cut]).is_ok_and(|found| found.is_none()),
+            "cut at {cut}"
+        );
     }
     let (len, args) = split(text).expect("well-formed").expect("whole");
-    assert_eq!((len, args), (text.len(), vec![b"GET".to_vec(), b"k".to_vec()]));
+    assert_eq!(
+        (len, args),
+        (text.len(), vec![b"GET".to_vec(), b"k".to_vec()])
+    );
     assert!(split(b"*1\r\n$3\r\nGETxx").is_err());
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use hashkit::{Distribution, HashKind, HashTag, Placement};
 use proxy::settings::{
-    CrossShard, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, Resp3, ServerSettings,
+    CrossShard, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, Resp3,
+    ServerSettings,
 };
 
 use crate::network::Pace;
@@ -90,7 +91,8 @@ pub(crate) struct ClientPlan {
 impl ClientPlan {
     /// Whether the client stays until everything is answered, so that everything must be.
     pub(crate) fn stays(&self) -> bool {
-        !matches!(self.reader, Reader::Never(_)) && !matches!(self.ending, Ending::Reset(_) | Ending::Vanish(_))
+        !matches!(self.reader, Reader::Never(_))
+            && !matches!(self.ending, Ending::Reset(_) | Ending::Vanish(_))
     }
 }
 
@@ -142,10 +144,21 @@ impl Scenario {
             redis,
             workers,
             weights: (0..servers).map(|_| rng.between(1, 3) as u32).collect(),
-            spread: rng.pick(&[Spread::ModulaFnv1a, Spread::ModulaOneAtATime, Spread::Ketama, Spread::Ketama]),
+            spread: rng.pick(&[
+                Spread::ModulaFnv1a,
+                Spread::ModulaOneAtATime,
+                Spread::Ketama,
+                Spread::Ketama,
+            ]),
             tagged: rng.chance(1, 2),
             salts: rng.between(1, 40),
-            timeout: rng.chance(2, 3).then(|| if stormy { rng.micros(20_000, 300_000) } else { 600_000_000 }),
+            timeout: rng.chance(2, 3).then(|| {
+                if stormy {
+                    rng.micros(20_000, 300_000)
+                } else {
+                    600_000_000
+                }
+            }),
             preconnect: rng.chance(1, 3),
             auto_eject: rng.chance(1, 2),
             retry: rng.micros(10_000, 400_000),
@@ -163,7 +176,11 @@ impl Scenario {
             server_pace: pace(rng),
             thinks: rng.pick(&[1, 300, 3_000]),
             bad_replies: (stormy && rng.chance(3, 4)).then(|| rng.pick(&[15, 50, 200])),
-            weather: if stormy { weather(rng, servers) } else { Vec::new() },
+            weather: if stormy {
+                weather(rng, servers)
+            } else {
+                Vec::new()
+            },
             shutdown_at: rng.chance(1, 20).then(|| rng.micros(1_000, 100_000)),
         };
         if rng.chance(1, 25) {
@@ -180,14 +197,23 @@ impl Scenario {
             ProtocolSettings::Redis(RedisSettings {
                 auth: self.password.map(|password| Arc::from(password.as_bytes())),
                 resp3: if self.resp3 { Resp3::Auto } else { Resp3::Off },
-                cross_shard: if self.refuse_cross_shard { CrossShard::Error } else { CrossShard::FirstKey },
+                cross_shard: if self.refuse_cross_shard {
+                    CrossShard::Error
+                } else {
+                    CrossShard::FirstKey
+                },
             })
         } else {
             ProtocolSettings::Memcached(MemcachedSettings::default())
         };
         PoolSettings {
             name: "sim".into(),
-            servers: self.weights.iter().enumerate().map(|(index, weight)| self.server(index, *weight)).collect(),
+            servers: self
+                .weights
+                .iter()
+                .enumerate()
+                .map(|(index, weight)| self.server(index, *weight))
+                .collect(),
             placement: self.placement(),
             timeout: self.timeout.map(micros),
             preconnect: self.preconnect,
@@ -203,7 +229,12 @@ impl Scenario {
 
     fn server(&self, index: usize, weight: u32) -> ServerSettings {
         let name = format!("10.0.0.{index}:7000");
-        ServerSettings { pname: format!("{name}:{weight}"), name, weight, db: self.db }
+        ServerSettings {
+            pname: format!("{name}:{weight}"),
+            name,
+            weight,
+            db: self.db,
+        }
     }
 
     fn placement(&self) -> Placement {
@@ -213,13 +244,28 @@ impl Scenario {
             Spread::Ketama => (Distribution::Ketama, HashKind::default()),
             Spread::Random => (Distribution::Random, HashKind::default()),
         };
-        let tag = self.tagged.then_some(HashTag { open: b'{', close: b'}' });
-        Placement { hash, tag, distribution, ..Placement::default() }
+        let tag = self.tagged.then_some(HashTag {
+            open: b'{',
+            close: b'}',
+        });
+        Placement {
+            hash,
+            tag,
+            distribution,
+            ..Placement::default()
+        }
     }
 }
 
 fn themes(rng: &mut Rng) -> Theme {
-    let all = [Theme::Calm, Theme::RudeClients, Theme::BadServers, Theme::Storm, Theme::Greedy, Theme::Deep];
+    let all = [
+        Theme::Calm,
+        Theme::RudeClients,
+        Theme::BadServers,
+        Theme::Storm,
+        Theme::Greedy,
+        Theme::Deep,
+    ];
     all[rng.weighted(&[20, 25, 26, 25, 1, 3])]
 }
 
@@ -236,7 +282,13 @@ fn weather(rng: &mut Rng, servers: usize) -> Vec<(u64, usize, Weather)> {
     for server in 0..servers {
         for _ in 0..rng.between(0, 3) {
             let at = rng.micros(0, 150_000);
-            let kind = rng.pick(&[Weather::Down, Weather::Down, Weather::Missing, Weather::Hung, Weather::BlackHole]);
+            let kind = rng.pick(&[
+                Weather::Down,
+                Weather::Down,
+                Weather::Missing,
+                Weather::Hung,
+                Weather::BlackHole,
+            ]);
             events.push((at, server, kind));
             if rng.chance(4, 5) {
                 events.push((at + rng.micros(500, 400_000), server, Weather::Fair));
@@ -248,9 +300,15 @@ fn weather(rng: &mut Rng, servers: usize) -> Vec<(u64, usize, Weather)> {
 
 fn clients(rng: &mut Rng, scenario: &Scenario) -> Vec<ClientPlan> {
     match scenario.theme {
-        Theme::Greedy => vec![greedy(rng, scenario), client(rng, scenario), client(rng, scenario)],
+        Theme::Greedy => vec![
+            greedy(rng, scenario),
+            client(rng, scenario),
+            client(rng, scenario),
+        ],
         Theme::Deep => vec![deep(rng, scenario), client(rng, scenario)],
-        _ => (0..rng.between(1, 7)).map(|_| client(rng, scenario)).collect(),
+        _ => (0..rng.between(1, 7))
+            .map(|_| client(rng, scenario))
+            .collect(),
     }
 }
 
@@ -258,9 +316,14 @@ fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     let rude = matches!(scenario.theme, Theme::RudeClients | Theme::Storm) && rng.chance(1, 2);
     let requests = rng.between(1, 50);
     let ending = match rng.below(3) {
-        _ if !rude => {
-            rng.pick(&[Ending::Polite, Ending::Polite, Ending::HalfClose, Ending::Quit, Ending::Garbage, Ending::CutShort])
-        }
+        _ if !rude => rng.pick(&[
+            Ending::Polite,
+            Ending::Polite,
+            Ending::HalfClose,
+            Ending::Quit,
+            Ending::Garbage,
+            Ending::CutShort,
+        ]),
         0 => Ending::Reset(rng.between(0, requests)),
         1 => Ending::Vanish(rng.between(0, requests)),
         _ => Ending::Polite,

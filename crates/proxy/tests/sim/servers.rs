@@ -6,8 +6,8 @@ use crate::agenda::Event;
 use crate::faults::Blow;
 use crate::keys::{self, Tag};
 use crate::memcached_server;
-use crate::network::{ByteQueue, Direction, ProxySide};
-use crate::redis_server::{Incoming, RedisTalk};
+use crate::network::{ByteQueue, Direction, ProxySide, Reset};
+use crate::redis_server::{Incoming, PUSH, RedisTalk};
 use crate::scenario::Weather;
 use crate::world::World;
 
@@ -16,6 +16,8 @@ use crate::world::World;
 pub(crate) struct ServerSide {
     pub(crate) index: usize,
     talk: RedisTalk,
+    /// The beginning of a request.
+    inbox: ByteQueue,
     /// Replies being thought about, oldest first, with the time at which they are ready.
     thinking: VecDeque<(u64, Incoming)>,
     /// Reply bytes that the network had no room for.
@@ -28,8 +30,8 @@ pub(crate) struct ServerSide {
     pub(crate) hung: bool,
     /// Closes once everything is sent.
     leaves: bool,
-    /// Has sent something that is not the protocol, up to this position: the proxy must close.
-    pub(crate) garbled: Option<u64>,
+    /// Has sent something that is not the protocol, from and up to this position: the proxy must close.
+    pub(crate) garbled: Option<(u64, u64)>,
     /// How the connect ended, until the proxy is told.
     pub(crate) outcome: Option<Result<(), Blow>>,
     pub(crate) opened: u64,
@@ -54,6 +56,7 @@ impl ServerSide {
         Self {
             index,
             talk: RedisTalk::default(),
+            inbox: ByteQueue::default(),
             thinking: VecDeque::new(),
             unsent: ByteQueue::default(),
             produced: 0,
@@ -70,7 +73,12 @@ impl ServerSide {
 
     /// Whether every request read was answered and every answer read.
     pub(crate) fn owes_nothing(&self) -> bool {
-        self.thinking.is_empty() && self.unread.is_empty()
+        self.inbox.is_empty() && self.thinking.is_empty() && self.unread.is_empty()
+    }
+
+    /// Whether requests have been executed here, so that no handshake is under way.
+    pub(crate) fn is_warm(&self) -> bool {
+        !self.executed.is_empty()
     }
 
     pub(crate) fn refused_hello(&self) -> bool {
@@ -85,9 +93,15 @@ impl ServerSide {
     /// Requests whose replies the proxy has not wholly read after `read` bytes, and those of them
     /// whose reply it has in part.
     pub(crate) fn unanswered(&self, read: u64) -> (Vec<Tag>, Vec<Tag>) {
-        let begun = self.unread.iter().filter(|reply| reply.start < read && read < reply.end);
+        let begun = self
+            .unread
+            .iter()
+            .filter(|reply| reply.start < read && read < reply.end);
         let begun = begun.flat_map(|reply| reply.tags.clone()).collect();
-        let thinking = self.thinking.iter().flat_map(|(_, incoming)| tags(incoming));
+        let thinking = self
+            .thinking
+            .iter()
+            .flat_map(|(_, incoming)| tags(incoming));
         let unread = self.unread.iter().flat_map(|reply| reply.tags.clone());
         (unread.chain(thinking).collect(), begun)
     }
@@ -95,15 +109,20 @@ impl ServerSide {
     /// Bytes that are no reply, or not one that was asked for, go straight to the proxy.
     fn garble(&mut self, bytes: &[u8]) {
         self.unsent.push(bytes);
+        self.garbled = Some((self.produced, self.produced + bytes.len() as u64));
         self.produced += bytes.len() as u64;
-        self.garbled = Some(self.produced);
         self.hung = true;
     }
 }
 
 /// Whom a request answers: each client and request once.
 fn tags(incoming: &Incoming) -> Vec<Tag> {
-    let mut tags: Vec<Tag> = incoming.keys.iter().filter_map(|key| keys::read(key)).map(|key| key.tag()).collect();
+    let mut tags: Vec<Tag> = incoming
+        .keys
+        .iter()
+        .filter_map(|key| keys::read(key))
+        .map(|key| key.tag())
+        .collect();
     tags.dedup();
     tags
 }
@@ -117,42 +136,57 @@ enum Mishap {
     Garbage,
 }
 
-const NO_REDIS: [&[u8]; 4] = [b"?bogus\r\n", b"$abc\r\n", b"HTTP/1.1 400 Bad Request\r\n", b"*99999999999999999999999\r\n"];
-const NO_MEMCACHED: [&[u8]; 3] = [b"BOGUS\r\n", b"\x81\x00\x00\x00\r\n", b"VALUE\r\n"];
+/// What no Redis server says.
+pub(crate) const NO_REDIS: [&[u8]; 4] = [
+    b"?bogus\r\n",
+    b"$abc\r\n",
+    b"HTTP/1.1 400 Bad Request\r\n",
+    b"*99999999999999999999999\r\n",
+];
+/// What no memcached says.
+pub(crate) const NO_MEMCACHED: [&[u8]; 3] = [b"BOGUS\r\n", b"\x81\x00\x00\x00\r\n", b"VALUE\r\n"];
 
 impl World {
     /// Bytes have arrived at a server, or it has come back to life.
     pub(crate) fn server_reads(&mut self, link: usize) {
         let index = self.links[link].server().index;
-        if self.links[link].side == ProxySide::Gone {
+        let dying = self.links[link].reset != Reset::None;
+        if dying || self.links[link].side == ProxySide::Gone {
             return self.links[link].outbound.destroy();
         }
         if self.links[link].server().hung || self.weather[index] != Weather::Fair {
             return;
         }
+        let count = self.links[link].outbound.arrived.len();
+        let bytes = self.links[link].outbound.read(count);
+        self.links[link].server_mut().inbox.push(&bytes);
         while let Some(incoming) = self.next_request(link) {
             self.server_takes(link, &incoming);
-            let ready = self.links[link].server().thinking.back().map_or(0, |(at, _)| *at);
+            let ready = self.links[link]
+                .server()
+                .thinking
+                .back()
+                .map_or(0, |(at, _)| *at);
             let ready = ready.max(self.now + self.rng.micros(0, self.scenario.thinks));
-            self.links[link].server_mut().thinking.push_back((ready, incoming));
+            self.links[link]
+                .server_mut()
+                .thinking
+                .push_back((ready, incoming));
             self.agenda.plan(ready, Event::Serve { link });
         }
         self.tell_writer(link, Direction::Out);
     }
 
     fn next_request(&mut self, link: usize) -> Option<Incoming> {
-        let (scenario, link) = (&self.scenario, &mut self.links[link]);
-        let input = std::mem::take(&mut link.outbound.arrived);
-        let side = link.server_mut();
-        let found = match scenario.redis {
-            true => side.talk.next(side.index, scenario, input.bytes()),
-            false => memcached_server::next(side.index, input.bytes()),
-        };
+        let (scenario, side) = (&self.scenario, self.links[link].server_mut());
         let index = side.index;
-        link.outbound.arrived = input;
+        let found = match scenario.redis {
+            true => side.talk.next(index, scenario, side.inbox.bytes()),
+            false => memcached_server::next(index, side.inbox.bytes()),
+        };
         match found {
             Ok(Some((len, incoming))) => {
-                link.outbound.read(len);
+                side.inbox.consume(len);
                 Some(incoming)
             }
             Ok(None) => None,
@@ -164,8 +198,14 @@ impl World {
     fn server_takes(&mut self, link: usize, incoming: &Incoming) {
         let server = self.links[link].server().index;
         self.trace(|| format!("server {server} takes {incoming:?} on link {link}"));
-        self.tally.requests += 1;
-        if self.links[link].server().unread.iter().any(|reply| reply.handshake) && !incoming.handshake {
+        self.tally.requests += usize::from(!incoming.handshake);
+        if self.links[link]
+            .server()
+            .unread
+            .iter()
+            .any(|reply| reply.handshake)
+            && !incoming.handshake
+        {
             panic!("server {server} got a request before the handshake was answered");
         }
         for key in &incoming.keys {
@@ -178,7 +218,9 @@ impl World {
     }
 
     fn check_shard(&mut self, key: &[u8], server: usize) {
-        let Some(tag) = keys::read(key).map(|key| key.tag()) else { return };
+        let Some(tag) = keys::read(key).map(|key| key.tag()) else {
+            return;
+        };
         let sent = self.clients[tag.client].sent_at_step(tag.seq);
         if let Err(complaint) = self.shards.check(key, server, sent) {
             panic!("key {} {complaint}", String::from_utf8_lossy(key));
@@ -191,10 +233,15 @@ impl World {
         for other in self.open_links_to(server) {
             let last = self.links[other].server().last_of(tag.client);
             if last.is_some_and(|last| last >= tag.seq) {
-                panic!("{tag:?} reached server {server} on link {link} after {last:?} on link {other}");
+                panic!(
+                    "{tag:?} reached server {server} on link {link} after {last:?} on link {other}"
+                );
             }
         }
-        self.links[link].server_mut().executed.insert(tag.client, tag.seq);
+        self.links[link]
+            .server_mut()
+            .executed
+            .insert(tag.client, tag.seq);
     }
 
     /// Sends what is ready.
@@ -210,7 +257,9 @@ impl World {
             if thinking.front().is_none_or(|(ready, _)| *ready > now) {
                 break;
             }
-            let Some((_, incoming)) = thinking.pop_front() else { break };
+            let Some((_, incoming)) = thinking.pop_front() else {
+                break;
+            };
             self.reply(link, incoming);
         }
         self.send_unsent(link);
@@ -219,11 +268,24 @@ impl World {
     fn reply(&mut self, link: usize, incoming: Incoming) {
         let mishap = self.mishap();
         let tags = tags(&incoming);
+        let chatty = !incoming.handshake && self.rng.chance(1, 20);
         let side = self.links[link].server_mut();
+        if side.talk.version3 && chatty {
+            side.unsent.push(PUSH);
+            side.produced += PUSH.len() as u64;
+        }
         let start = side.produced;
         let end = start + incoming.reply.len() as u64;
-        let transient = [&b"-OOM"[..], b"-BUSY", b"-LOADING"].iter().any(|word| incoming.reply.starts_with(word));
-        side.unread.push_back(Reply { start, end, tags, handshake: incoming.handshake, transient });
+        let transient = [&b"-OOM"[..], b"-BUSY", b"-LOADING"]
+            .iter()
+            .any(|word| incoming.reply.starts_with(word));
+        side.unread.push_back(Reply {
+            start,
+            end,
+            tags,
+            handshake: incoming.handshake,
+            transient,
+        });
         match mishap {
             None => {
                 side.unsent.push(&incoming.reply);
@@ -235,15 +297,27 @@ impl World {
 
     fn mishap(&mut self) -> Option<Mishap> {
         let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
-        self.rng.chance(1, odds).then(|| self.rng.pick(&[Mishap::Fin, Mishap::Reset, Mishap::Hang, Mishap::Garbage]))
+        self.rng.chance(1, odds).then(|| {
+            self.rng
+                .pick(&[Mishap::Fin, Mishap::Reset, Mishap::Hang, Mishap::Garbage])
+        })
     }
 
     fn misbehave(&mut self, link: usize, mishap: Mishap, reply: &[u8]) {
         self.trace(|| format!("link {link}: {mishap:?} instead of a whole reply"));
         let part = self.rng.below(reply.len());
-        let garbage: &[u8] = if self.scenario.redis { self.rng.pick(&NO_REDIS) } else { self.rng.pick(&NO_MEMCACHED) };
+        let garbage: &[u8] = if self.scenario.redis {
+            self.rng.pick(&NO_REDIS)
+        } else {
+            self.rng.pick(&NO_MEMCACHED)
+        };
         let side = self.links[link].server_mut();
         if let Mishap::Garbage = mishap {
+            // The reply that this stands for never ends.
+            side.unread
+                .back_mut()
+                .into_iter()
+                .for_each(|reply| reply.end = u64::MAX);
             return side.garble(garbage);
         }
         side.unsent.push(&reply[..part]);
@@ -254,6 +328,25 @@ impl World {
             Mishap::Reset => self.peer_resets(link),
             Mishap::Hang | Mishap::Garbage => {}
         }
+    }
+
+    /// A server of which nothing is wanted says something all the same. Returns what; the connection
+    /// must be closed for it.
+    pub(crate) fn stray_reply(&mut self, link: usize, is_idle: bool) -> Option<&'static [u8]> {
+        let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
+        if !is_idle || self.links[link].server().garbled.is_some() || !self.rng.chance(1, 3 * odds)
+        {
+            return None;
+        }
+        let stray: &[u8] = if self.scenario.redis {
+            b"+OK\r\n"
+        } else {
+            b"STORED\r\n"
+        };
+        let read = self.links[link].inbound.read;
+        self.links[link].inbound.read += stray.len() as u64;
+        self.links[link].server_mut().garbled = Some((read, read + stray.len() as u64));
+        Some(stray)
     }
 
     /// Hands the network what it has room for.
@@ -274,10 +367,19 @@ impl World {
     /// The proxy has read up to `read` bytes of a server's stream.
     pub(crate) fn note_replies_read(&mut self, link: usize) {
         let read = self.links[link].inbound.read;
-        while self.links[link].server().unread.front().is_some_and(|reply| reply.end <= read) {
-            let Some(reply) = self.links[link].server_mut().unread.pop_front() else { break };
+        while self.links[link]
+            .server()
+            .unread
+            .front()
+            .is_some_and(|reply| reply.end <= read)
+        {
+            let Some(reply) = self.links[link].server_mut().unread.pop_front() else {
+                break;
+            };
             let server = self.links[link].server().index;
-            self.ejection.replied(server, reply.transient);
+            if !reply.handshake {
+                self.ejection.replied(server, reply.transient, self.now);
+            }
             for tag in reply.tags {
                 self.clients[tag.client].answered_by(server, tag.seq);
             }
@@ -287,7 +389,9 @@ impl World {
     /// A connect that was asked for ends, if the weather lets it.
     pub(crate) fn connect_ends(&mut self, link: usize) {
         let (index, worker) = (self.links[link].server().index, self.links[link].worker);
-        if !matches!(self.links[link].side, ProxySide::Connecting(_)) || self.links[link].server().outcome.is_some() {
+        if !matches!(self.links[link].side, ProxySide::Connecting(_))
+            || self.links[link].server().outcome.is_some()
+        {
             return;
         }
         let outcome = match self.weather[index] {

@@ -41,8 +41,18 @@ pub(crate) struct Shards {
 impl Shards {
     pub(crate) fn new(spread: Spread, weights: Vec<u32>, tagged: bool) -> Self {
         let mask = (1u32 << weights.len()) - 1;
-        let history = vec![LiveSet { since: 0, mask, due: None }];
-        Self { spread, weights, tagged, history, learnt: HashMap::new() }
+        let history = vec![LiveSet {
+            since: 0,
+            mask,
+            due: None,
+        }];
+        Self {
+            spread,
+            weights,
+            tagged,
+            history,
+            learnt: HashMap::new(),
+        }
     }
 
     /// The servers in use now.
@@ -56,7 +66,11 @@ impl Shards {
 
     /// The set of live servers changed at `step`.
     pub(crate) fn note(&mut self, step: u64, mask: u32, due: Option<u64>) {
-        self.history.push(LiveSet { since: step, mask, due });
+        self.history.push(LiveSet {
+            since: step,
+            mask,
+            due,
+        });
     }
 
     /// The sets that were in force at any time from `step` on.
@@ -69,15 +83,17 @@ impl Shards {
     pub(crate) fn check(&mut self, key: &[u8], server: usize, sent: u64) -> Result<(), String> {
         let masks: Vec<u32> = self.sets_since(sent).iter().map(|set| set.mask).collect();
         if !masks.iter().any(|mask| mask & (1 << server) != 0) {
-            return Err(format!("went to server {server}, which was ejected all the time (live sets {masks:b?})"));
+            return Err(format!(
+                "went to server {server}, which was ejected all the time (live sets {masks:?})"
+            ));
         }
         if let [mask] = masks[..] {
             self.learn(mask, key, server);
         }
         match self.candidates(key, sent) {
-            Some(homes) if !homes.contains(&server) => {
-                Err(format!("went to server {server}, but belongs to {homes:?} (live sets {masks:b?})"))
-            }
+            Some(homes) if !homes.contains(&server) => Err(format!(
+                "went to server {server}, but belongs to {homes:?} (live sets {masks:?})"
+            )),
             _ => Ok(()),
         }
     }
@@ -110,7 +126,10 @@ impl Shards {
     /// Each live server holds as many slots as its weight, in index order.
     fn modula(&self, mask: u32, hash: u32) -> usize {
         let live = |server: &usize| mask & (1 << server) != 0;
-        let total: u32 = (0..self.weights.len()).filter(live).map(|server| self.weights[server]).sum();
+        let total: u32 = (0..self.weights.len())
+            .filter(live)
+            .map(|server| self.weights[server])
+            .sum();
         let mut slot = hash % total;
         for server in (0..self.weights.len()).filter(live) {
             if slot < self.weights[server] {
@@ -125,7 +144,8 @@ impl Shards {
     pub(crate) fn owners(&self) -> (usize, usize) {
         let full = self.full();
         let homes = self.learnt.iter().filter(|((mask, _), _)| *mask == full);
-        let servers: std::collections::HashSet<usize> = homes.clone().map(|(_, server)| *server).collect();
+        let servers: std::collections::HashSet<usize> =
+            homes.clone().map(|(_, server)| *server).collect();
         (homes.count(), servers.len())
     }
 }
@@ -135,7 +155,9 @@ fn home(key: &[u8], tagged: bool) -> &[u8] {
     if !tagged {
         return key;
     }
-    let Some(open) = key.iter().position(|byte| *byte == b'{') else { return key };
+    let Some(open) = key.iter().position(|byte| *byte == b'{') else {
+        return key;
+    };
     let rest = &key[open + 1..];
     match rest.iter().position(|byte| *byte == b'}') {
         Some(close) if close > 0 => &rest[..close],
@@ -150,7 +172,11 @@ fn extended(byte: u8) -> u32 {
 
 fn fnv1a(key: &[u8]) -> u32 {
     let step = |hash: u32, byte: &u8| (hash ^ extended(*byte)).wrapping_mul(16_777_619);
-    if key.is_empty() { 0 } else { key.iter().fold(2_166_136_261, step) }
+    if key.is_empty() {
+        0
+    } else {
+        key.iter().fold(2_166_136_261, step)
+    }
 }
 
 fn one_at_a_time(key: &[u8]) -> u32 {

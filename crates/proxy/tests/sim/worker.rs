@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, SessionId, Time};
 use proxy::metrics::PoolMetrics;
+use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, Rope, SessionId, Time};
 
 use crate::agenda::Event;
 use crate::faults::Blow;
@@ -59,7 +59,11 @@ impl Worker {
     /// Bytes of the chunks that the core still holds.
     pub(crate) fn bytes_held(&mut self) -> usize {
         self.chunks.retain(|chunk| chunk.strong_count() > 0);
-        self.chunks.iter().filter_map(Weak::upgrade).map(|chunk| chunk.len()).sum()
+        self.chunks
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|chunk| chunk.len())
+            .sum()
     }
 }
 
@@ -72,7 +76,7 @@ fn cause(blow: Blow) -> Cause {
         Blow::Reset => Cause::Reset,
         Blow::BrokenPipe => Cause::BrokenPipe,
         Blow::TimedOut => Cause::TimedOut,
-        Blow::Garbage => Cause::Protocol,
+        Blow::Garbage | Blow::Declined => Cause::Protocol,
     }
 }
 
@@ -92,7 +96,10 @@ impl World {
     }
 
     fn plan_tick(&mut self, worker: usize, at: u64) {
-        if self.workers[worker].planned.is_none_or(|planned| planned > at || planned <= self.now) {
+        if self.workers[worker]
+            .planned
+            .is_none_or(|planned| planned > at || planned <= self.now)
+        {
             self.workers[worker].planned = Some(at);
             self.agenda.plan(at, Event::Tick { worker });
         }
@@ -130,7 +137,10 @@ impl World {
         if pool.poll_deadline().is_some_and(|deadline| deadline <= now) {
             pool.handle_timeout(now);
             let next = self.workers[worker].pool.poll_deadline();
-            assert!(next.is_none_or(|next| next > now), "a deadline that has been dealt with is due again: {next:?} at {now:?}");
+            assert!(
+                next.is_none_or(|next| next > now),
+                "a deadline that has been dealt with is due again: {next:?} at {now:?}"
+            );
             self.observe_health();
         }
     }
@@ -168,7 +178,10 @@ impl World {
         }
         for _ in 0..self.rng.between(1, 4) {
             let open = self.links[link].side == ProxySide::Session(id);
-            if !open || self.links[link].inbound.arrived.is_empty() || !self.workers[worker].pool.session_wants_read(id) {
+            if !open
+                || self.links[link].inbound.arrived.is_empty()
+                || !self.workers[worker].pool.session_wants_read(id)
+            {
                 break;
             }
             self.read_session(worker, link, id);
@@ -187,7 +200,9 @@ impl World {
         self.trace(|| format!("link {link}: session data {}", shown(&bytes)));
         let (chunk, range) = self.chunk(worker, &bytes);
         let now = self.time();
-        self.workers[worker].pool.handle_session_data(id, &chunk, range, now);
+        self.workers[worker]
+            .pool
+            .handle_session_data(id, &chunk, range, now);
         self.observe_health();
         self.tell_writer(link, Direction::In);
         if self.rng.chance(1, 4) {
@@ -217,7 +232,9 @@ impl World {
     }
 
     fn attend_connecting(&mut self, worker: usize, link: usize, id: ConnectionId) {
-        let Some(outcome) = self.links[link].server_mut().outcome.take() else { return };
+        let Some(outcome) = self.links[link].server_mut().outcome.take() else {
+            return;
+        };
         self.trace(|| format!("link {link}: connect ended with {outcome:?}"));
         match outcome {
             Ok(()) => {
@@ -233,14 +250,29 @@ impl World {
     fn attend_connection(&mut self, worker: usize, link: usize, id: ConnectionId) {
         let reset = self.links[link].reset == Reset::Arrived;
         if reset && (self.links[link].inbound.arrived.is_empty() || self.rng.chance(1, 2)) {
-            let blow = if self.links[link].unwritten { Blow::BrokenPipe } else { Blow::Reset };
+            let blow = if self.links[link].unwritten {
+                Blow::BrokenPipe
+            } else {
+                Blow::Reset
+            };
             return self.end_connection(worker, link, id, blow);
         }
-        while !self.links[link].inbound.arrived.is_empty() && self.links[link].side == ProxySide::Connected(id) {
+        while !self.links[link].inbound.arrived.is_empty()
+            && self.links[link].side == ProxySide::Connected(id)
+        {
             self.read_connection(worker, link, id);
         }
         if self.links[link].side != ProxySide::Connected(id) {
             return;
+        }
+        let idle = self.links[link].server().is_warm() && self.is_idle(worker, link);
+        if let Some(stray) = self.stray_reply(link, idle) {
+            self.trace(|| format!("link {link}: a stray reply"));
+            let (chunk, range) = self.chunk(worker, stray);
+            let now = self.time();
+            let pool = &mut self.workers[worker].pool;
+            pool.handle_connection_data(id, &chunk, range, now);
+            return self.observe_health();
         }
         if reset || self.links[link].inbound.fin == Fin::Arrived {
             let blow = if reset { Blow::Reset } else { Blow::Fin };
@@ -257,7 +289,9 @@ impl World {
         self.note_replies_read(link);
         let (chunk, range) = self.chunk(worker, &bytes);
         let now = self.time();
-        self.workers[worker].pool.handle_connection_data(id, &chunk, range, now);
+        self.workers[worker]
+            .pool
+            .handle_connection_data(id, &chunk, range, now);
         self.observe_health();
         self.tell_writer(link, Direction::In);
         if self.rng.chance(1, 4) {
@@ -268,7 +302,11 @@ impl World {
 
     fn read_some(&mut self, link: usize) -> Vec<u8> {
         let available = self.links[link].inbound.arrived.len();
-        let count = if self.rng.chance(1, 3) { self.rng.between(1, available) } else { available };
+        let count = if self.rng.chance(1, 3) {
+            self.rng.between(1, available)
+        } else {
+            available
+        };
         self.links[link].inbound.read(count)
     }
 
@@ -285,11 +323,18 @@ impl World {
     }
 
     fn end_connection(&mut self, worker: usize, link: usize, id: ConnectionId, blow: Blow) {
-        self.trace(|| format!("link {link}: connection to server {} ends: {blow:?}", self.links[link].server().index));
+        self.trace(|| {
+            format!(
+                "link {link}: connection to server {} ends: {blow:?}",
+                self.links[link].server().index
+            )
+        });
         let now = self.time();
         self.note_lost(link, blow);
         self.forget_connection(worker, link, id);
-        self.workers[worker].pool.handle_connection_closed(id, cause(blow), now);
+        self.workers[worker]
+            .pool
+            .handle_connection_closed(id, cause(blow), now);
         self.observe_health();
     }
 
@@ -311,7 +356,9 @@ impl World {
     }
 
     fn do_action(&mut self, worker: usize) -> bool {
-        let Some(action) = self.workers[worker].pool.poll_action() else { return false };
+        let Some(action) = self.workers[worker].pool.poll_action() else {
+            return false;
+        };
         self.trace(|| format!("worker {worker}: {action:?}"));
         match action {
             Action::Connect { connection, server } => self.connect(worker, connection, server),
@@ -338,7 +385,12 @@ impl World {
     fn connect(&mut self, worker: usize, id: ConnectionId, server: usize) {
         let side = Box::new(ServerSide::new(server, self.now));
         let pace = self.scenario.server_pace.clone();
-        self.links.push(Link::new(worker, Peer::Server(side), ProxySide::Connecting(id), pace));
+        self.links.push(Link::new(
+            worker,
+            Peer::Server(side),
+            ProxySide::Connecting(id),
+            pace,
+        ));
         let link = self.links.len() - 1;
         self.workers[worker].connections.insert(id, link);
         self.open_links.push(link);
@@ -347,11 +399,14 @@ impl World {
             return self.end_connection(worker, link, id, blow);
         }
         let delay = self.links[link].delay(&mut self.rng);
-        self.agenda.plan(self.now + delay, Event::ConnectEnds { link });
+        self.agenda
+            .plan(self.now + delay, Event::ConnectEnds { link });
     }
 
     fn do_flush(&mut self, worker: usize) -> bool {
-        let Some(flush) = self.workers[worker].pool.poll_flush() else { return false };
+        let Some(flush) = self.workers[worker].pool.poll_flush() else {
+            return false;
+        };
         match flush {
             Flush::Session(id) => {
                 if let Some(link) = self.workers[worker].sessions.get(&id).copied() {
@@ -368,43 +423,52 @@ impl World {
     }
 
     fn write_session(&mut self, worker: usize, link: usize, id: SessionId) {
-        let output: Vec<u8> = self.workers[worker].pool.session_output(id).slices().flatten().copied().collect();
-        let written = self.write(link, &output);
+        let output = self.workers[worker].pool.session_output(id);
+        let (total, bytes) = (
+            output.len(),
+            first(output, self.links[link].outbound.room()),
+        );
+        let written = self.write(link, &bytes, total);
         if written > 0 {
-            self.trace(|| format!("link {link}: to the client {}", shown(&output[..written])));
+            self.trace(|| format!("link {link}: to the client {}", shown(&bytes[..written])));
             let now = self.time();
-            self.workers[worker].pool.handle_session_written(id, written, now);
+            self.workers[worker]
+                .pool
+                .handle_session_written(id, written, now);
             self.observe_health();
         }
     }
 
     fn write_connection(&mut self, worker: usize, link: usize, id: ConnectionId) {
-        let output: Vec<u8> = self.workers[worker].pool.connection_output(id).slices().flatten().copied().collect();
-        let written = self.write(link, &output);
+        let output = self.workers[worker].pool.connection_output(id);
+        let (total, bytes) = (
+            output.len(),
+            first(output, self.links[link].outbound.room()),
+        );
+        let written = self.write(link, &bytes, total);
         if written > 0 {
-            self.trace(|| format!("link {link}: to the server {}", shown(&output[..written])));
+            self.trace(|| format!("link {link}: to the server {}", shown(&bytes[..written])));
             let now = self.time();
-            self.workers[worker].pool.handle_connection_written(id, written, now);
+            self.workers[worker]
+                .pool
+                .handle_connection_written(id, written, now);
         }
     }
 
-    /// Writes as much as there is room for, sometimes less; returns how much. The rest is written
-    /// when the link is writable again.
-    fn write(&mut self, link: usize, output: &[u8]) -> usize {
-        let room = self.links[link].outbound.room();
-        let mut count = output.len().min(room);
+    /// Writes `bytes`, which is what there is room for of `total`, sometimes less; returns how much.
+    /// The rest is written when the link is writable again.
+    fn write(&mut self, link: usize, bytes: &[u8], total: usize) -> usize {
+        let mut count = bytes.len();
         if count > 1 && self.rng.chance(1, 5) {
             count = self.rng.between(1, count);
         }
-        self.links[link].outbound.write(&output[..count]);
-        self.links[link].unwritten = count < output.len();
-        if count < output.len() {
-            if count < room {
-                let worker = self.links[link].worker;
-                self.make_ready(worker, link);
-            } else {
-                self.links[link].outbound.starved = true;
-            }
+        self.links[link].outbound.write(&bytes[..count]);
+        self.links[link].unwritten = count < total;
+        if count < bytes.len() {
+            let worker = self.links[link].worker;
+            self.make_ready(worker, link);
+        } else if count < total {
+            self.links[link].outbound.starved = true;
         }
         self.pump(link, Direction::Out);
         count
@@ -450,7 +514,8 @@ impl World {
         let late = &mut self.workers[worker];
         if let Some(id) = late.stale_sessions.last().copied() {
             assert!(!late.pool.session_wants_read(id) && late.pool.session_output(id).is_empty());
-            late.pool.handle_session_data(id, &chunk, range.clone(), now);
+            late.pool
+                .handle_session_data(id, &chunk, range.clone(), now);
             late.pool.handle_session_written(id, 0, now);
             late.pool.handle_session_end(id, now);
             late.pool.handle_session_error(id, now);
@@ -463,6 +528,19 @@ impl World {
             late.pool.handle_connection_closed(id, Cause::Reset, now);
         }
     }
+}
+
+/// The first `most` bytes of a rope.
+fn first(rope: &Rope, most: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(most.min(rope.len()));
+    for slice in rope.slices() {
+        let count = slice.len().min(most - bytes.len());
+        bytes.extend_from_slice(&slice[..count]);
+        if bytes.len() == most {
+            break;
+        }
+    }
+    bytes
 }
 
 /// Bytes for the trace.

@@ -1,0 +1,586 @@
+//! What each reply must be. Every answer names its server, key, client and request, so that a reply
+//! that is swapped, shifted, torn, doubled or invented is seen at once.
+
+use std::fmt;
+
+use crate::clients::Owed;
+use crate::frames;
+use crate::keys::Tag;
+use crate::redis_server as redis;
+use crate::scenario::{Ending, Theme};
+use crate::servers::{NO_MEMCACHED, NO_REDIS};
+use crate::shards::Spread;
+use crate::worker::shown;
+use crate::world::World;
+use crate::{keys, memcached_server as memcached};
+
+/// A reply that a client is owed.
+#[derive(Clone)]
+pub(crate) enum Want {
+    /// These bytes, which the proxy makes itself.
+    Exactly(Vec<u8>),
+    /// A line that the proxy makes itself.
+    Line {
+        begins: &'static str,
+        mentions: String,
+    },
+    /// What the key's server answers.
+    Keyed { verb: &'static str, key: Vec<u8> },
+    /// What the first key's server answers, unless the keys are apart and that is refused.
+    Together { keys: Vec<Vec<u8>>, is_new: bool },
+    /// An array of what each key's server answers.
+    Elements(Vec<Vec<u8>>),
+    /// The sum of the keys' weights.
+    Sum(Vec<Vec<u8>>),
+    /// One OK for all.
+    AllOk(Vec<Vec<u8>>),
+    /// The blocks of all keys that hit.
+    Values {
+        verb: &'static str,
+        keys: Vec<Vec<u8>>,
+    },
+    /// The grant of a protocol version, or its refusal.
+    Hello { version3: bool },
+    /// What the placeholder's server answers.
+    Placeholder,
+    /// One OK of all servers.
+    Everywhere,
+    /// The statistics of all servers.
+    Stats,
+}
+
+impl fmt::Debug for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |keys: &[Vec<u8>]| {
+            keys.iter()
+                .map(|key| String::from_utf8_lossy(key).into_owned())
+                .collect::<Vec<_>>()
+        };
+        match self {
+            Want::Exactly(bytes) => write!(f, "exactly {}", shown(bytes)),
+            Want::Line { begins, mentions } => {
+                write!(f, "a line {begins:?} that mentions {mentions:?}")
+            }
+            Want::Keyed { verb, key } => write!(f, "{verb} of {}", String::from_utf8_lossy(key)),
+            Want::Together { keys, .. } => write!(f, "the first of {:?}", list(keys)),
+            Want::Elements(keys) => write!(f, "elements {:?}", list(keys)),
+            Want::Sum(keys) => write!(f, "the sum of {:?}", list(keys)),
+            Want::AllOk(keys) => write!(f, "OK for {:?}", list(keys)),
+            Want::Values { verb, keys } => write!(f, "{verb} of {:?}", list(keys)),
+            Want::Hello { version3 } => write!(f, "a greeting, RESP3: {version3}"),
+            Want::Placeholder => write!(f, "the placeholder's"),
+            Want::Everywhere => write!(f, "OK of everybody"),
+            Want::Stats => write!(f, "everybody's statistics"),
+        }
+    }
+}
+
+/// Takes one whole reply from what the client has read and judges it; false if there is none.
+pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
+    let inbox = world.clients[id].inbox.bytes();
+    let found = if world.scenario.redis {
+        frames::redis(inbox)
+    } else {
+        frames::memcached(inbox)
+    };
+    let len = match found {
+        Ok(Some(len)) => len,
+        Ok(None) => return false,
+        Err(complaint) => panic!(
+            "client {id} was sent nonsense: {complaint}: {}",
+            shown(inbox)
+        ),
+    };
+    let frame = world.clients[id].inbox.take(len);
+    world.trace(|| format!("client {id} gets {}", shown(&frame)));
+    let Some(owed) = world.clients[id].owed.pop_front() else {
+        panic!(
+            "client {id} got a reply that nobody owed: {}",
+            shown(&frame)
+        );
+    };
+    world.clients[id].replies += 1;
+    world.tally.replies += 1;
+    if let Err(complaint) = judge(world, id, &owed, &frame) {
+        panic!(
+            "client {id}, request {}: {complaint}\n wanted {:?}\n got {}",
+            owed.seq,
+            owed.want,
+            shown(&frame)
+        );
+    }
+    true
+}
+
+fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), String> {
+    let case = Case {
+        world,
+        id,
+        seq: owed.seq,
+        frame,
+    };
+    match &owed.want {
+        Want::Exactly(bytes) if frame == bytes => Ok(()),
+        Want::Exactly(_) => Err("not what the proxy itself answers".into()),
+        Want::Line { begins, mentions } => case.line(begins, mentions),
+        Want::Keyed { verb, key } => case.keyed(verb, key),
+        Want::Together { keys, is_new } => case.together(keys, *is_new),
+        Want::Elements(keys) => case.joined(keys, Case::is_array),
+        Want::Sum(keys) => case.joined(keys, |case, keys| {
+            case.frame == format!(":{}\r\n", redis::weight(keys)).as_bytes()
+        }),
+        Want::AllOk(keys) => case.joined(keys, |case, _| case.frame == b"+OK\r\n"),
+        Want::Values { verb, keys } => case.values(verb, keys),
+        Want::Everywhere => case.everywhere(),
+        Want::Stats => case.stats(),
+        Want::Placeholder => placeholder(world, id, owed.seq, frame),
+        Want::Hello { version3 } => hello(world, id, owed.seq, frame, *version3),
+    }
+}
+
+/// The client has seen the end of its connection: was it right to end, and here?
+pub(crate) fn judge_end(world: &World, id: usize) {
+    let client = &world.clients[id];
+    let rest = client.inbox.bytes();
+    let Some(owed) = client.owed.front() else {
+        let asked_for = matches!(client.plan.ending, Ending::Quit | Ending::Garbage)
+            || client.phase == crate::clients::Phase::Ended;
+        assert!(
+            asked_for || world.shutting_down,
+            "client {id} was closed for no reason"
+        );
+        assert!(
+            rest.is_empty(),
+            "client {id} got more than it was owed: {}",
+            shown(rest)
+        );
+        return;
+    };
+    let tag = Tag {
+        client: id,
+        seq: owed.seq,
+    };
+    let worker = client.plan.worker;
+    let nameless = matches!(owed.want, Want::Placeholder)
+        && world
+            .faults
+            .any(worker, None, client.sent_at_step(owed.seq));
+    if world.faults.was_cut(tag) || nameless {
+        return assert!(
+            is_part(world, id, owed, rest),
+            "client {id} got a wrong part of {:?}: {}",
+            owed.want,
+            shown(rest)
+        );
+    }
+    assert!(
+        world.shutting_down,
+        "client {id} was closed while it waited for {owed:?}"
+    );
+    let answered = (0..world.weather.len()).any(|server| client.is_answered_by(owed.seq, server));
+    let single = matches!(owed.want, Want::Keyed { .. });
+    assert!(
+        !(answered && single),
+        "the answer to {owed:?} of client {id} was lost at the shutdown"
+    );
+    assert!(
+        rest.is_empty(),
+        "client {id} got part of a reply: {}",
+        shown(rest)
+    );
+}
+
+/// Whether `rest` begins an answer to `owed`: only what is passed on as it comes can be cut off.
+fn is_part(world: &World, id: usize, owed: &Owed, rest: &[u8]) -> bool {
+    let servers = 0..world.weather.len();
+    let redis = world.scenario.redis;
+    let version3 = world.clients[id].redis.version3;
+    let answers: Vec<Vec<u8>> = match &owed.want {
+        Want::Keyed { verb, key } if !redis => servers
+            .map(|server| memcached::answer(server, verb, key))
+            .collect(),
+        Want::Keyed { key, .. } => servers
+            .map(|server| redis::answer(server, key, version3))
+            .collect(),
+        Want::Together { keys, .. } => servers
+            .map(|server| redis::answer(server, &keys[0], version3))
+            .collect(),
+        Want::Elements(keys) if keys.len() == 1 => servers
+            .flat_map(|server| {
+                let whole = redis::elements(server, keys, version3);
+                [whole, redis::answer(server, &keys[0], version3)]
+            })
+            .collect(),
+        Want::Placeholder if redis => servers.map(redis::lolwut).collect(),
+        Want::Placeholder => servers.map(memcached::version).collect(),
+        Want::Sum(keys) | Want::AllOk(keys) if keys.len() == 1 => {
+            let error = servers.map(|server| redis::answer(server, &keys[0], version3));
+            let count = format!(":{}\r\n", redis::weight(keys)).into_bytes();
+            error.chain([count, b"+OK\r\n".to_vec()]).collect()
+        }
+        _ => Vec::new(),
+    };
+    let client = &world.clients[id];
+    let (worker, sent) = (client.plan.worker, client.sent_at_step(owed.seq));
+    let garbled = world
+        .faults
+        .explains(worker, None, "Invalid argument", sent);
+    let mut garbage = NO_REDIS.iter().chain(&NO_MEMCACHED);
+    rest.is_empty()
+        || (garbled && garbage.any(|garbage| garbage.starts_with(rest)))
+        || answers
+            .iter()
+            .any(|answer| answer.starts_with(rest) && rest.len() < answer.len())
+}
+
+/// One reply and all that is known about its request.
+struct Case<'a> {
+    world: &'a World,
+    id: usize,
+    seq: usize,
+    frame: &'a [u8],
+}
+
+impl Case<'_> {
+    fn sent(&self) -> u64 {
+        self.world.clients[self.id].sent_at_step(self.seq)
+    }
+
+    /// The servers that may have been asked for `key`.
+    fn homes(&self, key: &[u8]) -> Vec<usize> {
+        self.world
+            .shards
+            .candidates(key, self.sent())
+            .unwrap_or_else(|| (0..self.world.weather.len()).collect())
+    }
+
+    fn is_answered_by(&self, server: usize) -> bool {
+        self.world.clients[self.id].is_answered_by(self.seq, server)
+    }
+
+    fn answer(&self, server: usize, verb: &str, key: &[u8]) -> Vec<u8> {
+        match self.world.scenario.redis {
+            true => redis::answer(server, key, self.world.clients[self.id].redis.version3),
+            false => memcached::answer(server, verb, key),
+        }
+    }
+
+    fn line(&self, begins: &str, mentions: &str) -> Result<(), String> {
+        let text = String::from_utf8_lossy(self.frame);
+        let named = text
+            .to_ascii_lowercase()
+            .contains(&mentions.to_ascii_lowercase());
+        if text.starts_with(begins) && named {
+            Ok(())
+        } else {
+            Err("not the error line that belongs here".into())
+        }
+    }
+
+    fn keyed(&self, verb: &str, key: &[u8]) -> Result<(), String> {
+        let homes = self.homes(key);
+        let right = |server: &&usize| {
+            self.is_answered_by(**server) && self.answer(**server, verb, key) == self.frame
+        };
+        if homes.iter().any(|server| right(&server)) {
+            return Ok(());
+        }
+        if homes.len() == 1 && self.is_answered_by(homes[0]) {
+            return Err(format!("not what server {} answered", homes[0]));
+        }
+        self.failure(Some(&homes))
+    }
+
+    fn together(&self, keys: &[Vec<u8>], is_new: bool) -> Result<(), String> {
+        let refuses = (is_new || self.world.scenario.refuse_cross_shard)
+            && self.world.scenario.spread != Spread::Random;
+        let homes: Vec<Option<Vec<usize>>> = keys
+            .iter()
+            .map(|key| self.world.shards.candidates(key, self.sent()))
+            .collect();
+        let known = homes
+            .iter()
+            .all(|home| home.as_ref().is_some_and(|home| home.len() == 1));
+        let apart = homes.iter().any(|home| *home != homes[0]);
+        if self.frame.starts_with(b"-CROSSSLOT ") {
+            return match refuses && (apart || !known) {
+                true => Ok(()),
+                false => Err("refused although all keys belong together".into()),
+            };
+        }
+        if refuses && known && apart && !self.frame.starts_with(b"-ERR ") {
+            return Err("served although its keys belong to several servers".into());
+        }
+        self.keyed("", &keys[0])
+    }
+
+    /// A split request: the whole, or the error of one fragment.
+    fn joined(
+        &self,
+        keys: &[Vec<u8>],
+        is_whole: impl Fn(&Self, &[Vec<u8>]) -> bool,
+    ) -> Result<(), String> {
+        let failing: Vec<&Vec<u8>> = keys
+            .iter()
+            .filter(|key| keys::read(key).is_some_and(|key| key.mark == b'e'))
+            .collect();
+        if failing.is_empty() && is_whole(self, keys) {
+            return Ok(());
+        }
+        let error_of = |key: &&&Vec<u8>| {
+            let homes = self.homes(key);
+            homes.iter().any(|server| {
+                self.is_answered_by(*server) && self.answer(*server, "", key) == self.frame
+            })
+        };
+        if failing.iter().any(|key| error_of(&key)) {
+            return Ok(());
+        }
+        let homes: Vec<usize> = keys.iter().flat_map(|key| self.homes(key)).collect();
+        self.failure(Some(&homes))
+    }
+
+    fn is_array(&self, keys: &[Vec<u8>]) -> bool {
+        let Some(mut rest) = self
+            .frame
+            .strip_prefix(format!("*{}\r\n", keys.len()).as_bytes())
+        else {
+            return false;
+        };
+        for key in keys {
+            let found = self
+                .homes(key)
+                .into_iter()
+                .find_map(|server| rest.strip_prefix(&self.answer(server, "", key)[..]));
+            let Some(after) = found else { return false };
+            rest = after;
+        }
+        rest.is_empty()
+    }
+
+    /// The blocks of all hits, in each server's order; those of a failed server may be missing.
+    fn values(&self, verb: &str, keys: &[Vec<u8>]) -> Result<(), String> {
+        let mark = |key: &Vec<u8>| keys::read(key).map_or(b'?', |key| key.mark);
+        let failing: Vec<&Vec<u8>> = keys.iter().filter(|key| mark(key) == b'e').collect();
+        let errors: Vec<usize> = failing.iter().flat_map(|key| self.homes(key)).collect();
+        let homes: Vec<usize> = keys.iter().flat_map(|key| self.homes(key)).collect();
+        if self.frame.starts_with(b"SERVER_ERROR") {
+            if let Some(well) = homes
+                .iter()
+                .find(|server| self.is_answered_by(**server) && !errors.contains(server))
+            {
+                return Err(format!("an error although server {well} answered"));
+            }
+            let own = failing.iter().any(|key| {
+                self.homes(key)
+                    .iter()
+                    .any(|server| memcached::error(*server, key) == self.frame)
+            });
+            return if own {
+                Ok(())
+            } else {
+                self.failure(Some(&homes))
+            };
+        }
+        let found = self.blocks(verb, keys)?;
+        for (key, found) in keys.iter().zip(found) {
+            let homes = self.homes(key);
+            let lost = self.world.faults.any(
+                self.world.clients[self.id].plan.worker,
+                Some(&homes),
+                self.sent(),
+            );
+            let excused = lost || homes.iter().any(|server| errors.contains(server));
+            if mark(key) == b'b' && !found && !excused {
+                return Err(format!("no block of {}", String::from_utf8_lossy(key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which keys have a block. Blocks of one server stand in the order of its keys.
+    fn blocks(&self, verb: &str, keys: &[Vec<u8>]) -> Result<Vec<bool>, String> {
+        let mut rest = self.frame;
+        let mut found = vec![false; keys.len()];
+        let mut last = vec![None; self.world.weather.len()];
+        while rest != b"END\r\n" {
+            let hits = (0..keys.len()).filter(|at| !found[*at]);
+            let mut matching = hits.flat_map(|at| {
+                self.homes(&keys[at])
+                    .into_iter()
+                    .map(move |server| (at, server))
+            });
+            let next = matching.find_map(|(at, server)| {
+                let block = memcached::block(server, verb, &keys[at]);
+                (!block.is_empty() && rest.starts_with(&block)).then_some((at, server, block.len()))
+            });
+            let Some((at, server, len)) = next else {
+                return Err(format!("a wrong block at {}", shown(rest)));
+            };
+            if !self.is_answered_by(server) || last[server].is_some_and(|last| last > at) {
+                return Err(format!(
+                    "a block of server {server} out of turn at {}",
+                    shown(rest)
+                ));
+            }
+            (found[at], last[server]) = (true, Some(at));
+            rest = &rest[len..];
+        }
+        Ok(found)
+    }
+
+    fn everywhere(&self) -> Result<(), String> {
+        let ok: &[u8] = if self.world.scenario.redis {
+            b"+OK\r\n"
+        } else {
+            b"OK\r\n"
+        };
+        if self.frame == ok {
+            Ok(())
+        } else {
+            self.failure(None)
+        }
+    }
+
+    fn stats(&self) -> Result<(), String> {
+        let mut rest = self.frame;
+        let count = self.world.weather.len();
+        for server in 0..count {
+            let whole = memcached::stats(server);
+            let whole = String::from_utf8_lossy(whole.strip_suffix(b"END\r\n").unwrap_or(&whole))
+                .into_owned();
+            let name = format!("STAT 10.0.0.{server}:7000:");
+            let expected = if count > 1 {
+                whole.replace("STAT ", &name)
+            } else {
+                whole
+            };
+            match rest.strip_prefix(expected.as_bytes()) {
+                Some(after) => rest = after,
+                None => self.failure_happened(server)?,
+            }
+        }
+        if rest == b"END\r\n" && self.frame != rest {
+            Ok(())
+        } else {
+            self.failure(None)
+        }
+    }
+
+    fn failure_happened(&self, server: usize) -> Result<(), String> {
+        let worker = self.world.clients[self.id].plan.worker;
+        match self.world.faults.any(worker, Some(&[server]), self.sent()) {
+            true => Ok(()),
+            false => Err(format!(
+                "server {server} is missing, and nothing had happened to it"
+            )),
+        }
+    }
+
+    /// A failure line is believed only if something happened to a connection to one of `servers`
+    /// since the request was sent, or all servers were ejected, and it says what.
+    fn failure(&self, servers: Option<&[usize]>) -> Result<(), String> {
+        let begins = if self.world.scenario.redis {
+            "-ERR "
+        } else {
+            "SERVER_ERROR "
+        };
+        let text = String::from_utf8_lossy(self.frame);
+        let Some(text) = text
+            .strip_prefix(begins)
+            .and_then(|text| text.strip_suffix("\r\n"))
+        else {
+            return Err("neither the answer nor a failure".into());
+        };
+        let text = match (self.world.scenario.error_detail, text.split_once(": ")) {
+            (true, Some((text, _detail))) => text,
+            (true, None) => return Err("no detail although error_detail is set".into()),
+            (false, _) => text,
+        };
+        let worker = self.world.clients[self.id].plan.worker;
+        if self
+            .world
+            .faults
+            .explains(worker, servers, text, self.sent())
+        {
+            return Ok(());
+        }
+        let sent_at = self.world.clients[self.id].sent_at_time(self.seq);
+        let nobody_live =
+            |set: &crate::shards::LiveSet| set.mask == 0 && set.due.is_none_or(|due| sent_at < due);
+        match text == "Connection refused"
+            && self
+                .world
+                .shards
+                .sets_since(self.sent())
+                .iter()
+                .any(nobody_live)
+        {
+            true => Ok(()),
+            false => Err("an invented failure: nothing happened that explains it".into()),
+        }
+    }
+}
+
+fn placeholder(world: &mut World, id: usize, seq: usize, frame: &[u8]) -> Result<(), String> {
+    let answer = if world.scenario.redis {
+        redis::lolwut
+    } else {
+        memcached::version
+    };
+    let from = (0..world.weather.len()).find(|server| answer(*server) == frame);
+    let sent = world.clients[id].sent_at_step(seq);
+    match from {
+        Some(server) => world.shards.check(b"placeholder", server, sent),
+        None => Case {
+            world,
+            id,
+            seq,
+            frame,
+        }
+        .failure(None),
+    }
+}
+
+/// HELLO is granted where every server speaks the version; a client that was granted RESP3 reads
+/// everything that follows in it.
+fn hello(
+    world: &mut World,
+    id: usize,
+    seq: usize,
+    frame: &[u8],
+    version3: bool,
+) -> Result<(), String> {
+    let scenario = &world.scenario;
+    let grantable = !version3
+        || world.clients[id].redis.version3
+        || (scenario.resp3 && scenario.servers_speak_resp3);
+    let granted = match (frame.first(), version3) {
+        (Some(b'%'), true) => grantable && contains(frame, b"proto\r\n:3\r\n"),
+        (Some(b'*'), false) => contains(frame, b"proto\r\n:2\r\n"),
+        _ => false,
+    };
+    if granted {
+        world.clients[id].redis.version3 = version3;
+        return Ok(());
+    }
+    if frame == b"-NOPROTO unsupported protocol version\r\n" && !grantable {
+        return Ok(());
+    }
+    let stormy = matches!(scenario.theme, Theme::BadServers | Theme::Storm);
+    let unknown = version3 && scenario.resp3 && frame.starts_with(b"-ERR ");
+    match unknown && stormy {
+        true => Ok(()),
+        false => Case {
+            world,
+            id,
+            seq,
+            frame,
+        }
+        .failure(None),
+    }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}

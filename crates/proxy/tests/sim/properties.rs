@@ -1,0 +1,337 @@
+//! What must hold after every step.
+
+use proxy::metrics::{PoolMetric, ServerMetric};
+
+use crate::faults::Blow;
+use crate::network::{Peer, ProxySide};
+use crate::scenario::Theme;
+use crate::world::World;
+
+/// What a session may hold for a client that does not read: the window by bytes, and as many of the
+/// largest replies as are let through before their size is known.
+const MOST_UNREAD: usize = (8 << 20) + 33 * 301_000;
+
+/// Chunks may be pinned by parts of them; the core promises at most this factor.
+const MOST_WASTE: usize = 4;
+
+impl World {
+    /// The links to a server that the core has not closed.
+    pub(crate) fn open_links_to(&self, server: usize) -> Vec<usize> {
+        self.open_links
+            .iter()
+            .copied()
+            .filter(|link| self.links[*link].server().index == server)
+            .collect()
+    }
+
+    /// A worker's turn is over: its outputs are drained.
+    pub(crate) fn check_after_tick(&mut self, worker: usize) {
+        self.ejection.settle();
+        self.check_gauges(worker);
+        self.check_memory(worker);
+        self.check_ejections_counted();
+        for link in self.open_links.clone() {
+            if self.links[link].worker == worker {
+                self.check_server_link(worker, link);
+            }
+        }
+    }
+
+    fn check_gauges(&self, worker: usize) {
+        let this = &self.workers[worker];
+        let sessions = this.session_links();
+        assert_eq!(
+            this.pool.session_count(),
+            sessions,
+            "sessions that the core knows, and that exist"
+        );
+        assert_eq!(
+            this.metrics.pool(PoolMetric::ClientConnections),
+            sessions as i64,
+            "gauge client_connections"
+        );
+        for server in 0..self.weather.len() {
+            let connected = |link: &usize| {
+                self.links[*link].worker == worker
+                    && matches!(self.links[*link].side, ProxySide::Connected(_))
+            };
+            let open = self
+                .open_links_to(server)
+                .iter()
+                .filter(|link| connected(link))
+                .count();
+            assert_eq!(
+                this.metrics.server(server, ServerMetric::ServerConnections),
+                open as i64,
+                "gauge server_connections of {server}"
+            );
+            for gauge in [
+                ServerMetric::InQueue,
+                ServerMetric::InQueueBytes,
+                ServerMetric::OutQueue,
+                ServerMetric::OutQueueBytes,
+            ] {
+                let value = this.metrics.server(server, gauge);
+                assert!(value >= 0, "gauge {gauge:?} of server {server} is {value}");
+            }
+        }
+    }
+
+    fn check_memory(&mut self, worker: usize) {
+        let mut unread = 0;
+        for link in &self.links {
+            if let (true, ProxySide::Session(id)) = (link.worker == worker, link.side) {
+                let output = self.workers[worker].pool.session_output(id).len();
+                assert!(
+                    output <= MOST_UNREAD,
+                    "a session holds {output} unread bytes"
+                );
+                unread += MOST_UNREAD;
+            }
+        }
+        // Requests of sessions that have left are still sent: a generous allowance for those.
+        let most = MOST_WASTE * (unread + MOST_UNREAD);
+        let held = self.workers[worker].bytes_held();
+        assert!(
+            held <= most,
+            "worker {worker} holds {held} bytes of chunks, more than {most}"
+        );
+        self.tally.most_held = self.tally.most_held.max(held);
+    }
+
+    fn check_ejections_counted(&self) {
+        let counted: i64 = self
+            .workers
+            .iter()
+            .map(|worker| worker.metrics.pool(PoolMetric::ServerEjects))
+            .sum();
+        assert_eq!(
+            counted, self.ejection.count as i64,
+            "ejections counted, and seen"
+        );
+    }
+
+    fn check_server_link(&mut self, worker: usize, link: usize) {
+        let read = self.links[link].inbound.read;
+        let server = self.links[link].server();
+        assert!(
+            server.garbled.is_none_or(|(_, end)| read < end),
+            "link {link}: the server is out of step and was not closed"
+        );
+        if self.is_idle(worker, link) {
+            let now = self.now;
+            self.links[link].server_mut().idle_at = now;
+        }
+    }
+
+    /// Whether nothing is wanted of a server on a connection that is up.
+    pub(crate) fn is_idle(&self, worker: usize, link: usize) -> bool {
+        let ProxySide::Connected(id) = self.links[link].side else {
+            return false;
+        };
+        let output = self.workers[worker].pool.connection_output(id).len();
+        let outbound = &self.links[link].outbound;
+        let under_way = output + outbound.in_transit() + outbound.arrived.len();
+        under_way == 0 && self.links[link].server().owes_nothing()
+    }
+
+    /// The core closes a server connection by itself: only because the server is out of step, refused
+    /// HELLO, or kept a request waiting for too long.
+    pub(crate) fn check_close_is_due(&mut self, link: usize) {
+        let declined = self.links[link].server().refused_hello();
+        let blow = match self.reasons(link).first() {
+            _ if declined => Blow::Declined,
+            Some(reason) => *reason,
+            None => panic!("link {link}: the core closed a server connection for no reason"),
+        };
+        self.note_lost(link, blow);
+    }
+
+    /// Why the core may close a server connection, or have closed it already.
+    fn reasons(&self, link: usize) -> Vec<Blow> {
+        let (side, read) = (self.links[link].server(), self.links[link].inbound.read);
+        let waited = self.now - side.idle_at;
+        let late = |timeout| waited >= timeout;
+        let garbled = side.garbled.is_some_and(|(start, _)| read > start);
+        let reasons = [
+            garbled.then_some(Blow::Garbage),
+            self.scenario
+                .timeout
+                .is_some_and(late)
+                .then_some(Blow::TimedOut),
+        ];
+        reasons.into_iter().flatten().collect()
+    }
+
+    /// A server connection ends: notes what was lost with it.
+    pub(crate) fn note_lost(&mut self, link: usize, blow: Blow) {
+        let (worker, read) = (self.links[link].worker, self.links[link].inbound.read);
+        let (server, opened) = (
+            self.links[link].server().index,
+            self.links[link].server().opened,
+        );
+        let (lost, begun) = self.links[link].server().unanswered(read);
+        let warm = self.links[link].server().is_warm() || !self.scenario.redis;
+        let idle = warm && self.is_idle(worker, link);
+        self.tally.lost += lost.len();
+        for tag in &lost {
+            self.clients[tag.client].left_server(tag.seq);
+        }
+        let blows = [vec![blow], self.reasons(link)].concat();
+        let harmless = blows == [Blow::Declined] || (blow == Blow::Fin && idle);
+        self.faults.record(self.step, worker, server, blows, begun);
+        if !harmless {
+            let sure = match blow {
+                Blow::Declined => false,
+                Blow::Fin => !lost.is_empty(),
+                _ => true,
+            };
+            self.ejection.failed(server, opened, self.now, sure);
+        }
+    }
+
+    /// Looks whether servers were ejected or taken back by what the core was just told.
+    pub(crate) fn observe_health(&mut self) {
+        let live = |server: usize| u32::from(self.health.is_live(server)) << server;
+        let mask: u32 = (0..self.weather.len()).map(live).sum();
+        let changed = mask ^ self.shards.live();
+        if changed == 0 {
+            return;
+        }
+        self.trace(|| format!("live servers are now {mask:b}"));
+        for server in (0..self.weather.len()).filter(|server| changed & (1 << server) != 0) {
+            if mask & (1 << server) == 0 {
+                self.ejection.ejected(server, self.now);
+            } else {
+                self.ejection.readmitted(server, self.now);
+            }
+        }
+        self.shards.note(self.step, mask, self.ejection.due());
+    }
+
+    /// Nothing further will happen by itself: whoever still waits must have an excuse.
+    pub(crate) fn check_nobody_waits(&self) {
+        for client in &self.clients {
+            if client.phase == crate::clients::Phase::Over || !client.plan.stays() {
+                continue;
+            }
+            let worker = client.plan.worker;
+            let silent = |link: &usize| self.links[*link].worker == worker && self.is_silent(*link);
+            let hung = self.open_links.iter().any(silent);
+            assert!(
+                hung && self.scenario.timeout.is_none(),
+                "client {} waits for ever: {:?}",
+                client.id,
+                client.owed.front()
+            );
+        }
+    }
+
+    /// Whether a link is of no use because of what was done to its server.
+    fn is_silent(&self, link: usize) -> bool {
+        let server = self.links[link].server();
+        server.hung || self.weather[server.index] != crate::scenario::Weather::Fair
+    }
+
+    /// Everybody who stays has been answered and has gone.
+    pub(crate) fn check_all_done(&self) {
+        for client in self.clients.iter().filter(|client| client.plan.stays()) {
+            assert!(
+                client.phase == crate::clients::Phase::Over,
+                "client {} never ended: {:?}",
+                client.id,
+                client.owed.front()
+            );
+        }
+    }
+
+    /// Everything was closed: nothing is left, and the counts add up.
+    pub(crate) fn check_nothing_left(&mut self) {
+        for worker in 0..self.workers.len() {
+            self.check_gauges(worker);
+            let this = &mut self.workers[worker];
+            assert!(this.pool.is_drained(), "a drained pool has no session");
+            assert_eq!(
+                this.session_links() + this.connection_links(),
+                0,
+                "connections left in worker {worker}"
+            );
+            assert_eq!(this.bytes_held(), 0, "worker {worker} still holds chunks");
+            for server in 0..self.weather.len() {
+                for gauge in [
+                    ServerMetric::InQueue,
+                    ServerMetric::InQueueBytes,
+                    ServerMetric::OutQueue,
+                    ServerMetric::OutQueueBytes,
+                ] {
+                    assert_eq!(
+                        this.metrics.server(server, gauge),
+                        0,
+                        "gauge {gauge:?} of server {server} at the end"
+                    );
+                }
+            }
+        }
+        self.check_counts();
+        self.check_spread();
+    }
+
+    /// Without faults every request that was counted arrived, and every reply was counted.
+    fn check_counts(&self) {
+        let pool = |metric| {
+            self.workers
+                .iter()
+                .map(|worker| worker.metrics.pool(metric))
+                .sum::<i64>()
+        };
+        let server = |metric| {
+            let of = |worker: &crate::worker::Worker| {
+                (0..self.weather.len())
+                    .map(|server| worker.metrics.server(server, metric))
+                    .sum::<i64>()
+            };
+            self.workers.iter().map(of).sum::<i64>()
+        };
+        let (requests, responses) = (
+            server(ServerMetric::Requests),
+            server(ServerMetric::Responses),
+        );
+        assert!(
+            responses <= requests,
+            "{responses} responses to {requests} requests"
+        );
+        if matches!(self.scenario.theme, Theme::Calm | Theme::Deep) && self.ejection.count == 0 {
+            assert_eq!(
+                (requests, responses),
+                (self.tally.requests as i64, self.tally.requests as i64),
+                "requests and responses counted"
+            );
+            assert_eq!(
+                pool(PoolMetric::ForwardError),
+                0,
+                "forward_error without a fault"
+            );
+            assert_eq!(pool(PoolMetric::ClientConnections), 0);
+        }
+        let clients = self
+            .links
+            .iter()
+            .filter(|link| matches!(link.peer, Peer::Client(_)))
+            .count() as i64;
+        assert_eq!(pool(PoolMetric::ClientTotal), clients, "client_total");
+        assert_eq!(
+            pool(PoolMetric::ClientEof) + pool(PoolMetric::ClientErr),
+            clients,
+            "client_eof and client_err"
+        );
+    }
+
+    /// Many keys are not all on one server.
+    fn check_spread(&self) {
+        let (homes, servers) = self.shards.owners();
+        assert!(
+            homes < 40 || servers > 1 || self.weather.len() == 1,
+            "{homes} keys on {servers} server"
+        );
+    }
+}

@@ -1,0 +1,341 @@
+//! The whole proxy, its clients and its servers, in virtual time.
+
+use std::sync::Arc;
+
+use proxy::metrics::PoolMetrics;
+use proxy::{Health, Pool, WorkerContext};
+
+use crate::agenda::{Agenda, Event};
+use crate::clients::{Client, Phase};
+use crate::ejection::Ejection;
+use crate::faults::FaultLog;
+use crate::network::{Direction, Fin, Link, Peer, ProxySide, Reset};
+use crate::rng::Rng;
+use crate::scenario::{ClientPlan, Ending, Reader, Scenario, Weather};
+use crate::shards::Shards;
+use crate::worker::Worker;
+
+/// No scenario needs nearly as many events: one that does goes round in circles.
+const MOST_EVENTS: u64 = 3_000_000;
+
+/// What was seen, so that nobody can believe in a simulation in which nothing happened.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Tally {
+    pub(crate) requests: usize,
+    pub(crate) replies: usize,
+    pub(crate) lost: usize,
+    pub(crate) faults: usize,
+    pub(crate) ejections: u64,
+    pub(crate) resets: usize,
+    pub(crate) most_held: usize,
+    pub(crate) events: u64,
+}
+
+/// Everything there is in one run.
+pub(crate) struct World {
+    pub(crate) scenario: Scenario,
+    pub(crate) rng: Rng,
+    /// Microseconds.
+    pub(crate) now: u64,
+    /// Events so far.
+    pub(crate) step: u64,
+    pub(crate) agenda: Agenda,
+    pub(crate) links: Vec<Link>,
+    /// Links to servers that the core has not closed.
+    pub(crate) open_links: Vec<usize>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) clients: Vec<Client>,
+    /// How each server fares.
+    pub(crate) weather: Vec<Weather>,
+    pub(crate) faults_allowed: bool,
+    pub(crate) shutting_down: bool,
+    pub(crate) health: Arc<Health>,
+    pub(crate) shards: Shards,
+    pub(crate) ejection: Ejection,
+    pub(crate) faults: FaultLog,
+    pub(crate) tally: Tally,
+    tracing: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, tracing: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let scenario = Scenario::new(&mut rng);
+        let servers = scenario.weights.len();
+        let health = Arc::new(Health::new(servers));
+        let settings = Arc::new(scenario.settings());
+        let worker = |number: usize| {
+            let metrics = Arc::new(PoolMetrics::new(servers));
+            let context = WorkerContext {
+                worker: number,
+                workers: scenario.workers,
+                seed: seed ^ number as u64,
+            };
+            Worker::new(
+                Pool::new(
+                    Arc::clone(&settings),
+                    Arc::clone(&health),
+                    Arc::clone(&metrics),
+                    context,
+                ),
+                metrics,
+            )
+        };
+        let workers = (0..scenario.workers).map(worker).collect();
+        let mut world = World {
+            shards: Shards::new(scenario.spread, scenario.weights.clone(), scenario.tagged),
+            ejection: Ejection::new(
+                scenario.auto_eject,
+                scenario.failure_limit,
+                scenario.retry,
+                servers,
+            ),
+            rng,
+            now: 1_000,
+            step: 0,
+            agenda: Agenda::default(),
+            links: Vec::new(),
+            open_links: Vec::new(),
+            workers,
+            clients: Vec::new(),
+            weather: vec![Weather::Fair; servers],
+            faults_allowed: true,
+            shutting_down: false,
+            health,
+            faults: FaultLog::default(),
+            tally: Tally::default(),
+            tracing,
+            scenario,
+        };
+        world.set_the_scene();
+        world
+    }
+
+    fn set_the_scene(&mut self) {
+        self.trace(|| format!("{:#?}", self.scenario));
+        for plan in self.scenario.clients.clone() {
+            self.add_client(plan);
+        }
+        for (at, server, weather) in self.scenario.weather.clone() {
+            self.agenda
+                .plan(self.now + at, Event::Weather { server, weather });
+        }
+        if let Some(at) = self.scenario.shutdown_at {
+            self.agenda.plan(self.now + at, Event::Shutdown);
+        }
+        for worker in 0..self.workers.len() {
+            let now = self.time();
+            self.workers[worker].pool.start(now);
+            self.agenda.plan(self.now, Event::Tick { worker });
+        }
+    }
+
+    fn add_client(&mut self, plan: ClientPlan) {
+        let id = self.clients.len();
+        self.agenda
+            .plan(self.now + plan.starts_at, Event::Client { client: id });
+        let rng = self.rng.fork();
+        self.clients.push(Client::new(id, plan, rng));
+    }
+
+    /// Runs the scenario to its end; panics where a property is broken.
+    pub(crate) fn run(mut self) -> Tally {
+        self.settle();
+        self.check_nobody_waits();
+        self.heal();
+        self.settle();
+        self.check_all_done();
+        if !self.shutting_down {
+            self.probe();
+            self.settle();
+            self.check_all_done();
+            assert_eq!(
+                self.shards.live(),
+                self.shards.full(),
+                "everybody is back when the trouble is over"
+            );
+            self.shut_down();
+        }
+        self.close_servers();
+        self.settle();
+        self.check_nothing_left();
+        self.tally.faults = self.faults.count();
+        self.tally.ejections = self.ejection.count;
+        self.tally.events = self.step;
+        self.tally
+    }
+
+    /// Lets time pass until nothing happens any more.
+    fn settle(&mut self) {
+        while let Some((at, event)) = self.agenda.next() {
+            self.now = self.now.max(at);
+            self.step += 1;
+            assert!(self.step < MOST_EVENTS, "this goes round in circles");
+            self.handle(event);
+        }
+        self.trace(|| "-- quiet --".into());
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Tick { worker } => self.tick(worker),
+            Event::Deliver { link, outward } => self.deliver(
+                link,
+                if outward {
+                    Direction::Out
+                } else {
+                    Direction::In
+                },
+            ),
+            Event::ResetArrives { link } => {
+                self.links[link].reset = Reset::Arrived;
+                self.links[link].inbound.cut(&mut self.rng);
+                let worker = self.links[link].worker;
+                self.make_ready(worker, link);
+            }
+            Event::ConnectEnds { link } => self.connect_ends(link),
+            Event::Client { client } => self.client_turn(client),
+            Event::ClientLeaves { client } => self.client_leaves(client),
+            Event::Serve { link } => self.serve(link),
+            Event::Weather { server, weather } => self.change_weather(server, weather),
+            Event::Shutdown => self.shut_down(),
+        }
+    }
+
+    /// Sees to it that what was written arrives in time.
+    pub(crate) fn pump(&mut self, link: usize, direction: Direction) {
+        let pipe = self.links[link].pipe(direction);
+        if pipe.has_cargo() && !pipe.scheduled {
+            pipe.scheduled = true;
+            let delay = self.links[link].delay(&mut self.rng);
+            self.agenda
+                .plan(self.now + delay, Event::deliver(link, direction));
+        }
+    }
+
+    fn deliver(&mut self, link: usize, direction: Direction) {
+        self.links[link].pipe(direction).scheduled = false;
+        self.links[link].deliver(direction, &mut self.rng);
+        let (worker, gone) = (
+            self.links[link].worker,
+            self.links[link].side == ProxySide::Gone,
+        );
+        match (direction, &self.links[link].peer) {
+            (Direction::In, _) if gone => self.links[link].inbound.destroy(),
+            (Direction::In, _) => self.make_ready(worker, link),
+            (Direction::Out, Peer::Client(client)) => self.client_hears(*client),
+            (Direction::Out, Peer::Server(_)) => self.server_reads(link),
+        }
+        self.pump(link, direction);
+    }
+
+    /// The reader has made room: a writer that waited for it goes on.
+    pub(crate) fn tell_writer(&mut self, link: usize, direction: Direction) {
+        let pipe = self.links[link].pipe(direction);
+        if !pipe.starved || pipe.room() == 0 {
+            return;
+        }
+        pipe.starved = false;
+        let worker = self.links[link].worker;
+        match (direction, &self.links[link].peer) {
+            (Direction::Out, _) => self.make_ready(worker, link),
+            (Direction::In, Peer::Client(client)) => {
+                let client = *client;
+                self.agenda.plan(self.now + 1, Event::Client { client });
+            }
+            (Direction::In, Peer::Server(_)) => {
+                self.agenda.plan(self.now + 1, Event::Serve { link })
+            }
+        }
+    }
+
+    /// The trouble is over: servers that were silent die or go on, stalled clients give up.
+    fn heal(&mut self) {
+        self.trace(|| "-- healing --".into());
+        self.faults_allowed = false;
+        for server in 0..self.weather.len() {
+            self.change_weather(server, Weather::Fair);
+        }
+        for link in self.open_links.clone() {
+            if self.links[link].server().hung {
+                self.peer_resets(link);
+            }
+        }
+        for client in 0..self.clients.len() {
+            if !self.clients[client].plan.stays() {
+                self.agenda.plan(self.now, Event::ClientLeaves { client });
+            }
+        }
+    }
+
+    /// New clients on every worker must find everything in order.
+    fn probe(&mut self) {
+        self.trace(|| "-- probing --".into());
+        self.now += self.scenario.retry + 10_000_000;
+        for worker in 0..self.workers.len() {
+            let Some(pattern) = self.scenario.clients.last().cloned() else {
+                continue;
+            };
+            self.add_client(ClientPlan {
+                worker,
+                starts_at: 0,
+                requests: 12,
+                depth: 4,
+                reader: Reader::Fast,
+                ending: Ending::Polite,
+                large: (0, 0),
+                greedy: true,
+                ..pattern
+            });
+        }
+    }
+
+    fn shut_down(&mut self) {
+        self.trace(|| "-- shutting down --".into());
+        self.shutting_down = true;
+        for worker in 0..self.workers.len() {
+            let now = self.time();
+            self.workers[worker].pool.begin_shutdown(now);
+            self.agenda.plan(self.now, Event::Tick { worker });
+        }
+    }
+
+    /// Servers close what is left.
+    fn close_servers(&mut self) {
+        for link in self.open_links.clone() {
+            self.server_closes(link);
+            self.connect_ends(link);
+        }
+        for client in &self.clients {
+            let open = client.phase != Phase::Over
+                && client
+                    .link
+                    .is_some_and(|link| self.links[link].inbound.fin == Fin::None);
+            assert!(
+                !open || !client.plan.stays(),
+                "client {} is still there",
+                client.id
+            );
+        }
+    }
+
+    /// Notes what happens, if somebody wants to know.
+    pub(crate) fn trace(&self, what: impl FnOnce() -> String) {
+        if self.tracing {
+            eprintln!("{:>9} us #{:<6} {}", self.now, self.step, what());
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: &Tally) {
+        self.requests += other.requests;
+        self.replies += other.replies;
+        self.lost += other.lost;
+        self.faults += other.faults;
+        self.ejections += other.ejections;
+        self.resets += other.resets;
+        self.most_held = self.most_held.max(other.most_held);
+        self.events += other.events;
+    }
+}
