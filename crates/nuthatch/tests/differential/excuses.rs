@@ -1,0 +1,44 @@
+//! The differences from nutcracker that are meant, each as a predicate on what was seen. Every one is a
+//! row of docs/compatibility.md with the same id, and every one must be needed by some run.
+
+mod failures;
+mod memcached;
+mod redis;
+mod streams;
+
+use crate::compare::Difference;
+
+/// One row of docs/compatibility.md that a machine can recognise.
+pub(crate) struct Excuse {
+    pub(crate) id: &'static str,
+    pub(crate) explains: fn(&Difference<'_>) -> bool,
+}
+
+/// The first excuse, if any, for a difference.
+pub(crate) fn find(difference: &Difference<'_>) -> Option<&'static Excuse> {
+    all().find(|excuse| (excuse.explains)(difference))
+}
+
+/// Differences that no single request shows, so that a scenario establishes them.
+const BY_SCENARIOS: &[&str] = &[IDLE_END];
+
+/// The end of an idle server connection is no failure.
+pub(crate) const IDLE_END: &str = "idle-end";
+
+/// The ids of all excuses.
+pub(crate) fn ids() -> Vec<&'static str> {
+    all()
+        .map(|excuse| excuse.id)
+        .chain(BY_SCENARIOS.iter().copied())
+        .collect()
+}
+
+fn all() -> impl Iterator<Item = &'static Excuse> {
+    let tables = [
+        redis::EXCUSES,
+        memcached::EXCUSES,
+        streams::EXCUSES,
+        failures::EXCUSES,
+    ];
+    tables.into_iter().flatten()
+}
