@@ -7,12 +7,15 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::Tool;
 
 /// Output kept per stream; the oldest is forgotten beyond it.
 const KEPT_OUTPUT: usize = 4 << 20;
+
+/// How long a process may take to freeze when it is told to.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running child whose output is collected; killed and reaped when dropped.
 #[derive(Debug)]
@@ -68,8 +71,19 @@ impl Process {
     }
 
     /// Freezes it (SIGSTOP): it holds its sockets and answers nothing.
+    ///
+    /// # Panics
+    ///
+    /// When it does not freeze.
     pub fn stop(&mut self) {
         self.signal(Signal::STOP);
+        // A thread that runs on another processor goes on for a moment; it is over when the kernel reports
+        // the stop. An end is not asked for here, so that it is not reaped behind `Child`.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        let stopped = eventually(STOP_LIMIT, || {
+            waitid(WaitId::Pid(self.raw_pid()), options).ok().flatten()
+        });
+        assert!(stopped.is_some(), "it was told to freeze and did not");
     }
 
     /// Wakes it after [`Process::stop`].
