@@ -3,8 +3,6 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use testkit::Signal;
-
 use crate::need;
 use crate::rig::{Rig, memcached_ask, text, wait_for};
 
@@ -251,7 +249,7 @@ fn a_half_closed_client_gets_its_replies() {
 fn a_client_that_leaves_in_the_middle_disturbs_nobody() {
     let mut rig = need!(Rig::redis(1, &[]), "redis-server");
     let key = rig.keys().remove(0);
-    rig.servers[0].signal(Signal::STOP);
+    rig.servers[0].stop();
     let mut leaver = rig.client();
     for _ in 0..5 {
         leaver.command(&[b"INCR", b"counter"]);
