@@ -366,6 +366,7 @@ fn settings(path: &Path) -> PoolSettings {
         server_failure_limit: 2,
         error_detail: false,
         allow_flush: false,
+        failure: proxy::settings::FailurePolicy::default(),
         protocol: match path.protocol {
             Protocol::Redis => ProtocolSettings::Redis(RedisSettings::default()),
             Protocol::Memcached => ProtocolSettings::Memcached(MemcachedSettings::default()),

@@ -21,6 +21,8 @@ pub enum Cause {
     HostDown,
     /// The server broke the protocol.
     Protocol,
+    /// The server is ejected and its keys stay with it.
+    Ejected,
     /// The server's queue is at its bound.
     Overloaded,
     /// The proxy is shutting down or removed the server.
@@ -41,6 +43,7 @@ impl Cause {
             Cause::Closed => "the server closed the connection",
             Cause::Reset => "the server reset the connection",
             Cause::BrokenPipe => "the connection was closed while writing",
+            Cause::Ejected => "the server is ejected",
             Cause::Refused => "the server refused the connection",
             Cause::TimedOut => "no reply within the time-out",
             Cause::HostDown => "the server's name could not be resolved",
@@ -58,7 +61,7 @@ impl fmt::Display for Cause {
             Cause::Closed => "unknown",
             Cause::Reset => "Connection reset by peer",
             Cause::BrokenPipe => "Broken pipe",
-            Cause::Refused => "Connection refused",
+            Cause::Refused | Cause::Ejected => "Connection refused",
             Cause::TimedOut => "Connection timed out",
             Cause::HostDown => "Host is down",
             Cause::Protocol => "Invalid argument",

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::limits::{MAX_SESSION_OUTPUT, MAX_WINDOW};
 use crate::metrics::{POOL_ROWS, PoolMetric, PoolMetrics, SERVER_ROWS, ServerMetric};
 use crate::settings::{
-    MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+    FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 use crate::{
     Action, Cause, Chunk, ConnectionId, Flush, Health, Pool, SessionId, Time, WorkerContext,
@@ -82,6 +82,7 @@ impl Stage {
             server_failure_limit: 2,
             error_detail: false,
             allow_flush: true,
+            failure: FailurePolicy::default(),
             protocol,
         });
         let metrics = Arc::new(PoolMetrics::new(SERVERS));

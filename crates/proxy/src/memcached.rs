@@ -144,6 +144,16 @@ impl Protocol for Memcached {
         }
     }
 
+    fn miss(&self, parser: &Parser, _text: &[u8], _client: &(), out: &mut Vec<u8>) -> bool {
+        let is_read = parser
+            .request
+            .is_some_and(|request| request.verb.is_retrieval());
+        if is_read {
+            out.extend_from_slice(encode::END);
+        }
+        is_read
+    }
+
     /// memcached 1.6 closes the connection on a long line that arrives in pieces, unless it begins with
     /// `get ` or `gets `.
     fn most_key_bytes(parser: &Parser) -> usize {

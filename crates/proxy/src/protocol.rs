@@ -55,6 +55,15 @@ pub(crate) trait Protocol: Sized {
         scratch: &mut Scratch,
     ) -> Plan;
 
+    /// Writes what the request would be answered if its key did not exist; false when it is not a pure
+    /// read or that is not known.
+    fn miss(
+        &self,
+        parser: &Self::Parser,
+        text: &[u8],
+        client: &Self::Client,
+        out: &mut Vec<u8>,
+    ) -> bool;
     /// How many bytes of keys one fragment may have.
     fn most_key_bytes(parser: &Self::Parser) -> usize;
     /// Writes the part of a fragment before its keys, then each key, then the part after.
@@ -264,6 +273,8 @@ pub(crate) enum StepOutcome {
 #[derive(Debug)]
 pub(crate) struct Join<K> {
     pub(crate) kind: JoinKind,
+    /// The keys of an ejected server count as missing.
+    pub(crate) lenient: bool,
     pub(crate) fragments: Vec<Fragment<K>>,
     /// For joins in key order: the fragment that owns each key.
     pub(crate) owners: Vec<u32>,

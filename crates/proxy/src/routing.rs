@@ -3,7 +3,7 @@
 use hashkit::{Distribution, Member, Placement, Ring};
 
 use crate::ejection::Health;
-use crate::settings::PoolSettings;
+use crate::settings::{EjectPolicy, PoolSettings};
 
 /// A worker's own routing table for one pool, rebuilt when the shared health has another epoch.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub(crate) struct Router {
     ring: Ring,
     epoch: u64,
     any_live: bool,
+    /// Keys stay with their servers, ejected or not.
+    keys_stay: bool,
     random: Random,
 }
 
@@ -24,14 +26,17 @@ impl Router {
             .map(|server| (server.name.clone(), server.weight))
             .collect();
         let epoch = health.epoch();
-        let ring = build(&settings.placement, &members, health);
-        let any_live = (0..members.len()).any(|server| health.is_live(server));
+        let keys_stay = settings.failure.eject != EjectPolicy::Remap;
+        let is_live = |server| keys_stay || health.is_live(server);
+        let ring = build(&settings.placement, &members, is_live);
+        let any_live = (0..members.len()).any(is_live);
         Self {
             placement: settings.placement,
             members,
             ring,
             epoch,
             any_live,
+            keys_stay,
             random: Random::new(seed),
         }
     }
@@ -39,13 +44,15 @@ impl Router {
     /// Takes over what has changed in `health` since.
     pub(crate) fn refresh(&mut self, health: &Health) {
         let epoch = health.epoch();
-        if epoch == self.epoch {
+        if epoch == self.epoch || self.keys_stay {
             return;
         }
         self.epoch = epoch;
         self.any_live = (0..self.members.len()).any(|server| health.is_live(server));
         if self.any_live {
-            self.ring = build(&self.placement, &self.members, health);
+            self.ring = build(&self.placement, &self.members, |server| {
+                health.is_live(server)
+            });
         }
     }
 
@@ -70,14 +77,18 @@ impl Router {
     }
 }
 
-fn build(placement: &Placement, members: &[(String, u32)], health: &Health) -> Ring {
+fn build(
+    placement: &Placement,
+    members: &[(String, u32)],
+    is_live: impl Fn(usize) -> bool,
+) -> Ring {
     let members: Vec<_> = members
         .iter()
         .enumerate()
         .map(|(index, (name, weight))| Member {
             name: name.as_bytes(),
             weight: *weight,
-            live: health.is_live(index),
+            live: is_live(index),
         })
         .collect();
     Ring::build(placement.distribution, &members)

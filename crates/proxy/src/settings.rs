@@ -32,6 +32,8 @@ pub struct PoolSettings {
     pub error_detail: bool,
     /// Let commands pass that destroy data on every server (FLUSHALL, FLUSHDB, flush_all).
     pub allow_flush: bool,
+    /// What happens when servers or clients fail, beyond what nutcracker knows.
+    pub failure: FailurePolicy,
     /// What the pool speaks, with the settings of that protocol.
     pub protocol: ProtocolSettings,
 }
@@ -50,6 +52,63 @@ pub struct ServerSettings {
     /// It belongs to the server because nutcracker 0.5.0 never selects one over a unix socket, so that
     /// one pool can have its data in different databases.
     pub db: u32,
+}
+
+/// What happens when servers or clients fail. The default differs from nutcracker 0.5.0 in one thing:
+/// an ejected server is probed before it gets requests again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailurePolicy {
+    /// What becomes of the keys of an ejected server.
+    pub eject: EjectPolicy,
+    /// Whether an ejected server must answer a probe before it is used again.
+    pub probe: bool,
+    /// How long a connection to a server may take to be ready; `None` leaves it to the kernel.
+    pub connect_timeout: Option<Duration>,
+    /// What happens when a request has waited for `timeout`.
+    pub timeout_action: TimeoutAction,
+    /// How long a client may be idle, nothing of it outstanding, before it is closed.
+    pub client_idle_timeout: Option<Duration>,
+    /// How long a client may take to send one request.
+    pub client_request_timeout: Option<Duration>,
+    /// Whether a pure read that was lost is sent once more.
+    pub retry_reads: bool,
+}
+
+impl Default for FailurePolicy {
+    fn default() -> Self {
+        Self {
+            eject: EjectPolicy::default(),
+            probe: true,
+            connect_timeout: None,
+            timeout_action: TimeoutAction::default(),
+            client_idle_timeout: None,
+            client_request_timeout: None,
+            retry_reads: false,
+        }
+    }
+}
+
+/// What becomes of the keys of an ejected server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EjectPolicy {
+    /// They move to the servers that are left, as with nutcracker.
+    #[default]
+    Remap,
+    /// Requests for them are answered by an error that names the server.
+    Error,
+    /// Reads of them are answered as if the key did not exist, writes by an error.
+    Miss,
+}
+
+/// What happens when a request has waited for `timeout`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TimeoutAction {
+    /// The server connection is closed and all its requests fail, as with nutcracker.
+    #[default]
+    Close,
+    /// The request alone fails; its reply is dropped when it comes after all. A server that stays
+    /// silent loses the connection.
+    Answer,
 }
 
 /// The protocol of a pool and what only that protocol has.

@@ -234,6 +234,7 @@ fn pool_settings(
         server_failure_limit: number(values, "server_failure_limit"),
         error_detail: values.bool("error_detail"),
         allow_flush: values.bool("allow_flush"),
+        failure: proxy::settings::FailurePolicy::default(),
         protocol: protocol(values),
     };
     (

@@ -13,7 +13,7 @@ use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::{Action, Flush};
 use crate::protocol::{Body, Lane, Plan, Protocol, Source};
 use crate::session::{Phase, Slot};
-use crate::settings::{CrossShard, ProtocolSettings};
+use crate::settings::{CrossShard, EjectPolicy, ProtocolSettings};
 use crate::time::Time;
 
 /// The key that stands in for none, as in nutcracker 0.5.0.
@@ -29,52 +29,55 @@ pub(super) struct CrossShardReport {
     last: Option<Time>,
 }
 
+/// One whole request: who asks, what, and when.
+pub(super) struct Asked<'r, P: Protocol> {
+    pub(super) id: SessionId,
+    pub(super) parser: &'r P::Parser,
+    pub(super) source: Source<'r>,
+    pub(super) now: Time,
+}
+
 impl<P: Protocol> Engine<P> {
     /// Plans one whole request and carries the plan out.
-    pub(super) fn execute(
-        &mut self,
-        id: SessionId,
-        parser: &P::Parser,
-        source: Source<'_>,
-        bodies: &mut Vec<Body>,
-        now: Time,
-    ) -> Taken {
-        let Some(session) = self.sessions.get_mut(id) else {
+    pub(super) fn execute(&mut self, asked: &Asked<'_, P>, bodies: &mut Vec<Body>) -> Taken {
+        let Some(session) = self.sessions.get_mut(asked.id) else {
             return Taken::Last;
         };
         self.scratch.clear();
         self.scratch.idle = session.is_idle();
-        let plan = self
+        let text = asked.source.text;
+        let client = &mut session.client;
+        match self
             .protocol
-            .plan(parser, source.text, &mut session.client, &mut self.scratch);
-        match plan {
+            .plan(asked.parser, text, client, &mut self.scratch)
+        {
             Plan::Forward { key, cut } => {
-                let server = self.route(&source.text[key], now);
-                self.forward(id, server, &source, bodies, cut, now);
+                let server = self.route(&text[key], asked.now);
+                self.forward(asked, server, bodies, cut);
             }
             Plan::Local => {
                 self.report();
                 if !self.scratch.reply.is_empty() {
-                    self.answer(id);
+                    self.answer(asked.id);
                 }
             }
             Plan::Together { command, legacy } => {
-                self.forward_together(id, command, legacy, &source, bodies, now)
+                self.forward_together(asked, command, legacy, bodies)
             }
             Plan::Placeholder => {
-                let server = self.route(PLACEHOLDER, now);
-                self.forward(id, server, &source, bodies, None, now);
+                let server = self.route(PLACEHOLDER, asked.now);
+                self.forward(asked, server, bodies, None);
             }
-            Plan::Split { join } => self.split(id, parser, &source, bodies, join, now),
-            Plan::Broadcast { join, cut } => self.broadcast(id, &source, join, cut, now),
+            Plan::Split { join } => self.split(asked, bodies, join),
+            Plan::Broadcast { join, cut } => self.broadcast(asked, join, cut),
             Plan::Barrier => {
                 session.barrier = true;
                 return Taken::Later;
             }
-            Plan::Upgrade => self.begin_upgrade(id, now),
+            Plan::Upgrade => self.begin_upgrade(asked.id, asked.now),
             Plan::Quit => {
-                self.answer(id);
-                self.quit(id, false);
+                self.answer(asked.id);
+                self.quit(asked.id, false);
                 return Taken::Last;
             }
         }
@@ -91,54 +94,77 @@ impl<P: Protocol> Engine<P> {
 
     fn forward(
         &mut self,
-        id: SessionId,
+        asked: &Asked<'_, P>,
         server: Option<usize>,
-        source: &Source<'_>,
         bodies: &mut Vec<Body>,
         cut: Option<Range<usize>>,
-        now: Time,
     ) {
         let silent = cut.is_some();
-        let connection = match self.usable_connection(id, server, now) {
+        let connection = match self.usable_connection(asked.id, server, asked.now) {
             Ok(connection) => connection,
             Err(_) if silent => return,
-            Err(cause) => return self.answer_error(id, &cause, server),
+            Err(cause) => return self.answer_failure(asked, &cause, server),
         };
         let place = if silent {
             Place::Nowhere
         } else {
-            self.new_slot(id, Slot::waiting())
+            self.new_slot(asked.id, Slot::waiting())
         };
-        self.send(id, connection, place, now, |out| {
-            write_request(source, bodies, cut, out)
+        self.send(asked.id, connection, place, asked.now, |out| {
+            write_request(&asked.source, bodies, cut, out)
         });
     }
 
     /// A command whose keys must be at one server.
     fn forward_together(
         &mut self,
-        id: SessionId,
+        asked: &Asked<'_, P>,
         command: &'static str,
         legacy: bool,
-        source: &Source<'_>,
         bodies: &mut Vec<Body>,
-        now: Time,
     ) {
         let Some(first) = self.scratch.keys.first().map(|key| key.range()) else {
             return;
         };
-        let server = self.route(&source.text[first], now);
-        if !self.keys_are_together(server, source) {
+        let server = self.route(&asked.source.text[first], asked.now);
+        if !self.keys_are_together(server, &asked.source) {
             if !legacy || self.refuses_cross_shard() {
                 self.scratch.reply.clear();
                 self.scratch.reply.extend_from_slice(
                     b"-CROSSSLOT Keys in request don't hash to the same server\r\n",
                 );
-                return self.answer(id);
+                return self.answer(asked.id);
             }
-            self.report_cross_shard(command, now);
+            self.report_cross_shard(command, asked.now);
         }
-        self.forward(id, server, source, bodies, None, now);
+        self.forward(asked, server, bodies, None);
+    }
+
+    /// Answers a request that cannot be sent: with a miss where the pool's policy says so, else with
+    /// an error.
+    fn answer_failure(&mut self, asked: &Asked<'_, P>, cause: &Cause, server: Option<usize>) {
+        if *cause == Cause::Ejected && self.misses(asked) {
+            return self.answer(asked.id);
+        }
+        self.answer_error(asked.id, cause, server);
+    }
+
+    /// Whether the request is a read whose keys may count as missing; `scratch.reply` is then what it
+    /// is answered if all of them do.
+    pub(super) fn misses(&mut self, asked: &Asked<'_, P>) -> bool {
+        if self.settings.failure.eject != EjectPolicy::Miss {
+            return false;
+        }
+        let Some(session) = self.sessions.get(asked.id) else {
+            return false;
+        };
+        self.scratch.reply.clear();
+        self.protocol.miss(
+            asked.parser,
+            asked.source.text,
+            &session.client,
+            &mut self.scratch.reply,
+        )
     }
 
     fn keys_are_together(&mut self, server: Option<usize>, source: &Source<'_>) -> bool {
@@ -177,6 +203,9 @@ impl<P: Protocol> Engine<P> {
         now: Time,
     ) -> Result<ConnectionId, Cause> {
         let server = server.ok_or(Cause::Refused)?;
+        if self.settings.failure.eject != EjectPolicy::Remap && !self.health.is_live(server) {
+            return Err(Cause::Ejected);
+        }
         let chosen = self.choose_connection(id, server, now);
         match self.connections.get(chosen) {
             Some(connection) if connection.has_room() => Ok(chosen),

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use super::Engine;
+use super::dispatch::Asked;
 use crate::buffer::{Chunk, Rope};
 use crate::event::Event;
 use crate::id::SessionId;
@@ -263,10 +264,17 @@ impl<P: Protocol> Engine<P> {
         bodies: &mut Vec<Body>,
         now: Time,
     ) -> Taken {
-        match P::rewritten(parser) {
-            Some(text) => self.execute(id, parser, Source { text, chunk: None }, bodies, now),
-            None => self.execute(id, parser, source, bodies, now),
-        }
+        let source = match P::rewritten(parser) {
+            Some(text) => Source { text, chunk: None },
+            None => source,
+        };
+        let asked = Asked {
+            id,
+            parser,
+            source,
+            now,
+        };
+        self.execute(&asked, bodies)
     }
 
     fn may_take(&self, id: SessionId) -> bool {

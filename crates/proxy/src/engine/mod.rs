@@ -333,7 +333,7 @@ impl<P: Protocol> Engine<P> {
     /// Appends the error line for a request that failed at `server`.
     fn write_error(&self, out: &mut Vec<u8>, cause: &Cause, server: Option<usize>) {
         self.metrics.add(PoolMetric::ForwardError, 1);
-        if !self.settings.error_detail {
+        if !self.settings.error_detail && *cause != Cause::Ejected {
             return P::error_line(out, cause, None);
         }
         let detail = match server {

@@ -3,19 +3,19 @@
 use std::ops::Range;
 
 use super::Engine;
-use super::dispatch::write_request;
+use super::dispatch::{Asked, write_request};
 use crate::buffer::Rope;
 use crate::cause::Cause;
 use crate::connection::Place;
-use crate::id::SessionId;
 use crate::metrics::PoolMetric;
-use crate::protocol::{Body, Fragment, Join, JoinKind, Key, Protocol, Source};
+use crate::protocol::{Body, Fragment, Join, JoinKind, Key, Protocol};
 use crate::session::Slot;
-use crate::time::Time;
 
 /// Work space for grouping keys by server in linear time.
 #[derive(Debug, Default)]
 pub(super) struct Work {
+    /// The keys.
+    keys: Vec<Key>,
     /// The server of each key.
     owners: Vec<usize>,
     /// For each server, where its keys begin in `order`; one more at the end.
@@ -47,13 +47,13 @@ impl Work {
     }
 
     /// Makes one fragment of each server's keys, or several where they are longer than `most` bytes.
-    fn cut(&mut self, keys: &[Key], most: usize) {
+    fn cut(&mut self, most: usize) {
         self.parts.clear();
         for server in 0..self.starts.len() - 1 {
             let end = self.starts[server + 1];
             let mut start = self.starts[server];
             while start < end {
-                let next = part_end(&self.order, keys, start..end, most);
+                let next = part_end(&self.order, &self.keys, start..end, most);
                 self.parts.push((server, start..next));
                 start = next;
             }
@@ -89,42 +89,35 @@ fn part_end(order: &[usize], keys: &[Key], range: Range<usize>, most: usize) -> 
 
 impl<P: Protocol> Engine<P> {
     /// Splits the request over `scratch.keys`.
-    pub(super) fn split(
-        &mut self,
-        id: SessionId,
-        parser: &P::Parser,
-        source: &Source<'_>,
-        bodies: &mut [Body],
-        kind: JoinKind,
-        now: Time,
-    ) {
+    pub(super) fn split(&mut self, asked: &Asked<'_, P>, bodies: &mut [Body], kind: JoinKind) {
         let mut work = std::mem::take(&mut self.split);
-        let keys = std::mem::take(&mut self.scratch.keys);
-        if self.find_owners(&mut work, source, &keys, now) {
+        work.keys = std::mem::take(&mut self.scratch.keys);
+        if self.find_owners(&mut work, asked) {
             work.group(self.servers.len());
-            work.cut(&keys, P::most_key_bytes(parser));
-            let slot = self.new_slot(id, Slot::joining(Box::new(self.new_join(&work, kind))));
-            self.send_fragments(id, slot, parser, source, &work, &keys, bodies, now);
+            work.cut(P::most_key_bytes(asked.parser));
+            let lenient = self.misses(asked);
+            let join = self.new_join(&work, kind, lenient);
+            let slot = self.new_slot(asked.id, Slot::joining(Box::new(join)));
+            self.send_fragments(asked, slot, &work, bodies);
         } else {
-            self.answer_error(id, &Cause::Refused, None);
+            self.answer_error(asked.id, &Cause::Refused, None);
         }
+        self.scratch.keys = std::mem::take(&mut work.keys);
         self.split = work;
-        self.scratch.keys = keys;
     }
 
     /// Sends the request to every server.
     pub(super) fn broadcast(
         &mut self,
-        id: SessionId,
-        source: &Source<'_>,
+        asked: &Asked<'_, P>,
         kind: JoinKind,
         cut: Option<Range<usize>>,
-        now: Time,
     ) {
         let servers = self.servers.len();
         let silent = cut.is_some();
         let join = Join {
             kind,
+            lenient: false,
             fragments: (0..servers).map(new_fragment).collect(),
             owners: Vec::new(),
             waiting: servers,
@@ -132,34 +125,28 @@ impl<P: Protocol> Engine<P> {
         let slot = if silent {
             Place::Nowhere
         } else {
-            self.new_slot(id, Slot::joining(Box::new(join)))
+            self.new_slot(asked.id, Slot::joining(Box::new(join)))
         };
         for server in 0..servers {
             let place = fragment_place(slot, server);
-            match self.usable_connection(id, Some(server), now) {
-                Ok(connection) => self.send(id, connection, place, now, |out| {
-                    write_request(source, &mut Vec::new(), cut.clone(), out)
+            match self.usable_connection(asked.id, Some(server), asked.now) {
+                Ok(connection) => self.send(asked.id, connection, place, asked.now, |out| {
+                    write_request(&asked.source, &mut Vec::new(), cut.clone(), out)
                 }),
                 Err(_) if silent => {}
-                Err(cause) => self.fail_place(id, place, &cause, server),
+                Err(cause) => self.fail_place(asked.id, place, &cause, server),
             }
         }
     }
 
     /// Finds each key's server; false when no server is live.
-    fn find_owners(
-        &mut self,
-        work: &mut Work,
-        source: &Source<'_>,
-        keys: &[Key],
-        now: Time,
-    ) -> bool {
+    fn find_owners(&mut self, work: &mut Work, asked: &Asked<'_, P>) -> bool {
         if self.settings.auto_eject_hosts {
-            self.refresh_health(now);
+            self.refresh_health(asked.now);
         }
         work.owners.clear();
-        for key in keys {
-            match self.router.route(&source.text[key.range()]) {
+        for key in &work.keys {
+            match self.router.route(&asked.source.text[key.range()]) {
                 Some(server) => work.owners.push(server),
                 None => return false,
             }
@@ -167,7 +154,7 @@ impl<P: Protocol> Engine<P> {
         true
     }
 
-    fn new_join(&self, work: &Work, kind: JoinKind) -> Join<P::Kind> {
+    fn new_join(&self, work: &Work, kind: JoinKind, lenient: bool) -> Join<P::Kind> {
         let fragments: Vec<_> = work
             .parts
             .iter()
@@ -181,47 +168,43 @@ impl<P: Protocol> Engine<P> {
             .add(PoolMetric::Fragments, fragments.len() as i64);
         Join {
             kind,
+            lenient,
             waiting: fragments.len(),
             fragments,
             owners,
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one loop over what split() has prepared"
-    )]
     fn send_fragments(
         &mut self,
-        id: SessionId,
+        asked: &Asked<'_, P>,
         slot: Place,
-        parser: &P::Parser,
-        source: &Source<'_>,
         work: &Work,
-        keys: &[Key],
         bodies: &mut [Body],
-        now: Time,
     ) {
         for (fragment, (server, part)) in work.parts.iter().enumerate() {
             let (server, mine) = (*server, &work.order[part.clone()]);
             let place = fragment_place(slot, fragment);
-            let connection = match self.usable_connection(id, Some(server), now) {
+            let connection = match self.usable_connection(asked.id, Some(server), asked.now) {
                 Ok(connection) => connection,
                 Err(cause) => {
-                    self.fail_place(id, place, &cause, server);
+                    self.fail_place(asked.id, place, &cause, server);
                     continue;
                 }
             };
             let mut out = Rope::new();
+            let (parser, source) = (asked.parser, &asked.source);
             self.protocol
                 .fragment_start(parser, source.text, mine.len(), &mut out);
             for key in mine {
-                let key = keys[*key];
+                let key = work.keys[*key];
                 self.protocol
                     .fragment_key(parser, source, key, &mut out, body_at(bodies, key));
             }
             self.protocol.fragment_end(&mut out);
-            self.send(id, connection, place, now, |output| output.append(&mut out));
+            self.send(asked.id, connection, place, asked.now, |output| {
+                output.append(&mut out)
+            });
         }
     }
 }

@@ -1,20 +1,21 @@
 //! The replies of fragments become one reply.
 
-use redis_proto::encode;
 use redis_proto::response::{ReplyKind, integer};
+use redis_proto::{Version, encode};
 
 use crate::buffer::Rope;
+use crate::cause::Cause;
 use crate::protocol::{Fragment, Join, JoinKind, Joined};
 
 /// The longest integer reply: sign, 19 digits, type and line end.
 const INTEGER_BYTES: usize = 24;
 
-pub(super) fn join(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
-    if let Some(failed) = first_failure(&join.fragments) {
+pub(super) fn join(join: &mut Join<ReplyKind>, version: Version, out: &mut Rope) -> Joined {
+    if let Some(failed) = first_failure(join) {
         return Joined::Failed(failed);
     }
     match join.kind {
-        JoinKind::Array => array(join, out),
+        JoinKind::Array => array(join, version, out),
         JoinKind::Sum => sum(join, out),
         JoinKind::Ok => all_ok(join, out),
         JoinKind::Values | JoinKind::Stats => Joined::Mismatch,
@@ -23,22 +24,36 @@ pub(super) fn join(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
 
 /// The fragment whose failure is reported: the first that failed with an errno, as in nutcracker
 /// 0.5.0; else the first that failed at all or was answered by an error.
-fn first_failure(fragments: &[Fragment<ReplyKind>]) -> Option<usize> {
-    let lost =
-        |fragment: &Fragment<_>| matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno());
-    let failed = |fragment: &Fragment<_>| !matches!(&fragment.outcome, Some(Ok(kind)) if *kind != ReplyKind::Error);
+fn first_failure(join: &Join<ReplyKind>) -> Option<usize> {
+    let lost = |fragment: &Fragment<_>| {
+        !is_missing(join, fragment)
+            && matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno())
+    };
+    let failed = |fragment: &Fragment<_>| {
+        !is_missing(join, fragment)
+            && !matches!(&fragment.outcome, Some(Ok(kind)) if *kind != ReplyKind::Error)
+    };
+    let mut fragments = join.fragments.iter();
     fragments
-        .iter()
+        .clone()
         .position(lost)
-        .or_else(|| fragments.iter().position(failed))
+        .or_else(|| fragments.position(failed))
 }
 
-fn array(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
+/// Whether the fragment's keys count as missing because their server is ejected.
+fn is_missing(join: &Join<ReplyKind>, fragment: &Fragment<ReplyKind>) -> bool {
+    join.lenient && fragment.outcome == Some(Err(Cause::Ejected))
+}
+
+fn array(join: &mut Join<ReplyKind>, version: Version, out: &mut Rope) -> Joined {
     let mut wanted = vec![0usize; join.fragments.len()];
     for owner in &join.owners {
         wanted[*owner as usize] += 1;
     }
     for (fragment, wanted) in join.fragments.iter_mut().zip(wanted) {
+        if fragment.outcome == Some(Err(Cause::Ejected)) {
+            continue;
+        }
         if !is(fragment, ReplyKind::Array) || fragment.marks.len() != wanted + 1 {
             return Joined::Mismatch;
         }
@@ -49,6 +64,10 @@ fn array(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
     for owner in &join.owners {
         let owner = *owner as usize;
         let fragment = &mut join.fragments[owner];
+        if fragment.outcome == Some(Err(Cause::Ejected)) {
+            out.extend_with(|out| encode::null(out, version));
+            continue;
+        }
         let element = next[owner];
         next[owner] += 1;
         let len = fragment.marks[element + 1] - fragment.marks[element];
@@ -60,6 +79,9 @@ fn array(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
 fn sum(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
     let mut total = 0i64;
     for fragment in &join.fragments {
+        if fragment.outcome == Some(Err(Cause::Ejected)) {
+            continue;
+        }
         let mut bytes = [0; INTEGER_BYTES];
         let len = fragment.reply.peek(&mut bytes);
         match integer(&bytes[..len]) {

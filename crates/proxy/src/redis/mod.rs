@@ -5,6 +5,7 @@ mod hello;
 mod introspect;
 mod join;
 mod local;
+mod miss;
 
 use std::cell::Cell;
 
@@ -135,6 +136,18 @@ impl Protocol for Redis {
         }
     }
 
+    fn miss(
+        &self,
+        parser: &RequestParser,
+        text: &[u8],
+        client: &RedisClient,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let args = parser.args();
+        let request = Request { text, args };
+        miss::reply(&request, client.version, out)
+    }
+
     fn most_key_bytes(_parser: &RequestParser) -> usize {
         usize::MAX
     }
@@ -215,8 +228,8 @@ impl Protocol for Redis {
         kind == ReplyKind::Error && matches!(error_code(start), b"OOM" | b"BUSY" | b"LOADING")
     }
 
-    fn join(&self, join: &mut Join<ReplyKind>, _client: &RedisClient, out: &mut Rope) -> Joined {
-        join::join(join, out)
+    fn join(&self, join: &mut Join<ReplyKind>, client: &RedisClient, out: &mut Rope) -> Joined {
+        join::join(join, client.version, out)
     }
 
     fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {

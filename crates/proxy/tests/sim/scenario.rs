@@ -223,6 +223,10 @@ impl Scenario {
             server_failure_limit: self.failure_limit,
             error_detail: self.error_detail,
             allow_flush: self.allow_flush,
+            failure: proxy::settings::FailurePolicy {
+                probe: false,
+                ..proxy::settings::FailurePolicy::default()
+            },
             protocol,
         }
     }

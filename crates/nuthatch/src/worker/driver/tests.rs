@@ -142,6 +142,7 @@ fn settings() -> PoolSettings {
         server_failure_limit: 2,
         error_detail: false,
         allow_flush: false,
+        failure: proxy::settings::FailurePolicy::default(),
         protocol: ProtocolSettings::Redis(RedisSettings::default()),
     }
 }
