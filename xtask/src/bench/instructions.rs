@@ -1,7 +1,8 @@
 //! Instruction counts of the core's main paths, against committed baselines.
 //!
 //! Instructions hardly vary between runs or machines, so a rise is a change of the code (or of the
-//! compiler, or of the C library's memory functions, which the baselines' head line names).
+//! compiler, which the file of baselines names, or of the C library). Copies of some KiB count one
+//! instruction per byte, because valgrind counts each step of a string instruction.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -33,8 +34,8 @@ struct Count {
 ///
 /// When a path has become dearer than tolerated, is missing in the baselines, or cannot be counted.
 pub(super) fn check(bless: Option<&str>) -> Result<(), String> {
-    let valgrind = Tool::find("valgrind")
-        .ok_or("valgrind is not installed; `cargo xtask bench --setup` installs it where it may")?;
+    setup::install_valgrind();
+    let valgrind = Tool::find("valgrind").ok_or("valgrind is not installed")?;
     let program = setup::build(&["nuthatch-bench"], &["instructions"])?.remove(0);
     let program = program.to_string_lossy().into_owned();
     let paths = output_of(at_root(&program).arg("--list"))?;

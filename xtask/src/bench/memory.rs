@@ -10,6 +10,7 @@ use super::contender::{Contender, Kind, Rig};
 use super::figures::{self, Memory};
 use super::load::{Amount, Load, Unwatched};
 use super::options::Options;
+use super::samples::Ratio;
 use super::shape::{Ask, Protocol, Shape};
 
 /// Clients that connect, say something once and are silent.
@@ -31,7 +32,7 @@ pub(super) struct Fact {
     pub(super) name: &'static str,
     /// Of which contender.
     pub(super) contender: String,
-    pub(super) value: f64,
+    pub(super) value: Ratio,
     pub(super) unit: &'static str,
 }
 
@@ -65,7 +66,7 @@ pub(super) fn measure(bench: &Bench, options: &Options) -> Result<Vec<Fact>, Str
                 facts.push(Fact {
                     name,
                     contender: format!("{} {}", kind.name(), protocol_name(protocol)),
-                    value,
+                    value: Ratio::exact(value),
                     unit,
                 });
             }

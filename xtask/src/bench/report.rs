@@ -57,15 +57,25 @@ impl Report {
     /// When one cannot be written.
     pub(super) fn finish(&self, options: &Options) -> Result<(), String> {
         print!("{}", facts_table(&self.facts));
-        if let Some(file) = &options.json {
-            let text = format!("{:#}\n", self.to_json(options));
-            std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
-        }
+        self.write_json(options)?;
         let bars = plot::Bars::of(&self.shapes);
         if bars.is_empty() {
             return Ok(());
         }
         plot::write(options, "cpu-per-request.svg", &bars.to_svg())
+    }
+
+    /// Writes every sample, if a file for them was named.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(super) fn write_json(&self, options: &Options) -> Result<(), String> {
+        let Some(file) = &options.json else {
+            return Ok(());
+        };
+        let text = format!("{:#}\n", self.to_json(options));
+        std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
     }
 
     fn to_json(&self, options: &Options) -> Value {
@@ -190,9 +200,10 @@ fn aligned(rows: &[Vec<String>]) -> String {
 fn facts_table(facts: &[Fact]) -> String {
     let mut text = String::new();
     for fact in facts {
+        let value = fact.value.to_string();
         text += &format!(
-            "{:>12.3} {:2} {}: {}\n",
-            fact.value, fact.unit, fact.contender, fact.name
+            "{value:>26} {:2} {}: {}\n",
+            fact.unit, fact.contender, fact.name
         );
     }
     text
@@ -234,7 +245,7 @@ fn ratio_json(ratio: Option<Ratio>) -> Value {
 }
 
 fn fact_json(fact: &Fact) -> Value {
-    json!({ "contender": fact.contender, "what": fact.name, "value": fact.value, "unit": fact.unit })
+    json!({ "contender": fact.contender, "what": fact.name, "value": ratio_json(Some(fact.value)), "unit": fact.unit })
 }
 
 fn verdict_json(verdict: &Verdict) -> Value {

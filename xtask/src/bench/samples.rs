@@ -1,5 +1,7 @@
 //! Medians, and how far they can be trusted.
 
+use std::fmt;
+
 /// Resamplings behind an interval.
 const RESAMPLES: usize = 4_000;
 
@@ -9,6 +11,31 @@ pub(super) struct Ratio {
     pub(super) median: f64,
     pub(super) low: f64,
     pub(super) high: f64,
+}
+
+impl Ratio {
+    /// A figure of one measurement, without an interval.
+    pub(super) fn exact(value: f64) -> Ratio {
+        Ratio {
+            median: value,
+            low: value,
+            high: value,
+        }
+    }
+}
+
+/// With its interval, unless that is a point.
+impl fmt::Display for Ratio {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.low == self.high {
+            return write!(f, "{:.3}", self.median);
+        }
+        write!(
+            f,
+            "{:.3} ({:.3} to {:.3})",
+            self.median, self.low, self.high
+        )
+    }
 }
 
 /// The middle value; the mean of the two middle ones of an even number.

@@ -4,6 +4,7 @@ use super::Bench;
 use super::contender::{BASE, Kind, OURS};
 use super::options::Options;
 use super::plot::{self, Line};
+use super::report::Report;
 use super::rounds::{self, Figure, ShapeResult};
 use super::shape::{Ask, Protocol, Shape};
 use crate::run::{at_root, output_of};
@@ -29,10 +30,12 @@ struct Axis {
 /// When something does not start or a reply is wrong.
 pub(super) fn run(options: &Options) -> Result<(), String> {
     let bench = Bench::prepare(options)?;
+    let mut report = Report::begin(options)?;
     for axis in axes(options.quick) {
-        measure(&bench, options, &axis)?;
+        report.shapes.extend(measure(&bench, options, &axis)?);
     }
-    servers(&bench, options)
+    servers(&bench, options)?;
+    report.write_json(options)
 }
 
 fn axes(quick: bool) -> Vec<Axis> {
@@ -94,7 +97,8 @@ fn plain(name: &'static str) -> Shape {
     }
 }
 
-fn measure(bench: &Bench, options: &Options, axis: &Axis) -> Result<(), String> {
+/// Plays every point of an axis, prints the figures and draws them.
+fn measure(bench: &Bench, options: &Options, axis: &Axis) -> Result<Vec<ShapeResult>, String> {
     println!("\n== {}", axis.title);
     println!(
         "{:>10}  {:>12} {:>10} {:>12}  contender",
@@ -121,7 +125,8 @@ fn measure(bench: &Bench, options: &Options, axis: &Axis) -> Result<(), String> 
         .map(|name| line(name, &results))
         .collect();
     let svg = plot::lines(axis.title, axis.x_title, axis.y_title, &lines);
-    plot::write(options, axis.file, &svg)
+    plot::write(options, axis.file, &svg)?;
+    Ok(results.into_iter().map(|(_, result)| result).collect())
 }
 
 fn line(name: &str, results: &[(usize, ShapeResult)]) -> Line {

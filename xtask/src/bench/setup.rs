@@ -39,6 +39,14 @@ pub(super) fn install() -> Result<(), String> {
     Ok(())
 }
 
+/// Installs valgrind where it is absent and that is permitted.
+pub(super) fn install_valgrind() {
+    let needs = [Need::new("valgrind", "valgrind")];
+    for line in packages::install_programs(&needs) {
+        println!("not here: {line}");
+    }
+}
+
 /// The programs without which nothing can be measured.
 ///
 /// # Errors

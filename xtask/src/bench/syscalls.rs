@@ -62,7 +62,8 @@ fn shortened(amount: Amount) -> Amount {
     match amount {
         Amount::Time(time) => Amount::Time(time.min(TIME)),
         Amount::Rate(rate, time) => Amount::Rate(rate, time.min(TIME)),
-        Amount::Requests(count) => Amount::Requests(count.div_ceil(3)),
+        // Not less, so that the calls for the connections hardly count.
+        Amount::Requests(count) => Amount::Requests(count),
     }
 }
 

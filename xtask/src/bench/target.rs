@@ -168,7 +168,7 @@ fn judge_syscalls(result: &ShapeResult, limit: f64) -> Verdict {
     Verdict {
         what: format!("{}: system calls per request", result.shape.name),
         limit,
-        measured: count.map(exact),
+        measured: count.map(Ratio::exact),
     }
 }
 
@@ -176,16 +176,7 @@ fn judge_fact(fact: &Fact, limit: f64) -> Verdict {
     Verdict {
         what: format!("{}: {}", fact.contender, fact.name),
         limit,
-        measured: Some(exact(fact.value)),
-    }
-}
-
-/// A figure of one measurement, without an interval.
-fn exact(value: f64) -> Ratio {
-    Ratio {
-        median: value,
-        low: value,
-        high: value,
+        measured: Some(fact.value),
     }
 }
 
@@ -193,15 +184,9 @@ fn exact(value: f64) -> Ratio {
 pub(super) fn table(verdicts: &[Verdict]) -> String {
     let mut text = String::from("\n== targets\n");
     for verdict in verdicts {
-        let measured = verdict.measured.map_or("-".into(), |ratio| {
-            if ratio.low == ratio.high {
-                return format!("{:.3}", ratio.median);
-            }
-            format!(
-                "{:.3} ({:.3} to {:.3})",
-                ratio.median, ratio.low, ratio.high
-            )
-        });
+        let measured = verdict
+            .measured
+            .map_or("-".into(), |ratio| ratio.to_string());
         text += &format!(
             "{:13} {:>26} at most {:<8} {}\n",
             verdict.word(),
@@ -257,7 +242,7 @@ mod tests {
         let fact = |contender: &str, value| Fact {
             name: memory::IDLE_BYTES,
             contender: contender.into(),
-            value,
+            value: Ratio::exact(value),
             unit: "B",
         };
         let verdicts = judge(

@@ -11,11 +11,12 @@ use super::load::{Amount, Load, Unwatched};
 use super::memory::{Fact, protocol_name};
 use super::options::Options;
 use super::rounds::{self, Figure};
+use super::samples::Ratio;
 use super::shape::{self, Ask, Protocol, Shape};
 use crate::run::{at_root, output_of};
 
 /// CPU per request with two workers, as a share of that with one.
-pub(super) const TWO_WORKERS: &str = "CPU per request, two workers / one (upper end at 95 % below)";
+pub(super) const TWO_WORKERS: &str = "CPU per request, two workers / one";
 /// How far the number of server connections is from workers x server_connections x servers.
 pub(super) const CONNECTIONS: &str = "server connections too many or too few, two workers";
 /// The busiest connection's bytes, as a share of the mean over its server.
@@ -50,15 +51,10 @@ fn compare(bench: &Bench, options: &Options, shape: Shape) -> Result<Option<Fact
     let Some(ratio) = result.ratio(Figure::Cpu, two, OURS) else {
         return Ok(None);
     };
-    println!(
-        "{}: two workers take {:.2} ({:.2} to {:.2}) of one worker's CPU per request",
-        shape.name, ratio.median, ratio.low, ratio.high
-    );
-    // The rule is that a row fails when its interval lies wholly above: when its lower end does.
     Ok(Some(Fact {
         name: TWO_WORKERS,
         contender: shape.name.into(),
-        value: ratio.low,
+        value: ratio,
         unit: "",
     }))
 }
@@ -93,7 +89,7 @@ fn connections(bench: &Bench, options: &Options, protocol: Protocol) -> Result<V
     let fact = |name, value| Fact {
         name,
         contender: format!("{OURS} {}", protocol_name(protocol)),
-        value,
+        value: Ratio::exact(value),
         unit: "",
     };
     let busiest = sent.values().map(|bytes| unevenness(bytes));
