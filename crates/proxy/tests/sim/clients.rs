@@ -135,9 +135,10 @@ impl Client {
         }
     }
 
-    fn reads(&self) -> bool {
+    fn reads(&self, now: u64) -> bool {
         match self.plan.reader {
             Reader::Never(after) => self.replies < after,
+            Reader::Late(at) if now < at => false,
             _ => self.phase != Phase::Over && !self.vanished(),
         }
     }
@@ -179,6 +180,9 @@ impl World {
         self.clients[id].link = Some(link);
         self.clients[id].phase = Phase::Talking;
         self.trace(|| format!("client {id} connects as link {link}"));
+        if let Reader::Late(at) = self.clients[id].plan.reader {
+            self.agenda.plan(at, Event::Client { client: id });
+        }
         self.make_ready(worker, link);
         self.client_sends(id);
     }
@@ -313,7 +317,7 @@ impl World {
                 self.agenda
                     .plan(self.now + pause, Event::Client { client: id });
             }
-            Reader::Fast | Reader::Never(_) => self.client_turn(id),
+            Reader::Fast | Reader::Late(_) | Reader::Never(_) => self.client_turn(id),
         }
     }
 
@@ -321,7 +325,7 @@ impl World {
         let Some(link) = self.clients[id].link else {
             return;
         };
-        if !self.clients[id].reads() || self.clients[id].phase == Phase::Over {
+        if !self.clients[id].reads(self.now) || self.clients[id].phase == Phase::Over {
             return;
         }
         let available = self.links[link].outbound.arrived.len();

@@ -49,6 +49,8 @@ pub(crate) enum Weather {
 pub(crate) enum Reader {
     Fast,
     Slow,
+    /// Reads nothing before this time.
+    Late(u64),
     /// Reads nothing after so many replies.
     Never(usize),
 }
@@ -188,6 +190,11 @@ impl Scenario {
         }
         scenario.clients = clients(rng, &scenario);
         scenario
+    }
+
+    /// Whether servers fail.
+    pub(crate) fn is_stormy(&self) -> bool {
+        matches!(self.theme, Theme::BadServers | Theme::Storm)
     }
 
     /// The settings that this is in the project's words.
@@ -349,12 +356,16 @@ fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     }
 }
 
-/// Pipelines hundreds of large reads and never reads a reply.
+/// Pipelines large reads, and reads no reply or reads them late.
 fn greedy(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+    let (requests, reader) = match rng.chance(1, 2) {
+        true => (400, Reader::Never(rng.between(0, 3))),
+        false => (60, Reader::Late(rng.micros(100_000, 3_000_000))),
+    };
     ClientPlan {
-        requests: 400,
+        requests,
         depth: 400,
-        reader: Reader::Never(rng.between(0, 3)),
+        reader,
         ending: Ending::Polite,
         large: (100, 300_000),
         greedy: true,

@@ -28,6 +28,8 @@ pub(crate) struct Tally {
     pub(crate) ejections: u64,
     pub(crate) resets: usize,
     pub(crate) most_held: usize,
+    /// Longest wait for a reply where no server failed, in microseconds.
+    pub(crate) slowest: u64,
     pub(crate) events: u64,
 }
 
@@ -336,6 +338,7 @@ impl Tally {
         self.ejections += other.ejections;
         self.resets += other.resets;
         self.most_held = self.most_held.max(other.most_held);
+        self.slowest = self.slowest.max(other.slowest);
         self.events += other.events;
     }
 }
