@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 
 use crate::buffer::Rope;
 use crate::id::SessionId;
-use crate::limits::{KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
+use crate::limits::{
+    KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT, SILENT_AFTER,
+};
 use crate::protocol::{Lane, Protocol, Step};
 use crate::time::Time;
 
@@ -28,6 +30,12 @@ pub(crate) struct Connection<P: Protocol> {
     /// A push frame is being dropped.
     pub(crate) dropping: bool,
     pub(crate) opened: Time,
+    /// When the server was last heard.
+    pub(crate) heard: Time,
+    /// How many of the requests in flight (from the front) have been dealt with for being late.
+    pub(crate) forgotten: usize,
+    /// Asks whether an ejected server is well, and carries no requests.
+    pub(crate) is_probe: bool,
     pub(crate) dirty: bool,
     /// What may be written before there is a socket.
     nothing: Rope,
@@ -70,6 +78,8 @@ pub(crate) enum Place {
     Slot(u64),
     /// A fragment of the slot.
     Fragment(u64, u32),
+    /// Nowhere any more: the request was failed for being late. The session still counts it as bound here.
+    Forgotten,
     /// Nowhere: the client asked for no reply.
     Nowhere,
 }
@@ -89,14 +99,35 @@ impl<P: Protocol> Connection<P> {
             mid_reply: false,
             dropping: false,
             opened: now,
+            heard: now,
+            forgotten: 0,
+            is_probe: false,
             dirty: false,
             nothing: Rope::new(),
         }
     }
 
-    /// Whether a further request may be queued, see [`crate::limits`].
-    pub(crate) fn has_room(&self) -> bool {
-        self.in_flight.len() < MAX_IN_FLIGHT && self.output.len() < MAX_CONNECTION_BYTES
+    /// A connection that only asks whether its server is well.
+    pub(crate) fn probe(server: usize, now: Time) -> Self {
+        Self {
+            is_probe: true,
+            ..Self::new(server, 0, now)
+        }
+    }
+
+    /// Whether a further request may be queued at `now`, see [`crate::limits`]. A server that owes many
+    /// replies and says nothing gets no more: whoever asks is told at once. Its next word ends that.
+    pub(crate) fn has_room(&self, now: Time) -> bool {
+        let most = match self.in_flight.len() >= MAX_IN_FLIGHT_SILENT && self.is_silent(now) {
+            true => MAX_IN_FLIGHT_SILENT,
+            false => MAX_IN_FLIGHT,
+        };
+        self.in_flight.len() < most && self.output.len() < MAX_CONNECTION_BYTES
+    }
+
+    fn is_silent(&self, now: Time) -> bool {
+        let oldest = self.in_flight.front().map_or(now, |entry| entry.queued);
+        now.since(oldest.max(self.heard)) >= SILENT_AFTER
     }
 
     /// What may be written now.
@@ -152,6 +183,7 @@ impl<P: Protocol> Connection<P> {
     /// Takes the front request off the queue. The flag tells whether it was wholly written.
     pub(crate) fn pop_front(&mut self) -> Option<(InFlight, bool)> {
         let entry = self.in_flight.pop_front()?;
+        self.forgotten = self.forgotten.saturating_sub(1);
         let whole = self.sent > 0;
         if whole {
             self.sent -= 1;

@@ -36,6 +36,8 @@ struct ServerHealth {
     last_failure: AtomicU64,
     /// 0 while live.
     ejected_until: AtomicU64,
+    /// Probes since the ejection that were not answered, the one under way included.
+    probes: AtomicU32,
 }
 
 /// When a failing server is ejected and for how long.
@@ -122,8 +124,40 @@ impl Health {
         self.refresh_next_retry();
     }
 
+    /// Claims the right to probe `server`, if that is due at `now`: true for exactly one caller. The next
+    /// probe is due after `pause`, which is told how many went before.
+    pub fn claim_probe(
+        &self,
+        server: usize,
+        now: Time,
+        pause: impl FnOnce(u32) -> Duration,
+    ) -> bool {
+        let health = &self.servers[server];
+        let until = health.ejected_until.load(Ordering::Acquire);
+        if until == 0 || until > now.as_micros() {
+            return false;
+        }
+        let next = now + pause(health.probes.load(Ordering::Relaxed));
+        if !swap(&health.ejected_until, until, next.as_micros()) {
+            return false;
+        }
+        health.probes.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Takes back a server that has answered; false when it was back already.
+    pub fn readmit(&self, server: usize) -> bool {
+        let back = self.servers[server].ejected_until.swap(0, Ordering::AcqRel) != 0;
+        if back {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+            self.refresh_next_retry();
+        }
+        back
+    }
+
     fn eject(&self, server: usize, until: Time) -> bool {
         let health = &self.servers[server];
+        health.probes.store(0, Ordering::Relaxed);
         if !swap(&health.ejected_until, 0, until.as_micros().max(1)) {
             return false;
         }
@@ -134,9 +168,11 @@ impl Health {
         true
     }
 
+    /// Finds out anew when the next server is due.
+    ///
     /// Two workers may do this at once; each computes from the records, and an ejection in between
     /// lowers the result again through `fetch_min`.
-    fn refresh_next_retry(&self) {
+    pub fn refresh_next_retry(&self) {
         self.next_retry.store(NEVER, Ordering::Release);
         for health in &self.servers {
             match health.ejected_until.load(Ordering::Acquire) {

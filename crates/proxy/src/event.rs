@@ -43,6 +43,11 @@ pub enum Event {
         /// Bytes it had not read.
         unread: usize,
     },
+    /// A client was closed for being idle, or in the middle of a request, for too long.
+    ClientTimedOut {
+        /// Whether a request had begun.
+        mid_request: bool,
+    },
     /// A server connection ended.
     ServerClosed {
         /// The server's name.
@@ -101,6 +106,7 @@ impl Event {
             Event::ClientOverflow { .. }
             | Event::SelectFailed { .. }
             | Event::AuthFailed { .. } => Level::Warn,
+            Event::ClientTimedOut { .. } => Level::Info,
             Event::NoResp3 { .. } | Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
         }
@@ -120,6 +126,12 @@ impl fmt::Display for Event {
                 f,
                 "closing client that left {unread} bytes of replies unread"
             ),
+            Event::ClientTimedOut { mid_request: true } => {
+                f.write_str("closing client in the middle of a request: client_request_timeout")
+            }
+            Event::ClientTimedOut { mid_request: false } => {
+                f.write_str("closing idle client: client_idle_timeout")
+            }
             Event::ServerClosed {
                 server,
                 lost,

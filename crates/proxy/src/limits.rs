@@ -15,7 +15,10 @@ pub const WINDOW_BYTES: usize = 8 << 20;
 
 /// A session that holds more unread reply bytes than this when one more reply starts is closed, as
 /// Redis closes a client past its output limit. One reply of any size is always let through.
-pub const MAX_SESSION_OUTPUT: usize = 64 << 20;
+/// [`FIRST_WINDOW`] replies of 1 MB fit, so that a client whose first requests are large is held back and
+/// not closed; a client whose replies were small and then are 1 MB each stays under 64 MB with all that
+/// holding them costs.
+pub const MAX_SESSION_OUTPUT: usize = 40 << 20;
 
 /// Unsent request bytes on one server connection. Past it requests are answered with an error at
 /// once: a server that is so far behind would only make clients time out, and memory is finite.
@@ -59,3 +62,26 @@ pub const MAX_CLIENT_NAME: usize = 256;
 
 /// How long a client's HELLO 3 waits at most for servers that do not answer.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Requests that a silent server may owe before further ones are answered at once with an error, as
+/// they would only wait for the time-out.
+pub const MAX_IN_FLIGHT_SILENT: usize = 1_024;
+
+/// A server that owes replies is silent after this long without a word.
+pub const SILENT_AFTER: Duration = Duration::from_secs(1);
+
+/// With `timeout_action: answer`, a server that owes a late reply loses its connection after a silence
+/// of this many time-outs ...
+pub const SILENCE_FACTOR: u32 = 4;
+
+/// ... but not before this long, so that a short time-out does not close what a slow command holds up.
+pub const SILENCE_AT_LEAST: Duration = Duration::from_secs(1);
+
+/// How often clients are looked at for being late, at most.
+pub const CLIENT_SCAN_AT_LEAST: Duration = Duration::from_millis(100);
+
+/// The pause after the first probe that failed; it doubles with each further one ...
+pub const FIRST_PROBE_PAUSE: Duration = Duration::from_secs(1);
+
+/// ... so many times at most, and never past `server_retry_timeout`.
+pub const PROBE_DOUBLINGS: u32 = 8;

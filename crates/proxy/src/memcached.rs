@@ -9,7 +9,7 @@ use crate::cause::Cause;
 use crate::event::Event;
 use crate::protocol::{
     BadReply, Fragment, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan, Scratch,
-    Source, Step, StepOutcome,
+    Source, Step, StepKind, StepOutcome,
 };
 use crate::settings::{PoolSettings, ProtocolSettings};
 
@@ -237,6 +237,13 @@ impl Protocol for Memcached {
 
     fn handshake(&self, _lane: Lane, _server: usize) -> Vec<Step> {
         Vec::new()
+    }
+
+    fn probe(&self) -> Step {
+        Step {
+            request: encode::VERSION.to_vec(),
+            kind: StepKind::Probe,
+        }
     }
 
     fn step_reply(&self, _step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {

@@ -107,8 +107,8 @@ impl Pool {
     }
 
     /// A client has connected.
-    pub fn open_session(&mut self, _now: Time) -> SessionId {
-        either!(self, engine => engine.open_session())
+    pub fn open_session(&mut self, now: Time) -> SessionId {
+        either!(self, engine => engine.open_session(now))
     }
 
     /// A client sent `range` of `chunk`. Only to be called while [`Pool::session_wants_read`]; all of it is taken.

@@ -97,6 +97,8 @@ pub(crate) trait Protocol: Sized {
 
     /// What a new server connection is told first; `None` when it is ready at once.
     fn handshake(&self, lane: Lane, server: usize) -> Vec<Step>;
+    /// What an ejected server is asked.
+    fn probe(&self) -> Step;
     /// Judges the reply to one step.
     fn step_reply(&self, step: &Step, kind: Self::Kind, reply: &[u8]) -> StepOutcome;
 
@@ -256,6 +258,7 @@ pub(crate) enum StepKind {
     Auth,
     Hello,
     Select,
+    Probe,
 }
 
 /// What follows from the reply to a handshake step.
@@ -267,6 +270,8 @@ pub(crate) enum StepOutcome {
     Complain(String),
     /// The server does not speak the lane's version.
     NoSuchLane,
+    /// The server answers, but cannot serve.
+    NotWell,
 }
 
 /// The replies to a split request, as they come in.

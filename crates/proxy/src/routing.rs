@@ -71,6 +71,11 @@ impl Router {
         self.ring.lookup(hash)
     }
 
+    /// A number by chance.
+    pub(crate) fn draw(&mut self) -> u32 {
+        self.random.next()
+    }
+
     /// Whether every request is placed anew, so that keys have no home.
     pub(crate) fn is_random(&self) -> bool {
         self.placement.distribution == Distribution::Random && self.members.len() > 1

@@ -31,10 +31,6 @@ impl Server {
         &self.lanes[lane]
     }
 
-    pub(crate) fn all_connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.lanes.iter().flatten().copied()
-    }
-
     pub(crate) fn add(&mut self, lane: Lane, connection: ConnectionId) {
         self.lanes[lane].push(connection);
     }

@@ -8,6 +8,7 @@ use crate::id::ConnectionId;
 use crate::limits::{FIRST_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::{Body, Join, Protocol};
 use crate::stash::Stash;
+use crate::time::Time;
 
 /// One client connection.
 pub(crate) struct Session<P: Protocol> {
@@ -40,6 +41,8 @@ pub(crate) struct Session<P: Protocol> {
     pub(crate) queued: bool,
     /// Is on the engine's list of sessions with new output.
     pub(crate) dirty: bool,
+    /// When it last did something: sent a request, or the first byte of one, or took a reply.
+    pub(crate) since: Time,
 }
 
 /// Where a session stands.
@@ -127,7 +130,7 @@ impl<K> Slot<K> {
 }
 
 impl<P: Protocol> Session<P> {
-    pub(crate) fn new(client: P::Client) -> Self {
+    pub(crate) fn new(client: P::Client, now: Time) -> Self {
         Self {
             client,
             slots: VecDeque::new(),
@@ -144,6 +147,7 @@ impl<P: Protocol> Session<P> {
             paused: false,
             queued: false,
             dirty: false,
+            since: now,
         }
     }
 

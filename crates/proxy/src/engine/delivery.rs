@@ -78,6 +78,9 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         now: Time,
     ) -> Option<usize> {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.heard = now;
+        }
         let mut tally = Tally::default();
         let mut marks = std::mem::take(&mut self.marks);
         let mut pos = range.start;
@@ -133,7 +136,7 @@ impl<P: Protocol> Engine<P> {
         let entry = *connection.in_flight.front()?;
         let wants_marks = match entry.place {
             Place::Fragment(..) => Some(marks),
-            Place::Slot(_) | Place::Nowhere => None,
+            Place::Slot(_) | Place::Nowhere | Place::Forgotten => None,
         };
         let first = !connection.mid_reply;
         let (len, kind) = match P::scan(&mut connection.scanner, data, wants_marks).ok()? {
@@ -196,6 +199,7 @@ impl<P: Protocol> Engine<P> {
             session.unbind(connection);
         }
         match entry.place {
+            Place::Forgotten => {}
             Place::Nowhere => {
                 session.silent -= usize::from(kind.is_some());
                 self.note_progress(id);

@@ -208,7 +208,7 @@ impl<P: Protocol> Engine<P> {
         }
         let chosen = self.choose_connection(id, server, now);
         match self.connections.get(chosen) {
-            Some(connection) if connection.has_room() => Ok(chosen),
+            Some(connection) if connection.has_room(now) => Ok(chosen),
             _ => Err(Cause::Overloaded),
         }
     }
@@ -248,6 +248,8 @@ impl<P: Protocol> Engine<P> {
             .add_server(server, ServerMetric::ServerTotal, 1);
         self.actions
             .push_back(Action::Connect { connection, server });
+        let connect_timeout = self.settings.failure.connect_timeout;
+        self.note_due(connect_timeout.map(|patience| now + patience));
         connection
     }
 
@@ -287,7 +289,11 @@ impl<P: Protocol> Engine<P> {
                 session.bind(server, connection_id);
             }
         }
-        if let (Some(timeout), None) = (self.settings.timeout, self.earliest) {
+        if let Some(timeout) = self.settings.timeout
+            && self
+                .earliest
+                .is_none_or(|earliest| earliest > now + timeout)
+        {
             self.earliest = Some(now + timeout);
         }
     }

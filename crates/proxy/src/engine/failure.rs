@@ -18,28 +18,6 @@ impl<P: Protocol> Engine<P> {
         self.run_ready(now);
     }
 
-    /// When something may have to be done without any input.
-    pub(crate) fn poll_deadline(&self) -> Option<Time> {
-        let retry = self
-            .settings
-            .auto_eject_hosts
-            .then(|| self.health.next_retry())
-            .flatten();
-        [self.earliest, self.upgrade.deadline(), retry]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    pub(crate) fn handle_timeout(&mut self, now: Time) {
-        self.time_out_requests(now);
-        self.time_out_upgrade(now);
-        if self.settings.auto_eject_hosts {
-            self.refresh_health(now);
-        }
-        self.run_ready(now);
-    }
-
     /// Closes a connection ourselves, as for a broken protocol or a request that waited too long.
     pub(super) fn break_connection(&mut self, id: ConnectionId, cause: Cause, now: Time) {
         self.end_connection(id, &cause, true, now);
@@ -52,17 +30,6 @@ impl<P: Protocol> Engine<P> {
         self.end_connection(id, &Cause::Protocol, false, now);
         self.actions
             .push_back(Action::CloseConnection { connection: id });
-    }
-
-    /// Takes back servers whose rest is over, and routes by the servers that are live now.
-    pub(super) fn refresh_health(&mut self, now: Time) {
-        let (settings, events) = (&self.settings, &mut self.events);
-        self.health.readmit_due(now, |server| {
-            events.push(Event::Readmitted {
-                server: settings.servers[server].name.clone(),
-            });
-        });
-        self.router.refresh(&self.health);
     }
 
     /// Counts a failure of `server`, seen on a connection opened at `opened`.
@@ -95,6 +62,10 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         let server = connection.server;
+        if connection.is_probe {
+            // It was ejected already, and when to ask again was settled when this probe was claimed.
+            return self.note_probe_closed(&connection);
+        }
         self.servers[server].remove(connection.lane, id);
         self.count_ending(&connection, cause);
         // A server that closes an idle connection (redis `timeout`) has not failed.
@@ -115,6 +86,14 @@ impl<P: Protocol> Engine<P> {
                 continue;
             }
             self.fail_place(entry.session, entry.place, cause, server);
+        }
+    }
+
+    /// A probe is no server connection in the counters but for the gauge of open ones.
+    pub(super) fn note_probe_closed(&mut self, connection: &Connection<P>) {
+        if !matches!(connection.state, State::Connecting) {
+            let gauge = ServerMetric::ServerConnections;
+            self.metrics.add_server(connection.server, gauge, -1);
         }
     }
 
@@ -189,6 +168,7 @@ impl<P: Protocol> Engine<P> {
     /// Gives a request (or fragment) that has failed its error line, or what the join makes of it.
     pub(super) fn fail_place(&mut self, id: SessionId, place: Place, cause: &Cause, server: usize) {
         match place {
+            Place::Forgotten => {}
             Place::Nowhere => {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.silent = session.silent.saturating_sub(1);
@@ -251,40 +231,5 @@ impl<P: Protocol> Engine<P> {
         part.outcome = Some(Err(cause.clone()));
         join.waiting -= 1;
         self.finish_join(id, slot);
-    }
-
-    /// Closes every connection whose oldest request has waited too long.
-    fn time_out_requests(&mut self, now: Time) {
-        let Some(timeout) = self.settings.timeout else {
-            return;
-        };
-        if self.earliest.is_none_or(|earliest| now < earliest) {
-            return;
-        }
-        let mut late = Vec::new();
-        let mut earliest: Option<Time> = None;
-        for id in self
-            .servers
-            .iter()
-            .flat_map(|server| server.all_connections())
-        {
-            let Some(oldest) = self
-                .connections
-                .get(id)
-                .and_then(|connection| connection.in_flight.front())
-            else {
-                continue;
-            };
-            let deadline = oldest.queued + timeout;
-            if deadline <= now {
-                late.push(id);
-            } else {
-                earliest = Some(earliest.map_or(deadline, |known| known.min(deadline)));
-            }
-        }
-        self.earliest = earliest;
-        for id in late {
-            self.break_connection(id, Cause::TimedOut, now);
-        }
     }
 }

@@ -190,6 +190,12 @@ impl<P: Protocol> Engine<P> {
             let Intake { parser, text, .. } = &mut *intake;
             (pos, self.protocol.parse(parser, text, &mut self.scratch))
         };
+        if !matches!(parsed, Parsed::Partial | Parsed::Body { .. })
+            && let Some(session) = self.sessions.get_mut(id)
+        {
+            // What follows is another request, with a time of its own.
+            session.since = now;
+        }
         self.take_partial(id, intake, parsed, chunk, pos..range.end, now)
     }
 

@@ -8,7 +8,9 @@ mod delivery;
 mod dispatch;
 mod failure;
 mod intake;
+mod probe;
 mod split;
+mod timers;
 mod upgrade;
 
 use std::collections::VecDeque;
@@ -44,8 +46,10 @@ pub(crate) struct Engine<P: Protocol> {
     opened_sessions: u64,
     shutting_down: bool,
 
-    /// No request can time out before this.
+    /// No connection can be late before this.
     earliest: Option<Time>,
+    /// When clients are looked at, if any can be late.
+    next_client_scan: Option<Time>,
     cross_shard: dispatch::CrossShardReport,
 
     actions: VecDeque<Action>,
@@ -84,6 +88,7 @@ impl<P: Protocol> Engine<P> {
             opened_sessions: 0,
             shutting_down: false,
             earliest: None,
+            next_client_scan: None,
             cross_shard: dispatch::CrossShardReport::default(),
             actions: VecDeque::new(),
             flushes: VecDeque::new(),
@@ -106,7 +111,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    pub(crate) fn open_session(&mut self) -> SessionId {
+    pub(crate) fn open_session(&mut self, now: Time) -> SessionId {
+        self.schedule_client_scan(now);
         self.opened_sessions += 1;
         let number = (self.opened_sessions - 1) * self.context.workers as u64
             + self.context.worker as u64
@@ -114,7 +120,7 @@ impl<P: Protocol> Engine<P> {
         let client = self.protocol.client(number);
         self.metrics.add(PoolMetric::ClientConnections, 1);
         self.metrics.add(PoolMetric::ClientTotal, 1);
-        self.sessions.insert_with(|_| Session::new(client))
+        self.sessions.insert_with(|_| Session::new(client, now))
     }
 
     pub(crate) fn handle_session_data(
@@ -124,6 +130,13 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         now: Time,
     ) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        // A request that has begun is timed from its first byte, however slowly it drips in.
+        if session.intake.is_none() {
+            session.since = now;
+        }
         self.feed(id, chunk, range, now);
         self.run_ready(now);
     }
@@ -165,6 +178,7 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         session.output.consume(count);
+        session.since = now;
         self.note_progress(id);
         self.close_if_finished(id);
         self.run_ready(now);

@@ -45,10 +45,13 @@ impl<P: Protocol> Engine<P> {
         }
         self.metrics
             .add_server(connection.server, ServerMetric::ServerConnections, 1);
-        let steps: VecDeque<_> = self
+        let mut steps: VecDeque<_> = self
             .protocol
             .handshake(connection.lane, connection.server)
             .into();
+        if connection.is_probe {
+            steps.push_back(self.protocol.probe());
+        }
         if steps.is_empty() {
             return self.make_ready(id);
         }
@@ -68,6 +71,9 @@ impl<P: Protocol> Engine<P> {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
+        if connection.is_probe {
+            return self.finish_probe(id);
+        }
         connection.state = State::Ready;
         let (server, lane, pending) = (
             connection.server,
@@ -120,6 +126,7 @@ impl<P: Protocol> Engine<P> {
         match outcome {
             StepOutcome::Fine => {}
             StepOutcome::Complain(text) => self.complain(step.kind, server, text),
+            StepOutcome::NotWell => return None,
             StepOutcome::NoSuchLane => {
                 self.refuse_lane(id, server, now);
                 return Some(data.len());
@@ -134,7 +141,9 @@ impl<P: Protocol> Engine<P> {
     fn complain(&mut self, kind: StepKind, server: usize, text: String) {
         let server = self.settings.servers[server].name.clone();
         self.events.push(match kind {
-            StepKind::Auth | StepKind::Hello => Event::AuthFailed { server, text },
+            StepKind::Auth | StepKind::Hello | StepKind::Probe => {
+                Event::AuthFailed { server, text }
+            }
             StepKind::Select => Event::SelectFailed { server, text },
         });
     }

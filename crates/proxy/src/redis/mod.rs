@@ -261,6 +261,15 @@ impl Protocol for Redis {
         steps
     }
 
+    fn probe(&self) -> Step {
+        let mut request = Vec::new();
+        encode::command(&mut request, &[b"PING"]);
+        Step {
+            request,
+            kind: StepKind::Probe,
+        }
+    }
+
     fn step_reply(&self, step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
         if kind != ReplyKind::Error {
             return StepOutcome::Fine;
@@ -270,6 +279,9 @@ impl Protocol for Redis {
             .to_owned();
         match step.kind {
             StepKind::Hello => StepOutcome::NoSuchLane,
+            // Any other error (no password, say) comes from a server that is there.
+            StepKind::Probe if Self::is_transient_failure(kind, reply) => StepOutcome::NotWell,
+            StepKind::Probe => StepOutcome::Fine,
             // A server without a password works all the same, as with nutcracker.
             StepKind::Auth
                 if text.contains("no password is set") || text.contains("without any password") =>
