@@ -24,10 +24,18 @@ fn a_redis_client_that_never_reads_is_held_back_and_disturbs_nobody() {
     client.command(&[b"SET", b"big", &big]);
     assert_eq!(text(&client.reply()), "+OK\r\n");
     let requests = "*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n".repeat(400);
-    never_reads(&rig, requests.as_bytes(), |other| {
+    let exchange = |other: &mut Client| {
         assert_eq!(other.ask(&["SET", "small", "v"]), "+OK\r\n");
         assert_eq!(other.ask(&["GET", "small"]), "$1\r\nv\r\n");
-    });
+    };
+    never_reads(&rig, rig.client(), requests.as_bytes(), exchange);
+    assert_eq!(rig.pool_stat("client_overflow"), 0, "held back, not closed");
+
+    // One whose replies were small so far is let through further, and closed in time.
+    let mut greedy = rig.client();
+    exchange(&mut greedy);
+    never_reads(&rig, greedy, requests.as_bytes(), exchange);
+    assert_eq!(rig.pool_stat("client_overflow"), 1);
 }
 
 #[test]
@@ -38,7 +46,8 @@ fn a_memcached_client_that_never_reads_is_held_back_and_disturbs_nobody() {
     client.send(format!("set big 0 0 {MIB}\r\n").as_bytes());
     client.send(&vec![b'x'; MIB as usize]);
     assert_eq!(memcached_ask(&mut client, "\r\n"), "STORED\r\n");
-    never_reads(&rig, "get big\r\n".repeat(400).as_bytes(), |other| {
+    let requests = "get big\r\n".repeat(400);
+    never_reads(&rig, rig.client(), requests.as_bytes(), |other| {
         assert_eq!(
             memcached_ask(other, "set small 0 0 1\r\nv\r\n"),
             "STORED\r\n"
@@ -48,31 +57,29 @@ fn a_memcached_client_that_never_reads_is_held_back_and_disturbs_nobody() {
     });
 }
 
-/// Sends `requests` for 400 MB and reads nothing, while another client goes through `exchange`.
-fn never_reads(rig: &Rig, requests: &[u8], exchange: impl Fn(&mut Client)) {
+/// `greedy` sends `requests` for 400 MB and reads nothing, while another client goes through `exchange`.
+fn never_reads(rig: &Rig, mut greedy: Client, requests: &[u8], exchange: impl Fn(&mut Client)) {
     let mut other = rig.client();
     exchange(&mut other);
     let pid = rig.proxy.pid();
     let idle = resident(pid);
 
-    let mut greedy = rig.client();
+    let received = || rig.server_stat(0, "response_bytes") / MIB as i64;
+    let before = received();
     greedy.send(requests);
     let mut most = idle;
-    let mut exchanges = 0;
-    // The proxy has gone as far as it goes when nothing has moved for a while.
-    let mut last = (0, 0);
-    while last.1 < 40 {
+    let mut exchanges_at_rest = 0;
+    let mut last = before;
+    // It has gone as far as it goes when megabytes have come and nothing has moved for a while.
+    wait_for("the greedy client is held back or closed", || {
         exchange(&mut other);
-        exchanges += 1;
         most = most.max(resident(pid));
-        let moved = rig.server_stat(0, "response_bytes") / MIB as i64;
-        last = if moved == last.0 {
-            (moved, last.1 + 1)
-        } else {
-            (moved, 0)
-        };
-    }
-    assert!(exchanges >= 40 && last.0 > 0, "the greedy client got going");
+        let now = received();
+        let moves = now != last || now < before + 8;
+        exchanges_at_rest = if moves { 0 } else { exchanges_at_rest + 1 };
+        last = now;
+        exchanges_at_rest == 40
+    });
     assert!(
         most < idle + GREEDY_MAY_COST,
         "{} MiB above idle",
@@ -92,17 +99,20 @@ fn never_reads(rig: &Rig, requests: &[u8], exchange: impl Fn(&mut Client)) {
 fn a_client_that_reads_late_gets_everything() {
     let rig = need!(Rig::redis(1, &[]), "redis-server");
     let big = vec![b'x'; MIB as usize];
+    let mut writer = rig.client();
+    writer.command(&[b"SET", b"big", &big]);
+    assert_eq!(text(&writer.reply()), "+OK\r\n");
     let mut client = rig.client();
-    client.command(&[b"SET", b"big", &big]);
-    assert_eq!(text(&client.reply()), "+OK\r\n");
     client.send("*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n".repeat(100).as_bytes());
     client.command(&[b"PING"]);
-    // Until the proxy has stopped for it.
-    let mut before = -1;
     wait_for("the proxy holds back", || {
-        let now = rig.server_stat(0, "responses");
-        std::mem::replace(&mut before, now) == now
+        rig.server_stat(0, "responses") == 33 && rig.server_stat(0, "out_queue") == 0
     });
+    assert_eq!(
+        rig.server_stat(0, "requests"),
+        33,
+        "no more than the first window"
+    );
     for _ in 0..100 {
         let reply = client.reply();
         assert!(reply.len() > MIB as usize && reply.ends_with(b"xx\r\n"));

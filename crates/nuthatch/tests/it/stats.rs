@@ -148,6 +148,7 @@ fn the_document_is_nutcrackers_field_by_field() {
 /// each look lets it take one more step.
 fn settled(twin: &Twin) -> Map<String, Value> {
     let mut last = Map::new();
+    let mut alike = 0;
     wait_for("the statistics settle", || {
         drop(Client::to_port(twin.redis));
         let mut now = twin.document().1;
@@ -159,14 +160,15 @@ fn settled(twin: &Twin) -> Map<String, Value> {
         ] {
             now.insert(moving.into(), 0.into());
         }
-        let closed = ["zebra", "ant"]
-            .iter()
-            .all(|pool| now[*pool]["client_connections"] == 0);
-        let counted =
-            |now: &Map<String, Value>| ["zebra", "ant"].map(|pool| without_clients(&now[pool]));
+        let pools = ["zebra", "ant"];
+        let counted = |now: &Map<String, Value>| pools.map(|pool| without_clients(&now[pool]));
         let same = !last.is_empty() && counted(&now) == counted(&last);
+        alike = if same { alike + 1 } else { 0 };
         last = now;
-        closed && same
+        alike >= 20
+            && pools
+                .iter()
+                .all(|pool| last[*pool]["client_connections"] == 0)
     });
     last
 }
