@@ -115,7 +115,7 @@ impl Line {
     /// Repeats a request until both answer it alike twice in a row and keep the connection.
     pub(crate) fn settle(&mut self, request: &Request) {
         let mut alike = 0;
-        for _ in 0..200 {
+        for _ in 0..500 {
             let answers = self.exchange(std::slice::from_ref(request), &Manner::plain());
             let open = answers.theirs.end == End::Open && answers.ours.end == End::Open;
             alike = if open && answers.theirs == answers.ours {

@@ -87,15 +87,15 @@ impl MemcachedTraffic {
             let line = [b"set", &key[..], b"0 0 4"].join(&b' ');
             return Request::memcached(&line, Some(b"1234"));
         }
-        let name = *self.rng.pick(&["incr", "decr"]);
-        let delta = *self.rng.pick(&[
-            "1",
-            "0",
-            "300",
-            "-1",
-            "18446744073709551615",
-            "18446744073709551616",
-        ]);
+        // No sum may pass 2^63: memcached then looks for a minus sign in whatever lies behind the value.
+        const SMALL: &[&str] = &["1", "0", "300", "-1"];
+        const LARGE: &[&str] = &["1", "18446744073709551615", "18446744073709551616"];
+        let (name, deltas) = match self.rng.below(3) {
+            0 => ("incr", SMALL),
+            1 => ("decr", SMALL),
+            _ => ("decr", LARGE),
+        };
+        let delta = *self.rng.pick(deltas);
         let words = vec![name.into(), key, delta.into()];
         self.spaced(words, None)
     }

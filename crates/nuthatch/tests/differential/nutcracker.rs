@@ -67,7 +67,7 @@ pub(crate) fn redis(request: &Request) -> Redis {
     let right = match *args {
         Args::Exactly(wanted) => count == wanted,
         Args::AtLeast(least) => count >= least,
-        Args::Pairs => count > 0 && count % 2 == 0,
+        Args::Pairs => count > 0 && count.is_multiple_of(2),
         Args::Any => true,
     };
     let counted = name.starts_with("eval") && right && !is_positive(&request.words[2]);

@@ -4,7 +4,7 @@
 const REGRESSIONS: &[u64] = &[];
 
 /// Seeds of a run that was not told otherwise, for each protocol.
-const DEFAULT_SEEDS: u64 = 16;
+const DEFAULT_SEEDS: u64 = 40;
 
 /// The seeds to play: one (`NUTHATCH_DIFF_SEED=n`), many (`NUTHATCH_DIFF_SEEDS=count`), or the default.
 pub(crate) fn seeds() -> Vec<u64> {

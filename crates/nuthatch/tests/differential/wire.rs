@@ -55,7 +55,7 @@ impl Manner {
     /// For what may be answered by silence.
     pub(crate) fn impatient() -> Manner {
         Manner {
-            patience: Duration::from_secs(1),
+            patience: Duration::from_secs(2),
             ..Manner::plain()
         }
     }

@@ -51,7 +51,7 @@ fn killed_and_back(play: &mut Play, stage: &mut Stage) -> Result<(), &'static st
 }
 
 fn frozen(play: &mut Play, stage: &mut Stage) -> Result<(), &'static str> {
-    let mut scene = stage.scene(&["timeout: 300"])?;
+    let mut scene = stage.scene(&["timeout: 600"])?;
     scene.ask_all(play);
     stage.twins.both(1, |server| server.stop());
     scene.ask_all(play);
@@ -69,7 +69,7 @@ fn killed_with_requests_in_flight(play: &mut Play, stage: &mut Stage) -> Result<
     play.ask(&mut scene.line, &requests, &Manner::plain());
     stage.twins.both(1, |server| server.stop());
     scene.line.send(&requests);
-    thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(300));
     stage.twins.both(1, kill);
     let answers = scene.line.exchange(&[], &Manner::plain());
     play.judge(stage.twins.protocol, &requests, &answers);

@@ -167,7 +167,7 @@ fn careless_clients(play: &mut Play, line: &mut Line) {
     for requests in [vec![get, half.clone()], vec![half]] {
         line.reconnect();
         line.send(&requests);
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(200));
         let answers = line.leave(&[], &Manner::plain());
         play.judge(line.protocol(), &requests, &answers);
     }

@@ -209,8 +209,19 @@ fn bytes(play: &mut Play, line: &mut Line) {
     }
 }
 
-/// Keys and scripts around the sizes where nutcracker's buffers end.
+/// Empty words, and keys and scripts around the sizes where nutcracker's buffers end.
 fn long_words(play: &mut Play, line: &mut Line) {
+    for words in [
+        &["SET", "", "x"][..],
+        &["GET", ""],
+        &["MGET", "", "a", ""],
+        &["MSET", "", "", "a", ""],
+        &["DEL", "", "a"],
+        &["HSET", "h", "", ""],
+        &["", "a"],
+    ] {
+        play.ask_each(line, &[Request::redis(words)]);
+    }
     for len in [16_335, 16_336, 65_536, 65_537] {
         let key = vec![b'k'; len];
         let short = b"short".to_vec();
@@ -251,7 +262,7 @@ fn careless_clients(play: &mut Play, line: &mut Line) {
     for requests in [vec![get, half.clone()], vec![half]] {
         line.reconnect();
         line.send(&requests);
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(200));
         let answers = line.leave(&[], &Manner::plain());
         play.judge(line.protocol(), &requests, &answers);
     }
