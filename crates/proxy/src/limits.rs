@@ -85,3 +85,12 @@ pub const FIRST_PROBE_PAUSE: Duration = Duration::from_secs(1);
 
 /// ... so many times at most, and never past `server_retry_timeout`.
 pub const PROBE_DOUBLINGS: u32 = 8;
+
+/// A read longer than this is not kept for a retry: it would cost more memory than it is worth.
+pub const MAX_RETRY_BYTES: usize = 4 << 10;
+
+/// Retries may be a tenth of the requests: each request adds one to the budget, each retry takes this ...
+pub const RETRY_COST: u32 = 10;
+
+/// ... and a calm time saves up for a hundred retries at most.
+pub const RETRY_BUDGET: u32 = 1_000;

@@ -144,6 +144,11 @@ impl Protocol for Memcached {
         }
     }
 
+    fn is_pure_read(&self, parser: &Parser, _text: &[u8]) -> bool {
+        let request = parser.request;
+        request.is_some_and(|request| matches!(request.verb, Verb::Get | Verb::Gets))
+    }
+
     fn miss(&self, parser: &Parser, _text: &[u8], _client: &(), out: &mut Vec<u8>) -> bool {
         let is_read = parser
             .request

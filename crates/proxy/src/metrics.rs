@@ -53,6 +53,7 @@ metrics! {
     Fragments "fragments" Counter true "# fragments created from a multi-vector request";
     CrossShard "cross_shard" Counter false "# unsplittable requests whose keys belong to several servers";
     ClientTotal "client_total" Counter false "# client connections accepted";
+    Retries "retries" Counter false "# lost reads that were sent once more";
     ClientOverflow "client_overflow" Counter false "# client connections closed for unread replies";
 }
 

@@ -55,6 +55,8 @@ pub(crate) trait Protocol: Sized {
         scratch: &mut Scratch,
     ) -> Plan;
 
+    /// Whether asking twice does no harm, and the reply is one frame.
+    fn is_pure_read(&self, parser: &Self::Parser, text: &[u8]) -> bool;
     /// Writes what the request would be answered if its key did not exist; false when it is not a pure
     /// read or that is not known.
     fn miss(

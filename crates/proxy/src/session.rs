@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::buffer::{Chunk, Rope};
+use crate::engine::Retry;
 use crate::id::ConnectionId;
 use crate::limits::{FIRST_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::{Body, Join, Protocol};
@@ -105,6 +106,8 @@ pub(crate) struct Slot<K> {
     pub(crate) stash: Stash,
     /// The replies of fragments.
     pub(crate) join: Option<Box<Join<K>>>,
+    /// What it takes to send the request once more.
+    pub(crate) retry: Option<Box<Retry>>,
     /// Bytes of the reply so far.
     pub(crate) bytes: usize,
     /// The reply is whole.
@@ -116,6 +119,7 @@ impl<K> Slot<K> {
         Self {
             stash: Stash::new(),
             join: None,
+            retry: None,
             bytes: 0,
             done: false,
         }

@@ -52,8 +52,8 @@ impl<P: Protocol> Engine<P> {
             .plan(asked.parser, text, client, &mut self.scratch)
         {
             Plan::Forward { key, cut } => {
-                let server = self.route(&text[key], asked.now);
-                self.forward(asked, server, bodies, cut);
+                let server = self.route(&text[key.clone()], asked.now);
+                self.forward(asked, server, Some(key), bodies, cut);
             }
             Plan::Local => {
                 self.report();
@@ -66,7 +66,7 @@ impl<P: Protocol> Engine<P> {
             }
             Plan::Placeholder => {
                 let server = self.route(PLACEHOLDER, asked.now);
-                self.forward(asked, server, bodies, None);
+                self.forward(asked, server, None, bodies, None);
             }
             Plan::Split { join } => self.split(asked, bodies, join),
             Plan::Broadcast { join, cut } => self.broadcast(asked, join, cut),
@@ -96,6 +96,7 @@ impl<P: Protocol> Engine<P> {
         &mut self,
         asked: &Asked<'_, P>,
         server: Option<usize>,
+        key: Option<Range<usize>>,
         bodies: &mut Vec<Body>,
         cut: Option<Range<usize>>,
     ) {
@@ -108,7 +109,8 @@ impl<P: Protocol> Engine<P> {
         let place = if silent {
             Place::Nowhere
         } else {
-            self.new_slot(asked.id, Slot::waiting())
+            let slot = self.slot_with_retry(asked, key.filter(|_| bodies.is_empty()));
+            self.new_slot(asked.id, slot)
         };
         self.send(asked.id, connection, place, asked.now, |out| {
             write_request(&asked.source, bodies, cut, out)
@@ -137,7 +139,7 @@ impl<P: Protocol> Engine<P> {
             }
             self.report_cross_shard(command, asked.now);
         }
-        self.forward(asked, server, bodies, None);
+        self.forward(asked, server, None, bodies, None);
     }
 
     /// Answers a request that cannot be sent: with a miss where the pool's policy says so, else with

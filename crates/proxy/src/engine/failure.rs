@@ -85,7 +85,7 @@ impl<P: Protocol> Engine<P> {
             if index == 0 && mid_reply && self.cut_off(entry.session, entry.place) {
                 continue;
             }
-            self.fail_place(entry.session, entry.place, cause, server);
+            self.fail_place(entry.session, entry.place, cause, server, now);
         }
     }
 
@@ -166,7 +166,14 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Gives a request (or fragment) that has failed its error line, or what the join makes of it.
-    pub(super) fn fail_place(&mut self, id: SessionId, place: Place, cause: &Cause, server: usize) {
+    pub(super) fn fail_place(
+        &mut self,
+        id: SessionId,
+        place: Place,
+        cause: &Cause,
+        server: usize,
+        now: Time,
+    ) {
         match place {
             Place::Forgotten => {}
             Place::Nowhere => {
@@ -176,6 +183,7 @@ impl<P: Protocol> Engine<P> {
                 self.note_progress(id);
                 self.close_if_finished(id);
             }
+            Place::Slot(slot) if self.retry(id, slot, cause, now) => {}
             Place::Slot(slot) => self.fail_slot(id, slot, cause, server),
             Place::Fragment(slot, fragment) => self.fail_fragment(id, slot, fragment, cause),
         }

@@ -9,9 +9,12 @@ mod dispatch;
 mod failure;
 mod intake;
 mod probe;
+mod retry;
 mod split;
 mod timers;
 mod upgrade;
+
+pub(crate) use retry::Retry;
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -51,6 +54,8 @@ pub(crate) struct Engine<P: Protocol> {
     /// When clients are looked at, if any can be late.
     next_client_scan: Option<Time>,
     cross_shard: dispatch::CrossShardReport,
+    /// What may be spent on retries; every request adds to it.
+    retry_budget: u32,
 
     actions: VecDeque<Action>,
     flushes: VecDeque<Flush>,
@@ -90,6 +95,7 @@ impl<P: Protocol> Engine<P> {
             earliest: None,
             next_client_scan: None,
             cross_shard: dispatch::CrossShardReport::default(),
+            retry_budget: 0,
             actions: VecDeque::new(),
             flushes: VecDeque::new(),
             ready: VecDeque::new(),

@@ -134,7 +134,7 @@ impl<P: Protocol> Engine<P> {
                     write_request(&asked.source, &mut Vec::new(), cut.clone(), out)
                 }),
                 Err(_) if silent => {}
-                Err(cause) => self.fail_place(asked.id, place, &cause, server),
+                Err(cause) => self.fail_place(asked.id, place, &cause, server, asked.now),
             }
         }
     }
@@ -188,7 +188,7 @@ impl<P: Protocol> Engine<P> {
             let connection = match self.usable_connection(asked.id, Some(server), asked.now) {
                 Ok(connection) => connection,
                 Err(cause) => {
-                    self.fail_place(asked.id, place, &cause, server);
+                    self.fail_place(asked.id, place, &cause, server, asked.now);
                     continue;
                 }
             };

@@ -123,7 +123,7 @@ impl<P: Protocol> Engine<P> {
             && let Some(entry) = connection.forget_late(now, timeout)
         {
             any = true;
-            self.fail_place(entry.session, entry.place, &Cause::TimedOut, server);
+            self.fail_place(entry.session, entry.place, &Cause::TimedOut, server, now);
         }
         if any {
             self.metrics

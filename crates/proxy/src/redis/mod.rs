@@ -136,6 +136,11 @@ impl Protocol for Redis {
         }
     }
 
+    fn is_pure_read(&self, _parser: &RequestParser, _text: &[u8]) -> bool {
+        let last = self.last.get();
+        last.is_some_and(|command| command.flags.contains(Flags::READONLY))
+    }
+
     fn miss(
         &self,
         parser: &RequestParser,

@@ -1,0 +1,80 @@
+//! Pure reads that were lost with their connection are sent once more, within a budget: when much
+//! fails, sending everything twice would make it worse.
+
+use std::ops::Range;
+
+use super::Engine;
+use super::dispatch::Asked;
+use crate::cause::Cause;
+use crate::connection::Place;
+use crate::id::SessionId;
+use crate::limits::{MAX_RETRY_BYTES, RETRY_BUDGET, RETRY_COST};
+use crate::metrics::PoolMetric;
+use crate::protocol::Protocol;
+use crate::session::Slot;
+use crate::time::Time;
+
+/// A request as it was sent, and where its key is.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    request: Box<[u8]>,
+    key: Range<usize>,
+}
+
+impl<P: Protocol> Engine<P> {
+    /// The slot of a request that is forwarded by `key`; a pure read keeps what a retry takes.
+    pub(super) fn slot_with_retry(
+        &mut self,
+        asked: &Asked<'_, P>,
+        key: Option<Range<usize>>,
+    ) -> Slot<P::Kind> {
+        let mut slot = Slot::waiting();
+        if !self.settings.failure.retry_reads {
+            return slot;
+        }
+        self.retry_budget = (self.retry_budget + 1).min(RETRY_BUDGET);
+        let text = asked.source.text;
+        if let Some(key) = key
+            && text.len() <= MAX_RETRY_BYTES
+            && self.protocol.is_pure_read(asked.parser, text)
+        {
+            slot.retry = Some(Box::new(Retry {
+                request: text.into(),
+                key,
+            }));
+        }
+        slot
+    }
+
+    /// Sends the request in `slot` once more, if it is a read of whose reply nothing was seen. Returns
+    /// whether it was.
+    pub(super) fn retry(&mut self, id: SessionId, slot: u64, cause: &Cause, now: Time) -> bool {
+        let hopeless = matches!(
+            cause,
+            Cause::Overloaded | Cause::Ejected | Cause::ShuttingDown
+        );
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
+        let Some(position) = session.position(slot) else {
+            return false;
+        };
+        let entry = &mut session.slots[position];
+        let Some(retry) = entry.retry.take() else {
+            return false;
+        };
+        if hopeless || entry.bytes > 0 || self.retry_budget < RETRY_COST {
+            return false;
+        }
+        let server = self.route(&retry.request[retry.key.clone()], now);
+        let Ok(connection) = self.usable_connection(id, server, now) else {
+            return false;
+        };
+        self.retry_budget -= RETRY_COST;
+        self.metrics.add(PoolMetric::Retries, 1);
+        self.send(id, connection, Place::Slot(slot), now, |out| {
+            out.extend(&retry.request)
+        });
+        true
+    }
+}
