@@ -20,10 +20,13 @@ pub(crate) fn find(difference: &Difference<'_>) -> Option<&'static Excuse> {
 }
 
 /// Differences that no single request shows, so that a scenario establishes them.
-const BY_SCENARIOS: &[&str] = &[IDLE_END];
+const BY_SCENARIOS: &[&str] = &[IDLE_END, EJECT_PROBE];
 
 /// The end of an idle server connection is no failure.
 pub(crate) const IDLE_END: &str = "idle-end";
+
+/// An ejected server is asked by a probe, not by requests of clients.
+pub(crate) const EJECT_PROBE: &str = "eject-probe";
 
 /// The ids of all excuses.
 pub(crate) fn ids() -> Vec<&'static str> {

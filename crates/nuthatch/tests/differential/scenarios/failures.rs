@@ -7,6 +7,7 @@ use testkit::{Server, eventually};
 
 use super::{NO_NUTCRACKER, NO_SERVERS, Play};
 use crate::duel::{Duel, Pool, Twins};
+use crate::excuses::EJECT_PROBE;
 use crate::line::{Line, probe_key};
 use crate::request::{Protocol, Request, shown};
 use crate::wire::Manner;
@@ -86,13 +87,13 @@ fn ejected_and_back(play: &mut Play, stage: &mut Stage) -> Result<(), &'static s
     stage.twins.both(0, kill);
     let mut scene = stage.scene(&["auto_eject_hosts: true", "server_failure_limit: 2", &rest])?;
     let requests = singles(stage.twins.protocol);
-    for _ in 0..2 {
-        play.ask_each(&mut scene.line, &requests);
-        play.ask(&mut scene.line, &requests, &Manner::plain());
-        // Still dead when its rest is over: the full number of failures ejects it again.
-        thread::sleep(PAST_REST);
-    }
+    play.ask_each(&mut scene.line, &requests);
+    play.ask(&mut scene.line, &requests, &Manner::plain());
     scene.compare_counters(play, "ejected");
+    // Still dead when its rest is over: the full number of failures ejects it again.
+    thread::sleep(PAST_REST);
+    scene.question_by_requests(play, 2);
+    play.ask_each(&mut scene.line, &requests);
     stage.twins.both(0, |server| server.restart());
     thread::sleep(PAST_REST);
     scene.settle();
@@ -142,6 +143,20 @@ fn refusal(protocol: Protocol) -> Vec<u8> {
     match protocol {
         Protocol::Redis => b"-ERR Connection refused\r\n".to_vec(),
         Protocol::Memcached => b"SERVER_ERROR Connection refused\r\n".to_vec(),
+    }
+}
+
+fn miss(protocol: Protocol) -> Vec<u8> {
+    match protocol {
+        Protocol::Redis => b"$-1\r\n".to_vec(),
+        Protocol::Memcached => b"END\r\n".to_vec(),
+    }
+}
+
+fn get(protocol: Protocol, key: &str) -> Request {
+    match protocol {
+        Protocol::Redis => Request::redis(&["GET", key]),
+        Protocol::Memcached => Request::memcached(format!("get {key}").as_bytes(), None),
     }
 }
 
@@ -241,6 +256,30 @@ impl Scene {
             play.ask_twice(&mut self.line, &request);
         }
         play.ask(&mut self.line, &singles(protocol), &Manner::plain());
+    }
+
+    /// The rest of a dead server is over. Nutcracker spends requests of clients, so many as eject, on
+    /// finding out that it is still dead; Nuthatch asks by itself.
+    fn question_by_requests(&mut self, play: &mut Play, limit: usize) {
+        let protocol = self.line.protocol();
+        let (miss, refusal) = (miss(protocol), refusal(protocol));
+        let mut spent = 0;
+        for n in 0..KEYS {
+            let requests = [get(protocol, &format!("nothing{n}"))];
+            let answers = self.line.exchange(&requests, &Manner::plain());
+            if answers.theirs.bytes == refusal && answers.ours.bytes == miss {
+                spent += 1;
+            } else {
+                play.judge(protocol, &requests, &answers);
+            }
+        }
+        match spent == limit {
+            true => play.ledger.note(EJECT_PROBE),
+            false => play.fail(
+                "a dead server's rest is over",
+                &format!("{spent} requests spent"),
+            ),
+        }
     }
 
     /// Waits until both sides have noticed what happened to their servers.
