@@ -1,5 +1,7 @@
 //! The demo as people run it: the program, its output, its exit status, and what it leaves behind.
 
+#![allow(clippy::unwrap_used)] // a panic is how these tests fail
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
