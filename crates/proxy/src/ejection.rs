@@ -32,7 +32,8 @@ pub struct Health {
 #[derive(Debug, Default)]
 struct ServerHealth {
     failures: AtomicU32,
-    /// When the last failure happened, plus one; 0 if never, or if the server has answered since.
+    /// When the last failure that was counted happened, plus one; 0 if never, or if the server has
+    /// answered since.
     last_failure: AtomicU64,
     /// 0 while live.
     ejected_until: AtomicU64,
@@ -81,8 +82,8 @@ impl Health {
     /// A connection opened at `opened` failed at `now`. Returns whether this ejected the server, which
     /// is true for exactly one caller.
     ///
-    /// Connections that were open before the last failure, without a reply since, died of the same
-    /// cause (each worker has its own): they are not counted again.
+    /// Connections that were open before the last failure that was counted, without a reply since, died
+    /// of the same cause (each worker has its own): they are not counted again.
     pub fn note_failure(
         &self,
         server: usize,
@@ -91,10 +92,7 @@ impl Health {
         policy: EjectionPolicy,
     ) -> bool {
         let health = &self.servers[server];
-        let previous = health
-            .last_failure
-            .swap(now.as_micros() + 1, Ordering::AcqRel);
-        if previous > opened.as_micros() + 1 || !self.is_live(server) {
+        if !health.begins_anew(opened, now) || !self.is_live(server) {
             return false;
         }
         let failures = health.failures.fetch_add(1, Ordering::AcqRel) + 1;
@@ -183,6 +181,19 @@ impl Health {
     }
 }
 
+impl ServerHealth {
+    /// Notes a failure at `now`, unless `opened` is before the last one that was noted. That one's time
+    /// stays then: many connections that keep failing in turn would else hide each other for ever.
+    fn begins_anew(&self, opened: Time, now: Time) -> bool {
+        let noted =
+            self.last_failure
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |previous| {
+                    (previous <= opened.as_micros() + 1).then_some(now.as_micros() + 1)
+                });
+        noted.is_ok()
+    }
+}
+
 fn swap(value: &AtomicU64, from: u64, to: u64) -> bool {
     value
         .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
@@ -252,5 +263,34 @@ mod tests {
             health.note_failure(0, at(50), at(51), POLICY),
             "a connection opened since then is a new failure"
         );
+    }
+
+    #[test]
+    fn connections_that_fail_in_turn_do_not_hide_each_other() {
+        let health = Health::new(1);
+        assert!(!health.note_failure(0, at(0), at(100), POLICY));
+        assert!(!health.note_failure(0, at(50), at(150), POLICY));
+        assert!(health.note_failure(0, at(100), at(200), POLICY));
+    }
+
+    #[test]
+    fn a_probe_is_claimed_once_and_again_after_its_pause() {
+        let health = Health::new(1);
+        health.note_failure(0, at(1), at(2), POLICY);
+        assert!(health.note_failure(0, at(3), at(4), POLICY));
+        let claim = |millis| {
+            let pause = |failed| Duration::from_millis(5 * (u64::from(failed) + 1));
+            health.claim_probe(0, at(millis), pause)
+        };
+        assert!(!claim(13), "it rests");
+        assert!(claim(14));
+        assert!(!claim(14), "somebody has it");
+        assert!(!claim(18) && claim(19), "a pause of 5 ms");
+        assert!(!claim(28) && claim(29), "a pause of 10 ms");
+        health.refresh_next_retry();
+        assert_eq!(health.next_retry(), Some(at(44)));
+        assert!(health.readmit(0) && !health.readmit(0));
+        assert!(health.is_live(0) && !claim(100));
+        assert_eq!(health.next_retry(), None);
     }
 }
