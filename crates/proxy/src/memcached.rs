@@ -353,9 +353,12 @@ fn translate(
 }
 
 /// For each key in the order of the request the next block of the fragment that owned it (as
-/// nutcracker 0.5.0 orders them). A server that did not answer is a miss for its keys.
+/// nutcracker 0.5.0 orders them). A server that did not answer is a miss for its keys, but when none did
+/// that is an error, unless all are ejected and their keys count as missing.
 fn join_values(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
-    if !join.fragments.iter().any(is_answered) {
+    let ejected = |fragment: &Fragment<_>| matches!(fragment.outcome, Some(Err(Cause::Ejected)));
+    let all_missing = join.lenient && join.fragments.iter().all(ejected);
+    if !all_missing && !join.fragments.iter().any(is_answered) {
         return failed(&join.fragments);
     }
     let mut next = vec![0usize; join.fragments.len()];
