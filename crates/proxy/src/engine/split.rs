@@ -129,7 +129,12 @@ impl<P: Protocol> Engine<P> {
         };
         for server in 0..servers {
             let place = fragment_place(slot, server);
-            match self.usable_connection(asked.id, Some(server), asked.now) {
+            // Whether an ejected server is well is not for a client's request to find out.
+            let usable = match self.health.is_live(server) {
+                true => self.usable_connection(asked.id, Some(server), asked.now),
+                false => Err(Cause::Ejected),
+            };
+            match usable {
                 Ok(connection) => self.send(asked.id, connection, place, asked.now, |out| {
                     write_request(&asked.source, &mut Vec::new(), cut.clone(), out)
                 }),

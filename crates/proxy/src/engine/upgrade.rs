@@ -182,7 +182,8 @@ impl<P: Protocol> Engine<P> {
         matches!(&self.settings.protocol, ProtocolSettings::Redis(redis) if redis.resp3 == Resp3::Off)
     }
 
-    /// Puts the question to every server that has not answered, unless that was done just now.
+    /// Puts the question to every server that has not answered, unless that was done just now. An ejected
+    /// one is not asked: every client would wait for it.
     fn ask_servers(&mut self, now: Time) {
         if self.upgrade.deadline.is_some() {
             return;
@@ -196,6 +197,10 @@ impl<P: Protocol> Engine<P> {
         );
         for server in 0..self.servers.len() {
             if self.servers[server].resp3 == Resp3Support::Yes {
+                continue;
+            }
+            if !self.health.is_live(server) {
+                self.servers[server].resp3 = Resp3Support::Unreachable;
                 continue;
             }
             self.servers[server].resp3 = Resp3Support::Unknown;
