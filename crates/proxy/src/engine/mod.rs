@@ -184,7 +184,10 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         session.output.consume(count);
-        session.since = now;
+        // A request that has begun goes on being timed from its first byte.
+        if session.intake.is_none() {
+            session.since = now;
+        }
         self.note_progress(id);
         self.close_if_finished(id);
         self.run_ready(now);
@@ -289,6 +292,8 @@ impl<P: Protocol> Engine<P> {
             session.queued = false;
             session.paused = false;
             session.barrier = false;
+            // The time in which it was not read is not the client's fault.
+            session.since = now;
             if let Some(backlog) = session.backlog.take() {
                 let (chunk, range) = *backlog;
                 self.feed(id, &chunk, range, now);
