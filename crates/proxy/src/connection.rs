@@ -126,8 +126,14 @@ impl<P: Protocol> Connection<P> {
     }
 
     fn is_silent(&self, now: Time) -> bool {
-        let oldest = self.in_flight.front().map_or(now, |entry| entry.queued);
-        now.since(oldest.max(self.heard)) >= SILENT_AFTER
+        now.since(self.waiting_since(now)) >= SILENT_AFTER
+    }
+
+    /// Since when the server owes a word: the oldest request, or what was heard after it. `otherwise` if
+    /// it owes none.
+    pub(crate) fn waiting_since(&self, otherwise: Time) -> Time {
+        let oldest = self.in_flight.front();
+        oldest.map_or(otherwise, |entry| entry.queued.max(self.heard))
     }
 
     /// What may be written now.

@@ -60,7 +60,8 @@ pub const MAX_UPGRADE_WAITERS: usize = 16_384;
 /// Bytes of a client's name (CLIENT SETNAME) that are kept.
 pub const MAX_CLIENT_NAME: usize = 256;
 
-/// How long a client's HELLO 3 waits at most for servers that do not answer.
+/// How long a client's HELLO 3 waits at most for servers that do not answer, and how long an ejected
+/// server may take to answer a probe, if `timeout` is not less.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Requests that a silent server may owe before further ones are answered at once with an error, as

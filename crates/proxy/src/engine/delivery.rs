@@ -95,8 +95,10 @@ impl<P: Protocol> Engine<P> {
                 }) => {
                     let reply = pos..pos + len;
                     pos += len;
+                    // A late reply has been counted as a failure and is no success after all.
                     if let Some(kind) = kind
                         && self.settings.auto_eject_hosts
+                        && entry.place != Place::Forgotten
                     {
                         let start = if first { &chunk[reply.clone()] } else { &[] };
                         self.note_health(server, kind, start, now);

@@ -75,17 +75,24 @@ impl<P: Protocol> Engine<P> {
         }
         self.note_upgrade_failure(&connection);
         self.log_ending(&connection, cause);
+        if self.settings.server_connections > 1 {
+            self.unbind_all(id, &connection);
+        }
         let mid_reply = connection.mid_reply;
         for (index, entry) in connection.in_flight.iter().enumerate() {
-            if self.settings.server_connections > 1
-                && let Some(session) = self.sessions.get_mut(entry.session)
-            {
-                session.unbind(id);
-            }
             if index == 0 && mid_reply && self.cut_off(entry.session, entry.place) {
                 continue;
             }
             self.fail_place(entry.session, entry.place, cause, server, now);
+        }
+    }
+
+    /// Frees the sessions from a connection that has ended, before any of their requests is retried.
+    fn unbind_all(&mut self, id: ConnectionId, connection: &Connection<P>) {
+        for entry in &connection.in_flight {
+            if let Some(session) = self.sessions.get_mut(entry.session) {
+                session.unbind(id);
+            }
         }
     }
 
@@ -189,7 +196,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    fn fail_slot(&mut self, id: SessionId, slot: u64, cause: &Cause, server: usize) {
+    pub(super) fn fail_slot(&mut self, id: SessionId, slot: u64, cause: &Cause, server: usize) {
         if self
             .sessions
             .get(id)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::cause::Cause;
-use crate::connection::{Connection, Place, State};
+use crate::connection::{Connection, InFlight, Place, State};
 use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::{CLIENT_SCAN_AT_LEAST, PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR};
@@ -75,14 +75,14 @@ impl<P: Protocol> Engine<P> {
         let timeout = self.settings.timeout;
         let connect = match (&connection.state, connection.is_probe) {
             (State::Ready, _) => None,
-            (_, true) => Some(timeout.unwrap_or(PROBE_PATIENCE)),
+            (_, true) => Some(timeout.unwrap_or(PROBE_PATIENCE).min(PROBE_PATIENCE)),
             (_, false) => self.settings.failure.connect_timeout,
         };
         let connect = connect.map(|patience| connection.opened + patience);
         let request = connection.oldest_waiting().zip(timeout);
         let request = request.map(|(oldest, timeout)| oldest.queued + timeout);
         let silence = self.silence().filter(|_| connection.owes_forgotten());
-        let silence = silence.map(|bound| connection.heard + bound);
+        let silence = silence.map(|bound| connection.waiting_since(connection.opened) + bound);
         [connect, request, silence].into_iter().flatten().min()
     }
 
@@ -102,7 +102,7 @@ impl<P: Protocol> Engine<P> {
         let ready = matches!(connection.state, State::Ready);
         let silent = self
             .silence()
-            .is_none_or(|bound| connection.owes_forgotten() && connection.heard + bound <= now);
+            .is_none_or(|bound| connection.waiting_since(now) + bound <= now);
         if !ready || silent {
             return self.break_connection(id, Cause::TimedOut, now);
         }
@@ -118,23 +118,33 @@ impl<P: Protocol> Engine<P> {
         let Some(server) = self.connections.get(id).map(|connection| connection.server) else {
             return;
         };
-        let mut any = false;
+        let mut newest = None;
         while let Some(connection) = self.connections.get_mut(id)
             && let Some(entry) = connection.forget_late(now, timeout)
         {
-            any = true;
-            self.fail_place(entry.session, entry.place, &Cause::TimedOut, server, now);
+            newest = Some(entry.queued);
+            self.fail_late(&entry, server, now);
         }
-        if any {
+        if let Some(queued) = newest {
             self.metrics
                 .add_server(server, ServerMetric::ServerTimedout, 1);
-            self.count_failure(server, now, now);
+            // As with connections: what was queued before the last failure fails of the same cause.
+            self.count_failure(server, queued, now);
         }
         let due = self
             .connections
             .get(id)
             .and_then(|connection| self.deadline_of(connection));
         self.note_due(due);
+    }
+
+    fn fail_late(&mut self, entry: &InFlight, server: usize, now: Time) {
+        let cause = &Cause::TimedOut;
+        match entry.place {
+            // Not to be retried: it would wait behind itself on the same connection.
+            Place::Slot(slot) => self.fail_slot(entry.session, slot, cause, server),
+            place => self.fail_place(entry.session, place, cause, server, now),
+        }
     }
 
     /// Arranges for clients to be looked at, if any may be late some day.
@@ -206,7 +216,7 @@ impl<P: Protocol> Engine<P> {
 
 impl<P: Protocol> Connection<P> {
     /// The oldest request that somebody still waits for.
-    fn oldest_waiting(&self) -> Option<&crate::connection::InFlight> {
+    fn oldest_waiting(&self) -> Option<&InFlight> {
         self.in_flight.get(self.forgotten)
     }
 
@@ -217,7 +227,7 @@ impl<P: Protocol> Connection<P> {
 
     /// Takes the place of the next request that has waited for `timeout`. One whose reply is being
     /// passed on keeps it: a late reply is better than half of one.
-    fn forget_late(&mut self, now: Time, timeout: Duration) -> Option<crate::connection::InFlight> {
+    fn forget_late(&mut self, now: Time, timeout: Duration) -> Option<InFlight> {
         loop {
             let skip = self.forgotten == 0 && self.mid_reply;
             let entry = self.in_flight.get_mut(self.forgotten)?;
