@@ -8,6 +8,7 @@ mod address;
 pub mod check;
 mod checked;
 pub mod docs;
+mod failure;
 mod number;
 mod overlay;
 mod overrides;

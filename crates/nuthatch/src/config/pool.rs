@@ -10,6 +10,7 @@ use proxy::settings::{
 };
 
 use super::address::{Listen, ServerAddress, ServerLine};
+use super::failure::{check_eject_policy, duration, failure_policy, warn_of_idle_settings};
 use super::report::{Place, Problem};
 use super::table::{Absent, NUMBER_MAX, Only, Scope, find, of};
 use super::values::{Findings, Value, Values, expected};
@@ -59,12 +60,14 @@ pub(super) fn check_pool(
     check_protocol(pool, findings);
     let values = &pool.values;
     let placement = placement(values);
+    check_eject_policy(pool, placement.distribution, findings);
     let servers = check_servers(pool, placement.distribution, findings);
     if values.iter().any(|(_, given)| given.value.is_none()) {
         return None;
     }
     let listen = listen?;
     warn_of_surprises(pool, placement, findings);
+    warn_of_idle_settings(pool, findings);
     let (settings, servers) = pool_settings(pool, placement, servers?, findings);
     Some(PoolConfig {
         settings,
@@ -214,7 +217,6 @@ fn pool_settings(
     findings: &mut Findings,
 ) -> (PoolSettings, Vec<ServerAddress>) {
     let values = &pool.values;
-    let millis = |name: &str| values.number(name).map(Duration::from_millis);
     let databases = databases(pool, &servers, findings);
     let server_settings = |(server, db): (&ServerLine, u32)| ServerSettings {
         name: server.name.clone(),
@@ -226,15 +228,15 @@ fn pool_settings(
         name: pool.name.clone(),
         servers: servers.iter().zip(databases).map(server_settings).collect(),
         placement,
-        timeout: millis("timeout").filter(|timeout| !timeout.is_zero()),
+        timeout: duration(values, "timeout"),
         preconnect: values.bool("preconnect"),
         auto_eject_hosts: values.bool("auto_eject_hosts"),
         server_connections: number(values, "server_connections") as usize,
-        server_retry_timeout: millis("server_retry_timeout").unwrap_or_default(),
+        server_retry_timeout: duration(values, "server_retry_timeout").unwrap_or(Duration::ZERO),
         server_failure_limit: number(values, "server_failure_limit"),
         error_detail: values.bool("error_detail"),
         allow_flush: values.bool("allow_flush"),
-        failure: proxy::settings::FailurePolicy::default(),
+        failure: failure_policy(values),
         protocol: protocol(values),
     };
     (

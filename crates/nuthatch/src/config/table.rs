@@ -264,7 +264,7 @@ pub static SETTINGS: &[Setting] = &[
         MILLISECONDS,
         Absent::Nothing,
         "How long a request may wait for its server, from the moment it is queued, before the client gets an \
-         error and the server connection is closed. 0, like no setting, waits for ever.",
+         error and the server connection is closed (see `timeout_action`). 0, like no setting, waits for ever.",
     ),
     Setting::theirs(
         "backlog",
@@ -319,8 +319,9 @@ pub static SETTINGS: &[Setting] = &[
         "auto_eject_hosts",
         Kind::Bool,
         Absent::Value("false"),
-        "Whether a server that fails `server_failure_limit` times in a row is taken off the ring for \
-         `server_retry_timeout`. Its keys belong to the other servers in the meantime.",
+        "Whether a server that fails `server_failure_limit` times in a row is ejected for \
+         `server_retry_timeout`. Its keys belong to the other servers in the meantime, unless `eject_policy` \
+         says otherwise.",
     ),
     Setting::theirs(
         "server_connections",
@@ -337,13 +338,77 @@ pub static SETTINGS: &[Setting] = &[
         "server_retry_timeout",
         MILLISECONDS,
         Absent::Value("30000"),
-        "How long a server that was ejected stays off the ring.",
+        "How long a server that was ejected rests before it is probed (see `probe`), and the longest pause \
+         between two probes.",
     ),
     Setting::theirs(
         "server_failure_limit",
         NUMBER,
         Absent::Value("2"),
         "How many failures in a row eject a server; 0 counts as 1. Only with `auto_eject_hosts`.",
+    ),
+    Setting::ours(
+        "eject_policy",
+        Kind::Choice {
+            noun: "eject_policy",
+            names: || vec!["remap", "error", "miss"],
+        },
+        "remap",
+        "What becomes of the keys of an ejected server. `remap` gives them to the servers that are left, as \
+         nutcracker does; when the server returns, it has their old values. With `error` and `miss` keys \
+         never move: `error` answers their requests with an error that names the server; `miss` answers reads as if \
+         the key did not exist, so that a cache is asked elsewhere, and everything else with that error. Only with \
+         `auto_eject_hosts`; not with `distribution: random`, where keys have no server of their own.",
+    ),
+    Setting::ours(
+        "probe",
+        Kind::Bool,
+        "true",
+        "Whether an ejected server must answer a probe before it gets requests again: PING (or `version`) over \
+         a connection of its own, when `server_retry_timeout` is over and then after pauses of 1 s, 2 s, 4 s and so \
+         on until they reach `server_retry_timeout`, each up to a quarter longer by chance. `false` takes it back when its time is over, as nutcracker does, so \
+         that requests of clients find out whether it is well.",
+    ),
+    Setting::ours(
+        "connect_timeout",
+        MILLISECONDS,
+        "0",
+        "How long a connection to a server may take until requests can be sent: connecting, and AUTH, HELLO and \
+         SELECT. 0 sets no limit but the system's; `timeout` holds for the requests that wait for it either way.",
+    ),
+    Setting::ours(
+        "timeout_action",
+        Kind::Choice {
+            noun: "timeout_action",
+            names: || vec!["close", "answer"],
+        },
+        "close",
+        "What happens when a request has waited for `timeout`. `close` closes the server connection, as \
+         nutcracker does: everything on it fails, also requests of other clients. `answer` fails that \
+         request alone and drops its reply if it comes after all; the connection is closed when \
+         the server says nothing for four times `timeout` (at least 1 s).",
+    ),
+    Setting::ours(
+        "client_idle_timeout",
+        MILLISECONDS,
+        "0",
+        "How long a client may do nothing, with no request of it unanswered, before it is closed; this is noticed up to \
+         a quarter of that time later. 0 sets no limit.",
+    ),
+    Setting::ours(
+        "client_request_timeout",
+        MILLISECONDS,
+        "0",
+        "How long a client may take from the first byte of a request to its last, before it is closed; \
+         this is noticed up to a quarter of that time later. 0 sets no limit.",
+    ),
+    Setting::ours(
+        "retry_reads",
+        Kind::Bool,
+        "false",
+        "Whether a pure read that was lost with its server connection, nothing of its reply seen, is sent once more \
+         before the client gets an error. Retries are at most a tenth of the requests. A read that is late while its \
+         connection stays (`timeout_action: answer`) is not sent again.",
     ),
     Setting::ours(
         "hash_char",

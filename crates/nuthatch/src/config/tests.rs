@@ -1,6 +1,7 @@
 //! Whole configurations: what is refused, with its place; what is accepted, with its meaning.
 
 mod accepted;
+mod failure;
 mod overlay;
 mod redis_db;
 mod refused;

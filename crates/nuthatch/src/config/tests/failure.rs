@@ -1,0 +1,174 @@
+//! The settings of failure: what they mean, and which do not go together.
+
+use std::time::Duration;
+
+use proxy::settings::{EjectPolicy, FailurePolicy, TimeoutAction};
+
+use super::super::Config;
+use super::{lines, load_text};
+
+fn text(settings: &[&str]) -> String {
+    let settings: String = settings.iter().map(|line| format!("  {line}\n")).collect();
+    format!("p:\n  listen: 127.0.0.1:1\n{settings}  servers: [h:1:1]\n")
+}
+
+fn sound(settings: &[&str]) -> Config {
+    load_text(&text(settings)).unwrap_or_else(|report| panic!("{report}"))
+}
+
+fn policy(settings: &[&str]) -> FailurePolicy {
+    sound(settings).pools[0].settings.failure.clone()
+}
+
+#[test]
+fn unless_told_otherwise_only_the_probe_differs_from_nutcracker() {
+    let expected = FailurePolicy {
+        eject: EjectPolicy::Remap,
+        probe: true,
+        connect_timeout: None,
+        timeout_action: TimeoutAction::Close,
+        client_idle_timeout: None,
+        client_request_timeout: None,
+        retry_reads: false,
+    };
+    assert_eq!(policy(&[]), expected);
+    assert_eq!(FailurePolicy::default(), expected);
+}
+
+#[test]
+fn every_setting_of_failure_arrives() {
+    let millis = |millis| Some(Duration::from_millis(millis));
+    let config = sound(&[
+        "timeout: 400",
+        "auto_eject_hosts: true",
+        "eject_policy: miss",
+        "probe: false",
+        "connect_timeout: 100",
+        "timeout_action: answer",
+        "client_idle_timeout: 60000",
+        "client_request_timeout: 5000",
+        "retry_reads: true",
+    ]);
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let expected = FailurePolicy {
+        eject: EjectPolicy::Miss,
+        probe: false,
+        connect_timeout: millis(100),
+        timeout_action: TimeoutAction::Answer,
+        client_idle_timeout: millis(60_000),
+        client_request_timeout: millis(5_000),
+        retry_reads: true,
+    };
+    assert_eq!(config.pools[0].settings.failure, expected);
+    assert_eq!(
+        policy(&["auto_eject_hosts: true", "eject_policy: error"]).eject,
+        EjectPolicy::Error
+    );
+}
+
+#[test]
+fn a_time_of_0_sets_no_limit() {
+    let all = [
+        "connect_timeout: 0",
+        "client_idle_timeout: 0",
+        "client_request_timeout: 0",
+    ];
+    assert_eq!(policy(&all), FailurePolicy::default());
+    let settings = sound(&["server_retry_timeout: 0"]).pools[0]
+        .settings
+        .clone();
+    assert_eq!(settings.server_retry_timeout, Duration::ZERO);
+}
+
+#[test]
+fn settings_without_effect_are_warned_of() {
+    for (settings, warning) in [
+        (
+            &["eject_policy: error"][..],
+            "n.yml:3:3: warning: pool `p`: `eject_policy` has no effect without `auto_eject_hosts: true`",
+        ),
+        (
+            &["probe: false"],
+            "n.yml:3:3: warning: pool `p`: `probe` has no effect without `auto_eject_hosts: true`",
+        ),
+        (
+            &["timeout_action: answer"],
+            "n.yml:3:3: warning: pool `p`: `timeout_action` has no effect without `timeout`",
+        ),
+        (
+            &["timeout_action: answer", "timeout: 0"],
+            "`timeout_action` has no effect without `timeout`",
+        ),
+        (
+            &["timeout: 100", "connect_timeout: 100"],
+            "n.yml:4:3: warning: pool `p`: `connect_timeout` has no effect for requests",
+        ),
+    ] {
+        let warnings = sound(settings).warnings;
+        assert_eq!(warnings.len(), 1, "{settings:?}: {warnings:?}");
+        assert!(warnings[0].contains(warning), "{settings:?}: {warnings:?}");
+    }
+    for settings in [
+        &["timeout_action: close"][..],
+        &["connect_timeout: 100"],
+        &["timeout: 101", "connect_timeout: 100"],
+    ] {
+        let warnings = sound(settings).warnings;
+        assert!(warnings.is_empty(), "{settings:?}: {warnings:?}");
+    }
+}
+
+#[test]
+fn keys_cannot_stay_where_they_have_no_server() {
+    for policy in ["error", "miss"] {
+        let line = format!("eject_policy: {policy}");
+        let report = load_text(&text(&[
+            "auto_eject_hosts: true",
+            "distribution: random",
+            &line,
+        ]))
+        .expect_err("keys without servers");
+        assert_eq!(
+            lines(&report),
+            [format!(
+                "n.yml:5:17: `eject_policy: {policy}` keeps keys with their servers, and with \
+                 `distribution: random` they have none"
+            )]
+        );
+    }
+    policy(&[
+        "auto_eject_hosts: true",
+        "distribution: random",
+        "eject_policy: remap",
+    ]);
+}
+
+#[test]
+fn bad_values_of_failure_settings() {
+    for (line, expected) in [
+        (
+            "eject_policy: drop",
+            "n.yml:3:17: setting `eject_policy` is not a valid eject_policy: `drop`",
+        ),
+        (
+            "timeout_action: anser",
+            "n.yml:3:19: setting `timeout_action` is not a valid timeout_action: `anser`",
+        ),
+        ("probe: maybe", "n.yml:3:10: setting `probe` "),
+        (
+            "connect_timeout: -1",
+            "n.yml:3:20: setting `connect_timeout` ",
+        ),
+        (
+            "client_idle_timeout: 99999999999",
+            "n.yml:3:24: setting `client_idle_timeout` ",
+        ),
+    ] {
+        let report = load_text(&text(&[line])).expect_err(line);
+        let found = lines(&report);
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected),
+            "{found:#?}"
+        );
+    }
+}
