@@ -28,6 +28,8 @@ pub(crate) struct Client {
     sent: Vec<(u64, u64)>,
     /// Replies owed, oldest first.
     pub(crate) owed: VecDeque<Owed>,
+    /// Requests that want no reply.
+    quiet: Vec<usize>,
     outbox: ByteQueue,
     pub(crate) inbox: ByteQueue,
     /// Every request was composed, and the last words said.
@@ -72,6 +74,7 @@ impl Client {
             link: None,
             sent: Vec::new(),
             owed: VecDeque::new(),
+            quiet: Vec::new(),
             outbox: ByteQueue::default(),
             inbox: ByteQueue::default(),
             said_all: false,
@@ -93,6 +96,12 @@ impl Client {
     /// The time of that.
     pub(crate) fn sent_at_time(&self, seq: usize) -> u64 {
         self.sent[seq].1
+    }
+
+    /// A request that wanted no reply and that no server has answered.
+    pub(crate) fn forgotten(&self) -> Option<usize> {
+        let unknown = |seq: &&usize| !self.answered.contains_key(seq);
+        self.quiet.iter().find(unknown).copied()
     }
 
     pub(crate) fn is_answered_by(&self, seq: usize, server: usize) -> bool {
@@ -233,6 +242,9 @@ impl World {
         client.sent.push((self.step, self.now));
         client.window_open |= composed.is_local;
         client.outbox.push(&composed.bytes);
+        if composed.is_quiet {
+            client.quiet.push(tag.seq);
+        }
         if let Some(want) = composed.want {
             client.owed.push_back(Owed { seq: tag.seq, want });
         }

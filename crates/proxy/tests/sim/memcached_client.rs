@@ -9,7 +9,10 @@ use crate::scenario::{Ending, Scenario};
 /// The next request.
 pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     if client.plan.greedy {
-        return retrieve(client, scenario, tag, "get", 1);
+        return match client.rng.chance(client.plan.quiet, 100) {
+            true => store(client, scenario, tag),
+            false => retrieve(client, scenario, tag, "get", 1),
+        };
     }
     match client.rng.weighted(&[24, 18, 24, 14, 10, 6, 4]) {
         0 => {
@@ -29,6 +32,7 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
             bytes: b"version\r\n".to_vec(),
             want: Some(Want::Placeholder),
             is_local: false,
+            ..Composed::default()
         },
     }
 }
@@ -73,6 +77,7 @@ fn fatal(bytes: Vec<u8>, begins: &'static str) -> Composed {
             mentions: String::new(),
         }),
         is_local: true,
+        ..Composed::default()
     }
 }
 
@@ -128,6 +133,7 @@ fn retrieve(
         bytes,
         want: Some(want),
         is_local: false,
+        ..Composed::default()
     }
 }
 
@@ -138,7 +144,7 @@ fn store(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let mark = client.rng.pick(&['w', 'w', 'w', 'm', 'f']);
     let key = key(client, scenario, tag, 0, mark);
     let value = keys::value(&key, keys::read(&key).map_or(0, |key| key.size));
-    let quiet = client.rng.chance(1, 4);
+    let quiet = client.rng.chance(client.plan.quiet, 100);
     let name = String::from_utf8_lossy(&key).into_owned();
     let cas = if verb == "cas" { " 77" } else { "" };
     let noreply = if quiet {
@@ -155,7 +161,8 @@ fn store(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     Composed {
         bytes,
         want: (!quiet).then_some(Want::Keyed { verb, key }),
-        is_local: false,
+        is_quiet: quiet,
+        ..Composed::default()
     }
 }
 
@@ -165,7 +172,7 @@ fn change(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         .pick(&["incr", "incr", "decr", "delete", "touch"]);
     let mark = client.rng.pick(&['y', 'y', 'n', 'e']);
     let key = key(client, scenario, tag, 0, mark);
-    let quiet = client.rng.chance(1, 4);
+    let quiet = client.rng.chance(client.plan.quiet, 100);
     let name = String::from_utf8_lossy(&key).into_owned();
     let argument = if verb == "delete" { "" } else { " 3" };
     let noreply = if quiet { " noreply" } else { "" };
@@ -173,7 +180,8 @@ fn change(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     Composed {
         bytes,
         want: (!quiet).then_some(Want::Keyed { verb, key }),
-        is_local: false,
+        is_quiet: quiet,
+        ..Composed::default()
     }
 }
 
@@ -205,6 +213,7 @@ fn refused(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             mentions: mentions.into(),
         }),
         is_local: true,
+        ..Composed::default()
     }
 }
 
@@ -214,21 +223,25 @@ fn everywhere(client: &mut Client, scenario: &Scenario) -> Composed {
             bytes: b"stats\r\n".to_vec(),
             want: Some(Want::Stats),
             is_local: false,
+            ..Composed::default()
         },
         1 => Composed {
             bytes: b"verbosity 1\r\n".to_vec(),
             want: Some(Want::Everywhere),
             is_local: false,
+            ..Composed::default()
         },
         2 => Composed {
             bytes: b"verbosity 1 noreply\r\n".to_vec(),
             want: None,
             is_local: false,
+            ..Composed::default()
         },
         _ if scenario.allow_flush => Composed {
             bytes: b"flush_all\r\n".to_vec(),
             want: Some(Want::Everywhere),
             is_local: false,
+            ..Composed::default()
         },
         _ => fatal(b"flush_all\r\n".to_vec(), "CLIENT_ERROR"),
     }

@@ -246,6 +246,24 @@ impl World {
         }
     }
 
+    /// Where no server failed, what wanted no reply was executed all the same.
+    fn check_nothing_forgotten(&self) {
+        if self.scenario.is_stormy()
+            || self.scenario.shutdown_at.is_some()
+            || self.ejection.count > 0
+        {
+            return;
+        }
+        for client in self.clients.iter().filter(|client| client.plan.stays()) {
+            let forgotten = client.forgotten();
+            assert!(
+                forgotten.is_none(),
+                "client {}: request {forgotten:?} was never executed",
+                client.id
+            );
+        }
+    }
+
     /// Everything was closed: nothing is left, and the counts add up.
     pub(crate) fn check_nothing_left(&mut self) {
         for worker in 0..self.workers.len() {
@@ -273,6 +291,7 @@ impl World {
                 }
             }
         }
+        self.check_nothing_forgotten();
         self.check_counts();
         self.check_spread();
     }

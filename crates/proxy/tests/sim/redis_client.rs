@@ -14,6 +14,8 @@ pub(crate) struct Composed {
     pub(crate) want: Option<Want>,
     /// The proxy answers it itself.
     pub(crate) is_local: bool,
+    /// It goes to a server, and its reply to nobody.
+    pub(crate) is_quiet: bool,
 }
 
 /// What a client knows of its connection.
@@ -76,6 +78,7 @@ pub(crate) fn last_words(client: &mut Client, _tag: Tag) -> Composed {
                 bytes: garbage.into(),
                 want: Some(want),
                 is_local: true,
+                ..Composed::default()
             }
         }
         Ending::CutShort => {
@@ -109,6 +112,7 @@ fn local_answer(bytes: Vec<u8>, reply: &[u8]) -> Composed {
         bytes,
         want: Some(Want::Exactly(reply.to_vec())),
         is_local: true,
+        ..Composed::default()
     }
 }
 
@@ -172,6 +176,7 @@ fn keyed(bytes: Vec<u8>, key: Vec<u8>) -> Composed {
         bytes,
         want: Some(Want::Keyed { verb: "", key }),
         is_local: false,
+        ..Composed::default()
     }
 }
 
@@ -248,6 +253,7 @@ fn several(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         bytes,
         want: Some(want),
         is_local: false,
+        ..Composed::default()
     }
 }
 
@@ -274,6 +280,7 @@ fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             is_new: name == "SINTERCARD",
         }),
         is_local: false,
+        ..Composed::default()
     }
 }
 
@@ -361,6 +368,7 @@ fn hello(client: &mut Client, scenario: &Scenario) -> Composed {
             version3: version == b"3",
         }),
         is_local: false,
+        ..Composed::default()
     }
 }
 
@@ -388,6 +396,7 @@ fn refused(client: &mut Client) -> Composed {
         bytes: command(&args),
         want: Some(want),
         is_local: true,
+        ..Composed::default()
     }
 }
 
@@ -409,11 +418,13 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             bytes: command(&[b"LOLWUT"]),
             want: Some(Want::Placeholder),
             is_local: false,
+            ..Composed::default()
         },
         1 if scenario.allow_flush => Composed {
             bytes: command(&[b"FLUSHALL"]),
             want: Some(Want::Everywhere),
             is_local: false,
+            ..Composed::default()
         },
         1 => {
             let want = Want::Line {
@@ -424,6 +435,7 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
                 bytes: command(&[b"FLUSHALL"]),
                 want: Some(want),
                 is_local: true,
+                ..Composed::default()
             }
         }
         _ => {
@@ -433,6 +445,7 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
                 bytes: command(&[b"MGET", &key, &key]),
                 want: Some(Want::Elements(vec![key.clone(), key])),
                 is_local: false,
+                ..Composed::default()
             }
         }
     }

@@ -85,7 +85,9 @@ pub(crate) struct ClientPlan {
     pub(crate) ending: Ending,
     /// Asks for large values in so many of 100 requests, of at most this size.
     pub(crate) large: (usize, usize),
-    /// Only plain reads of `large` size.
+    /// Wants no reply to so many of 100 changes, where the protocol lets it.
+    pub(crate) quiet: usize,
+    /// Only plain reads of `large` size, and changes that want no reply.
     pub(crate) greedy: bool,
     pub(crate) pace: Pace,
 }
@@ -158,7 +160,7 @@ impl Scenario {
                 if stormy {
                     rng.micros(20_000, 300_000)
                 } else {
-                    600_000_000
+                    20_000_000_000
                 }
             }),
             preconnect: rng.chance(1, 3),
@@ -351,6 +353,7 @@ fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
         reader,
         ending,
         large: rng.pick(&[(0, 0), (10, 3_000), (10, 20_000), (3, 300_000)]),
+        quiet: rng.pick(&[0, 25, 25, 100]),
         greedy: false,
         pace: pace(rng),
     }
@@ -368,13 +371,14 @@ fn greedy(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
         reader,
         ending: Ending::Polite,
         large: (100, 300_000),
+        quiet: 0,
         greedy: true,
         starts_at: 0,
         ..client(rng, scenario)
     }
 }
 
-/// Pipelines more small requests than any window.
+/// Pipelines more small requests than any window, perhaps all of them without wanting a reply.
 fn deep(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     ClientPlan {
         requests: 1_600,

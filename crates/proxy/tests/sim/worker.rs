@@ -142,6 +142,8 @@ impl World {
                 "a deadline that has been dealt with is due again: {next:?} at {now:?}"
             );
             self.observe_health();
+            // What the core has closed is not read any further: only what it was told counts as read.
+            self.drain(worker, usize::MAX);
         }
     }
 

@@ -286,6 +286,7 @@ impl World {
                 reader: Reader::Fast,
                 ending: Ending::Polite,
                 large: (0, 0),
+                quiet: 0,
                 greedy: true,
                 ..pattern
             });
