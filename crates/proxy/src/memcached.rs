@@ -356,10 +356,12 @@ fn translate(
 /// nutcracker 0.5.0 orders them). A server that did not answer is a miss for its keys, but when none did
 /// that is an error, unless all are ejected and their keys count as missing.
 fn join_values(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
-    let ejected = |fragment: &Fragment<_>| matches!(fragment.outcome, Some(Err(Cause::Ejected)));
-    let all_missing = join.lenient && join.fragments.iter().all(ejected);
+    let lenient = join.lenient;
+    let is_missing =
+        |fragment: &Fragment<_>| lenient && matches!(fragment.outcome, Some(Err(Cause::Ejected)));
+    let all_missing = join.fragments.iter().all(is_missing);
     if !all_missing && !join.fragments.iter().any(is_answered) {
-        return failed(&join.fragments);
+        return failed_but(&join.fragments, is_missing);
     }
     let mut next = vec![0usize; join.fragments.len()];
     for owner in &join.owners {
@@ -412,12 +414,21 @@ fn is_line(fragment: &Fragment<ReplyKind>, wanted: LineKind) -> bool {
 /// The whole request failed: as the first fragment did that was lost with an errno, else as the first
 /// that was lost or answered by an error line. Any other reply has no business here.
 fn failed(fragments: &[Fragment<ReplyKind>]) -> Joined {
+    failed_but(fragments, |_| false)
+}
+
+/// The same, without the fragments that are excused.
+fn failed_but(
+    fragments: &[Fragment<ReplyKind>],
+    excused: impl Fn(&Fragment<ReplyKind>) -> bool,
+) -> Joined {
     let lost =
         |fragment: &Fragment<_>| matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno());
+    let mut fragments = fragments.iter();
     let failed = fragments
-        .iter()
-        .position(lost)
-        .or_else(|| fragments.iter().position(has_failed));
+        .clone()
+        .position(|fragment| !excused(fragment) && lost(fragment))
+        .or_else(|| fragments.position(|fragment| !excused(fragment) && has_failed(fragment)));
     failed.map_or(Joined::Mismatch, Joined::Failed)
 }
 
