@@ -1,0 +1,13 @@
+//! What the core does when servers and clients fail, time by time: a pool is driven by hand over a stage
+//! without network, and every deadline is met to the microsecond.
+
+mod answer;
+mod clients;
+mod connect;
+mod eject;
+mod miss;
+mod probe;
+mod retry;
+mod silent;
+mod stage;
+mod words;

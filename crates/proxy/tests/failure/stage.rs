@@ -1,0 +1,481 @@
+//! A pool, in one or more workers, and the test as its network: who connects, says and hears what, and
+//! when. Nothing happens by itself but time-outs.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hashkit::{Distribution, Member, Placement, Ring};
+use proxy::metrics::{PoolMetric, PoolMetrics, ServerMetric};
+use proxy::settings::{
+    FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+};
+use proxy::{
+    Action, Cause, Chunk, ConnectionId, Flush, Health, Pool, Rope, SessionId, Time, WorkerContext,
+};
+
+/// What happens to a connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Open,
+    Refusing,
+    /// Nobody answers.
+    Silent,
+}
+
+/// The pool's network.
+pub(crate) struct Stage {
+    /// Microseconds.
+    now: u64,
+    settings: Arc<PoolSettings>,
+    health: Arc<Health>,
+    workers: Vec<Worker>,
+    clients: Vec<Client>,
+    links: Vec<Link>,
+    doors: Vec<Door>,
+    /// Everything that was logged.
+    pub(crate) log: Vec<String>,
+}
+
+struct Worker {
+    pool: Pool,
+    metrics: Arc<PoolMetrics>,
+    sessions: HashMap<SessionId, usize>,
+    connections: HashMap<ConnectionId, usize>,
+}
+
+struct Client {
+    worker: usize,
+    id: SessionId,
+    /// What the proxy would not read yet.
+    pending: VecDeque<u8>,
+    closed: bool,
+}
+
+/// A connection to a server.
+struct Link {
+    worker: usize,
+    id: ConnectionId,
+    server: usize,
+    opened: u64,
+    open: bool,
+    /// What the proxy has written and the test not looked at.
+    heard: Vec<u8>,
+}
+
+/// A Redis pool of `servers` servers, named `s0` and so on, with nothing set.
+pub(crate) fn redis_pool(servers: usize) -> PoolSettings {
+    pool(servers, ProtocolSettings::Redis(RedisSettings::default()))
+}
+
+/// The same for memcached.
+pub(crate) fn memcached_pool(servers: usize) -> PoolSettings {
+    pool(
+        servers,
+        ProtocolSettings::Memcached(MemcachedSettings::default()),
+    )
+}
+
+fn pool(servers: usize, protocol: ProtocolSettings) -> PoolSettings {
+    let server = |index: usize| ServerSettings {
+        name: format!("s{index}"),
+        pname: format!("10.0.0.{index}:7000:1"),
+        weight: 1,
+        db: 0,
+    };
+    PoolSettings {
+        name: "pool".into(),
+        servers: (0..servers).map(server).collect(),
+        placement: Placement {
+            distribution: Distribution::Modula,
+            ..Placement::default()
+        },
+        timeout: None,
+        preconnect: false,
+        auto_eject_hosts: false,
+        server_connections: 1,
+        server_retry_timeout: millis(30_000),
+        server_failure_limit: 1,
+        error_detail: false,
+        allow_flush: true,
+        failure: FailurePolicy::default(),
+        protocol,
+    }
+}
+
+pub(crate) fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+impl Stage {
+    pub(crate) fn new(settings: PoolSettings) -> Self {
+        Self::with_workers(settings, 1, 7)
+    }
+
+    /// A pool in several workers that share its health.
+    pub(crate) fn with_workers(settings: PoolSettings, workers: usize, seed: u64) -> Self {
+        let servers = settings.servers.len();
+        let mut stage = Self {
+            now: 1_000_000,
+            settings: Arc::new(settings),
+            health: Arc::new(Health::new(servers)),
+            workers: Vec::new(),
+            clients: Vec::new(),
+            links: Vec::new(),
+            doors: vec![Door::Open; servers],
+            log: Vec::new(),
+        };
+        for number in 0..workers {
+            let metrics = Arc::new(PoolMetrics::new(servers));
+            let context = WorkerContext {
+                worker: number,
+                workers,
+                seed: seed + number as u64,
+            };
+            let (settings, health) = (Arc::clone(&stage.settings), Arc::clone(&stage.health));
+            stage.workers.push(Worker {
+                pool: Pool::new(settings, health, Arc::clone(&metrics), context),
+                metrics,
+                sessions: HashMap::new(),
+                connections: HashMap::new(),
+            });
+        }
+        stage
+    }
+
+    /// Starts the pool, as the shell does; only preconnect makes a difference.
+    pub(crate) fn start(&mut self) {
+        let now = self.time();
+        for worker in 0..self.workers.len() {
+            self.workers[worker].pool.start(now);
+            self.drain(worker);
+        }
+    }
+
+    pub(crate) fn door(&mut self, server: usize, door: Door) {
+        self.doors[server] = door;
+    }
+
+    /// A client connects.
+    pub(crate) fn client(&mut self) -> usize {
+        self.client_of(0)
+    }
+
+    pub(crate) fn client_of(&mut self, worker: usize) -> usize {
+        let now = self.time();
+        let id = self.workers[worker].pool.open_session(now);
+        let client = self.clients.len();
+        self.workers[worker].sessions.insert(id, client);
+        self.clients.push(Client {
+            worker,
+            id,
+            pending: VecDeque::new(),
+            closed: false,
+        });
+        self.drain(worker);
+        client
+    }
+
+    /// A client sends bytes; what the proxy does not want yet waits.
+    pub(crate) fn say(&mut self, client: usize, bytes: impl AsRef<[u8]>) {
+        self.clients[client].pending.extend(bytes.as_ref());
+        self.hand_over(client);
+        self.drain(self.clients[client].worker);
+    }
+
+    /// A client sends nothing further.
+    pub(crate) fn end(&mut self, client: usize) {
+        let (now, worker, id) = (
+            self.time(),
+            self.clients[client].worker,
+            self.clients[client].id,
+        );
+        self.workers[worker].pool.handle_session_end(id, now);
+        self.drain(worker);
+    }
+
+    /// A client's connection is gone.
+    pub(crate) fn vanish(&mut self, client: usize) {
+        let (now, worker, id) = (
+            self.time(),
+            self.clients[client].worker,
+            self.clients[client].id,
+        );
+        self.clients[client].closed = true;
+        self.workers[worker].sessions.remove(&id);
+        self.workers[worker].pool.handle_session_error(id, now);
+        self.drain(worker);
+    }
+
+    /// What a client reads now, all of it.
+    pub(crate) fn hear(&mut self, client: usize) -> String {
+        let (now, worker, id) = (
+            self.time(),
+            self.clients[client].worker,
+            self.clients[client].id,
+        );
+        let bytes = flat(self.workers[worker].pool.session_output(id));
+        if !bytes.is_empty() {
+            let count = bytes.len();
+            self.workers[worker]
+                .pool
+                .handle_session_written(id, count, now);
+            self.drain(worker);
+        }
+        text(bytes)
+    }
+
+    /// Sends a request and returns what is answered at once.
+    pub(crate) fn ask(&mut self, client: usize, request: impl AsRef<[u8]>) -> String {
+        self.say(client, request);
+        self.hear(client)
+    }
+
+    pub(crate) fn is_closed(&self, client: usize) -> bool {
+        self.clients[client].closed
+    }
+
+    /// The open links to a server, oldest first.
+    pub(crate) fn links(&self, server: usize) -> Vec<usize> {
+        let open = |link: &usize| self.links[*link].open && self.links[*link].server == server;
+        (0..self.links.len()).filter(open).collect()
+    }
+
+    /// The only open link to a server.
+    pub(crate) fn link(&self, server: usize) -> usize {
+        match self.links(server)[..] {
+            [link] => link,
+            ref links => panic!("links {links:?} to server {server}, not one"),
+        }
+    }
+
+    /// How many links there ever were to a server.
+    pub(crate) fn links_ever(&self, server: usize) -> usize {
+        let of = |link: &&Link| link.server == server;
+        self.links.iter().filter(of).count()
+    }
+
+    /// When each link to a server was opened, in milliseconds from the beginning.
+    pub(crate) fn opened(&self, server: usize) -> Vec<f64> {
+        let of = |link: &&Link| link.server == server;
+        let at = |link: &Link| (link.opened - 1_000_000) as f64 / 1_000.0;
+        self.links.iter().filter(of).map(at).collect()
+    }
+
+    pub(crate) fn is_open(&self, link: usize) -> bool {
+        self.links[link].open
+    }
+
+    /// What was written to a server since it was last asked.
+    pub(crate) fn heard(&mut self, link: usize) -> String {
+        text(std::mem::take(&mut self.links[link].heard))
+    }
+
+    /// A server sends bytes.
+    pub(crate) fn answer(&mut self, link: usize, bytes: impl AsRef<[u8]>) {
+        assert!(self.links[link].open, "link {link} is closed");
+        let chunk: Chunk = bytes.as_ref().into();
+        let (now, worker, id) = (self.time(), self.links[link].worker, self.links[link].id);
+        let pool = &mut self.workers[worker].pool;
+        pool.handle_connection_data(id, &chunk, 0..chunk.len(), now);
+        self.drain(worker);
+    }
+
+    /// A server's connection ends by itself.
+    pub(crate) fn hang_up(&mut self, link: usize, cause: Cause) {
+        let (now, worker, id) = (self.time(), self.links[link].worker, self.links[link].id);
+        self.links[link].open = false;
+        self.workers[worker].connections.remove(&id);
+        self.workers[worker]
+            .pool
+            .handle_connection_closed(id, cause, now);
+        self.drain(worker);
+    }
+
+    /// Lets time pass; what is due happens when it is due.
+    pub(crate) fn wait(&mut self, count: u64) {
+        let end = self.now + count * 1_000;
+        while let Some((due, worker)) = self.next_due().filter(|(due, _)| *due <= end) {
+            self.now = self.now.max(due);
+            let now = self.time();
+            self.workers[worker].pool.handle_timeout(now);
+            let next = self.workers[worker].pool.poll_deadline();
+            assert!(next.is_none_or(|next| next > now), "due again: {next:?}");
+            self.drain(worker);
+        }
+        self.now = end;
+    }
+
+    /// Starts the orderly end; true when nothing is left.
+    pub(crate) fn shut_down(&mut self) -> bool {
+        let now = self.time();
+        for worker in 0..self.workers.len() {
+            self.workers[worker].pool.begin_shutdown(now);
+            self.drain(worker);
+        }
+        self.workers.iter().all(|worker| worker.pool.is_drained())
+    }
+
+    pub(crate) fn is_live(&self, server: usize) -> bool {
+        self.health.is_live(server)
+    }
+
+    /// Ejects a server by a refused connect; needs a failure limit of 1.
+    pub(crate) fn eject(&mut self, server: usize) {
+        assert!(self.settings.auto_eject_hosts && self.settings.server_failure_limit == 1);
+        for link in self.links(server) {
+            self.hang_up(link, Cause::Closed);
+        }
+        self.door(server, Door::Refusing);
+        let victim = self.client();
+        let request = match self.settings.protocol {
+            ProtocolSettings::Redis(_) => crate::words::get(&self.key(server)),
+            ProtocolSettings::Memcached(_) => format!("get {}\r\n", self.key(server)),
+        };
+        self.ask(victim, request);
+        self.vanish(victim);
+        assert!(!self.is_live(server), "server {server} is not ejected");
+    }
+
+    /// A key of a server.
+    pub(crate) fn key(&self, server: usize) -> String {
+        self.keys(server, 1).remove(0)
+    }
+
+    /// Some keys of a server, while all are live.
+    pub(crate) fn keys(&self, server: usize, count: usize) -> Vec<String> {
+        let ring = self.ring();
+        let names = (0..).map(|number| format!("key{number}"));
+        let mine = |key: &String| {
+            let hash = self.settings.placement.hash_of(key.as_bytes());
+            self.doors.len() == 1 || ring.lookup(hash) == Some(server)
+        };
+        names.filter(mine).take(count).collect()
+    }
+
+    fn ring(&self) -> Ring {
+        let servers = &self.settings.servers;
+        let members: Vec<_> = servers
+            .iter()
+            .map(|server| Member {
+                name: server.name.as_bytes(),
+                weight: server.weight,
+                live: true,
+            })
+            .collect();
+        self.settings.placement.ring(&members)
+    }
+
+    pub(crate) fn count(&self, metric: PoolMetric) -> i64 {
+        let of = |worker: &Worker| worker.metrics.pool(metric);
+        self.workers.iter().map(of).sum()
+    }
+
+    pub(crate) fn count_at(&self, server: usize, metric: ServerMetric) -> i64 {
+        let of = |worker: &Worker| worker.metrics.server(server, metric);
+        self.workers.iter().map(of).sum()
+    }
+
+    fn time(&self) -> Time {
+        Time::from_micros(self.now)
+    }
+
+    fn next_due(&self) -> Option<(u64, usize)> {
+        let due = |(number, worker): (usize, &Worker)| {
+            let deadline = worker.pool.poll_deadline()?;
+            Some((deadline.as_micros(), number))
+        };
+        self.workers.iter().enumerate().filter_map(due).min()
+    }
+
+    /// Gives the proxy what a client has sent, as far as it is wanted.
+    fn hand_over(&mut self, client: usize) {
+        let (now, worker, id) = (
+            self.time(),
+            self.clients[client].worker,
+            self.clients[client].id,
+        );
+        let pool = &mut self.workers[worker].pool;
+        if self.clients[client].pending.is_empty() || !pool.session_wants_read(id) {
+            return;
+        }
+        let chunk: Chunk = self.clients[client].pending.drain(..).collect();
+        pool.handle_session_data(id, &chunk, 0..chunk.len(), now);
+    }
+
+    /// Does what a worker's pool wants done.
+    fn drain(&mut self, worker: usize) {
+        loop {
+            if let Some(action) = self.workers[worker].pool.poll_action() {
+                self.act(worker, action);
+            } else if let Some(flush) = self.workers[worker].pool.poll_flush() {
+                if let Flush::Connection(id) = flush {
+                    self.write(worker, id);
+                }
+            } else if let Some(event) = self.workers[worker].pool.poll_event() {
+                self.log.push(event.to_string());
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn act(&mut self, worker: usize, action: Action) {
+        match action {
+            Action::Connect { connection, server } => self.connect(worker, connection, server),
+            Action::CloseConnection { connection } => {
+                if let Some(link) = self.workers[worker].connections.remove(&connection) {
+                    self.links[link].open = false;
+                }
+            }
+            Action::CloseSession { session, .. } => {
+                if let Some(client) = self.workers[worker].sessions.remove(&session) {
+                    self.clients[client].closed = true;
+                }
+            }
+            Action::ReadSession { session } => {
+                if let Some(client) = self.workers[worker].sessions.get(&session) {
+                    self.hand_over(*client);
+                }
+            }
+        }
+    }
+
+    fn connect(&mut self, worker: usize, id: ConnectionId, server: usize) {
+        let link = self.links.len();
+        self.links.push(Link {
+            worker,
+            id,
+            server,
+            opened: self.now,
+            open: true,
+            heard: Vec::new(),
+        });
+        self.workers[worker].connections.insert(id, link);
+        let now = self.time();
+        match self.doors[server] {
+            Door::Open => self.workers[worker].pool.handle_connected(id, now),
+            Door::Refusing => self.hang_up(link, Cause::Refused),
+            Door::Silent => {}
+        }
+    }
+
+    fn write(&mut self, worker: usize, id: ConnectionId) {
+        let Some(link) = self.workers[worker].connections.get(&id).copied() else {
+            return;
+        };
+        let now = self.time();
+        let pool = &mut self.workers[worker].pool;
+        let bytes = flat(pool.connection_output(id));
+        pool.handle_connection_written(id, bytes.len(), now);
+        self.links[link].heard.extend(bytes);
+    }
+}
+
+fn flat(rope: &Rope) -> Vec<u8> {
+    rope.slices().flatten().copied().collect()
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("tests speak text")
+}
