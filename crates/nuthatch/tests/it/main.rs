@@ -14,6 +14,7 @@ mod fake;
 mod handshake;
 mod many;
 mod memcached;
+mod policy;
 mod rig;
 mod server_errors;
 mod sockets;
