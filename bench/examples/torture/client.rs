@@ -1,0 +1,411 @@
+//! One client with keys of its own, which knows what each of its replies may be.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+
+use crate::board::Board;
+use crate::ledger::{Epoch, Ledger, Verdict};
+use crate::random::Random;
+use crate::tally::Tally;
+use crate::value::{KEYS, Owner};
+use crate::wire::{self, MULTI, Reply, Values};
+use nuthatch_bench::load::Protocol;
+
+/// How long a client may hear nothing while it waits for a reply; far beyond every time-out of the pools.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A request that waits for its reply.
+#[derive(Debug, Clone, Copy)]
+enum Request {
+    Set {
+        key: u16,
+        seq: u32,
+        sent_in: Epoch,
+    },
+    /// Reads `count` keys from `first` on; `bounds` are the latest writes that were sent before.
+    Get {
+        first: u16,
+        count: u16,
+        bounds: [u32; MULTI as usize],
+    },
+}
+
+/// Where a client plays, and what all clients of the pool share.
+pub(crate) struct Scene<'a> {
+    pub(crate) board: &'a Board,
+    pub(crate) protocol: Protocol,
+    pub(crate) tally: Tally,
+    pub(crate) values: Values,
+    pub(crate) buffer: Vec<u8>,
+}
+
+/// What reading came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Link {
+    Stands,
+    /// The connection has ended, or makes no sense any more; what was outstanding is accounted for.
+    Over,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    ledger: Ledger,
+    random: Random,
+    /// Requests that it keeps outstanding.
+    depth: usize,
+    pending: VecDeque<Request>,
+    out: Vec<u8>,
+    sent: usize,
+    /// The start of a reply that is not whole.
+    tail: Vec<u8>,
+    /// When it last heard something, or began to wait.
+    heard: Instant,
+}
+
+impl Client {
+    pub(crate) fn new(stream: TcpStream, ledger: Ledger, random: Random, depth: usize) -> Self {
+        Self {
+            stream,
+            ledger,
+            random,
+            depth,
+            pending: VecDeque::new(),
+            out: Vec::new(),
+            sent: 0,
+            tail: Vec::new(),
+            heard: Instant::now(),
+        }
+    }
+
+    /// Goes on with another connection.
+    pub(crate) fn reconnected(&mut self, stream: TcpStream) {
+        self.stream = stream;
+        self.out.clear();
+        self.sent = 0;
+        self.tail.clear();
+        self.heard = Instant::now();
+    }
+
+    /// Requests that wait for replies.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Sends new requests when half of the others are answered, unless the run is over.
+    pub(crate) fn go_on(&mut self, scene: &mut Scene<'_>) -> Link {
+        if self.pending.len() <= self.depth / 2 && !scene.board.is_over() {
+            if self.pending.is_empty() {
+                self.heard = Instant::now();
+            }
+            let epoch = scene.board.epoch();
+            while self.pending.len() < self.depth {
+                self.ask(scene.protocol, epoch);
+                scene.tally.requests += 1;
+            }
+        }
+        self.flush(scene)
+    }
+
+    /// Reads and judges all that has arrived.
+    pub(crate) fn read(&mut self, scene: &mut Scene<'_>) -> Link {
+        let mut buffer = std::mem::take(&mut scene.buffer);
+        let link = loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => break self.over(scene, "closed"),
+                Ok(count) => {
+                    self.heard = Instant::now();
+                    if self.take(&buffer[..count], scene) == Link::Over {
+                        break Link::Over;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Link::Stands,
+                Err(_) => break self.over(scene, "reset"),
+            }
+        };
+        scene.buffer = buffer;
+        link
+    }
+
+    /// Gives up when nothing was heard for too long.
+    pub(crate) fn check_patience(&mut self, scene: &mut Scene<'_>, now: Instant) -> Link {
+        let waits = now.saturating_duration_since(self.heard);
+        if self.pending.is_empty() || waits < PATIENCE {
+            return Link::Stands;
+        }
+        // Whatever has come of it, this reply will not be whole.
+        self.tail.clear();
+        self.over(scene, "silent")
+    }
+
+    fn ask(&mut self, protocol: Protocol, epoch: Epoch) {
+        let chance = self.random.next();
+        let key = (chance >> 32) as u16 % KEYS;
+        let owner = self.ledger.owner();
+        let request = match chance % 100 {
+            0..45 => {
+                let seq = self.ledger.next_write(key);
+                wire::push_set(&mut self.out, protocol, owner, key, seq);
+                Request::Set {
+                    key,
+                    seq,
+                    sent_in: epoch,
+                }
+            }
+            percent => {
+                let count = if percent < 94 { 1 } else { MULTI };
+                wire::push_get(&mut self.out, protocol, owner, key, count);
+                let mut bounds = [0; MULTI as usize];
+                for (bound, key) in bounds.iter_mut().zip(keys_from(key, count)) {
+                    *bound = self.ledger.latest(key);
+                }
+                Request::Get {
+                    first: key,
+                    count,
+                    bounds,
+                }
+            }
+        };
+        self.pending.push_back(request);
+    }
+
+    fn flush(&mut self, scene: &mut Scene<'_>) -> Link {
+        while self.sent < self.out.len() {
+            match self.stream.write(&self.out[self.sent..]) {
+                Ok(count) => self.sent += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Link::Stands,
+                // What came before the end is still to be read.
+                Err(_) => return self.read(scene),
+            }
+        }
+        self.out.clear();
+        self.sent = 0;
+        Link::Stands
+    }
+
+    fn take(&mut self, fresh: &[u8], scene: &mut Scene<'_>) -> Link {
+        if self.tail.is_empty() {
+            return match self.judge_all(fresh, scene) {
+                Ok(taken) => {
+                    self.tail.extend_from_slice(&fresh[taken..]);
+                    Link::Stands
+                }
+                Err(link) => link,
+            };
+        }
+        let mut tail = std::mem::take(&mut self.tail);
+        tail.extend_from_slice(fresh);
+        match self.judge_all(&tail, scene) {
+            Ok(taken) => {
+                tail.drain(..taken);
+                self.tail = tail;
+                Link::Stands
+            }
+            Err(link) => link,
+        }
+    }
+
+    /// Judges the whole replies of `input` and returns how many bytes they are.
+    fn judge_all(&mut self, input: &[u8], scene: &mut Scene<'_>) -> Result<usize, Link> {
+        let mut values = std::mem::take(&mut scene.values);
+        let (mut at, mut replies) = (0, 0);
+        let outcome = loop {
+            match wire::read(scene.protocol, input, at, &mut values) {
+                Ok(None) => break Ok(at),
+                Ok(Some((reply, end))) if !self.pending.is_empty() => {
+                    self.judge(&reply, &values, input, scene);
+                    at = end;
+                    replies += 1;
+                }
+                _ => {
+                    let bytes = String::from_utf8_lossy(&input[at..input.len().min(at + 60)]);
+                    break Err(self.garbled(scene, &bytes));
+                }
+            }
+        };
+        scene.values = values;
+        scene.board.note_replies(replies);
+        outcome
+    }
+
+    /// Counts the reply to the oldest request.
+    fn judge(&mut self, reply: &Reply, values: &Values, input: &[u8], scene: &mut Scene<'_>) {
+        let request = self.pending.pop_front().expect("the caller looked");
+        let now = scene.board.epoch();
+        let verdict = match (request, reply) {
+            (Request::Set { key, seq, sent_in }, Reply::Stored) => {
+                self.ledger.note_stored(key, seq, sent_in);
+                Verdict::Right
+            }
+            (
+                Request::Get {
+                    first,
+                    bounds,
+                    count,
+                },
+                Reply::Values,
+            ) => self.judge_values(first, &bounds[..usize::from(count)], values, input, scene),
+            (_, Reply::Error(line)) => {
+                if let Request::Set { key, .. } = request {
+                    self.ledger.note_failed(key, now);
+                }
+                let fault = scene.board.fault(scene.protocol);
+                scene.tally.error(fault, &input[line.clone()]);
+                return;
+            }
+            _ => Verdict::Misordered("the reply is to another kind of request"),
+        };
+        self.count(verdict, request, now, scene);
+    }
+
+    fn count(&self, verdict: Verdict, request: Request, now: Epoch, scene: &mut Scene<'_>) {
+        let owner = self.ledger.owner();
+        let fault = scene.board.fault(scene.protocol);
+        let describe = |what: &str| {
+            format!("{what}: {request:?} of {owner:?} in epoch {now}, latest fault {fault:?}")
+        };
+        match verdict {
+            Verdict::Right => scene.tally.right += 1,
+            Verdict::Doubtful(what) => {
+                // Counted as right until it is confirmed to be wrong.
+                scene.tally.right += 1;
+                scene
+                    .board
+                    .doubt(usize::from(owner.pool), || describe(what));
+            }
+            Verdict::Wrong(what) => {
+                scene.tally.wrong += 1;
+                scene.tally.sample(|| describe(what));
+            }
+            Verdict::Misordered(what) => {
+                scene.tally.misordered += 1;
+                scene.tally.sample(|| describe(what));
+            }
+        }
+    }
+
+    /// The worst verdict on any of the keys that were read.
+    fn judge_values(
+        &self,
+        first: u16,
+        bounds: &[u32],
+        values: &Values,
+        input: &[u8],
+        scene: &Scene<'_>,
+    ) -> Verdict {
+        let now = scene.board.epoch();
+        let count = bounds.len() as u16;
+        let mut worst = Verdict::Right;
+        let is_redis = scene.protocol == Protocol::Redis;
+        if is_redis && (values.is_array != (count > 1) || values.list.len() != bounds.len()) {
+            return Verdict::Misordered("the reply has another number of values");
+        }
+        if !is_redis && !are_among(first, count, values, input, self.ledger.owner()) {
+            return Verdict::Misordered("the reply has keys that were not asked for");
+        }
+        let mut name = Vec::new();
+        for (place, (key, &bound)) in keys_from(first, count).zip(bounds).enumerate() {
+            let value = if is_redis {
+                values.list[place].1.clone()
+            } else {
+                name.clear();
+                crate::value::push_key(&mut name, self.ledger.owner(), key);
+                let found = values.list.iter().find(|(at, _)| input[at.clone()] == name);
+                found.and_then(|(_, value)| value.clone())
+            };
+            let value = value.map(|range| &input[range]);
+            worst = worse(worst, self.ledger.judge(key, bound, value, now));
+        }
+        worst
+    }
+
+    fn garbled(&mut self, scene: &mut Scene<'_>, bytes: &str) -> Link {
+        let owner = self.ledger.owner();
+        scene
+            .tally
+            .sample(|| format!("{owner:?} got what is no reply: {bytes:?}"));
+        match self.pending.pop_front() {
+            Some(request) => {
+                scene.tally.wrong += 1;
+                self.lose(request, scene);
+                self.tail.clear();
+                self.over(scene, "garbled")
+            }
+            None => {
+                // Nobody asked: a request too many, so that the books stay even.
+                scene.tally.requests += 1;
+                scene.tally.misordered += 1;
+                Link::Over
+            }
+        }
+    }
+
+    /// Accounts for what was outstanding when the connection ended.
+    fn over(&mut self, scene: &mut Scene<'_>, how: &str) -> Link {
+        let count = self.pending.len() as u64;
+        if count > 0 && self.tail.is_empty() {
+            scene.tally.unanswered += count;
+            let owner = self.ledger.owner();
+            let fault = scene.board.fault(scene.protocol);
+            let sent = self.sent;
+            let unsent = self.out.len() - sent;
+            scene.tally.sample(|| {
+                format!(
+                    "{owner:?}: the connection was {how} with {count} requests unanswered \
+                     ({unsent} bytes not sent), latest fault {fault:?}"
+                )
+            });
+        } else {
+            scene.tally.broken_off += count;
+        }
+        while let Some(request) = self.pending.pop_front() {
+            self.lose(request, scene);
+        }
+        Link::Over
+    }
+
+    fn lose(&mut self, request: Request, scene: &Scene<'_>) {
+        if let Request::Set { key, .. } = request {
+            self.ledger.note_failed(key, scene.board.epoch());
+        }
+    }
+}
+
+fn keys_from(first: u16, count: u16) -> impl Iterator<Item = u16> {
+    (first..first + count).map(|key| key % KEYS)
+}
+
+/// Whether each value is of a key that was asked for, and none comes twice.
+fn are_among(first: u16, count: u16, values: &Values, input: &[u8], owner: Owner) -> bool {
+    let mut name = Vec::new();
+    let mut found = 0;
+    for key in keys_from(first, count) {
+        name.clear();
+        crate::value::push_key(&mut name, owner, key);
+        let same = values
+            .list
+            .iter()
+            .filter(|(at, _)| input[at.clone()] == name);
+        match same.count() {
+            0 => {}
+            1 => found += 1,
+            _ => return false,
+        }
+    }
+    found == values.list.len()
+}
+
+fn worse(a: Verdict, b: Verdict) -> Verdict {
+    let weight = |verdict| match verdict {
+        Verdict::Right => 0,
+        Verdict::Doubtful(_) => 1,
+        Verdict::Misordered(_) => 2,
+        Verdict::Wrong(_) => 3,
+    };
+    if weight(b) > weight(a) { b } else { a }
+}

@@ -1,0 +1,165 @@
+//! The clients of one pool, on a thread of their own.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::board::Board;
+use crate::client::{Client, Link, Scene};
+use crate::ledger::Ledger;
+use crate::random::Random;
+use crate::tally::Tally;
+use crate::value::Owner;
+use crate::wire::Values;
+use nuthatch_bench::load::Protocol;
+
+/// Requests that clients keep outstanding, in turn.
+const DEPTHS: [usize; 4] = [1, 16, 64, 250];
+
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// Longest sleep, so that the end of the run is noticed when nothing happens.
+const NAP: Duration = Duration::from_millis(20);
+
+/// How often the patience of clients is looked at.
+const PATIENCE_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long the last replies are waited for.
+const LAST_REPLIES: Duration = Duration::from_secs(15);
+
+/// What a crew is told.
+pub(crate) struct Orders<'a> {
+    pub(crate) board: &'a Board,
+    pub(crate) protocol: Protocol,
+    /// Number of the pool.
+    pub(crate) pool: u8,
+    pub(crate) keys_move: bool,
+    pub(crate) address: SocketAddr,
+    pub(crate) clients: u16,
+    pub(crate) seed: u64,
+}
+
+/// Loads the pool until the board says that the run is over, and waits for the last replies.
+///
+/// # Errors
+///
+/// When the pool cannot be connected to.
+pub(crate) fn work(orders: &Orders<'_>) -> Result<Tally, String> {
+    let mut crew = Crew::gather(orders).map_err(|error| format!("{}: {error}", orders.address))?;
+    crew.play()
+        .map_err(|error| format!("clients of {}: {error}", orders.address))?;
+    Ok(crew.scene.tally)
+}
+
+struct Crew<'a> {
+    address: SocketAddr,
+    poll: Poll,
+    clients: Vec<Client>,
+    scene: Scene<'a>,
+}
+
+impl<'a> Crew<'a> {
+    fn gather(orders: &Orders<'a>) -> std::io::Result<Self> {
+        let mut crew = Crew {
+            address: orders.address,
+            poll: Poll::new()?,
+            clients: Vec::new(),
+            scene: Scene {
+                board: orders.board,
+                protocol: orders.protocol,
+                tally: Tally::default(),
+                values: Values::default(),
+                buffer: vec![0; BUFFER_BYTES],
+            },
+        };
+        for number in 0..orders.clients {
+            let owner = Owner {
+                pool: orders.pool,
+                client: number,
+            };
+            let stream = crew.connect(usize::from(number))?;
+            let lane = u64::from(orders.pool) << 32 | u64::from(number);
+            crew.clients.push(Client::new(
+                stream,
+                Ledger::new(owner, orders.keys_move),
+                Random::new(orders.seed, lane),
+                DEPTHS[usize::from(number) % DEPTHS.len()],
+            ));
+        }
+        Ok(crew)
+    }
+
+    fn play(&mut self) -> std::io::Result<()> {
+        for number in 0..self.clients.len() {
+            let link = self.clients[number].go_on(&mut self.scene);
+            self.mend(number, link)?;
+        }
+        let mut events = Events::with_capacity(1_024);
+        let mut looked = Instant::now();
+        let mut over_since = None;
+        while !self.is_done(&mut over_since) {
+            match self.poll.poll(&mut events, Some(NAP)) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                polled => polled?,
+            }
+            for event in &events {
+                self.serve(event.token().0)?;
+            }
+            if looked.elapsed() >= PATIENCE_PAUSE {
+                looked = Instant::now();
+                for number in 0..self.clients.len() {
+                    let link = self.clients[number].check_patience(&mut self.scene, looked);
+                    self.mend(number, link)?;
+                }
+            }
+        }
+        for client in &self.clients {
+            self.scene.tally.unanswered += client.outstanding() as u64;
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, number: usize) -> std::io::Result<()> {
+        let mut link = self.clients[number].read(&mut self.scene);
+        if link == Link::Stands {
+            link = self.clients[number].go_on(&mut self.scene);
+        }
+        self.mend(number, link)
+    }
+
+    /// Connects anew when the connection is over.
+    fn mend(&mut self, number: usize, mut link: Link) -> std::io::Result<()> {
+        while link == Link::Over {
+            let stream = self.connect(number)?;
+            let client = &mut self.clients[number];
+            client.reconnected(stream);
+            link = client.go_on(&mut self.scene);
+        }
+        Ok(())
+    }
+
+    fn connect(&self, number: usize) -> std::io::Result<TcpStream> {
+        let stream = std::net::TcpStream::connect_timeout(&self.address, LAST_REPLIES)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registry = self.poll.registry();
+        registry.register(&mut stream, Token(number), interest)?;
+        Ok(stream)
+    }
+
+    fn is_done(&self, over_since: &mut Option<Instant>) -> bool {
+        if !self.scene.board.is_over() {
+            return false;
+        }
+        let since = *over_since.get_or_insert_with(Instant::now);
+        let all_answered = self.clients.iter().all(|client| client.outstanding() == 0);
+        all_answered || since.elapsed() > LAST_REPLIES
+    }
+}
+
+#[cfg(test)]
+mod tests;

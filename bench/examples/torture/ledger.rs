@@ -1,0 +1,184 @@
+//! What a client knows of its keys, and so which replies can be right.
+
+use crate::value::{KEYS, Owner, Traced, trace};
+
+/// The time between two changes of the servers' state. Odd while a fault lasts and its traces with it; even
+/// when all servers have been well for long enough that every key is where it belongs.
+pub(crate) type Epoch = u64;
+
+pub(crate) fn is_calm(epoch: Epoch) -> bool {
+    epoch.is_multiple_of(2)
+}
+
+/// How a reply is to be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Right,
+    /// The value is not what this client can have at this key.
+    Wrong(&'static str),
+    /// Wrong unless the pool moved keys within this calm epoch, which statistics tell afterwards.
+    Doubtful(&'static str),
+    /// The value belongs to another request.
+    Misordered(&'static str),
+}
+
+/// The keys of one client.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    owner: Owner,
+    /// Whether the pool may give keys to another server for a time.
+    keys_move: bool,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Entry {
+    /// Sequence number of the latest write that was sent; the first is 1.
+    sent: u32,
+    /// The latest write that was answered with success, and when it was sent; 0 for none.
+    stored: u32,
+    stored_in: Epoch,
+    /// A write whose fate is unknown, and when that came out: it may take effect even later.
+    doubt: Option<Epoch>,
+}
+
+impl Ledger {
+    pub(crate) fn new(owner: Owner, keys_move: bool) -> Self {
+        Self {
+            owner,
+            keys_move,
+            entries: vec![Entry::default(); usize::from(KEYS)],
+        }
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// The sequence number of the latest write to `key` that was sent.
+    pub(crate) fn latest(&self, key: u16) -> u32 {
+        self.entries[usize::from(key)].sent
+    }
+
+    /// The sequence number for a write that is sent now.
+    pub(crate) fn next_write(&mut self, key: u16) -> u32 {
+        let entry = &mut self.entries[usize::from(key)];
+        entry.sent += 1;
+        entry.sent
+    }
+
+    /// A write that was sent in `sent_in` has succeeded.
+    pub(crate) fn note_stored(&mut self, key: u16, seq: u32, sent_in: Epoch) {
+        let entry = &mut self.entries[usize::from(key)];
+        entry.stored = seq;
+        entry.stored_in = sent_in;
+        // All that was on its way when the fault began has arrived or is gone.
+        if is_calm(sent_in) && entry.doubt.is_some_and(|doubt| doubt < sent_in) {
+            entry.doubt = None;
+        }
+    }
+
+    /// A write has failed, or its reply was lost.
+    pub(crate) fn note_failed(&mut self, key: u16, now: Epoch) {
+        self.entries[usize::from(key)].doubt = Some(now);
+    }
+
+    /// Judges a value that was read from `key`, when the latest write sent before the read was `bound`.
+    pub(crate) fn judge(&self, key: u16, bound: u32, value: Option<&[u8]>, now: Epoch) -> Verdict {
+        let entry = self.entries[usize::from(key)];
+        // The write, its reply and this reply all fall into the same calm.
+        let nothing_happened = is_calm(now) && entry.stored_in == now && entry.doubt.is_none();
+        let Some(value) = value else {
+            return match entry.stored > 0 && nothing_happened {
+                true => Verdict::Doubtful("a value that was stored is not there"),
+                false => Verdict::Right,
+            };
+        };
+        match trace(value, self.owner, key) {
+            Traced::Broken => Verdict::Wrong("the value is none that was written"),
+            Traced::Strange => Verdict::Misordered("the value is another key's"),
+            Traced::Ours(seq) if seq > bound => Verdict::Wrong("the value was written later"),
+            Traced::Ours(seq) if seq >= entry.stored || entry.doubt.is_some() => Verdict::Right,
+            Traced::Ours(_) if !self.keys_move => Verdict::Wrong("the value is an old one"),
+            Traced::Ours(_) if nothing_happened => Verdict::Doubtful("the value is an old one"),
+            Traced::Ours(_) => Verdict::Right,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::value::push_value;
+
+    const OWNER: Owner = Owner { pool: 1, client: 2 };
+
+    fn value(seq: u32) -> Vec<u8> {
+        let mut out = Vec::new();
+        push_value(&mut out, OWNER, 5, seq);
+        out
+    }
+
+    /// A client that has written 1 to 3 in calm epoch 2, all with success.
+    fn ledger(keys_move: bool) -> Ledger {
+        let mut ledger = Ledger::new(OWNER, keys_move);
+        for _ in 0..3 {
+            let seq = ledger.next_write(5);
+            ledger.note_stored(5, seq, 2);
+        }
+        ledger
+    }
+
+    #[test]
+    fn in_calm_only_the_latest_will_do() {
+        for keys_move in [false, true] {
+            let ledger = ledger(keys_move);
+            assert_eq!(ledger.judge(5, 3, Some(&value(3)), 2), Verdict::Right);
+            assert_ne!(ledger.judge(5, 3, Some(&value(2)), 2), Verdict::Right);
+            assert!(matches!(ledger.judge(5, 3, None, 2), Verdict::Doubtful(_)));
+            assert!(matches!(
+                ledger.judge(6, 0, Some(&value(3)), 2),
+                Verdict::Misordered(_)
+            ));
+        }
+    }
+
+    #[test]
+    fn nothing_comes_from_the_future_or_from_nowhere() {
+        let ledger = ledger(true);
+        assert!(matches!(
+            ledger.judge(5, 3, Some(&value(4)), 3),
+            Verdict::Wrong(_)
+        ));
+        assert!(matches!(
+            ledger.judge(5, 3, Some(b"what"), 3),
+            Verdict::Wrong(_)
+        ));
+    }
+
+    #[test]
+    fn in_a_fault_values_may_be_gone_and_old_where_keys_move() {
+        for (keys_move, verdict) in [
+            (true, Verdict::Right),
+            (false, Verdict::Wrong("the value is an old one")),
+        ] {
+            let ledger = ledger(keys_move);
+            assert_eq!(ledger.judge(5, 3, None, 3), Verdict::Right);
+            assert_eq!(ledger.judge(5, 3, Some(&value(1)), 3), verdict);
+        }
+    }
+
+    #[test]
+    fn a_failed_write_leaves_doubt_until_one_succeeds_in_the_next_calm() {
+        let mut ledger = ledger(false);
+        assert_eq!(ledger.next_write(5), 4);
+        ledger.note_failed(5, 3);
+        assert_eq!(ledger.judge(5, 4, Some(&value(4)), 3), Verdict::Right);
+        let seq = ledger.next_write(5);
+        ledger.note_stored(5, seq, 3);
+        assert_eq!(ledger.judge(5, 5, Some(&value(4)), 3), Verdict::Right);
+        let seq = ledger.next_write(5);
+        ledger.note_stored(5, seq, 4);
+        assert_ne!(ledger.judge(5, 6, Some(&value(4)), 4), Verdict::Right);
+    }
+}

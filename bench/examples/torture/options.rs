@@ -1,0 +1,114 @@
+//! The command line of the torture.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What `torture --help` prints.
+pub(crate) const USAGE: &str = "\
+Usage: torture --nuthatch FILE [OPTION]...
+
+Runs redis-servers, memcacheds, a relay before each and the proxy FILE before those, loads it with
+pipelined clients that check every reply, and makes the servers fail in every way meanwhile.
+
+  --minutes N    how long (1; a fraction is fine)
+  --seed N       what the faults and the requests are drawn from (1)
+  --clients N    clients of each of the six pools (24)
+  --verbose      tells each fault
+";
+
+/// The command line, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Options {
+    /// The proxy's program.
+    pub(crate) nuthatch: PathBuf,
+    /// How long faults are made.
+    pub(crate) time: Duration,
+    /// What everything by chance is drawn from.
+    pub(crate) seed: u64,
+    /// Clients of each pool.
+    pub(crate) clients: u16,
+    /// Whether each fault is told.
+    pub(crate) is_verbose: bool,
+}
+
+impl Options {
+    /// Reads the words of the command line.
+    ///
+    /// # Errors
+    ///
+    /// With the first word that makes no sense.
+    pub(crate) fn parse(words: &[String]) -> Result<Self, String> {
+        let mut options = Self {
+            nuthatch: PathBuf::new(),
+            time: Duration::from_secs(60),
+            seed: 1,
+            clients: 24,
+            is_verbose: false,
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            if word == "--verbose" {
+                options.is_verbose = true;
+                continue;
+            }
+            let value = words.next().ok_or_else(|| format!("{word}: {USAGE}"))?;
+            let bad = || format!("{word} {value} makes no sense\n\n{USAGE}");
+            match word.as_str() {
+                "--nuthatch" => {
+                    options.nuthatch = std::fs::canonicalize(value).map_err(|_| bad())?
+                }
+                "--minutes" => options.time = minutes(value).ok_or_else(bad)?,
+                "--seed" => options.seed = value.parse().map_err(|_| bad())?,
+                "--clients" => {
+                    options.clients = value.parse().map_err(|_| bad())?;
+                    if !(1..=1_000).contains(&options.clients) {
+                        return Err(bad());
+                    }
+                }
+                _ => return Err(bad()),
+            }
+        }
+        if options.nuthatch.as_os_str().is_empty() {
+            return Err(format!("--nuthatch is missing\n\n{USAGE}"));
+        }
+        Ok(options)
+    }
+}
+
+/// From a second to a week.
+fn minutes(value: &str) -> Option<Duration> {
+    let minutes: f64 = value.parse().ok()?;
+    let is_sound = (1.0 / 60.0..=10_080.0).contains(&minutes);
+    is_sound.then(|| Duration::from_secs_f64(minutes * 60.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        let words: Vec<String> = line.split(' ').map(String::from).collect();
+        Options::parse(&words)
+    }
+
+    #[test]
+    fn a_full_line_is_understood_and_nonsense_named() {
+        let options = parse("--nuthatch / --minutes 0.5 --seed 7 --clients 3 --verbose").unwrap();
+        assert_eq!(options.time, Duration::from_secs(30));
+        assert_eq!(
+            (options.seed, options.clients, options.is_verbose),
+            (7, 3, true)
+        );
+        for (line, fragment) in [
+            ("--seed 1", "--nuthatch"),
+            ("--nuthatch /no/such/file", "/no/such/file"),
+            ("--nuthatch / --minutes nan", "nan"),
+            ("--nuthatch / --clients 0", "--clients 0"),
+            ("--fast", "--fast"),
+            ("--nuthatch / --fast 1", "--fast"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert!(error.contains(fragment), "{line}: {error}");
+        }
+    }
+}

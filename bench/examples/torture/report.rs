@@ -1,0 +1,67 @@
+//! What a run came to, in words.
+
+use std::fmt;
+
+use crate::tally::Tally;
+use crate::usage::Usage;
+
+/// The outcome of a run.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// The requests.
+    pub(crate) tally: Tally,
+    /// Faults that were made, by name.
+    pub(crate) faults: Vec<(&'static str, u64)>,
+    /// Connections that relays broke, bent or held up.
+    pub(crate) hits: u64,
+    /// Ejections of servers, in all pools.
+    pub(crate) ejections: u64,
+    /// What the proxy took, in calm: at the start, in the middle, at the end.
+    pub(crate) usage: [Usage; 3],
+    /// Replies per second in calm, the median and the best.
+    pub(crate) calm_rates: (u64, u64),
+}
+
+impl Report {
+    /// Whether nothing was wrong, misordered or unanswered, and memory and descriptors stayed flat.
+    pub(crate) fn is_flawless(&self) -> bool {
+        self.tally.is_flawless() && self.is_flat()
+    }
+
+    fn is_flat(&self) -> bool {
+        self.usage[1..]
+            .iter()
+            .all(|usage| usage.is_flat_since(self.usage[0]))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.tally)?;
+        let faults: Vec<String> = self
+            .faults
+            .iter()
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        writeln!(f, "faults: {}", faults.join(", "))?;
+        writeln!(
+            f,
+            "connections hit by relays {}, ejections {}",
+            self.hits, self.ejections
+        )?;
+        let (median, best) = self.calm_rates;
+        writeln!(
+            f,
+            "replies per second in calm: median {median}, best {best}"
+        )?;
+        for (when, usage) in ["start", "middle", "end"].iter().zip(self.usage) {
+            writeln!(f, "proxy at the {when}: {usage}")?;
+        }
+        let verdict = match (self.tally.is_flawless(), self.is_flat()) {
+            (true, true) => "PASS",
+            (true, false) => "FAIL: memory or descriptors grow",
+            (false, _) => "FAIL: see above",
+        };
+        writeln!(f, "{verdict}")
+    }
+}

@@ -1,0 +1,201 @@
+//! Servers, the relays before them, and the proxy before those.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+use testkit::{Proxy, Server, free_port};
+
+use crate::fault::Fault;
+use crate::relay::Relay;
+use nuthatch_bench::load::Protocol;
+
+/// Servers of each protocol. All pools of the protocol share them.
+const SERVERS: usize = 3;
+
+/// A pool that is loaded.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) name: &'static str,
+    pub(crate) protocol: Protocol,
+    /// Whether a key may be given to another server for a time, which may have an old value of it.
+    pub(crate) keys_move: bool,
+    settings: &'static [&'static str],
+}
+
+/// Every pool has these: time-outs far below the patience of clients.
+const COMMON: &str = "timeout: 300\n  preconnect: true\n  backlog: 1024";
+
+const EJECT: &str =
+    "auto_eject_hosts: true\n  server_failure_limit: 2\n  server_retry_timeout: 400";
+
+/// Each policy with one protocol or the other.
+pub(crate) const PLANS: [Plan; 6] = [
+    Plan {
+        name: "redis_remap",
+        protocol: Protocol::Redis,
+        keys_move: true,
+        settings: &[EJECT],
+    },
+    Plan {
+        name: "redis_stay",
+        protocol: Protocol::Redis,
+        keys_move: false,
+        settings: &["server_connections: 2", "connect_timeout: 100"],
+    },
+    Plan {
+        name: "redis_error",
+        protocol: Protocol::Redis,
+        keys_move: false,
+        settings: &[EJECT, "eject_policy: error", "timeout_action: answer"],
+    },
+    Plan {
+        name: "memcached_remap",
+        protocol: Protocol::Memcached,
+        keys_move: true,
+        settings: &[EJECT, "probe: false"],
+    },
+    Plan {
+        name: "memcached_stay",
+        protocol: Protocol::Memcached,
+        keys_move: false,
+        settings: &["timeout_action: answer"],
+    },
+    Plan {
+        name: "memcached_miss",
+        protocol: Protocol::Memcached,
+        keys_move: false,
+        settings: &[EJECT, "eject_policy: miss"],
+    },
+];
+
+/// Everything that runs. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) proxy: Proxy,
+    /// Where the pools listen, in the order of [`PLANS`].
+    pub(crate) addresses: Vec<SocketAddr>,
+    redis: Vec<Victim>,
+    memcached: Vec<Victim>,
+    hits: Arc<AtomicU64>,
+}
+
+/// A server that things are done to.
+#[derive(Debug)]
+struct Victim {
+    server: Server,
+    relay: Relay,
+}
+
+impl Stage {
+    /// Starts servers, relays and the proxy `nuthatch` with two workers.
+    ///
+    /// # Errors
+    ///
+    /// When redis-server or memcached is not installed.
+    pub(crate) fn start(nuthatch: &Path, seed: u64) -> Result<Self, String> {
+        let hits = Arc::new(AtomicU64::new(0));
+        let gather = |protocol| -> Option<Vec<Victim>> {
+            let victim = |_| Victim::start(protocol, seed, &hits);
+            (0..SERVERS).map(victim).collect()
+        };
+        let redis = gather(Protocol::Redis).ok_or("redis-server is not installed")?;
+        let memcached = gather(Protocol::Memcached).ok_or("memcached is not installed")?;
+        let ports: Vec<u16> = PLANS.iter().map(|_| free_port()).collect();
+        let conf: String = PLANS
+            .iter()
+            .zip(&ports)
+            .map(|(plan, &port)| match plan.protocol {
+                Protocol::Redis => pool_conf(plan, port, &redis),
+                Protocol::Memcached => pool_conf(plan, port, &memcached),
+            })
+            .collect();
+        Ok(Self {
+            proxy: testkit::nuthatch(nuthatch, &["--workers", "2"], &conf),
+            addresses: ports
+                .iter()
+                .map(|&port| SocketAddr::from(([127, 0, 0, 1], port)))
+                .collect(),
+            redis,
+            memcached,
+            hits,
+        })
+    }
+
+    /// Makes server `number` of a protocol fail.
+    pub(crate) fn break_server(&mut self, protocol: Protocol, number: usize, fault: Fault) {
+        let victim = self.victim(protocol, number);
+        victim.relay.set(Some(fault));
+        match fault {
+            Fault::Kill => drop(victim.server.kill()),
+            Fault::Freeze => victim.server.stop(),
+            _ => {}
+        }
+    }
+
+    /// Makes it well again.
+    pub(crate) fn heal_server(&mut self, protocol: Protocol, number: usize, fault: Fault) {
+        let victim = self.victim(protocol, number);
+        match fault {
+            Fault::Kill => victim.server.restart(),
+            Fault::Freeze => victim.server.cont(),
+            _ => {}
+        }
+        victim.relay.set(None);
+    }
+
+    /// How often relays have broken, bent or held up a connection.
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// Ejections of each pool's servers so far.
+    ///
+    /// # Errors
+    ///
+    /// When the statistics do not say.
+    pub(crate) fn ejections(&self) -> Result<Vec<u64>, String> {
+        let text = self.proxy.stats();
+        let stats: Value =
+            serde_json::from_str(&text).map_err(|error| format!("statistics: {error}"))?;
+        let of = |plan: &Plan| stats[plan.name]["server_ejects"].as_u64();
+        let counts: Option<Vec<u64>> = PLANS.iter().map(of).collect();
+        counts.ok_or_else(|| format!("statistics without server_ejects: {text}"))
+    }
+
+    fn victim(&mut self, protocol: Protocol, number: usize) -> &mut Victim {
+        let victims = match protocol {
+            Protocol::Redis => &mut self.redis,
+            Protocol::Memcached => &mut self.memcached,
+        };
+        let count = victims.len();
+        &mut victims[number % count]
+    }
+}
+
+impl Victim {
+    fn start(protocol: Protocol, seed: u64, hits: &Arc<AtomicU64>) -> Option<Self> {
+        let server = match protocol {
+            Protocol::Redis => testkit::redis()?,
+            Protocol::Memcached => testkit::memcached_with(&["-m", "512", "-I", "2m"])?,
+        };
+        let relay = Relay::start(server.addr(), protocol, seed, Arc::clone(hits));
+        Some(Self { server, relay })
+    }
+}
+
+fn pool_conf(plan: &Plan, port: u16, victims: &[Victim]) -> String {
+    let name = plan.name;
+    let redis = plan.protocol == Protocol::Redis;
+    let mut conf = format!("{name}:\n  listen: 127.0.0.1:{port}\n  redis: {redis}\n  {COMMON}\n");
+    for setting in plan.settings {
+        conf += &format!("  {setting}\n");
+    }
+    conf += "  servers:\n";
+    for (number, victim) in victims.iter().enumerate() {
+        conf += &format!("    - 127.0.0.1:{}:1 s{number}\n", victim.relay.port());
+    }
+    conf
+}

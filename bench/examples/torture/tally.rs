@@ -1,0 +1,152 @@
+//! The counts of a run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::fault::Fault;
+
+/// Descriptions kept of what went wrong.
+const KEPT_SAMPLES: usize = 8;
+
+/// Error texts kept apart; further ones are counted as others.
+const KEPT_TEXTS: usize = 200;
+
+/// How the requests came out.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Tally {
+    /// Requests that were sent.
+    pub(crate) requests: u64,
+    /// Answered by what was asked for, or by an old value or none where a fault allows that.
+    pub(crate) right: u64,
+    /// Answered by something that nobody can have stored there, or no longer.
+    pub(crate) wrong: u64,
+    /// Answered by the reply to another request.
+    pub(crate) misordered: u64,
+    /// Never answered: the connection ended between replies, or nothing came for a long time.
+    pub(crate) unanswered: u64,
+    /// Lost with a connection that was closed in the middle of a reply, which says so to the client.
+    pub(crate) broken_off: u64,
+    /// Answered by an error line.
+    pub(crate) errors: u64,
+    by_text: BTreeMap<(&'static str, String), u64>,
+    samples: Vec<String>,
+}
+
+impl Tally {
+    pub(crate) fn error(&mut self, fault: Option<Fault>, text: &[u8]) {
+        self.errors += 1;
+        let key = (
+            fault_name(fault),
+            without_server(&String::from_utf8_lossy(text)),
+        );
+        let is_known = self.by_text.contains_key(&key);
+        let key = match is_known || self.by_text.len() < KEPT_TEXTS {
+            true => key,
+            false => (key.0, "(others)".into()),
+        };
+        *self.by_text.entry(key).or_default() += 1;
+    }
+
+    pub(crate) fn sample(&mut self, describe: impl FnOnce() -> String) {
+        if self.samples.len() < KEPT_SAMPLES {
+            self.samples.push(describe());
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.requests += other.requests;
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.misordered += other.misordered;
+        self.unanswered += other.unanswered;
+        self.broken_off += other.broken_off;
+        self.errors += other.errors;
+        for (key, count) in other.by_text {
+            *self.by_text.entry(key).or_default() += count;
+        }
+        for sample in other.samples {
+            self.sample(|| sample);
+        }
+    }
+
+    /// Whether every request was answered by its own reply or by an error.
+    pub(crate) fn is_flawless(&self) -> bool {
+        self.wrong + self.misordered + self.unanswered == 0
+    }
+
+    /// Requests of which the outcome is known; as many as were sent, or the books are wrong.
+    pub(crate) fn outcomes(&self) -> u64 {
+        let answered = self.right + self.wrong + self.misordered + self.errors;
+        answered + self.unanswered + self.broken_off
+    }
+}
+
+/// The same without the name and the address of a server, of which there are several.
+fn without_server(text: &str) -> String {
+    match (text.find("server '"), text.find("): ")) {
+        (Some(start), Some(end)) if start < end => text[..start].to_owned() + &text[end + 3..],
+        _ => text.to_owned(),
+    }
+}
+
+fn fault_name(fault: Option<Fault>) -> &'static str {
+    fault.map_or("none yet", Fault::name)
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "requests {}\nright {}\nwrong {}\nmisordered {}\nunanswered {}\nbroken off {}\nerrors {}",
+            self.requests,
+            self.right,
+            self.wrong,
+            self.misordered,
+            self.unanswered,
+            self.broken_off,
+            self.errors
+        )?;
+        writeln!(f, "errors by the latest fault:")?;
+        for ((fault, text), count) in &self.by_text {
+            writeln!(f, "{count:>12}  {fault:10}  {text}")?;
+        }
+        for sample in &self.samples {
+            writeln!(f, "! {sample}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_differ_by_the_server_are_one() {
+        let text = "-ERR Connection refused: server 's1' (127.0.0.1:7:1): the server is ejected";
+        assert_eq!(
+            without_server(text),
+            "-ERR Connection refused: the server is ejected"
+        );
+        assert_eq!(without_server("-ERR unknown"), "-ERR unknown");
+    }
+
+    #[test]
+    fn sums_and_texts_are_kept() {
+        let mut tally = Tally::default();
+        for _ in 0..2 {
+            let mut other = Tally {
+                requests: 3,
+                right: 2,
+                ..Tally::default()
+            };
+            other.error(Some(Fault::Cut), b"-ERR x");
+            tally.add(other);
+        }
+        assert!(tally.is_flawless() && tally.outcomes() == 6);
+        let shown = tally.to_string();
+        assert!(shown.contains("2  cut         -ERR x"), "{shown}");
+        tally.wrong = 1;
+        assert!(!tally.is_flawless());
+    }
+}
