@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask setup`, `test`, `tidy`, `fuzz` and `bench`.
+//! The project's chores: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `torture` and `bench`.
 //!
 //! It needs nothing but the Rust toolchain, so that a fresh machine can run it.
 
@@ -10,6 +10,7 @@ mod run;
 mod setup;
 mod test;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ Usage: cargo xtask COMMAND
   tidy               check walls, licences and house rules
   fuzz [--seconds N] [TARGET ...]
                      run the fuzz targets, 60 s in total unless told
+  torture [--minutes N] [--seed N]
+                     check every reply while servers fail in every way
   bench [OPTION]...  measure the proxy beside its peers (bench --help)
 ";
 
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         ["test", "--only", name, "--", rest @ ..] => test::only(name, rest),
         ["tidy"] => tidy::run(),
         ["fuzz", rest @ ..] => fuzz::targets_for(rest),
+        ["torture", rest @ ..] => torture::torture(rest),
         ["bench", "--help"] => {
             print!("{}", bench::USAGE);
             Ok(())

@@ -27,6 +27,7 @@ use options::{Mode, Options};
 use report::Report;
 
 pub(crate) use options::USAGE;
+pub(crate) use setup::build as build_released;
 
 /// Runs what the words ask for.
 ///
@@ -100,7 +101,7 @@ impl Bench {
     fn prepare(options: &Options) -> Result<Bench, String> {
         setup::check_essentials()?;
         figures::raise_descriptor_limit();
-        let built = setup::build(
+        let built = build_released(
             &["nuthatch", "nuthatch-bench"],
             &["nuthatch", "loadgen", "placement"],
         )?;

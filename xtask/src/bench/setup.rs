@@ -99,7 +99,7 @@ fn install_envoy() -> Result<(), String> {
 /// # Errors
 ///
 /// When the build fails.
-pub(super) fn build(packages: &[&str], programs: &[&str]) -> Result<Vec<PathBuf>, String> {
+pub(crate) fn build(packages: &[&str], programs: &[&str]) -> Result<Vec<PathBuf>, String> {
     let named = packages.iter().flat_map(|name| ["--package", name]);
     run(cargo().args(["build", "--release", "--quiet"]).args(named))?;
     let release = target_directory()?.join("release");
