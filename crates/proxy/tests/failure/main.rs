@@ -6,6 +6,7 @@ mod clients;
 mod connect;
 mod eject;
 mod miss;
+mod odd;
 mod probe;
 mod retry;
 mod silent;

@@ -1,0 +1,118 @@
+//! Servers and clients that say what they should not, or too slowly.
+
+use crate::stage::{Stage, memcached_pool, millis, redis_pool};
+use crate::words::{TIMED_OUT, bulk, get, value};
+
+const BROKEN: &str = "-ERR Invalid argument\r\n";
+
+#[test]
+fn a_server_that_drips_is_late_all_the_same() {
+    let mut settings = redis_pool(1);
+    settings.timeout = Some(millis(300));
+    let mut stage = Stage::new(settings);
+    let (first, second) = (stage.client(), stage.client());
+    stage.say(first, get("a"));
+    stage.say(second, get("b"));
+    let link = stage.link(0);
+    for byte in "$100\r\nabcdefghijklmnopqrs".bytes() {
+        stage.answer(link, [byte]);
+        stage.wait(10);
+    }
+    assert!(stage.is_open(link), "250 ms");
+    stage.wait(50);
+    assert!(!stage.is_open(link));
+    assert_eq!(stage.hear(first), "$100\r\nabcdefghijklmnopqrs");
+    assert!(stage.is_closed(first), "nothing may follow a part");
+    assert_eq!(stage.hear(second), TIMED_OUT);
+    assert!(!stage.is_closed(second));
+}
+
+#[test]
+fn a_reply_that_nobody_asked_for_costs_the_server_its_connection_only() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, get("a"));
+    let link = stage.link(0);
+    stage.answer(link, bulk("A") + "+extra\r\n");
+    assert!(!stage.is_open(link));
+    assert_eq!(stage.hear(client), bulk("A"));
+    stage.say(client, get("b"));
+    let link = stage.link(0);
+    stage.answer(link, bulk("B"));
+    assert_eq!(
+        stage.hear(client),
+        bulk("B"),
+        "and not what was left of before"
+    );
+    stage.answer(link, "+again\r\n");
+    assert!(!stage.is_open(link) && !stage.is_closed(client));
+}
+
+#[test]
+fn garbage_fails_what_was_asked_on_that_connection() {
+    for garbage in [
+        "HTTP/1.1 400 Bad Request\r\n",
+        "?\r\n",
+        "$-7\r\n",
+        "*99999999999999999999\r\n",
+    ] {
+        let mut stage = Stage::new(redis_pool(2));
+        let client = stage.client();
+        let asked = [stage.key(0), stage.key(1), stage.key(0)].map(|key| get(&key));
+        stage.say(client, asked.concat());
+        let (ill, well) = (stage.link(0), stage.link(1));
+        stage.answer(ill, garbage);
+        stage.answer(well, bulk("v"));
+        let expected = [BROKEN, &bulk("v"), BROKEN].concat();
+        assert_eq!(stage.hear(client), expected, "{garbage}");
+        assert!(!stage.is_open(ill) && stage.is_open(well));
+    }
+}
+
+#[test]
+fn garbage_in_the_middle_of_a_reply_ends_its_client() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, get("a"));
+    let link = stage.link(0);
+    stage.answer(link, "$3\r\nabc");
+    stage.answer(link, "XY");
+    assert!(!stage.is_open(link));
+    let heard = stage.hear(client);
+    assert!(
+        heard.starts_with("$3\r\nabc") && !heard.contains("ERR"),
+        "{heard}"
+    );
+    assert!(stage.is_closed(client));
+}
+
+#[test]
+fn a_memcached_fragment_of_the_wrong_kind_counts_as_no_answer() {
+    let mut stage = Stage::new(memcached_pool(2));
+    let client = stage.client();
+    let (here, there) = (stage.key(0), stage.key(1));
+    stage.say(client, format!("get {here} {there}\r\n"));
+    let (well, ill) = (stage.link(0), stage.link(1));
+    let block = value(&here, "v");
+    stage.answer(ill, "STORED\r\n");
+    stage.answer(well, format!("{block}END\r\n"));
+    assert_eq!(stage.hear(client), format!("{block}END\r\n"));
+}
+
+#[test]
+fn browsers_are_turned_away_from_redis_pools() {
+    for request in [
+        "POST / HTTP/1.1\r\nHost: cache:22121\r\n\r\nSET k v\r\n",
+        "Host: cache:22121\r\nSET k v\r\n",
+    ] {
+        let mut stage = Stage::new(redis_pool(1));
+        let client = stage.client();
+        assert_eq!(stage.ask(client, request), "", "{request}");
+        assert!(stage.is_closed(client) && stage.links_ever(0) == 0);
+    }
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    let answer = stage.ask(client, "GET / HTTP/1.1\r\nHost: cache:22121\r\n\r\n");
+    assert!(answer.starts_with("-ERR wrong number"), "{answer}");
+    assert!(stage.is_closed(client) && stage.links_ever(0) == 0);
+}
