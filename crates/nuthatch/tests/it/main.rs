@@ -7,6 +7,7 @@ mod cross_shard;
 mod daemon;
 mod database;
 mod debian;
+mod documents;
 mod drop_in;
 mod ejection;
 mod failure;
