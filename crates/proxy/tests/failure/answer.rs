@@ -216,6 +216,19 @@ fn quiet_requests_are_dropped_quietly() {
 }
 
 #[test]
+fn quiet_requests_that_were_late_leave_their_places_to_others() {
+    let mut stage = Stage::new(with(memcached_pool(1)));
+    let client = stage.client();
+    stage.say(client, "set a 0 0 1 noreply\r\nx\r\n".repeat(32));
+    let link = stage.link(0);
+    stage.heard(link);
+    stage.say(client, "get b\r\n");
+    assert_eq!(stage.heard(link), "", "32 are under way, nothing was seen");
+    stage.wait(300);
+    assert_eq!(stage.heard(link), "get b\r\n");
+}
+
+#[test]
 fn a_late_fragment_fails_the_whole_and_is_dropped_when_it_comes() {
     let mut stage = Stage::new(with(redis_pool(2)));
     let client = stage.client();

@@ -33,7 +33,7 @@ fn saved(settings: PoolSettings, retries: usize) -> (Stage, usize) {
 
 #[test]
 fn a_lost_read_is_sent_once_more_over_another_connection() {
-    let (mut stage, client) = saved(pool(), 2);
+    let (mut stage, client) = saved(pool(), 5);
     let key = stage.key(0);
     stage.say(client, get(&key));
     let lost = stage.link(0);
@@ -104,6 +104,18 @@ fn a_reply_of_which_something_was_seen_is_not_begun_again() {
     stage.hang_up(lost, Cause::Reset);
     assert_eq!(stage.hear(client), "$5\r\nhal");
     assert!(stage.is_closed(client) && stage.links(0).is_empty());
+}
+
+#[test]
+fn nor_is_one_that_was_seen_and_not_yet_passed_on() {
+    let (mut stage, client) = saved(pool(), 5);
+    stage.say(client, get(&stage.key(1)) + &get(&stage.key(0)));
+    let (first, lost) = (stage.link(1), stage.link(0));
+    stage.answer(lost, "$5\r\nhal");
+    stage.hang_up(lost, Cause::Reset);
+    assert!(stage.links(0).is_empty());
+    stage.answer(first, "$-1\r\n");
+    assert_eq!(stage.hear(client), format!("$-1\r\n{RESET}"));
 }
 
 #[test]
