@@ -21,8 +21,11 @@ mod shards;
 mod worker;
 mod world;
 
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use world::{Tally, World};
 
@@ -63,46 +66,84 @@ fn seeds_that_once_failed_keep_every_promise() {
     );
 }
 
+/// A seed takes milliseconds; one that says nothing for so long is caught in a loop.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// What a thread has to say of a seed.
+enum News {
+    Begun(u64),
+    /// Ended, with what happened unless a promise was broken.
+    Ended(u64, Option<Tally>),
+}
+
 /// Runs the seeds on all processors; fails with the first seed that does not hold.
 fn run_all(seeds: Vec<u64>) -> Tally {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
-    let (mut total, mut failures) = (Tally::default(), Vec::new());
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads)
-            .map(|_| scope.spawn(|| run_some(&seeds, &next)))
-            .collect();
-        for thread in threads {
-            let (tally, failed) = thread.join().expect("failures are caught in the thread");
-            total.add(&tally);
-            failures.extend(failed);
+    let (tell, news) = mpsc::channel();
+    let (total, mut failures) = std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let (seeds, next, tell) = (&seeds, &next, tell.clone());
+            scope.spawn(move || run_some(seeds, next, &tell));
         }
+        drop(tell);
+        collect(&news)
     });
     failures.sort_unstable();
     if let Some(seed) = failures.first() {
         panic!(
-            "{} of {} seeds failed: {failures:?}\nreplay with a trace: \
-             NUTHATCH_SIM_SEED={seed} cargo test -p proxy --test sim every_seed -- --nocapture",
+            "{} of {} seeds failed: {failures:?}\nreplay with a trace: {}",
             failures.len(),
-            seeds.len()
+            seeds.len(),
+            replay(*seed)
         );
     }
     total
 }
 
-/// Runs seeds until none is left; returns what happened and which failed.
-fn run_some(seeds: &[u64], next: &AtomicUsize) -> (Tally, Vec<u64>) {
-    let (mut total, mut failed) = (Tally::default(), Vec::new());
+/// Runs seeds until none is left.
+fn run_some(seeds: &[u64], next: &AtomicUsize, tell: &mpsc::Sender<News>) {
     while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
-        match catch_unwind(AssertUnwindSafe(|| World::new(*seed, false).run())) {
-            Ok(tally) => total.add(&tally),
-            Err(_) => {
-                eprintln!("that was seed {seed}");
-                failed.push(*seed);
+        let begun = tell.send(News::Begun(*seed));
+        let ended = catch_unwind(AssertUnwindSafe(|| World::new(*seed, false).run()));
+        if ended.is_err() {
+            eprintln!("that was seed {seed}");
+        }
+        let told = begun.and_then(|()| tell.send(News::Ended(*seed, ended.ok())));
+        told.expect("the listener stays to the last word");
+    }
+}
+
+/// Adds up the news; returns the seeds that failed. Does not wait for ever for a seed that never ends.
+fn collect(news: &mpsc::Receiver<News>) -> (Tally, Vec<u64>) {
+    let (mut total, mut failed, mut running) = (Tally::default(), Vec::new(), Vec::new());
+    loop {
+        match news.recv_timeout(PATIENCE) {
+            Ok(News::Begun(seed)) => running.push(seed),
+            Ok(News::Ended(seed, tally)) => {
+                running.retain(|other| *other != seed);
+                match tally {
+                    Some(tally) => total.add(&tally),
+                    None => failed.push(seed),
+                }
             }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return (total, failed),
+            Err(mpsc::RecvTimeoutError::Timeout) => give_up(&running),
         }
     }
-    (total, failed)
+}
+
+/// Ends the process, as a thread that loops cannot be ended; past the harness, which keeps what is
+/// printed until a test has ended.
+fn give_up(running: &[u64]) -> ! {
+    let replays: Vec<String> = running.iter().map(|seed| replay(*seed)).collect();
+    let text = format!("no end to seeds {running:?}\n{}\n", replays.join("\n"));
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    std::process::exit(101)
+}
+
+fn replay(seed: u64) -> String {
+    format!("NUTHATCH_SIM_SEED={seed} cargo test -p proxy --test sim every_seed -- --nocapture")
 }
 
 fn number(name: &str) -> Option<u64> {
