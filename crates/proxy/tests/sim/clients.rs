@@ -6,9 +6,9 @@ use std::collections::{HashMap, VecDeque};
 use crate::agenda::Event;
 use crate::keys::Tag;
 use crate::network::{ByteQueue, Direction, Fin, Link, Peer, ProxySide, Reset};
-use crate::oracle::Want;
 use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Ending, Reader};
+use crate::want::Want;
 use crate::world::World;
 use crate::{memcached_client, oracle, redis_client};
 

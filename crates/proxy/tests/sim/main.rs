@@ -18,6 +18,7 @@ mod rng;
 mod scenario;
 mod servers;
 mod shards;
+mod want;
 mod worker;
 mod world;
 

@@ -2,9 +2,9 @@
 
 use crate::clients::Client;
 use crate::keys::{self, Tag};
-use crate::oracle::Want;
 use crate::redis_client::{Composed, salt, size};
 use crate::scenario::{Ending, Scenario};
+use crate::want::Want;
 
 /// The next request.
 pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {

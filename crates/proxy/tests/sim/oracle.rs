@@ -1,8 +1,6 @@
 //! What each reply must be. Every answer names its server, key, client and request, so that a reply
 //! that is swapped, shifted, torn, doubled or invented is seen at once.
 
-use std::fmt;
-
 use crate::clients::Owed;
 use crate::frames;
 use crate::keys::Tag;
@@ -10,6 +8,7 @@ use crate::redis_server as redis;
 use crate::scenario::Ending;
 use crate::servers::{NO_MEMCACHED, NO_REDIS};
 use crate::shards::Spread;
+use crate::want::Want;
 use crate::worker::shown;
 use crate::world::World;
 use crate::{keys, memcached_server as memcached};
@@ -17,67 +16,6 @@ use crate::{keys, memcached_server as memcached};
 /// Where no server fails nobody waits longer, in microseconds, even for the largest values over the
 /// narrowest link; some time-outs are four times as long, so that nobody is only rescued by one.
 const LONGEST_WAIT: u64 = 5_000_000_000;
-
-/// A reply that a client is owed.
-#[derive(Clone)]
-pub(crate) enum Want {
-    /// These bytes, which the proxy makes itself.
-    Exactly(Vec<u8>),
-    /// A line that the proxy makes itself.
-    Line {
-        begins: &'static str,
-        mentions: String,
-    },
-    /// What the key's server answers.
-    Keyed { verb: &'static str, key: Vec<u8> },
-    /// What the first key's server answers, unless the keys are apart and that is refused.
-    Together { keys: Vec<Vec<u8>>, is_new: bool },
-    /// An array of what each key's server answers.
-    Elements(Vec<Vec<u8>>),
-    /// The sum of the keys' weights.
-    Sum(Vec<Vec<u8>>),
-    /// One OK for all.
-    AllOk(Vec<Vec<u8>>),
-    /// The blocks of all keys that hit.
-    Values {
-        verb: &'static str,
-        keys: Vec<Vec<u8>>,
-    },
-    /// The grant of a protocol version, or its refusal.
-    Hello { version3: bool },
-    /// What the placeholder's server answers.
-    Placeholder,
-    /// One OK of all servers.
-    Everywhere,
-    /// The statistics of all servers.
-    Stats,
-}
-
-impl fmt::Debug for Want {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |keys: &[Vec<u8>]| {
-            keys.iter()
-                .map(|key| String::from_utf8_lossy(key).into_owned())
-                .collect::<Vec<_>>()
-        };
-        match self {
-            Want::Exactly(bytes) => write!(f, "exactly {}", shown(bytes)),
-            Want::Line { begins, mentions } => {
-                write!(f, "a line {begins:?} that mentions {mentions:?}")
-            }
-            Want::Keyed { verb, key } => write!(f, "{verb} of {}", String::from_utf8_lossy(key)),
-            Want::Together { keys, .. } => write!(f, "the first of {:?}", list(keys)),
-            Want::Elements(keys) => write!(f, "elements {:?}", list(keys)),
-            Want::Sum(keys) => write!(f, "the sum of {:?}", list(keys)),
-            Want::AllOk(keys) => write!(f, "OK for {:?}", list(keys)),
-            Want::Values { verb, keys } => write!(f, "{verb} of {:?}", list(keys)),
-            Want::Hello { version3 } => write!(f, "a greeting, RESP3: {version3}"),
-            Want::Placeholder => write!(f, "the placeholder's"),
-            Want::Everywhere => write!(f, "OK of everybody"),
-            Want::Stats => write!(f, "everybody's statistics"),
-        }
-    }
-}
 
 /// Takes one whole reply from what the client has read and judges it; false if there is none.
 pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {

@@ -2,9 +2,9 @@
 
 use crate::clients::Client;
 use crate::keys::{self, Tag};
-use crate::oracle::Want;
 use crate::rng::Rng;
 use crate::scenario::{Ending, Scenario};
+use crate::want::Want;
 
 /// A request ready to be sent.
 #[derive(Debug, Default)]

@@ -1,0 +1,66 @@
+//! What a client is owed for a request.
+
+use std::fmt;
+
+use crate::worker::shown;
+
+/// A reply that a client is owed.
+#[derive(Clone)]
+pub(crate) enum Want {
+    /// These bytes, which the proxy makes itself.
+    Exactly(Vec<u8>),
+    /// A line that the proxy makes itself.
+    Line {
+        begins: &'static str,
+        mentions: String,
+    },
+    /// What the key's server answers.
+    Keyed { verb: &'static str, key: Vec<u8> },
+    /// What the first key's server answers, unless the keys are apart and that is refused.
+    Together { keys: Vec<Vec<u8>>, is_new: bool },
+    /// An array of what each key's server answers.
+    Elements(Vec<Vec<u8>>),
+    /// The sum of the keys' weights.
+    Sum(Vec<Vec<u8>>),
+    /// One OK for all.
+    AllOk(Vec<Vec<u8>>),
+    /// The blocks of all keys that hit.
+    Values {
+        verb: &'static str,
+        keys: Vec<Vec<u8>>,
+    },
+    /// The grant of a protocol version, or its refusal.
+    Hello { version3: bool },
+    /// What the placeholder's server answers.
+    Placeholder,
+    /// One OK of all servers.
+    Everywhere,
+    /// The statistics of all servers.
+    Stats,
+}
+
+impl fmt::Debug for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |keys: &[Vec<u8>]| {
+            keys.iter()
+                .map(|key| String::from_utf8_lossy(key).into_owned())
+                .collect::<Vec<_>>()
+        };
+        match self {
+            Want::Exactly(bytes) => write!(f, "exactly {}", shown(bytes)),
+            Want::Line { begins, mentions } => {
+                write!(f, "a line {begins:?} that mentions {mentions:?}")
+            }
+            Want::Keyed { verb, key } => write!(f, "{verb} of {}", String::from_utf8_lossy(key)),
+            Want::Together { keys, .. } => write!(f, "the first of {:?}", list(keys)),
+            Want::Elements(keys) => write!(f, "elements {:?}", list(keys)),
+            Want::Sum(keys) => write!(f, "the sum of {:?}", list(keys)),
+            Want::AllOk(keys) => write!(f, "OK for {:?}", list(keys)),
+            Want::Values { verb, keys } => write!(f, "{verb} of {:?}", list(keys)),
+            Want::Hello { version3 } => write!(f, "a greeting, RESP3: {version3}"),
+            Want::Placeholder => write!(f, "the placeholder's"),
+            Want::Everywhere => write!(f, "OK of everybody"),
+            Want::Stats => write!(f, "everybody's statistics"),
+        }
+    }
+}
