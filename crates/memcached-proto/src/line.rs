@@ -24,6 +24,8 @@ pub(crate) enum Line {
         /// As above: to be swallowed.
         block: Option<u64>,
     },
+    /// A line of an HTTP request.
+    Http,
 }
 
 /// Where a line's keys and its leading exptime are, for the caller of the parser to see.
@@ -45,6 +47,7 @@ pub(crate) fn read(line: &[u8], full: usize, max_keys: usize, found: &mut Found)
             None => retrieval(verb, words, full, max_keys, found),
             Some(arguments) => command(verb, arguments, words, full, found),
         },
+        None if is_http(word) => Line::Http,
         None => Line::Refused {
             refusal: Refusal::UnknownCommand(Name::new(word)),
             noreply: false,
@@ -55,6 +58,11 @@ pub(crate) fn read(line: &[u8], full: usize, max_keys: usize, found: &mut Found)
             },
         },
     }
+}
+
+/// The words by which Redis, too, knows that an HTTP client was made to talk to it.
+fn is_http(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:")
 }
 
 fn refused(refusal: Refusal) -> Line {
@@ -331,7 +339,7 @@ mod tests {
     fn both_forms_of_a_meta_set_announce_their_block() {
         let block = |line: &[u8]| match read(line, line.len() + 2, 1, &mut Found::default()) {
             Line::Refused { block, .. } => block,
-            Line::Served { .. } => panic!("meta commands are not served"),
+            Line::Served { .. } | Line::Http => panic!("meta commands are not served"),
         };
         assert_eq!(block(b"ms k 5"), Some(5));
         assert_eq!(block(b"ms k 5 S7 q"), Some(5));

@@ -111,6 +111,10 @@ pub enum RequestError {
     ValueTooLarge,
     /// The request magic of the binary protocol (0x80), which is not spoken here.
     BinaryProtocol,
+    /// A line of an HTTP request (`POST`, `Host:`). Whoever sends one, perhaps a browser on behalf of a web
+    /// page, is not served, so that no command can be smuggled in with the request's body. Redis does
+    /// the same.
+    Http,
 }
 
 impl RequestError {
@@ -133,6 +137,7 @@ impl fmt::Display for RequestError {
             RequestError::BinaryProtocol => {
                 write!(f, "CLIENT_ERROR the binary protocol is not supported")
             }
+            RequestError::Http => write!(f, "CLIENT_ERROR HTTP is not supported"),
         }
     }
 }

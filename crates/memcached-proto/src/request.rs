@@ -265,6 +265,10 @@ impl RequestParser {
             .strip_suffix(b"\r")
             .unwrap_or(&text[..len - 1]);
         match line::read(line, len, limits.max_keys, &mut self.found) {
+            Line::Http => {
+                self.found.clear();
+                Err(RequestError::Http)
+            }
             Line::Served {
                 verb,
                 noreply,

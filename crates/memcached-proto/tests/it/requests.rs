@@ -258,6 +258,34 @@ fn the_number_of_keys_has_a_limit() {
 }
 
 #[test]
+fn http_is_recognised_by_the_words_that_redis_knows_it_by() {
+    for line in [
+        "POST / HTTP/1.1\r\n",
+        "Host: a:11211\r\n",
+        "host:\n",
+        "post\n",
+    ] {
+        assert_eq!(
+            parse(line.as_bytes()).1,
+            Err(RequestError::Http),
+            "{line:?}"
+        );
+    }
+    for line in [
+        "GET / HTTP/1.1\r\n",
+        "postal\r\n",
+        "host\r\n",
+        "get POST\r\n",
+    ] {
+        assert_ne!(
+            parse(line.as_bytes()).1,
+            Err(RequestError::Http),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
 fn the_binary_protocol_is_recognised_by_its_first_byte() {
     assert_eq!(parse(b"\x80").1, Err(RequestError::BinaryProtocol));
     let (_, progress) = parse(b"\x81\r\n");
