@@ -13,6 +13,8 @@ mod ejection;
 mod failure;
 mod fake;
 mod handshake;
+mod hostile_clients;
+mod hostile_servers;
 mod many;
 mod memcached;
 mod policy;

@@ -1,0 +1,426 @@
+//! Servers that talk nonsense: the one who asked gets an error, nobody else notices, and a connection that is
+//! out of step is closed and never used again.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::{Client, Endpoint, Proxy, Server, free_port};
+
+use crate::need;
+use crate::rig::{nuthatch, pool, resident, text, wait_for};
+
+/// What a server may make the proxy take by mere announcements.
+const MAY_COST: u64 = 2 << 20;
+
+/// Pause between the bytes of a server that drips.
+const DRIP: Duration = Duration::from_millis(5);
+
+/// How an honest answer of the liar's looks, and how the request for it does.
+#[derive(Debug, Clone, Copy)]
+struct Tongue {
+    is_redis: bool,
+    /// `KEY` stands for the key.
+    get: &'static str,
+    value: &'static str,
+    /// What the honest server answers, which has no keys.
+    none: &'static str,
+}
+
+const REDIS: Tongue = Tongue {
+    is_redis: true,
+    get: "GET KEY\r\n",
+    value: "$4\r\nliar\r\n",
+    none: "$-1\r\n",
+};
+
+const MEMCACHED: Tongue = Tongue {
+    is_redis: false,
+    get: "get KEY\r\n",
+    value: "VALUE KEY 0 4\r\nliar\r\nEND\r\n",
+    none: "END\r\n",
+};
+
+/// What a liar does to one who asks for a key with `lie` in it.
+#[derive(Debug, Clone)]
+enum Lie {
+    /// Says this.
+    Say(Vec<u8>),
+    /// Says this and closes.
+    Last(&'static str),
+    /// Says this a byte at a time.
+    Drip(&'static str),
+}
+
+/// A server that knows every key, and lies about some.
+struct Liar {
+    endpoint: Endpoint,
+    opened: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
+}
+
+impl Liar {
+    fn start(tongue: Tongue, lie: Lie) -> Liar {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+        let liar = Liar {
+            endpoint: Endpoint::Tcp(listener.local_addr().expect("it is bound")),
+            opened: Arc::default(),
+            closed: Arc::default(),
+        };
+        let (opened, closed) = (Arc::clone(&liar.opened), Arc::clone(&liar.closed));
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                opened.fetch_add(1, Ordering::SeqCst);
+                let (lie, closed) = (lie.clone(), Arc::clone(&closed));
+                thread::spawn(move || {
+                    lie_to(stream, tongue, &lie);
+                    closed.fetch_add(1, Ordering::SeqCst);
+                });
+            }
+        });
+        liar
+    }
+}
+
+/// Serves one connection. Those who ask wait for their answers, so that each read is one request.
+fn lie_to(mut stream: TcpStream, tongue: Tongue, lie: &Lie) {
+    let mut buffer = [0; 4096];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        let request = text(&buffer[..count]);
+        let said = match (request.contains("lie"), lie) {
+            (false, _) => stream.write_all(honest(tongue, &request).as_bytes()),
+            (true, Lie::Say(bytes)) => stream.write_all(bytes),
+            (true, Lie::Drip(bytes)) => drip(&mut stream, bytes),
+            (true, Lie::Last(bytes)) => {
+                // The asker may have left.
+                let _ = stream.write_all(bytes.as_bytes());
+                return;
+            }
+        };
+        if said.is_err() {
+            return;
+        }
+    }
+}
+
+fn honest(tongue: Tongue, request: &str) -> String {
+    let words: Vec<&str> = request.split_whitespace().collect();
+    // A Redis server is sent `*2 $3 GET $n key`.
+    let key = words.last().expect("a request has words");
+    tongue.value.replace("KEY", key)
+}
+
+fn drip(stream: &mut TcpStream, bytes: &str) -> std::io::Result<()> {
+    for byte in bytes.as_bytes() {
+        stream.write_all(&[*byte])?;
+        thread::sleep(DRIP);
+    }
+    Ok(())
+}
+
+/// A pool of an honest server and a liar.
+struct Court {
+    proxy: Proxy,
+    port: u16,
+    tongue: Tongue,
+    liar: Liar,
+    _honest: Server,
+    /// Keys that begin with this are the honest server's.
+    honest_tag: String,
+    /// Keys that begin with this are the liar's.
+    liars_tag: String,
+}
+
+impl Court {
+    fn open(tongue: Tongue, lie: Lie) -> Option<Court> {
+        let server = match tongue.is_redis {
+            true => testkit::redis()?,
+            false => testkit::memcached()?,
+        };
+        let liar = Liar::start(tongue, lie);
+        let port = free_port();
+        let redis = format!("redis: {}", tongue.is_redis);
+        let conf = pool(
+            "pool",
+            &format!("127.0.0.1:{port}"),
+            &[server.endpoint(), &liar.endpoint],
+            &[&redis, "hash_tag: \"{}\"", "timeout: 1000"],
+        );
+        let mut court = Court {
+            proxy: nuthatch(&[], &conf),
+            port,
+            tongue,
+            liar,
+            _honest: server,
+            honest_tag: String::new(),
+            liars_tag: String::new(),
+        };
+        let tags = (0..100).map(|number| format!("{{{number}}}"));
+        for tag in tags {
+            let reply = court.ask(&mut court.client(), &format!("{tag}x"));
+            let place = match reply == tongue.none {
+                true => &mut court.honest_tag,
+                false => &mut court.liars_tag,
+            };
+            *place = tag;
+        }
+        assert!(!court.honest_tag.is_empty() && !court.liars_tag.is_empty());
+        assert_eq!(court.liar.opened.load(Ordering::SeqCst), 1);
+        Some(court)
+    }
+
+    fn client(&self) -> Client {
+        Client::to_port(self.port)
+    }
+
+    /// Asks for a key and returns the whole answer.
+    fn ask(&self, client: &mut Client, key: &str) -> String {
+        client.send(self.tongue.get.replace("KEY", key).as_bytes());
+        self.reply(client)
+    }
+
+    fn reply(&self, client: &mut Client) -> String {
+        if self.tongue.is_redis {
+            return text(&client.reply());
+        }
+        let line = text(&client.line());
+        match line.starts_with("VALUE") {
+            true => line + &text(&client.until(b"END\r\n")),
+            false => line,
+        }
+    }
+
+    /// The request that makes the liar lie.
+    fn provoke(&self) -> String {
+        self.tongue
+            .get
+            .replace("KEY", &format!("{}lie", self.liars_tag))
+    }
+
+    /// Whoever asks the honest server is answered, and soon.
+    fn assert_neighbour_is_served(&self, neighbour: &mut Client) {
+        for _ in 0..5 {
+            let reply = self.ask(neighbour, &format!("{}x", self.honest_tag));
+            assert_eq!(reply, self.tongue.none);
+        }
+    }
+
+    /// The liar's connection is closed, and the next request is answered over a new one.
+    fn assert_connection_is_given_up(&self, what: &str) {
+        wait_for(what, || self.liar.closed.load(Ordering::SeqCst) == 1);
+        for name in ["x", "yy"] {
+            let key = format!("{}{name}", self.liars_tag);
+            let reply = self.ask(&mut self.client(), &key);
+            assert_eq!(reply, self.tongue.value.replace("KEY", &key), "{what}");
+        }
+        assert_eq!(self.liar.opened.load(Ordering::SeqCst), 2, "{what}");
+    }
+}
+
+/// The liar answers a request by `lie`: that is answered by an error line, and its connection given up.
+fn is_exposed(tongue: Tongue, lie: Vec<u8>) -> Option<()> {
+    let shown = text(&lie[..lie.len().min(60)]);
+    let court = Court::open(tongue, Lie::Say(lie))?;
+    let mut neighbour = court.client();
+    court.assert_neighbour_is_served(&mut neighbour);
+    let before = resident(court.proxy.pid());
+    let mut client = court.client();
+    client.send(court.provoke().as_bytes());
+    court.assert_neighbour_is_served(&mut neighbour);
+    let reply = court.reply(&mut client);
+    let error = match tongue.is_redis {
+        true => "-ERR Invalid argument\r\n",
+        false => "SERVER_ERROR Invalid argument\r\n",
+    };
+    assert_eq!(reply, error, "{shown:?}");
+    court.assert_connection_is_given_up(&shown);
+    court.assert_neighbour_is_served(&mut neighbour);
+    let growth = resident(court.proxy.pid()).saturating_sub(before);
+    assert!(growth < MAY_COST, "{shown:?}: {} KiB", growth >> 10);
+    Some(())
+}
+
+#[test]
+fn what_is_no_reply_is_an_error_and_the_end_of_the_connection() {
+    for lie in [
+        &b"hello there\r\n"[..],
+        b"\0\0\0\0\0\0\0\0",
+        b"$abc\r\n",
+        b"$-7\r\n",
+        b"$99999999999999999999\r\n",
+        b"*99999999999999999999\r\n",
+        b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x0a",
+    ] {
+        need!(is_exposed(REDIS, lie.to_vec()), "redis-server");
+    }
+    for lie in [
+        &b"hello there\r\n"[..],
+        b"\0\0\0\0\r\n",
+        b"VALUE\r\n",
+        b"VALUE k 0 x\r\n",
+        b"VALUE k 0 99999999999999999999\r\n",
+        b"VALUE k 0 -1\r\n",
+        b"$4\r\nliar\r\n",
+        b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n",
+        b"\x81\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\r\n",
+    ] {
+        need!(is_exposed(MEMCACHED, lie.to_vec()), "memcached");
+    }
+    need!(is_exposed(MEMCACHED, vec![b'x'; 70_000]), "memcached");
+}
+
+#[test]
+fn a_reply_nobody_asked_for_is_never_given_to_the_next() {
+    for (tongue, lie) in [
+        (REDIS, "$4\r\nliar\r\n$5\r\nextra\r\n"),
+        (MEMCACHED, "END\r\nVALUE k 0 5\r\nextra\r\nEND\r\n"),
+    ] {
+        let court = Court::open(tongue, Lie::Say(lie.into()));
+        let court = need!(court, "redis-server or memcached");
+        let mut client = court.client();
+        client.send(court.provoke().as_bytes());
+        let reply = court.reply(&mut client);
+        assert!(lie.starts_with(&reply), "{reply:?}");
+        court.assert_connection_is_given_up("a reply too many");
+    }
+}
+
+#[test]
+fn a_reply_that_breaks_off_ends_in_an_error_or_in_the_end() {
+    for (tongue, lie, error) in [
+        (REDIS, "$10\r\nhalf", "-ERR unknown\r\n"),
+        (REDIS, "*2\r\n$1\r\na\r\n", "-ERR unknown\r\n"),
+        (
+            MEMCACHED,
+            "VALUE k 0 10\r\nhalf",
+            "SERVER_ERROR unknown\r\n",
+        ),
+        (
+            MEMCACHED,
+            "VALUE k 0 1\r\nv\r\n",
+            "SERVER_ERROR unknown\r\n",
+        ),
+    ] {
+        let court = need!(
+            Court::open(tongue, Lie::Last(lie)),
+            "redis-server or memcached"
+        );
+        let mut neighbour = court.client();
+        let mut client = court.client();
+        client.send(court.provoke().as_bytes());
+        client.shut_write();
+        let rest = text(&client.rest());
+        // Once a part of it was passed on, only the end of the connection says that it is not whole.
+        assert!(
+            rest == error || lie.starts_with(&rest) && !rest.is_empty(),
+            "{rest:?}"
+        );
+        court.assert_neighbour_is_served(&mut neighbour);
+        court.assert_connection_is_given_up(lie);
+    }
+}
+
+#[test]
+fn a_fragment_answered_by_another_type_fails_the_whole_and_nothing_else() {
+    for (request, lie) in [
+        ("MGET", "+OK\r\n"),
+        ("MGET", "$4\r\nliar\r\n"),
+        ("MGET", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
+        ("DEL", "+OK\r\n"),
+        ("DEL", "$1\r\n1\r\n"),
+        ("DEL", "*1\r\n:1\r\n"),
+    ] {
+        let court = need!(Court::open(REDIS, Lie::Say(lie.into())), "redis-server");
+        let (honest, liars) = (&court.honest_tag, &court.liars_tag);
+        let mut client = court.client();
+        let reply = client.ask(&[request, &format!("{honest}x"), &format!("{liars}lie")]);
+        assert_eq!(reply, "-ERR Invalid argument\r\n", "{request} {lie:?}");
+        court.assert_neighbour_is_served(&mut client);
+        let key = format!("{liars}x");
+        assert_eq!(
+            court.ask(&mut client, &key),
+            REDIS.value,
+            "{request} {lie:?}"
+        );
+    }
+}
+
+#[test]
+fn a_memcached_fragment_answered_by_another_type_is_a_miss_and_keeps_its_step() {
+    for lie in ["STORED\r\n", "VERSION 1\r\n", "7\r\n"] {
+        let court = need!(Court::open(MEMCACHED, Lie::Say(lie.into())), "memcached");
+        let (honest, liars) = (&court.honest_tag, &court.liars_tag);
+        let mut client = court.client();
+        client.send(format!("get {honest}x {liars}lie\r\n").as_bytes());
+        assert_eq!(text(&client.line()), "END\r\n", "{lie:?}");
+        court.assert_neighbour_is_served(&mut client);
+        let key = format!("{liars}x");
+        let value = MEMCACHED.value.replace("KEY", &key);
+        assert_eq!(court.ask(&mut client, &key), value, "{lie:?}");
+    }
+}
+
+#[test]
+fn a_gigabyte_that_is_announced_takes_no_memory() {
+    for (tongue, lie) in [
+        (REDIS, &b"$1073741824\r\nabc"[..]),
+        (REDIS, b"$536870912\r\nabc"),
+        (REDIS, b"*1000000000\r\n$1\r\na\r\n"),
+        (MEMCACHED, b"VALUE k 0 1073741824\r\nabc"),
+    ] {
+        let shown = text(lie);
+        let court = Court::open(tongue, Lie::Say(lie.to_vec()));
+        let court = need!(court, "redis-server or memcached");
+        let mut neighbour = court.client();
+        court.assert_neighbour_is_served(&mut neighbour);
+        let before = resident(court.proxy.pid());
+        let mut client = court.client();
+        client.send(court.provoke().as_bytes());
+        let start = Instant::now();
+        // Until the time-out, and beyond.
+        while court.liar.closed.load(Ordering::SeqCst) == 0 {
+            court.assert_neighbour_is_served(&mut neighbour);
+            let growth = resident(court.proxy.pid()).saturating_sub(before);
+            assert!(growth < MAY_COST, "{shown:?}: {} KiB", growth >> 10);
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "{shown:?}: still waited for"
+            );
+        }
+        client.shut_write();
+        let rest = text(&client.rest());
+        let is_error = rest.contains("ERR") && rest.ends_with("\r\n") && rest.lines().count() == 1;
+        assert!(is_error || shown.starts_with(&rest), "{shown:?}: {rest:?}");
+        court.assert_connection_is_given_up(&shown);
+    }
+}
+
+#[test]
+fn a_reply_that_drips_arrives_and_others_do_not_wait_for_it() {
+    for (tongue, lie) in [
+        (REDIS, "$31\r\nthirty bytes, one after one mor\r\n"),
+        (
+            MEMCACHED,
+            "VALUE k 0 31\r\nthirty bytes, one after one mor\r\nEND\r\n",
+        ),
+    ] {
+        let lie: &'static str = lie;
+        let court = need!(
+            Court::open(tongue, Lie::Drip(lie)),
+            "redis-server or memcached"
+        );
+        let mut neighbour = court.client();
+        let mut client = court.client();
+        client.send(court.provoke().as_bytes());
+        let start = Instant::now();
+        court.assert_neighbour_is_served(&mut neighbour);
+        let served = start.elapsed();
+        assert_eq!(court.reply(&mut client), lie);
+        assert!(served < start.elapsed(), "the neighbour waited {served:?}");
+        assert_eq!(court.liar.opened.load(Ordering::SeqCst), 1);
+    }
+}
