@@ -35,10 +35,7 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn error(&mut self, fault: Option<Fault>, text: &[u8]) {
         self.errors += 1;
-        let key = (
-            fault_name(fault),
-            without_server(&String::from_utf8_lossy(text)),
-        );
+        let key = (fault_name(fault), essence(&String::from_utf8_lossy(text)));
         let is_known = self.by_text.contains_key(&key);
         let key = match is_known || self.by_text.len() < KEPT_TEXTS {
             true => key,
@@ -81,8 +78,11 @@ impl Tally {
     }
 }
 
-/// The same without the name and the address of a server, of which there are several.
-fn without_server(text: &str) -> String {
+/// What an error says, whatever the protocol, without the name and the address of a server.
+fn essence(text: &str) -> String {
+    let prefixes = ["-ERR ", "SERVER_ERROR "];
+    let stripped = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));
+    let text = stripped.unwrap_or(text);
     match (text.find("server '"), text.find("): ")) {
         (Some(start), Some(end)) if start < end => text[..start].to_owned() + &text[end + 3..],
         _ => text.to_owned(),
@@ -122,13 +122,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_that_differ_by_the_server_are_one() {
+    fn texts_that_differ_by_server_and_protocol_are_one() {
         let text = "-ERR Connection refused: server 's1' (127.0.0.1:7:1): the server is ejected";
-        assert_eq!(
-            without_server(text),
-            "-ERR Connection refused: the server is ejected"
-        );
-        assert_eq!(without_server("-ERR unknown"), "-ERR unknown");
+        assert_eq!(essence(text), "Connection refused: the server is ejected");
+        assert_eq!(essence("SERVER_ERROR unknown"), "unknown");
+        assert_eq!(essence("-NOAUTH x"), "-NOAUTH x");
     }
 
     #[test]
@@ -145,7 +143,7 @@ mod tests {
         }
         assert!(tally.is_flawless() && tally.outcomes() == 6);
         let shown = tally.to_string();
-        assert!(shown.contains("2  cut         -ERR x"), "{shown}");
+        assert!(shown.contains("2  cut         x"), "{shown}");
         tally.wrong = 1;
         assert!(!tally.is_flawless());
     }
