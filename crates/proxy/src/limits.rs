@@ -95,3 +95,6 @@ pub const RETRY_COST: u32 = 10;
 
 /// ... and a calm time saves up for a hundred retries at most.
 pub const RETRY_BUDGET: u32 = 1_000;
+
+/// A reply of which no more than this has arrived, and no whole line, is not passed on yet.
+pub const HOLD_BACK: usize = 64;

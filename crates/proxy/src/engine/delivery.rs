@@ -8,7 +8,7 @@ use crate::cause::Cause;
 use crate::connection::{InFlight, Place, State};
 use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
-use crate::limits::MAX_SESSION_OUTPUT;
+use crate::limits::{HOLD_BACK, MAX_SESSION_OUTPUT};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::{Action, Flush};
 use crate::protocol::{Join, JoinKind, Joined, Protocol, Scan};
@@ -379,7 +379,12 @@ fn deliver_whole<P: Protocol>(
     let entry = &mut session.slots[position];
     entry.bytes += range.len();
     entry.done = last;
-    if position > 0 {
+    // A header that is cut waits for the rest: should the server end here, an error line can still be given.
+    let begun = !last
+        && entry.bytes <= HOLD_BACK
+        && entry.bytes == entry.stash.len() + range.len()
+        && !chunk[range.clone()].contains(&b'\n');
+    if position > 0 || begun {
         session.stashed += range.len();
         entry.stash.push(chunk, range);
         return false;

@@ -158,8 +158,9 @@ impl<P: Protocol> Engine<P> {
         let Some(position) = session.position(slot) else {
             return true;
         };
-        if position > 0 {
-            let partial = session.slots[position].stash.len();
+        let entry = &session.slots[position];
+        if position > 0 || entry.bytes == entry.stash.len() {
+            let partial = entry.stash.len();
             session.stashed -= partial;
             session.slots[position].stash.clear();
             return false;

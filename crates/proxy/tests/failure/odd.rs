@@ -1,5 +1,7 @@
 //! Servers and clients that say what they should not, or too slowly.
 
+use proxy::Cause;
+
 use crate::stage::{Stage, memcached_pool, millis, redis_pool};
 use crate::words::{TIMED_OUT, bulk, get, value};
 
@@ -25,6 +27,19 @@ fn a_server_that_drips_is_late_all_the_same() {
     assert!(stage.is_closed(first), "nothing may follow a part");
     assert_eq!(stage.hear(second), TIMED_OUT);
     assert!(!stage.is_closed(second));
+}
+
+#[test]
+fn a_server_that_ends_in_a_header_costs_an_error_line_not_the_client() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, get("a"));
+    let link = stage.link(0);
+    stage.answer(link, "$1");
+    assert_eq!(stage.hear(client), "", "it may still become anything");
+    stage.hang_up(link, Cause::Closed);
+    assert_eq!(stage.hear(client), "-ERR unknown\r\n");
+    assert!(!stage.is_closed(client));
 }
 
 #[test]
