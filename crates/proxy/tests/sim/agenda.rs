@@ -51,6 +51,11 @@ impl Agenda {
         self.heap.push(Reverse((at, self.planned, event)));
     }
 
+    /// When the next event happens.
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((at, _, _))| *at)
+    }
+
     pub(crate) fn next(&mut self) -> Option<(u64, Event)> {
         self.heap.pop().map(|Reverse((at, _, event))| (at, event))
     }

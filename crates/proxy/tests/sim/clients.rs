@@ -88,6 +88,11 @@ impl Client {
         }
     }
 
+    /// Requests so far.
+    pub(crate) fn asked(&self) -> usize {
+        self.sent.len()
+    }
+
     /// The step at which a request was handed to the network.
     pub(crate) fn sent_at_step(&self, seq: usize) -> u64 {
         self.sent[seq].0
@@ -131,6 +136,11 @@ impl Client {
         *self.answered.entry(seq).or_default() |= 1 << server;
         self.window_open = true;
         self.left_server(seq);
+    }
+
+    /// The core has made a reply for it, so that its window may be wide.
+    pub(crate) fn open_window(&mut self) {
+        self.window_open = true;
     }
 
     /// A request's connection was lost.

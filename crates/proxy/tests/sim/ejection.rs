@@ -1,4 +1,10 @@
-//! A second opinion on ejection: too early, too late, too long, or counted twice.
+//! A second opinion on ejection: too early, too late, too long, counted twice, or ended by a client's
+//! request.
+
+use crate::scenario::Scenario;
+
+/// Two probes of a server are at least so far apart, in microseconds.
+const LEAST_PAUSE: u64 = 1_000_000;
 
 /// What is known of one server.
 #[derive(Debug, Default, Clone)]
@@ -9,8 +15,13 @@ struct Record {
     peak: u32,
     /// Failures in a row, at least: each on a connection opened after the one before.
     at_least: u32,
+    /// The last failure that may have been counted.
     last_failure: Option<u64>,
     ejected_until: Option<u64>,
+    /// A probe was answered since the ejection.
+    probed: bool,
+    /// When the probes of this ejection were begun.
+    probes: Vec<u64>,
     /// Ejected in this turn, the failures that explain it still to be seen.
     unproven: bool,
 }
@@ -21,33 +32,71 @@ pub(crate) struct Ejection {
     enabled: bool,
     limit: u32,
     retry: u64,
+    /// Whether servers must answer a probe to come back.
+    probes: bool,
     servers: Vec<Record>,
     /// Ejections seen.
     pub(crate) count: u64,
 }
 
 impl Ejection {
-    pub(crate) fn new(enabled: bool, limit: u32, retry: u64, servers: usize) -> Self {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
         Self {
-            enabled,
-            limit: limit.max(1),
-            retry,
-            servers: vec![Record::default(); servers],
+            enabled: scenario.auto_eject,
+            limit: scenario.failure_limit.max(1),
+            retry: scenario.retry,
+            probes: scenario.policy.probe,
+            servers: vec![Record::default(); scenario.weights.len()],
             count: 0,
         }
     }
 
-    /// A server's reply was read; `transient` if it says that the server cannot serve just now.
-    pub(crate) fn replied(&mut self, server: usize, transient: bool, now: u64) {
+    /// A server's reply was read; `transient` if it says that the server cannot serve just now. One that
+    /// may have come too late may not count.
+    pub(crate) fn replied(&mut self, server: usize, transient: bool, may_be_late: bool, now: u64) {
         let record = &mut self.servers[server];
         record.at_least = 0;
         record.at_most += u32::from(transient);
         record.peak = record.peak.max(record.at_most);
-        if transient {
+        if transient || may_be_late {
             record.last_failure = Some(now);
         } else {
             (record.at_most, record.last_failure) = (0, None);
         }
+    }
+
+    /// Requests were late on a connection that goes on.
+    pub(crate) fn was_late(&mut self, server: usize, now: u64) {
+        let record = &mut self.servers[server];
+        record.at_most += 1;
+        record.peak = record.peak.max(record.at_most);
+        record.last_failure = Some(now);
+    }
+
+    /// The server has taken a probe that was begun at `opened`.
+    pub(crate) fn is_probed(&mut self, server: usize, opened: u64) {
+        assert!(self.probes, "server {server} was probed unasked");
+        let record = &mut self.servers[server];
+        let Some(until) = record.ejected_until.filter(|until| opened >= *until) else {
+            return;
+        };
+        let too_soon = |other: &u64| opened.abs_diff(*other) < LEAST_PAUSE;
+        assert!(
+            !record.probes.iter().any(too_soon),
+            "server {server}, ejected until {until}, was probed at {opened} and {:?}",
+            record.probes
+        );
+        record.probes.push(opened);
+    }
+
+    /// The server's answer to a probe was read.
+    pub(crate) fn answered_probe(&mut self, server: usize) {
+        self.servers[server].probed = true;
+    }
+
+    pub(crate) fn is_anybody_out(&self) -> bool {
+        let is_out = |record: &Record| record.ejected_until.is_some();
+        self.servers.iter().any(is_out)
     }
 
     /// A connection ended badly. `sure` if it certainly counts as a failure.
@@ -55,10 +104,12 @@ impl Ejection {
         let record = &mut self.servers[server];
         record.at_most += 1;
         record.peak = record.peak.max(record.at_most);
-        if sure && record.last_failure.is_none_or(|last| opened > last) {
-            record.at_least += 1;
+        let is_new = record.last_failure.is_none_or(|last| opened > last);
+        record.at_least += u32::from(sure && is_new);
+        // One that does not count hides no other.
+        if is_new || !sure {
+            record.last_failure = Some(now);
         }
-        record.last_failure = Some(now);
     }
 
     /// The server was taken off the ring. Returns when it is due back.
@@ -70,6 +121,8 @@ impl Ejection {
         self.count += 1;
         let record = &mut self.servers[server];
         record.unproven = true;
+        record.probed = false;
+        record.probes.clear();
         record.ejected_until = Some(now + self.retry);
         now + self.retry
     }
@@ -82,11 +135,18 @@ impl Ejection {
             until.is_some_and(|until| now >= until),
             "server {server} came back at {now}, before {until:?}"
         );
+        assert!(
+            record.probed || !self.probes,
+            "server {server} came back and had answered no probe"
+        );
         record.at_least = 0;
     }
 
-    /// The earliest time at which an ejected server is due back.
+    /// The earliest time at which an ejected server is due back, if that depends on time only.
     pub(crate) fn due(&self) -> Option<u64> {
+        if self.probes {
+            return None;
+        }
         self.servers
             .iter()
             .filter_map(|record| record.ejected_until)

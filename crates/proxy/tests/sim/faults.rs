@@ -15,6 +15,8 @@ pub(crate) enum Blow {
     Garbage,
     /// The server refused HELLO, which is no failure.
     Declined,
+    /// A probe has been answered, which is none either.
+    Probed,
 }
 
 impl Blow {
@@ -28,12 +30,12 @@ impl Blow {
             Blow::Reset => "Connection reset by peer",
             Blow::BrokenPipe => "Broken pipe",
             Blow::TimedOut => "Connection timed out",
-            Blow::Garbage | Blow::Declined => "Invalid argument",
+            Blow::Garbage | Blow::Declined | Blow::Probed => "Invalid argument",
         }
     }
 }
 
-/// One end of a server connection.
+/// One end of a server connection, or requests that were late on one that goes on.
 #[derive(Debug)]
 struct Fault {
     step: u64,
@@ -43,6 +45,18 @@ struct Fault {
     blows: Vec<Blow>,
     /// The request whose reply broke off in the middle.
     cut: Vec<Tag>,
+    /// It can only have hit requests sent until then.
+    sent_until: u64,
+}
+
+/// A request that failed, as far as that decides which faults can have hit it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Victim<'a> {
+    pub(crate) worker: usize,
+    /// Servers it may have gone to; unknown: any.
+    pub(crate) servers: Option<&'a [usize]>,
+    /// The step at which it was sent, and the time.
+    pub(crate) sent: (u64, u64),
 }
 
 /// Every end of a server connection that could lose a request.
@@ -66,25 +80,31 @@ impl FaultLog {
             server,
             blows,
             cut,
+            sent_until: u64::MAX,
         });
     }
 
-    /// Whether a failure with this text can have hit a request that `worker` took at step `since` or
-    /// later and that went to one of `servers` (unknown: any).
-    pub(crate) fn explains(
-        &self,
-        worker: usize,
-        servers: Option<&[usize]>,
-        text: &str,
-        since: u64,
-    ) -> bool {
-        self.since(worker, servers, since)
+    /// Requests to `server` were late; at most those that were sent at `sent_until` or before.
+    pub(crate) fn record_late(&mut self, step: u64, worker: usize, server: usize, sent_until: u64) {
+        self.faults.push(Fault {
+            step,
+            worker,
+            server,
+            blows: vec![Blow::TimedOut],
+            cut: Vec::new(),
+            sent_until,
+        });
+    }
+
+    /// Whether a failure with this text can have hit the request.
+    pub(crate) fn explains(&self, victim: Victim<'_>, text: &str) -> bool {
+        self.of(victim)
             .any(|fault| fault.blows.iter().any(|blow| blow.text() == text))
     }
 
-    /// Whether any connection to one of `servers` ended since.
-    pub(crate) fn any(&self, worker: usize, servers: Option<&[usize]>, since: u64) -> bool {
-        self.since(worker, servers, since).next().is_some()
+    /// Whether anything happened that can have hit the request.
+    pub(crate) fn any(&self, victim: Victim<'_>) -> bool {
+        self.of(victim).next().is_some()
     }
 
     /// Whether the reply to this request broke off.
@@ -96,15 +116,15 @@ impl FaultLog {
         self.faults.len()
     }
 
-    fn since<'a>(
-        &'a self,
-        worker: usize,
-        servers: Option<&'a [usize]>,
-        since: u64,
-    ) -> impl Iterator<Item = &'a Fault> {
-        let first = self.faults.partition_point(|fault| fault.step < since);
+    fn of<'a>(&'a self, victim: Victim<'a>) -> impl Iterator<Item = &'a Fault> {
+        let (step, time) = victim.sent;
+        let first = self.faults.partition_point(|fault| fault.step < step);
         let concerns = move |fault: &&Fault| {
-            fault.worker == worker && servers.is_none_or(|servers| servers.contains(&fault.server))
+            fault.worker == victim.worker
+                && victim
+                    .servers
+                    .is_none_or(|servers| servers.contains(&fault.server))
+                && time <= fault.sent_until
         };
         self.faults[first..].iter().filter(concerns)
     }

@@ -51,6 +51,14 @@ fn every_seed_keeps_every_promise() {
             tally.replies > 100_000 / 4 && tally.lost > 500 && tally.ejections > 50,
             "too little happened: {tally:?}"
         );
+        assert!(
+            tally.probes > 50 && tally.late > 50 && tally.retries > 20,
+            "too little of what fails in part: {tally:?}"
+        );
+        assert!(
+            tally.misses > 50 && tally.refusals > 50,
+            "too little was asked of ejected servers: {tally:?}"
+        );
     }
 }
 
@@ -74,7 +82,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 enum News {
     Begun(u64),
     /// Ended, with what happened unless a promise was broken.
-    Ended(u64, Option<Tally>),
+    Ended(u64, Option<Box<Tally>>),
 }
 
 /// Runs the seeds on all processors; fails with the first seed that does not hold.
@@ -110,7 +118,7 @@ fn run_some(seeds: &[u64], next: &AtomicUsize, tell: &mpsc::Sender<News>) {
         if ended.is_err() {
             eprintln!("that was seed {seed}");
         }
-        let told = begun.and_then(|()| tell.send(News::Ended(*seed, ended.ok())));
+        let told = begun.and_then(|()| tell.send(News::Ended(*seed, ended.ok().map(Box::new))));
         told.expect("the listener stays to the last word");
     }
 }

@@ -52,6 +52,7 @@ pub(crate) fn next(server: usize, input: &[u8]) -> Result<Option<(usize, Incomin
             keys,
             reply,
             handshake: false,
+            probe: verb == "version",
         },
     )))
 }
@@ -94,6 +95,7 @@ fn storage(
             keys: vec![key],
             reply,
             handshake: false,
+            probe: false,
         },
     )))
 }

@@ -1,7 +1,11 @@
 //! What each reply must be. Every answer names its server, key, client and request, so that a reply
 //! that is swapped, shifted, torn, doubled or invented is seen at once.
 
+mod ejected;
+mod values;
+
 use crate::clients::Owed;
+use crate::faults::Victim;
 use crate::frames;
 use crate::keys::Tag;
 use crate::redis_server as redis;
@@ -56,7 +60,24 @@ pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
             shown(&frame)
         );
     }
+    count_oddities(world, id, &owed, &frame);
     true
+}
+
+/// Counts what is only seen while a server is ejected.
+fn count_oddities(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) {
+    let case = Case {
+        world,
+        id,
+        seq: owed.seq,
+        frame,
+    };
+    let missed = match &owed.want {
+        Want::Keyed { verb, key } => case.is_missed(verb, key).unwrap_or(false),
+        _ => false,
+    };
+    world.tally.misses += usize::from(missed);
+    world.tally.refusals += usize::from(contains(frame, b": the server is ejected"));
 }
 
 fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), String> {
@@ -71,11 +92,9 @@ fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), 
         Want::Exactly(_) => Err("not what the proxy itself answers".into()),
         Want::Line { begins, mentions } => case.line(begins, mentions),
         Want::Keyed { verb, key } => case.keyed(verb, key),
-        Want::Together { keys, is_new } => case.together(keys, *is_new),
+        Want::Together { verb, keys, is_new } => case.together(verb, keys, *is_new),
         Want::Elements(keys) => case.joined(keys, Case::is_array),
-        Want::Sum(keys) => case.joined(keys, |case, keys| {
-            case.frame == format!(":{}\r\n", redis::weight(keys)).as_bytes()
-        }),
+        Want::Sum { reads, keys } => case.joined(keys, |case, keys| case.is_sum(*reads, keys)),
         Want::AllOk(keys) => case.joined(keys, |case, _| case.frame == b"+OK\r\n"),
         Want::Values { verb, keys } => case.values(verb, keys),
         Want::Everywhere => case.everywhere(),
@@ -107,11 +126,8 @@ pub(crate) fn judge_end(world: &World, id: usize) {
         client: id,
         seq: owed.seq,
     };
-    let worker = client.plan.worker;
-    let nameless = matches!(owed.want, Want::Placeholder)
-        && world
-            .faults
-            .any(worker, None, client.sent_at_step(owed.seq));
+    let victim = victim(world, id, owed.seq, None);
+    let nameless = matches!(owed.want, Want::Placeholder) && world.faults.any(victim);
     if world.faults.was_cut(tag) || nameless {
         return assert!(
             is_part(world, id, owed, rest),
@@ -160,24 +176,32 @@ fn is_part(world: &World, id: usize, owed: &Owed, rest: &[u8]) -> bool {
             .collect(),
         Want::Placeholder if redis => servers.map(redis::lolwut).collect(),
         Want::Placeholder => servers.map(memcached::version).collect(),
-        Want::Sum(keys) | Want::AllOk(keys) if keys.len() == 1 => {
+        Want::Sum { keys, .. } | Want::AllOk(keys) if keys.len() == 1 => {
             let error = servers.map(|server| redis::answer(server, &keys[0], version3));
             let count = format!(":{}\r\n", redis::weight(keys)).into_bytes();
             error.chain([count, b"+OK\r\n".to_vec()]).collect()
         }
         _ => Vec::new(),
     };
-    let client = &world.clients[id];
-    let (worker, sent) = (client.plan.worker, client.sent_at_step(owed.seq));
     let garbled = world
         .faults
-        .explains(worker, None, "Invalid argument", sent);
+        .explains(victim(world, id, owed.seq, None), "Invalid argument");
     let mut garbage = NO_REDIS.iter().chain(&NO_MEMCACHED);
     rest.is_empty()
         || (garbled && garbage.any(|garbage| garbage.starts_with(rest)))
         || answers
             .iter()
             .any(|answer| answer.starts_with(rest) && rest.len() < answer.len())
+}
+
+/// A client's request, as one that a fault may have hit.
+fn victim<'a>(world: &World, id: usize, seq: usize, servers: Option<&'a [usize]>) -> Victim<'a> {
+    let client = &world.clients[id];
+    Victim {
+        worker: client.plan.worker,
+        servers,
+        sent: (client.sent_at_step(seq), client.sent_at_time(seq)),
+    }
 }
 
 /// One reply and all that is known about its request.
@@ -199,6 +223,10 @@ impl Case<'_> {
             .shards
             .candidates(key, self.sent())
             .unwrap_or_else(|| (0..self.world.weather.len()).collect())
+    }
+
+    fn victim<'a>(&self, servers: Option<&'a [usize]>) -> Victim<'a> {
+        victim(self.world, self.id, self.seq, servers)
     }
 
     fn is_answered_by(&self, server: usize) -> bool {
@@ -229,16 +257,16 @@ impl Case<'_> {
         let right = |server: &&usize| {
             self.is_answered_by(**server) && self.answer(**server, verb, key) == self.frame
         };
-        if homes.iter().any(|server| right(&server)) {
+        if homes.iter().any(|server| right(&server)) || self.is_missed(verb, key)? {
             return Ok(());
         }
-        if homes.len() == 1 && self.is_answered_by(homes[0]) {
+        if homes.len() == 1 && self.is_answered_by(homes[0]) && !self.was_late(&homes) {
             return Err(format!("not what server {} answered", homes[0]));
         }
         self.failure(Some(&homes))
     }
 
-    fn together(&self, keys: &[Vec<u8>], is_new: bool) -> Result<(), String> {
+    fn together(&self, verb: &'static str, keys: &[Vec<u8>], is_new: bool) -> Result<(), String> {
         let refuses = (is_new || self.world.scenario.refuse_cross_shard)
             && self.world.scenario.spread != Spread::Random;
         let homes: Vec<Option<Vec<usize>>> = keys
@@ -258,7 +286,7 @@ impl Case<'_> {
         if refuses && known && apart && !self.frame.starts_with(b"-ERR ") {
             return Err("served although its keys belong to several servers".into());
         }
-        self.keyed("", &keys[0])
+        self.keyed(verb, &keys[0])
     }
 
     /// A split request: the whole, or the error of one fragment.
@@ -271,7 +299,7 @@ impl Case<'_> {
             .iter()
             .filter(|key| keys::read(key).is_some_and(|key| key.mark == b'e'))
             .collect();
-        if failing.is_empty() && is_whole(self, keys) {
+        if failing.iter().all(|key| self.may_miss(key)) && is_whole(self, keys) {
             return Ok(());
         }
         let error_of = |key: &&&Vec<u8>| {
@@ -299,81 +327,13 @@ impl Case<'_> {
                 .homes(key)
                 .into_iter()
                 .find_map(|server| rest.strip_prefix(&self.answer(server, "", key)[..]));
-            let Some(after) = found else { return false };
+            let missing = || rest.strip_prefix(self.missing_element(key)?);
+            let Some(after) = found.or_else(missing) else {
+                return false;
+            };
             rest = after;
         }
         rest.is_empty()
-    }
-
-    /// The blocks of all hits, in each server's order; those of a failed server may be missing.
-    fn values(&self, verb: &str, keys: &[Vec<u8>]) -> Result<(), String> {
-        let mark = |key: &Vec<u8>| keys::read(key).map_or(b'?', |key| key.mark);
-        let failing: Vec<&Vec<u8>> = keys.iter().filter(|key| mark(key) == b'e').collect();
-        let errors: Vec<usize> = failing.iter().flat_map(|key| self.homes(key)).collect();
-        let homes: Vec<usize> = keys.iter().flat_map(|key| self.homes(key)).collect();
-        if self.frame.starts_with(b"SERVER_ERROR") {
-            if let Some(well) = homes
-                .iter()
-                .find(|server| self.is_answered_by(**server) && !errors.contains(server))
-            {
-                return Err(format!("an error although server {well} answered"));
-            }
-            let own = failing.iter().any(|key| {
-                self.homes(key)
-                    .iter()
-                    .any(|server| memcached::error(*server, key) == self.frame)
-            });
-            return if own {
-                Ok(())
-            } else {
-                self.failure(Some(&homes))
-            };
-        }
-        let found = self.blocks(verb, keys)?;
-        for (key, found) in keys.iter().zip(found) {
-            let homes = self.homes(key);
-            let lost = self.world.faults.any(
-                self.world.clients[self.id].plan.worker,
-                Some(&homes),
-                self.sent(),
-            );
-            let excused = lost || homes.iter().any(|server| errors.contains(server));
-            if mark(key) == b'b' && !found && !excused {
-                return Err(format!("no block of {}", String::from_utf8_lossy(key)));
-            }
-        }
-        Ok(())
-    }
-
-    /// Which keys have a block. Blocks of one server stand in the order of its keys.
-    fn blocks(&self, verb: &str, keys: &[Vec<u8>]) -> Result<Vec<bool>, String> {
-        let mut rest = self.frame;
-        let mut found = vec![false; keys.len()];
-        let mut last = vec![None; self.world.weather.len()];
-        while rest != b"END\r\n" {
-            let hits = (0..keys.len()).filter(|at| !found[*at]);
-            let mut matching = hits.flat_map(|at| {
-                self.homes(&keys[at])
-                    .into_iter()
-                    .map(move |server| (at, server))
-            });
-            let next = matching.find_map(|(at, server)| {
-                let block = memcached::block(server, verb, &keys[at]);
-                (!block.is_empty() && rest.starts_with(&block)).then_some((at, server, block.len()))
-            });
-            let Some((at, server, len)) = next else {
-                return Err(format!("a wrong block at {}", shown(rest)));
-            };
-            if !self.is_answered_by(server) || last[server].is_some_and(|last| last > at) {
-                return Err(format!(
-                    "a block of server {server} out of turn at {}",
-                    shown(rest)
-                ));
-            }
-            (found[at], last[server]) = (true, Some(at));
-            rest = &rest[len..];
-        }
-        Ok(found)
     }
 
     /// Every server was asked, unless one was ejected: none is asked in vain.
@@ -387,56 +347,6 @@ impl Case<'_> {
             return Ok(());
         }
         self.failure(None)
-    }
-
-    fn is_refused_as_ejected(&self) -> bool {
-        let refused = contains(self.frame, b"ERR") && contains(self.frame, b" Connection refused");
-        refused && self.was_ejected(self.world.shards.full())
-    }
-
-    fn stats(&self) -> Result<(), String> {
-        if self.is_refused_as_ejected() {
-            return Ok(());
-        }
-        let mut rest = self.frame;
-        let count = self.world.weather.len();
-        for server in 0..count {
-            let whole = memcached::stats(server);
-            let whole = String::from_utf8_lossy(whole.strip_suffix(b"END\r\n").unwrap_or(&whole))
-                .into_owned();
-            let name = format!("STAT 10.0.0.{server}:7000:");
-            let expected = if count > 1 {
-                whole.replace("STAT ", &name)
-            } else {
-                whole
-            };
-            match rest.strip_prefix(expected.as_bytes()) {
-                Some(after) => rest = after,
-                None => self.failure_happened(server)?,
-            }
-        }
-        if rest == b"END\r\n" && self.frame != rest {
-            Ok(())
-        } else {
-            self.failure(None)
-        }
-    }
-
-    fn failure_happened(&self, server: usize) -> Result<(), String> {
-        let worker = self.world.clients[self.id].plan.worker;
-        let lost = self.world.faults.any(worker, Some(&[server]), self.sent());
-        match lost || self.was_ejected(1 << server) {
-            true => Ok(()),
-            false => Err(format!(
-                "server {server} is missing, and nothing had happened to it"
-            )),
-        }
-    }
-
-    /// Whether any of `servers`, a bit each, was ejected at any time since the request was sent.
-    fn was_ejected(&self, servers: u32) -> bool {
-        let mut sets = self.world.shards.sets_since(self.sent()).iter();
-        sets.any(|set| set.mask & servers != servers)
     }
 
     /// A failure line is believed only if something happened to a connection to one of `servers`
@@ -454,23 +364,22 @@ impl Case<'_> {
         else {
             return Err("neither the answer nor a failure".into());
         };
+        if self.is_named(text, servers)? {
+            return Ok(());
+        }
         let text = match (self.world.scenario.error_detail, text.split_once(": ")) {
             (true, Some((text, _detail))) => text,
             (true, None) => return Err("no detail although error_detail is set".into()),
             (false, _) => text,
         };
-        let worker = self.world.clients[self.id].plan.worker;
-        if self
-            .world
-            .faults
-            .explains(worker, servers, text, self.sent())
-        {
+        if self.world.faults.explains(self.victim(servers), text) {
             return Ok(());
         }
         let sent_at = self.world.clients[self.id].sent_at_time(self.seq);
         let nobody_live =
             |set: &crate::shards::LiveSet| set.mask == 0 && set.due.is_none_or(|due| sent_at < due);
         match text == "Connection refused"
+            && !self.world.scenario.policy.keeps_keys()
             && self
                 .world
                 .shards

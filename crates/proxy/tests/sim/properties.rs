@@ -2,6 +2,7 @@
 
 use proxy::metrics::{PoolMetric, ServerMetric};
 
+use crate::clients::Client;
 use crate::faults::Blow;
 use crate::network::{Peer, ProxySide, Reset};
 use crate::scenario::Theme;
@@ -10,6 +11,12 @@ use crate::world::World;
 /// What a session may hold for a client that does not read: the window by bytes, and as many of the
 /// largest replies as are let through before their size is known.
 const MOST_UNREAD: usize = (8 << 20) + 33 * 301_000;
+
+/// How long a probe may take where the time-out of requests is not less, in microseconds.
+const PROBE_PATIENCE: u64 = 5_000_000;
+
+/// A silence in which late requests are tolerated, in microseconds.
+const LEAST_SILENCE: u64 = 1_000_000;
 
 /// Chunks may be pinned by parts of them; the core promises at most this factor.
 const MOST_WASTE: usize = 4;
@@ -139,9 +146,14 @@ impl World {
     /// The core closes a server connection by itself: only because the server is out of step, refused
     /// HELLO, or kept a request waiting for too long.
     pub(crate) fn check_close_is_due(&mut self, link: usize) {
-        let declined = self.links[link].server().refused_hello();
+        let server = self.links[link].server();
+        let (declined, probed) = (
+            server.refused_hello(),
+            server.may_be_probe() && server.said_so,
+        );
         let blow = match self.reasons(link).first() {
             _ if declined => Blow::Declined,
+            _ if probed => Blow::Probed,
             Some(reason) => *reason,
             None => panic!("link {link}: the core closed a server connection for no reason"),
         };
@@ -151,17 +163,68 @@ impl World {
     /// Why the core may close a server connection, or have closed it already.
     fn reasons(&self, link: usize) -> Vec<Blow> {
         let (side, read) = (self.links[link].server(), self.links[link].inbound.read);
-        let waited = self.now - side.idle_at;
-        let late = |timeout| waited >= timeout;
         let garbled = side.garbled.is_some_and(|(start, _)| read > start);
         let reasons = [
             garbled.then_some(Blow::Garbage),
-            self.scenario
-                .timeout
-                .is_some_and(late)
-                .then_some(Blow::TimedOut),
+            self.is_late(link).then_some(Blow::TimedOut),
         ];
         reasons.into_iter().flatten().collect()
+    }
+
+    /// Whether the core may have lost patience with a server connection.
+    fn is_late(&self, link: usize) -> bool {
+        let (side, policy) = (self.links[link].server(), &self.scenario.policy);
+        let connecting = matches!(self.links[link].side, ProxySide::Connecting(_));
+        let is_ready = side.is_warm() || !(self.scenario.redis || connecting);
+        let open = self.now - side.opened;
+        let waited = self.now - side.idle_at;
+        let silent = self.now - side.idle_at.max(side.heard_at);
+        let timeout = self.scenario.timeout;
+        let probe_is_late = (side.may_be_probe() || side.doubtful)
+            && !side.is_warm()
+            && open >= timeout.unwrap_or(PROBE_PATIENCE).min(PROBE_PATIENCE);
+        let request_is_late = timeout.is_some_and(|timeout| match policy.answers && is_ready {
+            true => silent >= (4 * timeout).max(LEAST_SILENCE),
+            false => waited >= timeout,
+        });
+        let connect_is_late = policy
+            .connect_timeout
+            .is_some_and(|timeout| !is_ready && open >= timeout);
+        probe_is_late || request_is_late || connect_is_late
+    }
+
+    /// How often something was late at each server, as a worker counts it.
+    pub(crate) fn timed_out(&self, worker: usize) -> Vec<i64> {
+        let metrics = &self.workers[worker].metrics;
+        let count = |server| metrics.server(server, ServerMetric::ServerTimedout);
+        (0..self.weather.len()).map(count).collect()
+    }
+
+    /// Where late requests fail alone: notes that some have, by what was counted.
+    pub(crate) fn note_late(&mut self, worker: usize, before: &[i64]) {
+        let Some(timeout) = self
+            .scenario
+            .timeout
+            .filter(|_| self.scenario.policy.answers)
+        else {
+            return;
+        };
+        for (server, count) in self.timed_out(worker).into_iter().enumerate() {
+            if count == before[server] {
+                continue;
+            }
+            let sent_until = self.now.saturating_sub(timeout);
+            self.trace(|| format!("worker {worker}: requests to server {server} are late"));
+            self.faults
+                .record_late(self.step, worker, server, sent_until);
+            self.ejection.was_late(server, self.now);
+            self.tally.late += 1;
+            let of_worker = |client: &&mut Client| client.plan.worker == worker;
+            self.clients
+                .iter_mut()
+                .filter(of_worker)
+                .for_each(Client::open_window);
+        }
     }
 
     /// A server connection ends: notes what was lost with it.
@@ -179,13 +242,19 @@ impl World {
             self.clients[tag.client].left_server(tag.seq);
         }
         let blows = [vec![blow], self.reasons(link)].concat();
-        let harmless = blows == [Blow::Declined] || (blow == Blow::Fin && idle);
+        let (probe, doubtful) = {
+            let side = self.links[link].server();
+            let probe = side.may_be_probe();
+            (probe, probe || side.doubtful)
+        };
+        let is_probe = probe && self.scenario.redis;
+        let harmless = blows == [Blow::Declined] || (blow == Blow::Fin && idle) || is_probe;
         self.faults.record(self.step, worker, server, blows, begun);
         if !harmless {
             let sure = match blow {
-                Blow::Declined => false,
-                Blow::Fin => !lost.is_empty(),
-                _ => true,
+                Blow::Declined | Blow::Probed => false,
+                Blow::Fin => !lost.is_empty() && !doubtful,
+                _ => !doubtful,
             };
             self.ejection.failed(server, opened, self.now, sure);
         }
@@ -264,6 +333,22 @@ impl World {
         }
     }
 
+    /// Lost reads that are sent again are at most a tenth of what was asked.
+    fn check_retries(&mut self) {
+        let count = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::Retries);
+        let retries: i64 = self.workers.iter().map(count).sum();
+        let asked: i64 = self
+            .clients
+            .iter()
+            .map(|client| client.asked() as i64)
+            .sum();
+        assert!(
+            10 * retries <= asked && (retries == 0 || self.scenario.policy.retry_reads),
+            "{retries} retries of {asked} requests"
+        );
+        self.tally.retries += retries as usize;
+    }
+
     /// Everything was closed: nothing is left, and the counts add up.
     pub(crate) fn check_nothing_left(&mut self) {
         for worker in 0..self.workers.len() {
@@ -292,6 +377,7 @@ impl World {
             }
         }
         self.check_nothing_forgotten();
+        self.check_retries();
         self.check_counts();
         self.check_spread();
     }

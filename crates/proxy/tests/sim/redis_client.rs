@@ -171,10 +171,10 @@ fn mark(rng: &mut Rng) -> char {
     ])
 }
 
-fn keyed(bytes: Vec<u8>, key: Vec<u8>) -> Composed {
+fn keyed(verb: &'static str, bytes: Vec<u8>, key: Vec<u8>) -> Composed {
     Composed {
         bytes,
-        want: Some(Want::Keyed { verb: "", key }),
+        want: Some(Want::Keyed { verb, key }),
         is_local: false,
         ..Composed::default()
     }
@@ -193,7 +193,7 @@ fn single(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         "OBJECT" => vec![&name_bytes, b"encoding", &key],
         _ => vec![&name_bytes, &key],
     };
-    keyed(command(&args), key.clone())
+    keyed(name, command(&args), key.clone())
 }
 
 fn write(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
@@ -207,7 +207,7 @@ fn write(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         "SETEX" => vec![&name_bytes, &key, b"10", &value],
         _ => vec![&name_bytes, &key, &value],
     };
-    keyed(command(&args), key.clone())
+    keyed(name, command(&args), key.clone())
 }
 
 /// Requests with one or several keys that are split by server.
@@ -247,7 +247,10 @@ fn several(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let want = match name {
         "MGET" => Want::Elements(keys),
         "MSET" => Want::AllOk(keys),
-        _ => Want::Sum(keys),
+        _ => Want::Sum {
+            reads: matches!(name, "EXISTS" | "TOUCH"),
+            keys,
+        },
     };
     Composed {
         bytes,
@@ -276,6 +279,7 @@ fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     Composed {
         bytes,
         want: Some(Want::Together {
+            verb: name,
             keys,
             is_new: name == "SINTERCARD",
         }),
@@ -409,7 +413,7 @@ fn inline(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         3 => return local_answer(b"\r\nPING\r\n".to_vec(), b"+PONG\r\n"),
         _ => return local_answer(b"*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n".to_vec(), b"+PONG\r\n"),
     };
-    keyed(line, key)
+    keyed("GET", line, key)
 }
 
 fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
@@ -454,5 +458,5 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
 /// One plain read after the other, as large as the plan says.
 fn greedy(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let key = key(client, scenario, tag, 0, 'b');
-    keyed(command(&[b"GET", &key]), key.clone())
+    keyed("GET", command(&[b"GET", &key]), key.clone())
 }

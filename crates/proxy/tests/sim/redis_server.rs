@@ -13,8 +13,10 @@ pub(crate) struct Incoming {
     /// The keys that decided where it went.
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) reply: Vec<u8>,
-    /// AUTH, HELLO or SELECT: the proxy's own.
+    /// AUTH, HELLO or SELECT, or a probe: the proxy's own.
     pub(crate) handshake: bool,
+    /// May be a probe.
+    pub(crate) probe: bool,
 }
 
 /// What a server knows of one connection.
@@ -25,6 +27,8 @@ pub(crate) struct RedisTalk {
     pub(crate) version3: bool,
     selected: bool,
     requests: usize,
+    /// A probe has come: it is the last thing that is asked here.
+    probed: bool,
     /// HELLO was refused on this connection: the proxy may close it.
     pub(crate) refused_hello: bool,
 }
@@ -42,7 +46,11 @@ impl RedisTalk {
             return Ok(None);
         };
         let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
+        if self.probed {
+            return Err(format!("{name} after a probe"));
+        }
         let incoming = match name.as_str() {
+            "PING" => self.ping(scenario, &args)?,
             "AUTH" => self.auth(scenario, &args)?,
             "HELLO" => self.hello(scenario, &args)?,
             "SELECT" => self.select(scenario, &args)?,
@@ -114,6 +122,26 @@ impl RedisTalk {
         }))
     }
 
+    /// Clients are answered by the proxy, so this can only be a probe.
+    fn ping(&mut self, scenario: &Scenario, args: &[Vec<u8>]) -> Result<Incoming, String> {
+        if !scenario.policy.probe || !scenario.auto_eject || args.len() > 1 {
+            return Err(format!("a probe that is none: {args:?}"));
+        }
+        if self.requests > 0 || self.version3 {
+            return Err("a probe on a connection of clients".into());
+        }
+        let whole = (scenario.password.is_none() || self.authenticated)
+            && (scenario.db == 0 || self.selected);
+        if !whole {
+            return Err("a probe before the handshake".into());
+        }
+        self.probed = true;
+        Ok(Incoming {
+            probe: true,
+            ..handshake(b"+PONG\r\n")
+        })
+    }
+
     fn request(
         &mut self,
         server: usize,
@@ -144,6 +172,7 @@ impl RedisTalk {
             keys,
             reply,
             handshake: false,
+            probe: false,
         })
     }
 }
@@ -153,6 +182,7 @@ fn handshake(reply: &[u8]) -> Incoming {
         keys: Vec::new(),
         reply: reply.to_vec(),
         handshake: true,
+        probe: false,
     }
 }
 
@@ -199,7 +229,7 @@ fn reply_to(
         .find(|key| keys::read(key).is_some_and(|key| matches!(key.mark, b'e' | b'o' | b'l')));
     match (name, keys, failing) {
         ("LOLWUT", [], _) => Ok(lolwut(server)),
-        ("FLUSHALL" | "FLUSHDB" | "PING", [], _) => Ok(b"+OK\r\n".to_vec()),
+        ("FLUSHALL" | "FLUSHDB", [], _) => Ok(b"+OK\r\n".to_vec()),
         (_, [], _) => Err(format!("{name} came without a key")),
         (_, _, Some(key)) if is_split(name) => Ok(answer(server, key, version3)),
         ("MGET", _, _) => Ok(elements(server, keys, version3)),

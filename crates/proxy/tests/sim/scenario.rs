@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hashkit::{Distribution, HashKind, HashTag, Placement};
 use proxy::settings::{
-    CrossShard, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, Resp3,
-    ServerSettings,
+    CrossShard, EjectPolicy, FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings,
+    RedisSettings, Resp3, ServerSettings, TimeoutAction,
 };
 
 use crate::network::Pace;
@@ -100,6 +100,35 @@ impl ClientPlan {
     }
 }
 
+/// What the pool is to do when servers fail.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) eject: EjectPolicy,
+    pub(crate) probe: bool,
+    pub(crate) connect_timeout: Option<u64>,
+    /// `timeout_action: answer`.
+    pub(crate) answers: bool,
+    pub(crate) retry_reads: bool,
+}
+
+impl Policy {
+    fn new(rng: &mut Rng, stormy: bool) -> Self {
+        use EjectPolicy::{Error, Miss, Remap};
+        Policy {
+            eject: rng.pick(&[Remap, Remap, Error, Miss]),
+            probe: rng.chance(3, 4),
+            connect_timeout: (stormy && rng.chance(1, 3)).then(|| rng.micros(5_000, 200_000)),
+            answers: rng.chance(1, 2),
+            retry_reads: rng.chance(1, 5),
+        }
+    }
+
+    /// Whether keys stay with their servers, ejected or not.
+    pub(crate) fn keeps_keys(&self) -> bool {
+        self.eject != EjectPolicy::Remap
+    }
+}
+
 /// Everything that a seed decides beforehand.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
@@ -116,6 +145,7 @@ pub(crate) struct Scenario {
     pub(crate) auto_eject: bool,
     pub(crate) retry: u64,
     pub(crate) failure_limit: u32,
+    pub(crate) policy: Policy,
     pub(crate) connections: usize,
     pub(crate) error_detail: bool,
     pub(crate) allow_flush: bool,
@@ -167,6 +197,7 @@ impl Scenario {
             auto_eject: rng.chance(1, 2),
             retry: rng.micros(10_000, 400_000),
             failure_limit: rng.between(0, 3) as u32,
+            policy: Policy::new(rng, stormy),
             connections: rng.pick(&[1, 1, 2, 3]),
             error_detail: rng.chance(1, 6),
             allow_flush: rng.chance(1, 4),
@@ -189,9 +220,22 @@ impl Scenario {
         };
         if rng.chance(1, 25) {
             scenario.spread = Spread::Random;
+            // Keys have no server that they could stay with.
+            scenario.policy.eject = EjectPolicy::Remap;
         }
+        scenario.leave_time_to_connect();
         scenario.clients = clients(rng, &scenario);
         scenario
+    }
+
+    /// Where less time is allowed than a handshake takes over a slow network, no server ever comes back.
+    fn leave_time_to_connect(&mut self) {
+        let least = 100 * self.server_pace.delay.1;
+        let enough = |time: u64| time.max(least);
+        self.policy.connect_timeout = self.policy.connect_timeout.map(enough);
+        if self.policy.probe {
+            self.timeout = self.timeout.map(enough);
+        }
     }
 
     /// Whether servers fail.
@@ -232,11 +276,25 @@ impl Scenario {
             server_failure_limit: self.failure_limit,
             error_detail: self.error_detail,
             allow_flush: self.allow_flush,
-            failure: proxy::settings::FailurePolicy {
-                probe: false,
-                ..proxy::settings::FailurePolicy::default()
-            },
+            failure: self.failure_policy(),
             protocol,
+        }
+    }
+
+    /// Time-outs of clients are not played: a clock that looks for idle clients never stands still.
+    fn failure_policy(&self) -> FailurePolicy {
+        FailurePolicy {
+            eject: self.policy.eject,
+            probe: self.policy.probe,
+            connect_timeout: self.policy.connect_timeout.map(Duration::from_micros),
+            timeout_action: if self.policy.answers {
+                TimeoutAction::Answer
+            } else {
+                TimeoutAction::Close
+            },
+            client_idle_timeout: None,
+            client_request_timeout: None,
+            retry_reads: self.policy.retry_reads,
         }
     }
 

@@ -35,8 +35,16 @@ pub(crate) struct ServerSide {
     /// How the connect ended, until the proxy is told.
     pub(crate) outcome: Option<Result<(), Blow>>,
     pub(crate) opened: u64,
+    /// Opened while the server was ejected: a probe, or a request that was just too late to be one.
+    pub(crate) doubtful: bool,
     /// Last time at which the proxy waited for nothing here.
     pub(crate) idle_at: u64,
+    /// Last time at which the proxy read something.
+    pub(crate) heard_at: u64,
+    /// What may be a probe was asked here, and nothing else.
+    asked_if_well: bool,
+    /// The answer to that was read.
+    pub(crate) said_so: bool,
     /// The last request of each client that was executed here.
     executed: HashMap<usize, usize>,
 }
@@ -48,6 +56,7 @@ struct Reply {
     end: u64,
     tags: Vec<Tag>,
     handshake: bool,
+    probe: bool,
     transient: bool,
 }
 
@@ -66,7 +75,11 @@ impl ServerSide {
             garbled: None,
             outcome: None,
             opened: now,
+            doubtful: false,
             idle_at: now,
+            heard_at: now,
+            asked_if_well: false,
+            said_so: false,
             executed: HashMap::new(),
         }
     }
@@ -79,6 +92,11 @@ impl ServerSide {
     /// Whether requests have been executed here, so that no handshake is under way.
     pub(crate) fn is_warm(&self) -> bool {
         !self.executed.is_empty()
+    }
+
+    /// Whether this may be a probe: nothing else was asked here.
+    pub(crate) fn may_be_probe(&self) -> bool {
+        self.asked_if_well && !self.is_warm()
     }
 
     pub(crate) fn refused_hello(&self) -> bool {
@@ -208,13 +226,36 @@ impl World {
         {
             panic!("server {server} got a request before the handshake was answered");
         }
+        if incoming.probe {
+            self.links[link].server_mut().asked_if_well = true;
+            let opened = self.links[link].server().opened;
+            if incoming.handshake {
+                self.ejection.is_probed(server, opened);
+                self.tally.probes += 1;
+            }
+        }
         for key in &incoming.keys {
             self.check_shard(key, server);
+            self.check_written_once(key);
         }
         for tag in tags(incoming) {
             self.check_order(link, server, tag);
             self.clients[tag.client].arrived_at_server(tag.seq);
         }
+    }
+
+    /// What changes something is never sent twice, whatever happens to it.
+    fn check_written_once(&mut self, key: &[u8]) {
+        if keys::read(key).is_some_and(|text| matches!(text.mark, b'w' | b'm' | b'f')) {
+            let is_new = self.written.insert(key.to_vec());
+            let shown = String::from_utf8_lossy(key);
+            assert!(is_new || !self.is_change(key), "{shown} was written twice");
+        }
+    }
+
+    /// `m` is a map where Redis is spoken, and no write.
+    fn is_change(&self, key: &[u8]) -> bool {
+        !self.scenario.redis || keys::read(key).is_some_and(|text| text.mark == b'w')
     }
 
     fn check_shard(&mut self, key: &[u8], server: usize) {
@@ -232,7 +273,8 @@ impl World {
     fn check_order(&mut self, link: usize, server: usize, tag: Tag) {
         for other in self.open_links_to(server) {
             let last = self.links[other].server().last_of(tag.client);
-            if last.is_some_and(|last| last >= tag.seq) {
+            // A read that is sent once more comes after what was sent in between.
+            if last.is_some_and(|last| last >= tag.seq) && !self.scenario.policy.retry_reads {
                 panic!(
                     "{tag:?} reached server {server} on link {link} after {last:?} on link {other}"
                 );
@@ -265,8 +307,11 @@ impl World {
         self.send_unsent(link);
     }
 
-    fn reply(&mut self, link: usize, incoming: Incoming) {
+    fn reply(&mut self, link: usize, mut incoming: Incoming) {
         let mishap = self.mishap();
+        if incoming.probe && incoming.handshake && self.faults_allowed && self.rng.chance(1, 4) {
+            incoming.reply = b"-LOADING not yet\r\n".to_vec();
+        }
         let tags = tags(&incoming);
         let chatty = !incoming.handshake && self.rng.chance(1, 20);
         let side = self.links[link].server_mut();
@@ -284,6 +329,7 @@ impl World {
             end,
             tags,
             handshake: incoming.handshake,
+            probe: incoming.probe,
             transient,
         });
         match mishap {
@@ -366,7 +412,8 @@ impl World {
 
     /// The proxy has read up to `read` bytes of a server's stream.
     pub(crate) fn note_replies_read(&mut self, link: usize) {
-        let read = self.links[link].inbound.read;
+        let (read, now) = (self.links[link].inbound.read, self.now);
+        self.links[link].server_mut().heard_at = now;
         while self.links[link]
             .server()
             .unread
@@ -377,13 +424,35 @@ impl World {
                 break;
             };
             let server = self.links[link].server().index;
+            if reply.probe {
+                self.links[link].server_mut().said_so = true;
+                if !reply.transient {
+                    self.ejection.answered_probe(server);
+                }
+            }
             if !reply.handshake {
-                self.ejection.replied(server, reply.transient, self.now);
+                let may_be_late = self.may_be_late(&reply.tags);
+                self.ejection
+                    .replied(server, reply.transient, may_be_late, self.now);
             }
             for tag in reply.tags {
                 self.clients[tag.client].answered_by(server, tag.seq);
             }
         }
+    }
+
+    /// Whether the proxy may have given up on a request that is answered now. (A request without key is
+    /// nobody's.)
+    fn may_be_late(&self, tags: &[Tag]) -> bool {
+        let Some(timeout) = self
+            .scenario
+            .timeout
+            .filter(|_| self.scenario.policy.answers)
+        else {
+            return false;
+        };
+        let sent = |tag: &Tag| self.clients[tag.client].sent_at_time(tag.seq);
+        tags.is_empty() || tags.iter().any(|tag| sent(tag) + timeout <= self.now)
     }
 
     /// A connect that was asked for ends, if the weather lets it.

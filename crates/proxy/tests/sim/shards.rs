@@ -34,12 +34,14 @@ pub(crate) struct Shards {
     spread: Spread,
     weights: Vec<u32>,
     tagged: bool,
+    /// Keys stay with their servers, ejected or not.
+    keeps: bool,
     history: Vec<LiveSet>,
     learnt: HashMap<(u32, Vec<u8>), usize>,
 }
 
 impl Shards {
-    pub(crate) fn new(spread: Spread, weights: Vec<u32>, tagged: bool) -> Self {
+    pub(crate) fn new(spread: Spread, weights: Vec<u32>, tagged: bool, keeps: bool) -> Self {
         let mask = (1u32 << weights.len()) - 1;
         let history = vec![LiveSet {
             since: 0,
@@ -50,6 +52,7 @@ impl Shards {
             spread,
             weights,
             tagged,
+            keeps,
             history,
             learnt: HashMap::new(),
         }
@@ -87,8 +90,10 @@ impl Shards {
                 "went to server {server}, which was ejected all the time (live sets {masks:?})"
             ));
         }
-        if let [mask] = masks[..] {
-            self.learn(mask, key, server);
+        match masks[..] {
+            _ if self.keeps => self.learn(self.full(), key, server),
+            [mask] => self.learn(mask, key, server),
+            _ => {}
         }
         match self.candidates(key, sent) {
             Some(homes) if !homes.contains(&server) => Err(format!(
@@ -104,16 +109,21 @@ impl Shards {
             return Some(vec![0]);
         }
         let home = home(key, self.tagged);
-        let mut found = Vec::new();
-        for set in self.sets_since(sent).iter().filter(|set| set.mask != 0) {
-            found.push(match self.spread {
-                Spread::Random => return None,
-                Spread::Ketama => *self.learnt.get(&(set.mask, home.to_vec()))?,
-                Spread::ModulaFnv1a => self.modula(set.mask, fnv1a(home)),
-                Spread::ModulaOneAtATime => self.modula(set.mask, one_at_a_time(home)),
-            });
+        if self.keeps {
+            return self.owner(self.full(), home).map(|server| vec![server]);
         }
-        Some(found)
+        let sets = self.sets_since(sent).iter().filter(|set| set.mask != 0);
+        sets.map(|set| self.owner(set.mask, home)).collect()
+    }
+
+    /// Where what is hashed of a key belongs while these servers are in use.
+    fn owner(&self, mask: u32, home: &[u8]) -> Option<usize> {
+        match self.spread {
+            Spread::Random => None,
+            Spread::Ketama => self.learnt.get(&(mask, home.to_vec())).copied(),
+            Spread::ModulaFnv1a => Some(self.modula(mask, fnv1a(home))),
+            Spread::ModulaOneAtATime => Some(self.modula(mask, one_at_a_time(home))),
+        }
     }
 
     fn learn(&mut self, mask: u32, key: &[u8], server: usize) {

@@ -17,11 +17,15 @@ pub(crate) enum Want {
     /// What the key's server answers.
     Keyed { verb: &'static str, key: Vec<u8> },
     /// What the first key's server answers, unless the keys are apart and that is refused.
-    Together { keys: Vec<Vec<u8>>, is_new: bool },
+    Together {
+        verb: &'static str,
+        keys: Vec<Vec<u8>>,
+        is_new: bool,
+    },
     /// An array of what each key's server answers.
     Elements(Vec<Vec<u8>>),
-    /// The sum of the keys' weights.
-    Sum(Vec<Vec<u8>>),
+    /// The sum of the keys' weights; of those that are there, if that is a question only.
+    Sum { reads: bool, keys: Vec<Vec<u8>> },
     /// One OK for all.
     AllOk(Vec<Vec<u8>>),
     /// The blocks of all keys that hit.
@@ -54,7 +58,7 @@ impl fmt::Debug for Want {
             Want::Keyed { verb, key } => write!(f, "{verb} of {}", String::from_utf8_lossy(key)),
             Want::Together { keys, .. } => write!(f, "the first of {:?}", list(keys)),
             Want::Elements(keys) => write!(f, "elements {:?}", list(keys)),
-            Want::Sum(keys) => write!(f, "the sum of {:?}", list(keys)),
+            Want::Sum { keys, .. } => write!(f, "the sum of {:?}", list(keys)),
             Want::AllOk(keys) => write!(f, "OK for {:?}", list(keys)),
             Want::Values { verb, keys } => write!(f, "{verb} of {:?}", list(keys)),
             Want::Hello { version3 } => write!(f, "a greeting, RESP3: {version3}"),

@@ -76,7 +76,7 @@ fn cause(blow: Blow) -> Cause {
         Blow::Reset => Cause::Reset,
         Blow::BrokenPipe => Cause::BrokenPipe,
         Blow::TimedOut => Cause::TimedOut,
-        Blow::Garbage | Blow::Declined => Cause::Protocol,
+        Blow::Garbage | Blow::Declined | Blow::Probed => Cause::Protocol,
     }
 }
 
@@ -133,9 +133,11 @@ impl World {
 
     fn run_timers(&mut self, worker: usize) {
         let now = self.time();
+        let before = self.timed_out(worker);
         let pool = &mut self.workers[worker].pool;
         if pool.poll_deadline().is_some_and(|deadline| deadline <= now) {
             pool.handle_timeout(now);
+            self.note_late(worker, &before);
             let next = self.workers[worker].pool.poll_deadline();
             assert!(
                 next.is_none_or(|next| next > now),
@@ -385,7 +387,8 @@ impl World {
     }
 
     fn connect(&mut self, worker: usize, id: ConnectionId, server: usize) {
-        let side = Box::new(ServerSide::new(server, self.now));
+        let mut side = Box::new(ServerSide::new(server, self.now));
+        side.doubtful = !self.health.is_live(server);
         let pace = self.scenario.server_pace.clone();
         self.links.push(Link::new(
             worker,

@@ -1,5 +1,6 @@
 //! The whole proxy, its clients and its servers, in virtual time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use proxy::metrics::PoolMetrics;
@@ -16,7 +17,11 @@ use crate::shards::Shards;
 use crate::worker::Worker;
 
 /// No scenario needs nearly as many events: one that does goes round in circles.
-const MOST_EVENTS: u64 = 3_000_000;
+const MOST_EVENTS: u64 = 12_000_000;
+
+/// When nothing but probes has happened for so long, in microseconds, nothing else will. Longer than any
+/// time-out that is meant to be reached.
+const ONLY_PROBES: u64 = 60_000_000;
 
 /// What was seen, so that nobody can believe in a simulation in which nothing happened.
 #[derive(Debug, Default, Clone)]
@@ -31,6 +36,13 @@ pub(crate) struct Tally {
     /// Longest wait for a reply where no server failed, in microseconds.
     pub(crate) slowest: u64,
     pub(crate) events: u64,
+    /// Times that requests were late and failed alone.
+    pub(crate) late: usize,
+    pub(crate) probes: usize,
+    pub(crate) retries: usize,
+    /// Reads answered as missing, and requests refused by name, because their server was ejected.
+    pub(crate) misses: usize,
+    pub(crate) refusals: usize,
 }
 
 /// Everything there is in one run.
@@ -56,6 +68,10 @@ pub(crate) struct World {
     pub(crate) ejection: Ejection,
     pub(crate) faults: FaultLog,
     pub(crate) tally: Tally,
+    /// Keys that were written.
+    pub(crate) written: HashSet<Vec<u8>>,
+    /// When something last happened that was not a probe's.
+    busy_at: u64,
     tracing: bool,
 }
 
@@ -85,13 +101,13 @@ impl World {
         };
         let workers = (0..scenario.workers).map(worker).collect();
         let mut world = World {
-            shards: Shards::new(scenario.spread, scenario.weights.clone(), scenario.tagged),
-            ejection: Ejection::new(
-                scenario.auto_eject,
-                scenario.failure_limit,
-                scenario.retry,
-                servers,
+            shards: Shards::new(
+                scenario.spread,
+                scenario.weights.clone(),
+                scenario.tagged,
+                scenario.policy.keeps_keys(),
             ),
+            ejection: Ejection::new(&scenario),
             rng,
             now: 1_000,
             step: 0,
@@ -106,6 +122,8 @@ impl World {
             health,
             faults: FaultLog::default(),
             tally: Tally::default(),
+            written: HashSet::new(),
+            busy_at: 0,
             tracing,
             scenario,
         };
@@ -169,13 +187,55 @@ impl World {
 
     /// Lets time pass until nothing happens any more.
     fn settle(&mut self) {
-        while let Some((at, event)) = self.agenda.next() {
-            self.now = self.now.max(at);
-            self.step += 1;
-            assert!(self.step < MOST_EVENTS, "this goes round in circles");
-            self.handle(event);
+        self.busy_at = self.now;
+        while let Some(at) = self.agenda.next_at() {
+            let probing = self.scenario.policy.probe && self.ejection.is_anybody_out();
+            if probing && at > self.busy_at + ONLY_PROBES {
+                break;
+            }
+            self.take_step();
         }
         self.trace(|| "-- quiet --".into());
+    }
+
+    fn take_step(&mut self) {
+        let Some((at, event)) = self.agenda.next() else {
+            return;
+        };
+        self.now = self.now.max(at);
+        self.step += 1;
+        assert!(self.step < MOST_EVENTS, "this goes round in circles");
+        if !self.concerns_probes(&event) {
+            self.busy_at = self.now;
+        }
+        self.handle(event);
+    }
+
+    /// Whether an event may be there for probes only: a clock, or a connection without a request.
+    fn concerns_probes(&self, event: &Event) -> bool {
+        match event {
+            Event::Tick { .. } => true,
+            Event::Deliver { link, .. }
+            | Event::ResetArrives { link }
+            | Event::ConnectEnds { link }
+            | Event::Serve { link } => match &self.links[*link].peer {
+                Peer::Server(server) => !server.is_warm(),
+                Peer::Client(_) => false,
+            },
+            Event::Client { .. }
+            | Event::ClientLeaves { .. }
+            | Event::Weather { .. }
+            | Event::Shutdown => false,
+        }
+    }
+
+    /// Lets so much time pass.
+    fn wait(&mut self, micros: u64) {
+        let end = self.now + micros;
+        while self.agenda.next_at().is_some_and(|at| at <= end) {
+            self.take_step();
+        }
+        self.now = end;
     }
 
     fn handle(&mut self, event: Event) {
@@ -273,7 +333,12 @@ impl World {
     /// New clients on every worker must find everything in order.
     fn probe(&mut self) {
         self.trace(|| "-- probing --".into());
-        self.now += self.scenario.retry + 10_000_000;
+        self.wait(self.scenario.retry + 10_000_000);
+        assert_eq!(
+            self.shards.live(),
+            self.shards.full(),
+            "whoever was ejected has been taken back, without a request"
+        );
         for worker in 0..self.workers.len() {
             let Some(pattern) = self.scenario.clients.last().cloned() else {
                 continue;
@@ -341,5 +406,10 @@ impl Tally {
         self.most_held = self.most_held.max(other.most_held);
         self.slowest = self.slowest.max(other.slowest);
         self.events += other.events;
+        self.late += other.late;
+        self.probes += other.probes;
+        self.retries += other.retries;
+        self.misses += other.misses;
+        self.refusals += other.refusals;
     }
 }

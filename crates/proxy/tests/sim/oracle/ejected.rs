@@ -1,0 +1,113 @@
+//! What may be answered because a server is ejected, or was late.
+
+use proxy::settings::EjectPolicy;
+
+use super::{Case, contains};
+use crate::keys;
+use crate::scenario::Policy;
+
+impl Case<'_> {
+    fn policy(&self) -> &Policy {
+        &self.world.scenario.policy
+    }
+
+    /// Whether any of `servers`, a bit each, was ejected at any time since the request was sent.
+    pub(super) fn was_ejected(&self, servers: u32) -> bool {
+        let mut sets = self.world.shards.sets_since(self.sent()).iter();
+        sets.any(|set| set.mask & servers != servers)
+    }
+
+    /// Whether the reply is an error for the reason that some server was ejected.
+    pub(super) fn is_refused_as_ejected(&self) -> bool {
+        let refused = contains(self.frame, b"ERR") && contains(self.frame, b" Connection refused");
+        refused && self.was_ejected(self.world.shards.full())
+    }
+
+    /// Whether requests to any of these servers failed for being late, this one perhaps among them.
+    pub(super) fn was_late(&self, servers: &[usize]) -> bool {
+        self.policy().answers && self.world.faults.any(self.victim(Some(servers)))
+    }
+
+    /// Whether the keys of a server may have been out of reach, for it was ejected and they stay.
+    pub(super) fn stays_with_ejected(&self, server: usize) -> bool {
+        self.policy().keeps_keys() && self.was_ejected(1 << server)
+    }
+
+    /// Whether a failure's text names an ejected server, rightly: one of `servers`, if those are known.
+    pub(super) fn is_named(&self, text: &str, servers: Option<&[usize]>) -> Result<bool, String> {
+        let Some(rest) = text.strip_prefix("Connection refused: server '10.0.0.") else {
+            return Ok(false);
+        };
+        if !rest.ends_with(": the server is ejected") {
+            return Ok(false);
+        }
+        let name = rest.split(':').next().unwrap_or_default();
+        let server: usize = name.parse().map_err(|_| format!("no server: {text}"))?;
+        let may_be = servers.is_none_or(|servers| servers.contains(&server))
+            && (servers.is_none() || self.policy().keeps_keys());
+        match may_be && self.was_ejected(1 << server) {
+            true => Ok(true),
+            false => Err(format!("server {server} was not ejected, or not asked")),
+        }
+    }
+
+    /// Whether the request was answered as if its key did not exist, rightly.
+    pub(super) fn is_missed(&self, verb: &str, key: &[u8]) -> Result<bool, String> {
+        let Some(miss) = self.miss(verb).filter(|_| self.may_miss(key)) else {
+            return Ok(false);
+        };
+        if contains(self.frame, b": the server is ejected") {
+            return Err("a read was refused although it could be missed".into());
+        }
+        Ok(self.frame == miss)
+    }
+
+    /// A null, if the key may be missing from an MGET.
+    pub(super) fn missing_element(&self, key: &[u8]) -> Option<&'static [u8]> {
+        self.may_miss(key).then(|| self.null())
+    }
+
+    /// Whether the reply is the sum of the keys' weights, those that may be missing counted or not.
+    pub(super) fn is_sum(&self, reads: bool, keys: &[Vec<u8>]) -> bool {
+        let weight = |key: &Vec<u8>| keys::read(key).map_or(0, |key| key.size);
+        let mut sums = vec![0];
+        for key in keys {
+            let without = (reads && self.may_miss(key)).then(|| sums.clone());
+            sums.iter_mut().for_each(|sum| *sum += weight(key));
+            sums.extend(without.into_iter().flatten());
+            sums.sort_unstable();
+            sums.dedup();
+        }
+        let is = |sum: &usize| self.frame == format!(":{sum}\r\n").as_bytes();
+        sums.iter().any(is)
+    }
+
+    /// Whether a read of the key may be answered as if it did not exist.
+    pub(super) fn may_miss(&self, key: &[u8]) -> bool {
+        let ejected = |server: &usize| self.was_ejected(1 << server);
+        self.policy().eject == EjectPolicy::Miss && self.homes(key).iter().any(ejected)
+    }
+
+    /// What a server says of a key that does not exist, for the reads that the clients here use.
+    fn miss(&self, verb: &str) -> Option<&'static [u8]> {
+        let version3 = self.world.clients[self.id].redis.version3;
+        Some(match verb {
+            "get" | "gets" | "gat" | "gats" => b"END\r\n",
+            "GET" => self.null(),
+            "HGETALL" if version3 => b"%0\r\n",
+            "SMEMBERS" if version3 => b"~0\r\n",
+            "HGETALL" | "SMEMBERS" | "LRANGE" => b"*0\r\n",
+            "TTL" => b":-2\r\n",
+            "TYPE" => b"+none\r\n",
+            "PFCOUNT" => b":0\r\n",
+            _ => return None,
+        })
+    }
+
+    fn null(&self) -> &'static [u8] {
+        match self.world.clients[self.id].redis.version3 {
+            true => b"_\r\n",
+            false => b"$-1\r\n",
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Replies of memcached servers that are joined: what several of them have, and their statistics.
+
+use super::Case;
+use crate::keys;
+use crate::memcached_server as memcached;
+use crate::worker::shown;
+
+impl Case<'_> {
+    /// The blocks of all hits, in each server's order; those of a failed server may be missing.
+    pub(super) fn values(&self, verb: &str, keys: &[Vec<u8>]) -> Result<(), String> {
+        let mark = |key: &Vec<u8>| keys::read(key).map_or(b'?', |key| key.mark);
+        let failing: Vec<&Vec<u8>> = keys.iter().filter(|key| mark(key) == b'e').collect();
+        let errors: Vec<usize> = failing.iter().flat_map(|key| self.homes(key)).collect();
+        let homes: Vec<usize> = keys.iter().flat_map(|key| self.homes(key)).collect();
+        if self.frame.starts_with(b"SERVER_ERROR") {
+            let is_well = |server: &&usize| {
+                self.is_answered_by(**server)
+                    && !errors.contains(server)
+                    && !self.was_late(&[**server])
+            };
+            if let Some(well) = homes.iter().find(is_well) {
+                return Err(format!("an error although server {well} answered"));
+            }
+            let own = failing.iter().any(|key| {
+                self.homes(key)
+                    .iter()
+                    .any(|server| memcached::error(*server, key) == self.frame)
+            });
+            return if own {
+                Ok(())
+            } else {
+                self.failure(Some(&homes))
+            };
+        }
+        let found = self.blocks(verb, keys)?;
+        for (key, found) in keys.iter().zip(found) {
+            let homes = self.homes(key);
+            let lost = self.world.faults.any(self.victim(Some(&homes)));
+            let excused = lost
+                || homes
+                    .iter()
+                    .any(|server| errors.contains(server) || self.stays_with_ejected(*server));
+            if mark(key) == b'b' && !found && !excused {
+                return Err(format!("no block of {}", String::from_utf8_lossy(key)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Which keys have a block. Blocks of one server stand in the order of its keys.
+    fn blocks(&self, verb: &str, keys: &[Vec<u8>]) -> Result<Vec<bool>, String> {
+        let mut rest = self.frame;
+        let mut found = vec![false; keys.len()];
+        let mut last = vec![None; self.world.weather.len()];
+        while rest != b"END\r\n" {
+            let hits = (0..keys.len()).filter(|at| !found[*at]);
+            let mut matching = hits.flat_map(|at| {
+                self.homes(&keys[at])
+                    .into_iter()
+                    .map(move |server| (at, server))
+            });
+            let next = matching.find_map(|(at, server)| {
+                let block = memcached::block(server, verb, &keys[at]);
+                (!block.is_empty() && rest.starts_with(&block)).then_some((at, server, block.len()))
+            });
+            let Some((at, server, len)) = next else {
+                return Err(format!("a wrong block at {}", shown(rest)));
+            };
+            if !self.is_answered_by(server) || last[server].is_some_and(|last| last > at) {
+                return Err(format!(
+                    "a block of server {server} out of turn at {}",
+                    shown(rest)
+                ));
+            }
+            (found[at], last[server]) = (true, Some(at));
+            rest = &rest[len..];
+        }
+        Ok(found)
+    }
+
+    pub(super) fn stats(&self) -> Result<(), String> {
+        if self.is_refused_as_ejected() {
+            return Ok(());
+        }
+        let mut rest = self.frame;
+        let count = self.world.weather.len();
+        for server in 0..count {
+            let whole = memcached::stats(server);
+            let whole = String::from_utf8_lossy(whole.strip_suffix(b"END\r\n").unwrap_or(&whole))
+                .into_owned();
+            let name = format!("STAT 10.0.0.{server}:7000:");
+            let expected = if count > 1 {
+                whole.replace("STAT ", &name)
+            } else {
+                whole
+            };
+            match rest.strip_prefix(expected.as_bytes()) {
+                Some(after) => rest = after,
+                None => self.failure_happened(server)?,
+            }
+        }
+        if rest == b"END\r\n" && self.frame != rest {
+            Ok(())
+        } else {
+            self.failure(None)
+        }
+    }
+
+    fn failure_happened(&self, server: usize) -> Result<(), String> {
+        let lost = self.world.faults.any(self.victim(Some(&[server])));
+        match lost || self.was_ejected(1 << server) {
+            true => Ok(()),
+            false => Err(format!(
+                "server {server} is missing, and nothing had happened to it"
+            )),
+        }
+    }
+}
