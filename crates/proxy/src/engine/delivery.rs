@@ -47,6 +47,9 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         now: Time,
     ) {
+        if let Some(connection) = self.connections.get_mut(id) {
+            connection.heard = now;
+        }
         let mut pos = range.start;
         while pos < range.end {
             let Some(connection) = self.connections.get(id) else {
@@ -78,9 +81,6 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         now: Time,
     ) -> Option<usize> {
-        if let Some(connection) = self.connections.get_mut(id) {
-            connection.heard = now;
-        }
         let mut tally = Tally::default();
         let mut marks = std::mem::take(&mut self.marks);
         let mut pos = range.start;

@@ -168,6 +168,23 @@ fn any_word_ends_the_silence() {
 }
 
 #[test]
+fn a_word_of_the_handshake_is_a_word() {
+    let mut settings = pool();
+    settings.servers[0].db = 3;
+    let mut stage = Stage::new(settings);
+    let client = stage.client();
+    stage.say(client, get("a"));
+    let link = stage.link(0);
+    stage.wait(250);
+    stage.answer(link, "+OK\r\n");
+    stage.wait(1_199);
+    assert!(stage.is_open(link));
+    assert_eq!(stage.hear(client), TIMED_OUT);
+    stage.wait(1);
+    assert!(!stage.is_open(link));
+}
+
+#[test]
 fn a_long_calm_before_is_no_silence() {
     let mut stage = Stage::new(pool());
     let client = stage.client();
