@@ -7,7 +7,7 @@ use crate::buffer::{Chunk, Rope};
 use crate::engine::Retry;
 use crate::id::ConnectionId;
 use crate::limits::{FIRST_WINDOW, MAX_WINDOW, WINDOW_BYTES};
-use crate::protocol::{Body, Join, Protocol};
+use crate::protocol::{Body, Join, Lane, Protocol};
 use crate::stash::Stash;
 use crate::time::Time;
 
@@ -95,6 +95,7 @@ impl<P: Protocol> Default for Intake<P> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Affinity {
     pub(crate) server: usize,
+    pub(crate) lane: Lane,
     pub(crate) connection: ConnectionId,
     pub(crate) outstanding: usize,
 }
@@ -241,9 +242,12 @@ impl<P: Protocol> Session<P> {
         self.estimate = Some(bytes.max(last - last / 8));
     }
 
-    /// The connection to `server` that must carry the next request, because it carries others.
-    pub(crate) fn bound_to(&self, server: usize) -> Option<ConnectionId> {
-        let bound = |affinity: &&Affinity| affinity.server == server && affinity.outstanding > 0;
+    /// The connection to `server` that must carry the next request, because it carries others. Those of
+    /// another lane were late: the session has left that lane since.
+    pub(crate) fn bound_to(&self, server: usize, lane: Lane) -> Option<ConnectionId> {
+        let bound = |affinity: &&Affinity| {
+            affinity.server == server && affinity.lane == lane && affinity.outstanding > 0
+        };
         self.affinity
             .iter()
             .find(bound)
@@ -251,7 +255,7 @@ impl<P: Protocol> Session<P> {
     }
 
     /// Notes that one more request went out on `connection`.
-    pub(crate) fn bind(&mut self, server: usize, connection: ConnectionId) {
+    pub(crate) fn bind(&mut self, server: usize, lane: Lane, connection: ConnectionId) {
         match self
             .affinity
             .iter_mut()
@@ -260,6 +264,7 @@ impl<P: Protocol> Session<P> {
             Some(affinity) => affinity.outstanding += 1,
             None => self.affinity.push(Affinity {
                 server,
+                lane,
                 connection,
                 outstanding: 1,
             }),

@@ -225,7 +225,7 @@ impl<P: Protocol> Engine<P> {
         if let ([only], 1) = (open, self.settings.server_connections) {
             return *only;
         }
-        if let Some(bound) = session.bound_to(server) {
+        if let Some(bound) = session.bound_to(server, lane) {
             return bound;
         }
         let load = |id: &ConnectionId| {
@@ -276,7 +276,7 @@ impl<P: Protocol> Engine<P> {
             bytes,
             queued: now,
         });
-        let server = connection.server;
+        let (server, lane) = (connection.server, connection.lane);
         if !connection.dirty && matches!(connection.state, State::Ready) {
             connection.dirty = true;
             self.flushes.push_back(Flush::Connection(connection_id));
@@ -288,7 +288,7 @@ impl<P: Protocol> Engine<P> {
         {
             session.silent += usize::from(place == Place::Nowhere);
             if !one_each {
-                session.bind(server, connection_id);
+                session.bind(server, lane, connection_id);
             }
         }
         if let Some(timeout) = self.settings.timeout

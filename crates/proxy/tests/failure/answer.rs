@@ -5,7 +5,7 @@ use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, TimeoutAction};
 
 use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
-use crate::words::{TIMED_OUT, bulk, get, redis, value};
+use crate::words::{HELLO_3, TIMED_OUT, bulk, get, redis, value};
 
 fn pool() -> PoolSettings {
     with(redis_pool(1))
@@ -306,6 +306,30 @@ fn several_connections_to_a_server_keep_their_pairs_and_a_clients_order() {
         get("c"),
         "free again, it takes the first that is"
     );
+}
+
+#[test]
+fn a_late_request_does_not_hold_its_client_to_the_version_of_before() {
+    for connections in [1, 2] {
+        let mut settings = pool();
+        settings.server_connections = connections;
+        let mut stage = Stage::new(settings);
+        let client = stage.client();
+        stage.say(client, get("a") + &redis(&["HELLO", "3"]));
+        let before = stage.link(0);
+        stage.wait(300);
+        assert_eq!(stage.hear(client), TIMED_OUT);
+        let after = stage.links(0)[1];
+        assert_eq!(stage.heard(after), redis(&["HELLO", "3"]));
+        stage.answer(after, HELLO_3);
+        assert!(stage.hear(client).starts_with('%'));
+        stage.say(client, get("b"));
+        assert_eq!(stage.heard(before), get("a"));
+        assert_eq!(stage.heard(after), get("b"));
+        stage.answer(before, bulk("late"));
+        stage.answer(after, bulk("B"));
+        assert_eq!(stage.hear(client), bulk("B"));
+    }
 }
 
 #[test]
