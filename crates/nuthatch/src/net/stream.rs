@@ -1,13 +1,15 @@
 //! Byte streams: what the event loop asks of a socket, and the sockets that answer.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use mio::event::Source;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::{SockRef, TcpKeepalive};
 
 /// Silence after which the kernel probes a peer with `tcpkeepalive: true`, and the time between probes.
@@ -69,6 +71,13 @@ impl Stream {
         }
     }
 
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+
     /// Has `registry` report readiness of both kinds under `token`, at every change.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let source: &mut dyn Source = match self {
@@ -79,19 +88,21 @@ impl Stream {
     }
 }
 
+/// Reads and writes go straight to the kernel: the C library would turn cancellation on and off around
+/// each, for there are other threads. One slice, the common case, is sent without a detour through the
+/// kernel's file layer.
 impl ByteStream for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
-        }
+        let (count, _) = rustix::net::recv(self.as_fd(), buffer, RecvFlags::empty())?;
+        Ok(count)
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write_vectored(slices),
-            Stream::Unix(stream) => stream.write_vectored(slices),
-        }
+        let written = match slices {
+            [only] => rustix::net::send(self.as_fd(), only, SendFlags::NOSIGNAL),
+            _ => rustix::io::writev(self.as_fd(), slices),
+        };
+        Ok(written?)
     }
 
     fn finish_connect(&mut self) -> io::Result<bool> {
