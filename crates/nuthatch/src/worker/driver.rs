@@ -28,6 +28,10 @@ use super::pool::PoolPart;
 use crate::census::Seat;
 use crate::logger::{ALERT, log};
 
+/// Bytes read in a tick after which what they led to is written before more is read: it is still in the
+/// cache then, the chunks that hold it are soon free again, and writes of this size gain nothing from waiting.
+const WRITE_AFTER: usize = 512 << 10;
+
 /// The part of a worker between its poll and the core.
 #[derive(Debug)]
 pub(super) struct Driver<N: Net> {
@@ -38,6 +42,8 @@ pub(super) struct Driver<N: Net> {
     chunks: Chunks,
     now: Time,
     tick: u32,
+    /// Bytes that were read since everything was last written.
+    unwritten: usize,
     /// Endpoints that had more to do than a tick allows.
     waiting: Vec<usize>,
     /// Endpoints that can be written to again and have output.
@@ -58,6 +64,7 @@ impl<N: Net> Driver<N> {
             chunks: Chunks::default(),
             now,
             tick: 0,
+            unwritten: 0,
             waiting: Vec::new(),
             writable: Vec::new(),
             touched: Vec::new(),
@@ -92,6 +99,9 @@ impl<N: Net> Driver<N> {
             _ => {}
         }
         self.read(key);
+        if self.unwritten >= WRITE_AFTER {
+            self.drain();
+        }
     }
 
     /// Goes on with what was left over, runs timers, and writes everything that is to be written.

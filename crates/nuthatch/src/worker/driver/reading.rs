@@ -26,6 +26,9 @@ impl<N: Net> Driver<N> {
                 return self.wait_for_next_tick(key);
             }
             let read = endpoint.read(&mut self.chunks);
+            if let Read::Data(count) = read {
+                self.unwritten += count;
+            }
             match role {
                 Role::Session(id) => self.handle_session_read(key, id, read),
                 Role::Connection(id) => self.handle_connection_read(key, id, read),

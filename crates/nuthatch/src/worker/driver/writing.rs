@@ -11,6 +11,7 @@ impl<N: Net> Driver<N> {
     /// Does what the cores ask until they ask for nothing more. It ends because every endpoint has
     /// a limited share of reads and writes in a tick.
     pub(in crate::worker) fn drain(&mut self) {
+        self.unwritten = 0;
         while !self.touched.is_empty() || !self.writable.is_empty() {
             let mut touched = std::mem::take(&mut self.touched);
             for &pool in &touched {
