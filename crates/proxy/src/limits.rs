@@ -32,9 +32,9 @@ pub const MAX_IN_FLIGHT: usize = 1 << 18;
 /// Below it a copy is cheaper than the bookkeeping.
 pub const SHARE_AT_LEAST: usize = 8 << 10;
 
-/// A shared slice may pin a chunk at most this many times its own size, so that memory in use is
-/// never much more than the bytes held.
-pub const SHARE_MAX_WASTE: usize = 2;
+/// A shared slice may pin a chunk at most this many times its own size: a value of 16 KiB among others in a
+/// chunk of 64 KiB is not copied, and memory in use is never much more than the bytes held.
+pub const SHARE_MAX_WASTE: usize = 4;
 
 /// An owned segment of a rope grows to this size, then the next one begins: long enough for few
 /// system calls, short enough that growing never copies much.
