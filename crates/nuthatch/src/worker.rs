@@ -37,13 +37,6 @@ const INBOX: usize = 1024;
 /// Events that one poll brings at most.
 const EVENTS: usize = 1024;
 
-/// A tick that brings at least this many events is a busy one: more is likely to become ready while it
-/// is handled, and what leaves together costs fewer system calls.
-const BUSY: usize = 4;
-
-/// How often a busy tick looks again before it writes. Light load never waits for this.
-const LOOKS: usize = 3;
-
 /// The token of the waker; endpoints have the low numbers.
 const WAKE: Token = Token(usize::MAX);
 
@@ -173,7 +166,7 @@ impl Worker {
         while !self.is_finished(now) {
             self.wait(&mut events, now);
             now = self.clock.now();
-            self.tick(&mut events, now);
+            self.tick(&events, now);
         }
     }
 
@@ -192,12 +185,9 @@ impl Worker {
     }
 
     /// One turn: every event, then everything that follows from them.
-    fn tick(&mut self, events: &mut Events, now: Time) {
+    fn tick(&mut self, events: &Events, now: Time) {
         self.driver.begin_tick(now);
-        let mut looks = 0;
-        while self.take(events) >= BUSY && looks < LOOKS && self.look_again(events) {
-            looks += 1;
-        }
+        self.take(events);
         self.driver.finish_tick();
         if std::mem::take(&mut self.woken) {
             self.take_messages(now);
@@ -205,25 +195,13 @@ impl Worker {
         }
     }
 
-    /// Hands the events on; returns how many there were.
-    fn take(&mut self, events: &Events) -> usize {
-        let mut count = 0;
+    /// Hands the events on.
+    fn take(&mut self, events: &Events) {
         for event in events {
-            count += 1;
             match event.token() {
                 WAKE => self.woken = true,
                 Token(key) => self.driver.handle_ready(key, readiness(event)),
             }
-        }
-        count
-    }
-
-    /// Asks what else has become ready meanwhile; whether anything has.
-    fn look_again(&mut self, events: &mut Events) -> bool {
-        match self.poll.poll(events, Some(Duration::ZERO)) {
-            Ok(()) => !events.is_empty(),
-            // The next wait will say so again.
-            Err(_) => false,
         }
     }
 
