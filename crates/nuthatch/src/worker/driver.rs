@@ -32,6 +32,10 @@ use crate::logger::{ALERT, log};
 /// cache then, the chunks that hold it are soon free again, and writes of this size gain nothing from waiting.
 const WRITE_AFTER: usize = 512 << 10;
 
+/// Bytes read after which a tick is a busy one: clients pipeline, or there are many, so more is likely to
+/// become ready while this is handled, and what leaves together costs fewer system calls.
+const BUSY_AFTER: usize = 2 << 10;
+
 /// The part of a worker between its poll and the core.
 #[derive(Debug)]
 pub(super) struct Driver<N: Net> {
@@ -102,6 +106,11 @@ impl<N: Net> Driver<N> {
         if self.unwritten >= WRITE_AFTER {
             self.drain();
         }
+    }
+
+    /// Whether it is worth looking what else has become ready before anything is written.
+    pub(super) fn is_busy(&self) -> bool {
+        self.unwritten >= BUSY_AFTER
     }
 
     /// Goes on with what was left over, runs timers, and writes everything that is to be written.
