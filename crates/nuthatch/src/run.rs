@@ -116,6 +116,10 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
     let workers = config.globals.workers.count();
     let plan = Plan::new(&config, workers, Census::new(config.pools.len(), workers));
     let max_clients = max_clients(&config, workers, limit);
+    if config.globals.max_memory > 0 {
+        let most = config.globals.max_memory;
+        log!(NOTICE, "buffers may hold up to {most} bytes");
+    }
     let socket_files = sockets.files;
     let (stats_listener, listeners) = (sockets.stats, sockets.pools);
     let resolver = Resolver::start().map_err(|error| Failure::of("starting a thread", &error))?;
@@ -214,7 +218,8 @@ fn start_workers(
     started.map_err(|error| Failure::of("starting a worker", &error))
 }
 
-/// How many clients the descriptors leave room for, said aloud together with what they are shared with.
+/// How many clients the descriptors leave room for, or are wanted if that is less; said aloud together with
+/// what descriptors are shared with.
 fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
     let server_connections = config.pools.iter().fold(0u64, |sum, pool| {
         let per_worker = pool
@@ -237,6 +242,10 @@ fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
         );
         half
     });
+    let clients = match config.globals.max_clients {
+        0 => clients,
+        wanted => clients.min(wanted),
+    };
     log!(
         NOTICE,
         "up to {server_connections} server connections ({workers} workers), up to {clients} clients \

@@ -30,6 +30,14 @@ impl Segment {
             Segment::Shared(chunk, range) => &chunk[range.clone()],
         }
     }
+
+    fn footprint(&self) -> usize {
+        let bytes = match self {
+            Segment::Owned(bytes) => bytes.capacity(),
+            Segment::Shared(chunk, _) => chunk.len(),
+        };
+        bytes + size_of::<Segment>()
+    }
 }
 
 /// A queue of bytes: appended at the end, taken from the front, read as slices.
@@ -68,6 +76,12 @@ impl Rope {
     /// Whether nothing is held.
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Bytes of memory that what is held takes: whole segments, and the whole of chunks that are shared.
+    pub(crate) fn footprint(&self) -> usize {
+        let more = self.more.iter().flat_map(|more| more.iter());
+        self.first.capacity() + more.map(Segment::footprint).sum::<usize>()
     }
 
     /// The bytes held, in order, as few slices.

@@ -203,6 +203,45 @@ impl<P: Protocol> Connection<P> {
         Some((entry, whole))
     }
 
+    /// Requests of which nothing has been written, with their sessions.
+    pub(crate) fn unsent(&self) -> impl Iterator<Item = &InFlight> {
+        self.in_flight.iter().skip(self.first_unsent())
+    }
+
+    /// Drops the requests of which nothing has been written and whose session `is_gone`; returns their
+    /// number and bytes.
+    pub(crate) fn drop_unsent(&mut self, is_gone: impl Fn(SessionId) -> bool) -> (usize, usize) {
+        let first = self.first_unsent();
+        let begun = match self.in_flight.get(self.sent) {
+            Some(next) if self.sent_of_next > 0 => next.bytes - self.sent_of_next,
+            _ => 0,
+        };
+        let mut kept = Rope::new();
+        kept.take_from(&mut self.output, self.answered_early + begun);
+        let (mut index, mut late) = (0, 0);
+        let (mut requests, mut bytes) = (0, 0);
+        self.in_flight.retain(|entry| {
+            let stays = index < first || !is_gone(entry.session);
+            if index >= first && stays {
+                kept.take_from(&mut self.output, entry.bytes);
+            } else if !stays {
+                self.output.consume(entry.bytes);
+                requests += 1;
+                bytes += entry.bytes;
+                late += usize::from(index < self.forgotten);
+            }
+            index += 1;
+            stays
+        });
+        self.output = kept;
+        self.forgotten -= late;
+        (requests, bytes)
+    }
+
+    fn first_unsent(&self) -> usize {
+        self.sent + usize::from(self.sent_of_next > 0)
+    }
+
     /// How many of the requests in flight are wholly written.
     pub(crate) fn sent(&self) -> usize {
         self.sent

@@ -43,6 +43,20 @@ pub enum Event {
         /// Bytes it had not read.
         unread: usize,
     },
+    /// Memory is short, and clients that hold much of it are not read for a while (rate-limited).
+    MemoryShort {
+        /// Bytes held by the process.
+        held: usize,
+        /// Clients that are not read, in this pool and worker.
+        clients: usize,
+    },
+    /// Clients were closed because memory was short (rate-limited).
+    ClientsShed {
+        /// Clients closed since the last such event.
+        count: u64,
+        /// Bytes that the last one held.
+        last: usize,
+    },
     /// A client was closed for being idle, or in the middle of a request, for too long.
     ClientTimedOut {
         /// Whether a request had begun.
@@ -106,6 +120,7 @@ impl Event {
             Event::ClientOverflow { .. }
             | Event::SelectFailed { .. }
             | Event::AuthFailed { .. } => Level::Warn,
+            Event::MemoryShort { .. } | Event::ClientsShed { .. } => Level::Warn,
             Event::ClientTimedOut { .. } => Level::Info,
             Event::NoResp3 { .. } | Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
@@ -125,6 +140,14 @@ impl fmt::Display for Event {
             Event::ClientOverflow { unread } => write!(
                 f,
                 "closing client that left {unread} bytes of replies unread"
+            ),
+            Event::MemoryShort { held, clients } => write!(
+                f,
+                "buffers hold {held} bytes, {clients} clients are not read until there is room; see max_memory"
+            ),
+            Event::ClientsShed { count, last } => write!(
+                f,
+                "closed {count} clients that held much memory, the last one {last} bytes; see max_memory"
             ),
             Event::ClientTimedOut { mid_request: true } => {
                 f.write_str("closing client in the middle of a request: client_request_timeout")

@@ -99,6 +99,12 @@ impl<I: Id, T> Table<I, T> {
         self.entries.len()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (I, &T)> {
+        self.entries
+            .iter()
+            .map(|(index, (generation, entry))| (I::new(index as u32, *generation), entry))
+    }
+
     pub(crate) fn ids(&self) -> Vec<I> {
         let id = |(index, (generation, _)): (usize, &(u32, T))| I::new(index as u32, *generation);
         self.entries.iter().map(id).collect()

@@ -98,3 +98,20 @@ pub const RETRY_BUDGET: u32 = 1_000;
 
 /// A reply of which no more than this has arrived, and no whole line, is not passed on yet.
 pub const HOLD_BACK: usize = 64;
+
+/// Bytes that a pool reads, and the time that passes, before it counts what it holds where there is no
+/// `max_memory`: the count is only shown then.
+pub const COUNT_EVERY_BYTES: usize = 1 << 20;
+
+/// See [`COUNT_EVERY_BYTES`].
+pub const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a pool counts what it holds, whether it reads anything or not, while it holds somebody back
+/// for `max_memory`: others may have made room.
+pub const COUNT_UNDER_PRESSURE: Duration = Duration::from_millis(10);
+
+/// The same while one of its sessions holds a notable part of all memory: others may need the room.
+pub const COUNT_LARGE: Duration = Duration::from_millis(100);
+
+/// How often what is done for `max_memory` is logged, at most.
+pub const TELL_OF_MEMORY: Duration = Duration::from_secs(10);

@@ -55,6 +55,9 @@ metrics! {
     ClientTotal "client_total" Counter false "# client connections accepted";
     Retries "retries" Counter false "# lost reads that were sent once more";
     ClientOverflow "client_overflow" Counter false "# client connections closed for unread replies";
+    BufferedBytes "buffered_bytes" Gauge false "current bytes in buffers, as of the last count";
+    ClientHeldBack "client_held_back" Gauge false "# client connections not read because memory is short";
+    ClientShed "client_shed" Counter false "# client connections closed because memory is short";
 }
 
 metrics! {
@@ -139,6 +142,10 @@ impl PoolMetrics {
         bump(&values[ServerMetric::InQueueBytes as usize], -bytes);
         bump(&values[ServerMetric::OutQueue as usize], requests);
         bump(&values[ServerMetric::OutQueueBytes as usize], bytes);
+    }
+
+    pub(crate) fn set(&self, metric: PoolMetric, value: i64) {
+        self.pool[metric as usize].store(value, Ordering::Relaxed);
     }
 
     pub(crate) fn set_server(&self, server: usize, metric: ServerMetric, value: i64) {

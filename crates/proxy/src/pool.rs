@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::memcached::Memcached;
+use crate::memory::Memory;
 use crate::metrics::PoolMetrics;
 use crate::redis::Redis;
 use crate::settings::{PoolSettings, ProtocolSettings};
@@ -99,6 +100,17 @@ impl Pool {
                 settings, health, metrics, context,
             )))),
         }
+    }
+
+    /// Makes the pool part number `part` of `memory`; without this it has no cap. To be called before
+    /// anything else.
+    pub fn share_memory(&mut self, memory: Arc<Memory>, part: usize) {
+        either!(self, engine => engine.share_memory(memory, part));
+    }
+
+    /// Bytes that the pool's buffers hold, counted now. This walks all of them.
+    pub fn held(&self) -> usize {
+        either!(self, engine => engine.held())
     }
 
     /// To be called once, before anything else: asks for the connections of `preconnect`.

@@ -289,6 +289,18 @@ pub(crate) struct Join<K> {
     pub(crate) waiting: usize,
 }
 
+impl<K> Join<K> {
+    /// Bytes of memory.
+    pub(crate) fn footprint(&self) -> usize {
+        let fragment = |fragment: &Fragment<K>| {
+            let marks = fragment.marks.capacity() * size_of::<u64>();
+            size_of::<Fragment<K>>() + fragment.reply.footprint() + marks
+        };
+        let fragments: usize = self.fragments.iter().map(fragment).sum();
+        size_of::<Self>() + fragments + self.owners.capacity() * size_of::<u32>()
+    }
+}
+
 /// One server's part of a split request.
 #[derive(Debug)]
 pub(crate) struct Fragment<K> {

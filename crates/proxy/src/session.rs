@@ -36,6 +36,8 @@ pub(crate) struct Session<P: Protocol> {
     pub(crate) phase: Phase,
     /// Takes no further request until nothing is outstanding.
     pub(crate) barrier: bool,
+    /// Is not read because it holds too much while memory is short.
+    pub(crate) held_back: bool,
     /// Has refused reading, so that the shell must be told when it wants it again.
     pub(crate) paused: bool,
     /// Is on the engine's list of sessions to go on with.
@@ -91,6 +93,14 @@ impl<P: Protocol> Default for Intake<P> {
     }
 }
 
+impl<P: Protocol> Intake<P> {
+    /// The parser's list of arguments is about as long as the text at most.
+    fn footprint(&self) -> usize {
+        let bodies = self.bodies.iter().map(|body| body.rope.footprint());
+        size_of::<Self>() + 2 * self.text.capacity() + bodies.sum::<usize>()
+    }
+}
+
 /// How much of a session a server connection carries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Affinity {
@@ -126,6 +136,13 @@ impl<K> Slot<K> {
         }
     }
 
+    /// Bytes of memory besides the slot itself.
+    fn footprint(&self) -> usize {
+        let join = self.join.as_ref().map_or(0, |join| join.footprint());
+        let retry = self.retry.as_ref().map_or(0, |retry| retry.footprint());
+        self.stash.footprint() + join + retry
+    }
+
     pub(crate) fn joining(join: Box<Join<K>>) -> Self {
         Self {
             join: Some(join),
@@ -149,6 +166,7 @@ impl<P: Protocol> Session<P> {
             affinity: Vec::new(),
             phase: Phase::Open,
             barrier: false,
+            held_back: false,
             paused: false,
             queued: false,
             dirty: false,
@@ -159,7 +177,7 @@ impl<P: Protocol> Session<P> {
     /// Whether a further request may be taken now.
     pub(crate) fn may_take(&self) -> bool {
         let outstanding = self.slots.len() + self.silent;
-        if self.barrier && outstanding > 0 {
+        if (self.barrier && outstanding > 0) || self.held_back {
             return false;
         }
         let unread = self.output.len() + self.stashed;
@@ -171,6 +189,20 @@ impl<P: Protocol> Session<P> {
                     && (expected < WINDOW_BYTES || (outstanding == 0 && unread < WINDOW_BYTES))
             }
         }
+    }
+
+    /// Bytes of memory that its buffers take. It walks all of them.
+    pub(crate) fn held(&self) -> usize {
+        let slots = self.slots.iter().map(Slot::footprint);
+        let slots = slots.sum::<usize>() + self.slots.capacity() * size_of::<Slot<P::Kind>>();
+        let intake = self.intake.as_ref().map_or(0, |intake| intake.footprint());
+        let backlog = self.backlog.as_ref().map_or(0, |backlog| backlog.0.len());
+        self.output.footprint() + slots + intake + backlog
+    }
+
+    /// Whether it may come to hold less without being read: it waits for replies, or has some to read.
+    pub(crate) fn can_shrink(&self) -> bool {
+        !self.is_idle() || !self.output.is_empty()
     }
 
     /// Nothing is at any server and no reply waits.

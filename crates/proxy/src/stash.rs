@@ -37,6 +37,13 @@ impl Stash {
         self.len() == 0
     }
 
+    /// Bytes of memory besides the stash itself.
+    pub(crate) fn footprint(&self) -> usize {
+        self.rope
+            .as_ref()
+            .map_or(0, |rope| size_of::<Rope>() + rope.footprint())
+    }
+
     /// Appends a copy of `bytes`.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         if !self.extend_inline(bytes) {

@@ -33,6 +33,10 @@ pub struct Config {
 pub struct Globals {
     /// How many event loops there are.
     pub workers: Workers,
+    /// Bytes that the buffers of all clients and servers may take; 0 is no cap.
+    pub max_memory: u64,
+    /// Clients of all pools; 0 is as many as there are descriptors for.
+    pub max_clients: u64,
     /// How long requests in flight are waited for at the end.
     pub shutdown_timeout: Duration,
 }
@@ -214,13 +218,19 @@ fn lay_over(overlay: Overlay, pools: &mut [ReadPool], globals: &mut Values) {
 
 fn check_globals(globals: &Values, overrides: &Overrides) -> Option<Globals> {
     let value = |name: &str| overrides.get(name).cloned().or_else(|| globals.value(name));
-    match (value("workers"), value("shutdown_timeout")) {
-        (Some(Value::Workers(workers)), Some(Value::Number(millis))) => Some(Globals {
-            workers,
-            shutdown_timeout: Duration::from_millis(millis),
-        }),
+    let number = |name: &str| match value(name) {
+        Some(Value::Number(number)) => Some(number),
         _ => None,
-    }
+    };
+    let Some(Value::Workers(workers)) = value("workers") else {
+        return None;
+    };
+    Some(Globals {
+        workers,
+        max_memory: number("max_memory")?,
+        max_clients: number("max_clients")?,
+        shutdown_timeout: Duration::from_millis(number("shutdown_timeout")?),
+    })
 }
 
 fn resolve_listen(

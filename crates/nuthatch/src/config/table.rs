@@ -124,6 +124,9 @@ pub const WORKERS_MAX: u64 = 1024;
 /// Largest value that a memcached pool can be told to take: 16 GiB.
 const VALUE_MAX: u64 = 16 << 30;
 
+/// Most that `max_memory` can be: 1 PiB, far beyond any machine.
+const MEMORY_MAX: u64 = 1 << 50;
+
 const NUMBER: Kind = number("");
 const MILLISECONDS: Kind = number("milliseconds");
 
@@ -487,6 +490,39 @@ pub static SETTINGS: &[Setting] = &[
         },
         "How many event loops serve the clients, each on its own thread; `auto` is one for every core. Every \
          worker has its own connections to the servers.",
+    ),
+    Setting::global(
+        "max_memory",
+        Kind::Bytes {
+            min: 0,
+            max: MEMORY_MAX,
+        },
+        "0",
+        Outside {
+            flag: "max-memory",
+            env: "NUTHATCH_MAX_MEMORY",
+            argument: "BYTES",
+            help: "set most memory that all buffers may take (k, m, g; 0: no cap)",
+        },
+        "How much memory the buffers of all clients and servers may take together; 0 is no cap. From seven \
+         eighths of it on, clients that hold more than their share (that much, divided by the clients) are \
+         not read until there is room; past it those that hold most are closed, one by one. A client that \
+         holds less than its share is never touched. It does not count what the process needs besides, which \
+         is a few MB and under 1 KiB for each client.",
+    ),
+    Setting::global(
+        "max_clients",
+        number("clients"),
+        "0",
+        Outside {
+            flag: "max-clients",
+            env: "NUTHATCH_MAX_CLIENTS",
+            argument: "N",
+            help: "set most clients of all pools (0: as many as descriptors allow)",
+        },
+        "How many clients may be connected at a time, over all pools; 0 is as many as the limit of open \
+         descriptors leaves room for, which holds in any case. One more is told \
+         `-ERR max number of clients reached` or `ERROR Too many open connections`, and closed.",
     ),
     Setting::global(
         "shutdown_timeout",

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use proxy::metrics::PoolMetrics;
 use proxy::settings::{PoolSettings, ProtocolSettings};
-use proxy::{Health, WorkerContext};
+use proxy::{Health, Memory, WorkerContext};
 
 use crate::acceptor::{Door, Limits};
 use crate::census::Census;
@@ -27,6 +27,7 @@ const MEMCACHED_REFUSAL: &[u8] = b"ERROR Too many open connections\r\n";
 pub(super) struct Plan {
     pub(super) workers: usize,
     pub(super) census: Arc<Census>,
+    memory: Arc<Memory>,
     pools: Vec<PoolShare>,
 }
 
@@ -45,22 +46,27 @@ struct PoolShare {
 impl Plan {
     pub(super) fn new(config: &Config, workers: usize, census: Arc<Census>) -> Self {
         let share = |pool| PoolShare::new(pool, workers);
+        let cap = usize::try_from(config.globals.max_memory).unwrap_or(usize::MAX);
         Self {
             workers,
             census,
+            memory: Arc::new(Memory::new(cap, config.pools.len() * workers)),
             pools: config.pools.iter().map(share).collect(),
         }
     }
 
     /// What the worker with `index` starts with.
     pub(super) fn worker(&self, index: usize, clock: Clock, resolver: Resolver) -> WorkerPlan {
-        let pools = self.pools.iter().map(|pool| PoolPlan {
+        let pools = self.pools.iter().enumerate();
+        let pools = pools.map(|(number, pool)| PoolPlan {
             settings: Arc::clone(&pool.settings),
             health: Arc::clone(&pool.health),
             metrics: Arc::clone(&pool.metrics[index]),
             targets: Arc::clone(&pool.targets),
             keepalive: pool.keepalive,
             census: Arc::clone(&self.census),
+            memory: Arc::clone(&self.memory),
+            part: number * self.workers + index,
         });
         WorkerPlan {
             context: WorkerContext {

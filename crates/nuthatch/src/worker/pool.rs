@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proxy::metrics::PoolMetrics;
 use proxy::settings::PoolSettings;
-use proxy::{Health, Pool, Time, WorkerContext};
+use proxy::{Health, Memory, Pool, Time, WorkerContext};
 
 use super::net::Target;
 use crate::census::Census;
@@ -26,6 +26,10 @@ pub(crate) struct PoolPlan {
     pub(crate) keepalive: bool,
     /// Where connections are counted.
     pub(crate) census: Arc<Census>,
+    /// What all buffers hold; shared by all pools and workers.
+    pub(crate) memory: Arc<Memory>,
+    /// The number of this pool and worker in it.
+    pub(crate) part: usize,
 }
 
 /// A pool in its worker.
@@ -46,8 +50,10 @@ pub(super) struct PoolPart {
 
 impl PoolPart {
     pub(super) fn new(plan: PoolPlan, context: WorkerContext) -> Self {
+        let mut core = Pool::new(plan.settings, plan.health, plan.metrics, context);
+        core.share_memory(plan.memory, plan.part);
         Self {
-            core: Pool::new(plan.settings, plan.health, plan.metrics, context),
+            core,
             targets: plan.targets,
             keepalive: plan.keepalive,
             census: plan.census,

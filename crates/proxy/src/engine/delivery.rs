@@ -50,6 +50,7 @@ impl<P: Protocol> Engine<P> {
         if let Some(connection) = self.connections.get_mut(id) {
             connection.heard = now;
         }
+        let bytes = range.len();
         let mut pos = range.start;
         while pos < range.end {
             let Some(connection) = self.connections.get(id) else {
@@ -70,6 +71,7 @@ impl<P: Protocol> Engine<P> {
             }
         }
         self.run_ready(now);
+        self.note_read(bytes, now);
     }
 
     /// Passes on all replies in `range`. Returns its length, or `None` when the server is out of step.

@@ -2,12 +2,14 @@
 //! twice; [`crate::Pool`] is its door.
 //!
 //! Where to look: `intake` (bytes to requests), `dispatch` (requests to servers), `delivery` (replies
-//! to sessions), `failure` (everything that ends), `upgrade` (handshakes and HELLO 3).
+//! to sessions), `failure` (everything that ends), `upgrade` (handshakes and HELLO 3), `memory`
+//! (`max_memory`).
 
 mod delivery;
 mod dispatch;
 mod failure;
 mod intake;
+mod memory;
 mod probe;
 mod retry;
 mod split;
@@ -54,6 +56,7 @@ pub(crate) struct Engine<P: Protocol> {
     /// When clients are looked at, if any can be late.
     next_client_scan: Option<Time>,
     cross_shard: dispatch::CrossShardReport,
+    scale: memory::Scale,
     /// What may be spent on retries; every request adds to it.
     retry_budget: u32,
 
@@ -95,6 +98,7 @@ impl<P: Protocol> Engine<P> {
             earliest: None,
             next_client_scan: None,
             cross_shard: dispatch::CrossShardReport::default(),
+            scale: memory::Scale::default(),
             retry_budget: 0,
             actions: VecDeque::new(),
             flushes: VecDeque::new(),
@@ -126,6 +130,7 @@ impl<P: Protocol> Engine<P> {
         let client = self.protocol.client(number);
         self.metrics.add(PoolMetric::ClientConnections, 1);
         self.metrics.add(PoolMetric::ClientTotal, 1);
+        self.scale.memory.add_client();
         self.sessions.insert_with(|_| Session::new(client, now))
     }
 
@@ -143,8 +148,10 @@ impl<P: Protocol> Engine<P> {
         if session.intake.is_none() {
             session.since = now;
         }
+        let bytes = range.len();
         self.feed(id, chunk, range, now);
         self.run_ready(now);
+        self.note_read(bytes, now);
     }
 
     pub(crate) fn handle_session_end(&mut self, id: SessionId, now: Time) {
@@ -187,6 +194,9 @@ impl<P: Protocol> Engine<P> {
         // A request that has begun goes on being timed from its first byte.
         if session.intake.is_none() {
             session.since = now;
+        }
+        if session.held_back {
+            self.reconsider(id);
         }
         self.note_progress(id);
         self.close_if_finished(id);
@@ -341,9 +351,13 @@ impl<P: Protocol> Engine<P> {
 
     /// Removes a session. Its requests stay at the servers; their replies will find nobody.
     fn forget_session(&mut self, id: SessionId) -> bool {
-        if self.sessions.remove(id).is_none() {
+        let Some(session) = self.sessions.remove(id) else {
             return false;
+        };
+        if session.held_back {
+            self.metrics.add(PoolMetric::ClientHeldBack, -1);
         }
+        self.scale.memory.remove_client();
         self.metrics.add(PoolMetric::ClientConnections, -1);
         true
     }

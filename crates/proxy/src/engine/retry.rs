@@ -21,6 +21,13 @@ pub(crate) struct Retry {
     key: Range<usize>,
 }
 
+impl Retry {
+    /// Bytes of memory.
+    pub(crate) fn footprint(&self) -> usize {
+        size_of::<Self>() + self.request.len()
+    }
+}
+
 impl<P: Protocol> Engine<P> {
     /// The slot of a request that is forwarded by `key`; a pure read keeps what a retry takes.
     pub(super) fn slot_with_retry(

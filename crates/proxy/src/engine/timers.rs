@@ -29,6 +29,7 @@ impl<P: Protocol> Engine<P> {
             self.earliest,
             self.next_client_scan,
             self.upgrade.deadline(),
+            self.scale.next,
             retry,
         ]
         .into_iter()
@@ -42,6 +43,9 @@ impl<P: Protocol> Engine<P> {
         self.time_out_clients(now);
         if self.settings.auto_eject_hosts {
             self.refresh_health(now);
+        }
+        if self.scale.next.is_some_and(|due| due <= now) {
+            self.count_memory(now);
         }
         self.run_ready(now);
     }

@@ -5,6 +5,7 @@ mod answer;
 mod clients;
 mod connect;
 mod eject;
+mod memory;
 mod miss;
 mod odd;
 mod probe;

@@ -11,7 +11,8 @@ use proxy::settings::{
     FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 use proxy::{
-    Action, Cause, Chunk, ConnectionId, Flush, Health, Pool, Rope, SessionId, Time, WorkerContext,
+    Action, Cause, Chunk, ConnectionId, Flush, Health, Memory, Pool, Rope, SessionId, Time,
+    WorkerContext,
 };
 
 /// What happens to a connect.
@@ -114,6 +115,17 @@ impl Stage {
 
     /// A pool in several workers that share its health.
     pub(crate) fn with_workers(settings: PoolSettings, workers: usize, seed: u64) -> Self {
+        Self::with_memory(settings, workers, seed, 0)
+    }
+
+    /// The same, with `max_memory`.
+    pub(crate) fn with_memory(
+        settings: PoolSettings,
+        workers: usize,
+        seed: u64,
+        cap: usize,
+    ) -> Self {
+        let memory = Arc::new(Memory::new(cap, workers));
         let servers = settings.servers.len();
         let mut stage = Self {
             now: 1_000_000,
@@ -133,8 +145,10 @@ impl Stage {
                 seed: seed + number as u64,
             };
             let (settings, health) = (Arc::clone(&stage.settings), Arc::clone(&stage.health));
+            let mut pool = Pool::new(settings, health, Arc::clone(&metrics), context);
+            pool.share_memory(Arc::clone(&memory), number);
             stage.workers.push(Worker {
-                pool: Pool::new(settings, health, Arc::clone(&metrics), context),
+                pool,
                 metrics,
                 sessions: HashMap::new(),
                 connections: HashMap::new(),
@@ -279,6 +293,18 @@ impl Stage {
         let pool = &mut self.workers[worker].pool;
         pool.handle_connection_data(id, &chunk, 0..chunk.len(), now);
         self.drain(worker);
+    }
+
+    /// A connect to a silent door succeeds after all.
+    pub(crate) fn let_in(&mut self, link: usize) {
+        let (now, worker, id) = (self.time(), self.links[link].worker, self.links[link].id);
+        self.workers[worker].pool.handle_connected(id, now);
+        self.drain(worker);
+    }
+
+    /// Bytes that the buffers of all workers hold.
+    pub(crate) fn held(&self) -> usize {
+        self.workers.iter().map(|worker| worker.pool.held()).sum()
     }
 
     /// A server's connection ends by itself.

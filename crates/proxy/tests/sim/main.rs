@@ -59,6 +59,10 @@ fn every_seed_keeps_every_promise() {
             tally.misses > 50 && tally.refusals > 50,
             "too little was asked of ejected servers: {tally:?}"
         );
+        assert!(
+            tally.shed > 20 && tally.held_back > 200,
+            "memory was never short: {tally:?}"
+        );
     }
 }
 

@@ -21,6 +21,9 @@ use crate::{keys, memcached_server as memcached};
 /// narrowest link; some time-outs are four times as long, so that nobody is only rescued by one.
 const LONGEST_WAIT: u64 = 5_000_000_000;
 
+/// What a client is told whose request is too much for the memory that is left.
+const SHED: &[u8] = b"Resource temporarily unavailable";
+
 /// Takes one whole reply from what the client has read and judges it; false if there is none.
 pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
     let inbox = world.clients[id].inbox.bytes();
@@ -51,6 +54,9 @@ pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
         let took = world.now - world.clients[id].sent_at_time(owed.seq);
         world.tally.slowest = world.tally.slowest.max(took);
         assert!(took < LONGEST_WAIT, "client {id} waited {took} us");
+    }
+    if world.may_be_shed(&world.clients[id]) && contains(&frame, SHED) {
+        return true;
     }
     if let Err(complaint) = judge(world, id, &owed, &frame) {
         panic!(
@@ -108,6 +114,9 @@ fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), 
 pub(crate) fn judge_end(world: &World, id: usize) {
     let client = &world.clients[id];
     let rest = client.inbox.bytes();
+    if world.may_be_shed(client) {
+        return;
+    }
     let Some(owed) = client.owed.front() else {
         let asked_for = matches!(client.plan.ending, Ending::Quit | Ending::Garbage)
             || client.phase == crate::clients::Phase::Ended;

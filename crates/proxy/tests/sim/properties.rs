@@ -18,6 +18,13 @@ const PROBE_PATIENCE: u64 = 5_000_000;
 /// A silence in which late requests are tolerated, in microseconds.
 const LEAST_SILENCE: u64 = 1_000_000;
 
+/// What a byte that was read may take: a short request has a place in its session's queue.
+const MOST_GROWTH: usize = 20;
+
+/// How long a worker may sleep on a large session while others need the room, in microseconds, with what
+/// the shell may be late.
+const LONGEST_FULL: u64 = 101_000;
+
 /// Chunks may be pinned by parts of them; the core promises at most this factor.
 const MOST_WASTE: usize = 4;
 
@@ -36,6 +43,7 @@ impl World {
         self.ejection.settle();
         self.check_gauges(worker);
         self.check_memory(worker);
+        self.check_cap(worker);
         self.check_ejections_counted();
         for link in self.open_links.clone() {
             if self.links[link].worker == worker {
@@ -104,6 +112,38 @@ impl World {
             "worker {worker} holds {held} bytes of chunks, more than {most}"
         );
         self.tally.most_held = self.tally.most_held.max(held);
+    }
+
+    /// What buffers hold stays under the cap but for what is read between two counts. A worker that has
+    /// little to close may have to wait until another one looks.
+    fn check_cap(&mut self, worker: usize) {
+        let cap = self.scenario.max_memory;
+        if cap == 0 {
+            return;
+        }
+        let metrics = &self.workers[worker].metrics;
+        self.tally.held_back += metrics.pool(PoolMetric::ClientHeldBack) as usize;
+        let held: usize = self.workers.iter().map(|worker| worker.pool.held()).sum();
+        let between = self.workers.len() * (cap / 64).max(4_096) * MOST_GROWTH;
+        assert!(
+            held <= 2 * cap + between,
+            "{held} bytes are held, with a cap of {cap}"
+        );
+        if held <= cap + cap / 8 + between {
+            self.full_since = None;
+            return;
+        }
+        let since = *self.full_since.get_or_insert(self.now);
+        assert!(
+            self.now - since <= LONGEST_FULL,
+            "{held} bytes are held since {since} us, with a cap of {cap}"
+        );
+    }
+
+    /// Whether a client may have been closed because memory was short. Never one that holds little.
+    pub(crate) fn may_be_shed(&self, client: &Client) -> bool {
+        let metrics = &self.workers[client.plan.worker].metrics;
+        metrics.pool(PoolMetric::ClientShed) > 0 && !client.plan.is_bystander()
     }
 
     fn check_ejections_counted(&self) {
@@ -324,7 +364,7 @@ impl World {
             return;
         }
         for client in self.clients.iter().filter(|client| client.plan.stays()) {
-            let forgotten = client.forgotten();
+            let forgotten = client.forgotten().filter(|_| !self.may_be_shed(client));
             assert!(
                 forgotten.is_none(),
                 "client {}: request {forgotten:?} was never executed",
@@ -376,6 +416,8 @@ impl World {
                 }
             }
         }
+        let shed = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::ClientShed);
+        self.tally.shed += self.workers.iter().map(shed).sum::<i64>() as usize;
         self.check_nothing_forgotten();
         self.check_retries();
         self.check_counts();

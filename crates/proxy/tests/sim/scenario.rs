@@ -93,6 +93,11 @@ pub(crate) struct ClientPlan {
 }
 
 impl ClientPlan {
+    /// Whether it never holds enough to be closed for it, however short memory is.
+    pub(crate) fn is_bystander(&self) -> bool {
+        self.large.0 == 0 && self.depth <= 8 && !self.greedy
+    }
+
     /// Whether the client stays until everything is answered, so that everything must be.
     pub(crate) fn stays(&self) -> bool {
         !matches!(self.reader, Reader::Never(_))
@@ -156,6 +161,8 @@ pub(crate) struct Scenario {
     /// Servers refuse AUTH and SELECT, as one without password and with few databases does.
     pub(crate) servers_grumble: bool,
     pub(crate) refuse_cross_shard: bool,
+    /// Bytes; 0 is no cap.
+    pub(crate) max_memory: usize,
     pub(crate) clients: Vec<ClientPlan>,
     pub(crate) server_pace: Pace,
     /// Most microseconds that a server thinks.
@@ -207,6 +214,7 @@ impl Scenario {
             servers_speak_resp3: rng.chance(3, 4),
             servers_grumble: rng.chance(1, 12),
             refuse_cross_shard: rng.chance(1, 4),
+            max_memory: 0,
             clients: Vec::new(),
             server_pace: pace(rng),
             thinks: rng.pick(&[1, 300, 3_000]),
@@ -226,6 +234,26 @@ impl Scenario {
         scenario.leave_time_to_connect();
         scenario.clients = clients(rng, &scenario);
         scenario
+    }
+
+    /// In some scenarios memory is short, and there are clients that want much of it. Drawn from a
+    /// generator of its own, so that all the others are what they were.
+    pub(crate) fn limit_memory(&mut self, rng: &mut Rng) {
+        let may_be_closed = matches!(
+            self.theme,
+            Theme::RudeClients | Theme::Storm | Theme::Greedy
+        );
+        if !may_be_closed || !rng.chance(1, 6) {
+            return;
+        }
+        self.max_memory = rng.pick(&[200_000, 600_000, 1_500_000]);
+        // Much is moved: in crumbs that would take too long.
+        self.server_pace = roomy(rng);
+        for _ in 0..rng.between(1, 4) {
+            let hog = hog(rng, self);
+            // Not the last: those who look whether all is well in the end do as that one did.
+            self.clients.insert(0, hog);
+        }
     }
 
     /// Where less time is allowed than a handshake takes over a slow network, no server ever comes back.
@@ -348,6 +376,14 @@ fn pace(rng: &mut Rng) -> Pace {
     }
 }
 
+fn roomy(rng: &mut Rng) -> Pace {
+    Pace {
+        segment: 65_536,
+        capacity: rng.pick(&[9_000, 65_536]),
+        ..pace(rng)
+    }
+}
+
 fn weather(rng: &mut Rng, servers: usize) -> Vec<(u64, usize, Weather)> {
     let mut events = Vec::new();
     for server in 0..servers {
@@ -432,6 +468,26 @@ fn greedy(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
         quiet: 0,
         greedy: true,
         starts_at: 0,
+        ..client(rng, scenario)
+    }
+}
+
+/// Wants much memory: never reads, or reads late or slowly.
+fn hog(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+    let reader = match rng.below(3) {
+        0 => Reader::Never(rng.between(0, 3)),
+        1 => Reader::Late(rng.micros(100_000, 3_000_000)),
+        _ => Reader::Slow,
+    };
+    ClientPlan {
+        requests: 40,
+        depth: 40,
+        reader,
+        ending: Ending::Polite,
+        large: (100, 60_000),
+        greedy: rng.chance(1, 2),
+        starts_at: rng.micros(0, 20_000),
+        pace: roomy(rng),
         ..client(rng, scenario)
     }
 }

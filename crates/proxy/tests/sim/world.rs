@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use proxy::metrics::PoolMetrics;
-use proxy::{Health, Pool, WorkerContext};
+use proxy::{Health, Memory, Pool, WorkerContext};
 
 use crate::agenda::{Agenda, Event};
 use crate::clients::{Client, Phase};
@@ -19,9 +19,12 @@ use crate::worker::Worker;
 /// No scenario needs nearly as many events: one that does goes round in circles.
 const MOST_EVENTS: u64 = 12_000_000;
 
-/// When nothing but probes has happened for so long, in microseconds, nothing else will. Longer than any
+/// When nothing but probes and clocks has happened for so long, in microseconds, nothing else will. Longer than any
 /// time-out that is meant to be reached.
 const ONLY_PROBES: u64 = 60_000_000;
+
+/// Makes another generator of the same seed.
+const SHORT_OF_MEMORY: u64 = 0x0f0f_1234_5678_f0f0;
 
 /// What was seen, so that nobody can believe in a simulation in which nothing happened.
 #[derive(Debug, Default, Clone)]
@@ -43,6 +46,9 @@ pub(crate) struct Tally {
     /// Reads answered as missing, and requests refused by name, because their server was ejected.
     pub(crate) misses: usize,
     pub(crate) refusals: usize,
+    /// Clients that were closed because memory was short, and turns in which some were held back.
+    pub(crate) shed: usize,
+    pub(crate) held_back: usize,
 }
 
 /// Everything there is in one run.
@@ -72,16 +78,20 @@ pub(crate) struct World {
     pub(crate) written: HashSet<Vec<u8>>,
     /// When something last happened that was not a probe's.
     busy_at: u64,
+    /// Since when the buffers have held more than they may.
+    pub(crate) full_since: Option<u64>,
     tracing: bool,
 }
 
 impl World {
     pub(crate) fn new(seed: u64, tracing: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let scenario = Scenario::new(&mut rng);
+        let mut scenario = Scenario::new(&mut rng);
+        scenario.limit_memory(&mut Rng::new(seed ^ SHORT_OF_MEMORY));
         let servers = scenario.weights.len();
         let health = Arc::new(Health::new(servers));
         let settings = Arc::new(scenario.settings());
+        let memory = Arc::new(Memory::new(scenario.max_memory, scenario.workers));
         let worker = |number: usize| {
             let metrics = Arc::new(PoolMetrics::new(servers));
             let context = WorkerContext {
@@ -89,15 +99,10 @@ impl World {
                 workers: scenario.workers,
                 seed: seed ^ number as u64,
             };
-            Worker::new(
-                Pool::new(
-                    Arc::clone(&settings),
-                    Arc::clone(&health),
-                    Arc::clone(&metrics),
-                    context,
-                ),
-                metrics,
-            )
+            let (settings, health) = (Arc::clone(&settings), Arc::clone(&health));
+            let mut pool = Pool::new(settings, health, Arc::clone(&metrics), context);
+            pool.share_memory(Arc::clone(&memory), number);
+            Worker::new(pool, metrics)
         };
         let workers = (0..scenario.workers).map(worker).collect();
         let mut world = World {
@@ -124,6 +129,7 @@ impl World {
             tally: Tally::default(),
             written: HashSet::new(),
             busy_at: 0,
+            full_since: None,
             tracing,
             scenario,
         };
@@ -190,7 +196,9 @@ impl World {
         self.busy_at = self.now;
         while let Some(at) = self.agenda.next_at() {
             let probing = self.scenario.policy.probe && self.ejection.is_anybody_out();
-            if probing && at > self.busy_at + ONLY_PROBES {
+            // While somebody is held back, room is looked for again and again.
+            let ticking = probing || self.scenario.max_memory > 0;
+            if ticking && at > self.busy_at + ONLY_PROBES {
                 break;
             }
             self.take_step();
@@ -411,5 +419,7 @@ impl Tally {
         self.retries += other.retries;
         self.misses += other.misses;
         self.refusals += other.refusals;
+        self.shed += other.shed;
+        self.held_back += other.held_back;
     }
 }

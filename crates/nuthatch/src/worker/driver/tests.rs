@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proxy::metrics::{PoolMetric, PoolMetrics};
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings, ServerSettings};
-use proxy::{Health, WorkerContext};
+use proxy::{Health, Memory, WorkerContext};
 
 use super::fake::{Answer, Dice, FakeNet, FakeStream, Pipe, Shared};
 use super::opening::LINGER;
@@ -41,6 +41,8 @@ impl World {
             targets: vec![Target::Nowhere; 3].into(),
             keepalive: false,
             census: Arc::clone(&census),
+            memory: Arc::new(Memory::new(0, 1)),
+            part: 0,
         };
         let context = WorkerContext {
             worker: 0,

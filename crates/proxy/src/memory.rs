@@ -1,0 +1,183 @@
+//! What the buffers of the whole process hold, and how much they may (`max_memory`).
+//!
+//! Memory belongs to the process, not to a worker: all pools of all workers share one [`Memory`]. Each is
+//! a part of it, and the only writer of what it says of itself; it says so whenever it has counted, see
+//! `engine/memory.rs`.
+//!
+//! ```text
+//!  0 ───── three quarters ────────── seven eighths ─────────── cap ─────── cap and an eighth
+//!          who was held back         offenders are             the         a part closes its own
+//!          goes on                   not read                  largest     largest, whatever the
+//!                                                              is closed   others hold
+//! ```
+//!
+//! An *offender* holds more than its share, which is seven eighths of the cap divided by the clients of
+//! the process. Whenever more is held than that, there is one; whoever holds less is never touched.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The shared record.
+#[derive(Debug)]
+pub struct Memory {
+    /// Bytes; 0 is no cap.
+    cap: usize,
+    clients: AtomicUsize,
+    parts: Box<[Part]>,
+}
+
+/// What one pool of one worker has said of itself.
+#[derive(Debug, Default)]
+struct Part {
+    held: AtomicUsize,
+    /// What its largest session holds.
+    largest: AtomicUsize,
+}
+
+/// How the whole stands to the cap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pressure {
+    /// Whoever was held back may go on.
+    None,
+    /// As it was: nobody new is held back.
+    Some,
+    /// Offenders are not read.
+    High,
+    /// Past the cap: the largest is closed.
+    Over,
+    /// So far past it that no part waits for another.
+    FarOver,
+}
+
+impl Memory {
+    /// A record for so many parts (pools times workers) that may hold `cap` bytes together; 0 is no cap.
+    pub fn new(cap: usize, parts: usize) -> Self {
+        Self {
+            cap,
+            clients: AtomicUsize::new(0),
+            parts: (0..parts).map(|_| Part::default()).collect(),
+        }
+    }
+
+    /// Bytes that all parts held when each was last counted.
+    pub fn held(&self) -> usize {
+        let held = |part: &Part| part.held.load(Ordering::Relaxed);
+        self.parts.iter().map(held).sum()
+    }
+
+    /// The cap, if there is one.
+    pub fn cap(&self) -> Option<usize> {
+        (self.cap > 0).then_some(self.cap)
+    }
+
+    /// What a session may hold without being an offender.
+    pub fn share(&self) -> usize {
+        match self.cap {
+            0 => usize::MAX,
+            _ => self.high() / self.clients.load(Ordering::Relaxed).max(1),
+        }
+    }
+
+    /// A client has come.
+    pub(crate) fn add_client(&self) {
+        self.clients.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A client has left.
+    pub(crate) fn remove_client(&self) {
+        self.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Part `part` holds so much, its largest session so much of it.
+    pub(crate) fn publish(&self, part: usize, held: usize, largest: usize) {
+        self.parts[part].held.store(held, Ordering::Relaxed);
+        self.parts[part].largest.store(largest, Ordering::Relaxed);
+    }
+
+    /// Whether no session of another part is larger than `size`, as far as is known.
+    pub(crate) fn is_largest(&self, part: usize, size: usize) -> bool {
+        let larger = |(other, known): (usize, &Part)| {
+            other != part && known.largest.load(Ordering::Relaxed) > size
+        };
+        !self.parts.iter().enumerate().any(larger)
+    }
+
+    /// Whether a session of this size matters to the whole process.
+    pub(crate) fn is_large(&self, size: usize) -> bool {
+        self.cap > 0 && size > self.cap / 64
+    }
+
+    pub(crate) fn pressure(&self) -> Pressure {
+        if self.cap == 0 {
+            return Pressure::None;
+        }
+        let held = self.held();
+        match held {
+            _ if held > self.cap + self.cap / 8 => Pressure::FarOver,
+            _ if held > self.cap => Pressure::Over,
+            _ if held > self.high() => Pressure::High,
+            _ if held > self.cap - self.cap / 4 => Pressure::Some,
+            _ => Pressure::None,
+        }
+    }
+
+    /// Bytes that a part may read before it counts again: a part of the room that is left, so that all
+    /// of them together hardly get past it, however much what is read grows here (a request of 14 bytes
+    /// takes a place in two queues). Where there is no room the room is watched closely, not at every read.
+    pub(crate) fn allowance(&self) -> usize {
+        let room = self.high().saturating_sub(self.held());
+        let fair = room / self.parts.len().saturating_mul(4).max(1);
+        fair.max(self.cap / 64).max(1 << 12)
+    }
+
+    fn high(&self) -> usize {
+        self.cap - self.cap / 8
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_steps_lie_where_they_are_drawn() {
+        let memory = Memory::new(800, 2);
+        for (held, pressure) in [
+            (0, Pressure::None),
+            (600, Pressure::None),
+            (601, Pressure::Some),
+            (700, Pressure::Some),
+            (701, Pressure::High),
+            (800, Pressure::High),
+            (801, Pressure::Over),
+            (900, Pressure::Over),
+            (901, Pressure::FarOver),
+        ] {
+            memory.publish(0, held / 2, 0);
+            memory.publish(1, held - held / 2, 0);
+            assert_eq!(memory.pressure(), pressure, "{held}");
+        }
+        assert_eq!(Memory::new(0, 1).pressure(), Pressure::None);
+    }
+
+    #[test]
+    fn where_more_is_held_than_may_be_somebody_holds_more_than_the_share() {
+        let memory = Memory::new(8_000, 1);
+        for clients in 1..=50 {
+            memory.add_client();
+            assert!(memory.share() * clients <= 7_000);
+        }
+        assert_eq!(memory.share(), 140);
+        memory.remove_client();
+        assert_eq!(memory.share(), 7_000 / 49);
+        assert_eq!(Memory::new(0, 1).share(), usize::MAX);
+    }
+
+    #[test]
+    fn the_largest_is_sought_among_all_parts() {
+        let memory = Memory::new(100, 3);
+        memory.publish(0, 50, 30);
+        memory.publish(2, 50, 40);
+        assert!(!memory.is_largest(0, 30) && memory.is_largest(2, 40));
+        assert!(memory.is_largest(0, 40), "equals do not wait for each other");
+    }
+}
