@@ -43,8 +43,8 @@ struct Count {
     largest: usize,
     /// Sessions with more than their share, largest first.
     offenders: Vec<(usize, SessionId)>,
-    /// Sessions that are held back and no offenders.
-    harmless: Vec<SessionId>,
+    /// Sessions that are held back and need not be: no offenders any more, or such as can only grow.
+    released: Vec<SessionId>,
     held_back: usize,
     /// Unsent request bytes of clients that have left.
     orphaned: usize,
@@ -107,7 +107,7 @@ impl<P: Protocol> Engine<P> {
         self.publish(&count);
         match self.scale.memory.pressure() {
             Pressure::None => self.release_all(&count),
-            Pressure::Some => self.release(&count.harmless),
+            Pressure::Some => self.release(&count.released),
             Pressure::High => self.hold_back(&count, now),
             Pressure::Over | Pressure::FarOver => {
                 self.hold_back(&count, now);
@@ -164,8 +164,9 @@ impl<P: Protocol> Engine<P> {
             count.held_back += usize::from(session.held_back);
             if size > share {
                 count.offenders.push((size, id));
-            } else if session.held_back {
-                count.harmless.push(id);
+            }
+            if session.held_back && (size <= share || !session.can_shrink()) {
+                count.released.push(id);
             }
         }
         count.offenders.sort_by_key(|(size, _)| Reverse(*size));
@@ -198,7 +199,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Stops reading offenders, and goes on with who is none any more.
     fn hold_back(&mut self, count: &Count, now: Time) {
-        self.release(&count.harmless);
+        self.release(&count.released);
         for (_, id) in &count.offenders {
             let Some(session) = self.sessions.get_mut(*id) else {
                 continue;
@@ -222,7 +223,7 @@ impl<P: Protocol> Engine<P> {
         if count.held_back == 0 {
             return;
         }
-        self.release(&count.harmless);
+        self.release(&count.released);
         let offenders: Vec<_> = count.offenders.iter().map(|(_, id)| *id).collect();
         self.release(&offenders);
     }

@@ -75,6 +75,24 @@ fn one_that_waits_for_replies_goes_on_when_others_have_made_room() {
 }
 
 #[test]
+fn one_that_can_only_grow_is_not_held_back_any_longer() {
+    let mut stage = Stage::with_memory(memcached_pool(1), 1, 7, CAP);
+    let client = stage.client();
+    stage.say(client, "set k 0 0 1 noreply\r\nx\r\n");
+    let (link, value) = (stage.link(0), 15 * PIECE);
+    stage.say(client, format!("set k 0 0 {value}\r\n"));
+    stage.say(client, "x".repeat(14 * PIECE));
+    assert_eq!(stage.count(PoolMetric::ClientHeldBack), 1);
+    stage.heard(link);
+    stage.say(client, "x".repeat(PIECE) + "\r\n");
+    assert_eq!(stage.heard(link), "");
+    stage.answer(link, "STORED\r\n");
+    stage.wait(10);
+    assert_eq!(stage.heard(link).len(), format!("set k 0 0 {value}\r\n\r\n").len() + value);
+    assert!(!stage.is_closed(client));
+}
+
+#[test]
 fn past_the_cap_the_largest_is_closed_and_nobody_else() {
     let mut stage = stage();
     let small = greedy(&mut stage, 4, 3);
