@@ -64,7 +64,7 @@ struct Driver<'o> {
 impl<'o> Driver<'o> {
     fn connect(options: &'o Options) -> Result<Self, String> {
         let poll = Poll::new().map_err(|error| format!("no event queue: {error}"))?;
-        let keys = Keyspace::new(options.keys, options.size);
+        let keys = Keyspace::new(options.keys, options.size).tagged(&options.tag);
         let clients = (0..options.clients)
             .map(|number| connect_one(options, &poll, number))
             .collect::<std::io::Result<_>>()

@@ -19,6 +19,7 @@ Usage: loadgen --target HOST:PORT [OPTION VALUE]...
   --batch N                    keys of one multi-get (100)
   --size BYTES                 size of a value (100)
   --keys N                     different keys (10000)
+  --tag TEXT                   every key begins with {TEXT}: with `hash_tag: \"{}\"` all keys are at one server
   --rate N                     open loop: requests per second, due at fixed times, and latency
                                from the time when a request was due
   --seconds S                  length of the run (2; fractions allowed)
@@ -50,6 +51,8 @@ pub struct Options {
     pub size: usize,
     /// Different keys, at least 1.
     pub keys: u32,
+    /// What all keys have between braces; nothing if empty.
+    pub tag: String,
     /// Length of the run; requests are sent no longer than this.
     pub duration: Duration,
     /// Most requests that are sent.
@@ -117,6 +120,7 @@ struct Written {
     batch: u64,
     size: u64,
     keys: u64,
+    tag: String,
     rate: Option<f64>,
     seconds: f64,
     requests: u64,
@@ -134,6 +138,7 @@ impl Default for Written {
             batch: 100,
             size: 100,
             keys: 10_000,
+            tag: String::new(),
             rate: None,
             seconds: 2.0,
             requests: u64::MAX,
@@ -153,6 +158,7 @@ impl Written {
             "--batch" => self.batch = within(name, value, 1..=100_000)?,
             "--size" => self.size = within(name, value, 1..=64 << 20)?,
             "--keys" => self.keys = within(name, value, 1..=99_999_999)?,
+            "--tag" => self.tag = value.into(),
             "--rate" => self.rate = Some(positive(name, value, 10e6)?),
             "--seconds" => self.seconds = positive(name, value, 3_600.0)?,
             "--requests" => self.requests = within(name, value, 1..=u64::MAX)?,
@@ -198,6 +204,7 @@ impl Written {
             mix,
             size: small(self.size) as usize,
             keys: small(self.keys),
+            tag: self.tag,
             duration: Duration::from_secs_f64(self.seconds),
             requests: self.requests.min(all_keys),
             gate: self.gate,
@@ -256,11 +263,12 @@ mod tests {
     #[test]
     fn a_full_line_is_understood() {
         let line = "--target 127.0.0.1:1 --protocol memcached --clients 7 --mix mget --batch 3 --rate 1e3 \
-                    --seconds 0.5 --size 9 --keys 4 --requests 11 --gate yes";
+                    --seconds 0.5 --size 9 --tag t --keys 4 --requests 11 --gate yes";
         let options = parse(line).unwrap();
         assert_eq!(options.pace, Pace::Open { rate: 1000.0 });
         assert_eq!(options.mix, Mix::MultiGet(3));
         assert_eq!((options.clients, options.size, options.keys), (7, 9, 4));
+        assert_eq!(options.tag, "t");
         assert_eq!(options.duration, Duration::from_millis(500));
         assert_eq!((options.requests, options.gate), (11, true));
         let fill = parse("--target 127.0.0.1:1 --mix fill --keys 20").unwrap();

@@ -27,6 +27,15 @@ impl Keyspace {
         }
     }
 
+    /// The same with keys that begin with `tag` in braces; as they are if it is empty.
+    pub fn tagged(mut self, tag: &str) -> Self {
+        if !tag.is_empty() {
+            let tag = format!("{{{tag}}}");
+            self.prefix.splice(0..0, tag.bytes());
+        }
+        self
+    }
+
     /// How many keys there are.
     pub fn count(&self) -> u32 {
         self.count
@@ -163,5 +172,10 @@ mod tests {
         ] {
             assert_eq!(keys.id_of(bad.as_bytes()), None, "{bad}");
         }
+        let tagged = keys.tagged("t");
+        key.clear();
+        tagged.push_key(&mut key, 421);
+        assert_eq!(key, b"{t}nb3:00000421");
+        assert_eq!((tagged.id_of(&key), tagged.key_len()), (Some(421), key.len()));
     }
 }

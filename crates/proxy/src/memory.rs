@@ -178,6 +178,9 @@ mod tests {
         memory.publish(0, 50, 30);
         memory.publish(2, 50, 40);
         assert!(!memory.is_largest(0, 30) && memory.is_largest(2, 40));
-        assert!(memory.is_largest(0, 40), "equals do not wait for each other");
+        assert!(
+            memory.is_largest(0, 40),
+            "equals do not wait for each other"
+        );
     }
 }

@@ -190,7 +190,7 @@ impl Contender {
     }
 }
 
-fn start_server(protocol: Protocol) -> Option<Server> {
+pub(super) fn start_server(protocol: Protocol) -> Option<Server> {
     match protocol {
         Protocol::Redis => testkit::redis_with(&["--maxclients", "19000"]),
         Protocol::Memcached => testkit::memcached_with(&["-c", "19000", "-m", "512", "-I", "4m"]),

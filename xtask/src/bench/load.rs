@@ -139,7 +139,7 @@ impl Load<'_> {
         self.wrapped(line.split(' '))
     }
 
-    fn loadgen_words(&self, mix: &str, amount: Amount) -> Vec<String> {
+    pub(super) fn loadgen_words(&self, mix: &str, amount: Amount) -> Vec<String> {
         let shape = &self.shape;
         let protocol = match shape.protocol {
             Protocol::Redis => "redis",
@@ -197,13 +197,13 @@ impl Load<'_> {
 }
 
 /// A load generator that is being run; killed when this is dropped.
-struct Running {
+pub(super) struct Running {
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,
 }
 
 impl Running {
-    fn spawn(words: &[String]) -> Result<Running, String> {
+    pub(super) fn spawn(words: &[String]) -> Result<Running, String> {
         let mut child = Command::new(&words[0])
             .args(&words[1..])
             .stdin(Stdio::piped())
@@ -217,7 +217,7 @@ impl Running {
         })
     }
 
-    fn line(&mut self) -> Result<String, String> {
+    pub(super) fn line(&mut self) -> Result<String, String> {
         let mut line = String::new();
         self.stdout
             .read_line(&mut line)
@@ -225,7 +225,7 @@ impl Running {
         Ok(line)
     }
 
-    fn go(&mut self) -> Result<(), String> {
+    pub(super) fn go(&mut self) -> Result<(), String> {
         let stdin = self.child.stdin.as_mut().expect("stdin is piped");
         stdin
             .write_all(b"go\n")
@@ -233,7 +233,7 @@ impl Running {
     }
 
     /// It has said on standard error what is wrong.
-    fn failure(&mut self, line: &str) -> String {
+    pub(super) fn failure(&mut self, line: &str) -> String {
         format!("the load generator failed: {}", line.trim())
     }
 }

@@ -6,10 +6,13 @@
 
 mod contender;
 mod figures;
+mod hang;
 mod instructions;
 mod load;
 mod memory;
+mod offer;
 mod options;
+mod overload;
 mod plot;
 mod report;
 mod rounds;
@@ -43,6 +46,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         Mode::Shapes => shapes(&options),
         Mode::Targets => targets(&options),
         Mode::Scale => scale::run(&options),
+        Mode::Overload => overload(&options),
     }
 }
 
@@ -85,6 +89,17 @@ fn targets(options: &Options) -> Result<(), String> {
     match failed {
         0 => Ok(()),
         count => Err(format!("{count} targets are missed")),
+    }
+}
+
+/// Asks for too much, then stops a server.
+fn overload(options: &Options) -> Result<(), String> {
+    let bench = Bench::prepare(options)?;
+    let mut failures = overload::run(&bench, options)?;
+    failures += hang::run(&bench, options)?;
+    match failures {
+        0 => Ok(()),
+        count => Err(format!("{count} promises are broken")),
     }
 }
 

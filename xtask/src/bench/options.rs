@@ -16,6 +16,8 @@ Usage: cargo xtask bench [OPTION]...
   (no mode)            plays the shapes and prints a table for each
   --targets            plays what the project promises and judges each promise
   --scale              how cost grows with clients, servers, keys of a multi-get and size
+  --overload           twice the requests that it can carry, and a server that hangs: is what can be
+                       answered answered, and does anybody else notice
   --instructions       counts the core's instructions (valgrind) and compares them with
                        bench/instructions.txt; --bless REASON writes that file
   --setup              installs the peers, where permitted: haproxy, nutcracker, Envoy; valgrind
@@ -40,6 +42,7 @@ pub(super) enum Mode {
     Shapes,
     Targets,
     Scale,
+    Overload,
     Instructions,
     Setup,
 }
@@ -107,6 +110,7 @@ impl Options {
             "--quick" => return Ok(true),
             "--targets" => Mode::Targets,
             "--scale" => Mode::Scale,
+            "--overload" => Mode::Overload,
             "--instructions" => Mode::Instructions,
             "--setup" => Mode::Setup,
             _ => return Ok(false),

@@ -50,12 +50,18 @@ fn near_the_cap_who_holds_much_is_not_read_until_there_is_room() {
 
     stage.wait(1_000);
     assert_eq!(stage.heard(link), "", "as long as it reads nothing");
-    assert_eq!(stage.hear(client).len(), 14 * bulk(&"x".repeat(PIECE)).len() + 5);
+    assert_eq!(
+        stage.hear(client).len(),
+        14 * bulk(&"x".repeat(PIECE)).len() + 5
+    );
     assert_eq!(stage.heard(link), get("late"), "at once");
     assert_eq!(stage.count(PoolMetric::ClientHeldBack), 0);
     assert!(!stage.is_closed(client) && !stage.is_closed(bystander));
     let told = "are not read until there is room; see max_memory";
-    assert_eq!(stage.log.iter().filter(|line| line.ends_with(told)).count(), 1);
+    assert_eq!(
+        stage.log.iter().filter(|line| line.ends_with(told)).count(),
+        1
+    );
 }
 
 #[test]
@@ -88,7 +94,10 @@ fn one_that_can_only_grow_is_not_held_back_any_longer() {
     assert_eq!(stage.heard(link), "");
     stage.answer(link, "STORED\r\n");
     stage.wait(10);
-    assert_eq!(stage.heard(link).len(), format!("set k 0 0 {value}\r\n\r\n").len() + value);
+    assert_eq!(
+        stage.heard(link).len(),
+        format!("set k 0 0 {value}\r\n\r\n").len() + value
+    );
     assert!(!stage.is_closed(client));
 }
 
@@ -105,14 +114,21 @@ fn past_the_cap_the_largest_is_closed_and_nobody_else() {
     answer(&mut stage, link, 4);
     assert!(!stage.is_closed(large), "15 pieces fit");
     answer(&mut stage, link, 1);
-    assert!(stage.is_closed(large), "16 and what they take besides do not");
+    assert!(
+        stage.is_closed(large),
+        "16 and what they take besides do not"
+    );
     let others = [small, middle, bystander].map(|client| stage.is_closed(client));
     assert_eq!(others, [false; 3]);
     assert_eq!(stage.count(PoolMetric::ClientShed), 1);
     assert_eq!(stage.count(PoolMetric::ClientErr), 1);
     assert!(stage.held() < CAP);
     let told = "closed 1 clients that held much memory, the last one 4";
-    assert!(stage.log.iter().any(|line| line.starts_with(told)), "{:?}", stage.log);
+    assert!(
+        stage.log.iter().any(|line| line.starts_with(told)),
+        "{:?}",
+        stage.log
+    );
     assert_eq!(stage.ask(bystander, PING), "+PONG\r\n");
     assert_eq!(stage.hear(middle).len(), 5 * bulk(&"x".repeat(PIECE)).len());
 }
@@ -135,12 +151,19 @@ fn as_many_are_closed_as_it_takes() {
 fn a_request_larger_than_everything_is_refused_when_it_is_too_much() {
     let mut stage = stage();
     let (client, bystander) = (stage.client(), stage.client());
-    stage.say(client, format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", 4 * CAP));
+    stage.say(
+        client,
+        format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", 4 * CAP),
+    );
     for _ in 0..15 {
         stage.say(client, "x".repeat(PIECE));
         assert!(!stage.is_closed(client));
     }
-    assert_eq!(stage.count(PoolMetric::ClientHeldBack), 0, "it could never go on");
+    assert_eq!(
+        stage.count(PoolMetric::ClientHeldBack),
+        0,
+        "it could never go on"
+    );
     stage.say(client, "x".repeat(2 * PIECE));
     assert_eq!(stage.hear(client), FULL);
     assert!(stage.is_closed(client));

@@ -1,0 +1,117 @@
+//! Open-loop load of which not everything can be answered, or not at once: what became of each request.
+
+use std::time::Duration;
+
+use super::load::{Amount, Load, Running};
+
+/// What became of an offer.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Fate {
+    /// Requests that were answered with what was asked for.
+    pub(super) right: f64,
+    /// Requests that were answered with an error line.
+    pub(super) errors: f64,
+    /// Replies that were wrong, of another request, or that a key is not there which is.
+    pub(super) wrong: f64,
+    /// Requests that were sent and never answered.
+    pub(super) unanswered: f64,
+    /// Requests that still waited to be sent in the end.
+    pub(super) unsent: f64,
+    /// Seconds until the last reply.
+    pub(super) seconds: f64,
+    /// Microseconds, from when a request was due.
+    pub(super) p99: f64,
+}
+
+impl Fate {
+    /// Right replies per second.
+    pub(super) fn goodput(&self) -> f64 {
+        self.right / self.seconds.max(1e-9)
+    }
+
+    /// Reads the load generator's report.
+    fn parse(line: &str) -> Result<Fate, String> {
+        let json: serde_json::Value = serde_json::from_str(line)
+            .map_err(|error| format!("loadgen printed {line:?}: {error}"))?;
+        let field = |name: &str| {
+            json[name]
+                .as_f64()
+                .ok_or_else(|| format!("loadgen told no {name}"))
+        };
+        let wrong = field("wrong")? + field("misordered")? + field("missing")?;
+        let errors = field("errors")?;
+        Ok(Fate {
+            right: field("answered")? - wrong - errors,
+            errors,
+            wrong,
+            unanswered: field("unanswered")?,
+            unsent: field("unsent")?,
+            seconds: field("seconds")?,
+            p99: field("p99_us")?,
+        })
+    }
+}
+
+/// A load that is connected and waits for the word.
+pub(super) struct Offer {
+    running: Running,
+}
+
+impl Offer {
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot.
+    pub(super) fn prepare(
+        load: &Load<'_>,
+        tag: &str,
+        rate: f64,
+        time: Duration,
+    ) -> Result<Offer, String> {
+        let mut words = load.loadgen_words("mixed", Amount::Rate(rate, time));
+        if !tag.is_empty() {
+            words.extend(["--tag".to_owned(), tag.to_owned()]);
+        }
+        let mut running = Running::spawn(&words)?;
+        let ready = running.line()?;
+        if ready.trim() != "ready" {
+            return Err(running.failure(&ready));
+        }
+        Ok(Offer { running })
+    }
+
+    /// Begins to send.
+    ///
+    /// # Errors
+    ///
+    /// When the load generator has ended.
+    pub(super) fn begin(&mut self) -> Result<(), String> {
+        self.running.go()
+    }
+
+    /// Waits for the last reply, or until none is expected any more.
+    ///
+    /// # Errors
+    ///
+    /// When there is no report.
+    pub(super) fn end(mut self) -> Result<Fate, String> {
+        Fate::parse(&self.running.line()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_with_faults_is_taken_apart() {
+        let line = "{\"answered\":100,\"seconds\":2.0,\"rps\":50,\"p50_us\":1,\"p99_us\":7,\"wrong\":1,\
+                    \"misordered\":2,\"missing\":3,\"errors\":4,\"unanswered\":5,\"unsent\":6}";
+        let fate = Fate::parse(line).unwrap();
+        assert_eq!((fate.right, fate.errors, fate.wrong), (90.0, 4.0, 6.0));
+        assert_eq!((fate.unanswered, fate.unsent, fate.p99), (5.0, 6.0, 7.0));
+        assert_eq!(fate.goodput(), 45.0);
+        assert!(Fate::parse("{}").unwrap_err().contains("wrong"));
+    }
+}
