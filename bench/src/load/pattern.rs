@@ -176,6 +176,9 @@ mod tests {
         key.clear();
         tagged.push_key(&mut key, 421);
         assert_eq!(key, b"{t}nb3:00000421");
-        assert_eq!((tagged.id_of(&key), tagged.key_len()), (Some(421), key.len()));
+        assert_eq!(
+            (tagged.id_of(&key), tagged.key_len()),
+            (Some(421), key.len())
+        );
     }
 }

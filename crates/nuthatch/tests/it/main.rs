@@ -17,6 +17,7 @@ mod hostile_clients;
 mod hostile_servers;
 mod many;
 mod memcached;
+mod overload;
 mod policy;
 mod rig;
 mod server_errors;

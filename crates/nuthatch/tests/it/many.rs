@@ -129,7 +129,8 @@ fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 
-fn allow_many_descriptors() {
+/// Lets this process open as many descriptors as the machine permits.
+pub(crate) fn allow_many_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
