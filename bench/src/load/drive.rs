@@ -96,7 +96,9 @@ impl<'o> Driver<'o> {
                 polled => polled?,
             }
             for event in &events {
-                if event.token() != PULSE {
+                if event.token() == PULSE {
+                    pulse.iter().for_each(Pulse::take);
+                } else {
                     let has_ended = event.is_read_closed() || event.is_error();
                     self.serve(event.token().0, event.is_readable() || has_ended, has_ended);
                 }

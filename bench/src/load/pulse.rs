@@ -22,14 +22,16 @@ pub(super) struct Pulse {
 }
 
 impl Pulse {
-    /// Wakes the loop under `token` about every `every`. The timer is never read: with edge-triggered
-    /// polling each expiry wakes anew.
+    /// Wakes the loop under `token` about every `every`, as long as each time is [taken](Pulse::take).
     pub(super) fn start(
         every: Duration,
         registry: &Registry,
         token: Token,
     ) -> std::io::Result<Self> {
-        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC)?;
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK,
+        )?;
         let every = every.clamp(SHORTEST, LONGEST);
         let spec = Timespec {
             tv_sec: 0,
@@ -44,8 +46,43 @@ impl Pulse {
         Ok(Self { timer })
     }
 
+    /// To be called when it has woken the loop. Linux arms a repeating timer anew only when it is read.
+    pub(super) fn take(&self) {
+        let mut expiries = [0; 8];
+        // There is nothing to read if it has not expired after all.
+        let _ = rustix::io::read(&self.timer, &mut expiries);
+    }
+
     /// Stops waking.
     pub(super) fn stop(self, registry: &Registry) -> std::io::Result<()> {
         registry.deregister(&mut SourceFd(&self.timer.as_raw_fd()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use mio::{Events, Poll};
+
+    use super::*;
+
+    #[test]
+    fn it_wakes_again_and_again() {
+        let mut poll = Poll::new().unwrap();
+        let pulse = Pulse::start(Duration::from_micros(200), poll.registry(), Token(7)).unwrap();
+        let mut events = Events::with_capacity(8);
+        let begun = Instant::now();
+        for _ in 0..50 {
+            poll.poll(&mut events, Some(Duration::from_secs(10)))
+                .unwrap();
+            assert!(events.iter().any(|event| event.token() == Token(7)));
+            pulse.take();
+        }
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "it was woken by nothing else"
+        );
+        pulse.stop(poll.registry()).unwrap();
     }
 }
