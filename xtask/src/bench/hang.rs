@@ -149,7 +149,8 @@ fn conf(protocol: Protocol, port: u16, servers: &[Server]) -> String {
 /// A tag whose keys are all at the server called `name`, as the proxy itself says.
 fn tag_of(bench: &Bench, proxy: &Proxy, name: &str) -> Result<String, String> {
     for number in 0..100 {
-        let tag = format!("t{number}");
+        // The number in front: keys that differ at their end only are neighbours for this hash.
+        let tag = format!("{number}-tag");
         let mut ask = at_root(&bench.nuthatch.to_string_lossy());
         ask.arg("locate").arg("-c").arg(proxy.conf());
         let told = output_of(ask.arg(format!("{{{tag}}}")))?;

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -230,17 +229,20 @@ fn in_a_storm_of_connects_everybody_is_served_or_told() {
     let args = ["--max-clients", "1000", "--workers", "2"];
     let rig = need!(Rig::redis_with(1, &[], &args), "redis-server");
     let (served, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let all_told = Barrier::new(AT_ONCE);
     with_polite(&rig, 2, || {
         thread::scope(|scope| {
-            for _ in 0..AT_ONCE {
-                scope.spawn(|| {
-                    let clients = storm(&rig, EACH, &served, &refused);
-                    // Nobody leaves before the last one has come.
-                    all_told.wait();
-                    drop(clients);
-                });
-            }
+            let storms: Vec<_> = (0..AT_ONCE)
+                .map(|_| scope.spawn(|| storm(&rig, EACH, &served, &refused)))
+                .collect();
+            // Nobody leaves before the last one has come.
+            let clients: Vec<_> = storms
+                .into_iter()
+                .map(thread::ScopedJoinHandle::join)
+                .collect();
+            assert!(
+                clients.iter().all(Result::is_ok),
+                "somebody was neither served nor told"
+            );
         });
     });
     let (served, refused) = (served.into_inner(), refused.into_inner());
