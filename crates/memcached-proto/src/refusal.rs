@@ -105,6 +105,9 @@ pub enum RequestError {
         /// The limit in bytes.
         max: usize,
     },
+    /// A line of keys that is longer than other lines may be, and a word far in it that is no key: it may
+    /// go on for ever.
+    EndlessKey,
     /// A data block that is not followed by CRLF.
     BadDataChunk,
     /// A data block announced to be longer than the limit.
@@ -130,6 +133,9 @@ impl fmt::Display for RequestError {
         match self {
             RequestError::LineTooLong { max } => {
                 write!(f, "CLIENT_ERROR line is longer than {max} bytes")
+            }
+            RequestError::EndlessKey => {
+                write!(f, "CLIENT_ERROR key is longer than {MAX_KEY} bytes")
             }
             // These two in memcached's own words.
             RequestError::BadDataChunk => write!(f, "CLIENT_ERROR bad data chunk"),

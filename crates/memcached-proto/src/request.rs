@@ -12,10 +12,10 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use crate::line::{self, Found, Line};
-use crate::{Refusal, RequestError, Verb};
+use crate::{MAX_KEY, Refusal, RequestError, Verb};
 
 /// What a client may send. All in bytes, unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub struct RequestLimits {
     pub max_value: u64,
     /// Longest line, its end included, of any command but get, gets, gat and gats.
     pub max_line: usize,
-    /// Longest line, its end included, of get, gets, gat and gats. At most 4 GiB count.
+    /// Longest line, its end included, of get, gets, gat and gats. At most 4 GiB count. Beyond `max_line`
+    /// a word longer than any key ends it, so that a line of keys may be long and an endless one may not.
     pub max_retrieval_line: usize,
     /// Most keys in one request.
     pub max_keys: usize,
@@ -34,13 +35,13 @@ pub struct RequestLimits {
 }
 
 impl Default for RequestLimits {
-    /// 1 GiB values (memcached's own bound for `-I`), 8 KiB and 16 MiB lines, 1,048,576 keys, 64
-    /// KiB.
+    /// 1 GiB values (memcached's own bound for `-I`), 8 KiB and 4 MiB lines (10,000 of the longest keys
+    /// fit), 1,048,576 keys, 64 KiB.
     fn default() -> Self {
         RequestLimits {
             max_value: 1 << 30,
             max_line: 8 << 10,
-            max_retrieval_line: 16 << 20,
+            max_retrieval_line: 4 << 20,
             max_keys: 1 << 20,
             divert: 64 << 10,
         }
@@ -241,11 +242,11 @@ impl RequestParser {
         match memchr(b'\n', unseen) {
             Some(at) => {
                 let len = searched + at + 1;
-                check_line_length(limits, text, len)?;
+                check_line_length(limits, text, searched, len)?;
                 self.take_line(limits, text, len)
             }
             None => {
-                check_line_length(limits, text, text.len() + 1)?;
+                check_line_length(limits, text, searched, text.len() + 1)?;
                 self.stage = Stage::Line {
                     searched: text.len(),
                 };
@@ -356,8 +357,13 @@ impl Found {
 const BINARY_MAGIC: u8 = 0x80;
 
 /// Whether a line of `len` bytes, its end included, is within its limit. `text` begins with the
-/// line.
-fn check_line_length(limits: &RequestLimits, text: &[u8], len: usize) -> Result<(), RequestError> {
+/// line, of which `searched` bytes have been here before.
+fn check_line_length(
+    limits: &RequestLimits,
+    text: &[u8],
+    searched: usize,
+    len: usize,
+) -> Result<(), RequestError> {
     if len
         <= limits
             .max_line
@@ -369,17 +375,35 @@ fn check_line_length(limits: &RequestLimits, text: &[u8], len: usize) -> Result<
     // The word must be within the first `max_line` bytes, so that the verdict does not depend on
     // how much of the line is there.
     let head = &text[..text.len().min(limits.max_line)];
-    let max = if begins_retrieval(head) {
-        limits.max_retrieval_line
-    } else {
-        limits.max_line
+    let is_retrieval = begins_retrieval(head);
+    let max = match is_retrieval {
+        true => limits.max_retrieval_line,
+        false => limits.max_line,
     };
     // Spans are 32 bits wide.
     let max = max.min(u32::MAX as usize);
+    if is_retrieval {
+        let seen = searched.max(limits.max_line).saturating_sub(MAX_KEY);
+        let line = &text[..(len - 1).min(max)];
+        if has_endless_word(line.get(seen..).unwrap_or_default()) {
+            return Err(RequestError::EndlessKey);
+        }
+    }
     if len > max {
         return Err(RequestError::LineTooLong { max });
     }
     Ok(())
+}
+
+/// Whether more than [`MAX_KEY`] bytes without a blank stand in a row.
+fn has_endless_word(mut line: &[u8]) -> bool {
+    while let Some(window) = line.get(..=MAX_KEY) {
+        match memrchr(b' ', window) {
+            Some(blank) => line = &line[blank + 1..],
+            None => return true,
+        }
+    }
+    false
 }
 
 fn begins_retrieval(head: &[u8]) -> bool {

@@ -206,6 +206,42 @@ fn lines_have_a_limit_and_retrievals_a_larger_one() {
 }
 
 #[test]
+fn a_line_of_keys_may_be_long_and_an_endless_key_may_not() {
+    let limits = RequestLimits::default();
+    let outcome = |text: &[u8], piece: usize| {
+        let mut parser = RequestParser::default();
+        let ends = (piece..text.len()).step_by(piece).chain([text.len()]);
+        let outcomes = ends.map(|end| parser.parse(&limits, &text[..end]).map(|_| end));
+        outcomes.reduce(Result::and).expect("there is one")
+    };
+    let key = |len: usize| format!(" {}", "k".repeat(len));
+    let keys = key(MAX_KEY).repeat(10_000);
+    let long = format!("get{keys}\r\n");
+    assert_eq!(outcome(long.as_bytes(), 60_000), Ok(long.len()));
+    // Up to 8 KiB it is refused politely, as any key that is too long.
+    let tame = format!("get {}\r\n", "k".repeat(8_000));
+    let (_, progress) = parse(tame.as_bytes());
+    assert!(matches!(progress, Ok(Progress::Refused { .. })));
+    let endless = Err(RequestError::EndlessKey);
+    for text in [
+        format!("get {}", "k".repeat(9_000)),
+        format!("get{}{}\r\n", key(100).repeat(100), key(MAX_KEY + 1)),
+        format!("gats 1{}{}", key(MAX_KEY).repeat(100), key(MAX_KEY + 1)),
+    ] {
+        for piece in [1, 77, 8_192, text.len()] {
+            assert_eq!(outcome(text.as_bytes(), piece), endless, "{piece}");
+        }
+    }
+    let endless = format!("get{}", key(10).repeat(400_000));
+    let too_long = RequestError::LineTooLong { max: 4 << 20 };
+    assert_eq!(outcome(endless.as_bytes(), 60_000), Err(too_long));
+    assert_eq!(
+        error_line(RequestError::EndlessKey),
+        b"CLIENT_ERROR key is longer than 250 bytes\r\n"
+    );
+}
+
+#[test]
 fn a_line_too_long_for_a_shared_connection_is_refused_but_framed() {
     let padding = " ".repeat(2048);
     for text in [

@@ -148,11 +148,17 @@ fn attacks_on_a_memcached_pool_are_answered_and_cost_nobody_else() {
     let endless = vec![b'x'; 70_000];
     attack("line without end", &endless, too_long);
     attack("long line", &[&endless[..], b"\r\n"].concat(), too_long);
-    let key = [&b"get "[..], &endless, b"\r\n"].concat();
     attack(
         "long key",
-        &key,
-        Fate::Kept(&["CLIENT_ERROR key of 70000 bytes"]),
+        &[b"get ", &endless[..8_000], b"\r\n"].concat(),
+        Fate::Kept(&["CLIENT_ERROR key of 8000 bytes"]),
+    );
+    let no_key = Fate::Closed("CLIENT_ERROR key is longer", "");
+    attack("key without end", &[b"get ", &endless[..]].concat(), no_key);
+    attack(
+        "longer key",
+        &[b"gat 1 ", &endless[..], b"\r\n"].concat(),
+        no_key,
     );
     let magic = [&b"\x80\x00\x00\x01"[..], &[0; 21]].concat();
     attack(
