@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: every fuzz target for a while, with what is needed to run them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::run;
@@ -11,13 +11,28 @@ const CARGO_FUZZ: &str = "0.13.2";
 /// A smoke run is to end in about a minute all in all.
 const DEFAULT_SECONDS: u64 = 60;
 
-/// Runs the named targets, or all, for so many seconds in total.
+/// How long a target runs at a time when it is executions that count: long enough to get somewhere.
+const ROUND_SECONDS: u64 = 20;
+
+/// Longest input. Every limit that a target checks can be reached by less.
+const MAX_LEN: u32 = 1_024;
+
+/// How much is to be done.
+#[derive(Debug, PartialEq, Eq)]
+enum Amount {
+    /// So many seconds, shared by the targets.
+    Seconds(u64),
+    /// Round after round, until so many inputs were executed.
+    Executions(u64),
+}
+
+/// Runs the named targets, or all, for so long or so often, and says how many inputs were executed.
 ///
 /// # Errors
 /// When the fuzzer cannot be had, or a target fails.
 pub(crate) fn targets_for(words: &[&str]) -> Result<(), String> {
     let root = run::root();
-    let (seconds, wanted) = read(words)?;
+    let (amount, wanted) = read(words)?;
     let known = targets(&root)?;
     if let Some(unknown) = wanted.iter().find(|name| !known.contains(name)) {
         return Err(format!(
@@ -26,29 +41,48 @@ pub(crate) fn targets_for(words: &[&str]) -> Result<(), String> {
         ));
     }
     let chosen = if wanted.is_empty() { known } else { wanted };
-    let tool = cargo_fuzz(&root)?;
+    let tool = run::installed("cargo-fuzz", CARGO_FUZZ)?;
     build(&tool, &root)?;
-    let each = (seconds / chosen.len() as u64).max(1);
-    for target in &chosen {
-        fuzz(&tool, &root, target, each)?;
+    let (each, enough) = match amount {
+        Amount::Seconds(seconds) => ((seconds / chosen.len() as u64).max(1), 0),
+        Amount::Executions(count) => (ROUND_SECONDS, count),
+    };
+    let mut counts = vec![0; chosen.len()];
+    loop {
+        for (target, count) in chosen.iter().zip(&mut counts) {
+            *count += fuzz(&tool, &root, target, each)?;
+        }
+        if counts.iter().sum::<u64>() >= enough {
+            break;
+        }
     }
-    println!("{} fuzz targets, {each} s each: no failure", chosen.len());
+    for (target, count) in chosen.iter().zip(&counts) {
+        println!("{count:>12} executions of {target}");
+    }
+    let total: u64 = counts.iter().sum();
+    println!(
+        "{} fuzz targets, {total} executions: no failure",
+        chosen.len()
+    );
     Ok(())
 }
 
-fn read(words: &[&str]) -> Result<(u64, Vec<String>), String> {
-    match words {
-        ["--seconds", number, rest @ ..] => {
-            let seconds = number
-                .parse()
-                .map_err(|_| format!("'{number}' is no number of seconds"))?;
-            Ok((seconds, rest.iter().map(ToString::to_string).collect()))
-        }
-        rest => Ok((
-            DEFAULT_SECONDS,
-            rest.iter().map(ToString::to_string).collect(),
-        )),
+fn read(words: &[&str]) -> Result<(Amount, Vec<String>), String> {
+    let (amount, names) = match words {
+        ["--seconds", number, rest @ ..] => (Amount::Seconds(whole(number)?), rest),
+        ["--executions", number, rest @ ..] => (Amount::Executions(whole(number)?), rest),
+        rest => (Amount::Seconds(DEFAULT_SECONDS), rest),
+    };
+    match names.iter().find(|name| name.starts_with('-')) {
+        Some(flag) => Err(format!("fuzz does not know {flag}")),
+        None => Ok((amount, names.iter().map(ToString::to_string).collect())),
     }
+}
+
+fn whole(number: &str) -> Result<u64, String> {
+    number
+        .parse()
+        .map_err(|_| format!("'{number}' is no whole number"))
 }
 
 fn targets(root: &Path) -> Result<Vec<String>, String> {
@@ -61,27 +95,6 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
         .collect();
     names.sort();
     Ok(names)
-}
-
-/// cargo-fuzz, installed below `target` when it is not there.
-fn cargo_fuzz(root: &Path) -> Result<PathBuf, String> {
-    let home = root.join("target/tools");
-    let tool = home.join("bin/cargo-fuzz");
-    if !tool.exists() {
-        let mut install = run::cargo();
-        install
-            .args([
-                "install",
-                "cargo-fuzz",
-                "--locked",
-                "--version",
-                CARGO_FUZZ,
-                "--root",
-            ])
-            .arg(&home);
-        run::run(&mut install)?;
-    }
-    Ok(tool)
 }
 
 /// The instrumentation needs flags that a stable compiler takes only when told so. There is no unsafe
@@ -101,7 +114,8 @@ fn build(tool: &Path, root: &Path) -> Result<(), String> {
     run::run(&mut command(tool, root, "build"))
 }
 
-fn fuzz(tool: &Path, root: &Path, target: &str, seconds: u64) -> Result<(), String> {
+/// Runs one target; returns how many inputs were executed.
+fn fuzz(tool: &Path, root: &Path, target: &str, seconds: u64) -> Result<u64, String> {
     let corpus = root.join("fuzz/corpus").join(target);
     let seeds = root.join("fuzz/seeds").join(target);
     for folder in [&corpus, &seeds] {
@@ -110,11 +124,41 @@ fn fuzz(tool: &Path, root: &Path, target: &str, seconds: u64) -> Result<(), Stri
     }
     let mut command = command(tool, root, "run");
     command.arg(target).arg(&corpus).arg(&seeds).arg("--");
-    command.arg(format!("-max_total_time={seconds}")).args([
-        "-max_len=4096",
-        "-timeout=10",
-        "-verbosity=0",
-    ]);
+    command.arg(format!("-max_total_time={seconds}"));
+    command.arg(format!("-max_len={MAX_LEN}"));
+    command.args(["-timeout=10", "-verbosity=0"]);
     command.args(["-print_final_stats=1", "-rss_limit_mb=2048"]);
-    run::run(&mut command)
+    let said = run::errors_of(&mut command)?;
+    executions(&said).ok_or_else(|| format!("{target} does not say how much it has done"))
+}
+
+/// What libFuzzer says at its end.
+fn executions(said: &str) -> Option<u64> {
+    let mut lines = said.lines();
+    let number = lines.find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))?;
+    number.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_and_targets_are_read() {
+        assert_eq!(read(&[]), Ok((Amount::Seconds(60), vec![])));
+        let one = vec!["config".to_owned()];
+        let words = ["--executions", "1000", "config"];
+        assert_eq!(read(&words), Ok((Amount::Executions(1000), one.clone())));
+        let words = ["--seconds", "5", "config"];
+        assert_eq!(read(&words), Ok((Amount::Seconds(5), one)));
+        assert!(read(&["--seconds", "five"]).is_err());
+        assert!(read(&["config", "--seconds"]).is_err());
+    }
+
+    #[test]
+    fn executions_are_counted() {
+        let said = "Done 7 runs\nstat::number_of_executed_units: 24272\nstat::x: 1\n";
+        assert_eq!(executions(said), Some(24_272));
+        assert_eq!(executions("Done"), None);
+    }
 }

@@ -1,5 +1,6 @@
 //! Running other programs from the top of the project.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -23,6 +24,18 @@ pub(crate) fn cargo() -> Command {
     at_root(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
 }
 
+/// A cargo tool of this version, installed below `target` when it is not there.
+pub(crate) fn installed(tool: &str, version: &str) -> Result<PathBuf, String> {
+    let home = root().join("target/tools");
+    let program = home.join("bin").join(tool);
+    if !program.exists() {
+        let mut install = cargo();
+        install.args(["install", tool, "--locked", "--version", version]);
+        run(install.arg("--root").arg(&home))?;
+    }
+    Ok(program)
+}
+
 /// Shows the command, runs it and fails when it does.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let shown = shown(command);
@@ -31,6 +44,31 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("`{shown}` failed ({status})")),
         Err(error) => Err(format!("`{shown}` did not start: {error}")),
+    }
+}
+
+/// Shows the command and runs it; returns what it writes to its standard error, which is shown as it comes.
+pub(crate) fn errors_of(command: &mut Command) -> Result<String, String> {
+    let shown = shown(command);
+    println!("$ {shown}");
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("`{shown}` did not start: {error}"))?;
+    let errors = child.stderr.take().expect("it was asked for above");
+    let mut said = String::new();
+    // What is no text is shown all the same.
+    for line in BufReader::new(errors).split(b'\n') {
+        let line = line.map_err(|error| format!("`{shown}`: {error}"))?;
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        said.push_str(&line);
+        said.push('\n');
+    }
+    match child.wait() {
+        Ok(status) if status.success() => Ok(said),
+        Ok(status) => Err(format!("`{shown}` failed ({status})")),
+        Err(error) => Err(format!("`{shown}`: {error}")),
     }
 }
 

@@ -13,14 +13,7 @@ const EVERY_CUT: usize = 256;
 /// Asserts of any bytes sent by a client: however they are cut, the same requests and refusals come
 /// out; every span lies within its request; and no byte is lost or invented.
 pub fn requests(data: &[u8]) {
-    let tight = RequestLimits {
-        max_value: 64,
-        max_line: 300,
-        max_retrieval_line: 400,
-        max_keys: 4,
-        divert: 8,
-    };
-    for limits in [RequestLimits::default(), tight] {
+    for limits in limits() {
         let whole = Client::receive(&limits, [data].into_iter());
         whole.account_for(data);
         for_each_cut(data, |pieces| {
@@ -30,10 +23,34 @@ pub fn requests(data: &[u8]) {
     }
 }
 
+/// One of the cases of [`requests`], chosen by the data: for a fuzzer, which gets to the others by
+/// changing a byte, and tries many more inputs in the same time.
+pub fn requests_once(data: &[u8]) {
+    let chance = chance(data);
+    let limits = &limits()[chance % 2];
+    let whole = Client::receive(limits, [data].into_iter());
+    whole.account_for(data);
+    with_one_cut(data, chance / 2, |pieces| {
+        let cut = Client::receive(limits, pieces);
+        assert_eq!(cut, whole, "{limits:?}");
+    });
+}
+
+fn limits() -> [RequestLimits; 2] {
+    let tight = RequestLimits {
+        max_value: 64,
+        max_line: 300,
+        max_retrieval_line: 400,
+        max_keys: 4,
+        divert: 8,
+    };
+    [RequestLimits::default(), tight]
+}
+
 /// Asserts of any bytes sent by a server: however they are cut, the same replies with the same
 /// marks come out; and marks lie in order within their reply.
 pub fn replies(data: &[u8]) {
-    for max_value in [1 << 30, 16] {
+    for max_value in MAX_VALUES {
         let whole = Replies::receive(max_value, [data].into_iter());
         whole.account_for(data);
         for_each_cut(data, |pieces| {
@@ -43,9 +60,47 @@ pub fn replies(data: &[u8]) {
     }
 }
 
+/// One of the cases of [`replies`], chosen by the data.
+pub fn replies_once(data: &[u8]) {
+    let chance = chance(data);
+    let max_value = MAX_VALUES[chance % MAX_VALUES.len()];
+    let whole = Replies::receive(max_value, [data].into_iter());
+    whole.account_for(data);
+    with_one_cut(data, chance / MAX_VALUES.len(), |pieces| {
+        let cut = Replies::receive(max_value, pieces);
+        assert_eq!(cut, whole, "{max_value}");
+    });
+}
+
+/// Longest values that are let through.
+const MAX_VALUES: [u64; 2] = [1 << 30, 16];
+
+/// Sizes of the pieces in which data is delivered.
+const SIZES: [usize; 6] = [1, 2, 3, 7, 64, 1000];
+
+/// Calls `with` for the way of cutting the data that `chance` names.
+fn with_one_cut(data: &[u8], chance: usize, with: impl FnOnce(&mut dyn Iterator<Item = &[u8]>)) {
+    let way = chance % (SIZES.len() * 2);
+    match SIZES.get(way) {
+        Some(size) => with(&mut data.chunks(*size)),
+        None => {
+            let (head, tail) = data.split_at(chance / (SIZES.len() * 2) % (data.len() + 1));
+            with(&mut [head, tail].into_iter());
+        }
+    }
+}
+
+/// A number that any change of the data changes.
+fn chance(data: &[u8]) -> usize {
+    let mix = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let sum = data.iter().fold(0xcbf2_9ce4_8422_2325, mix);
+    // The low bits depend on the low bits alone.
+    (sum >> 20) as usize
+}
+
 /// Calls `with` for each way of cutting the data that is tried.
 fn for_each_cut(data: &[u8], mut with: impl FnMut(&mut dyn Iterator<Item = &[u8]>)) {
-    for size in [1, 2, 3, 7, 64, 1000] {
+    for size in SIZES {
         with(&mut data.chunks(size));
     }
     if data.len() <= EVERY_CUT {

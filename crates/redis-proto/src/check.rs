@@ -10,25 +10,9 @@ use crate::response::{BadReply, ReplyKind, ReplyScanner, Scan};
 /// # Panics
 /// When a property does not hold.
 pub fn requests(data: &[u8]) {
-    let usual = RequestLimits::default();
-    // Small enough for short inputs to reach every limit.
-    let tight = RequestLimits {
-        max_args: 8,
-        max_bulk: 48,
-        max_inline: 24,
-        divert: usize::MAX,
-        max_request: 96,
-    };
-    for limits in [usual, tight] {
-        let whole = read_requests(
-            data,
-            &RequestLimits {
-                divert: usize::MAX,
-                ..limits
-            },
-            data.len(),
-        );
-        for divert in [0, 5, usize::MAX] {
+    for limits in limits() {
+        let whole = read_requests(data, &limits, data.len());
+        for divert in DIVERTS {
             let limits = RequestLimits { divert, ..limits };
             for piece in pieces(data) {
                 let cut = read_requests(data, &limits, piece);
@@ -36,6 +20,40 @@ pub fn requests(data: &[u8]) {
             }
         }
     }
+}
+
+/// One of the cases of [`requests`], chosen by the data: for a fuzzer, which gets to the others by changing
+/// a byte, and tries many more inputs in the same time.
+///
+/// # Panics
+/// When a property does not hold.
+pub fn requests_once(data: &[u8]) {
+    let mut chance = chance(data);
+    let limits = limits()[draw(&mut chance, 2)];
+    let whole = read_requests(data, &limits, data.len());
+    let divert = DIVERTS[draw(&mut chance, DIVERTS.len())];
+    let piece = pieces(data)[draw(&mut chance, PIECES)];
+    let cut = read_requests(data, &RequestLimits { divert, ..limits }, piece);
+    assert_eq!(cut, whole, "in pieces of {piece}, diverting above {divert}");
+}
+
+/// Above which length arguments are diverted.
+const DIVERTS: [usize; 3] = [0, 5, usize::MAX];
+
+/// The usual limits, and some small enough for short inputs to reach each; nothing is diverted.
+fn limits() -> [RequestLimits; 2] {
+    let usual = RequestLimits {
+        divert: usize::MAX,
+        ..RequestLimits::default()
+    };
+    let tight = RequestLimits {
+        max_args: 8,
+        max_bulk: 48,
+        max_inline: 24,
+        divert: usize::MAX,
+        max_request: 96,
+    };
+    [usual, tight]
 }
 
 /// Checks that a stream of replies is framed alike however it is cut, with and without marks, and that marks
@@ -50,13 +68,38 @@ pub fn replies(data: &[u8]) {
     }
 }
 
+/// One of the cases of [`replies`], chosen by the data, as [`requests_once`] does.
+///
+/// # Panics
+/// When a property does not hold.
+pub fn replies_once(data: &[u8]) {
+    let piece = pieces(data)[draw(&mut chance(data), PIECES)];
+    let whole = read_replies(data, data.len());
+    assert_eq!(read_replies(data, piece), whole, "in pieces of {piece}");
+}
+
+/// How many ways of cutting are tried.
+const PIECES: usize = 5;
+
 /// Lengths of pieces to cut `data` into.
-fn pieces(data: &[u8]) -> impl Iterator<Item = usize> {
+fn pieces(data: &[u8]) -> [usize; PIECES] {
     // The fourth depends on the data, so that a fuzzer can choose it.
-    let chosen = data
-        .iter()
-        .fold(7, |sum: usize, &byte| sum * 31 % 251 + usize::from(byte));
-    [1, 2, 3, 4 + chosen, data.len()].into_iter()
+    [1, 2, 3, 4 + chance(data) % 251, data.len()]
+}
+
+/// A number that any change of the data changes.
+fn chance(data: &[u8]) -> usize {
+    let mix = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let sum = data.iter().fold(0xcbf2_9ce4_8422_2325, mix);
+    // The low bits depend on the low bits alone.
+    (sum >> 20) as usize
+}
+
+/// Draws a number below `below`, and leaves the rest for further draws.
+fn draw(chance: &mut usize, below: usize) -> usize {
+    let drawn = *chance % below;
+    *chance /= below;
+    drawn
 }
 
 /// What a stream of requests amounts to.
