@@ -41,7 +41,7 @@ const BELOW: [Wall; 4] = [
 const BELOW_IN_TESTS: [&str; 4] = ["proptest", "serde_json", "tempfile", "testkit"];
 
 /// The crates that may use what they need.
-const FREE: [&str; 4] = ["nuthatch", "nuthatch-bench", "testkit", "xtask"];
+const FREE: [&str; 5] = ["nuthatch", "nuthatch-bench", "testkit", "versus", "xtask"];
 
 /// Packages (and families, with a trailing `*`) that open sockets, read clocks, start
 /// threads or run futures; not even linked indirectly below `nuthatch`.

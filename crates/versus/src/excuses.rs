@@ -1,0 +1,174 @@
+//! The differences from a direct connection that are meant. Each is a row of docs/compatibility.md.
+
+use crate::compare::Difference;
+use crate::{Protocol, memcached, redis};
+
+/// A difference that is meant.
+#[derive(Debug)]
+pub struct Excuse {
+    /// Its row in docs/compatibility.md.
+    pub id: &'static str,
+    pub(crate) protocol: Protocol,
+    pub(crate) then: Then,
+    pub(crate) explains: fn(&Difference<'_>) -> bool,
+}
+
+/// What can be said of the replies after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// They must be the same again.
+    Alike,
+    /// The server said something that the core did not: what it says next is compared instead.
+    OneMore,
+    /// The request had effects on one side only, or one side has closed.
+    Apart,
+}
+
+/// The first excuse, if any, for a difference.
+pub(crate) fn find(difference: &Difference<'_>) -> Option<&'static Excuse> {
+    all().find(|excuse| excuse.protocol == difference.protocol && (excuse.explains)(difference))
+}
+
+pub(crate) fn all() -> impl Iterator<Item = &'static Excuse> {
+    EXCUSES.iter()
+}
+
+const fn of_redis(id: &'static str, then: Then, explains: fn(&Difference<'_>) -> bool) -> Excuse {
+    Excuse {
+        id,
+        protocol: Protocol::Redis,
+        then,
+        explains,
+    }
+}
+
+const fn of_memcached(
+    id: &'static str,
+    then: Then,
+    explains: fn(&Difference<'_>) -> bool,
+) -> Excuse {
+    Excuse {
+        id,
+        protocol: Protocol::Memcached,
+        then,
+        explains,
+    }
+}
+
+const EXCUSES: &[Excuse] = &[
+    // What Redis skips unseen must be CR and LF: one mistake of a client is found where it is made.
+    of_redis("direct-redis-line-ends", Then::Apart, |it| {
+        it.we_say("-ERR Protocol error: expected CRLF after bulk string")
+            || it.we_say("-ERR Protocol error: invalid") && it.sent_lone_cr()
+    }),
+    // What makes no sense is refused when it is seen; Redis may wait for the end of the line first.
+    of_redis("direct-redis-early", Then::Apart, |it| {
+        let late = it.direct.is_empty() || it.they_say("-ERR Protocol error: too big ");
+        it.we_say("-ERR Protocol error: ") && late
+            || it.we_say("-ERR Protocol error: NUL byte") && it.sent.contains(&0)
+    }),
+    // Bytes that cannot be shown are escaped.
+    of_redis("direct-redis-escaped", Then::Alike, |it| {
+        let quotes = [
+            "-ERR Protocol error: expected '$', got '",
+            "-ERR Syntax error in HELLO option '",
+            "-ERR unknown command '",
+        ];
+        it.both_begin(&quotes)
+    }),
+    // Commands that make no sense over several servers.
+    of_redis("direct-redis-unsupported", Then::Alike, |it| {
+        it.we_say("-ERR unsupported command '") && it.both_fail()
+    }),
+    of_redis("direct-redis-unsupported", Then::Apart, |it| {
+        it.we_say("-ERR unsupported command '") && !redis::is_served(&it.name())
+    }),
+    // The proxy introduces itself, and has no users.
+    of_redis("direct-redis-handshake", Then::Alike, |it| {
+        match it.name().as_str() {
+            "hello" => it.both_begin(&["%7\r\n", "*14\r\n", "-"]),
+            "command" => true,
+            "auth" => it.both_fail(),
+            _ => false,
+        }
+    }),
+    // What is looked at here must be whole here.
+    of_redis("direct-redis-long", Then::Apart, |it| {
+        it.we_say("-ERR message is too long to be echoed")
+            || it.we_say("-ERR key of '") && it.through.ends_with(b"is longer than 65536 bytes\r\n")
+    }),
+    // A pool has one database.
+    of_redis("direct-redis-select", Then::Alike, |it| {
+        it.name() == "select" && it.both_fail()
+    }),
+    of_redis("direct-redis-select", Then::Apart, |it| {
+        it.name() == "select" && it.they_say("+OK") && it.we_say("-ERR DB index is out of range")
+    }),
+    // Without a key nobody knows where the script is to run.
+    of_redis("direct-redis-script-keys", Then::Alike, |it| {
+        it.name().starts_with("eval") && it.both_fail()
+    }),
+    of_redis("direct-redis-script-keys", Then::Apart, |it| {
+        it.name().starts_with("eval") && it.through.ends_with(b"to find its server\r\n")
+    }),
+    // Nobody can tell where the next request begins.
+    of_memcached("direct-memcached-unframable", Then::Apart, |it| {
+        let ends = [
+            "CLIENT_ERROR bad data chunk",
+            "CLIENT_ERROR the binary protocol is not supported",
+            "CLIENT_ERROR HTTP is not supported",
+            "CLIENT_ERROR line is longer",
+            "CLIENT_ERROR key is longer",
+            "SERVER_ERROR object too large for cache",
+        ];
+        let closed = |end: &&str| it.through.is_empty() && it.before.starts_with(end.as_bytes());
+        ends.iter().any(|end| it.we_say(end) || closed(end))
+    }),
+    // A CR or NUL within a line is read in different ways by different servers.
+    of_memcached("direct-memcached-control-bytes", Then::Apart, |it| {
+        let words = b"carriage return or NUL within the line\r\n";
+        it.we_say("CLIENT_ERROR") && it.through.ends_with(words)
+    }),
+    of_memcached("direct-memcached-unsupported", Then::Apart, |it| {
+        it.we_say("ERROR unsupported command '") && !memcached::is_served(&it.name())
+    }),
+    // A block that was announced is skipped, where the server reads it as requests.
+    of_memcached("direct-memcached-refused-block", Then::Apart, |it| {
+        it.both_fail() && memcached::is_storage(it.name().as_bytes())
+    }),
+    // An error names the command and the argument.
+    of_memcached("direct-memcached-error-words", Then::Alike, |it| {
+        it.both_fail()
+    }),
+    // Numbers are numbers, and a request has as many words as it has.
+    of_memcached("direct-memcached-strict", Then::Apart, |it| {
+        let refused = [
+            "ERROR wrong number of arguments",
+            "CLIENT_ERROR bad command line format",
+        ];
+        refused.iter().any(|start| it.we_say(start)) && !memcached::is_sound(it.words)
+    }),
+    // The server forgets replies when its client ends in the middle of a request, or sends no line.
+    of_memcached("direct-memcached-half-request", Then::Apart, |it| {
+        let long = it
+            .sent
+            .split(|byte| *byte == b'\n')
+            .any(|line| line.len() > 2_048);
+        it.direct.is_empty() && (long || memcached::ends_in_block(it.sent))
+    }),
+    // Two connections, counted and numbered.
+    of_memcached("direct-memcached-counters", Then::Alike, |it| {
+        it.both_begin(&["STAT "]) || memcached::is_same_but_for_uniques(it.direct, it.through)
+    }),
+    // memcached reads such numbers beyond the end of its item, and finds what happens to be there.
+    of_memcached("direct-memcached-counters", Then::Apart, |it| {
+        matches!(it.name().as_str(), "incr" | "decr") && memcached::has_odd_number(it.sent)
+    }),
+    // Who wants no reply gets none, not even an error.
+    of_memcached("direct-memcached-noreply", Then::Apart, |it| {
+        (it.they_fail() || it.we_failed_before()) && memcached::has_odd_noreply(it.sent)
+    }),
+    of_memcached("direct-memcached-noreply", Then::OneMore, |it| {
+        it.they_fail() && memcached::has_noreply(it.sent)
+    }),
+];

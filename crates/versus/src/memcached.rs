@@ -1,0 +1,293 @@
+//! Requests of memcached clients, and a reader of its own for their replies.
+
+use arbitrary::{Result, Unstructured};
+
+use crate::template;
+
+pub(crate) const FLUSH: &[u8] = b"flush_all\r\n";
+
+/// A flush in the future brings back what the one before took away: no script goes on beyond it.
+pub(crate) const LATE_FLUSH: &[u8] = b"flush_all ";
+pub(crate) const QUESTION: &[u8] = b"get a-bystander's-key\r\n";
+pub(crate) const ANSWER: &[u8] = b"END\r\n";
+
+/// What clients ask in one line, see [`template`].
+const TEMPLATES: &[&str] = &[
+    "get K",
+    "get K*",
+    "gets K",
+    "gets K*",
+    "gat N K*",
+    "gats 1000 K*",
+    "delete K",
+    "delete K 0",
+    "delete K noreply",
+    "incr K N",
+    "decr K N",
+    "incr K N noreply",
+    "touch K N",
+    "touch K 1000",
+    "touch K N noreply",
+    "version",
+    "verbosity N",
+    "flush_all",
+    "flush_all noreply",
+    "get",
+    "get K noreply",
+    "delete K N",
+    "quit",
+    "stats",
+    "incr K",
+    "touch K",
+];
+
+/// What the proxy refuses, and words that name nothing.
+const REFUSED: &[&str] = &["mg K v", "mn", "ms K S2", "GET K", "S K"];
+
+const STORAGE: &[&str] = &[
+    "set", "add", "replace", "append", "prepend", "set", "set", "cas",
+];
+
+/// A request: whole and sound for the most part.
+pub(crate) fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    if u.ratio(3, 5)? {
+        return storage(u);
+    }
+    let templates = match u.int_in_range(0..=31)? {
+        31 => REFUSED,
+        _ => TEMPLATES,
+    };
+    let template = u.choose(templates)?;
+    let words = template::fill(u, template)?;
+    Ok([&words.join(&b' ')[..], line_end(u)?].concat())
+}
+
+fn line_end(u: &mut Unstructured<'_>) -> Result<&'static [u8]> {
+    Ok(match u.int_in_range(0..=31)? {
+        31 => b"\n",
+        30 => b" \r\n",
+        _ => b"\r\n",
+    })
+}
+
+fn storage(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    let verb = *u.choose(STORAGE)?;
+    let mut words = template::fill(u, &format!("{verb} K"))?;
+    let data = template::value(u)?;
+    let odd = |u: &mut Unstructured<'_>, usual: &str| -> Result<Vec<u8>> {
+        Ok(match u.int_in_range(0..=31)? {
+            31 => template::number(u)?.into_bytes(),
+            _ => usual.as_bytes().to_vec(),
+        })
+    };
+    words.push(odd(u, "7")?);
+    words.push(odd(u, "0")?);
+    words.push(odd(u, &data.len().to_string())?);
+    if verb == "cas" {
+        // Servers number their items from 1; no number of theirs is as large.
+        words.push(odd(u, "18446744073709551000")?);
+    }
+    if u.int_in_range(0..=7)? == 7 {
+        words.push(b"noreply".to_vec());
+    }
+    if u.int_in_range(0..=63)? == 63 {
+        words.pop();
+    }
+    Ok([&words.join(&b' ')[..], line_end(u)?, &data, b"\r\n"].concat())
+}
+
+/// The length of the first reply, if it is whole.
+pub(crate) fn reply_len(bytes: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    loop {
+        let rest = bytes.get(end..)?;
+        let len = rest.iter().position(|byte| *byte == b'\n')? + 1;
+        let line = &rest[..len];
+        end += len;
+        if line.starts_with(b"VALUE ") {
+            let header = line.strip_suffix(b"\r\n")?;
+            let data = header.split(|byte| *byte == b' ').nth(3)?;
+            end += std::str::from_utf8(data).ok()?.parse::<usize>().ok()? + 2;
+        } else if !line.starts_with(b"STAT ") {
+            return (end <= bytes.len()).then_some(end);
+        }
+    }
+}
+
+/// What an error line begins with.
+pub(crate) const ERRORS: &[&str] = &["ERROR", "CLIENT_ERROR", "SERVER_ERROR"];
+
+/// Whether the proxy is to serve this command.
+pub(crate) fn is_served(name: &str) -> bool {
+    let first = |template: &&str| template.split(' ').next() == Some(name);
+    STORAGE.contains(&name) || TEMPLATES.iter().any(|template| first(template))
+}
+
+/// Whether a request with this name is followed by a block.
+pub(crate) fn is_storage(name: &[u8]) -> bool {
+    STORAGE.iter().any(|verb| verb.as_bytes() == name)
+}
+
+/// A request as this reader understands it.
+struct Request<'a> {
+    words: Vec<Vec<u8>>,
+    block: &'a [u8],
+}
+
+/// The words of each request that is owed a reply, as far as the bytes make sense.
+pub(crate) fn requests(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let requests = read(bytes).0.into_iter().map(|request| request.words);
+    requests.filter(|words| !is_quiet(words)).collect()
+}
+
+/// Whether the bytes end before a block does.
+pub(crate) fn ends_in_block(bytes: &[u8]) -> bool {
+    read(bytes).1
+}
+
+/// Whether a value was sent that memcached reads beyond its end when it is to be a number: a blank, or what is
+/// 2^63 or more.
+pub(crate) fn has_odd_number(bytes: &[u8]) -> bool {
+    let odd = |block: &[u8]| {
+        block.iter().any(u8::is_ascii_whitespace)
+            || number_of(block).is_some_and(|number| number >= 1 << 63)
+    };
+    read(bytes).0.iter().any(|request| odd(request.block))
+}
+
+fn read(mut bytes: &[u8]) -> (Vec<Request<'_>>, bool) {
+    let mut requests = Vec::new();
+    while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        let line = bytes[..end].strip_suffix(b"\r").unwrap_or(&bytes[..end]);
+        let words = line
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty());
+        let words: Vec<Vec<u8>> = words.map(<[u8]>::to_vec).collect();
+        bytes = &bytes[end + 1..];
+        let len = match words.first() {
+            Some(name) if is_storage(name) => {
+                words.get(4).and_then(|word| number(leading_digits(word)))
+            }
+            _ => None,
+        };
+        let mut block = &b""[..];
+        let mut is_whole = true;
+        if let Some(len) = len {
+            is_whole = bytes.len() >= len + 2;
+            block = &bytes[..len.min(bytes.len())];
+            bytes = bytes.get(len + 2..).unwrap_or_default();
+        }
+        requests.push(Request { words, block });
+        if !is_whole {
+            return (requests, true);
+        }
+    }
+    (requests, false)
+}
+
+/// Whether no reply was asked for. A key may be called so, too.
+fn is_quiet(words: &[Vec<u8>]) -> bool {
+    const OTHERS: [&[u8]; 6] = [
+        b"delete",
+        b"incr",
+        b"decr",
+        b"touch",
+        b"flush_all",
+        b"verbosity",
+    ];
+    let may_be = |name: &Vec<u8>| is_storage(name) || OTHERS.contains(&&name[..]);
+    words.first().is_some_and(may_be) && words.last().is_some_and(|word| word == b"noreply")
+}
+
+/// Whether no reply was asked for to something.
+pub(crate) fn has_noreply(bytes: &[u8]) -> bool {
+    read(bytes).0.iter().any(|request| is_quiet(&request.words))
+}
+
+/// Whether no reply was asked for to something that makes no sense.
+pub(crate) fn has_odd_noreply(bytes: &[u8]) -> bool {
+    let odd = |words: &[Vec<u8>]| is_quiet(words) && !is_sound(words);
+    read(bytes).0.iter().any(|request| odd(&request.words))
+}
+
+/// Whether a request is as memcached's documentation has it, so that nobody may refuse it.
+pub(crate) fn is_sound(words: &[Vec<u8>]) -> bool {
+    let quiet = usize::from(is_quiet(words));
+    let words: Vec<&str> = words[..words.len() - quiet]
+        .iter()
+        .map(|word| std::str::from_utf8(word).unwrap_or("\0"))
+        .collect();
+    let is_key = |word: &&str| word.len() <= 250 && !word.contains(['\0', '\r']);
+    let plain = |word: &str| {
+        word.bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'-')
+    };
+    let fits = |word: &str, max: i128| {
+        plain(word) && word.parse().is_ok_and(|n: i128| n <= max && n >= -max)
+    };
+    let unsigned = |word: &str, max: i128| fits(word, max) && !word.starts_with('-');
+    match words[..] {
+        ["get" | "gets", _, ..] => words[1..].iter().all(is_key),
+        ["gat" | "gats", exptime, _, ..] => {
+            fits(exptime, i128::from(i32::MAX)) && words[2..].iter().all(is_key)
+        }
+        ["incr" | "decr", key, delta] => is_key(&key) && unsigned(delta, i128::from(u64::MAX)),
+        ["touch", key, exptime] => is_key(&key) && fits(exptime, i128::from(i32::MAX)),
+        ["delete", key] | ["delete", key, "0"] => is_key(&key),
+        ["version" | "flush_all" | "stats" | "quit"] => true,
+        ["cas", key, flags, exptime, len, unique] => {
+            is_key(&key)
+                && unsigned(flags, i128::from(u32::MAX))
+                && fits(exptime, i128::from(i32::MAX))
+                && unsigned(len, 1 << 20)
+                && unsigned(unique, i128::from(u64::MAX))
+        }
+        [name, key, flags, exptime, len] if is_storage(name.as_bytes()) && name != "cas" => {
+            is_key(&key)
+                && unsigned(flags, i128::from(u32::MAX))
+                && fits(exptime, i128::from(i32::MAX))
+                && unsigned(len, 1 << 20)
+        }
+        _ => false,
+    }
+}
+
+/// What servers make of a number with something behind it.
+fn leading_digits(word: &[u8]) -> &[u8] {
+    let end = word.iter().position(|byte| !byte.is_ascii_digit());
+    &word[..end.unwrap_or(word.len())]
+}
+
+fn number(word: &[u8]) -> Option<usize> {
+    std::str::from_utf8(word)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|len| *len < 1 << 30)
+}
+
+/// Whether two replies to `gets` are the same, the last number of each header apart: the server numbers its
+/// items in the order in which they come.
+pub(crate) fn is_same_but_for_uniques(one: &[u8], other: &[u8]) -> bool {
+    without_uniques(one).is_some_and(|plain| Some(plain) == without_uniques(other))
+}
+
+fn without_uniques(mut reply: &[u8]) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    while reply.starts_with(b"VALUE ") {
+        let end = reply.iter().position(|byte| *byte == b'\r')?;
+        let words: Vec<&[u8]> = reply[..end].split(|byte| *byte == b' ').collect();
+        let [_, key, flags, len, _unique] = words[..] else {
+            return None;
+        };
+        let data = reply.get(end..end + 2 + number(len)? + 2)?;
+        plain.extend_from_slice(&[key, flags, len, data].join(&b' '));
+        reply = &reply[end + data.len()..];
+    }
+    plain.extend_from_slice(reply);
+    Some(plain)
+}
+
+fn number_of(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}

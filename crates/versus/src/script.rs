@@ -1,0 +1,123 @@
+//! What the bytes of a fuzzer stand for: requests of one client, and how they and their replies are cut.
+
+use arbitrary::{Result, Unstructured};
+
+use crate::Protocol;
+use crate::{memcached, redis};
+
+/// More would not be read by one turn of a server's loop, and its end might overtake its replies.
+const MOST_BYTES: usize = 256 << 10;
+
+/// Requests in one play.
+const MOST_ITEMS: usize = 40;
+
+/// One play.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// What the client sends.
+    pub(crate) bytes: Vec<u8>,
+    /// Sizes of the pieces in which the core is given it, in turn.
+    pub(crate) writes: Vec<usize>,
+    /// The same for what the server answers.
+    pub(crate) reads: Vec<usize>,
+    /// What another client asks afterwards, and the answer.
+    pub(crate) question: &'static [u8],
+    pub(crate) answer: &'static [u8],
+}
+
+impl Script {
+    /// Every input is a script; one that ends early is a short one.
+    pub(crate) fn new(protocol: Protocol, data: &[u8]) -> Script {
+        let mut u = Unstructured::new(data);
+        let (flush, question, answer): (&[u8], &'static [u8], &'static [u8]) = match protocol {
+            Protocol::Redis => (redis::FLUSH, redis::QUESTION, redis::ANSWER),
+            Protocol::Memcached => (memcached::FLUSH, memcached::QUESTION, memcached::ANSWER),
+        };
+        let mut script = Script {
+            bytes: flush.to_vec(),
+            writes: sizes(&mut u).unwrap_or_else(|_| vec![usize::MAX]),
+            reads: sizes(&mut u).unwrap_or_else(|_| vec![1 << 16]),
+            question,
+            answer,
+        };
+        for _ in 0..MOST_ITEMS {
+            let begun = script.bytes.len();
+            if u.is_empty() || script.item(protocol, &mut u).is_err() {
+                script.bytes.truncate(begun);
+                break;
+            }
+            if script.bytes.len() > MOST_BYTES {
+                script.bytes.truncate(MOST_BYTES);
+                break;
+            }
+        }
+        script
+    }
+
+    fn item(&mut self, protocol: Protocol, u: &mut Unstructured<'_>) -> Result<()> {
+        let mut request = match protocol {
+            Protocol::Redis => redis::request(u)?,
+            Protocol::Memcached => memcached::request(u)?,
+        };
+        // Most requests are sound: what follows a broken one is hardly looked at.
+        match u.int_in_range(0..=63)? {
+            63 => request.truncate(u.int_in_range(0..=request.len())?),
+            62 => flip(u, &mut request)?,
+            61 => insert(u, &mut request)?,
+            60 => request.splice(0..0, *b"\r\n").for_each(drop),
+            _ => {}
+        }
+        self.bytes.extend_from_slice(&request);
+        let late = memcached::LATE_FLUSH;
+        let mut windows = self.bytes.windows(late.len() + 1);
+        let is_late = |window: &[u8]| window.starts_with(late) && window[late.len()] != b'n';
+        if let Some(at) = windows.position(is_late) {
+            self.bytes.truncate(at);
+        }
+        Ok(())
+    }
+
+    /// For whoever has to understand a failure.
+    pub(crate) fn shown(&self) -> String {
+        format!(
+            "sent, in pieces of {:?}, and read in pieces of {:?}:\n  {}",
+            self.writes,
+            self.reads,
+            short(&self.bytes)
+        )
+    }
+}
+
+/// Bytes as text, the middle of long ones left out.
+pub(crate) fn short(bytes: &[u8]) -> String {
+    match bytes.len() {
+        ..=3000 => bytes.escape_ascii().to_string(),
+        len => format!(
+            "{} ... {} ({len} bytes)",
+            bytes[..1500].escape_ascii(),
+            bytes[len - 1500..].escape_ascii()
+        ),
+    }
+}
+
+fn sizes(u: &mut Unstructured<'_>) -> Result<Vec<usize>> {
+    const SIZES: [usize; 8] = [1 << 16, 1 << 16, 1, 2, 3, 17, 100, 4_096];
+    let count = u.int_in_range(1..=3)?;
+    (0..count).map(|_| Ok(*u.choose(&SIZES)?)).collect()
+}
+
+fn flip(u: &mut Unstructured<'_>, request: &mut [u8]) -> Result<()> {
+    if !request.is_empty() {
+        let at = u.int_in_range(0..=request.len() - 1)?;
+        request[at] = u.arbitrary()?;
+    }
+    Ok(())
+}
+
+fn insert(u: &mut Unstructured<'_>, request: &mut Vec<u8>) -> Result<()> {
+    let at = u.int_in_range(0..=request.len())?;
+    let len = u.int_in_range(0..=8)?;
+    let noise = u.bytes(len.min(u.len()))?.to_vec();
+    request.splice(at..at, noise);
+    Ok(())
+}

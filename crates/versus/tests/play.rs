@@ -1,0 +1,93 @@
+//! Thousands of plays against real servers, the inputs of `fuzz/seeds` among them.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+
+use testkit::{Endpoint, Server};
+use versus::{Arena, REDIS_ARGUMENTS};
+
+/// Plays of a usual run; others with NUTHATCH_VERSUS_FIRST=N, more with NUTHATCH_VERSUS_PLAYS=N.
+const PLAYS: u64 = 4_000;
+
+#[test]
+fn redis_through_the_core_is_redis() {
+    let Some(server) = testkit::redis_unix(REDIS_ARGUMENTS) else {
+        testkit::skip!("redis-server is not installed");
+    };
+    let used = play_all(&Arena::redis(socket(&server)), "differential_redis");
+    assert_all_needed(&used, "direct-redis-");
+}
+
+#[test]
+fn memcached_through_the_core_is_memcached() {
+    let Some(server) = testkit::memcached_unix(&[]) else {
+        testkit::skip!("memcached is not installed");
+    };
+    let used = play_all(&Arena::memcached(socket(&server)), "differential_memcached");
+    assert_all_needed(&used, "direct-memcached-");
+}
+
+/// A difference that is documented and shows in no play may be none any more.
+fn assert_all_needed(used: &BTreeSet<&'static str>, protocol: &str) {
+    let ids = versus::excuses();
+    let unused: Vec<_> = ids
+        .iter()
+        .filter(|id| id.starts_with(protocol) && !used.contains(*id))
+        .collect();
+    let is_usual = number("NUTHATCH_VERSUS_FIRST").is_none();
+    assert!(unused.is_empty() || !is_usual, "not needed: {unused:?}");
+}
+
+/// Plays the seeds of a fuzz target and inputs drawn from numbers; returns the excuses that were needed.
+fn play_all(arena: &Arena, target: &str) -> BTreeSet<&'static str> {
+    let mut used = BTreeSet::new();
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
+    let seeds = std::fs::read_dir(seeds.join(target)).expect("every fuzz target has seeds");
+    for file in seeds {
+        let path = file.expect("it was listed").path();
+        let data = std::fs::read(&path).expect("a seed can be read");
+        used.extend(play(arena, &data, &path.display().to_string()));
+    }
+    let first = number("NUTHATCH_VERSUS_FIRST").unwrap_or(0);
+    let count = number("NUTHATCH_VERSUS_PLAYS").unwrap_or(PLAYS);
+    for number in first..first + count {
+        used.extend(play(arena, &input(number), &format!("play {number}")));
+    }
+    used
+}
+
+fn play(arena: &Arena, data: &[u8], name: &str) -> BTreeSet<&'static str> {
+    catch_unwind(AssertUnwindSafe(|| arena.play(data))).unwrap_or_else(|reason| {
+        eprintln!("that was {name}");
+        resume_unwind(reason)
+    })
+}
+
+/// Up to 240 bytes that depend on nothing but the number.
+fn input(number: u64) -> Vec<u8> {
+    let mut state = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state >> 24
+    };
+    let len = next() % 240;
+    (0..len).map(|_| next() as u8).collect()
+}
+
+fn socket(server: &Server) -> &Path {
+    match server.endpoint() {
+        Endpoint::Unix(path) => path,
+        Endpoint::Tcp(_) => panic!("a unix socket was asked for"),
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is not a number: {text:?}")),
+    )
+}

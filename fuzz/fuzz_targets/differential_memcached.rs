@@ -1,0 +1,21 @@
+//! Asserts `versus::Arena::play` against a real memcached for whatever the fuzzer finds.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use testkit::{Endpoint, Server};
+use versus::Arena;
+
+/// One server for all plays; it dies with this process.
+static SERVER: LazyLock<Server> = LazyLock::new(|| {
+    testkit::memcached_unix(&[]).expect("memcached is installed: cargo xtask setup")
+});
+
+static ARENA: LazyLock<Arena> = LazyLock::new(|| match SERVER.endpoint() {
+    Endpoint::Unix(path) => Arena::memcached(path),
+    Endpoint::Tcp(_) => unreachable!("a unix socket was asked for"),
+});
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    ARENA.play(data);
+});
