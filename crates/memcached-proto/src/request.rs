@@ -383,7 +383,7 @@ fn check_line_length(
     // Spans are 32 bits wide.
     let max = max.min(u32::MAX as usize);
     if is_retrieval {
-        let seen = searched.max(limits.max_line).saturating_sub(MAX_KEY);
+        let seen = searched.max(limits.max_line).saturating_sub(LONGEST_WORD);
         let line = &text[..(len - 1).min(max)];
         if has_endless_word(line.get(seen..).unwrap_or_default()) {
             return Err(RequestError::EndlessKey);
@@ -395,9 +395,12 @@ fn check_line_length(
     Ok(())
 }
 
-/// Whether more than [`MAX_KEY`] bytes without a blank stand in a row.
+/// A key and the CR after the last one.
+const LONGEST_WORD: usize = MAX_KEY + 1;
+
+/// Whether more than [`LONGEST_WORD`] bytes without a blank stand in a row.
 fn has_endless_word(mut line: &[u8]) -> bool {
-    while let Some(window) = line.get(..=MAX_KEY) {
+    while let Some(window) = line.get(..=LONGEST_WORD) {
         match memrchr(b' ', window) {
             Some(blank) => line = &line[blank + 1..],
             None => return true,
