@@ -5,6 +5,7 @@ mod answer;
 mod clients;
 mod connect;
 mod eject;
+mod local;
 mod memory;
 mod miss;
 mod odd;
