@@ -1,10 +1,12 @@
-//! The project's chores: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `torture` and `bench`.
+//! The project's chores: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `mutants`, `torture` and `bench`.
 //!
 //! It needs nothing but the Rust toolchain, so that a fresh machine can run it.
 
 mod bench;
 mod clients;
+mod coverage;
 mod fuzz;
+mod mutants;
 mod packages;
 mod run;
 mod setup;
@@ -22,8 +24,14 @@ Usage: cargo xtask COMMAND
   test --only NAME   the tests of one crate or of one test file
                      (what follows -- is passed to the test program)
   tidy               check walls, licences and house rules
-  fuzz [--seconds N] [TARGET ...]
-                     run the fuzz targets, 60 s in total unless told
+  fuzz [--seconds N | --executions N] [TARGET ...]
+                     run the fuzz targets, 60 s in total unless told,
+                     or until N inputs were executed
+  coverage [--seeds N] [--uncovered [PART]]
+                     what the simulator reaches of the core, file by file;
+                     with the lines that it does not reach
+  mutants [--shard K/N] [--file GLOB]
+                     break the core in many small ways: do its tests notice?
   torture [--minutes N] [--seed N]
                      check every reply while servers fail in every way
   bench [OPTION]...  measure the proxy beside its peers (bench --help)
@@ -42,6 +50,8 @@ fn main() -> ExitCode {
         ["test", "--only", name, "--", rest @ ..] => test::only(name, rest),
         ["tidy"] => tidy::run(),
         ["fuzz", rest @ ..] => fuzz::targets_for(rest),
+        ["coverage", rest @ ..] => coverage::coverage(rest),
+        ["mutants", rest @ ..] => mutants::mutants(rest),
         ["torture", rest @ ..] => torture::torture(rest),
         ["bench", "--help"] => {
             print!("{}", bench::USAGE);

@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use crate::run::{at_root, is_installed, output_of, run, succeeds};
 
 /// A program that tests or benches run, and the Debian package that has it.
-pub(crate) struct Need {
-    program: &'static str,
-    package: &'static str,
+pub(crate) struct Need<'a> {
+    program: &'a str,
+    package: &'a str,
 }
 
-impl Need {
-    pub(crate) const fn new(program: &'static str, package: &'static str) -> Need {
+impl<'a> Need<'a> {
+    pub(crate) const fn new(program: &'a str, package: &'a str) -> Need<'a> {
         Need { program, package }
     }
 }
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need<'_>; 6] = [
     Need::new("redis-server", "redis-server"),
     Need::new("redis-cli", "redis-tools"),
     Need::new("memcached", "memcached"),
@@ -47,11 +47,11 @@ pub(crate) fn install() -> Vec<String> {
 }
 
 /// Installs the packages of those programs that are absent; returns what stays absent and why.
-pub(crate) fn install_programs(needs: &[Need]) -> Vec<String> {
+pub(crate) fn install_programs(needs: &[Need<'_>]) -> Vec<String> {
     install_packages(needs, &packages_of(needs))
 }
 
-fn install_packages(needs: &[Need], wanted: &[&str]) -> Vec<String> {
+fn install_packages(needs: &[Need<'_>], wanted: &[&str]) -> Vec<String> {
     if wanted.is_empty() {
         return Vec::new();
     }
@@ -69,15 +69,15 @@ fn install_packages(needs: &[Need], wanted: &[&str]) -> Vec<String> {
     absent
 }
 
-fn packages_of(needs: &[Need]) -> Vec<&'static str> {
+fn packages_of<'a>(needs: &[Need<'a>]) -> Vec<&'a str> {
     absent(needs).map(|need| need.package).collect()
 }
 
-fn absent(needs: &[Need]) -> impl Iterator<Item = &Need> {
+fn absent<'n, 'a>(needs: &'n [Need<'a>]) -> impl Iterator<Item = &'n Need<'a>> {
     needs.iter().filter(|need| !is_installed(need.program))
 }
 
-fn still_absent(needs: &[Need]) -> Vec<String> {
+fn still_absent(needs: &[Need<'_>]) -> Vec<String> {
     absent(needs)
         .map(|need| format!("{} (package {})", need.program, need.package))
         .collect()
