@@ -31,7 +31,7 @@ use std::time::Duration;
 use world::{Tally, World};
 
 /// Seeds of a usual run; more with NUTHATCH_SIM_SEEDS=N.
-const USUAL_SEEDS: u64 = 2_000;
+const USUAL_SEEDS: u64 = 10_000;
 
 /// Seeds that once showed a bug, one a line; run always.
 const REGRESSIONS: &str = include_str!("regressions.txt");
