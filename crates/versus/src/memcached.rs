@@ -120,7 +120,7 @@ pub(crate) const ERRORS: &[&str] = &["ERROR", "CLIENT_ERROR", "SERVER_ERROR"];
 /// Whether the proxy is to serve this command.
 pub(crate) fn is_served(name: &str) -> bool {
     let first = |template: &&str| template.split(' ').next() == Some(name);
-    STORAGE.contains(&name) || TEMPLATES.iter().any(|template| first(template))
+    STORAGE.contains(&name) || TEMPLATES.iter().any(first)
 }
 
 /// Whether a request with this name is followed by a block.

@@ -224,7 +224,7 @@ pub(crate) fn is_served(name: &str) -> bool {
             .next()
             .is_some_and(|word| word.eq_ignore_ascii_case(name))
     };
-    TEMPLATES.iter().any(|template| first(template))
+    TEMPLATES.iter().any(first)
 }
 
 /// The words of each request that is owed a reply, as far as the bytes make sense; words of an inline request
