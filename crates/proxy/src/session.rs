@@ -21,6 +21,9 @@ pub(crate) struct Session<P: Protocol> {
     pub(crate) first_slot: u64,
     /// Requests at servers whose replies are dropped (noreply).
     pub(crate) silent: usize,
+    /// Number of the first slot behind the last request that may have changed something; kept only where
+    /// lost reads are sent again.
+    pub(crate) unchanged_from: u64,
     /// Replies on their way to the client.
     pub(crate) output: Rope,
     /// Bytes of replies that wait in slots.
@@ -158,6 +161,7 @@ impl<P: Protocol> Session<P> {
             slots: VecDeque::new(),
             first_slot: 0,
             silent: 0,
+            unchanged_from: 0,
             output: Rope::new(),
             stashed: 0,
             estimate: None,
@@ -233,8 +237,14 @@ impl<P: Protocol> Session<P> {
 
     /// Appends a slot and returns its number.
     pub(crate) fn push_slot(&mut self, slot: Slot<P::Kind>) -> u64 {
+        let number = self.next_slot();
         self.slots.push_back(slot);
-        self.first_slot + self.slots.len() as u64 - 1
+        number
+    }
+
+    /// Number of the slot that is pushed next.
+    pub(crate) fn next_slot(&self) -> u64 {
+        self.first_slot + self.slots.len() as u64
     }
 
     /// Where the slot with this number stands in the queue; 0 is the oldest.

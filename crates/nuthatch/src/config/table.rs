@@ -410,7 +410,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Bool,
         "false",
         "Whether a pure read that was lost with its server connection, nothing of its reply seen, is sent once more \
-         before the client gets an error. Retries are at most a tenth of the requests. A read that is late while its \
+         before the client gets an error. Not if the same client has sent anything but reads since: a read never \
+         finds what a later request has written. Retries are at most a tenth of the requests. A read that is late while its \
          connection stays (`timeout_action: answer`) is not sent again.",
     ),
     Setting::ours(

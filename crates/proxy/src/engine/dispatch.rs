@@ -106,6 +106,7 @@ impl<P: Protocol> Engine<P> {
             Err(_) if silent => return,
             Err(cause) => return self.answer_failure(asked, &cause, server),
         };
+        self.note_sent(asked);
         let place = if silent {
             Place::Nowhere
         } else {

@@ -1,5 +1,8 @@
 //! Pure reads that were lost with their connection are sent once more, within a budget: when much
 //! fails, sending everything twice would make it worse.
+//!
+//! A read that is sent again comes after whatever its client has sent since. So it is sent again only
+//! where that is reads and nothing else: no read may see a later write of its own client.
 
 use std::ops::Range;
 
@@ -53,6 +56,19 @@ impl<P: Protocol> Engine<P> {
         slot
     }
 
+    /// Notes that a request goes to servers, before it takes a slot: one that is no pure read keeps those
+    /// before it from being sent again.
+    pub(super) fn note_sent(&mut self, asked: &Asked<'_, P>) {
+        if !self.settings.failure.retry_reads
+            || self.protocol.is_pure_read(asked.parser, asked.source.text)
+        {
+            return;
+        }
+        if let Some(session) = self.sessions.get_mut(asked.id) {
+            session.unchanged_from = session.next_slot();
+        }
+    }
+
     /// Sends the request in `slot` once more, if it is a read of whose reply nothing was seen. Returns
     /// whether it was.
     pub(super) fn retry(&mut self, id: SessionId, slot: u64, cause: &Cause, now: Time) -> bool {
@@ -63,6 +79,7 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
         };
+        let overtaken = slot < session.unchanged_from;
         let Some(position) = session.position(slot) else {
             return false;
         };
@@ -70,7 +87,7 @@ impl<P: Protocol> Engine<P> {
         let Some(retry) = entry.retry.take() else {
             return false;
         };
-        if hopeless || entry.bytes > 0 || self.retry_budget < RETRY_COST {
+        if hopeless || overtaken || entry.bytes > 0 || self.retry_budget < RETRY_COST {
             return false;
         }
         let server = self.route(&retry.request[retry.key.clone()], now);

@@ -97,6 +97,7 @@ impl<P: Protocol> Engine<P> {
             work.cut(P::most_key_bytes(asked.parser));
             let lenient = self.misses(asked);
             let join = self.new_join(&work, kind, lenient);
+            self.note_sent(asked);
             let slot = self.new_slot(asked.id, Slot::joining(Box::new(join)));
             self.send_fragments(asked, slot, &work, bodies);
         } else {
@@ -122,6 +123,7 @@ impl<P: Protocol> Engine<P> {
             owners: Vec::new(),
             waiting: servers,
         };
+        self.note_sent(asked);
         let slot = if silent {
             Place::Nowhere
         } else {

@@ -5,7 +5,7 @@ use proxy::metrics::PoolMetric;
 use proxy::settings::{EjectPolicy, PoolSettings, TimeoutAction};
 
 use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
-use crate::words::{TIMED_OUT, bulk, get, redis, set, value};
+use crate::words::{PING, TIMED_OUT, bulk, get, redis, set, value};
 
 const RESET: &str = "-ERR Connection reset by peer\r\n";
 
@@ -188,6 +188,80 @@ fn where_keys_stay_there_is_nowhere_to_go() {
     stage.hang_up(lost, Cause::Reset);
     assert_eq!(stage.hear(client), RESET);
     assert!(stage.links(0).is_empty() && stage.links(1).is_empty());
+}
+
+#[test]
+fn a_read_never_sees_a_later_write_of_its_own_client() {
+    let (mut stage, client) = saved(pool(), 5);
+    let (key, other) = (stage.key(0), stage.key(1));
+    for later in [
+        set(&key, "new"),
+        set(&other, "v"),
+        redis(&["MSET", &key, "new", &other, "new"]),
+        redis(&["FLUSHALL"]),
+    ] {
+        stage.say(client, get(&key) + &later);
+        let lost = stage.link(0);
+        stage.hang_up(lost, Cause::Reset);
+        assert!(stage.hear(client).starts_with(RESET), "{later}");
+        assert!(stage.links(0).is_empty(), "{later}");
+        if let [link] = stage.links(1)[..]
+            && !stage.heard(link).is_empty()
+        {
+            stage.answer(link, "+OK\r\n");
+        }
+        stage.hear(client);
+    }
+    assert_eq!(stage.count(PoolMetric::Retries), 0);
+}
+
+#[test]
+fn what_was_sent_before_a_read_and_reads_after_it_do_not_matter() {
+    let (mut stage, client) = saved(pool(), 5);
+    let (key, other) = (stage.key(0), stage.key(1));
+    let mget = redis(&["MGET", &key, &other]);
+    stage.say(client, set(&key, "v") + &get(&key) + &mget + PING);
+    let lost = stage.link(0);
+    stage.answer(lost, "+OK\r\n");
+    stage.hang_up(lost, Cause::Reset);
+    let again = stage.link(0);
+    assert_eq!(stage.heard(again), get(&key));
+    stage.answer(again, bulk("v"));
+    let second = stage.link(1);
+    stage.answer(second, "*1\r\n$-1\r\n");
+    assert_eq!(
+        stage.hear(client),
+        format!("+OK\r\n{}{RESET}+PONG\r\n", bulk("v"))
+    );
+}
+
+#[test]
+fn nor_of_a_later_one_that_wants_no_reply_even_when_that_is_over() {
+    let mut settings = with(memcached_pool(2));
+    settings.auto_eject_hosts = true;
+    settings.server_connections = 2;
+    let mut stage = Stage::new(settings);
+    let client = stage.client();
+    let (key, other) = (stage.key(0), stage.key(1));
+    for _ in 0..20 {
+        stage.say(client, format!("get {key}\r\n"));
+        let link = stage.link(0);
+        stage.answer(link, "END\r\n");
+    }
+    stage.hear(client);
+    stage.say(
+        client,
+        format!("get {key}\r\nset {other} 0 0 1 noreply\r\nv\r\n"),
+    );
+    let quiet = stage.link(1);
+    stage.answer(quiet, "STORED\r\n");
+    let lost = stage.link(0);
+    stage.hang_up(lost, Cause::Reset);
+    assert_eq!(
+        stage.hear(client),
+        "SERVER_ERROR Connection reset by peer\r\n"
+    );
+    assert_eq!(stage.count(PoolMetric::Retries), 0);
 }
 
 #[test]

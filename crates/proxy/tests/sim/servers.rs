@@ -238,8 +238,10 @@ impl World {
             self.check_shard(key, server);
             self.check_written_once(key);
         }
+        let changes = incoming.keys.iter().any(|key| self.surely_changes(key));
         for tag in tags(incoming) {
-            self.check_order(link, server, tag);
+            self.check_order(link, server, tag, changes);
+            self.check_sees_no_later_change(link, tag, changes);
             self.clients[tag.client].arrived_at_server(tag.seq);
         }
     }
@@ -270,10 +272,14 @@ impl World {
 
     /// A client's requests are executed in its order at each server, on whatever connections. Only
     /// connections that are still up count: what is left in a lost one's buffers is nobody's order.
-    fn check_order(&mut self, link: usize, server: usize, tag: Tag) {
+    fn check_order(&mut self, link: usize, server: usize, tag: Tag, changes: bool) {
         for other in self.open_links_to(server) {
             let last = self.links[other].server().last_of(tag.client);
-            if last.is_some_and(|last| last >= tag.seq) && !self.may_overtake(link, other) {
+            let is_retry = self.scenario.policy.retry_reads && !changes;
+            if last.is_some_and(|last| last >= tag.seq)
+                && !is_retry
+                && !self.may_overtake(link, other)
+            {
                 panic!(
                     "{tag:?} reached server {server} on link {link} after {last:?} on link {other}"
                 );
@@ -285,13 +291,33 @@ impl World {
             .insert(tag.client, tag.seq);
     }
 
-    /// Whether requests on one link may be executed after later ones on another: a read that is sent once
-    /// more comes after what was sent in between; and who has changed the version when a request had
-    /// failed for being late does not wait for it.
+    /// A request must not find what a later one of its client has changed, whatever became of that one's
+    /// connection: neither at its first sending nor when it is sent once more.
+    fn check_sees_no_later_change(&mut self, link: usize, tag: Tag, changes: bool) {
+        let server = self.links[link].server().index;
+        let last = self.changed.get(&(server, tag.client)).copied();
+        if let Some((seq, other)) = last
+            && seq > tag.seq
+            && !self.may_overtake(link, other)
+        {
+            panic!("{tag:?} reached server {server} on link {link} after the change {seq} had");
+        }
+        if changes {
+            self.changed.insert((server, tag.client), (tag.seq, link));
+        }
+    }
+
+    /// `x` may read or change, and what is not stored changes nothing.
+    fn surely_changes(&self, key: &[u8]) -> bool {
+        let mark = keys::read(key).map_or(0, |text| text.mark);
+        mark == b'w' || (!self.scenario.redis && mark == b'y')
+    }
+
+    /// Whether requests on one link may be executed after later ones on another: who has changed the
+    /// version when a request had failed for being late does not wait for it.
     fn may_overtake(&self, link: usize, other: usize) -> bool {
         let version3 = |link: usize| self.links[link].server().talk.version3;
-        let policy = &self.scenario.policy;
-        policy.retry_reads || (policy.answers && version3(link) != version3(other))
+        self.scenario.policy.answers && version3(link) != version3(other)
     }
 
     /// Sends what is ready.

@@ -1,6 +1,6 @@
 //! The whole proxy, its clients and its servers, in virtual time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use proxy::metrics::PoolMetrics;
@@ -76,6 +76,8 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     /// Keys that were written.
     pub(crate) written: HashSet<Vec<u8>>,
+    /// The last request of a client that changed something at a server, and the link it came on.
+    pub(crate) changed: HashMap<(usize, usize), (usize, usize)>,
     /// When something last happened that was not a probe's.
     busy_at: u64,
     /// Since when the buffers have held more than they may.
@@ -128,6 +130,7 @@ impl World {
             faults: FaultLog::default(),
             tally: Tally::default(),
             written: HashSet::new(),
+            changed: HashMap::new(),
             busy_at: 0,
             full_since: None,
             tracing,
