@@ -43,7 +43,11 @@ pub(crate) const PLANS: [Plan; 6] = [
         name: "redis_stay",
         protocol: Protocol::Redis,
         keys_move: false,
-        settings: &["server_connections: 2", "connect_timeout: 100"],
+        settings: &[
+            "server_connections: 2",
+            "connect_timeout: 100",
+            "retry_reads: true",
+        ],
     },
     Plan {
         name: "redis_error",
