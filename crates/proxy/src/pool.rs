@@ -31,6 +31,7 @@ pub struct WorkerContext {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Open a socket to a server; answer with [`Pool::handle_connected`] or [`Pool::handle_connection_closed`].
+    /// Whatever had the index of this connection has been closed, or is to be by an action before this one.
     Connect {
         /// The connection it is for.
         connection: ConnectionId,

@@ -18,18 +18,19 @@ impl<P: Protocol> Engine<P> {
         self.run_ready(now);
     }
 
-    /// Closes a connection ourselves, as for a broken protocol or a request that waited too long.
+    /// Closes a connection ourselves, as for a broken protocol or a request that waited too long. That is
+    /// asked for first: a read that is sent again may need a connection, which may get the same index.
     pub(super) fn break_connection(&mut self, id: ConnectionId, cause: Cause, now: Time) {
-        self.end_connection(id, &cause, true, now);
         self.actions
             .push_back(Action::CloseConnection { connection: id });
+        self.end_connection(id, &cause, true, now);
     }
 
     /// Closes a connection whose server is well, but does not speak its version.
     pub(super) fn close_declined(&mut self, id: ConnectionId, now: Time) {
-        self.end_connection(id, &Cause::Protocol, false, now);
         self.actions
             .push_back(Action::CloseConnection { connection: id });
+        self.end_connection(id, &Cause::Protocol, false, now);
     }
 
     /// Counts a failure of `server`, seen on a connection opened at `opened`.

@@ -265,6 +265,22 @@ fn nor_of_a_later_one_that_wants_no_reply_even_when_that_is_over() {
 }
 
 #[test]
+fn a_connection_is_given_up_before_its_reads_are_sent_again() {
+    let mut settings = pool();
+    settings.timeout = Some(millis(300));
+    let (mut stage, client) = saved(settings, 2);
+    let key = stage.key(0);
+    stage.say(client, get(&key));
+    let lost = stage.link(0);
+    stage.answer(lost, "?bogus\r\n");
+    let again = stage.link(0);
+    assert!(again != lost && stage.heard(again) == get(&key));
+    stage.wait(300);
+    assert_eq!(stage.hear(client), TIMED_OUT);
+    assert!(stage.links(0).is_empty());
+}
+
+#[test]
 fn a_late_read_does_not_wait_behind_itself() {
     let mut settings = pool();
     settings.timeout = Some(millis(300));

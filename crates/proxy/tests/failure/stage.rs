@@ -477,7 +477,10 @@ impl Stage {
             open: true,
             heard: Vec::new(),
         });
-        self.workers[worker].connections.insert(id, link);
+        let connections = &mut self.workers[worker].connections;
+        let twin = connections.keys().find(|open| open.index() == id.index());
+        assert_eq!(twin, None, "an index is used again before it is free");
+        connections.insert(id, link);
         let now = self.time();
         match self.doors[server] {
             Door::Open => self.workers[worker].pool.handle_connected(id, now),

@@ -397,7 +397,10 @@ impl World {
             pace,
         ));
         let link = self.links.len() - 1;
-        self.workers[worker].connections.insert(id, link);
+        let connections = &mut self.workers[worker].connections;
+        let twin = connections.keys().find(|open| open.index() == id.index());
+        assert_eq!(twin, None, "an index is used again before it is free");
+        connections.insert(id, link);
         self.open_links.push(link);
         if self.weather[server] == Weather::Missing && self.rng.chance(2, 3) {
             let blow = self.rng.pick(&[Blow::NoSuchFile, Blow::HostDown]);
