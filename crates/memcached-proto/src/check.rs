@@ -270,7 +270,9 @@ impl Client {
             assert!(!key.of(&line).iter().any(|b| b" \r\n\0".contains(b)));
         }
         assert!(self.parser.keys().len() == 1 || many_or_no_keys(request.verb));
-        assert_eq!(self.parser.exptime().is_some(), request.verb.touches());
+        let takes_time =
+            request.verb.touches() || request.verb.is_storage() || request.verb == Verb::Touch;
+        assert_eq!(self.parser.exptime().is_some(), takes_time);
         if let Some((start, end)) = request.noreply {
             let span = &line[start as usize..end as usize];
             assert!(span.starts_with(b" ") && span.trim_ascii_start() == b"noreply");

@@ -8,6 +8,7 @@
 //! - [`response`]: where one reply of a server ends and of which kind it is, found while it streams
 //!   by.
 //! - [`encode`]: the few lines that the proxy itself originates.
+//! - [`cap`]: keeping what a request writes from living too long.
 //! - [`check`]: properties that hold for any bytes at all, for a fuzz target and the tests.
 //!
 //! Protocol facts come from memcached's `doc/protocol.txt`; what it leaves open was tried out on
@@ -16,6 +17,7 @@
 //! be answered twice, because it takes the block for a command, and would put a shared server
 //! connection out of step.
 
+pub mod cap;
 pub mod check;
 pub mod encode;
 mod line;

@@ -28,7 +28,7 @@ pub(crate) enum Line {
     Http,
 }
 
-/// Where a line's keys and its leading exptime are, for the caller of the parser to see.
+/// Where a line's keys and its exptime are, for the caller of the parser to see.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) keys: Vec<Arg>,
@@ -147,6 +147,11 @@ fn command(
             if arguments.fields.first() == Some(&Field::Key) {
                 found.keys.extend(given.get(0));
             }
+            found.exptime = match verb {
+                Verb::Touch => given.get(1),
+                _ if verb.is_storage() => given.get(2),
+                _ => None,
+            };
             Line::Served {
                 verb,
                 noreply,

@@ -204,7 +204,7 @@ impl RequestParser {
         &self.found.keys
     }
 
-    /// The exptime of gat and gats: the word before the keys. Valid as long as the keys.
+    /// The exptime, of the commands that have one: storage, touch, gat and gats. Valid as long as the keys.
     pub fn exptime(&self) -> Option<Arg> {
         self.found.exptime
     }

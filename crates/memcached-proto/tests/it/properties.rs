@@ -1,5 +1,6 @@
 //! Any input, cut anywhere, comes to the same; and what was put into a request is found in it.
 
+use memcached_proto::cap::LONGEST_SPAN;
 use memcached_proto::{Progress, RequestLimits, RequestParser, Verb, check, encode};
 use proptest::prelude::*;
 
@@ -153,5 +154,44 @@ proptest! {
         prop_assert_eq!(parser.exptime().map(|arg| arg.of(&text)), given);
         let found: Vec<&[u8]> = parser.keys().iter().map(|key| key.of(&text)).collect();
         prop_assert_eq!(found, keys.iter().map(String::as_bytes).collect::<Vec<_>>());
+    }
+
+    /// A request whose exptime was capped parses, and differs from what it was in its exptime only.
+    #[test]
+    fn a_capped_request_differs_in_its_exptime_only(
+        verb in prop::sample::select(&[Verb::Set, Verb::Add, Verb::Cas, Verb::Touch, Verb::Gat, Verb::Append][..]),
+        exptime in prop_oneof![any::<i64>(), -5i64..200, Just(0)],
+        seconds in 1u32..=LONGEST_SPAN,
+        key in "[a-z]{1,20}",
+        noreply in any::<bool>(),
+    ) {
+        let name = verb.name();
+        let end = if noreply && verb != Verb::Gat { " noreply\r\n" } else { "\r\n" };
+        let text = match verb {
+            Verb::Touch => format!("{name} {key} {exptime}{end}"),
+            Verb::Gat => format!("{name} {exptime} {key}{end}"),
+            Verb::Cas => format!("{name} {key} 7 {exptime} 2 99{end}ab\r\n"),
+            _ => format!("{name} {key} 7 {exptime} 2{end}ab\r\n"),
+        };
+        let mut parser = RequestParser::default();
+        let parsed = parser.parse(&RequestLimits::default(), text.as_bytes());
+        let is_whole = matches!(parsed, Ok(Progress::Complete { len, .. }) if len == text.len());
+        prop_assert!(is_whole);
+        let at = parser.exptime().expect("it has one").range();
+        let capped = verb.capped_exptime(text[at.clone()].as_bytes(), seconds);
+        let now = capped.map_or(exptime, i64::from);
+        let is_over = exptime < 0 || verb == Verb::Append;
+        prop_assert!(is_over || (now > 0 && now <= i64::from(seconds)));
+        prop_assert!(now <= exptime || exptime == 0);
+        let edited = format!("{}{now}{}", &text[..at.start], &text[at.end..]);
+        let parsed = parser.parse(&RequestLimits::default(), edited.as_bytes());
+        let Ok(Progress::Complete { len, request }) = parsed else {
+            panic!("{parsed:?}");
+        };
+        prop_assert_eq!((len, request.verb), (edited.len(), verb));
+        prop_assert_eq!(request.noreply.is_some(), end.len() > 2);
+        prop_assert_eq!(parser.keys()[0].of(edited.as_bytes()), key.as_bytes());
+        let found = parser.exptime().expect("it has one").range();
+        prop_assert_eq!(&edited[found], now.to_string());
     }
 }

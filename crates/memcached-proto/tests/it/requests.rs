@@ -45,6 +45,22 @@ fn the_exptime_of_gat_stands_before_its_keys() {
 }
 
 #[test]
+fn the_exptime_of_a_change_is_found() {
+    for (text, exptime) in [
+        ("set k 5 100 1 noreply\r\nv\r\n", "100"),
+        ("cas k 5 -1 1 77\r\nv\r\n", "-1"),
+        ("touch  k  0 noreply\r\n", "0"),
+    ] {
+        let (parser, ..) = complete(text.as_bytes());
+        let found = parser.exptime().map(|arg| arg.of(text.as_bytes()));
+        assert_eq!(found, Some(exptime.as_bytes()), "{text}");
+    }
+    for text in ["incr k 1\r\n", "delete k 0\r\n", "get k\r\n"] {
+        assert_eq!(complete(text.as_bytes()).0.exptime(), None, "{text}");
+    }
+}
+
+#[test]
 fn a_storage_command_ends_behind_its_data_block() {
     let text = b"cas k 1 -1 5 77\r\na\r\nb\n\r\nversion\r\n";
     let (parser, len, request) = complete(text);
