@@ -12,7 +12,8 @@ use crate::settings::{
     FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 use crate::{
-    Action, Cause, Chunk, ConnectionId, Flush, Health, Pool, SessionId, Time, WorkerContext,
+    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Health, Pool, SessionId, Time,
+    WorkerContext,
 };
 
 const SERVERS: usize = 3;
@@ -38,7 +39,9 @@ pub fn memcached(data: &[u8]) {
 }
 
 fn play(data: &[u8], protocol: ProtocolSettings) {
-    let mut stage = Stage::new(protocol);
+    // A bit that says nothing else: half of the scripts have another pool for ejected servers.
+    let failover = data.first().is_some_and(|first| first & 0x80 != 0);
+    let mut stage = Stage::new(protocol, failover);
     let mut rest = data;
     while let [act, len, after @ ..] = rest {
         let len = (*len as usize).min(after.len());
@@ -53,20 +56,22 @@ fn play(data: &[u8], protocol: ProtocolSettings) {
 struct Stage {
     pool: Pool,
     metrics: Arc<PoolMetrics>,
+    /// Those of the failover pool included.
+    servers: usize,
     now: Time,
     sessions: Vec<SessionId>,
     connections: Vec<(ConnectionId, usize)>,
 }
 
 impl Stage {
-    fn new(protocol: ProtocolSettings) -> Self {
+    fn new(protocol: ProtocolSettings, failover: bool) -> Self {
         let server = |index: usize| ServerSettings {
             name: format!("s{index}"),
             pname: format!("s{index}:1:1"),
             weight: 1,
             db: index as u32,
         };
-        let settings = Arc::new(PoolSettings {
+        let settings = PoolSettings {
             name: "pool".into(),
             servers: (0..SERVERS).map(server).collect(),
             // Cheap to build: a pool is built for every script.
@@ -84,19 +89,35 @@ impl Stage {
             allow_flush: true,
             failure: FailurePolicy::default(),
             protocol,
+        };
+        let other = failover.then(|| FailoverPool {
+            settings: Arc::new(settings.clone()),
+            health: Arc::new(Health::new(SERVERS)),
+            seconds: 60,
         });
-        let metrics = Arc::new(PoolMetrics::new(SERVERS));
+        let metrics = Arc::new(match failover {
+            true => {
+                let theirs = Arc::new(PoolMetrics::new(SERVERS));
+                PoolMetrics::with_failover(SERVERS, theirs)
+            }
+            false => PoolMetrics::new(SERVERS),
+        });
         let context = WorkerContext {
             worker: 0,
             workers: 1,
             seed: 1,
         };
         let health = Arc::new(Health::new(SERVERS));
+        let settings = Arc::new(settings);
         let mut pool = Pool::new(settings, health, Arc::clone(&metrics), context);
+        if let Some(other) = other {
+            pool = pool.with_failover(other);
+        }
         pool.start(Time::ZERO);
         Self {
             pool,
             metrics,
+            servers: if failover { 2 * SERVERS } else { SERVERS },
             now: Time::ZERO,
             sessions: Vec::new(),
             connections: Vec::new(),
@@ -193,7 +214,7 @@ impl Stage {
         while let Some(action) = self.pool.poll_action() {
             match action {
                 Action::Connect { connection, server } => {
-                    assert!(server < SERVERS, "a server that is not configured");
+                    assert!(server < self.servers, "a server that is not configured");
                     self.connections.push((connection, server));
                 }
                 Action::CloseConnection { connection } => {
@@ -231,8 +252,9 @@ impl Stage {
             "sessions are miscounted"
         );
         let waiting = self.gauge(ServerMetric::InQueue) + self.gauge(ServerMetric::OutQueue);
-        let bound =
-            (self.metrics.pool(PoolMetric::ClientTotal) as usize).max(1) * MAX_WINDOW * SERVERS;
+        let bound = (self.metrics.pool(PoolMetric::ClientTotal) as usize).max(1)
+            * MAX_WINDOW
+            * self.servers;
         assert!(
             (0..=bound as i64).contains(&waiting),
             "requests are miscounted: {waiting}"
@@ -240,7 +262,7 @@ impl Stage {
     }
 
     fn gauge(&self, metric: ServerMetric) -> i64 {
-        (0..SERVERS)
+        (0..self.servers)
             .map(|server| self.metrics.server(server, metric))
             .sum()
     }

@@ -90,6 +90,11 @@ pub enum Event {
         /// The server's name.
         server: String,
     },
+    /// A server of a failover pool cannot limit how long something lives, so nothing is sent there.
+    CannotCap {
+        /// The server's name.
+        server: String,
+    },
     /// A server was taken off the ring.
     Ejected {
         /// The server's name.
@@ -122,7 +127,8 @@ impl Event {
             | Event::AuthFailed { .. } => Level::Warn,
             Event::MemoryShort { .. } | Event::ClientsShed { .. } => Level::Warn,
             Event::ClientTimedOut { .. } => Level::Info,
-            Event::NoResp3 { .. } | Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
+            Event::NoResp3 { .. } | Event::CannotCap { .. } => Level::Warn,
+            Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
         }
     }
@@ -165,6 +171,10 @@ impl fmt::Display for Event {
             ),
             Event::SelectFailed { server, text } => write!(f, "SELECT failed on {server}: {text}"),
             Event::AuthFailed { server, text } => write!(f, "AUTH failed on {server}: {text}"),
+            Event::CannotCap { server } => write!(
+                f,
+                "server '{server}' is of no use for failover: PEXPIRE with LT is refused, it takes Redis 7.0 or Valkey"
+            ),
             Event::NoResp3 { server } => write!(f, "server '{server}' does not speak RESP3"),
             Event::Ejected { server, millis } => {
                 write!(f, "ejected server '{server}' for {millis} ms")

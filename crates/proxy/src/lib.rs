@@ -50,5 +50,5 @@ pub use ejection::{EjectionPolicy, Health};
 pub use event::{Event, Level};
 pub use id::{ConnectionId, SessionId};
 pub use memory::Memory;
-pub use pool::{Action, Flush, Pool, WorkerContext};
+pub use pool::{Action, FailoverPool, Flush, Pool, WorkerContext};
 pub use time::Time;

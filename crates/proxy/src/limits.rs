@@ -87,6 +87,10 @@ pub const FIRST_PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// ... so many times at most, and never past `server_retry_timeout`.
 pub const PROBE_DOUBLINGS: u32 = 8;
 
+/// How long connections to a failover pool are kept when they are not needed any more: long enough that a
+/// server which comes and goes does not have them made anew each time.
+pub const FAILOVER_LINGER: Duration = Duration::from_secs(10);
+
 /// A read longer than this is not kept for a retry: it would cost more memory than it is worth.
 pub const MAX_RETRY_BYTES: usize = 4 << 10;
 

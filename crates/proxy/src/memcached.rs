@@ -8,8 +8,8 @@ use crate::buffer::Rope;
 use crate::cause::Cause;
 use crate::event::Event;
 use crate::protocol::{
-    BadReply, Fragment, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan, Scratch,
-    Source, Step, StepKind, StepOutcome,
+    BadReply, Cap, Fragment, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan,
+    Scratch, Source, Step, StepKind, StepOutcome,
 };
 use crate::settings::{PoolSettings, ProtocolSettings};
 
@@ -159,6 +159,22 @@ impl Protocol for Memcached {
         is_read
     }
 
+    fn cap(&self, parser: &Parser, text: &[u8], seconds: u32, cap: &mut Cap) {
+        if let (Some(request), Some(exptime)) = (parser.request, parser.inner.exptime())
+            && let Some(capped) = request.verb.capped_exptime(exptime.of(text), seconds)
+        {
+            let with = capped.to_string().into_bytes();
+            cap.edits.push((exptime.range(), with));
+        }
+    }
+
+    /// What a fragment writes is an exptime, which stands at its beginning.
+    fn cap_key(&self, _: &Parser, _: &[u8], _: Key, _: u32, _: &mut Cap) {}
+
+    fn can_cap(&self) -> Option<Step> {
+        None
+    }
+
     /// memcached 1.6 closes the connection on a long line that arrives in pieces, unless it begins with
     /// `get ` or `gets `.
     fn most_key_bytes(parser: &Parser) -> usize {
@@ -168,14 +184,25 @@ impl Protocol for Memcached {
         }
     }
 
-    fn fragment_start(&self, parser: &Parser, text: &[u8], _keys: usize, out: &mut Rope) {
+    fn fragment_start(
+        &self,
+        parser: &Parser,
+        text: &[u8],
+        _keys: usize,
+        seconds: Option<u32>,
+        out: &mut Rope,
+    ) {
         let Some(request) = parser.request else {
             return;
         };
         out.extend(request.verb.name().as_bytes());
         out.extend(b" ");
         if let Some(exptime) = parser.inner.exptime() {
-            out.extend(exptime.of(text));
+            let given = exptime.of(text);
+            match seconds.and_then(|seconds| request.verb.capped_exptime(given, seconds)) {
+                Some(capped) => out.extend(capped.to_string().as_bytes()),
+                None => out.extend(given),
+            }
             out.extend(b" ");
         }
     }

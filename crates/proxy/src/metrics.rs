@@ -3,6 +3,7 @@
 //! Each worker owns one [`PoolMetrics`] per pool and is its only writer; readers add them up. A reader
 //! may see a count that is a moment old, never a torn one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// How values of several workers become one, and how the value is to be read.
@@ -58,6 +59,7 @@ metrics! {
     BufferedBytes "buffered_bytes" Gauge false "current bytes in buffers, as of the last count";
     ClientHeldBack "client_held_back" Gauge false "# client connections not read because memory is short";
     ClientShed "client_shed" Counter false "# client connections closed because memory is short";
+    Failovers "failovers" Counter false "# requests and fragments sent to the failover pool";
 }
 
 metrics! {
@@ -87,6 +89,8 @@ type ServerValues = [AtomicI64; SERVER_ROWS.len()];
 pub struct PoolMetrics {
     pool: PoolValues,
     servers: Box<[ServerValues]>,
+    /// Where servers of a failover pool are counted, which are numbered behind the pool's own.
+    failover: Option<Arc<PoolMetrics>>,
 }
 
 impl PoolMetrics {
@@ -95,7 +99,21 @@ impl PoolMetrics {
         Self {
             pool: zeroes(),
             servers: (0..servers).map(|_| zeroes()).collect(),
+            failover: None,
         }
+    }
+
+    /// The same, with the counters that the same worker has of the failover pool.
+    pub fn with_failover(servers: usize, failover: Arc<PoolMetrics>) -> Self {
+        Self {
+            failover: Some(failover),
+            ..Self::new(servers)
+        }
+    }
+
+    /// Whether the pool has a failover pool.
+    pub fn has_failover(&self) -> bool {
+        self.failover.is_some()
     }
 
     /// The value of a pool metric.
@@ -105,7 +123,7 @@ impl PoolMetrics {
 
     /// The value of a metric of the server with index `server`.
     pub fn server(&self, server: usize, metric: ServerMetric) -> i64 {
-        self.servers[server][metric as usize].load(Ordering::Relaxed)
+        self.values(server)[metric as usize].load(Ordering::Relaxed)
     }
 
     /// The value in row `row` of [`POOL_ROWS`].
@@ -115,7 +133,7 @@ impl PoolMetrics {
 
     /// The value in row `row` of [`SERVER_ROWS`] for one server.
     pub fn server_row(&self, server: usize, row: usize) -> i64 {
-        self.servers[server][row].load(Ordering::Relaxed)
+        self.values(server)[row].load(Ordering::Relaxed)
     }
 
     pub(crate) fn add(&self, metric: PoolMetric, by: i64) {
@@ -123,12 +141,35 @@ impl PoolMetrics {
     }
 
     pub(crate) fn add_server(&self, server: usize, metric: ServerMetric, by: i64) {
-        bump(&self.servers[server][metric as usize], by);
+        bump(&self.values(server)[metric as usize], by);
+    }
+
+    /// Adds to a metric of the pool that `server` belongs to.
+    pub(crate) fn add_for(&self, server: usize, metric: PoolMetric, by: i64) {
+        match &self.failover {
+            Some(failover) if server >= self.servers.len() => failover.add(metric, by),
+            _ => self.add(metric, by),
+        }
+    }
+
+    #[inline]
+    fn values(&self, server: usize) -> &ServerValues {
+        match self.servers.get(server) {
+            Some(values) => values,
+            None => self.borrowed(server - self.servers.len()),
+        }
+    }
+
+    #[cold]
+    fn borrowed(&self, server: usize) -> &ServerValues {
+        let failover = self.failover.as_ref();
+        let failover = failover.expect("servers behind a pool's own are its failover pool's");
+        &failover.servers[server]
     }
 
     /// A request of `bytes` bytes was queued for `server`.
     pub(crate) fn note_queued(&self, server: usize, bytes: i64) {
-        let values = &self.servers[server];
+        let values = self.values(server);
         bump(&values[ServerMetric::Requests as usize], 1);
         bump(&values[ServerMetric::RequestBytes as usize], bytes);
         bump(&values[ServerMetric::InQueue as usize], 1);
@@ -137,7 +178,7 @@ impl PoolMetrics {
 
     /// So many queued requests were written to `server`.
     pub(crate) fn note_sent(&self, server: usize, requests: i64, bytes: i64) {
-        let values = &self.servers[server];
+        let values = self.values(server);
         bump(&values[ServerMetric::InQueue as usize], -requests);
         bump(&values[ServerMetric::InQueueBytes as usize], -bytes);
         bump(&values[ServerMetric::OutQueue as usize], requests);
@@ -149,7 +190,7 @@ impl PoolMetrics {
     }
 
     pub(crate) fn set_server(&self, server: usize, metric: ServerMetric, value: i64) {
-        self.servers[server][metric as usize].store(value, Ordering::Relaxed);
+        self.values(server)[metric as usize].store(value, Ordering::Relaxed);
     }
 }
 

@@ -27,6 +27,17 @@ pub struct WorkerContext {
     pub seed: u64,
 }
 
+/// Another pool of the same process, for the keys of ejected servers.
+#[derive(Debug, Clone)]
+pub struct FailoverPool {
+    /// Its settings; it speaks the same protocol.
+    pub settings: Arc<PoolSettings>,
+    /// Its health, shared like a pool's own.
+    pub health: Arc<Health>,
+    /// Most seconds that what is written there lives.
+    pub seconds: u32,
+}
+
 /// Something the shell has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -35,7 +46,7 @@ pub enum Action {
     Connect {
         /// The connection it is for.
         connection: ConnectionId,
-        /// Index into [`PoolSettings::servers`].
+        /// Index into [`PoolSettings::servers`], or behind those into the failover pool's.
         server: usize,
     },
     /// Drop the socket, or stop trying to make it. Nothing is to be reported back.
@@ -114,6 +125,20 @@ impl Pool {
         either!(self, engine => engine.held())
     }
 
+    /// The same pool, with another one for the keys of ejected servers. The metrics must have been made
+    /// with that one's ([`PoolMetrics::with_failover`]). To be called before anything else.
+    #[must_use]
+    pub fn with_failover(self, other: FailoverPool) -> Self {
+        match self {
+            Pool(Speaking::Redis(engine)) => {
+                Pool(Speaking::Redis(Box::new(engine.with_failover(other))))
+            }
+            Pool(Speaking::Memcached(engine)) => {
+                Pool(Speaking::Memcached(Box::new(engine.with_failover(other))))
+            }
+        }
+    }
+
     /// To be called once, before anything else: asks for the connections of `preconnect`.
     pub fn start(&mut self, now: Time) {
         either!(self, engine => engine.start(now));
@@ -161,8 +186,8 @@ impl Pool {
     }
 
     /// A server connection's socket is connected.
-    pub fn handle_connected(&mut self, id: ConnectionId, _now: Time) {
-        either!(self, engine => engine.handle_connected(id));
+    pub fn handle_connected(&mut self, id: ConnectionId, now: Time) {
+        either!(self, engine => engine.handle_connected(id, now));
     }
 
     /// A server sent `range` of `chunk`; all of it is taken. Server connections are always read.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::buffer::{Chunk, Rope};
 use crate::cause::Cause;
 use crate::event::Event;
+use crate::limits::SEGMENT_BYTES;
 use crate::settings::PoolSettings;
 
 /// Which kind of server connection a session needs: connections are keyed by protocol version.
@@ -66,10 +67,24 @@ pub(crate) trait Protocol: Sized {
         client: &Self::Client,
         out: &mut Vec<u8>,
     ) -> bool;
+    /// Finds out what it takes that nothing which the request writes lives longer than `seconds`.
+    fn cap(&self, parser: &Self::Parser, text: &[u8], seconds: u32, cap: &mut Cap);
+    /// The same for one key of a fragment that was begun with the same seconds: what must follow it.
+    fn cap_key(&self, parser: &Self::Parser, text: &[u8], key: Key, seconds: u32, cap: &mut Cap);
+    /// Asks a server whether it can do that, where not every server can.
+    fn can_cap(&self) -> Option<Step>;
     /// How many bytes of keys one fragment may have.
     fn most_key_bytes(parser: &Self::Parser) -> usize;
-    /// Writes the part of a fragment before its keys, then each key, then the part after.
-    fn fragment_start(&self, parser: &Self::Parser, text: &[u8], keys: usize, out: &mut Rope);
+    /// Writes the part of a fragment before its keys, then each key, then the part after. With `seconds`
+    /// no time in it is longer.
+    fn fragment_start(
+        &self,
+        parser: &Self::Parser,
+        text: &[u8],
+        keys: usize,
+        seconds: Option<u32>,
+        out: &mut Rope,
+    );
     fn fragment_key(
         &self,
         parser: &Self::Parser,
@@ -234,6 +249,44 @@ impl Scratch {
     }
 }
 
+/// What it takes that nothing which a request writes lives for too long.
+#[derive(Debug, Default)]
+pub(crate) struct Cap {
+    /// Ranges of the request's text, and what is to stand there.
+    pub(crate) edits: Vec<(Range<usize>, Vec<u8>)>,
+    /// Requests that are to follow it, one after the other.
+    followers: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Cap {
+    /// Adds a request that is to follow.
+    pub(crate) fn follow(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.followers);
+        self.ends.push(self.followers.len());
+    }
+
+    /// The requests that are to follow.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ends = self.ends.iter();
+        starts
+            .zip(ends)
+            .map(|(start, end)| &self.followers[start..*end])
+    }
+
+    /// Forgets all; a large request's memory is given back.
+    pub(crate) fn clear(&mut self) {
+        if self.followers.capacity() > SEGMENT_BYTES {
+            *self = Self::default();
+        }
+        self.edits.clear();
+        self.followers.clear();
+        self.ends.clear();
+    }
+}
+
 /// Result of scanning a reply.
 #[derive(Debug)]
 pub(crate) enum Scan<K> {
@@ -261,6 +314,8 @@ pub(crate) enum StepKind {
     Hello,
     Select,
     Probe,
+    /// Whether the server can limit how long something lives.
+    Cap,
 }
 
 /// What follows from the reply to a handshake step.
@@ -274,6 +329,8 @@ pub(crate) enum StepOutcome {
     NoSuchLane,
     /// The server answers, but cannot serve.
     NotWell,
+    /// The server cannot limit how long something lives.
+    CannotCap,
 }
 
 /// The replies to a split request, as they come in.

@@ -12,6 +12,8 @@ pub(crate) struct Router {
     members: Vec<(String, u32)>,
     ring: Ring,
     epoch: u64,
+    /// Which servers were live when that epoch was seen.
+    live: Vec<bool>,
     any_live: bool,
     /// Keys stay with their servers, ejected or not.
     keys_stay: bool,
@@ -27,10 +29,14 @@ impl Router {
             .collect();
         let epoch = health.epoch();
         let keys_stay = settings.failure.eject != EjectPolicy::Remap;
-        let is_live = |server| keys_stay || health.is_live(server);
+        let live: Vec<_> = (0..members.len())
+            .map(|server| health.is_live(server))
+            .collect();
+        let is_live = |server: usize| keys_stay || live[server];
         let ring = build(&settings.placement, &members, is_live);
         let any_live = (0..members.len()).any(is_live);
         Self {
+            live,
             placement: settings.placement,
             members,
             ring,
@@ -44,16 +50,41 @@ impl Router {
     /// Takes over what has changed in `health` since.
     pub(crate) fn refresh(&mut self, health: &Health) {
         let epoch = health.epoch();
-        if epoch == self.epoch || self.keys_stay {
+        if epoch == self.epoch {
             return;
         }
         self.epoch = epoch;
-        self.any_live = (0..self.members.len()).any(|server| health.is_live(server));
-        if self.any_live {
-            self.ring = build(&self.placement, &self.members, |server| {
-                health.is_live(server)
-            });
+        for (server, live) in self.live.iter_mut().enumerate() {
+            *live = health.is_live(server);
         }
+        if self.keys_stay {
+            return;
+        }
+        self.any_live = self.live.contains(&true);
+        if self.any_live {
+            self.ring = build(&self.placement, &self.members, |server| self.live[server]);
+        }
+    }
+
+    /// From now on keys stay with their servers, ejected or not.
+    pub(crate) fn keep_keys(&mut self) {
+        (self.keys_stay, self.any_live) = (true, true);
+        self.ring = build(&self.placement, &self.members, |_| true);
+    }
+
+    /// Whether keys stay with their servers, ejected or not.
+    pub(crate) fn keeps_keys(&self) -> bool {
+        self.keys_stay
+    }
+
+    /// Whether `server` was live when the health was last looked at.
+    pub(crate) fn is_live(&self, server: usize) -> bool {
+        self.live[server]
+    }
+
+    /// Whether every server was.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.live.contains(&false)
     }
 
     /// The server that owns `key` now; `None` when no server is live.

@@ -31,6 +31,11 @@ impl Server {
         &self.lanes[lane]
     }
 
+    /// Whether there is any connection.
+    pub(crate) fn is_used(&self) -> bool {
+        self.lanes.iter().any(|lane| !lane.is_empty())
+    }
+
     pub(crate) fn add(&mut self, lane: Lane, connection: ConnectionId) {
         self.lanes[lane].push(connection);
     }

@@ -72,6 +72,18 @@ pub struct FailurePolicy {
     pub client_request_timeout: Option<Duration>,
     /// Whether a pure read that was lost is sent once more.
     pub retry_reads: bool,
+    /// The pool that serves the keys of ejected servers. Keys stay with their servers then; where the other
+    /// pool cannot help, `eject` says what their requests are answered, `Remap` counting as `Error`.
+    pub failover: Option<FailoverSettings>,
+}
+
+/// Another pool for the keys of ejected servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailoverSettings {
+    /// Its name. It speaks the same protocol.
+    pub pool: String,
+    /// Most seconds that what is written there lives, at least 1; with memcached at most 30 days.
+    pub seconds: u32,
 }
 
 impl Default for FailurePolicy {
@@ -84,6 +96,7 @@ impl Default for FailurePolicy {
             client_idle_timeout: None,
             client_request_timeout: None,
             retry_reads: false,
+            failover: None,
         }
     }
 }

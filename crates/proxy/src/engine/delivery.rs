@@ -85,6 +85,7 @@ impl<P: Protocol> Engine<P> {
     ) -> Option<usize> {
         let mut tally = Tally::default();
         let mut marks = std::mem::take(&mut self.marks);
+        let is_watched = self.settings_of(server).auto_eject_hosts;
         let mut pos = range.start;
         while pos < range.end {
             marks.clear();
@@ -99,7 +100,7 @@ impl<P: Protocol> Engine<P> {
                     pos += len;
                     // A late reply has been counted as a failure and is no success after all.
                     if let Some(kind) = kind
-                        && self.settings.auto_eject_hosts
+                        && is_watched
                         && entry.place != Place::Forgotten
                     {
                         let start = if first { &chunk[reply.clone()] } else { &[] };
@@ -176,7 +177,10 @@ impl<P: Protocol> Engine<P> {
     fn note_health(&mut self, server: usize, kind: P::Kind, start: &[u8], now: Time) {
         match P::is_transient_failure(kind, start) {
             true => self.count_failure(server, now, now),
-            false => self.health.note_success(server),
+            false => {
+                let (health, index) = self.health_of(server);
+                health.note_success(index);
+            }
         }
     }
 
@@ -199,7 +203,7 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        if kind.is_some() && self.settings.server_connections > 1 {
+        if kind.is_some() && !self.one_each {
             session.unbind(connection);
         }
         match entry.place {

@@ -89,7 +89,7 @@ impl<P: Protocol> Engine<P> {
         if self.settings.auto_eject_hosts {
             self.refresh_health(now);
         }
-        self.router.route(key)
+        self.locate(key)
     }
 
     fn forward(
@@ -113,6 +113,9 @@ impl<P: Protocol> Engine<P> {
             let slot = self.slot_with_retry(asked, key.filter(|_| bodies.is_empty()));
             self.new_slot(asked.id, slot)
         };
+        if server.is_some_and(|server| self.is_borrowed(server)) {
+            return self.send_capped(asked, connection, place, bodies, cut);
+        }
         self.send(asked.id, connection, place, asked.now, |out| {
             write_request(&asked.source, bodies, cut, out)
         });
@@ -174,10 +177,10 @@ impl<P: Protocol> Engine<P> {
         if self.router.is_random() {
             return true;
         }
-        let (router, keys) = (&mut self.router, &self.scratch.keys);
-        keys.iter()
-            .skip(1)
-            .all(|key| router.route(&source.text[key.range()]) == server)
+        (1..self.scratch.keys.len()).all(|index| {
+            let key = self.scratch.keys[index].range();
+            self.locate(&source.text[key]) == server
+        })
     }
 
     fn refuses_cross_shard(&self) -> bool {
@@ -206,13 +209,22 @@ impl<P: Protocol> Engine<P> {
         now: Time,
     ) -> Result<ConnectionId, Cause> {
         let server = server.ok_or(Cause::Refused)?;
-        if self.settings.failure.eject != EjectPolicy::Remap && !self.health.is_live(server) {
+        if self.router.keeps_keys() && self.is_out_of_reach(server) {
             return Err(Cause::Ejected);
         }
         let chosen = self.choose_connection(id, server, now);
         match self.connections.get(chosen) {
             Some(connection) if connection.has_room(now) => Ok(chosen),
             _ => Err(Cause::Overloaded),
+        }
+    }
+
+    /// Whether a server that keeps its keys is ejected. With a failover pool that is what the request was
+    /// routed by, so that it does not change half-way.
+    pub(super) fn is_out_of_reach(&self, server: usize) -> bool {
+        match &self.failover {
+            None => !self.health.is_live(server),
+            Some(_) => !self.is_borrowed(server) && !self.router.is_live(server),
         }
     }
 
@@ -223,7 +235,8 @@ impl<P: Protocol> Engine<P> {
         };
         let lane = P::lane(&session.client);
         let open = self.servers[server].connections(lane);
-        if let ([only], 1) = (open, self.settings.server_connections) {
+        let most = self.settings_of(server).server_connections;
+        if let ([only], 1) = (open, most) {
             return *only;
         }
         if let Some(bound) = session.bound_to(server, lane) {
@@ -235,9 +248,7 @@ impl<P: Protocol> Engine<P> {
                 .map_or(usize::MAX, |connection| connection.in_flight.len())
         };
         match open.iter().min_by_key(|id| load(id)) {
-            Some(least) if load(least) == 0 || open.len() >= self.settings.server_connections => {
-                *least
-            }
+            Some(least) if load(least) == 0 || open.len() >= most => *least,
             _ => self.open_connection(server, lane, now),
         }
     }
@@ -251,7 +262,7 @@ impl<P: Protocol> Engine<P> {
             .add_server(server, ServerMetric::ServerTotal, 1);
         self.actions
             .push_back(Action::Connect { connection, server });
-        let connect_timeout = self.settings.failure.connect_timeout;
+        let connect_timeout = self.settings_of(server).failure.connect_timeout;
         self.note_due(connect_timeout.map(|patience| now + patience));
         connection
     }
@@ -283,7 +294,7 @@ impl<P: Protocol> Engine<P> {
             self.flushes.push_back(Flush::Connection(connection_id));
         }
         self.metrics.note_queued(server, bytes as i64);
-        let one_each = self.settings.server_connections == 1;
+        let one_each = self.one_each;
         if (place == Place::Nowhere || !one_each)
             && let Some(session) = self.sessions.get_mut(id)
         {
@@ -292,7 +303,7 @@ impl<P: Protocol> Engine<P> {
                 session.bind(server, lane, connection_id);
             }
         }
-        if let Some(timeout) = self.settings.timeout
+        if let Some(timeout) = self.settings_of(server).timeout
             && self
                 .earliest
                 .is_none_or(|earliest| earliest > now + timeout)

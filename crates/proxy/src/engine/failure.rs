@@ -28,33 +28,36 @@ impl<P: Protocol> Engine<P> {
 
     /// Closes a connection whose server is well, but does not speak its version.
     pub(super) fn close_declined(&mut self, id: ConnectionId, now: Time) {
+        self.close_because(id, &Cause::Protocol, now);
+    }
+
+    /// The same for another cause.
+    pub(super) fn close_because(&mut self, id: ConnectionId, cause: &Cause, now: Time) {
         self.actions
             .push_back(Action::CloseConnection { connection: id });
-        self.end_connection(id, &Cause::Protocol, false, now);
+        self.end_connection(id, cause, false, now);
     }
 
     /// Counts a failure of `server`, seen on a connection opened at `opened`.
     pub(super) fn count_failure(&mut self, server: usize, opened: Time, now: Time) {
-        if !self.settings.auto_eject_hosts {
+        if !self.settings_of(server).auto_eject_hosts {
             return;
         }
-        if self
-            .health
-            .note_failure(server, opened, now, self.ejection_policy())
-        {
-            self.metrics.add(PoolMetric::ServerEjects, 1);
+        let (health, index) = self.health_of(server);
+        if health.note_failure(index, opened, now, self.ejection_policy(server)) {
+            self.metrics.add_for(server, PoolMetric::ServerEjects, 1);
             self.metrics.set_server(
                 server,
                 ServerMetric::ServerEjectedAt,
                 now.as_micros() as i64,
             );
-            let millis = self.settings.server_retry_timeout.as_millis() as u64;
+            let millis = self.settings_of(server).server_retry_timeout.as_millis() as u64;
             self.events.push(Event::Ejected {
-                server: self.settings.servers[server].name.clone(),
+                server: self.server_settings(server).name.clone(),
                 millis,
             });
         }
-        self.router.refresh(&self.health);
+        self.refresh_routes(now);
     }
 
     /// Forgets a connection and fails its requests. `is_failure` is false where the server is not to blame.
@@ -76,7 +79,7 @@ impl<P: Protocol> Engine<P> {
         }
         self.note_upgrade_failure(&connection);
         self.log_ending(&connection, cause);
-        if self.settings.server_connections > 1 {
+        if !self.one_each {
             self.unbind_all(id, &connection);
         }
         let mid_reply = connection.mid_reply;
@@ -138,7 +141,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn log_ending(&mut self, connection: &Connection<P>, cause: &Cause) {
-        let server = self.settings.servers[connection.server].name.clone();
+        let server = self.server_settings(connection.server).name.clone();
         let lost = connection.in_flight.len();
         self.events.push(Event::ServerClosed {
             server,

@@ -2,11 +2,12 @@
 //! twice; [`crate::Pool`] is its door.
 //!
 //! Where to look: `intake` (bytes to requests), `dispatch` (requests to servers), `delivery` (replies
-//! to sessions), `failure` (everything that ends), `upgrade` (handshakes and HELLO 3), `memory`
-//! (`max_memory`).
+//! to sessions), `failure` (everything that ends), `failover` (servers of another pool), `upgrade`
+//! (handshakes and HELLO 3), `memory` (`max_memory`).
 
 mod delivery;
 mod dispatch;
+mod failover;
 mod failure;
 mod intake;
 mod memory;
@@ -46,7 +47,13 @@ pub(crate) struct Engine<P: Protocol> {
     router: Router,
     sessions: Table<SessionId, Session<P>>,
     connections: Table<ConnectionId, Connection<P>>,
+    /// The pool's own servers, and behind them those of the failover pool.
     servers: Vec<Server>,
+    /// How many of them are the pool's own.
+    own: usize,
+    failover: Option<Box<failover::Failover<P>>>,
+    /// No server has more than one connection in a lane.
+    one_each: bool,
     upgrade: upgrade::Upgrade,
     opened_sessions: u64,
     shutting_down: bool,
@@ -86,6 +93,9 @@ impl<P: Protocol> Engine<P> {
             protocol: P::new(&settings),
             router,
             servers: settings.servers.iter().map(|_| Server::default()).collect(),
+            own: settings.servers.len(),
+            failover: None,
+            one_each: settings.server_connections == 1,
             settings,
             health,
             metrics,
@@ -115,7 +125,7 @@ impl<P: Protocol> Engine<P> {
     /// Opens the connections that `preconnect` asks for: one to each server, as nutcracker does.
     pub(crate) fn start(&mut self, now: Time) {
         if self.settings.preconnect {
-            for server in 0..self.servers.len() {
+            for server in 0..self.own {
                 self.open_connection(server, 0, now);
             }
         }
@@ -362,10 +372,11 @@ impl<P: Protocol> Engine<P> {
         true
     }
 
-    fn ejection_policy(&self) -> EjectionPolicy {
+    fn ejection_policy(&self, server: usize) -> EjectionPolicy {
+        let settings = self.settings_of(server);
         EjectionPolicy {
-            failure_limit: self.settings.server_failure_limit,
-            retry_timeout: self.settings.server_retry_timeout,
+            failure_limit: settings.server_failure_limit,
+            retry_timeout: settings.server_retry_timeout,
         }
     }
 
@@ -377,7 +388,7 @@ impl<P: Protocol> Engine<P> {
         }
         let detail = match server {
             Some(server) => {
-                let server = &self.settings.servers[server];
+                let server = self.server_settings(server);
                 format!(
                     "server '{}' ({}): {}",
                     server.name,

@@ -7,6 +7,7 @@
 //!     └──────────── rest again, a little longer ◀─────────────┘
 //! ```
 
+use std::ops::Range;
 use std::time::Duration;
 
 use super::Engine;
@@ -21,35 +22,48 @@ use crate::time::Time;
 impl<P: Protocol> Engine<P> {
     /// Takes back the servers whose rest is over, or asks them; routes by those that are live now.
     pub(super) fn refresh_health(&mut self, now: Time) {
-        if self.health.next_retry().is_some_and(|due| due <= now) {
-            match self.settings.failure.probe {
-                true => self.probe_due(now),
-                false => self.readmit_due(now),
+        self.look_after(0..self.own, now);
+        if self.failover.is_some() {
+            self.look_after(self.own..self.servers.len(), now);
+        }
+        self.refresh_routes(now);
+    }
+
+    /// The same for the servers of one pool.
+    fn look_after(&mut self, servers: Range<usize>, now: Time) {
+        let (health, _) = self.health_of(servers.start);
+        let settings = self.settings_of(servers.start);
+        if settings.auto_eject_hosts && health.next_retry().is_some_and(|due| due <= now) {
+            match settings.failure.probe {
+                true => self.probe_due(servers, now),
+                false => self.readmit_due(servers.start, now),
             }
         }
-        self.router.refresh(&self.health);
     }
 
-    fn readmit_due(&mut self, now: Time) {
-        let (settings, events) = (&self.settings, &mut self.events);
-        self.health.readmit_due(now, |server| {
-            let server = settings.servers[server].name.clone();
-            events.push(Event::Readmitted { server });
-        });
+    /// Takes back what is due of the pool whose servers begin with `first`.
+    fn readmit_due(&mut self, first: usize, now: Time) {
+        let mut back = Vec::new();
+        let (health, _) = self.health_of(first);
+        health.readmit_due(now, |server| back.push(first + server));
+        for server in back {
+            let server = self.server_settings(server).name.clone();
+            self.events.push(Event::Readmitted { server });
+        }
     }
 
-    fn probe_due(&mut self, now: Time) {
-        for server in 0..self.servers.len() {
-            let longest = self.settings.server_retry_timeout.max(FIRST_PROBE_PAUSE);
+    fn probe_due(&mut self, servers: Range<usize>, now: Time) {
+        let longest = self.settings_of(servers.start).server_retry_timeout;
+        let longest = longest.max(FIRST_PROBE_PAUSE);
+        for server in servers.clone() {
             let chance = self.router.draw();
-            let claimed = self
-                .health
-                .claim_probe(server, now, |failed| pause(failed, longest, chance));
+            let (health, index) = self.health_of(server);
+            let claimed = health.claim_probe(index, now, |failed| pause(failed, longest, chance));
             if claimed {
                 self.open_probe(server, now);
             }
         }
-        self.health.refresh_next_retry();
+        self.health_of(servers.start).0.refresh_next_retry();
     }
 
     fn open_probe(&mut self, server: usize, now: Time) {
@@ -66,18 +80,19 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// The server has answered its probe.
-    pub(super) fn finish_probe(&mut self, id: ConnectionId) {
+    pub(super) fn finish_probe(&mut self, id: ConnectionId, now: Time) {
         let Some(connection) = self.connections.remove(id) else {
             return;
         };
         self.note_probe_closed(&connection);
         self.actions
             .push_back(Action::CloseConnection { connection: id });
-        if self.health.readmit(connection.server) {
-            let server = self.settings.servers[connection.server].name.clone();
+        let (health, index) = self.health_of(connection.server);
+        if health.readmit(index) {
+            let server = self.server_settings(connection.server).name.clone();
             self.events.push(Event::Readmitted { server });
         }
-        self.router.refresh(&self.health);
+        self.refresh_routes(now);
     }
 }
 

@@ -96,6 +96,9 @@ impl<P: Protocol> Engine<P> {
         };
         self.retry_budget -= RETRY_COST;
         self.metrics.add(PoolMetric::Retries, 1);
+        let is_borrowed = server.is_some_and(|server| self.is_borrowed(server));
+        self.metrics
+            .add(PoolMetric::Failovers, i64::from(is_borrowed));
         self.send(id, connection, Place::Slot(slot), now, |out| {
             out.extend(&retry.request)
         });

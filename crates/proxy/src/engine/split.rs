@@ -114,8 +114,12 @@ impl<P: Protocol> Engine<P> {
         kind: JoinKind,
         cut: Option<Range<usize>>,
     ) {
-        let servers = self.servers.len();
+        let servers = self.own;
         let silent = cut.is_some();
+        if self.failover.is_some() {
+            // So that what is asked of ejected servers is decided by the same look.
+            self.refresh_health(asked.now);
+        }
         let join = Join {
             kind,
             lenient: false,
@@ -132,9 +136,9 @@ impl<P: Protocol> Engine<P> {
         for server in 0..servers {
             let place = fragment_place(slot, server);
             // Whether an ejected server is well is not for a client's request to find out.
-            let usable = match self.health.is_live(server) {
-                true => self.usable_connection(asked.id, Some(server), asked.now),
-                false => Err(Cause::Ejected),
+            let usable = match self.is_out_of_reach(server) {
+                false => self.usable_connection(asked.id, Some(server), asked.now),
+                true => Err(Cause::Ejected),
             };
             match usable {
                 Ok(connection) => self.send(asked.id, connection, place, asked.now, |out| {
@@ -153,7 +157,7 @@ impl<P: Protocol> Engine<P> {
         }
         work.owners.clear();
         for key in &work.keys {
-            match self.router.route(&asked.source.text[key.range()]) {
+            match self.locate(&asked.source.text[key.range()]) {
                 Some(server) => work.owners.push(server),
                 None => return false,
             }
@@ -199,10 +203,11 @@ impl<P: Protocol> Engine<P> {
                     continue;
                 }
             };
+            let seconds = self.seconds_at(server);
             let mut out = Rope::new();
             let (parser, source) = (asked.parser, &asked.source);
             self.protocol
-                .fragment_start(parser, source.text, mine.len(), &mut out);
+                .fragment_start(parser, source.text, mine.len(), seconds, &mut out);
             for key in mine {
                 let key = work.keys[*key];
                 self.protocol
@@ -212,6 +217,10 @@ impl<P: Protocol> Engine<P> {
             self.send(asked.id, connection, place, asked.now, |output| {
                 output.append(&mut out)
             });
+            if seconds.is_some() {
+                let keys = mine.iter().map(|key| work.keys[*key]);
+                self.follow_fragment(asked, connection, keys);
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::Action;
 use crate::protocol::Protocol;
 use crate::session::{Phase, Session};
-use crate::settings::TimeoutAction;
+use crate::settings::{PoolSettings, TimeoutAction};
 use crate::time::Time;
 
 impl<P: Protocol> Engine<P> {
@@ -31,6 +31,7 @@ impl<P: Protocol> Engine<P> {
             self.upgrade.deadline(),
             self.scale.next,
             retry,
+            self.failover_due(),
         ]
         .into_iter()
         .flatten()
@@ -47,6 +48,7 @@ impl<P: Protocol> Engine<P> {
         if self.scale.next.is_some_and(|due| due <= now) {
             self.count_memory(now);
         }
+        self.retire_connections(now);
         self.run_ready(now);
     }
 
@@ -76,27 +78,19 @@ impl<P: Protocol> Engine<P> {
 
     /// When the connection is late, as things are.
     pub(super) fn deadline_of(&self, connection: &Connection<P>) -> Option<Time> {
-        let timeout = self.settings.timeout;
+        let settings = self.settings_of(connection.server);
+        let timeout = settings.timeout;
         let connect = match (&connection.state, connection.is_probe) {
             (State::Ready, _) => None,
             (_, true) => Some(timeout.unwrap_or(PROBE_PATIENCE).min(PROBE_PATIENCE)),
-            (_, false) => self.settings.failure.connect_timeout,
+            (_, false) => settings.failure.connect_timeout,
         };
         let connect = connect.map(|patience| connection.opened + patience);
         let request = connection.oldest_waiting().zip(timeout);
         let request = request.map(|(oldest, timeout)| oldest.queued + timeout);
-        let silence = self.silence().filter(|_| connection.owes_forgotten());
+        let silence = silence(settings).filter(|_| connection.owes_forgotten());
         let silence = silence.map(|bound| connection.waiting_since(connection.opened) + bound);
         [connect, request, silence].into_iter().flatten().min()
-    }
-
-    /// How long a server may be silent that owes a reply which nobody waits for any more.
-    fn silence(&self) -> Option<Duration> {
-        let timeout = self.settings.timeout?;
-        match self.settings.failure.timeout_action {
-            TimeoutAction::Close => None,
-            TimeoutAction::Answer => Some((timeout * SILENCE_FACTOR).max(SILENCE_AT_LEAST)),
-        }
     }
 
     fn handle_late(&mut self, id: ConnectionId, now: Time) {
@@ -104,8 +98,7 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         let ready = matches!(connection.state, State::Ready);
-        let silent = self
-            .silence()
+        let silent = silence(self.settings_of(connection.server))
             .is_none_or(|bound| connection.waiting_since(now) + bound <= now);
         if !ready || silent {
             return self.break_connection(id, Cause::TimedOut, now);
@@ -116,10 +109,10 @@ impl<P: Protocol> Engine<P> {
     /// Fails the requests that have waited too long, and only those: their replies are dropped when
     /// they come after all.
     fn answer_late(&mut self, id: ConnectionId, now: Time) {
-        let Some(timeout) = self.settings.timeout else {
+        let Some(server) = self.connections.get(id).map(|connection| connection.server) else {
             return;
         };
-        let Some(server) = self.connections.get(id).map(|connection| connection.server) else {
+        let Some(timeout) = self.settings_of(server).timeout else {
             return;
         };
         let mut newest = None;
@@ -215,6 +208,15 @@ impl<P: Protocol> Engine<P> {
             session: id,
             linger: false,
         });
+    }
+}
+
+/// How long a server may be silent that owes a reply which nobody waits for any more.
+fn silence(settings: &PoolSettings) -> Option<Duration> {
+    let timeout = settings.timeout?;
+    match settings.failure.timeout_action {
+        TimeoutAction::Close => None,
+        TimeoutAction::Answer => Some((timeout * SILENCE_FACTOR).max(SILENCE_AT_LEAST)),
     }
 }
 

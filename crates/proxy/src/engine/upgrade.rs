@@ -36,7 +36,7 @@ impl Upgrade {
 
 impl<P: Protocol> Engine<P> {
     /// The socket of a connection is there.
-    pub(crate) fn handle_connected(&mut self, id: ConnectionId) {
+    pub(crate) fn handle_connected(&mut self, id: ConnectionId, now: Time) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
@@ -45,16 +45,14 @@ impl<P: Protocol> Engine<P> {
         }
         self.metrics
             .add_server(connection.server, ServerMetric::ServerConnections, 1);
-        let mut steps: VecDeque<_> = self
-            .protocol
-            .handshake(connection.lane, connection.server)
-            .into();
-        if connection.is_probe {
-            steps.push_back(self.protocol.probe());
-        }
+        let (lane, server, is_probe) = (connection.lane, connection.server, connection.is_probe);
+        let steps: VecDeque<_> = self.handshake_of(lane, server, is_probe).into();
         if steps.is_empty() {
-            return self.make_ready(id);
+            return self.make_ready(id, now);
         }
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
         let mut output = Rope::new();
         for step in &steps {
             output.extend(&step.request);
@@ -67,12 +65,12 @@ impl<P: Protocol> Engine<P> {
         self.mark_connection(id);
     }
 
-    fn make_ready(&mut self, id: ConnectionId) {
+    fn make_ready(&mut self, id: ConnectionId, now: Time) {
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };
         if connection.is_probe {
-            return self.finish_probe(id);
+            return self.finish_probe(id, now);
         }
         connection.state = State::Ready;
         let (server, lane, pending) = (
@@ -127,21 +125,25 @@ impl<P: Protocol> Engine<P> {
             StepOutcome::Fine => {}
             StepOutcome::Complain(text) => self.complain(step.kind, server, text),
             StepOutcome::NotWell => return None,
+            StepOutcome::CannotCap => {
+                self.refuse_failover(id, server, now);
+                return Some(data.len());
+            }
             StepOutcome::NoSuchLane => {
                 self.refuse_lane(id, server, now);
                 return Some(data.len());
             }
         }
         if finished {
-            self.make_ready(id);
+            self.make_ready(id, now);
         }
         Some(len)
     }
 
     fn complain(&mut self, kind: StepKind, server: usize, text: String) {
-        let server = self.settings.servers[server].name.clone();
+        let server = self.server_settings(server).name.clone();
         self.events.push(match kind {
-            StepKind::Auth | StepKind::Hello | StepKind::Probe => {
+            StepKind::Auth | StepKind::Hello | StepKind::Probe | StepKind::Cap => {
                 Event::AuthFailed { server, text }
             }
             StepKind::Select => Event::SelectFailed { server, text },
@@ -151,7 +153,7 @@ impl<P: Protocol> Engine<P> {
     fn refuse_lane(&mut self, id: ConnectionId, server: usize, now: Time) {
         self.servers[server].resp3 = Resp3Support::No;
         self.events.push(Event::NoResp3 {
-            server: self.settings.servers[server].name.clone(),
+            server: self.server_settings(server).name.clone(),
         });
         self.close_declined(id, now);
     }
@@ -195,7 +197,7 @@ impl<P: Protocol> Engine<P> {
                 .unwrap_or(PROBE_PATIENCE)
                 .min(PROBE_PATIENCE),
         );
-        for server in 0..self.servers.len() {
+        for server in 0..self.own {
             if self.servers[server].resp3 == Resp3Support::Yes {
                 continue;
             }
@@ -216,7 +218,8 @@ impl<P: Protocol> Engine<P> {
         if self.upgrade.waiters.is_empty() {
             return true;
         }
-        let has = |wanted| self.servers.iter().any(|server| server.resp3 == wanted);
+        let own = &self.servers[..self.own];
+        let has = |wanted| own.iter().any(|server| server.resp3 == wanted);
         let answer = if has(Resp3Support::No) && self.upgrade.deadline.is_some() {
             Ok(false)
         } else if has(Resp3Support::No) || (has(Resp3Support::Unknown) && !anyway) {

@@ -19,8 +19,8 @@ use crate::cause::Cause;
 use crate::event::Event;
 use crate::limits::MAX_KEY;
 use crate::protocol::{
-    BadReply, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan, Scratch, Source,
-    Step, StepKind, StepOutcome,
+    BadReply, Cap, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan, Scratch,
+    Source, Step, StepKind, StepOutcome,
 };
 use crate::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
@@ -153,11 +153,55 @@ impl Protocol for Redis {
         miss::reply(&request, client.version, out)
     }
 
+    fn cap(&self, parser: &RequestParser, text: &[u8], seconds: u32, cap: &mut Cap) {
+        let (Some(last), args) = (self.last.get(), parser.args()) else {
+            return;
+        };
+        let command = last.resolve(text, args);
+        let edits = &mut cap.edits;
+        let kind = command.cap(text, args, seconds, &mut |range, with| {
+            edits.push((range, with));
+        });
+        let mut indices = Vec::new();
+        if kind == redis_proto::cap::Cap::Limits
+            && command.written_keys(text, args, &mut indices).is_ok()
+        {
+            let keys = indices.iter().filter_map(|index| args.get(*index));
+            for key in keys.filter_map(|key| key.bytes(text)) {
+                cap.follow(|out| redis_proto::cap::limit(out, key, seconds));
+            }
+        }
+    }
+
+    fn cap_key(&self, parser: &RequestParser, text: &[u8], key: Key, seconds: u32, cap: &mut Cap) {
+        let args = parser.args();
+        if is_mset(Request { text, args }.name()) {
+            let key = &text[key.range()];
+            cap.follow(|out| redis_proto::cap::limit(out, key, seconds));
+        }
+    }
+
+    fn can_cap(&self) -> Option<Step> {
+        let mut request = Vec::new();
+        redis_proto::cap::question(&mut request);
+        Some(Step {
+            request,
+            kind: StepKind::Cap,
+        })
+    }
+
     fn most_key_bytes(_parser: &RequestParser) -> usize {
         usize::MAX
     }
 
-    fn fragment_start(&self, parser: &RequestParser, text: &[u8], keys: usize, out: &mut Rope) {
+    fn fragment_start(
+        &self,
+        parser: &RequestParser,
+        text: &[u8],
+        keys: usize,
+        _seconds: Option<u32>,
+        out: &mut Rope,
+    ) {
         let name = Request {
             text,
             args: parser.args(),
@@ -276,6 +320,9 @@ impl Protocol for Redis {
     }
 
     fn step_reply(&self, step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
+        if step.kind == StepKind::Cap && !redis_proto::cap::knows_limit(reply) {
+            return StepOutcome::CannotCap;
+        }
         if kind != ReplyKind::Error {
             return StepOutcome::Fine;
         }
@@ -286,7 +333,7 @@ impl Protocol for Redis {
             StepKind::Hello => StepOutcome::NoSuchLane,
             // Any other error (no password, say) comes from a server that is there.
             StepKind::Probe if Self::is_transient_failure(kind, reply) => StepOutcome::NotWell,
-            StepKind::Probe => StepOutcome::Fine,
+            StepKind::Probe | StepKind::Cap => StepOutcome::Fine,
             // A server without a password works all the same, as with nutcracker.
             StepKind::Auth
                 if text.contains("no password is set") || text.contains("without any password") =>

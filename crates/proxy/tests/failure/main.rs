@@ -6,6 +6,7 @@ mod clients;
 mod connect;
 mod eject;
 mod local;
+mod failover;
 mod memory;
 mod miss;
 mod odd;

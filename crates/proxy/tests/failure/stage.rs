@@ -11,8 +11,8 @@ use proxy::settings::{
     FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 use proxy::{
-    Action, Cause, Chunk, ConnectionId, Flush, Health, Memory, Pool, Rope, SessionId, Time,
-    WorkerContext,
+    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Health, Memory, Pool, Rope, SessionId,
+    Time, WorkerContext,
 };
 
 /// What happens to a connect.
@@ -30,6 +30,8 @@ pub(crate) struct Stage {
     now: u64,
     settings: Arc<PoolSettings>,
     health: Arc<Health>,
+    /// The failover pool's, whose servers are numbered behind the pool's own.
+    other: Option<(Arc<PoolSettings>, Arc<Health>)>,
     workers: Vec<Worker>,
     clients: Vec<Client>,
     links: Vec<Link>,
@@ -115,7 +117,7 @@ impl Stage {
 
     /// A pool in several workers that share its health.
     pub(crate) fn with_workers(settings: PoolSettings, workers: usize, seed: u64) -> Self {
-        Self::with_memory(settings, workers, seed, 0)
+        Self::start_with(settings, None, workers, seed, 0)
     }
 
     /// The same, with `max_memory`.
@@ -125,8 +127,33 @@ impl Stage {
         seed: u64,
         cap: usize,
     ) -> Self {
+        Self::start_with(settings, None, workers, seed, cap)
+    }
+
+    /// The same with a failover pool, where things live for a minute at most.
+    pub(crate) fn with_failover(
+        settings: PoolSettings,
+        other: Option<PoolSettings>,
+        workers: usize,
+        seed: u64,
+    ) -> Self {
+        Self::start_with(settings, other, workers, seed, 0)
+    }
+
+    fn start_with(
+        settings: PoolSettings,
+        other: Option<PoolSettings>,
+        workers: usize,
+        seed: u64,
+        cap: usize,
+    ) -> Self {
         let memory = Arc::new(Memory::new(cap, workers));
         let servers = settings.servers.len();
+        let other = other.map(|other| {
+            let health = Health::new(other.servers.len());
+            (Arc::new(other), Arc::new(health))
+        });
+        let borrowed = other.as_ref().map_or(0, |(other, _)| other.servers.len());
         let mut stage = Self {
             now: 1_000_000,
             settings: Arc::new(settings),
@@ -134,18 +161,17 @@ impl Stage {
             workers: Vec::new(),
             clients: Vec::new(),
             links: Vec::new(),
-            doors: vec![Door::Open; servers],
+            doors: vec![Door::Open; servers + borrowed],
+            other,
             log: Vec::new(),
         };
         for number in 0..workers {
-            let metrics = Arc::new(PoolMetrics::new(servers));
             let context = WorkerContext {
                 worker: number,
                 workers,
                 seed: seed + number as u64,
             };
-            let (settings, health) = (Arc::clone(&stage.settings), Arc::clone(&stage.health));
-            let mut pool = Pool::new(settings, health, Arc::clone(&metrics), context);
+            let (mut pool, metrics) = stage.pool(context);
             pool.share_memory(Arc::clone(&memory), number);
             stage.workers.push(Worker {
                 pool,
@@ -155,6 +181,25 @@ impl Stage {
             });
         }
         stage
+    }
+
+    fn pool(&self, context: WorkerContext) -> (Pool, Arc<PoolMetrics>) {
+        let servers = self.settings.servers.len();
+        let (settings, health) = (Arc::clone(&self.settings), Arc::clone(&self.health));
+        let Some((other, other_health)) = &self.other else {
+            let metrics = Arc::new(PoolMetrics::new(servers));
+            let pool = Pool::new(settings, health, Arc::clone(&metrics), context);
+            return (pool, metrics);
+        };
+        let theirs = Arc::new(PoolMetrics::new(other.servers.len()));
+        let metrics = Arc::new(PoolMetrics::with_failover(servers, theirs));
+        let failover = FailoverPool {
+            settings: Arc::clone(other),
+            health: Arc::clone(other_health),
+            seconds: 60,
+        };
+        let pool = Pool::new(settings, health, Arc::clone(&metrics), context);
+        (pool.with_failover(failover), metrics)
     }
 
     /// Starts the pool, as the shell does; only preconnect makes a difference.
@@ -343,7 +388,13 @@ impl Stage {
     }
 
     pub(crate) fn is_live(&self, server: usize) -> bool {
-        self.health.is_live(server)
+        match server.checked_sub(self.settings.servers.len()) {
+            None => self.health.is_live(server),
+            Some(index) => self
+                .other
+                .as_ref()
+                .is_some_and(|(_, health)| health.is_live(index)),
+        }
     }
 
     /// Ejects a server by a refused connect; needs a failure limit of 1.
@@ -374,7 +425,7 @@ impl Stage {
         let names = (0..).map(|number| format!("key{number}"));
         let mine = |key: &String| {
             let hash = self.settings.placement.hash_of(key.as_bytes());
-            self.doors.len() == 1 || ring.lookup(hash) == Some(server)
+            self.settings.servers.len() == 1 || ring.lookup(hash) == Some(server)
         };
         names.filter(mine).take(count).collect()
     }

@@ -46,7 +46,7 @@ impl Ejection {
             limit: scenario.failure_limit.max(1),
             retry: scenario.retry,
             probes: scenario.policy.probe,
-            servers: vec![Record::default(); scenario.weights.len()],
+            servers: vec![Record::default(); scenario.servers()],
             count: 0,
         }
     }

@@ -17,6 +17,10 @@ pub(crate) enum Blow {
     Declined,
     /// A probe has been answered, which is none either.
     Probed,
+    /// A connection to the other pool is not needed any more.
+    Retired,
+    /// A server of the other pool does not know how to limit a life.
+    TooOld,
 }
 
 impl Blow {
@@ -30,7 +34,8 @@ impl Blow {
             Blow::Reset => "Connection reset by peer",
             Blow::BrokenPipe => "Broken pipe",
             Blow::TimedOut => "Connection timed out",
-            Blow::Garbage | Blow::Declined | Blow::Probed => "Invalid argument",
+            Blow::Garbage | Blow::Declined | Blow::Probed | Blow::Retired => "Invalid argument",
+            Blow::TooOld => "the failover server cannot limit the time to live",
         }
     }
 }

@@ -63,6 +63,7 @@ fn every_seed_keeps_every_promise() {
             tally.shed > 20 && tally.held_back > 200,
             "memory was never short: {tally:?}"
         );
+        assert!(tally.failovers > 500, "too little failed over: {tally:?}");
     }
 }
 

@@ -7,7 +7,11 @@ use crate::keys;
 use crate::redis_server::Incoming;
 
 /// The request at the start of `input` and its length; `None` if it is not whole.
-pub(crate) fn next(server: usize, input: &[u8]) -> Result<Option<(usize, Incoming)>, String> {
+pub(crate) fn next(
+    server: usize,
+    limit: Option<u32>,
+    input: &[u8],
+) -> Result<Option<(usize, Incoming)>, String> {
     let Some(end) = input.iter().position(|byte| *byte == b'\n') else {
         return Ok(None);
     };
@@ -25,6 +29,7 @@ pub(crate) fn next(server: usize, input: &[u8]) -> Result<Option<(usize, Incomin
             String::from_utf8_lossy(line)
         ));
     }
+    check_limit(&verb, &words, limit)?;
     if is_storage(&verb) {
         return storage(server, &verb, &words, input, end + 1);
     }
@@ -53,8 +58,33 @@ pub(crate) fn next(server: usize, input: &[u8]) -> Result<Option<(usize, Incomin
             reply,
             handshake: false,
             probe: verb == "version",
+            limit: false,
         },
     )))
+}
+
+/// On another pool's server nothing may be written that lives for too long, and nothing destroyed.
+fn check_limit(verb: &str, words: &[&[u8]], limit: Option<u32>) -> Result<(), String> {
+    let Some(limit) = limit else {
+        return Ok(());
+    };
+    let at = match verb {
+        "set" | "add" | "replace" | "cas" => 3,
+        "touch" => 2,
+        "gat" | "gats" => 1,
+        "flush_all" | "stats" | "verbosity" => return Err(format!("{verb} of another pool")),
+        _ => return Ok(()),
+    };
+    let text = words
+        .get(at)
+        .and_then(|word| std::str::from_utf8(word).ok());
+    let exptime: i64 = text
+        .and_then(|text| text.parse().ok())
+        .ok_or("no exptime")?;
+    match exptime != 0 && exptime <= limit.into() {
+        true => Ok(()),
+        false => Err(format!("{verb} for {exptime} s, more than {limit}")),
+    }
 }
 
 fn is_storage(verb: &str) -> bool {
@@ -96,6 +126,7 @@ fn storage(
             reply,
             handshake: false,
             probe: false,
+            limit: false,
         },
     )))
 }

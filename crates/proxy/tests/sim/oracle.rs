@@ -229,8 +229,7 @@ impl Case<'_> {
     /// The servers that may have been asked for `key`.
     fn homes(&self, key: &[u8]) -> Vec<usize> {
         self.world
-            .shards
-            .candidates(key, self.sent())
+            .homes(key, self.sent())
             .unwrap_or_else(|| (0..self.world.weather.len()).collect())
     }
 
@@ -280,7 +279,7 @@ impl Case<'_> {
             && self.world.scenario.spread != Spread::Random;
         let homes: Vec<Option<Vec<usize>>> = keys
             .iter()
-            .map(|key| self.world.shards.candidates(key, self.sent()))
+            .map(|key| self.world.homes(key, self.sent()))
             .collect();
         let known = homes
             .iter()
@@ -388,7 +387,7 @@ impl Case<'_> {
         let nobody_live =
             |set: &crate::shards::LiveSet| set.mask == 0 && set.due.is_none_or(|due| sent_at < due);
         match text == "Connection refused"
-            && !self.world.scenario.policy.keeps_keys()
+            && !self.world.scenario.keeps_keys()
             && self
                 .world
                 .shards
@@ -411,7 +410,7 @@ fn placeholder(world: &mut World, id: usize, seq: usize, frame: &[u8]) -> Result
     let from = (0..world.weather.len()).find(|server| answer(*server) == frame);
     let sent = world.clients[id].sent_at_step(seq);
     match from {
-        Some(server) => world.shards.check(b"placeholder", server, sent),
+        Some(server) => world.check_home(b"placeholder", server, sent),
         None => Case {
             world,
             id,

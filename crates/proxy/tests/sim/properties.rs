@@ -25,6 +25,9 @@ const MOST_GROWTH: usize = 20;
 /// the shell may be late.
 const LONGEST_FULL: u64 = 101_000;
 
+/// How long connections to another pool are kept at least, in microseconds.
+const LEAST_LINGER: u64 = 10_000_000;
+
 /// Chunks may be pinned by parts of them; the core promises at most this factor.
 const MOST_WASTE: usize = 4;
 
@@ -150,7 +153,9 @@ impl World {
         let counted: i64 = self
             .workers
             .iter()
-            .map(|worker| worker.metrics.pool(PoolMetric::ServerEjects))
+            .flat_map(|worker| [Some(&worker.metrics), worker.theirs.as_ref()])
+            .flatten()
+            .map(|metrics| metrics.pool(PoolMetric::ServerEjects))
             .sum();
         assert_eq!(
             counted, self.ejection.count as i64,
@@ -194,10 +199,23 @@ impl World {
         let blow = match self.reasons(link).first() {
             _ if declined => Blow::Declined,
             _ if probed => Blow::Probed,
+            _ if server.refused_limit() => Blow::TooOld,
+            _ if self.may_retire(link) => Blow::Retired,
             Some(reason) => *reason,
             None => panic!("link {link}: the core closed a server connection for no reason"),
         };
         self.note_lost(link, blow);
+    }
+
+    /// Whether a connection to the other pool is idle, and all servers are back, as they were some time ago: a
+    /// worker that nobody asked anything may not have noticed that one was out again in between.
+    fn may_retire(&self, link: usize) -> bool {
+        let opened = self.links[link].server().opened;
+        let (server, worker) = (self.links[link].server().index, self.links[link].worker);
+        self.scenario.is_other(server)
+            && self.shards.live() == self.shards.full()
+            && self.now >= opened + LEAST_LINGER
+            && self.is_idle(worker, link)
     }
 
     /// Why the core may close a server connection, or have closed it already.
@@ -281,18 +299,26 @@ impl World {
         for tag in &lost {
             self.clients[tag.client].left_server(tag.seq);
         }
-        let blows = [vec![blow], self.reasons(link)].concat();
+        let reasons = match blow {
+            // Nobody has looked since it fell idle.
+            Blow::Retired => Vec::new(),
+            _ => self.reasons(link),
+        };
+        let blows = [vec![blow], reasons].concat();
         let (probe, doubtful) = {
             let side = self.links[link].server();
             let probe = side.may_be_probe();
             (probe, probe || side.doubtful)
         };
         let is_probe = probe && self.scenario.redis;
-        let harmless = blows == [Blow::Declined] || (blow == Blow::Fin && idle) || is_probe;
+        let kind = [Blow::Declined, Blow::Retired, Blow::TooOld];
+        let harmless = (blows.len() == 1 && kind.contains(&blows[0]))
+            || (blow == Blow::Fin && idle)
+            || is_probe;
         self.faults.record(self.step, worker, server, blows, begun);
         if !harmless {
             let sure = match blow {
-                Blow::Declined | Blow::Probed => false,
+                Blow::Declined | Blow::Probed | Blow::Retired | Blow::TooOld => false,
                 Blow::Fin => !lost.is_empty() && !doubtful,
                 _ => !doubtful,
             };
@@ -302,9 +328,9 @@ impl World {
 
     /// Looks whether servers were ejected or taken back by what the core was just told.
     pub(crate) fn observe_health(&mut self) {
-        let live = |server: usize| u32::from(self.health.is_live(server)) << server;
+        let live = |server: usize| u32::from(self.is_live(server)) << server;
         let mask: u32 = (0..self.weather.len()).map(live).sum();
-        let changed = mask ^ self.shards.live();
+        let changed = mask ^ self.live();
         if changed == 0 {
             return;
         }
@@ -316,7 +342,38 @@ impl World {
                 self.ejection.readmitted(server, self.now);
             }
         }
-        self.shards.note(self.step, mask, self.ejection.due());
+        let (own, due) = (self.scenario.weights.len(), self.ejection.due());
+        let mine = mask & self.shards.full();
+        if mine != self.shards.live() {
+            self.shards.note(self.step, mine, due);
+        }
+        let other = self.gutter.as_mut().map(|other| &mut other.shards);
+        if let Some(shards) = other.filter(|shards| shards.live() != mask >> own) {
+            shards.note(self.step, mask >> own, due);
+        }
+    }
+
+    /// Whether a server is not ejected, of either pool.
+    pub(crate) fn is_live(&self, server: usize) -> bool {
+        match (
+            server.checked_sub(self.scenario.weights.len()),
+            &self.gutter,
+        ) {
+            (Some(index), Some(other)) => other.health.is_live(index),
+            _ => self.health.is_live(server),
+        }
+    }
+
+    /// The live servers that were last seen, a bit each.
+    fn live(&self) -> u32 {
+        let other = self.gutter.as_ref().map_or(0, |other| other.shards.live());
+        self.shards.live() | (other << self.scenario.weights.len())
+    }
+
+    /// Whoever was ejected has been taken back, without a request.
+    pub(crate) fn check_everybody_is_back(&self) {
+        let all = (0..self.weather.len()).all(|server| self.is_live(server));
+        assert!(all, "everybody is back when the trouble is over");
     }
 
     /// Nothing further will happen by itself: whoever still waits must have an excuse.
@@ -387,6 +444,8 @@ impl World {
             "{retries} retries of {asked} requests"
         );
         self.tally.retries += retries as usize;
+        let count = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::Failovers);
+        self.tally.failovers += self.workers.iter().map(count).sum::<i64>();
     }
 
     /// Everything was closed: nothing is left, and the counts add up.
@@ -478,7 +537,7 @@ impl World {
     fn check_spread(&self) {
         let (homes, servers) = self.shards.owners();
         // Where servers fail, the others may be all that is ever seen.
-        let excused = self.scenario.is_stormy() || self.weather.len() == 1;
+        let excused = self.scenario.is_stormy() || self.scenario.weights.len() == 1;
         assert!(
             excused || homes < 40 || servers > 1,
             "{homes} keys on {servers} server"

@@ -205,6 +205,12 @@ fn write(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let name_bytes = spelled(&mut client.rng, name);
     let args: Vec<&[u8]> = match name {
         "SETEX" => vec![&name_bytes, &key, b"10", &value],
+        "SET" if scenario.gutter.is_some() => match client.rng.below(4) {
+            0 => vec![&name_bytes, &key, &value, b"EX", b"5"],
+            1 => vec![&name_bytes, &key, &value, b"EX", b"90000"],
+            2 => vec![&name_bytes, &key, &value, b"KEEPTTL"],
+            _ => vec![&name_bytes, &key, &value],
+        },
         _ => vec![&name_bytes, &key, &value],
     };
     keyed(name, command(&args), key.clone())

@@ -4,6 +4,8 @@
 //! `l` loading, `a` nested array, `m` map, `t` attribute before a bulk, `d` set, `z` the empty things,
 //! `w` a write (its size is the value's), `x` a weight for commands that count.
 
+use std::collections::VecDeque;
+
 use crate::keys::{self, KeyText};
 use crate::scenario::Scenario;
 
@@ -17,6 +19,8 @@ pub(crate) struct Incoming {
     pub(crate) handshake: bool,
     /// May be a probe.
     pub(crate) probe: bool,
+    /// Limits how long something lives that the request before has written.
+    pub(crate) limit: bool,
 }
 
 /// What a server knows of one connection.
@@ -31,6 +35,11 @@ pub(crate) struct RedisTalk {
     probed: bool,
     /// HELLO was refused on this connection: the proxy may close it.
     pub(crate) refused_hello: bool,
+    /// Was asked whether it knows how to limit a life, as another pool's servers are.
+    asked_limit: bool,
+    pub(crate) refused_limit: bool,
+    /// Keys that were written for longer than they may live: each must be limited by the next requests.
+    unlimited: VecDeque<Vec<u8>>,
 }
 
 impl RedisTalk {
@@ -46,10 +55,15 @@ impl RedisTalk {
             return Ok(None);
         };
         let name = String::from_utf8_lossy(&args[0]).to_ascii_uppercase();
+        if self.refused_limit {
+            return Err(format!("{name} to a server that cannot limit a life"));
+        }
         if self.probed {
             return Err(format!("{name} after a probe"));
         }
         let incoming = match name.as_str() {
+            "PEXPIRE" => self.pexpire(scenario.limit_at(server), scenario, &args)?,
+            _ if !self.unlimited.is_empty() => return Err(format!("{name} before a limit")),
             "PING" => self.ping(scenario, &args)?,
             "AUTH" => self.auth(scenario, &args)?,
             "HELLO" => self.hello(scenario, &args)?,
@@ -142,6 +156,91 @@ impl RedisTalk {
         })
     }
 
+    /// Only the proxy says so: before anything else to find out, and right after what must be limited.
+    fn pexpire(
+        &mut self,
+        limit: Option<u32>,
+        scenario: &Scenario,
+        args: &[Vec<u8>],
+    ) -> Result<Incoming, String> {
+        let seconds = limit.ok_or("a limit where nothing needs one")?;
+        if !self.asked_limit {
+            let whole = (scenario.password.is_none() || self.authenticated)
+                && (scenario.db == 0 || self.selected);
+            let options: Vec<&[u8]> = args[3.min(args.len())..]
+                .iter()
+                .map(Vec::as_slice)
+                .collect();
+            if !whole || self.requests > 0 || options != [&b"LT"[..], b"GT"] {
+                return Err(format!("asked in the wrong way or place: {args:?}"));
+            }
+            self.asked_limit = true;
+            self.refused_limit = scenario
+                .gutter
+                .as_ref()
+                .is_some_and(|gutter| gutter.too_old);
+            return Ok(handshake(match self.refused_limit {
+                true => b"-ERR wrong number of arguments for 'pexpire' command\r\n",
+                false => b"-ERR GT and LT options at the same time are not compatible\r\n",
+            }));
+        }
+        let key = self.unlimited.pop_front().ok_or("a limit for nothing")?;
+        let millis = format!("{}000", seconds);
+        let wanted = [
+            b"PEXPIRE".to_vec(),
+            key.clone(),
+            millis.into(),
+            b"LT".to_vec(),
+        ];
+        if args != wanted {
+            return Err(format!("{args:?} instead of {wanted:?}"));
+        }
+        Ok(Incoming {
+            keys: vec![key],
+            reply: b":1\r\n".to_vec(),
+            handshake: false,
+            probe: false,
+            limit: true,
+        })
+    }
+
+    /// On another pool's server nothing may be written that lives for too long.
+    fn check_limit(
+        &mut self,
+        server: usize,
+        scenario: &Scenario,
+        name: &str,
+        args: &[Vec<u8>],
+    ) -> Result<(), String> {
+        let Some(seconds) = scenario.limit_at(server) else {
+            return Ok(());
+        };
+        if !self.asked_limit || self.refused_limit {
+            return Err(format!(
+                "{name}, and nobody knows whether it can be limited"
+            ));
+        }
+        let number =
+            |at: usize| -> Option<u32> { std::str::from_utf8(args.get(at)?).ok()?.parse().ok() };
+        let given = match name {
+            "FLUSHALL" | "FLUSHDB" => return Err("another pool's data is destroyed".into()),
+            "SET" if args.get(3).is_some_and(|word| word == b"EX") => number(4),
+            "SETEX" => number(2),
+            "SET" if args.len() == 4 && args[3] == b"KEEPTTL" => None,
+            "SET" => Some(u32::MAX),
+            "APPEND" | "LPUSH" | "SETNX" | "GETSET" | "EVAL" | "MSET" => None,
+            _ => return Ok(()),
+        };
+        match given {
+            Some(given) if given <= seconds => return Ok(()),
+            Some(given) => return Err(format!("{name} for {given} s, more than {seconds}")),
+            None => {}
+        }
+        let keys = args[1..].iter().filter(|arg| keys::read(arg).is_some());
+        self.unlimited.extend(keys.cloned());
+        Ok(())
+    }
+
     fn request(
         &mut self,
         server: usize,
@@ -162,6 +261,7 @@ impl RedisTalk {
             .cloned()
             .collect();
         check_values(name, args)?;
+        self.check_limit(server, scenario, name, args)?;
         let reply = reply_to(server, name, &keys, self.version3)?;
         let keys = if is_split(name) {
             keys
@@ -173,6 +273,7 @@ impl RedisTalk {
             reply,
             handshake: false,
             probe: false,
+            limit: false,
         })
     }
 }
@@ -183,6 +284,7 @@ fn handshake(reply: &[u8]) -> Incoming {
         reply: reply.to_vec(),
         handshake: true,
         probe: false,
+        limit: false,
     }
 }
 
@@ -192,10 +294,10 @@ fn check_values(name: &str, args: &[Vec<u8>]) -> Result<(), String> {
         let Some(key) = keys::read(arg).filter(|key| key.mark == b'w') else {
             continue;
         };
-        let found = if name == "MSET" {
-            args.get(at + 1)
-        } else {
-            args.last()
+        let found = match name {
+            "MSET" => args.get(at + 1),
+            "SET" => args.get(2),
+            _ => args.last(),
         };
         let expected = keys::value(arg, key.size);
         if found != Some(&expected) {

@@ -127,11 +127,19 @@ impl Policy {
             retry_reads: rng.chance(1, 5),
         }
     }
+}
 
-    /// Whether keys stay with their servers, ejected or not.
-    pub(crate) fn keeps_keys(&self) -> bool {
-        self.eject != EjectPolicy::Remap
-    }
+/// Another pool for the keys of ejected servers.
+#[derive(Debug, Clone)]
+pub(crate) struct Gutter {
+    pub(crate) weights: Vec<u32>,
+    pub(crate) spread: Spread,
+    /// Keys stay with their servers there, ejected or not.
+    pub(crate) keeps: bool,
+    /// How long anything may live there.
+    pub(crate) seconds: u32,
+    /// Its servers do not know how to limit that.
+    pub(crate) too_old: bool,
 }
 
 /// Everything that a seed decides beforehand.
@@ -171,6 +179,7 @@ pub(crate) struct Scenario {
     pub(crate) bad_replies: Option<usize>,
     pub(crate) weather: Vec<(u64, usize, Weather)>,
     pub(crate) shutdown_at: Option<u64>,
+    pub(crate) gutter: Option<Gutter>,
 }
 
 impl Scenario {
@@ -225,6 +234,7 @@ impl Scenario {
                 Vec::new()
             },
             shutdown_at: rng.chance(1, 20).then(|| rng.micros(1_000, 100_000)),
+            gutter: None,
         };
         if rng.chance(1, 25) {
             scenario.spread = Spread::Random;
@@ -253,6 +263,68 @@ impl Scenario {
             let hog = hog(rng, self);
             // Not the last: those who look whether all is well in the end do as that one did.
             self.clients.insert(0, hog);
+        }
+    }
+
+    /// Gives some pools that eject a failover. With chance of its own, so that the other seeds mean what they
+    /// meant before there were any.
+    pub(crate) fn draw_gutter(&mut self, rng: &mut Rng) {
+        let random = self.spread == Spread::Random;
+        // One trouble at a time: what is said to the other pool's servers takes room of its own.
+        let short = self.max_memory > 0;
+        if !self.auto_eject || random || short || !rng.chance(1, 2) {
+            return;
+        }
+        let servers = rng.between(1, 3);
+        self.gutter = Some(Gutter {
+            weights: (0..servers).map(|_| rng.between(1, 3) as u32).collect(),
+            spread: rng.pick(&[
+                Spread::ModulaFnv1a,
+                Spread::ModulaOneAtATime,
+                Spread::Ketama,
+            ]),
+            keeps: rng.chance(1, 3),
+            seconds: rng.pick(&[1, 60, 3_000]),
+            too_old: self.redis && rng.chance(1, 20),
+        });
+        if self.is_stormy() && rng.chance(1, 2) {
+            let theirs = weather(rng, servers).into_iter();
+            let own = self.weights.len();
+            self.weather
+                .extend(theirs.map(|(at, server, kind)| (at, own + server, kind)));
+        }
+    }
+
+    /// How many servers there are, the other pool's behind the pool's own.
+    pub(crate) fn servers(&self) -> usize {
+        let others = self
+            .gutter
+            .as_ref()
+            .map_or(0, |gutter| gutter.weights.len());
+        self.weights.len() + others
+    }
+
+    /// Whether a server is the other pool's.
+    pub(crate) fn is_other(&self, server: usize) -> bool {
+        server >= self.weights.len()
+    }
+
+    /// Whether keys stay with their servers, ejected or not.
+    pub(crate) fn keeps_keys(&self) -> bool {
+        self.gutter.is_some() || self.policy.eject != EjectPolicy::Remap
+    }
+
+    /// How long what is written to a server may live, if that is limited.
+    pub(crate) fn limit_at(&self, server: usize) -> Option<u32> {
+        let gutter = self.gutter.as_ref().filter(|_| self.is_other(server))?;
+        Some(gutter.seconds)
+    }
+
+    /// A server's name.
+    pub(crate) fn name(&self, server: usize) -> String {
+        match server.checked_sub(self.weights.len()) {
+            None => format!("10.0.0.{server}:7000"),
+            Some(index) => format!("10.0.1.{index}:7000"),
         }
     }
 
@@ -295,7 +367,7 @@ impl Scenario {
                 .enumerate()
                 .map(|(index, weight)| self.server(index, *weight))
                 .collect(),
-            placement: self.placement(),
+            placement: self.placement(self.spread),
             timeout: self.timeout.map(micros),
             preconnect: self.preconnect,
             auto_eject_hosts: self.auto_eject,
@@ -307,6 +379,22 @@ impl Scenario {
             failure: self.failure_policy(),
             protocol,
         }
+    }
+
+    /// The other pool's, which differ in where keys are only.
+    pub(crate) fn other_settings(&self, gutter: &Gutter) -> PoolSettings {
+        let own = self.weights.len();
+        let weights = gutter.weights.iter().enumerate();
+        let servers = weights.map(|(index, weight)| self.server(own + index, *weight));
+        let mut settings = self.settings();
+        settings.name = "gutter".into();
+        settings.servers = servers.collect();
+        settings.placement = self.placement(gutter.spread);
+        settings.failure.eject = match gutter.keeps {
+            true => EjectPolicy::Error,
+            false => EjectPolicy::Remap,
+        };
+        settings
     }
 
     /// Time-outs of clients are not played: a clock that looks for idle clients never stands still.
@@ -323,11 +411,12 @@ impl Scenario {
             client_idle_timeout: None,
             client_request_timeout: None,
             retry_reads: self.policy.retry_reads,
+            failover: None,
         }
     }
 
     fn server(&self, index: usize, weight: u32) -> ServerSettings {
-        let name = format!("10.0.0.{index}:7000");
+        let name = self.name(index);
         ServerSettings {
             pname: format!("{name}:{weight}"),
             name,
@@ -336,8 +425,8 @@ impl Scenario {
         }
     }
 
-    fn placement(&self) -> Placement {
-        let (distribution, hash) = match self.spread {
+    fn placement(&self, spread: Spread) -> Placement {
+        let (distribution, hash) = match spread {
             Spread::ModulaFnv1a => (Distribution::Modula, HashKind::Fnv1a32),
             Spread::ModulaOneAtATime => (Distribution::Modula, HashKind::OneAtATime),
             Spread::Ketama => (Distribution::Ketama, HashKind::default()),

@@ -103,6 +103,11 @@ impl ServerSide {
         self.talk.refused_hello
     }
 
+    /// Said that it does not know how to limit a life.
+    pub(crate) fn refused_limit(&self) -> bool {
+        self.talk.refused_limit
+    }
+
     /// The last request of `client` that was executed here.
     pub(crate) fn last_of(&self, client: usize) -> Option<usize> {
         self.executed.get(&client).copied()
@@ -200,7 +205,10 @@ impl World {
         let index = side.index;
         let found = match scenario.redis {
             true => side.talk.next(index, scenario, side.inbox.bytes()),
-            false => memcached_server::next(index, side.inbox.bytes()),
+            false => {
+                let limit = scenario.limit_at(index);
+                memcached_server::next(index, limit, side.inbox.bytes())
+            }
         };
         match found {
             Ok(Some((len, incoming))) => {
@@ -236,11 +244,15 @@ impl World {
         }
         for key in &incoming.keys {
             self.check_shard(key, server);
-            self.check_written_once(key);
+            if !incoming.limit {
+                self.check_written_once(key);
+            }
         }
-        let changes = incoming.keys.iter().any(|key| self.surely_changes(key));
+        let changes = !incoming.limit && incoming.keys.iter().any(|key| self.surely_changes(key));
         for tag in tags(incoming) {
-            self.check_order(link, server, tag, changes);
+            if !incoming.limit {
+                self.check_order(link, server, tag, changes);
+            }
             self.check_sees_no_later_change(link, tag, changes);
             self.clients[tag.client].arrived_at_server(tag.seq);
         }
@@ -265,9 +277,50 @@ impl World {
             return;
         };
         let sent = self.clients[tag.client].sent_at_step(tag.seq);
-        if let Err(complaint) = self.shards.check(key, server, sent) {
+        if let Err(complaint) = self.check_home(key, server, sent) {
             panic!("key {} {complaint}", String::from_utf8_lossy(key));
         }
+    }
+
+    /// Judges that a request sent at `sent` brought `key` to `server`, of either pool.
+    pub(crate) fn check_home(
+        &mut self,
+        key: &[u8],
+        server: usize,
+        sent: u64,
+    ) -> Result<(), String> {
+        let own = self.scenario.weights.len();
+        let Some(index) = server.checked_sub(own) else {
+            return self.shards.check(key, server, sent);
+        };
+        let homes = self.shards.candidates(key, sent);
+        let bits = match homes.as_deref() {
+            Some(homes) => homes.iter().map(|home| 1 << home).collect(),
+            None => vec![self.shards.full()],
+        };
+        if !bits.iter().any(|home| self.shards.was_ejected(*home, sent)) {
+            return Err(format!(
+                "went to server {server} although {homes:?} was not ejected"
+            ));
+        }
+        match &mut self.gutter {
+            Some(other) => other.shards.check(key, index, sent),
+            None => Err(format!("went to server {server}, which there is not")),
+        }
+    }
+
+    /// The servers of either pool that `key` may have been sent to since `sent`; `None` if not known.
+    pub(crate) fn homes(&self, key: &[u8], sent: u64) -> Option<Vec<usize>> {
+        let mut homes = self.shards.candidates(key, sent)?;
+        let out = homes
+            .iter()
+            .any(|home| self.shards.was_ejected(1 << home, sent));
+        if let Some(other) = self.gutter.as_ref().filter(|_| out) {
+            let own = self.scenario.weights.len();
+            let theirs = other.shards.candidates(key, sent)?;
+            homes.extend(theirs.into_iter().map(|index| own + index));
+        }
+        Some(homes)
     }
 
     /// A client's requests are executed in its order at each server, on whatever connections. Only

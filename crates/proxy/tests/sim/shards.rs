@@ -150,6 +150,12 @@ impl Shards {
         unreachable!("the slot is below the sum of the weights")
     }
 
+    /// Whether any of `servers`, a bit each, was ejected at any time since `step`.
+    pub(crate) fn was_ejected(&self, servers: u32, step: u64) -> bool {
+        let mut sets = self.sets_since(step).iter();
+        sets.any(|set| set.mask & servers != servers)
+    }
+
     /// How many servers own a key that was seen while everybody was live.
     pub(crate) fn owners(&self) -> (usize, usize) {
         let full = self.full();

@@ -20,6 +20,8 @@ use crate::world::World;
 pub(crate) struct Worker {
     pub(crate) pool: Pool,
     pub(crate) metrics: Arc<PoolMetrics>,
+    /// Those of the failover pool.
+    pub(crate) theirs: Option<Arc<PoolMetrics>>,
     sessions: HashMap<SessionId, usize>,
     connections: HashMap<ConnectionId, usize>,
     /// Links with something to do.
@@ -34,10 +36,15 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(pool: Pool, metrics: Arc<PoolMetrics>) -> Self {
+    pub(crate) fn new(
+        pool: Pool,
+        metrics: Arc<PoolMetrics>,
+        theirs: Option<Arc<PoolMetrics>>,
+    ) -> Self {
         Self {
             pool,
             metrics,
+            theirs,
             sessions: HashMap::new(),
             connections: HashMap::new(),
             ready: Vec::new(),
@@ -76,7 +83,9 @@ fn cause(blow: Blow) -> Cause {
         Blow::Reset => Cause::Reset,
         Blow::BrokenPipe => Cause::BrokenPipe,
         Blow::TimedOut => Cause::TimedOut,
-        Blow::Garbage | Blow::Declined | Blow::Probed => Cause::Protocol,
+        Blow::Garbage | Blow::Declined | Blow::Probed | Blow::Retired | Blow::TooOld => {
+            Cause::Protocol
+        }
     }
 }
 
@@ -388,7 +397,7 @@ impl World {
 
     fn connect(&mut self, worker: usize, id: ConnectionId, server: usize) {
         let mut side = Box::new(ServerSide::new(server, self.now));
-        side.doubtful = !self.health.is_live(server);
+        side.doubtful = !self.is_live(server);
         let pace = self.scenario.server_pace.clone();
         self.links.push(Link::new(
             worker,

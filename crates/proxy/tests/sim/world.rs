@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use proxy::metrics::PoolMetrics;
-use proxy::{Health, Memory, Pool, WorkerContext};
+use proxy::settings::PoolSettings;
+use proxy::{FailoverPool, Health, Memory, Pool, WorkerContext};
 
 use crate::agenda::{Agenda, Event};
 use crate::clients::{Client, Phase};
@@ -49,6 +50,37 @@ pub(crate) struct Tally {
     /// Clients that were closed because memory was short, and turns in which some were held back.
     pub(crate) shed: usize,
     pub(crate) held_back: usize,
+    /// Requests sent to a failover pool.
+    pub(crate) failovers: i64,
+}
+
+/// What there is of another pool.
+pub(crate) struct Other {
+    settings: Arc<PoolSettings>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) shards: Shards,
+}
+
+impl Other {
+    fn of(scenario: &Scenario) -> Option<Self> {
+        let gutter = scenario.gutter.as_ref()?;
+        let weights = gutter.weights.clone();
+        Some(Self {
+            settings: Arc::new(scenario.other_settings(gutter)),
+            health: Arc::new(Health::new(weights.len())),
+            shards: Shards::new(gutter.spread, weights, scenario.tagged, gutter.keeps),
+        })
+    }
+}
+
+/// A worker's counters of a pool of so many servers, and of the other pool.
+fn metrics(servers: usize, other: Option<&Other>) -> (Arc<PoolMetrics>, Option<Arc<PoolMetrics>>) {
+    let Some(other) = other else {
+        return (Arc::new(PoolMetrics::new(servers)), None);
+    };
+    let theirs = Arc::new(PoolMetrics::new(other.settings.servers.len()));
+    let mine = PoolMetrics::with_failover(servers, Arc::clone(&theirs));
+    (Arc::new(mine), Some(theirs))
 }
 
 /// Everything there is in one run.
@@ -70,6 +102,8 @@ pub(crate) struct World {
     pub(crate) faults_allowed: bool,
     pub(crate) shutting_down: bool,
     pub(crate) health: Arc<Health>,
+    /// The other pool, for keys of ejected servers.
+    pub(crate) gutter: Option<Other>,
     pub(crate) shards: Shards,
     pub(crate) ejection: Ejection,
     pub(crate) faults: FaultLog,
@@ -90,12 +124,14 @@ impl World {
         let mut rng = Rng::new(seed);
         let mut scenario = Scenario::new(&mut rng);
         scenario.limit_memory(&mut Rng::new(seed ^ SHORT_OF_MEMORY));
+        scenario.draw_gutter(&mut Rng::new(!seed));
         let servers = scenario.weights.len();
         let health = Arc::new(Health::new(servers));
+        let gutter = Other::of(&scenario);
         let settings = Arc::new(scenario.settings());
         let memory = Arc::new(Memory::new(scenario.max_memory, scenario.workers));
         let worker = |number: usize| {
-            let metrics = Arc::new(PoolMetrics::new(servers));
+            let (metrics, theirs) = metrics(servers, gutter.as_ref());
             let context = WorkerContext {
                 worker: number,
                 workers: scenario.workers,
@@ -104,7 +140,15 @@ impl World {
             let (settings, health) = (Arc::clone(&settings), Arc::clone(&health));
             let mut pool = Pool::new(settings, health, Arc::clone(&metrics), context);
             pool.share_memory(Arc::clone(&memory), number);
-            Worker::new(pool, metrics)
+            let pool = match (&gutter, &scenario.gutter) {
+                (Some(other), Some(gutter)) => pool.with_failover(FailoverPool {
+                    settings: Arc::clone(&other.settings),
+                    health: Arc::clone(&other.health),
+                    seconds: gutter.seconds,
+                }),
+                _ => pool,
+            };
+            Worker::new(pool, metrics, theirs)
         };
         let workers = (0..scenario.workers).map(worker).collect();
         let mut world = World {
@@ -112,7 +156,7 @@ impl World {
                 scenario.spread,
                 scenario.weights.clone(),
                 scenario.tagged,
-                scenario.policy.keeps_keys(),
+                scenario.keeps_keys(),
             ),
             ejection: Ejection::new(&scenario),
             rng,
@@ -123,10 +167,11 @@ impl World {
             open_links: Vec::new(),
             workers,
             clients: Vec::new(),
-            weather: vec![Weather::Fair; servers],
+            weather: vec![Weather::Fair; scenario.servers()],
             faults_allowed: true,
             shutting_down: false,
             health,
+            gutter,
             faults: FaultLog::default(),
             tally: Tally::default(),
             written: HashSet::new(),
@@ -178,11 +223,7 @@ impl World {
             self.probe();
             self.settle();
             self.check_all_done();
-            assert_eq!(
-                self.shards.live(),
-                self.shards.full(),
-                "everybody is back when the trouble is over"
-            );
+            self.check_everybody_is_back();
             self.shut_down();
         }
         self.close_servers();
@@ -198,9 +239,10 @@ impl World {
     fn settle(&mut self) {
         self.busy_at = self.now;
         while let Some(at) = self.agenda.next_at() {
-            let probing = self.scenario.policy.probe && self.ejection.is_anybody_out();
-            // While somebody is held back, room is looked for again and again.
-            let ticking = probing || self.scenario.max_memory > 0;
+            let out = self.scenario.policy.probe && self.ejection.is_anybody_out();
+            // While somebody is held back, room is looked for again and again, and so is a connection to the
+            // other pool that hangs.
+            let ticking = out || self.scenario.max_memory > 0 || self.gutter.is_some();
             if ticking && at > self.busy_at + ONLY_PROBES {
                 break;
             }
@@ -345,11 +387,7 @@ impl World {
     fn probe(&mut self) {
         self.trace(|| "-- probing --".into());
         self.wait(self.scenario.retry + 10_000_000);
-        assert_eq!(
-            self.shards.live(),
-            self.shards.full(),
-            "whoever was ejected has been taken back, without a request"
-        );
+        self.check_everybody_is_back();
         for worker in 0..self.workers.len() {
             let Some(pattern) = self.scenario.clients.last().cloned() else {
                 continue;
@@ -424,5 +462,6 @@ impl Tally {
         self.refusals += other.refusals;
         self.shed += other.shed;
         self.held_back += other.held_back;
+        self.failovers += other.failovers;
     }
 }

@@ -13,8 +13,16 @@ impl Case<'_> {
 
     /// Whether any of `servers`, a bit each, was ejected at any time since the request was sent.
     pub(super) fn was_ejected(&self, servers: u32) -> bool {
-        let mut sets = self.world.shards.sets_since(self.sent()).iter();
-        sets.any(|set| set.mask & servers != servers)
+        let (mine, own) = (self.world.shards.full(), self.world.scenario.weights.len());
+        let other = self.world.gutter.as_ref();
+        self.world.shards.was_ejected(servers & mine, self.sent())
+            || other.is_some_and(|other| other.shards.was_ejected(servers >> own, self.sent()))
+    }
+
+    /// Whether another pool, if there is one, may have been unable to serve the keys of ejected servers.
+    fn has_no_substitute(&self) -> bool {
+        let other = self.world.gutter.as_ref().map(|other| &other.shards);
+        other.is_none_or(|shards| shards.was_ejected(shards.full(), self.sent()))
     }
 
     /// Whether the reply is an error for the reason that some server was ejected.
@@ -30,7 +38,9 @@ impl Case<'_> {
 
     /// Whether the keys of a server may have been out of reach, for it was ejected and they stay.
     pub(super) fn stays_with_ejected(&self, server: usize) -> bool {
-        self.policy().keeps_keys() && self.was_ejected(1 << server)
+        self.world.scenario.keeps_keys()
+            && self.was_ejected(1 << server)
+            && self.has_no_substitute()
     }
 
     /// Whether a failure's text names an ejected server, rightly: one of `servers`, if those are known.
@@ -44,7 +54,8 @@ impl Case<'_> {
         let name = rest.split(':').next().unwrap_or_default();
         let server: usize = name.parse().map_err(|_| format!("no server: {text}"))?;
         let may_be = servers.is_none_or(|servers| servers.contains(&server))
-            && (servers.is_none() || self.policy().keeps_keys());
+            && (servers.is_none()
+                || (self.world.scenario.keeps_keys() && self.has_no_substitute()));
         match may_be && self.was_ejected(1 << server) {
             true => Ok(true),
             false => Err(format!("server {server} was not ejected, or not asked")),
@@ -85,7 +96,9 @@ impl Case<'_> {
     /// Whether a read of the key may be answered as if it did not exist.
     pub(super) fn may_miss(&self, key: &[u8]) -> bool {
         let ejected = |server: &usize| self.was_ejected(1 << server);
-        self.policy().eject == EjectPolicy::Miss && self.homes(key).iter().any(ejected)
+        self.policy().eject == EjectPolicy::Miss
+            && self.homes(key).iter().any(ejected)
+            && self.has_no_substitute()
     }
 
     /// What a server says of a key that does not exist, for the reads that the clients here use.

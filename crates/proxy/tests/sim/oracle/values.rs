@@ -83,7 +83,7 @@ impl Case<'_> {
             return Ok(());
         }
         let mut rest = self.frame;
-        let count = self.world.weather.len();
+        let count = self.world.scenario.weights.len();
         for server in 0..count {
             let whole = memcached::stats(server);
             let whole = String::from_utf8_lossy(whole.strip_suffix(b"END\r\n").unwrap_or(&whole))
