@@ -17,7 +17,7 @@ use crate::acceptor;
 use crate::census::Census;
 use crate::cli::RunOptions;
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::{self, Config, PoolConfig};
 use crate::daemon::{Daemon, Role, daemonize};
 use crate::descriptors::{Needs, raise_limit};
 use crate::logger::{self, ALERT, ALWAYS, NOTICE, WARN, log};
@@ -222,10 +222,12 @@ fn start_workers(
 /// what descriptors are shared with.
 fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
     let server_connections = config.pools.iter().fold(0u64, |sum, pool| {
-        let per_worker = pool
-            .settings
-            .server_connections
-            .saturating_mul(pool.servers.len());
+        let connections = |pool: &PoolConfig| {
+            let each = pool.settings.server_connections;
+            each.saturating_mul(pool.servers.len())
+        };
+        let other = config.failover_of(pool).map(|other| &config.pools[other]);
+        let per_worker = connections(pool).saturating_add(other.map_or(0, connections));
         sum.saturating_add(per_worker.saturating_mul(workers) as u64)
     });
     let needs = Needs {

@@ -64,6 +64,13 @@ fn check_config(config: &Config) {
         "no two pools listen on one address"
     );
     config.pools.iter().for_each(check_pool);
+    for pool in &config.pools {
+        let named = pool.settings.failure.failover.is_some();
+        let other = config.failover_of(pool).map(|index| &config.pools[index]);
+        assert_eq!(named, other.is_some(), "a failover pool exists");
+        let ends = other.is_none_or(|other| other.settings.failure.failover.is_none());
+        assert!(ends, "failovers are no chain");
+    }
     assert!(config.globals.workers.count() >= 1);
     assert!(config.warnings.iter().all(|warning| is_one_line(warning)));
 }
@@ -155,6 +162,9 @@ mod tests {
             "  servers: [h:1:1, h:1:2]",
             "{a: {listen: 127.0.0.1:3, servers: [h:1:1]}}",
             "  resp3: off",
+            "  auto_eject_hosts: true",
+            "  failover: a",
+            "  failover: b",
         ]);
         prop_oneof![9 => fixed.prop_map(str::to_owned), 1 => "[ -~\\t\u{e9}\u{1b}]{0,20}"]
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hashkit::index_order;
 
 use super::address::{Listen, Resolve};
+use super::failure::check_failovers;
 use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::{PoolConfig, ReadPool, check_pool};
@@ -26,6 +27,15 @@ pub struct Config {
     pub globals: Globals,
     /// What is allowed but deserves a line at start and in `-t`, each beginning with its place.
     pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The pool that serves the keys of `pool`'s ejected servers, by its index.
+    pub fn failover_of(&self, pool: &PoolConfig) -> Option<usize> {
+        let failover = pool.settings.failure.failover.as_ref()?;
+        let is_it = |other: &PoolConfig| other.settings.name == failover.pool;
+        self.pools.iter().position(is_it)
+    }
 }
 
 /// Settings of the whole process.
@@ -51,8 +61,9 @@ pub(super) fn check(
     findings: &mut Findings,
 ) -> Option<Config> {
     let (mut pools, mut globals) = read_file(base.as_ref(), findings);
+    let whole = base.as_ref().is_some_and(is_whole);
     // Of a file that broke off nobody knows which pools it has.
-    if let Some(overlay) = overlay.filter(|_| base.as_ref().is_some_and(is_whole)) {
+    if let Some(overlay) = overlay.filter(|_| whole) {
         let overlay = read_overlay(&overlay, &pools, findings);
         lay_over(overlay, &mut pools, &mut globals);
     }
@@ -61,6 +72,7 @@ pub(super) fn check(
         .map(|pool| resolve_listen(pool, resolve, findings))
         .collect();
     check_listeners(&pools, &listens, findings);
+    check_failovers(&pools, whole, findings);
     let checked: Vec<Option<PoolConfig>> = pools
         .iter()
         .zip(listens)

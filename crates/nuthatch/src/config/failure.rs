@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use hashkit::Distribution;
-use proxy::settings::{EjectPolicy, FailurePolicy, TimeoutAction};
+use proxy::settings::{EjectPolicy, FailoverSettings, FailurePolicy, TimeoutAction};
 
 use super::pool::ReadPool;
-use super::report::Problem;
-use super::values::{Findings, Values};
+use super::report::{Place, Problem};
+use super::values::{Findings, Value, Values};
 
 /// The policy that the settings amount to; each of them is valid by itself.
 pub(super) fn failure_policy(values: &Values) -> FailurePolicy {
@@ -26,7 +26,15 @@ pub(super) fn failure_policy(values: &Values) -> FailurePolicy {
         client_idle_timeout: duration(values, "client_idle_timeout"),
         client_request_timeout: duration(values, "client_request_timeout"),
         retry_reads: values.bool("retry_reads"),
+        failover: failover(values),
     }
+}
+
+fn failover(values: &Values) -> Option<FailoverSettings> {
+    let pool = values.text("failover");
+    let seconds = values.number("failover_ttl")?;
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    (!pool.is_empty()).then_some(FailoverSettings { pool, seconds })
 }
 
 /// A time; `None` for 0, which sets no limit.
@@ -57,6 +65,85 @@ pub(super) fn check_eject_policy(
     }
 }
 
+/// Complains about failover pools that cannot be. Of a file that broke off nobody knows which pools it has.
+pub(super) fn check_failovers(pools: &[ReadPool], whole: bool, findings: &mut Findings) {
+    for pool in pools {
+        let name = pool.values.text("failover");
+        let Some(given) = pool.values.get("failover").filter(|_| !name.is_empty()) else {
+            continue;
+        };
+        let mut complain = |place: &Place, message: String, help: String| {
+            let problem = Problem::at(place, message).help(help);
+            findings.problems.push(problem);
+        };
+        if pool.whole && !pool.values.bool("auto_eject_hosts") {
+            let message = "`failover` needs `auto_eject_hosts: true`".to_owned();
+            let help = format!("add it to pool `{}`, or remove `failover`", pool.name);
+            complain(&given.key, message, help);
+        }
+        if is_random(pool) {
+            let message = "`failover` needs keys that have a server, and with `distribution: random` they have none";
+            let help = "remove it, or use another distribution".to_owned();
+            complain(&given.key, message.to_owned(), help);
+        }
+        match pools.iter().find(|other| other.name == name) {
+            Some(other) => {
+                if let Some((message, help)) = misfit(pool, other) {
+                    complain(&given.place, message, help);
+                }
+            }
+            None if !whole => {}
+            None => {
+                let problem = Problem::at(&given.place, format!("there is no pool `{name}`"));
+                let others = pools.iter().filter(|other| other.name != pool.name);
+                let names = others.map(|other| other.name.as_str());
+                findings.problems.push(problem.nearest(&name, names));
+            }
+        }
+    }
+}
+
+/// Why `other` cannot be the failover of `pool`, if it cannot, and what to do.
+fn misfit(pool: &ReadPool, other: &ReadPool) -> Option<(String, String)> {
+    let name = &other.name;
+    let redis = |pool: &ReadPool| match pool.values.value("redis") {
+        Some(Value::Bool(redis)) => Some(redis),
+        _ => None,
+    };
+    if other.name == pool.name {
+        let message = format!("pool `{name}` cannot be its own failover");
+        return Some((message, "name another pool".into()));
+    }
+    if let (Some(mine), Some(theirs)) = (redis(pool), redis(other))
+        && mine != theirs
+    {
+        let kind = |redis| if redis { "Redis" } else { "memcached" };
+        let message = format!(
+            "pool `{name}` speaks {}, and `{}` {}",
+            kind(theirs),
+            pool.name,
+            kind(mine)
+        );
+        return Some((message, "name a pool of the same protocol".into()));
+    }
+    if !other.values.text("failover").is_empty() {
+        let message = format!("pool `{name}` has a failover itself");
+        return Some((
+            message,
+            format!("remove `failover` from `{name}`, or name another pool"),
+        ));
+    }
+    is_random(other).then(|| {
+        let message =
+            format!("pool `{name}` has `distribution: random`, so keys have no server there");
+        (message, "name a pool with another distribution".into())
+    })
+}
+
+fn is_random(pool: &ReadPool) -> bool {
+    pool.values.text("distribution") == Distribution::Random.name()
+}
+
 /// Warns of settings that are without effect because of others.
 pub(super) fn warn_of_idle_settings(pool: &ReadPool, findings: &mut Findings) {
     let values = &pool.values;
@@ -70,6 +157,9 @@ pub(super) fn warn_of_idle_settings(pool: &ReadPool, findings: &mut Findings) {
     if !values.bool("auto_eject_hosts") {
         idle("eject_policy", "without `auto_eject_hosts: true`");
         idle("probe", "without `auto_eject_hosts: true`");
+    }
+    if values.text("failover").is_empty() {
+        idle("failover_ttl", "without `failover`");
     }
     if values.text("timeout_action") == "answer" && timeout.is_none() {
         idle("timeout_action", "without `timeout`");

@@ -127,6 +127,9 @@ const VALUE_MAX: u64 = 16 << 30;
 /// Most that `max_memory` can be: 1 PiB, far beyond any machine.
 const MEMORY_MAX: u64 = 1 << 50;
 
+/// Longest life in a failover pool, in seconds: what is more is a point in time for memcached.
+const FAILOVER_TTL_MAX: u64 = 30 * 24 * 60 * 60;
+
 const NUMBER: Kind = number("");
 const MILLISECONDS: Kind = number("milliseconds");
 
@@ -362,6 +365,36 @@ pub static SETTINGS: &[Setting] = &[
          never move: `error` answers their requests with an error that names the server; `miss` answers reads as if \
          the key did not exist, so that a cache is asked elsewhere, and everything else with that error. Only with \
          `auto_eject_hosts`; not with `distribution: random`, where keys have no server of their own.",
+    ),
+    Setting {
+        absent: Absent::Nothing,
+        ..Setting::ours(
+            "failover",
+            Kind::Text,
+            "",
+            "The name of another pool of this file that serves the keys of ejected servers: by its own placement, and \
+             with its own settings for servers (but for `tcpkeepalive` and `resp3`). Keys never move within this pool \
+             then, and what is written there lives for `failover_ttl` at most. Where that pool cannot help, because \
+             it has ejected its server too (set `auto_eject_hosts` there as well), `eject_policy` of this pool says \
+             what is answered, `remap` counting as `error`. The connections to it are this pool's own \
+             (`server_connections` of that pool, per worker), made when they are needed and closed 10 s after all \
+             servers are back. Needs `auto_eject_hosts: true`; both pools speak the same protocol, neither has \
+             `distribution: random`, and the other has no `failover` itself. Redis servers there must be of \
+             version 7.0 or later, or Valkey, and speak RESP3 if clients do.",
+        )
+    },
+    Setting::ours(
+        "failover_ttl",
+        Kind::Integer {
+            min: 1,
+            max: FAILOVER_TTL_MAX,
+            unit: "seconds",
+        },
+        "60",
+        "How long what is written to the pool named by `failover` lives at most, so that old values are gone when a \
+         server fails again. Times that clients give are made less, never more. memcached: exptimes beyond \
+         it, 0 and points in time become it. Redis: SET, SETEX, PSETEX, GETEX, EXPIRE and PEXPIRE are rewritten where \
+         they give more or none, any other write is followed by `PEXPIRE key N LT` for each key that it may have written.",
     ),
     Setting::ours(
         "probe",

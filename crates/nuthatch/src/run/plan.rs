@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use proxy::metrics::PoolMetrics;
 use proxy::settings::{PoolSettings, ProtocolSettings};
-use proxy::{Health, Memory, WorkerContext};
+use proxy::{FailoverPool, Health, Memory, WorkerContext};
 
 use crate::acceptor::{Door, Limits};
 use crate::census::Census;
@@ -38,7 +38,9 @@ struct PoolShare {
     health: Arc<Health>,
     /// One for each worker.
     metrics: Vec<Arc<PoolMetrics>>,
+    /// Its own servers, and behind them those of its failover pool.
     targets: Arc<[Target]>,
+    failover: Option<FailoverPool>,
     keepalive: bool,
     max_clients: Option<usize>,
 }
@@ -47,11 +49,21 @@ impl Plan {
     pub(super) fn new(config: &Config, workers: usize, census: Arc<Census>) -> Self {
         let share = |pool| PoolShare::new(pool, workers);
         let cap = usize::try_from(config.globals.max_memory).unwrap_or(usize::MAX);
+        let mut pools: Vec<PoolShare> = config.pools.iter().map(share).collect();
+        for (index, pool) in config.pools.iter().enumerate() {
+            if let (Some(other), Some(failover)) =
+                (config.failover_of(pool), &pool.settings.failure.failover)
+            {
+                // The other one has no failover itself, so what is taken of it is complete.
+                let lent = pools[other].lent(failover.seconds);
+                pools[index].borrow(lent);
+            }
+        }
         Self {
             workers,
             census,
             memory: Arc::new(Memory::new(cap, config.pools.len() * workers)),
-            pools: config.pools.iter().map(share).collect(),
+            pools,
         }
     }
 
@@ -63,6 +75,7 @@ impl Plan {
             health: Arc::clone(&pool.health),
             metrics: Arc::clone(&pool.metrics[index]),
             targets: Arc::clone(&pool.targets),
+            failover: pool.failover.clone(),
             keepalive: pool.keepalive,
             census: Arc::clone(&self.census),
             memory: Arc::clone(&self.memory),
@@ -143,9 +156,41 @@ impl PoolShare {
                 .map(|_| Arc::new(PoolMetrics::new(servers)))
                 .collect(),
             targets: pool.servers.iter().map(target).collect(),
+            failover: None,
             keepalive: pool.tcpkeepalive,
             max_clients: (limit > 0).then_some(limit),
         }
+    }
+}
+
+/// What a pool takes of another that serves the keys of its ejected servers.
+struct Lent {
+    pool: FailoverPool,
+    metrics: Vec<Arc<PoolMetrics>>,
+    targets: Arc<[Target]>,
+}
+
+impl PoolShare {
+    fn lent(&self, seconds: u32) -> Lent {
+        Lent {
+            pool: FailoverPool {
+                settings: Arc::clone(&self.settings),
+                health: Arc::clone(&self.health),
+                seconds,
+            },
+            metrics: self.metrics.clone(),
+            targets: Arc::clone(&self.targets),
+        }
+    }
+
+    /// Makes another pool the failover of this one, which nobody uses yet.
+    fn borrow(&mut self, lent: Lent) {
+        let servers = self.settings.servers.len();
+        let with = |metrics| Arc::new(PoolMetrics::with_failover(servers, metrics));
+        self.metrics = lent.metrics.into_iter().map(with).collect();
+        let targets = self.targets.iter().chain(lent.targets.iter());
+        self.targets = targets.cloned().collect();
+        self.failover = Some(lent.pool);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use proxy::Time;
-use proxy::metrics::{Kind, POOL_ROWS, PoolMetrics, Row, SERVER_ROWS};
+use proxy::metrics::{Kind, POOL_ROWS, PoolMetric, PoolMetrics, Row, SERVER_ROWS};
 
 use crate::census::Census;
 use crate::clock::Clock;
@@ -65,7 +65,12 @@ impl Source {
     fn write_pool(&self, json: &mut Json, pool: &PoolStats) {
         json.open(&pool.name);
         let values = |row| pool.workers.iter().map(move |worker| worker.pool_row(row));
-        self.write_rows(json, POOL_ROWS, values);
+        // What only pools with a failover have is not shown of others.
+        let hidden = match pool.workers.iter().any(|worker| worker.has_failover()) {
+            true => None,
+            false => Some(PoolMetric::Failovers as usize),
+        };
+        self.write_rows(json, POOL_ROWS, hidden, values);
         for (index, name) in pool.servers.iter().enumerate() {
             json.open(name);
             let workers = &pool.workers;
@@ -74,7 +79,7 @@ impl Source {
                     .iter()
                     .map(move |worker| worker.server_row(index, row))
             };
-            self.write_rows(json, SERVER_ROWS, values);
+            self.write_rows(json, SERVER_ROWS, None, values);
             json.close();
         }
         json.close();
@@ -84,11 +89,12 @@ impl Source {
         &self,
         json: &mut Json,
         rows: &[Row],
+        hidden: Option<usize>,
         values: impl Fn(usize) -> I,
     ) {
         for nutcracker in [true, false] {
             for (index, row) in rows.iter().enumerate() {
-                if row.nutcracker == nutcracker {
+                if row.nutcracker == nutcracker && hidden != Some(index) {
                     json.number(row.name, self.combine(row.kind, values(index)));
                 }
             }

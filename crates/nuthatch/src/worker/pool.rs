@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proxy::metrics::PoolMetrics;
 use proxy::settings::PoolSettings;
-use proxy::{Health, Memory, Pool, Time, WorkerContext};
+use proxy::{FailoverPool, Health, Memory, Pool, Time, WorkerContext};
 
 use super::net::Target;
 use crate::census::Census;
@@ -22,6 +22,8 @@ pub(crate) struct PoolPlan {
     pub(crate) metrics: Arc<PoolMetrics>,
     /// Where the servers are, in the order of the settings.
     pub(crate) targets: Arc<[Target]>,
+    /// The pool that serves the keys of ejected servers; its targets stand behind the pool's own.
+    pub(crate) failover: Option<FailoverPool>,
     /// Whether connections to servers send keepalive probes.
     pub(crate) keepalive: bool,
     /// Where connections are counted.
@@ -53,7 +55,10 @@ impl PoolPart {
         let mut core = Pool::new(plan.settings, plan.health, plan.metrics, context);
         core.share_memory(plan.memory, plan.part);
         Self {
-            core,
+            core: match plan.failover {
+                Some(failover) => core.with_failover(failover),
+                None => core,
+            },
             targets: plan.targets,
             keepalive: plan.keepalive,
             census: plan.census,

@@ -10,6 +10,7 @@ mod debian;
 mod documents;
 mod drop_in;
 mod ejection;
+mod failover;
 mod failure;
 mod fake;
 mod handshake;

@@ -71,7 +71,7 @@ impl Rig {
     /// A Redis pool before servers that run already.
     pub(crate) fn before_redis(servers: Vec<Server>, lines: &[&str], args: &[&str]) -> Rig {
         let lines = [&["redis: true"], lines].concat();
-        Rig::start(servers, &lines, args, true)
+        Rig::start(servers, &lines, args, true, "")
     }
 
     /// A memcached pool of `count` servers.
@@ -86,15 +86,22 @@ impl Rig {
 
     /// A memcached pool before servers that run already.
     pub(crate) fn before_memcached(servers: Vec<Server>, lines: &[&str], args: &[&str]) -> Rig {
-        Rig::start(servers, lines, args, false)
+        Rig::start(servers, lines, args, false, "")
     }
 
-    fn start(servers: Vec<Server>, lines: &[&str], args: &[&str], redis: bool) -> Rig {
+    /// The same with `more` pools in the file.
+    pub(crate) fn start(
+        servers: Vec<Server>,
+        lines: &[&str],
+        args: &[&str],
+        redis: bool,
+        more: &str,
+    ) -> Rig {
         let port = free_port();
         let endpoints: Vec<_> = servers.iter().map(Server::endpoint).collect();
         let conf = pool("pool", &format!("127.0.0.1:{port}"), &endpoints, lines);
         Rig {
-            proxy: nuthatch(args, &conf),
+            proxy: nuthatch(args, &(conf + more)),
             servers,
             port,
             redis,

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use proxy::settings::{EjectPolicy, FailurePolicy, TimeoutAction};
+use proxy::settings::{EjectPolicy, FailoverSettings, FailurePolicy, TimeoutAction};
 
 use super::super::Config;
-use super::{lines, load_text};
+use super::{lines, load_text, load_texts};
+use crate::config::Overrides;
 
 fn text(settings: &[&str]) -> String {
     let settings: String = settings.iter().map(|line| format!("  {line}\n")).collect();
@@ -30,6 +31,7 @@ fn unless_told_otherwise_only_the_probe_differs_from_nutcracker() {
         client_idle_timeout: None,
         client_request_timeout: None,
         retry_reads: false,
+        failover: None,
     };
     assert_eq!(policy(&[]), expected);
     assert_eq!(FailurePolicy::default(), expected);
@@ -58,6 +60,7 @@ fn every_setting_of_failure_arrives() {
         client_idle_timeout: millis(60_000),
         client_request_timeout: millis(5_000),
         retry_reads: true,
+        failover: None,
     };
     assert_eq!(config.pools[0].settings.failure, expected);
     assert_eq!(
@@ -90,6 +93,10 @@ fn settings_without_effect_are_warned_of() {
         (
             &["probe: false"],
             "n.yml:3:3: warning: pool `p`: `probe` has no effect without `auto_eject_hosts: true`",
+        ),
+        (
+            &["failover_ttl: 5"],
+            "n.yml:3:3: warning: pool `p`: `failover_ttl` has no effect without `failover`",
         ),
         (
             &["timeout_action: answer"],
@@ -170,5 +177,120 @@ fn bad_values_of_failure_settings() {
             found.len() == 1 && found[0].starts_with(expected),
             "{found:#?}"
         );
+    }
+}
+
+/// Pool `p` with these settings, and others: `gutter`, `mc` of memcached, `chain` with a failover, `chance`
+/// without homes for keys.
+fn with_others(settings: &[&str]) -> String {
+    let other = |name: &str, port: u16, lines: &str| {
+        format!("{name}:\n  listen: 127.0.0.1:{port}\n  servers: [h:2:1]\n{lines}")
+    };
+    let eject = "  redis: true\n  auto_eject_hosts: true\n";
+    let settings: String = settings.iter().map(|line| format!("  {line}\n")).collect();
+    [
+        format!("p:\n  listen: 127.0.0.1:1\n  redis: true\n{settings}  servers: [h:1:1]\n"),
+        other("gutter", 2, "  redis: true\n"),
+        other("mc", 3, ""),
+        other("chain", 4, &format!("{eject}  failover: gutter\n")),
+        other("chance", 5, "  redis: true\n  distribution: random\n"),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_failover_pool_arrives_with_its_limit() {
+    let text = with_others(&["auto_eject_hosts: true", "failover: gutter"]);
+    let config = load_text(&text).unwrap_or_else(|report| panic!("{report}"));
+    assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    let pool = |name: &str| {
+        let is_it = |pool: &&crate::config::PoolConfig| pool.settings.name == name;
+        config.pools.iter().find(is_it).expect("it is there")
+    };
+    let failover = pool("p").settings.failure.failover.clone();
+    let expected = FailoverSettings {
+        pool: "gutter".into(),
+        seconds: 60,
+    };
+    assert_eq!(failover, Some(expected));
+    let other = config.failover_of(pool("p")).expect("it was found");
+    assert_eq!(config.pools[other].settings.name, "gutter");
+    assert_eq!(config.failover_of(pool("gutter")), None);
+}
+
+#[test]
+fn a_failover_may_stand_in_an_overlay() {
+    let overlay = "p:\n  failover: gutter\n  failover_ttl: 5\n";
+    let text = with_others(&["auto_eject_hosts: true"]);
+    let config = load_texts(&text, Some(overlay), &Overrides::default());
+    let config = config.unwrap_or_else(|report| panic!("{report}"));
+    let failover = config.pools[0].settings.failure.failover.as_ref();
+    assert_eq!(failover.map(|failover| failover.seconds), Some(5));
+    let report = load_texts(&with_others(&[]), Some(overlay), &Overrides::default())
+        .expect_err("nothing is ejected");
+    assert_eq!(
+        lines(&report),
+        ["o.yml:2:3: `failover` needs `auto_eject_hosts: true`"]
+    );
+}
+
+#[test]
+fn failovers_that_cannot_be() {
+    let eject = "auto_eject_hosts: true";
+    for (settings, expected, help) in [
+        (
+            &["failover: gutter"][..],
+            "n.yml:4:3: `failover` needs `auto_eject_hosts: true`",
+            "add it to pool `p`",
+        ),
+        (
+            &[eject, "failover: gutta"],
+            "n.yml:5:13: there is no pool `gutta`",
+            "did you mean `gutter`?",
+        ),
+        (
+            &[eject, "failover: p"],
+            "n.yml:5:13: pool `p` cannot be its own failover",
+            "name another pool",
+        ),
+        (
+            &[eject, "failover: mc"],
+            "n.yml:5:13: pool `mc` speaks memcached, and `p` Redis",
+            "name a pool of the same protocol",
+        ),
+        (
+            &[eject, "failover: chain"],
+            "n.yml:5:13: pool `chain` has a failover itself",
+            "remove `failover` from `chain`",
+        ),
+        (
+            &[eject, "failover: chance"],
+            "n.yml:5:13: pool `chance` has `distribution: random`",
+            "name a pool with another distribution",
+        ),
+        (
+            &[eject, "failover: gutter", "distribution: random"],
+            "n.yml:5:3: `failover` needs keys that have a server",
+            "use another distribution",
+        ),
+        (
+            &[eject, "failover: gutter", "failover_ttl: 0"],
+            "n.yml:6:17: setting `failover_ttl` ",
+            "1 to 2592000",
+        ),
+        (
+            &[eject, "failover: gutter", "failover_ttl: 2592001"],
+            "n.yml:6:17: setting `failover_ttl` ",
+            "1 to 2592000",
+        ),
+    ] {
+        let report = load_text(&with_others(settings)).expect_err(expected);
+        let found = lines(&report);
+        assert!(
+            found.len() == 1 && found[0].starts_with(expected),
+            "{found:#?}"
+        );
+        let text = report.to_string();
+        assert!(text.contains(help), "{text}");
     }
 }

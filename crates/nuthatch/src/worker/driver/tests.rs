@@ -39,6 +39,7 @@ impl World {
             health: Arc::new(Health::new(3)),
             metrics: Arc::clone(&metrics),
             targets: vec![Target::Nowhere; 3].into(),
+            failover: None,
             keepalive: false,
             census: Arc::clone(&census),
             memory: Arc::new(Memory::new(0, 1)),
