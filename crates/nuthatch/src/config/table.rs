@@ -372,15 +372,9 @@ pub static SETTINGS: &[Setting] = &[
             "failover",
             Kind::Text,
             "",
-            "The name of another pool of this file that serves the keys of ejected servers: by its own placement, and \
-             with its own settings for servers (but for `tcpkeepalive` and `resp3`). Keys never move within this pool \
-             then, and what is written there lives for `failover_ttl` at most. Where that pool cannot help, because \
-             it has ejected its server too (set `auto_eject_hosts` there as well), `eject_policy` of this pool says \
-             what is answered, `remap` counting as `error`. The connections to it are this pool's own \
-             (`server_connections` of that pool, per worker), made when they are needed and closed 10 s after all \
-             servers are back. Needs `auto_eject_hosts: true`; both pools speak the same protocol, neither has \
-             `distribution: random`, and the other has no `failover` itself. Redis servers there must be of \
-             version 7.0 or later, or Valkey, and speak RESP3 if clients do.",
+            "The name of another pool that serves the keys of ejected servers: by its own placement, and with its own settings for servers (but for `tcpkeepalive` and `resp3`). Keys never move within this pool then. Where that pool has ejected its server too (set `auto_eject_hosts` there as well), `eject_policy` of this pool says what is answered, \
+             `remap` counting as `error`. Connections to it are made when they are needed (`server_connections` of that pool, per worker) and closed 10 s after all servers are back. Needs `auto_eject_hosts: true`; both speak the same protocol, neither has `distribution: random`, and the other has no `failover`. Redis servers there must be of version 7.0 or \
+             later, or Valkey, and speak RESP3 if clients do.",
         )
     },
     Setting::ours(
@@ -391,10 +385,7 @@ pub static SETTINGS: &[Setting] = &[
             unit: "seconds",
         },
         "60",
-        "How long what is written to the pool named by `failover` lives at most, so that old values are gone when a \
-         server fails again. Times that clients give are made less, never more. memcached: exptimes beyond \
-         it, 0 and points in time become it. Redis: SET, SETEX, PSETEX, GETEX, EXPIRE and PEXPIRE are rewritten where \
-         they give more or none, any other write is followed by `PEXPIRE key N LT` for each key that it may have written.",
+        "How long what is written to the pool named by `failover` lives at most. Times that clients give are made less, never more. memcached: exptimes beyond it, 0 and points in time become it. Redis: SET, SETEX, PSETEX, GETEX, EXPIRE and PEXPIRE are rewritten where they give more or none, any other write is followed by `PEXPIRE key N LT` for each key that it may have written.",
     ),
     Setting::ours(
         "probe",
