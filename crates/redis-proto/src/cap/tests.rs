@@ -1,3 +1,5 @@
+//! Requests before and after their time to live is capped.
+
 use proptest::prelude::*;
 
 use super::*;
