@@ -40,7 +40,10 @@ pub(crate) fn targets_for(words: &[&str]) -> Result<(), String> {
             known.join(", ")
         ));
     }
-    let chosen = if wanted.is_empty() { known } else { wanted };
+    let chosen = match wanted.is_empty() {
+        true => known.into_iter().filter(has_its_server).collect(),
+        false => wanted,
+    };
     let tool = run::installed("cargo-fuzz", CARGO_FUZZ)?;
     build(&tool, &root)?;
     let (each, enough) = match amount {
@@ -95,6 +98,20 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
         .collect();
     names.sort();
     Ok(names)
+}
+
+/// Whether the server that a target plays against is here; says so if not.
+fn has_its_server(target: &String) -> bool {
+    let servers: &[&str] = match target.as_str() {
+        "differential_redis" => &["redis-server", "valkey-server"],
+        "differential_memcached" => &["memcached"],
+        _ => return true,
+    };
+    let is_here = servers.iter().any(|server| run::is_installed(server));
+    if !is_here {
+        println!("left out: {target}, for want of {}", servers[0]);
+    }
+    is_here
 }
 
 /// The instrumentation needs flags that a stable compiler takes only when told so. There is no unsafe
