@@ -104,18 +104,29 @@ impl World {
         self.plan_tick(worker, self.now + delay);
     }
 
-    fn plan_tick(&mut self, worker: usize, at: u64) {
-        if self.workers[worker]
-            .planned
-            .is_none_or(|planned| planned > at || planned <= self.now)
-        {
+    pub(crate) fn plan_tick(&mut self, worker: usize, at: u64) {
+        let is_missing = match self.workers[worker].planned {
+            None => true,
+            // A turn that is due now may already be under way.
+            Some(planned) => planned > at || (planned <= self.now && !self.counts_turns()),
+        };
+        if is_missing {
             self.workers[worker].planned = Some(at);
             self.agenda.plan(at, Event::Tick { worker });
         }
     }
 
+    /// Whether no turn is taken but the one that is planned. A turn too many does no harm, but where memory is
+    /// counted by the clock each would plan the next, and there would be ever more of them.
+    fn counts_turns(&self) -> bool {
+        self.scenario.max_memory > 0
+    }
+
     /// One turn of a worker's loop.
     pub(crate) fn tick(&mut self, worker: usize) {
+        if self.is_superseded(worker) {
+            return;
+        }
         self.workers[worker].planned = None;
         let mut ready = std::mem::take(&mut self.workers[worker].ready);
         self.rng.shuffle(&mut ready);
@@ -138,6 +149,12 @@ impl World {
         self.drain(worker, usize::MAX);
         self.check_after_tick(worker);
         self.plan_deadline(worker);
+    }
+
+    /// Whether a turn was planned before another one, which is still to come, took its place.
+    fn is_superseded(&self, worker: usize) -> bool {
+        let planned = self.workers[worker].planned;
+        self.counts_turns() && planned.is_some_and(|planned| planned > self.now)
     }
 
     fn run_timers(&mut self, worker: usize) {

@@ -200,7 +200,7 @@ impl World {
         for worker in 0..self.workers.len() {
             let now = self.time();
             self.workers[worker].pool.start(now);
-            self.agenda.plan(self.now, Event::Tick { worker });
+            self.plan_tick(worker, self.now);
         }
     }
 
@@ -413,7 +413,7 @@ impl World {
         for worker in 0..self.workers.len() {
             let now = self.time();
             self.workers[worker].pool.begin_shutdown(now);
-            self.agenda.plan(self.now, Event::Tick { worker });
+            self.plan_tick(worker, self.now);
         }
     }
 
