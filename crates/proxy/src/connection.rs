@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use crate::buffer::Rope;
 use crate::id::SessionId;
 use crate::limits::{
-    KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT, SILENT_AFTER,
+    KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT,
+    SILENT_AFTER,
 };
 use crate::protocol::{Lane, Protocol, Step};
 use crate::time::Time;
@@ -197,7 +198,7 @@ impl<P: Protocol> Connection<P> {
             self.answered_early += entry.bytes - self.sent_of_next;
             self.sent_of_next = 0;
         }
-        if self.in_flight.is_empty() && self.in_flight.capacity() > 4_096 {
+        if self.in_flight.is_empty() && self.in_flight.capacity() > KEEP_IN_FLIGHT {
             self.in_flight = VecDeque::new();
         }
         Some((entry, whole))

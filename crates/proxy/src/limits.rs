@@ -43,6 +43,10 @@ pub const SEGMENT_BYTES: usize = 64 << 10;
 /// Capacity that an idle server connection may keep for its output.
 pub const KEEP_OUTPUT: usize = 64 << 10;
 
+/// Requests that an idle server connection keeps room for in its queue: a busy moment of some hundred
+/// clients. What a burst took beyond is given back.
+pub const KEEP_IN_FLIGHT: usize = 1_024;
+
 /// Bytes that a partial request is given past what it is known to miss, so that a request which
 /// arrives in crumbs is not parsed once per byte.
 pub const PARTIAL_STEP: usize = 256;

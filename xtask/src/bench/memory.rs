@@ -23,7 +23,7 @@ const BURST: usize = 20_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a proxy is given to return memory.
-const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(3);
 
 /// One figure that is not a matter of rounds.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,8 +1,9 @@
 //! Buffers to read into: usually one per worker, whatever the number of connections.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use proxy::Chunk;
+use proxy::{Chunk, Time};
 
 /// Bytes of a chunk, so the most that one read brings. Long enough that large values need few
 /// system calls, small enough to stay in the second-level cache.
@@ -11,12 +12,22 @@ pub(super) const CHUNK_BYTES: usize = 64 << 10;
 /// Chunks kept for reading while the core still holds slices of others: 1 MiB at most.
 const MAX_CHUNKS: usize = 16;
 
+/// Chunks kept when no more were needed for a while.
+const KEEP_CHUNKS: usize = 2;
+
+/// How long more are kept after they were needed.
+const KEEP_FOR: Duration = Duration::from_secs(1);
+
 /// A ring of chunks. One that nobody else holds is read into; the core holds on to a chunk as long
 /// as it keeps slices of it.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     ring: Vec<Chunk>,
     at: usize,
+    /// More than are kept for good were needed since [`Chunks::retire`] was last called.
+    many: bool,
+    /// When those that are too many are given back, if there are such.
+    retire_at: Option<Time>,
 }
 
 impl Chunks {
@@ -31,14 +42,34 @@ impl Chunks {
         &self.ring[self.at]
     }
 
-    /// Starts with the chunk used last: in the common case the core kept nothing of it, and it is
-    /// still in the cache.
+    /// Gives back what has not been needed for a while. To be called once in a tick.
+    pub(super) fn retire(&mut self, now: Time) {
+        if std::mem::take(&mut self.many) {
+            self.retire_at = Some(now + KEEP_FOR);
+        } else if self.retire_at.is_some_and(|at| at <= now) {
+            self.retire_at = None;
+            self.ring.truncate(KEEP_CHUNKS);
+            self.at = 0;
+        }
+    }
+
+    /// When [`Chunks::retire`] has something to do.
+    pub(super) fn retire_at(&self) -> Option<Time> {
+        self.retire_at
+    }
+
+    /// Prefers the first ones: in the common case the core keeps nothing of what is read, and the first
+    /// chunk is still in the cache.
     fn find(&mut self) -> usize {
-        for step in 0..self.ring.len() {
-            let at = (self.at + step) % self.ring.len();
-            if Rc::strong_count(&self.ring[at]) == 1 {
-                return at;
-            }
+        let at = self.find_any();
+        self.many |= at >= KEEP_CHUNKS;
+        at
+    }
+
+    fn find_any(&mut self) -> usize {
+        let free = |chunk: &Chunk| Rc::strong_count(chunk) == 1;
+        if let Some(at) = self.ring.iter().position(free) {
+            return at;
         }
         if self.ring.len() < MAX_CHUNKS {
             self.ring.push(new_chunk());
@@ -68,6 +99,20 @@ mod tests {
         assert_ne!(Rc::as_ptr(chunks.free()), first);
         drop(held);
         assert_eq!(chunks.ring.len(), 2);
+    }
+
+    #[test]
+    fn chunks_that_are_not_needed_any_more_are_given_back() {
+        let mut chunks = Chunks::default();
+        let held: Vec<_> = (0..9).map(|_| Rc::clone(chunks.free())).collect();
+        chunks.retire(Time::ZERO);
+        drop(held);
+        chunks.retire(Time::ZERO + KEEP_FOR / 2);
+        assert_eq!(chunks.ring.len(), 9);
+        let due = chunks.retire_at().unwrap();
+        chunks.retire(due);
+        assert_eq!((chunks.ring.len(), chunks.retire_at()), (KEEP_CHUNKS, None));
+        assert!(Rc::get_mut(chunks.free()).is_some());
     }
 
     #[test]

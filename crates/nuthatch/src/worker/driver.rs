@@ -125,6 +125,7 @@ impl<N: Net> Driver<N> {
         }
         self.run_timers();
         self.drain();
+        self.chunks.retire(self.now);
     }
 
     /// A client has been accepted.
@@ -172,7 +173,8 @@ impl<N: Net> Driver<N> {
         }
         let pools = self.pools.iter().filter_map(|part| part.deadline);
         let lingering = self.lingering.front().map(|&(until, _)| until);
-        let next = pools.chain(lingering).min()?;
+        let chunks = self.chunks.retire_at();
+        let next = pools.chain(lingering).chain(chunks).min()?;
         Some(next.since(self.now))
     }
 
