@@ -78,7 +78,7 @@ fn targets(options: &Options) -> Result<(), String> {
         print!("{}", report::table(&result));
         report.shapes.push(result);
     }
-    if options.shapes.is_empty() {
+    if target::wants_facts(options) {
         report.facts.extend(memory::measure(&bench, options)?);
         report.facts.extend(workers::measure(&bench, options)?);
     }

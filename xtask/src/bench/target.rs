@@ -104,12 +104,23 @@ impl Verdict {
     }
 }
 
+/// The name that stands for the single figures where shapes are named.
+const FACTS_ONLY: &str = "facts";
+
+/// Whether the single figures are to be measured: with everything, or when that alone is asked for.
+pub(super) fn wants_facts(options: &Options) -> bool {
+    options.shapes.is_empty() || options.shapes == [FACTS_ONLY]
+}
+
 /// The shapes to play: those with a promise, or those of them that the options name.
 ///
 /// # Errors
 ///
 /// With a name that no shape has.
 pub(super) fn shapes(options: &Options) -> Result<Vec<Shape>, String> {
+    if options.shapes == [FACTS_ONLY] {
+        return Ok(Vec::new());
+    }
     if !options.shapes.is_empty() {
         return shape::select(options);
     }
