@@ -396,6 +396,7 @@ impl<P: Protocol> Engine<P> {
                     cause.detail()
                 )
             }
+            None if *cause == Cause::Overloaded => "the proxy is short of memory".into(),
             None => format!("every server of pool '{}' is ejected", self.settings.name),
         };
         P::error_line(out, cause, Some(&detail));
