@@ -160,6 +160,12 @@ impl Pool {
         either!(self, engine => engine.handle_session_data(id, chunk, range, now));
     }
 
+    /// Whole requests that were looked at since the start: how many one read brings tells whether clients
+    /// pipeline.
+    pub fn requests_seen(&self) -> u64 {
+        either!(self, engine => engine.requests_seen)
+    }
+
     /// A client sends nothing further (FIN). What it has sent is still answered.
     pub fn handle_session_end(&mut self, id: SessionId, now: Time) {
         either!(self, engine => engine.handle_session_end(id, now));

@@ -5,6 +5,7 @@
 //! [`Driver::finish_tick`]: whatever was read goes into the core at once, whatever the core wants
 //! written is written once at the end, so that requests and replies leave in batches.
 
+mod depth;
 mod opening;
 mod reading;
 mod writing;
@@ -21,6 +22,8 @@ use std::time::Duration;
 use proxy::{Cause, Time};
 use slab::Slab;
 
+use depth::Depth;
+
 use super::chunks::Chunks;
 use super::endpoint::{Endpoint, Readiness, Role};
 use super::net::{Caller, Dialled, Net, Target};
@@ -32,8 +35,7 @@ use crate::logger::{ALERT, log};
 /// cache then, the chunks that hold it are soon free again, and writes of this size gain nothing from waiting.
 const WRITE_AFTER: usize = 512 << 10;
 
-/// Bytes read after which a tick is a busy one: clients pipeline, or there are many, so more is likely to
-/// become ready while this is handled, and what leaves together costs fewer system calls.
+/// Bytes read after which a tick may be a busy one: with less, whoever waits is to be served at once.
 const BUSY_AFTER: usize = 2 << 10;
 
 /// The part of a worker between its poll and the core.
@@ -48,6 +50,7 @@ pub(super) struct Driver<N: Net> {
     tick: u32,
     /// Bytes that were read since everything was last written.
     unwritten: usize,
+    depth: Depth,
     /// Endpoints that had more to do than a tick allows.
     waiting: Vec<usize>,
     /// Endpoints that can be written to again and have output.
@@ -69,6 +72,7 @@ impl<N: Net> Driver<N> {
             now,
             tick: 0,
             unwritten: 0,
+            depth: Depth::default(),
             waiting: Vec::new(),
             writable: Vec::new(),
             touched: Vec::new(),
@@ -86,6 +90,7 @@ impl<N: Net> Driver<N> {
     pub(super) fn begin_tick(&mut self, now: Time) {
         self.now = now;
         self.tick = self.tick.wrapping_add(1);
+        self.depth.begin_tick();
     }
 
     /// The endpoint with `key` is ready for something. Keys that mean nothing any more do no harm.
@@ -108,9 +113,11 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// Whether it is worth looking what else has become ready before anything is written.
+    /// Whether it is worth looking what else has become ready before anything is written: where clients
+    /// pipeline, more is likely to become ready while this is handled, and what leaves together costs fewer
+    /// system calls. Where each waits for its one reply, looking costs a call and gains nothing.
     pub(super) fn is_busy(&self) -> bool {
-        self.unwritten >= BUSY_AFTER
+        self.unwritten >= BUSY_AFTER && self.depth.is_deep()
     }
 
     /// Goes on with what was left over, runs timers, and writes everything that is to be written.

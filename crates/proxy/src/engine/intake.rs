@@ -280,6 +280,7 @@ impl<P: Protocol> Engine<P> {
             source,
             now,
         };
+        self.requests_seen += 1;
         self.execute(&asked, bodies)
     }
 

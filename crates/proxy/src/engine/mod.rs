@@ -56,6 +56,8 @@ pub(crate) struct Engine<P: Protocol> {
     one_each: bool,
     upgrade: upgrade::Upgrade,
     opened_sessions: u64,
+    /// Whole requests that were looked at.
+    pub(crate) requests_seen: u64,
     shutting_down: bool,
 
     /// No connection can be late before this.
@@ -104,6 +106,7 @@ impl<P: Protocol> Engine<P> {
             connections: Table::new(),
             upgrade: upgrade::Upgrade::default(),
             opened_sessions: 0,
+            requests_seen: 0,
             shutting_down: false,
             earliest: None,
             next_client_scan: None,

@@ -41,7 +41,11 @@ impl<N: Net> Driver<N> {
         let (now, pool) = (self.now, self.endpoints[key].pool);
         let core = &mut self.pools[pool as usize].core;
         match read {
-            Read::Data(count) => core.handle_session_data(id, self.chunks.current(), 0..count, now),
+            Read::Data(count) => {
+                let before = core.requests_seen();
+                core.handle_session_data(id, self.chunks.current(), 0..count, now);
+                self.depth.note(core.requests_seen() - before);
+            }
             Read::End => core.handle_session_end(id, now),
             Read::Nothing => return,
             Read::Failed(_) => return self.lose_session(key, id),
