@@ -16,6 +16,9 @@ pub type Chunk = Rc<[u8]>;
 /// Smallest allocation of an owned segment: one small reply or request and its neighbours.
 const FIRST_CAPACITY: usize = 256;
 
+/// How many times its size a segment becomes when it is full.
+const GROWTH: usize = 4;
+
 /// One piece of a rope.
 #[derive(Debug)]
 enum Segment {
@@ -55,6 +58,8 @@ pub struct Rope {
     )]
     more: Option<Box<VecDeque<Segment>>>,
     len: usize,
+    /// Bytes that were held when it was last emptied, a segment at most: it will hold about as many again.
+    usual: u32,
 }
 
 impl Rope {
@@ -65,6 +70,7 @@ impl Rope {
             taken: 0,
             more: None,
             len: 0,
+            usual: 0,
         }
     }
 
@@ -155,10 +161,12 @@ impl Rope {
     /// Drops the first `count` bytes (at most all), as after a write.
     pub fn consume(&mut self, count: usize) {
         let mut left = count.min(self.len);
-        self.len -= left;
-        if self.len == 0 {
-            return self.clear();
+        if left == self.len {
+            self.clear();
+            self.usual = left.min(SEGMENT_BYTES) as u32;
+            return;
         }
+        self.len -= left;
         while left > 0 {
             let available = self.front_len() - self.taken;
             if left < available {
@@ -201,26 +209,31 @@ impl Rope {
         filled
     }
 
-    /// The owned vector at the end, with room for a first `extra` bytes.
+    /// The owned vector at the end, with room for `extra` bytes.
     fn tail(&mut self, extra: usize) -> &mut Vec<u8> {
         let Some(more) = &mut self.more else {
             if self.first.is_empty() || self.first.len() + extra <= SEGMENT_BYTES {
-                reserve(&mut self.first, extra);
+                let usual = self.usual as usize;
+                make_room(&mut self.first, extra, usual.max(FIRST_CAPACITY));
                 return &mut self.first;
             }
-            self.more = Some(Box::new(VecDeque::from([Segment::Owned(with_room(extra))])));
-            return self.tail_of_more();
+            self.more = Some(Box::new(VecDeque::from([another(extra)])));
+            return self.tail_of_more(extra);
         };
-        let fits = matches!(more.back(), Some(Segment::Owned(tail)) if tail.len() + extra <= SEGMENT_BYTES);
-        if !fits {
-            more.push_back(Segment::Owned(with_room(extra)));
+        match more.back() {
+            Some(Segment::Owned(tail)) if tail.len() + extra <= SEGMENT_BYTES => {}
+            Some(Segment::Owned(_)) => more.push_back(another(extra)),
+            _ => more.push_back(Segment::Owned(Vec::new())),
         }
-        self.tail_of_more()
+        self.tail_of_more(extra)
     }
 
-    fn tail_of_more(&mut self) -> &mut Vec<u8> {
+    fn tail_of_more(&mut self, extra: usize) -> &mut Vec<u8> {
         match self.more.as_mut().and_then(|more| more.back_mut()) {
-            Some(Segment::Owned(tail)) => tail,
+            Some(Segment::Owned(tail)) => {
+                make_room(tail, extra, FIRST_CAPACITY);
+                tail
+            }
             _ => unreachable!("the caller has just pushed an owned segment"),
         }
     }
@@ -274,14 +287,20 @@ fn is_worth_sharing(chunk: &Chunk, range: &Range<usize>) -> bool {
     range.len() >= SHARE_AT_LEAST && chunk.len() <= range.len().saturating_mul(SHARE_MAX_WASTE)
 }
 
-fn with_room(extra: usize) -> Vec<u8> {
-    Vec::with_capacity(extra.max(FIRST_CAPACITY))
+/// The segment that follows a full one: it will be filled too.
+fn another(extra: usize) -> Segment {
+    Segment::Owned(Vec::with_capacity(extra.max(SEGMENT_BYTES)))
 }
 
-fn reserve(vec: &mut Vec<u8>, extra: usize) {
-    if vec.capacity() == 0 {
-        *vec = with_room(extra);
+/// Has `vec` take `extra` bytes more, and at least `first` in all. It grows by large steps, for what it holds
+/// is copied each time, but not past a segment.
+fn make_room(vec: &mut Vec<u8>, extra: usize, first: usize) {
+    let needed = vec.len() + extra;
+    if needed <= vec.capacity() && vec.capacity() > 0 {
+        return;
     }
+    let wished = first.max(vec.capacity() * GROWTH).min(SEGMENT_BYTES);
+    vec.reserve_exact(needed.max(wished) - vec.len());
 }
 
 #[cfg(test)]

@@ -1,35 +1,34 @@
 //! A reply that waits for older ones. Most are small and held inline, so that replies which arrive out
-//! of order cost no allocation.
+//! of order cost no allocation; those of usual size cost one.
 
 use std::ops::Range;
 
 use crate::buffer::{Chunk, Rope};
+use crate::limits::SHARE_AT_LEAST;
 
 /// Bytes held inline: a status, an integer or a short value.
-const INLINE: usize = 39;
+const INLINE: usize = 38;
 
 /// Bytes of one reply, or none.
 #[derive(Debug)]
-pub(crate) struct Stash {
-    inline: [u8; INLINE],
-    inline_len: u8,
-    /// All of the bytes, once they are too many to be held inline.
-    rope: Option<Box<Rope>>,
+pub(crate) enum Stash {
+    /// So many of them.
+    Inline(u8, [u8; INLINE]),
+    /// Too many for that, too few to be worth a reference.
+    Copied(Vec<u8>),
+    Rope(Box<Rope>),
 }
 
 impl Stash {
     pub(crate) const fn new() -> Self {
-        Self {
-            inline: [0; INLINE],
-            inline_len: 0,
-            rope: None,
-        }
+        Stash::Inline(0, [0; INLINE])
     }
 
     pub(crate) fn len(&self) -> usize {
-        match &self.rope {
-            None => usize::from(self.inline_len),
-            Some(rope) => rope.len(),
+        match self {
+            Stash::Inline(len, _) => usize::from(*len),
+            Stash::Copied(bytes) => bytes.len(),
+            Stash::Rope(rope) => rope.len(),
         }
     }
 
@@ -39,65 +38,89 @@ impl Stash {
 
     /// Bytes of memory besides the stash itself.
     pub(crate) fn footprint(&self) -> usize {
-        self.rope
-            .as_ref()
-            .map_or(0, |rope| size_of::<Rope>() + rope.footprint())
+        match self {
+            Stash::Inline(..) => 0,
+            Stash::Copied(bytes) => bytes.capacity(),
+            Stash::Rope(rope) => size_of::<Rope>() + rope.footprint(),
+        }
     }
 
     /// Appends a copy of `bytes`.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        if !self.extend_inline(bytes) {
+        if !self.add_few(bytes) {
             self.grow().extend(bytes);
         }
     }
 
     /// Appends `range` of `chunk`, by reference where that pays.
     pub(crate) fn push(&mut self, chunk: &Chunk, range: Range<usize>) {
-        if !self.extend_inline(&chunk[range.clone()]) {
+        if !self.add_few(&chunk[range.clone()]) {
             self.grow().push(chunk, range);
         }
     }
 
     /// Replaces what is held by `rope`.
     pub(crate) fn set(&mut self, rope: Rope) {
-        *self = Self::new();
-        self.rope = Some(Box::new(rope));
+        *self = Stash::Rope(Box::new(rope));
     }
 
     /// Moves everything to the end of `out`.
     pub(crate) fn drain_to(&mut self, out: &mut Rope) {
-        out.extend(&self.inline[..usize::from(self.inline_len)]);
-        self.inline_len = 0;
-        if let Some(mut rope) = self.rope.take() {
-            out.append(&mut rope);
+        match self {
+            Stash::Inline(len, bytes) => {
+                out.extend(&bytes[..usize::from(*len)]);
+                *len = 0;
+                return;
+            }
+            Stash::Copied(bytes) => out.extend(bytes),
+            Stash::Rope(rope) => out.append(rope),
         }
+        self.clear();
     }
 
     pub(crate) fn clear(&mut self) {
-        self.inline_len = 0;
-        self.rope = None;
+        *self = Self::new();
     }
 
-    fn extend_inline(&mut self, bytes: &[u8]) -> bool {
-        let start = usize::from(self.inline_len);
-        let end = start + bytes.len();
-        if self.rope.is_some() || end > INLINE {
-            return false;
+    /// Appends `bytes` unless that makes too many for anything but a rope.
+    fn add_few(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Stash::Inline(len, held) => {
+                let start = usize::from(*len);
+                let end = start + bytes.len();
+                if end <= INLINE {
+                    held[start..end].copy_from_slice(bytes);
+                    *len = end as u8;
+                    return true;
+                }
+                let few = end < SHARE_AT_LEAST;
+                if few {
+                    *self = Stash::Copied([&held[..start], bytes].concat());
+                }
+                few
+            }
+            Stash::Copied(held) => {
+                let few = held.len() + bytes.len() < SHARE_AT_LEAST;
+                if few {
+                    held.extend_from_slice(bytes);
+                }
+                few
+            }
+            Stash::Rope(_) => false,
         }
-        self.inline[start..end].copy_from_slice(bytes);
-        self.inline_len = end as u8;
-        true
     }
 
-    /// The rope, with what was inline moved into it.
+    /// The rope, with what was held otherwise moved into it.
     fn grow(&mut self) -> &mut Rope {
-        let inline = &self.inline[..usize::from(self.inline_len)];
-        self.inline_len = 0;
-        self.rope.get_or_insert_with(|| {
-            let mut rope = Rope::new();
-            rope.extend(inline);
-            Box::new(rope)
-        })
+        if !matches!(self, Stash::Rope(_)) {
+            let mut rope = Box::new(Rope::new());
+            self.drain_to(&mut rope);
+            *self = Stash::Rope(rope);
+        }
+        match self {
+            Stash::Rope(rope) => rope,
+            _ => unreachable!("it was made one above"),
+        }
     }
 }
 
@@ -108,7 +131,14 @@ mod tests {
     #[test]
     fn bytes_come_out_as_they_went_in_whatever_their_number() {
         let chunk: Chunk = (0..=255u8).cycle().take(70_000).collect();
-        for pieces in [&[3, 4][..], &[39], &[40], &[20, 20, 5], &[1, 60_000, 2]] {
+        for pieces in [
+            &[3, 4][..],
+            &[38],
+            &[39],
+            &[20, 20, 5],
+            &[40, 8_000, 300, 9],
+            &[1, 60_000, 2],
+        ] {
             let (mut stash, mut model, mut at) = (Stash::new(), Vec::new(), 0);
             for (index, piece) in pieces.iter().enumerate() {
                 let range = at..at + piece;
