@@ -1,6 +1,7 @@
 //! What the core does when servers and clients fail, time by time: a pool is driven by hand over a stage
 //! without network, and every deadline is met to the microsecond.
 
+mod ahead;
 mod answer;
 mod clients;
 mod connect;
