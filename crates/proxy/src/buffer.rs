@@ -370,6 +370,71 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shared_depends_on_its_size_and_on_how_much_it_pins() {
+        let shares = |chunk: usize, len: usize| {
+            let chunk: Chunk = Rc::from(vec![1u8; chunk]);
+            let mut rope = Rope::new();
+            rope.push(&chunk, 0..len);
+            Rc::strong_count(&chunk) == 2
+        };
+        assert!(shares(SHARE_AT_LEAST, SHARE_AT_LEAST));
+        assert!(!shares(SHARE_AT_LEAST, SHARE_AT_LEAST - 1));
+        let most = SHARE_AT_LEAST * SHARE_MAX_WASTE;
+        assert!(shares(most, SHARE_AT_LEAST));
+        assert!(!shares(most + 1, SHARE_AT_LEAST));
+    }
+
+    #[test]
+    fn a_rope_grows_in_few_steps_and_no_further_than_its_segments() {
+        let mut rope = Rope::new();
+        let (mut moves, mut last) = (0, std::ptr::null());
+        for _ in 0..200 {
+            rope.extend(&[7; 1_000]);
+            let tail = rope
+                .slices()
+                .last()
+                .map_or(std::ptr::null(), <[u8]>::as_ptr);
+            moves += usize::from(tail != last);
+            last = tail;
+        }
+        let sizes: Vec<usize> = rope.slices().map(<[u8]>::len).collect();
+        assert_eq!(sizes, [65_000, 65_000, 65_000, 5_000]);
+        assert!(moves <= 4 + 3, "{moves} allocations");
+        let segments = 4 * (SEGMENT_BYTES + size_of::<Segment>());
+        assert!(rope.footprint() <= segments, "{}", rope.footprint());
+    }
+
+    #[test]
+    fn a_rope_begins_with_the_size_it_had_last() {
+        let mut rope = Rope::new();
+        for round in 0..3 {
+            rope.extend(&[7; 1_000]);
+            let capacity = rope.first.capacity();
+            assert_eq!(capacity, if round == 0 { 1_000 } else { 20_000 });
+            rope.extend(&[7; 19_000]);
+            rope.consume(20_000);
+        }
+        rope.extend(&[7; 300_000]);
+        rope.consume(300_000);
+        rope.extend(&[7]);
+        assert_eq!(rope.first.capacity(), SEGMENT_BYTES);
+    }
+
+    #[test]
+    fn parts_can_be_taken_and_the_rest_stays_cheap() {
+        let chunk: Chunk = Rc::from(vec![1u8; 64 << 10]);
+        let (mut from, mut to) = (Rope::new(), Rope::new());
+        from.push(&chunk, 0..64 << 10);
+        to.take_from(&mut from, 0);
+        assert!(to.is_empty());
+        to.take_from(&mut from, 40 << 10);
+        assert_eq!((to.len(), from.len()), (40 << 10, 24 << 10));
+        assert_eq!(Rc::strong_count(&chunk), 3, "neither was copied");
+        from.consume(24 << 10);
+        assert_eq!(Rc::strong_count(&chunk), 2);
+    }
+
+    #[test]
     fn an_emptied_rope_owns_nothing() {
         let mut rope = Rope::new();
         rope.extend(b"hello");
