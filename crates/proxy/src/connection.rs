@@ -83,6 +83,15 @@ pub(crate) enum Place {
     Forgotten,
     /// Nowhere: the client asked for no reply.
     Nowhere,
+    /// Nowhere: it is the proxy's own and belongs to the request before it, which must not be without it.
+    Follower,
+}
+
+impl Place {
+    /// Whether the client waits for nothing here.
+    pub(crate) fn is_silent(self) -> bool {
+        matches!(self, Place::Nowhere | Place::Follower)
+    }
 }
 
 impl<P: Protocol> Connection<P> {
@@ -210,7 +219,7 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Drops the requests of which nothing has been written and whose session `is_gone`; returns their
-    /// number and bytes.
+    /// number and bytes. What follows a request that has been written stays with it.
     pub(crate) fn drop_unsent(&mut self, is_gone: impl Fn(SessionId) -> bool) -> (usize, usize) {
         let first = self.first_unsent();
         let begun = match self.in_flight.get(self.sent) {
@@ -221,8 +230,10 @@ impl<P: Protocol> Connection<P> {
         kept.take_from(&mut self.output, self.answered_early + begun);
         let (mut index, mut late) = (0, 0);
         let (mut requests, mut bytes) = (0, 0);
+        let mut stays = true;
         self.in_flight.retain(|entry| {
-            let stays = index < first || !is_gone(entry.session);
+            let follows = entry.place == Place::Follower && stays;
+            stays = index < first || follows || !is_gone(entry.session);
             if index >= first && stays {
                 kept.take_from(&mut self.output, entry.bytes);
             } else if !stays {
@@ -246,5 +257,69 @@ impl<P: Protocol> Connection<P> {
     /// How many of the requests in flight are wholly written.
     pub(crate) fn sent(&self) -> usize {
         self.sent
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Table;
+    use crate::redis::Redis;
+
+    /// A write under way or not yet, with what limits its life, between other requests of two clients.
+    fn queue(written: usize, places: &[(SessionId, Place, &str)]) -> Connection<Redis> {
+        let mut connection = Connection::new(0, 0, Time::ZERO);
+        connection.state = State::Ready;
+        for (session, place, text) in places {
+            connection.output.extend(text.as_bytes());
+            connection.in_flight.push_back(InFlight {
+                session: *session,
+                place: *place,
+                bytes: text.len(),
+                queued: Time::ZERO,
+            });
+        }
+        connection.written(written);
+        connection
+    }
+
+    fn left(connection: &Connection<Redis>) -> String {
+        let bytes: Vec<u8> = connection.writable().slices().flatten().copied().collect();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_write_under_way_keeps_its_limit_when_its_client_has_gone_and_one_that_is_not_loses_both() {
+        let mut sessions = Table::new();
+        let (gone, there) = (sessions.insert_with(|_| ()), sessions.insert_with(|_| ()));
+        let places = [
+            (gone, Place::Slot(0), "SET "),
+            (gone, Place::Follower, "limit "),
+            (there, Place::Slot(0), "GET "),
+            (gone, Place::Fragment(1, 0), "MSET "),
+            (gone, Place::Follower, "limits "),
+            (gone, Place::Follower, "more "),
+            (gone, Place::Nowhere, "noreply "),
+            (there, Place::Slot(1), "SET "),
+            (there, Place::Follower, "limit"),
+        ];
+        let is_gone = |id: SessionId| id == gone;
+        let mut connection = queue(1, &places);
+        assert_eq!(connection.drop_unsent(is_gone), (4, 25));
+        assert_eq!(left(&connection), "ET limit GET SET limit");
+
+        let mut connection = queue(0, &places);
+        assert_eq!(connection.drop_unsent(is_gone), (6, 35));
+        assert_eq!(left(&connection), "GET SET limit");
+
+        let mut connection = queue(4 + 6 + 4 + 5, &places);
+        assert_eq!(connection.drop_unsent(is_gone), (1, 8));
+        assert_eq!(left(&connection), "limits more SET limit");
+
+        let mut connection = queue(4, &places);
+        connection.pop_front();
+        assert_eq!(connection.drop_unsent(is_gone), (4, 25));
+        assert_eq!(left(&connection), "limit GET SET limit", "after its reply");
+        assert_eq!(connection.in_flight.len(), 4);
     }
 }

@@ -141,7 +141,7 @@ impl<P: Protocol> Engine<P> {
         let entry = *connection.in_flight.front()?;
         let wants_marks = match entry.place {
             Place::Fragment(..) => Some(marks),
-            Place::Slot(_) | Place::Nowhere | Place::Forgotten => None,
+            Place::Slot(_) | Place::Nowhere | Place::Follower | Place::Forgotten => None,
         };
         let first = !connection.mid_reply;
         let (len, kind) = match P::scan(&mut connection.scanner, data, wants_marks).ok()? {
@@ -208,7 +208,7 @@ impl<P: Protocol> Engine<P> {
         }
         match entry.place {
             Place::Forgotten => {}
-            Place::Nowhere => {
+            Place::Nowhere | Place::Follower => {
                 session.silent -= usize::from(kind.is_some());
                 self.note_progress(id);
                 self.close_if_finished(id);

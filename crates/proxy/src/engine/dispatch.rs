@@ -295,10 +295,10 @@ impl<P: Protocol> Engine<P> {
         }
         self.metrics.note_queued(server, bytes as i64);
         let one_each = self.one_each;
-        if (place == Place::Nowhere || !one_each)
+        if (place.is_silent() || !one_each)
             && let Some(session) = self.sessions.get_mut(id)
         {
-            session.silent += usize::from(place == Place::Nowhere);
+            session.silent += usize::from(place.is_silent());
             if !one_each {
                 session.bind(server, lane, connection_id);
             }

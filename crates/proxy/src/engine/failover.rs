@@ -252,7 +252,7 @@ impl<P: Protocol> Engine<P> {
         self.metrics.add(PoolMetric::Failovers, 1);
         for follower in cap.followers() {
             let write = |out: &mut Rope| out.extend(follower);
-            self.send(asked.id, connection, Place::Nowhere, asked.now, write);
+            self.send(asked.id, connection, Place::Follower, asked.now, write);
         }
         if let Some(failover) = &mut self.failover {
             failover.cap = cap;

@@ -188,7 +188,7 @@ impl<P: Protocol> Engine<P> {
     ) {
         match place {
             Place::Forgotten => {}
-            Place::Nowhere => {
+            Place::Nowhere | Place::Follower => {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.silent = session.silent.saturating_sub(1);
                 }

@@ -270,9 +270,7 @@ impl Scenario {
     /// meant before there were any.
     pub(crate) fn draw_gutter(&mut self, rng: &mut Rng) {
         let random = self.spread == Spread::Random;
-        // One trouble at a time: what is said to the other pool's servers takes room of its own.
-        let short = self.max_memory > 0;
-        if !self.auto_eject || random || short || !rng.chance(1, 2) {
+        if !self.auto_eject || random || !rng.chance(1, 2) {
             return;
         }
         let servers = rng.between(1, 3);
