@@ -322,4 +322,21 @@ mod tests {
         assert_eq!(left(&connection), "limit GET SET limit", "after its reply");
         assert_eq!(connection.in_flight.len(), 4);
     }
+
+    #[test]
+    fn what_is_left_of_a_request_that_was_answered_early_counts_for_no_other() {
+        let mut sessions = Table::new();
+        let session = sessions.insert_with(|_| ());
+        let places = ["early ", "next ", "last"].map(|text| (session, Place::Slot(0), text));
+        let mut connection = queue(1, &places);
+        assert!(connection.expects_reply());
+        let (_, whole) = connection.pop_front().unwrap();
+        assert!(!whole && !connection.expects_reply());
+        assert_eq!(connection.written(2), (0, 0));
+        assert_eq!(connection.written(3 + 5), (1, 5));
+        assert_eq!(connection.written(4), (1, 4));
+        assert_eq!(connection.sent(), 2);
+        let (_, whole) = connection.pop_front().unwrap();
+        assert!(whole && connection.expects_reply());
+    }
 }
