@@ -5,6 +5,7 @@ use std::sync::Arc;
 use proxy::settings::{ProtocolSettings, RedisSettings};
 
 use crate::stage::{Stage, redis_pool};
+use crate::words::redis;
 
 /// A client that is answered without any server.
 struct Alone {
@@ -161,4 +162,18 @@ fn without_a_password_nobody_needs_one() {
     );
     assert_eq!(alone.ask("QUIT"), "+OK\r\n");
     assert!(alone.stage.is_closed(alone.client));
+}
+
+#[test]
+fn clients_have_numbers_of_their_own_whatever_their_worker() {
+    let mut stage = Stage::with_workers(redis_pool(1), 3, 7);
+    let mut numbers = Vec::new();
+    for worker in [0, 1, 2, 0, 2, 2] {
+        let client = stage.client_of(worker);
+        numbers.push(stage.ask(client, redis(&["CLIENT", "ID"])));
+    }
+    assert_eq!(
+        numbers,
+        [1, 2, 3, 4, 6, 9].map(|number| format!(":{number}\r\n"))
+    );
 }
