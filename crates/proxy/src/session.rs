@@ -195,6 +195,23 @@ impl<P: Protocol> Session<P> {
         }
     }
 
+    /// Whether a session that was full may go on: not before half of its window is free, so that under
+    /// pressure requests still move in batches, not each in the place of the last reply.
+    pub(crate) fn may_resume(&self) -> bool {
+        if !self.may_take() {
+            return false;
+        }
+        let outstanding = self.slots.len() + self.silent;
+        let unread = self.output.len() + self.stashed;
+        match self.estimate {
+            None => outstanding <= FIRST_WINDOW / 2,
+            Some(size) => {
+                let expected = unread.saturating_add(outstanding.saturating_mul(size));
+                outstanding == 0 || (outstanding <= MAX_WINDOW / 2 && expected <= WINDOW_BYTES / 2)
+            }
+        }
+    }
+
     /// Bytes of memory that its buffers take. It walks all of them.
     pub(crate) fn held(&self) -> usize {
         let slots = self.slots.iter().map(Slot::footprint);

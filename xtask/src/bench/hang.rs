@@ -9,6 +9,7 @@ use testkit::{Proxy, Server, free_port};
 
 use super::Bench;
 use super::contender::start_server;
+use super::cores::Cores;
 use super::load::{Load, Running};
 use super::offer::{Fate, Offer};
 use super::options::Options;
@@ -29,10 +30,11 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// A pool of two servers, and a tag for the keys of each.
 struct Stage {
     servers: Vec<Server>,
-    _proxy: Proxy,
+    proxy: Proxy,
     address: SocketAddr,
     protocol: Protocol,
     tags: [String; 2],
+    cores: Cores,
 }
 
 /// Plays both protocols; returns how many promises were broken.
@@ -40,10 +42,10 @@ struct Stage {
 /// # Errors
 ///
 /// When something does not start.
-pub(super) fn run(bench: &Bench, options: &Options) -> Result<usize, String> {
+pub(super) fn run(bench: &Bench, options: &Options, cores: Cores) -> Result<usize, String> {
     let mut broken = 0;
     for protocol in [Protocol::Redis, Protocol::Memcached] {
-        let mut stage = Stage::set(bench, options, protocol)?;
+        let mut stage = Stage::set(bench, options, protocol, cores)?;
         let (mut before, mut during) = (Vec::new(), Vec::new());
         for _ in 0..options.rounds {
             before.push(stage.play(bench, options, false)?);
@@ -56,7 +58,12 @@ pub(super) fn run(bench: &Bench, options: &Options) -> Result<usize, String> {
 }
 
 impl Stage {
-    fn set(bench: &Bench, options: &Options, protocol: Protocol) -> Result<Stage, String> {
+    fn set(
+        bench: &Bench,
+        options: &Options,
+        protocol: Protocol,
+        cores: Cores,
+    ) -> Result<Stage, String> {
         let servers: Option<Vec<Server>> = (0..2).map(|_| start_server(protocol)).collect();
         let servers = servers.ok_or("the servers are not installed")?;
         let port = free_port();
@@ -68,11 +75,14 @@ impl Stage {
         let tags = [tag_of(bench, &proxy, "A")?, tag_of(bench, &proxy, "B")?];
         let stage = Stage {
             servers,
-            _proxy: proxy,
+            proxy,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
             protocol,
             tags,
+            cores,
         };
+        let servers = stage.servers.iter().map(|server| server.pid());
+        cores.bind(servers.chain([stage.proxy.pid()]))?;
         for tag in &stage.tags {
             stage.fill(bench, tag)?;
         }
@@ -92,7 +102,7 @@ impl Stage {
                 servers: 2,
             },
             address: self.address,
-            wrapper: Vec::new(),
+            wrapper: self.cores.of_load(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! the rounds, with its 95 % interval.
 
 mod contender;
+mod cores;
 mod figures;
 mod hang;
 mod instructions;
@@ -26,6 +27,7 @@ mod workers;
 
 use std::path::PathBuf;
 
+use cores::Cores;
 use options::{Mode, Options};
 use report::Report;
 
@@ -95,8 +97,9 @@ fn targets(options: &Options) -> Result<(), String> {
 /// Asks for too much, then stops a server.
 fn overload(options: &Options) -> Result<(), String> {
     let bench = Bench::prepare(options)?;
-    let mut failures = overload::run(&bench, options)?;
-    failures += hang::run(&bench, options)?;
+    let cores = Cores::divide();
+    let mut failures = overload::run(&bench, options, cores)?;
+    failures += hang::run(&bench, options, cores)?;
     match failures {
         0 => Ok(()),
         count => Err(format!("{count} promises are broken")),

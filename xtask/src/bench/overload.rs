@@ -2,6 +2,7 @@
 
 use super::Bench;
 use super::contender::{Kind, OURS, Rig};
+use super::cores::Cores;
 use super::load::{Amount, Load, Unwatched};
 use super::offer::{Fate, Offer};
 use super::options::Options;
@@ -34,14 +35,14 @@ struct Rounds {
 /// # Errors
 ///
 /// When something does not start, or a closed loop got a wrong reply.
-pub(super) fn run(bench: &Bench, options: &Options) -> Result<usize, String> {
+pub(super) fn run(bench: &Bench, options: &Options, cores: Cores) -> Result<usize, String> {
     let mut broken = 0;
     for name in TRIED {
         let shape = Shape {
             pipeline: DEPTH,
             ..shape::find(name)?
         };
-        let rounds = play(bench, options, shape)?;
+        let rounds = play(bench, options, shape, cores)?;
         println!("\n== {name}: {FACTOR} times the peak");
         broken += rounds.report();
     }
@@ -49,14 +50,16 @@ pub(super) fn run(bench: &Bench, options: &Options) -> Result<usize, String> {
 }
 
 /// Peak and overload in turn.
-fn play(bench: &Bench, options: &Options, shape: Shape) -> Result<Rounds, String> {
+fn play(bench: &Bench, options: &Options, shape: Shape, cores: Cores) -> Result<Rounds, String> {
     let kinds = [Kind::ours(bench, OURS, options.workers)];
     let rig = Rig::start(shape.protocol, shape.servers, &kinds)?;
+    let proxy = &rig.contenders[0];
+    cores.bind(rig.server_pids().into_iter().chain(proxy.pid()))?;
     let load = Load {
         bench,
         shape,
-        address: rig.contenders[0].address,
-        wrapper: Vec::new(),
+        address: proxy.address,
+        wrapper: cores.of_load(),
     };
     load.fill()?;
     let mut rounds = Rounds::default();

@@ -300,7 +300,7 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        if session.paused && !session.queued && session.may_take() {
+        if session.paused && !session.queued && session.may_resume() {
             session.queued = true;
             self.ready.push_back(id);
         }
