@@ -122,7 +122,7 @@ pub(crate) struct Slot<K> {
     pub(crate) join: Option<Box<Join<K>>>,
     /// What it takes to send the request once more.
     pub(crate) retry: Option<Box<Retry>>,
-    /// Bytes of the reply so far.
+    /// Bytes of the servers' reply so far; none of what the proxy says itself.
     pub(crate) bytes: usize,
     /// The reply is whole.
     pub(crate) done: bool,
@@ -287,7 +287,9 @@ impl<P: Protocol> Session<P> {
             let bytes = head.bytes;
             self.slots.pop_front();
             self.first_slot += 1;
-            self.learn(bytes);
+            if bytes > 0 {
+                self.learn(bytes);
+            }
         }
         if self.slots.is_empty() && self.slots.capacity() > FIRST_WINDOW {
             self.slots = VecDeque::new();

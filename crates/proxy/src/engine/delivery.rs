@@ -305,7 +305,9 @@ impl<P: Protocol> Engine<P> {
             .map(|fragment| fragment.reply.len())
             .sum::<usize>();
         let mut joined = Rope::new();
-        match self.protocol.join(&mut join, &session.client, &mut joined) {
+        let end = self.protocol.join(&mut join, &session.client, &mut joined);
+        let bytes = joined.len();
+        match end {
             Joined::Done => session.slots[position].stash.set(joined),
             Joined::Failed(fragment) => self.fail_join(id, position, &mut join, fragment),
             Joined::Mismatch => {
@@ -317,8 +319,8 @@ impl<P: Protocol> Engine<P> {
         };
         let slot = &mut session.slots[position];
         slot.done = true;
-        slot.bytes = slot.stash.len();
-        session.stashed += slot.bytes;
+        slot.bytes = bytes;
+        session.stashed += slot.stash.len();
         let moved = position == 0 && session.advance();
         self.after_delivery(id, moved);
     }

@@ -1,9 +1,10 @@
 //! Servers and clients that say what they should not, or too slowly.
 
 use proxy::Cause;
+use proxy::limits::{FIRST_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 
-use crate::stage::{Stage, memcached_pool, millis, redis_pool};
-use crate::words::{TIMED_OUT, bulk, get, value};
+use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::words::{REFUSED, TIMED_OUT, bulk, get, redis, value};
 
 const BROKEN: &str = "-ERR Invalid argument\r\n";
 
@@ -130,4 +131,63 @@ fn browsers_are_turned_away_from_redis_pools() {
     let answer = stage.ask(client, "GET / HTTP/1.1\r\nHost: cache:22121\r\n\r\n");
     assert!(answer.starts_with("-ERR wrong number"), "{answer}");
     assert!(stage.is_closed(client) && stage.links_ever(0) == 0);
+}
+
+#[test]
+fn an_error_of_the_proxys_own_tells_nothing_of_how_large_replies_are() {
+    let mut stage = Stage::new(redis_pool(2));
+    let (client, lost, well) = (stage.client(), stage.key(0), stage.key(1));
+    stage.door(0, Door::Refusing);
+    assert_eq!(stage.ask(client, get(&lost)), REFUSED);
+    let both = redis(&["MGET", &lost, &lost]);
+    assert_eq!(stage.ask(client, both), REFUSED);
+
+    stage.say(client, get(&well).repeat(100));
+    let link = stage.link(1);
+    assert_eq!(stage.heard(link), get(&well).repeat(FIRST_WINDOW));
+    stage.answer(link, bulk("small"));
+    let rest = 100 - FIRST_WINDOW;
+    assert_eq!(stage.heard(link), get(&well).repeat(rest), "all that fit");
+}
+
+#[test]
+fn a_full_window_is_filled_again_when_half_of_it_is_free() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, get("a"));
+    let link = stage.link(0);
+    stage.heard(link);
+    stage.answer(link, bulk("A"));
+    stage.say(client, get("a").repeat(MAX_WINDOW + MAX_WINDOW / 2 + 7));
+    assert_eq!(stage.heard(link), get("a").repeat(MAX_WINDOW));
+    stage.answer(link, bulk("A").repeat(MAX_WINDOW / 2 - 1));
+    assert_eq!(stage.heard(link), "", "not one by one");
+    stage.answer(link, bulk("A"));
+    assert_eq!(stage.heard(link), get("a").repeat(MAX_WINDOW / 2));
+    stage.answer(link, bulk("A").repeat(MAX_WINDOW));
+    assert_eq!(stage.heard(link), get("a").repeat(7));
+}
+
+#[test]
+fn large_replies_leave_room_when_half_of_their_bytes_have_gone() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, get("a"));
+    let (link, large) = (stage.link(0), bulk(&"x".repeat(WINDOW_BYTES / 8)));
+    stage.heard(link);
+    stage.answer(link, &large);
+    stage.hear(client);
+    stage.say(client, get("a").repeat(20));
+    assert_eq!(
+        stage.heard(link),
+        get("a").repeat(8),
+        "one more begins below the bound"
+    );
+    stage.answer(link, large.repeat(4));
+    assert_eq!(stage.heard(link), "", "unread bytes count, too");
+    assert_eq!(stage.hear(client).len(), 4 * large.len());
+    assert_eq!(stage.heard(link), "", "a few bytes more than half");
+    stage.answer(link, &large);
+    stage.hear(client);
+    assert_eq!(stage.heard(link), get("a").repeat(5));
 }

@@ -456,15 +456,6 @@ impl World {
         true
     }
 
-    /// The core's own error lines are replies, too, that open a client's window, for requests that never
-    /// came to a server as well.
-    fn note_error_line(&mut self, link: usize, written: &[u8]) {
-        let is_error = written.starts_with(b"-ERR ") || written.starts_with(b"SERVER_ERROR ");
-        if let (true, Peer::Client(client)) = (is_error, &self.links[link].peer) {
-            self.clients[*client].open_window();
-        }
-    }
-
     fn write_session(&mut self, worker: usize, link: usize, id: SessionId) {
         let output = self.workers[worker].pool.session_output(id);
         let (total, bytes) = (
@@ -474,7 +465,6 @@ impl World {
         let written = self.write(link, &bytes, total);
         if written > 0 {
             self.trace(|| format!("link {link}: to the client {}", shown(&bytes[..written])));
-            self.note_error_line(link, &bytes[..written]);
             let now = self.time();
             self.workers[worker]
                 .pool
