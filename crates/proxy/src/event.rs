@@ -114,6 +114,11 @@ pub enum Event {
         /// Such requests since the last such event.
         count: u64,
     },
+    /// More happened than there was room to tell of.
+    Dropped {
+        /// Events that were not told.
+        count: u64,
+    },
 }
 
 impl Event {
@@ -128,7 +133,7 @@ impl Event {
             Event::MemoryShort { .. } | Event::ClientsShed { .. } => Level::Warn,
             Event::ClientTimedOut { .. } => Level::Info,
             Event::NoResp3 { .. } | Event::CannotCap { .. } => Level::Warn,
-            Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
+            Event::CrossShard { .. } | Event::Ejected { .. } | Event::Dropped { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
         }
     }
@@ -180,6 +185,7 @@ impl fmt::Display for Event {
                 write!(f, "ejected server '{server}' for {millis} ms")
             }
             Event::Readmitted { server } => write!(f, "server '{server}' is back on the ring"),
+            Event::Dropped { count } => write!(f, "{count} events happened too fast to be logged"),
             Event::CrossShard { command, count } => {
                 write!(
                     f,
@@ -190,7 +196,8 @@ impl fmt::Display for Event {
     }
 }
 
-/// A bounded queue of events: when the shell does not keep up, newer ones are dropped and counted.
+/// A bounded queue of events: when the shell does not keep up, newer ones are dropped and counted, and how
+/// many is told behind the others.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     queue: VecDeque<Event>,
@@ -207,6 +214,31 @@ impl Events {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Event> {
-        self.queue.pop_front()
+        let told = self.queue.pop_front();
+        if told.is_some() || self.dropped == 0 {
+            return told;
+        }
+        let count = std::mem::take(&mut self.dropped);
+        Some(Event::Dropped { count })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_is_counted_and_told_last() {
+        let mut events = Events::default();
+        for len in 0..MAX_EVENTS + 3 {
+            events.push(Event::IncompleteRequest { len });
+        }
+        for len in 0..MAX_EVENTS {
+            assert_eq!(events.pop(), Some(Event::IncompleteRequest { len }));
+        }
+        assert_eq!(events.pop(), Some(Event::Dropped { count: 3 }));
+        assert_eq!(events.pop(), None);
+        events.push(Event::IncompleteRequest { len: 1 });
+        assert!(events.pop().is_some() && events.pop().is_none());
     }
 }
