@@ -157,6 +157,7 @@ mod tests {
             assert_eq!(memory.pressure(), pressure, "{held}");
         }
         assert_eq!(Memory::new(0, 1).pressure(), Pressure::None);
+        assert_eq!((Memory::new(0, 1).cap(), memory.cap()), (None, Some(800)));
     }
 
     #[test]

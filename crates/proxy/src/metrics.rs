@@ -206,3 +206,24 @@ fn bump(value: &AtomicI64, by: i64) {
         Ordering::Relaxed,
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_the_metrics_in_their_order() {
+        let metrics = PoolMetrics::new(2);
+        metrics.add(PoolMetric::ClientErr, 3);
+        metrics.add(PoolMetric::ClientErr, -1);
+        metrics.add_server(1, ServerMetric::Responses, 7);
+        let row = |rows: &[Row], name| rows.iter().position(|row| row.name == name);
+        let client_err = row(POOL_ROWS, "client_err").unwrap();
+        let responses = row(SERVER_ROWS, "responses").unwrap();
+        assert_eq!(metrics.pool_row(client_err), 2);
+        assert_eq!(metrics.pool(PoolMetric::ClientErr), 2);
+        assert_eq!(metrics.server_row(1, responses), 7);
+        assert_eq!(metrics.server_row(0, responses), 0);
+        assert!(!metrics.has_failover());
+    }
+}

@@ -234,3 +234,16 @@ fn without_the_settings_nobody_is_closed() {
     stage.wait(86_400_000);
     assert!(!stage.is_closed(idle) && !stage.is_closed(stalled));
 }
+
+#[test]
+fn the_end_waits_for_replies_that_are_owed() {
+    let mut stage = Stage::new(redis_pool(1));
+    let (client, idle) = (stage.client(), stage.client());
+    stage.say(client, get("a"));
+    assert!(!stage.shut_down());
+    assert!(stage.is_closed(idle) && !stage.is_closed(client));
+    let link = stage.link(0);
+    stage.answer(link, bulk("A"));
+    assert_eq!(stage.hear(client), bulk("A"));
+    assert!(stage.is_closed(client) && stage.shut_down());
+}

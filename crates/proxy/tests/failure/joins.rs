@@ -76,3 +76,46 @@ fn the_first_fragment_that_was_lost_with_an_errno_speaks_for_all() {
     assert_eq!(ask(false, [Value; 3]), all);
     assert_eq!(ask(true, [Value; 3]).matches("VALUE ").count(), 3);
 }
+
+#[test]
+fn a_flush_reports_the_server_that_refused_it() {
+    let mut stage = Stage::new(memcached_pool(3));
+    let client = stage.client();
+    stage.say(client, "flush_all\r\n");
+    for (server, reply) in ["OK\r\n", "SERVER_ERROR of 1\r\n", "OK\r\n"]
+        .iter()
+        .enumerate()
+    {
+        let link = stage.link(server);
+        stage.answer(link, reply);
+    }
+    assert_eq!(stage.hear(client), "SERVER_ERROR of 1\r\n");
+}
+
+#[test]
+fn what_a_request_over_several_servers_waits_with_is_held_memory() {
+    let mut stage = Stage::new(redis_pool(2));
+    let client = stage.client();
+    let keys: Vec<String> = (0..1_000).map(|key| key.to_string()).collect();
+    let mget: Vec<&str> = ["MGET"]
+        .into_iter()
+        .chain(keys.iter().map(String::as_str))
+        .collect();
+    stage.say(client, redis(&mget));
+    let requests = stage.held();
+    assert!(requests >= 4 * keys.len(), "{requests}: who owns which key");
+    let link = stage.link(0);
+    let heard = stage.heard(link);
+    let mine = heard.matches('$').count() - 1;
+    stage.answer(
+        link,
+        format!("*{mine}\r\n{}", bulk(&"v".repeat(100)).repeat(mine)),
+    );
+    let grown = stage.held() - requests;
+    let (text, marks) = (mine * 108, mine * size_of::<u64>());
+    assert!(grown >= text + marks, "{grown} for {text} and {marks}");
+    assert!(
+        grown <= 2 * text + 2 * marks + 4_096,
+        "{grown} for {text} and {marks}"
+    );
+}
