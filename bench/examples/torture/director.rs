@@ -230,6 +230,8 @@ impl<'a> Director<'a> {
             faults: names.zip(self.counts).collect(),
             hits: self.stage.hits(),
             ejections,
+            failovers: self.stage.sum_of("failovers")?,
+            retries: self.stage.sum_of("retries")?,
             usage: [self.usage[0], self.usage[1], self.usage[2]],
             calm_rates: (
                 self.rates[self.rates.len() / 2],

@@ -16,6 +16,10 @@ pub(crate) struct Report {
     pub(crate) hits: u64,
     /// Ejections of servers, in all pools.
     pub(crate) ejections: u64,
+    /// Requests and parts of requests that went to a failover pool.
+    pub(crate) failovers: u64,
+    /// Lost reads that were sent once more.
+    pub(crate) retries: u64,
     /// What the proxy took, in calm: at the start, in the middle, at the end.
     pub(crate) usage: [Usage; 3],
     /// Replies per second in calm, the median and the best.
@@ -46,8 +50,8 @@ impl fmt::Display for Report {
         writeln!(f, "faults: {}", faults.join(", "))?;
         writeln!(
             f,
-            "connections hit by relays {}, ejections {}",
-            self.hits, self.ejections
+            "connections hit by relays {}, ejections {}, sent to failover pools {}, reads sent again {}",
+            self.hits, self.ejections, self.failovers, self.retries
         )?;
         let (median, best) = self.calm_rates;
         writeln!(

@@ -32,7 +32,7 @@ const EJECT: &str =
     "auto_eject_hosts: true\n  server_failure_limit: 2\n  server_retry_timeout: 400";
 
 /// Each policy with one protocol or the other.
-pub(crate) const PLANS: [Plan; 6] = [
+pub(crate) const PLANS: [Plan; 8] = [
     Plan {
         name: "redis_remap",
         protocol: Protocol::Redis,
@@ -72,6 +72,19 @@ pub(crate) const PLANS: [Plan; 6] = [
         protocol: Protocol::Memcached,
         keys_move: false,
         settings: &[EJECT, "eject_policy: miss"],
+    },
+    // The failover pools have the same servers, but another ring.
+    Plan {
+        name: "redis_failover",
+        protocol: Protocol::Redis,
+        keys_move: true,
+        settings: &[EJECT, "distribution: modula", "failover: redis_stay"],
+    },
+    Plan {
+        name: "memcached_failover",
+        protocol: Protocol::Memcached,
+        keys_move: true,
+        settings: &[EJECT, "distribution: modula", "failover: memcached_stay"],
     },
 ];
 
@@ -161,12 +174,25 @@ impl Stage {
     ///
     /// When the statistics do not say.
     pub(crate) fn ejections(&self) -> Result<Vec<u64>, String> {
-        let text = self.proxy.stats();
-        let stats: Value =
-            serde_json::from_str(&text).map_err(|error| format!("statistics: {error}"))?;
+        let stats = self.stats()?;
         let of = |plan: &Plan| stats[plan.name]["server_ejects"].as_u64();
         let counts: Option<Vec<u64>> = PLANS.iter().map(of).collect();
-        counts.ok_or_else(|| format!("statistics without server_ejects: {text}"))
+        counts.ok_or_else(|| format!("statistics without server_ejects: {stats}"))
+    }
+
+    /// The sum of a metric over those pools that have it.
+    ///
+    /// # Errors
+    ///
+    /// When there are no statistics.
+    pub(crate) fn sum_of(&self, metric: &str) -> Result<u64, String> {
+        let stats = self.stats()?;
+        let of = |plan: &Plan| stats[plan.name][metric].as_u64();
+        Ok(PLANS.iter().filter_map(of).sum())
+    }
+
+    fn stats(&self) -> Result<Value, String> {
+        serde_json::from_str(&self.proxy.stats()).map_err(|error| format!("statistics: {error}"))
     }
 
     fn victim(&mut self, protocol: Protocol, number: usize) -> &mut Victim {
