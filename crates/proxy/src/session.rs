@@ -189,8 +189,7 @@ impl<P: Protocol> Session<P> {
             None => outstanding < FIRST_WINDOW && unread < WINDOW_BYTES,
             Some(size) => {
                 let expected = unread.saturating_add(outstanding.saturating_mul(size));
-                outstanding < MAX_WINDOW
-                    && (expected < WINDOW_BYTES || (outstanding == 0 && unread < WINDOW_BYTES))
+                outstanding < MAX_WINDOW && expected < WINDOW_BYTES
             }
         }
     }
