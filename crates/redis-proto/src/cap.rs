@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use crate::command::{Command, Flags};
 use crate::request::Arg;
+use crate::words::Words;
 use crate::{KeyError, encode, number};
 
 /// What it takes for a request.
@@ -39,8 +40,7 @@ impl Command {
             return Cap::Nothing;
         }
         let request = Request {
-            text,
-            args,
+            words: Words { text, args },
             seconds: seconds.into(),
         };
         let edits = match (self.name, args.len()) {
@@ -48,8 +48,8 @@ impl Command {
             ("set", 3..) => request.cap_set(),
             ("setex", 4) | ("expire", 3) => request.cap_number(2, 1),
             ("psetex", 4) | ("pexpire", 3) => request.cap_number(2, 1_000),
-            ("getex", 4) if request.is(2, "ex") => request.cap_number(3, 1),
-            ("getex", 4) if request.is(2, "px") => request.cap_number(3, 1_000),
+            ("getex", 4) if request.words.is(2, "ex") => request.cap_number(3, 1),
+            ("getex", 4) if request.words.is(2, "px") => request.cap_number(3, 1_000),
             _ => None,
         };
         match edits {
@@ -114,30 +114,23 @@ pub fn knows_limit(reply: &[u8]) -> bool {
 type Edits = Vec<(Range<usize>, Vec<u8>)>;
 
 struct Request<'r> {
-    text: &'r [u8],
-    args: &'r [Arg],
+    words: Words<'r>,
     seconds: i64,
 }
 
 impl Request<'_> {
-    fn bytes(&self, index: usize) -> Option<&[u8]> {
-        self.args.get(index)?.bytes(self.text)
-    }
-
-    fn is(&self, index: usize, word: &str) -> bool {
-        self.bytes(index)
-            .is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
-    }
-
     /// SET: edits its EX or PX, or gives it an EX; `None` where that is not enough.
     fn cap_set(&self) -> Option<Edits> {
         let mut time = None;
         let mut index = 3;
-        while index < self.args.len() {
+        while index < self.words.args.len() {
             let unit = match () {
-                () if self.is(index, "ex") => 1,
-                () if self.is(index, "px") => 1_000,
-                () if ["nx", "xx", "get"].iter().any(|word| self.is(index, word)) => {
+                () if self.words.is(index, "ex") => 1,
+                () if self.words.is(index, "px") => 1_000,
+                () if ["nx", "xx", "get"]
+                    .iter()
+                    .any(|word| self.words.is(index, word)) =>
+                {
                     index += 1;
                     continue;
                 }
@@ -157,7 +150,7 @@ impl Request<'_> {
     /// Makes a number of seconds, or of thousandths, at most what it may be; `None` if it is no number or
     /// one that the server may not accept.
     fn cap_number(&self, index: usize, unit: i64) -> Option<Edits> {
-        let value = number::canonical(self.bytes(index)?)?;
+        let value = number::canonical(self.words.bytes(index)?)?;
         let most = self.seconds * unit;
         if value <= most {
             return Some(Vec::new());
@@ -173,10 +166,10 @@ impl Request<'_> {
 
     /// One more option.
     fn add_ex(&self) -> Option<Edits> {
-        let end = self.text.len();
-        let header = self.text.iter().position(|byte| *byte == b'\n')? + 1;
+        let end = self.words.text.len();
+        let header = self.words.text.iter().position(|byte| *byte == b'\n')? + 1;
         let (mut count, mut option) = (Vec::new(), Vec::new());
-        encode::array_header(&mut count, self.args.len() + 2);
+        encode::array_header(&mut count, self.words.args.len() + 2);
         encode::bulk(&mut option, b"EX");
         encode::bulk(&mut option, self.seconds.to_string().as_bytes());
         Some(vec![(0..header, count), (end..end, option)])
@@ -184,11 +177,14 @@ impl Request<'_> {
 
     /// Where an argument stands with its length, its line end apart.
     fn bulk_of(&self, index: usize) -> Option<Range<usize>> {
-        let (arg, before) = (self.args.get(index)?, self.args.get(index.checked_sub(1)?)?);
+        let (arg, before) = (
+            self.words.args.get(index)?,
+            self.words.args.get(index.checked_sub(1)?)?,
+        );
         let inside = if before.diverted { 0 } else { before.len };
         let start = (before.start + inside) as usize + 2;
         let end = arg.start as usize + arg.len as usize;
-        (self.text.get(start) == Some(&b'$') && start < end).then_some(start..end)
+        (self.words.text.get(start) == Some(&b'$') && start < end).then_some(start..end)
     }
 }
 

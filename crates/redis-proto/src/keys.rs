@@ -5,6 +5,7 @@ use std::fmt;
 use crate::command::{Action, Command, Flags, Keys, Why, Wording};
 use crate::number;
 use crate::request::Arg;
+use crate::words::Words;
 
 /// The request's keys cannot be told. `Display` gives the text that follows `-ERR `, in Redis's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Command {
     /// except for a script without keys, which cannot be routed.
     pub fn keys(&self, text: &[u8], args: &[Arg], out: &mut Vec<usize>) -> Result<(), KeyError> {
         out.clear();
-        let request = Request { text, args };
+        let request = Words { text, args };
         let found = match self.keys {
             Keys::None => return Ok(()),
             Keys::Range { first, last, step } => {
@@ -95,7 +96,7 @@ impl Command {
     /// Whether the request would wait for other clients: always for the commands that are refused as
     /// [`Why::Blocking`], and with the option BLOCK for XREAD, XREADGROUP and TS.READ.
     pub fn blocks(&self, text: &[u8], args: &[Arg]) -> bool {
-        let request = Request { text, args };
+        let request = Words { text, args };
         if self.keys == Keys::Streams {
             return request.stream_options().blocks;
         }
@@ -106,29 +107,13 @@ impl Command {
     }
 }
 
-struct Request<'r> {
-    text: &'r [u8],
-    args: &'r [Arg],
-}
-
 struct StreamOptions {
     blocks: bool,
     /// Index of the first stream, after the word STREAMS.
     first: Option<usize>,
 }
 
-impl Request<'_> {
-    /// The argument's bytes; `None` if there is none or it is too long to be in the text.
-    fn bytes(&self, index: usize) -> Option<&[u8]> {
-        self.args.get(index)?.bytes(self.text)
-    }
-
-    /// Whether the argument is this word, in any case.
-    fn is(&self, index: usize, word: &str) -> bool {
-        self.bytes(index)
-            .is_some_and(|bytes| bytes.eq_ignore_ascii_case(word.as_bytes()))
-    }
-
+impl Words<'_> {
     fn range(&self, first: u8, last: i8, step: u8) -> impl Iterator<Item = usize> {
         let count = self.args.len();
         let end = match usize::try_from(last) {

@@ -23,6 +23,7 @@ mod number;
 pub mod request;
 pub mod response;
 mod table;
+mod words;
 
 pub use command::{Command, lookup};
 pub use encode::Version;
