@@ -149,6 +149,11 @@ mod tests {
                     _ => stash.extend(&chunk[range]),
                 }
                 assert_eq!(stash.len(), model.len());
+                let held = stash.footprint();
+                match model.len() {
+                    ..=INLINE => assert_eq!(held, 0),
+                    len => assert!(held >= len && held <= 2 * chunk.len(), "{held} for {len}"),
+                }
             }
             let mut out = Rope::new();
             stash.drain_to(&mut out);
