@@ -15,8 +15,9 @@ struct Record {
     peak: u32,
     /// Failures in a row, at least: each on a connection opened after the one before.
     at_least: u32,
-    /// The last failure that may have been counted.
+    /// The last failure that may have been counted, and the last that certainly was.
     last_failure: Option<u64>,
+    last_sure: Option<u64>,
     ejected_until: Option<u64>,
     /// A probe was answered since the ejection.
     probed: bool,
@@ -58,10 +59,13 @@ impl Ejection {
         record.at_least = 0;
         record.at_most += u32::from(transient);
         record.peak = record.peak.max(record.at_most);
+        if may_be_late {
+            record.last_sure = None;
+        }
         if transient || may_be_late {
             record.last_failure = Some(now);
         } else {
-            (record.at_most, record.last_failure) = (0, None);
+            (record.at_most, record.last_failure, record.last_sure) = (0, None, None);
         }
     }
 
@@ -106,8 +110,11 @@ impl Ejection {
         record.peak = record.peak.max(record.at_most);
         let is_new = record.last_failure.is_none_or(|last| opened > last);
         record.at_least += u32::from(sure && is_new);
+        if sure && is_new {
+            record.last_sure = Some(now);
+        }
         // One that does not count hides no other.
-        if is_new || !sure {
+        if record.last_sure.is_none_or(|last| opened >= last) || is_new {
             record.last_failure = Some(now);
         }
     }

@@ -308,7 +308,9 @@ impl World {
         let (probe, doubtful) = {
             let side = self.links[link].server();
             let probe = side.may_be_probe();
-            (probe, probe || side.doubtful)
+            // It may have been closed for that before its end was seen.
+            let refused = side.refused_hello() || side.refused_limit();
+            (probe, probe || side.doubtful || refused)
         };
         let is_probe = probe && self.scenario.redis;
         let kind = [Blow::Declined, Blow::Retired, Blow::TooOld];

@@ -517,7 +517,8 @@ impl World {
                     self.ejection.answered_probe(server);
                 }
             }
-            if !reply.handshake {
+            // A connection that hangs since before the ejection says nothing new, whatever the probe's did.
+            if !reply.handshake && !reply.probe {
                 let may_be_late = self.may_be_late(&reply.tags);
                 self.ejection
                     .replied(server, reply.transient, may_be_late, self.now);
