@@ -2,6 +2,7 @@
 
 use proxy::Cause;
 use proxy::limits::{FIRST_WINDOW, MAX_WINDOW, WINDOW_BYTES};
+use proxy::metrics::ServerMetric;
 
 use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{REFUSED, TIMED_OUT, bulk, get, redis, value};
@@ -190,4 +191,31 @@ fn large_replies_leave_room_when_half_of_their_bytes_have_gone() {
     stage.answer(link, &large);
     stage.hear(client);
     assert_eq!(stage.heard(link), get("a").repeat(5));
+}
+
+#[test]
+fn what_went_to_a_server_and_came_back_is_counted() {
+    let mut stage = Stage::new(redis_pool(2));
+    let (client, key) = (stage.client(), stage.key(1));
+    stage.say(client, get(&key).repeat(3));
+    let link = stage.link(1);
+    let asked = 3 * get(&key).len() as i64;
+    let is = |stage: &Stage, metric| stage.count_at(1, metric);
+    assert_eq!(is(&stage, ServerMetric::Requests), 3);
+    assert_eq!(is(&stage, ServerMetric::RequestBytes), asked);
+    assert_eq!(is(&stage, ServerMetric::OutQueue), 3);
+    assert_eq!(is(&stage, ServerMetric::OutQueueBytes), asked);
+    stage.answer(link, bulk("value").repeat(2));
+    assert_eq!(is(&stage, ServerMetric::Responses), 2);
+    assert_eq!(
+        is(&stage, ServerMetric::ResponseBytes),
+        2 * bulk("value").len() as i64
+    );
+    assert_eq!(is(&stage, ServerMetric::OutQueue), 1);
+    assert_eq!(is(&stage, ServerMetric::OutQueueBytes), asked / 3);
+    for metric in [ServerMetric::InQueue, ServerMetric::InQueueBytes] {
+        assert_eq!(is(&stage, metric), 0);
+    }
+    let others = stage.count_at(0, ServerMetric::Requests);
+    assert_eq!(others, 0);
 }
