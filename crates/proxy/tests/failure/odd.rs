@@ -219,3 +219,37 @@ fn what_went_to_a_server_and_came_back_is_counted() {
     let others = stage.count_at(0, ServerMetric::Requests);
     assert_eq!(others, 0);
 }
+
+#[test]
+fn a_reply_before_its_request_was_written_leaves_the_queues_in_order() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, get("a"));
+    let link = stage.link(0);
+    stage.answer(link, bulk("A"));
+    stage.narrow(link, 5);
+    stage.say(client, get("b") + &get("c"));
+    let is = |stage: &Stage, metric| stage.count_at(0, metric);
+    assert_eq!(is(&stage, ServerMetric::InQueue), 2);
+    stage.answer(link, "-ERR early\r\n");
+    assert_eq!(is(&stage, ServerMetric::InQueue), 1);
+    assert_eq!(
+        is(&stage, ServerMetric::InQueueBytes),
+        get("c").len() as i64
+    );
+    stage.narrow(link, usize::MAX);
+    stage.answer(link, bulk("C"));
+    assert_eq!(stage.heard(link), get("a") + &get("b") + &get("c"));
+    assert_eq!(
+        stage.hear(client),
+        bulk("A") + "-ERR early\r\n" + &bulk("C")
+    );
+    for metric in [
+        ServerMetric::InQueue,
+        ServerMetric::InQueueBytes,
+        ServerMetric::OutQueue,
+        ServerMetric::OutQueueBytes,
+    ] {
+        assert_eq!(is(&stage, metric), 0);
+    }
+}

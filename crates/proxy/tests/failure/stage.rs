@@ -64,6 +64,8 @@ struct Link {
     open: bool,
     /// What the proxy has written and the test not looked at.
     heard: Vec<u8>,
+    /// How many bytes it takes.
+    room: usize,
 }
 
 /// A Redis pool of `servers` servers, named `s0` and so on, with nothing set.
@@ -347,6 +349,13 @@ impl Stage {
         self.drain(worker);
     }
 
+    /// From now on the link takes so many bytes.
+    pub(crate) fn narrow(&mut self, link: usize, room: usize) {
+        self.links[link].room = room;
+        let (worker, id) = (self.links[link].worker, self.links[link].id);
+        self.write(worker, id);
+    }
+
     /// Bytes that the buffers of all workers hold.
     pub(crate) fn held(&self) -> usize {
         self.workers.iter().map(|worker| worker.pool.held()).sum()
@@ -527,6 +536,7 @@ impl Stage {
             opened: self.now,
             open: true,
             heard: Vec::new(),
+            room: usize::MAX,
         });
         let connections = &mut self.workers[worker].connections;
         let twin = connections.keys().find(|open| open.index() == id.index());
@@ -546,8 +556,10 @@ impl Stage {
         };
         let now = self.time();
         let pool = &mut self.workers[worker].pool;
-        let bytes = flat(pool.connection_output(id));
+        let mut bytes = flat(pool.connection_output(id));
+        bytes.truncate(self.links[link].room);
         pool.handle_connection_written(id, bytes.len(), now);
+        self.links[link].room -= bytes.len();
         self.links[link].heard.extend(bytes);
     }
 }
