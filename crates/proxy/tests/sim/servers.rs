@@ -517,9 +517,10 @@ impl World {
                     self.ejection.answered_probe(server);
                 }
             }
-            // A connection that hangs since before the ejection says nothing new, whatever the probe's did.
-            if !reply.handshake && !reply.probe {
-                let may_be_late = self.may_be_late(&reply.tags);
+            if !reply.handshake {
+                // Of the proxy's own probe nothing is learnt but that the server may come back: what hangs since
+                // before the ejection says nothing new. A client's looks the same.
+                let may_be_late = self.may_be_late(&reply.tags) || reply.probe;
                 self.ejection
                     .replied(server, reply.transient, may_be_late, self.now);
             }
