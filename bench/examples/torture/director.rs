@@ -140,7 +140,7 @@ impl<'a> Director<'a> {
 
     /// A time in which every reply is known exactly. It is over when this returns.
     fn calm(&mut self) -> Result<(), String> {
-        let ejections = self.stage.ejections()?;
+        let mishaps = self.stage.mishaps()?;
         for pool in 0..PLANS.len() {
             // Of a reply that was judged as the last calm ended.
             self.board.take_doubts(pool);
@@ -151,11 +151,12 @@ impl<'a> Director<'a> {
         self.rates.push(rate as u64);
         self.board.turn();
         thread::sleep(AFTERTHOUGHT);
-        let now = self.stage.ejections()?;
+        let now = self.stage.mishaps()?;
         for (pool, plan) in PLANS.iter().enumerate() {
             let (count, sample) = self.board.take_doubts(pool);
-            // A server that was slow for reasons of its own may have been ejected, its keys with it.
-            if count > 0 && now[pool] == ejections[pool] {
+            // A server that was slow for reasons of its own may have been ejected, its keys with it, or have missed
+            // its part of a multi-get.
+            if count > 0 && now[pool] == mishaps[pool] {
                 self.late.wrong += count;
                 self.late
                     .sample(|| format!("{}: {}", plan.name, sample.unwrap_or_default()));

@@ -16,7 +16,8 @@ pub(crate) enum Verdict {
     Right,
     /// The value is not what this client can have at this key.
     Wrong(&'static str),
-    /// Wrong unless the pool moved keys within this calm epoch, which statistics tell afterwards.
+    /// Wrong unless the pool moved keys within this calm epoch, or a server missed its part of a multi-get,
+    /// which statistics tell afterwards.
     Doubtful(&'static str),
     /// The value belongs to another request.
     Misordered(&'static str),

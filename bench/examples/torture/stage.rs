@@ -73,18 +73,17 @@ pub(crate) const PLANS: [Plan; 8] = [
         keys_move: false,
         settings: &[EJECT, "eject_policy: miss"],
     },
-    // The failover pools have the same servers, but another ring.
     Plan {
         name: "redis_failover",
         protocol: Protocol::Redis,
         keys_move: true,
-        settings: &[EJECT, "distribution: modula", "failover: redis_stay"],
+        settings: &[EJECT, "failover: redis_gutter"],
     },
     Plan {
         name: "memcached_failover",
         protocol: Protocol::Memcached,
         keys_move: true,
-        settings: &[EJECT, "distribution: modula", "failover: memcached_stay"],
+        settings: &[EJECT, "failover: memcached_gutter"],
     },
 ];
 
@@ -96,6 +95,9 @@ pub(crate) struct Stage {
     pub(crate) addresses: Vec<SocketAddr>,
     redis: Vec<Victim>,
     memcached: Vec<Victim>,
+    /// The failover pools' servers, which stay well: were they the ones that fail, what a client sent before
+    /// and after an ejection would meet at one server, on two connections.
+    _gutters: [Server; 2],
     hits: Arc<AtomicU64>,
 }
 
@@ -120,6 +122,10 @@ impl Stage {
         };
         let redis = gather(Protocol::Redis).ok_or("redis-server is not installed")?;
         let memcached = gather(Protocol::Memcached).ok_or("memcached is not installed")?;
+        let gutters = [
+            testkit::redis().ok_or("redis-server is not installed")?,
+            testkit::memcached().ok_or("memcached is not installed")?,
+        ];
         let ports: Vec<u16> = PLANS.iter().map(|_| free_port()).collect();
         let conf: String = PLANS
             .iter()
@@ -128,6 +134,12 @@ impl Stage {
                 Protocol::Redis => pool_conf(plan, port, &redis),
                 Protocol::Memcached => pool_conf(plan, port, &memcached),
             })
+            .chain(
+                gutters
+                    .iter()
+                    .zip([Protocol::Redis, Protocol::Memcached])
+                    .map(gutter_conf),
+            )
             .collect();
         Ok(Self {
             proxy: testkit::nuthatch(nuthatch, &["--workers", "2"], &conf),
@@ -137,6 +149,7 @@ impl Stage {
                 .collect(),
             redis,
             memcached,
+            _gutters: gutters,
             hits,
         })
     }
@@ -178,6 +191,27 @@ impl Stage {
         let of = |plan: &Plan| stats[plan.name]["server_ejects"].as_u64();
         let counts: Option<Vec<u64>> = PLANS.iter().map(of).collect();
         counts.ok_or_else(|| format!("statistics without server_ejects: {stats}"))
+    }
+
+    /// Ejections and time-outs of each pool's servers so far: what may have made a key seem missing or old
+    /// although no fault was made.
+    ///
+    /// # Errors
+    ///
+    /// When the statistics do not say.
+    pub(crate) fn mishaps(&self) -> Result<Vec<u64>, String> {
+        let stats = self.stats()?;
+        let timeouts = |plan: &Plan| -> u64 {
+            let servers = stats[plan.name].as_object().into_iter().flatten();
+            servers
+                .filter_map(|(_, server)| server["server_timedout"].as_u64())
+                .sum()
+        };
+        let ejections = self.ejections()?.into_iter();
+        Ok(ejections
+            .zip(&PLANS)
+            .map(|(ejections, plan)| ejections + timeouts(plan))
+            .collect())
     }
 
     /// The sum of a metric over those pools that have it.
@@ -228,4 +262,19 @@ fn pool_conf(plan: &Plan, port: u16, victims: &[Victim]) -> String {
         conf += &format!("    - 127.0.0.1:{}:1 s{number}\n", victim.relay.port());
     }
     conf
+}
+
+/// A pool of one server, which nobody uses but for failover.
+fn gutter_conf((server, protocol): (&Server, Protocol)) -> String {
+    let redis = protocol == Protocol::Redis;
+    let name = if redis {
+        "redis_gutter"
+    } else {
+        "memcached_gutter"
+    };
+    format!(
+        "{name}:\n  listen: 127.0.0.1:{}\n  redis: {redis}\n  {COMMON}\n  servers:\n    - 127.0.0.1:{}:1 gutter\n",
+        free_port(),
+        server.port(),
+    )
 }

@@ -372,7 +372,7 @@ pub static SETTINGS: &[Setting] = &[
             "failover",
             Kind::Text,
             "",
-            "The name of another pool that serves the keys of ejected servers: by its own placement, and with its own settings for servers (but for `tcpkeepalive` and `resp3`). Keys never move within this pool then. Where that pool has ejected its server too (set `auto_eject_hosts` there as well), `eject_policy` of this pool says what is answered, \
+            "The name of another pool that serves the keys of ejected servers: by its own placement, and with its own settings for servers (but for `tcpkeepalive` and `resp3`). Keys never move within this pool then. Its servers should be others than this pool's: what a client sends before and after an ejection would meet at one server on two connections, in any order. Where that pool has ejected its server too (set `auto_eject_hosts` there as well), `eject_policy` of this pool says what is answered, \
              `remap` counting as `error`. Connections to it are made when they are needed (`server_connections` of that pool, per worker) and closed 10 s after all servers are back. Needs `auto_eject_hosts: true`; both speak the same protocol, neither has `distribution: random`, and the other has no `failover`. Redis servers there must be of version 7.0 or \
              later, or Valkey, and speak RESP3 if clients do.",
         )
