@@ -1,8 +1,8 @@
 //! Servers and clients that say what they should not, or too slowly.
 
 use proxy::Cause;
-use proxy::limits::{FIRST_WINDOW, MAX_WINDOW, WINDOW_BYTES};
-use proxy::metrics::ServerMetric;
+use proxy::limits::{FIRST_WINDOW, MAX_SESSION_OUTPUT, MAX_WINDOW, WINDOW_BYTES};
+use proxy::metrics::{PoolMetric, ServerMetric};
 
 use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{REFUSED, TIMED_OUT, bulk, get, redis, value};
@@ -252,4 +252,41 @@ fn a_reply_before_its_request_was_written_leaves_the_queues_in_order() {
     ] {
         assert_eq!(is(&stage, metric), 0);
     }
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_closed_and_what_it_left_is_told() {
+    let mut stage = Stage::new(redis_pool(2));
+    let (client, never, large) = (stage.client(), stage.key(0), stage.key(1));
+    stage.say(client, get(&never) + &get(&large).repeat(FIRST_WINDOW - 1));
+    let link = stage.link(1);
+    let reply = bulk(&"x".repeat(MAX_SESSION_OUTPUT / 16));
+    for answered in 1..FIRST_WINDOW {
+        assert!(!stage.is_closed(client) || answered > 17);
+        stage.answer(link, &reply);
+    }
+    assert!(stage.is_closed(client));
+    let left = 16 * reply.len();
+    let told = format!("closing client that left {left} bytes of replies unread");
+    assert_eq!(stage.log, [told]);
+}
+
+#[test]
+fn what_goes_to_the_first_keys_server_only_is_counted_and_told_now_and_then() {
+    let mut stage = Stage::new(redis_pool(2));
+    let (client, one, two) = (stage.client(), stage.key(0), stage.key(1));
+    let both = redis(&["SINTER", &one, &two]);
+    stage.say(client, both.repeat(3));
+    let link = stage.link(0);
+    assert_eq!(stage.heard(link), both.repeat(3));
+    assert_eq!(stage.count(PoolMetric::CrossShard), 3);
+    let told = |count| {
+        format!(
+            "{count} requests with keys of several servers went to the first key's server, last sinter; see cross_shard"
+        )
+    };
+    assert_eq!(stage.log, [told(1)]);
+    stage.wait(10_000);
+    stage.say(client, &both);
+    assert_eq!(stage.log, [told(1), told(3)]);
 }
