@@ -414,9 +414,11 @@ impl World {
         }
     }
 
-    /// Where no server failed, what wanted no reply was executed all the same.
+    /// Where no server failed, what wanted no reply was executed all the same; unless memory was short, for then
+    /// what those who have left had queued goes first.
     fn check_nothing_forgotten(&self) {
         if self.scenario.is_stormy()
+            || self.scenario.max_memory > 0
             || self.scenario.shutdown_at.is_some()
             || self.ejection.count > 0
         {
