@@ -80,7 +80,10 @@ pub(crate) enum Place {
     /// A fragment of the slot.
     Fragment(u64, u32),
     /// Nowhere any more: the request was failed for being late. The session still counts it as bound here.
-    Forgotten,
+    Forgotten {
+        /// It was a [`Place::Follower`].
+        follows: bool,
+    },
     /// Nowhere: the client asked for no reply.
     Nowhere,
     /// Nowhere: it is the proxy's own and belongs to the request before it, which must not be without it.
@@ -91,6 +94,11 @@ impl Place {
     /// Whether the client waits for nothing here.
     pub(crate) fn is_silent(self) -> bool {
         matches!(self, Place::Nowhere | Place::Follower)
+    }
+
+    /// Whether it belongs to the request before it, late or not.
+    pub(crate) fn follows(self) -> bool {
+        matches!(self, Place::Follower | Place::Forgotten { follows: true })
     }
 }
 
@@ -232,7 +240,7 @@ impl<P: Protocol> Connection<P> {
         let (mut requests, mut bytes) = (0, 0);
         let mut stays = true;
         self.in_flight.retain(|entry| {
-            let follows = entry.place == Place::Follower && stays;
+            let follows = entry.place.follows() && stays;
             stays = index < first || follows || !is_gone(entry.session);
             if index >= first && stays {
                 kept.take_from(&mut self.output, entry.bytes);
@@ -315,6 +323,14 @@ mod tests {
         let mut connection = queue(4 + 6 + 4 + 5, &places);
         assert_eq!(connection.drop_unsent(is_gone), (1, 8));
         assert_eq!(left(&connection), "limits more SET limit");
+
+        // Late and forgotten, it follows all the same.
+        let mut late = queue(1, &places);
+        late.in_flight[0].place = Place::Forgotten { follows: false };
+        late.in_flight[1].place = Place::Forgotten { follows: true };
+        late.forgotten = 2;
+        assert_eq!(late.drop_unsent(is_gone), (4, 25));
+        assert_eq!(left(&late), "ET limit GET SET limit");
 
         let mut connection = queue(4, &places);
         connection.pop_front();

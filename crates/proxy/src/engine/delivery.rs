@@ -101,7 +101,7 @@ impl<P: Protocol> Engine<P> {
                     // A late reply has been counted as a failure and is no success after all.
                     if let Some(kind) = kind
                         && is_watched
-                        && entry.place != Place::Forgotten
+                        && !matches!(entry.place, Place::Forgotten { .. })
                     {
                         let start = if first { &chunk[reply.clone()] } else { &[] };
                         self.note_health(server, kind, start, now);
@@ -141,7 +141,7 @@ impl<P: Protocol> Engine<P> {
         let entry = *connection.in_flight.front()?;
         let wants_marks = match entry.place {
             Place::Fragment(..) => Some(marks),
-            Place::Slot(_) | Place::Nowhere | Place::Follower | Place::Forgotten => None,
+            Place::Slot(_) | Place::Nowhere | Place::Follower | Place::Forgotten { .. } => None,
         };
         let first = !connection.mid_reply;
         let (len, kind) = match P::scan(&mut connection.scanner, data, wants_marks).ok()? {
@@ -207,7 +207,7 @@ impl<P: Protocol> Engine<P> {
             session.unbind(connection);
         }
         match entry.place {
-            Place::Forgotten => {}
+            Place::Forgotten { .. } => {}
             Place::Nowhere | Place::Follower => {
                 session.silent -= usize::from(kind.is_some());
                 self.note_progress(id);

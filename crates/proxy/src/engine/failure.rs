@@ -187,7 +187,7 @@ impl<P: Protocol> Engine<P> {
         now: Time,
     ) {
         match place {
-            Place::Forgotten => {}
+            Place::Forgotten { .. } => {}
             Place::Nowhere | Place::Follower => {
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.silent = session.silent.saturating_sub(1);

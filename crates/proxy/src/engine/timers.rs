@@ -243,7 +243,9 @@ impl<P: Protocol> Connection<P> {
             self.forgotten += 1;
             if !skip {
                 let late = *entry;
-                entry.place = Place::Forgotten;
+                entry.place = Place::Forgotten {
+                    follows: late.place.follows(),
+                };
                 return Some(late);
             }
         }
