@@ -14,7 +14,7 @@
 //! An *offender* holds more than its share, which is seven eighths of the cap divided by the clients of
 //! the process. Whenever more is held than that, there is one; whoever holds less is never touched.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// The shared record.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub struct Memory {
     cap: usize,
     clients: AtomicUsize,
     parts: Box<[Part]>,
+    /// Whether a part is closing clients.
+    closing: AtomicBool,
 }
 
 /// What one pool of one worker has said of itself.
@@ -55,6 +57,7 @@ impl Memory {
             cap,
             clients: AtomicUsize::new(0),
             parts: (0..parts).map(|_| Part::default()).collect(),
+            closing: AtomicBool::new(false),
         }
     }
 
@@ -91,6 +94,13 @@ impl Memory {
     pub(crate) fn publish(&self, part: usize, held: usize, largest: usize) {
         self.parts[part].held.store(held, Ordering::Relaxed);
         self.parts[part].largest.store(largest, Ordering::Relaxed);
+    }
+
+    /// The right to close clients, unless another part has it. It is kept until its part has said what it
+    /// holds then: two that find too much held at once would both make room where one was enough.
+    pub(crate) fn turn_to_close(&self) -> Option<Turn<'_>> {
+        let taken = self.closing.swap(true, Ordering::Acquire);
+        (!taken).then(|| Turn(&self.closing))
     }
 
     /// Whether no session of another part is larger than `size`, as far as is known.
@@ -134,6 +144,16 @@ impl Memory {
     }
 }
 
+/// See [`Memory::turn_to_close`]. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn<'a>(&'a AtomicBool);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +191,16 @@ mod tests {
         memory.remove_client();
         assert_eq!(memory.share(), 7_000 / 49);
         assert_eq!(Memory::new(0, 1).share(), usize::MAX);
+    }
+
+    #[test]
+    fn one_part_closes_at_a_time() {
+        let memory = Memory::new(800, 2);
+        let turn = memory.turn_to_close().expect("nobody closes yet");
+        assert!(memory.turn_to_close().is_none());
+        assert!(memory.turn_to_close().is_none(), "nor by asking twice");
+        drop(turn);
+        assert!(memory.turn_to_close().is_some());
     }
 
     #[test]

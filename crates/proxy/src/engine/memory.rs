@@ -111,9 +111,13 @@ impl<P: Protocol> Engine<P> {
             Pressure::High => self.hold_back(&count, now),
             Pressure::Over | Pressure::FarOver => {
                 self.hold_back(&count, now);
-                self.shed(&count, now);
-                count = self.count_buffers();
-                self.publish(&count);
+                let memory = Arc::clone(&self.scale.memory);
+                // Otherwise another makes room, and this one sees at its next count what is still to do.
+                if let Some(_turn) = memory.turn_to_close() {
+                    self.shed(&count, now);
+                    count = self.count_buffers();
+                    self.publish(&count);
+                }
             }
         }
         self.metrics
