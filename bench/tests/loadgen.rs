@@ -187,6 +187,17 @@ fn a_stall_is_charged_to_every_request_that_was_due_in_it() {
 }
 
 #[test]
+fn an_open_loop_sends_what_is_due_at_once_to_one_client_and_no_more_than_was_asked_for() {
+    let plain = |_, reply| reply;
+    let line = "--clients 3 --rate 1000 --pipeline 50 --requests 120 --seconds 60";
+    let report = load(plain, line);
+    assert!(report.is_flawless(), "{}", report.faults());
+    assert_eq!((report.answered, report.unsent), (120, 0));
+    // The third group is due after 100 of 1,000 milliseconds, and there is none after it.
+    assert!(report.seconds >= 0.1, "{} s", report.seconds);
+}
+
+#[test]
 fn nobody_there_is_an_error() {
     let free = TcpListener::bind("127.0.0.1:0")
         .unwrap()

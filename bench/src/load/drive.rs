@@ -103,8 +103,8 @@ impl<'o> Driver<'o> {
                     self.serve(event.token().0, event.is_readable() || has_ended, has_ended);
                 }
             }
-            if let Pace::Open { rate } = self.options.pace {
-                self.send_due(rate);
+            if let Pace::Open { rate, pipeline } = self.options.pace {
+                self.send_due(rate, pipeline);
             }
         }
         match pulse {
@@ -116,8 +116,8 @@ impl<'o> Driver<'o> {
     /// The first requests, and the pulse of an open loop.
     fn begin(&mut self) -> std::io::Result<Option<Pulse>> {
         match self.options.pace {
-            Pace::Open { rate } => {
-                let every = Duration::from_secs_f64(1.0 / rate);
+            Pace::Open { rate, pipeline } => {
+                let every = Duration::from_secs_f64(pipeline as f64 / rate);
                 Pulse::start(every, self.poll.registry(), PULSE).map(Some)
             }
             Pace::Closed { pipeline } => {
@@ -174,19 +174,23 @@ impl<'o> Driver<'o> {
         client.flush();
     }
 
-    /// Sends what is due by now.
-    fn send_due(&mut self, rate: f64) {
+    /// Sends what is due by now: a client's whole share of requests with the first of them.
+    fn send_due(&mut self, rate: f64, pipeline: u64) {
         let now = self.start.elapsed().as_secs_f64();
-        let due = ((now * rate) as u64 + 1).min(self.total(rate));
+        let groups = (now * rate) as u64 / pipeline + 1;
+        let due = groups.saturating_mul(pipeline).min(self.total(rate));
         while self.asked < due && self.in_flight < MAX_IN_FLIGHT {
             let Some(number) = self.next_live_client() else {
                 break;
             };
             let intended = self.asked as f64 / rate * 1e9;
-            self.clients[number].ask(&mut self.traffic, intended as u64);
+            let count = pipeline.min(due - self.asked);
+            for _ in 0..count {
+                self.clients[number].ask(&mut self.traffic, intended as u64);
+            }
             self.touched.push(number);
-            self.asked += 1;
-            self.in_flight += 1;
+            self.asked += count;
+            self.in_flight += count;
         }
         // One that was touched twice finds nothing to do the second time.
         for number in self.touched.drain(..) {
@@ -215,7 +219,7 @@ impl<'o> Driver<'o> {
     fn is_over(&self) -> bool {
         let elapsed = self.start.elapsed();
         let all_asked = match self.options.pace {
-            Pace::Open { rate } => self.asked >= self.total(rate),
+            Pace::Open { rate, .. } => self.asked >= self.total(rate),
             Pace::Closed { .. } => {
                 elapsed >= self.options.duration || self.asked >= self.options.requests
             }
@@ -243,7 +247,7 @@ impl<'o> Driver<'o> {
                 self.tally.note_garbled();
             }
         }
-        if let Pace::Open { rate } = self.options.pace {
+        if let Pace::Open { rate, .. } = self.options.pace {
             self.tally.note_unsent(self.total(rate) - self.asked);
         }
         self.tally

@@ -12,7 +12,7 @@ Usage: loadgen --target HOST:PORT [OPTION VALUE]...
 
   --protocol redis|memcached   what is spoken (redis)
   --clients N                  connections (50)
-  --pipeline N                 requests that a client sends at once, closed loop (1)
+  --pipeline N                 requests that a client sends at once (1)
   --mix get|set|mixed|mget|fill
                                mixed: half get, half set; mget: --batch keys in one request;
                                fill: sets every key once and stops (get)
@@ -73,6 +73,8 @@ pub enum Pace {
     Open {
         /// Requests per second.
         rate: f64,
+        /// Requests of a client that are due at the same time.
+        pipeline: u64,
     },
 }
 
@@ -186,7 +188,10 @@ impl Written {
             }
         };
         let pace = match self.rate {
-            Some(rate) => Pace::Open { rate },
+            Some(rate) => Pace::Open {
+                rate,
+                pipeline: self.pipeline,
+            },
             None => Pace::Closed {
                 pipeline: small(self.pipeline) as usize,
             },
@@ -262,10 +267,11 @@ mod tests {
 
     #[test]
     fn a_full_line_is_understood() {
-        let line = "--target 127.0.0.1:1 --protocol memcached --clients 7 --mix mget --batch 3 --rate 1e3 \
+        let line = "--target 127.0.0.1:1 --protocol memcached --clients 7 --mix mget --batch 3 --rate 1e3 --pipeline 2 \
                     --seconds 0.5 --size 9 --tag t --keys 4 --requests 11 --gate yes";
         let options = parse(line).unwrap();
-        assert_eq!(options.pace, Pace::Open { rate: 1000.0 });
+        let (rate, pipeline) = (1000.0, 2);
+        assert_eq!(options.pace, Pace::Open { rate, pipeline });
         assert_eq!(options.mix, Mix::MultiGet(3));
         assert_eq!((options.clients, options.size, options.keys), (7, 9, 4));
         assert_eq!(options.tag, "t");
