@@ -142,7 +142,7 @@ impl<'o> Driver<'o> {
                 &self.keys,
                 &mut self.buffer,
                 &mut |request, verdict| {
-                    tally.note(verdict, now.saturating_sub(request.since));
+                    tally.note(verdict, now, now.saturating_sub(request.since));
                     *in_flight -= 1;
                 },
             );

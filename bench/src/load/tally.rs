@@ -9,10 +9,22 @@ use super::replies::Verdict;
 /// Latencies above this count as this.
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// How long a window is, see [`Report::p99_typical`].
+const WINDOW: Duration = Duration::from_millis(100);
+
 /// Counts while the run goes on.
 pub(super) struct Tally {
     latencies: Histogram<u64>,
+    windows: Windows,
     report: Report,
+}
+
+/// The 99th percentile of each tenth of a second.
+struct Windows {
+    now: Histogram<u64>,
+    /// Which one it is.
+    number: u64,
+    p99s: Vec<u64>,
 }
 
 /// The result of a run. Latencies are in microseconds.
@@ -26,6 +38,9 @@ pub struct Report {
     pub p50: f64,
     /// 99 % of the latencies are at most this.
     pub p99: f64,
+    /// The middle one of the 99th percentiles of every tenth of a second in which there were replies. What
+    /// disturbs a machine now and then for some milliseconds does not show in it.
+    pub p99_typical: f64,
     /// 99.9 % of the latencies are at most this.
     pub p999: f64,
     /// The longest latency.
@@ -46,17 +61,22 @@ pub struct Report {
 
 impl Tally {
     pub(super) fn new() -> Self {
-        let longest = u64::try_from(LONGEST.as_nanos()).expect("a minute fits");
         Self {
-            latencies: Histogram::new_with_bounds(100, longest, 3).expect("these bounds are sound"),
+            latencies: histogram(),
+            windows: Windows {
+                now: histogram(),
+                number: 0,
+                p99s: Vec::new(),
+            },
             report: Report::default(),
         }
     }
 
-    /// Counts a reply that took `nanos` nanoseconds.
-    pub(super) fn note(&mut self, verdict: Verdict, nanos: u64) {
+    /// Counts a reply that came at `now` and took so long, in nanoseconds.
+    pub(super) fn note(&mut self, verdict: Verdict, now: u64, nanos: u64) {
         self.report.answered += 1;
         self.latencies.saturating_record(nanos);
+        self.windows.note(now, nanos);
         match verdict {
             Verdict::Right => {}
             Verdict::Wrong => self.report.wrong += 1,
@@ -79,17 +99,48 @@ impl Tally {
         self.report.unsent += count;
     }
 
-    pub(super) fn into_report(self, elapsed: Duration) -> Report {
+    pub(super) fn into_report(mut self, elapsed: Duration) -> Report {
+        let p99_typical = self.windows.typical() as f64 / 1_000.0;
         let micros = |quantile| self.latencies.value_at_quantile(quantile) as f64 / 1_000.0;
         Report {
             seconds: elapsed.as_secs_f64(),
             p50: micros(0.5),
             p99: micros(0.99),
+            p99_typical,
             p999: micros(0.999),
             max: self.latencies.max() as f64 / 1_000.0,
             ..self.report
         }
     }
+}
+
+impl Windows {
+    fn note(&mut self, now: u64, nanos: u64) {
+        let number = now / WINDOW.as_nanos() as u64;
+        if number != self.number {
+            self.close();
+            self.number = number;
+        }
+        self.now.saturating_record(nanos);
+    }
+
+    fn close(&mut self) {
+        if !self.now.is_empty() {
+            self.p99s.push(self.now.value_at_quantile(0.99));
+            self.now.reset();
+        }
+    }
+
+    fn typical(&mut self) -> u64 {
+        self.close();
+        self.p99s.sort_unstable();
+        self.p99s.get(self.p99s.len() / 2).copied().unwrap_or(0)
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    let longest = u64::try_from(LONGEST.as_nanos()).expect("a minute fits");
+    Histogram::new_with_bounds(100, longest, 3).expect("these bounds are sound")
 }
 
 impl Report {
@@ -112,12 +163,13 @@ impl Report {
         let rate = self.answered as f64 / self.seconds.max(1e-9);
         format!(
             "{{\"answered\":{},\"seconds\":{:.6},\"rps\":{rate:.1},\"p50_us\":{:.1},\"p99_us\":{:.1},\
-             \"p999_us\":{:.1},\"max_us\":{:.1},\"wrong\":{},\"misordered\":{},\"missing\":{},\
+             \"p99_typical_us\":{:.1},\"p999_us\":{:.1},\"max_us\":{:.1},\"wrong\":{},\"misordered\":{},\"missing\":{},\
              \"errors\":{},\"unanswered\":{},\"unsent\":{}}}",
             self.answered,
             self.seconds,
             self.p50,
             self.p99,
+            self.p99_typical,
             self.p999,
             self.max,
             self.wrong,
@@ -138,9 +190,9 @@ mod tests {
     fn percentiles_and_faults_are_reported() {
         let mut tally = Tally::new();
         for micros in 1..=1_000 {
-            tally.note(Verdict::Right, micros * 1_000);
+            tally.note(Verdict::Right, 0, micros * 1_000);
         }
-        tally.note(Verdict::Missing, u64::MAX);
+        tally.note(Verdict::Missing, 0, u64::MAX);
         tally.note_unanswered(2);
         let report = tally.into_report(Duration::from_secs(2));
         assert!((report.p50 - 500.0).abs() < 2.0, "{}", report.p50);
@@ -150,5 +202,19 @@ mod tests {
         let json = report.to_json();
         assert!(json.starts_with("{\"answered\":1001,\"seconds\":2.000000,\"rps\":500.5,"));
         assert!(json.ends_with("\"missing\":1,\"errors\":0,\"unanswered\":2,\"unsent\":0}"));
+    }
+    #[test]
+    fn a_bad_moment_does_not_show_in_the_typical_percentile() {
+        let mut tally = Tally::new();
+        for millis in 0..500 {
+            let stalled = (150..180).contains(&millis);
+            let nanos = if stalled { 50_000_000 } else { 200_000 };
+            tally.note(Verdict::Right, millis * 1_000_000, nanos);
+        }
+        let report = tally.into_report(Duration::from_millis(500));
+        assert!(report.p99 > 49_000.0, "{}", report.p99);
+        let typical = report.p99_typical;
+        assert!((199.0..202.0).contains(&typical), "{typical}");
+        assert_eq!(Tally::new().into_report(Duration::ZERO).p99_typical, 0.0);
     }
 }

@@ -18,6 +18,9 @@ use super::samples::{median, ratio};
 use super::shape::{Ask, Protocol, Shape};
 use crate::run::{at_root, output_of};
 
+/// What `--shapes` calls it.
+pub(super) const NAME: &str = "hang";
+
 /// What the 99th percentile may rise to, as a multiple of what it was.
 const MOST: f64 = 1.5;
 
@@ -93,7 +96,7 @@ impl Stage {
         Load {
             bench,
             shape: Shape {
-                name: "hang",
+                name: NAME,
                 protocol: self.protocol,
                 clients: 50,
                 pipeline: 1,
@@ -173,10 +176,15 @@ fn tag_of(bench: &Bench, proxy: &Proxy, name: &str) -> Result<String, String> {
 
 /// Prints what came of it; returns how many promises were broken.
 fn report(before: &[[Fate; 2]], during: &[[Fate; 2]]) -> usize {
-    let p99 = |rounds: &[[Fate; 2]]| rounds.iter().map(|[a, _]| a.p99).collect::<Vec<_>>();
-    let (calm, hung) = (p99(before), p99(during));
-    println!("{:28} {:>10.0}", "p99 before, us", median(&calm));
-    println!("{:28} {:>10.0}", "p99 during, us", median(&hung));
+    let p99 = |of: fn(&Fate) -> f64| {
+        let each = |rounds: &[[Fate; 2]]| rounds.iter().map(|[a, _]| of(a)).collect::<Vec<_>>();
+        (each(before), each(during))
+    };
+    let whole = p99(|fate| fate.p99);
+    let (calm, hung) = p99(|fate| fate.p99_typical);
+    println!("p99 of a tenth of a second, the middle one, and of a whole round, us:");
+    println!("  before {:>8.0} {:>8.0}", median(&calm), median(&whole.0));
+    println!("  during {:>8.0} {:>8.0}", median(&hung), median(&whole.1));
     let rounds = || before.iter().chain(during);
     let of_a = |of: fn(&Fate) -> f64| rounds().map(|[a, _]| of(a)).sum::<f64>();
     let of_b = |of: fn(&Fate) -> f64| rounds().map(|[_, b]| of(b)).sum::<f64>();
@@ -216,7 +224,7 @@ mod tests {
 
     fn rounds(p99: f64, errors_of_a: f64, unanswered_of_b: f64) -> [[Fate; 2]; 3] {
         let a = Fate {
-            p99,
+            p99_typical: p99,
             errors: errors_of_a,
             ..Fate::default()
         };

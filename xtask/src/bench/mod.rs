@@ -96,10 +96,27 @@ fn targets(options: &Options) -> Result<(), String> {
 
 /// Asks for too much, then stops a server.
 fn overload(options: &Options) -> Result<(), String> {
+    let mut parts = overload::TRIED.to_vec();
+    parts.push(hang::NAME);
+    if let Some(name) = options
+        .shapes
+        .iter()
+        .find(|name| !parts.contains(&name.as_str()))
+    {
+        return Err(format!("--overload plays {}, not {name}", parts.join(", ")));
+    }
+    if !options.shapes.is_empty() {
+        parts.retain(|part| options.shapes.iter().any(|name| name == part));
+    }
     let bench = Bench::prepare(options)?;
     let cores = Cores::divide();
-    let mut failures = overload::run(&bench, options, cores)?;
-    failures += hang::run(&bench, options, cores)?;
+    let mut failures = 0;
+    for part in parts {
+        failures += match part {
+            hang::NAME => hang::run(&bench, options, cores)?,
+            shape => overload::run(&bench, options, shape::find(shape)?, cores)?,
+        };
+    }
     match failures {
         0 => Ok(()),
         count => Err(format!("{count} promises are broken")),

@@ -21,6 +21,8 @@ pub(super) struct Fate {
     pub(super) seconds: f64,
     /// Microseconds, from when a request was due.
     pub(super) p99: f64,
+    /// The same of a tenth of a second, the middle one of all.
+    pub(super) p99_typical: f64,
 }
 
 impl Fate {
@@ -48,6 +50,7 @@ impl Fate {
             unsent: field("unsent")?,
             seconds: field("seconds")?,
             p99: field("p99_us")?,
+            p99_typical: field("p99_typical_us")?,
         })
     }
 }
@@ -106,11 +109,12 @@ mod tests {
 
     #[test]
     fn a_report_with_faults_is_taken_apart() {
-        let line = "{\"answered\":100,\"seconds\":2.0,\"rps\":50,\"p50_us\":1,\"p99_us\":7,\"wrong\":1,\
+        let line = "{\"answered\":100,\"seconds\":2.0,\"rps\":50,\"p50_us\":1,\"p99_us\":7,\"p99_typical_us\":3,\"wrong\":1,\
                     \"misordered\":2,\"missing\":3,\"errors\":4,\"unanswered\":5,\"unsent\":6}";
         let fate = Fate::parse(line).unwrap();
         assert_eq!((fate.right, fate.errors, fate.wrong), (90.0, 4.0, 6.0));
         assert_eq!((fate.unanswered, fate.unsent, fate.p99), (5.0, 6.0, 7.0));
+        assert_eq!(fate.p99_typical, 3.0);
         assert_eq!(fate.goodput(), 45.0);
         assert!(Fate::parse("{}").unwrap_err().contains("wrong"));
     }

@@ -24,7 +24,8 @@ Usage: cargo xtask bench [OPTION]...
 
   --quick              few shapes, few and short rounds: to see that it works, not to be quoted
   --shapes NAME,..     only these shapes (all: every one; --list names them);
-                       facts: with --targets, the single figures alone
+                       facts: with --targets, the single figures alone;
+                       hang: with --overload, the server that hangs alone
   --proxies NAME,..    only these contenders: nutcracker, nuthatch, haproxy, envoy, direct
   --rounds N           rounds of each shape (7)
   --seconds S          length of one run of one contender (2)

@@ -10,7 +10,7 @@ use super::load::{Amount, Load, Unwatched};
 use super::offer::{Fate, Offer};
 use super::options::Options;
 use super::samples::{Ratio, median, ratio};
-use super::shape::{self, Shape};
+use super::shape::Shape;
 
 /// What is offered to find the peak, in parts of what a closed loop carries.
 const STEPS: [f64; 4] = [0.6, 0.75, 0.9, 1.05];
@@ -22,7 +22,7 @@ const FACTOR: f64 = 2.0;
 const LEAST: f64 = 0.9;
 
 /// The shapes whose peak is exceeded.
-const TRIED: [&str; 2] = ["redis-50-p16-mixed-100b", "memcached-50-p16-100b"];
+pub(super) const TRIED: [&str; 2] = ["redis-50-p16-mixed-100b", "memcached-50-p16-100b"];
 
 /// Requests that each client of the closed loop sends at once. The more, the less each costs: with few, it
 /// would be slower than an open loop.
@@ -38,19 +38,20 @@ struct Rounds {
     fates: Vec<Fate>,
 }
 
-/// Plays both protocols; returns how many promises were broken.
+/// Plays a shape; returns how many promises were broken.
 ///
 /// # Errors
 ///
 /// When something does not start, or a closed loop got a wrong reply.
-pub(super) fn run(bench: &Bench, options: &Options, cores: Cores) -> Result<usize, String> {
-    let mut broken = 0;
-    for name in TRIED {
-        let rounds = play(bench, options, shape::find(name)?, cores)?;
-        println!("\n== {name}: {FACTOR} times the peak");
-        broken += rounds.report();
-    }
-    Ok(broken)
+pub(super) fn run(
+    bench: &Bench,
+    options: &Options,
+    shape: Shape,
+    cores: Cores,
+) -> Result<usize, String> {
+    let rounds = play(bench, options, shape, cores)?;
+    println!("\n== {}: {FACTOR} times the peak", shape.name);
+    Ok(rounds.report())
 }
 
 /// Peak and overload in turn.
