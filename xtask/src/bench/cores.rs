@@ -1,6 +1,6 @@
 //! Who runs where, so that the load does not take the processor's time from what it loads.
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use testkit::Tool;
@@ -53,6 +53,51 @@ impl Cores {
             }
         }
         Ok(())
+    }
+}
+
+/// A loop for each processor that runs where nobody else wants to, until this is dropped. A processor that
+/// has gone to sleep takes longer to answer than the proxy does, and sleeps the more the less there is to do:
+/// a latency at a low rate would tell of that alone.
+#[derive(Debug)]
+pub(super) struct Awake(Vec<Child>);
+
+/// Forever, but for a bound on the processor's time: nobody may be left who ends it.
+const LOOP: &str = "ulimit -t 1800; while :; do :; done";
+
+impl Awake {
+    /// Begins; does nothing where `chrt` or `taskset` is not there.
+    ///
+    /// # Errors
+    ///
+    /// When they do not start.
+    pub(super) fn keep() -> Result<Awake, String> {
+        let mut awake = Awake(Vec::new());
+        if Tool::find("taskset").is_none() || Tool::find("chrt").is_none() {
+            println!("the processors may sleep");
+            return Ok(awake);
+        }
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        for processor in 0..count {
+            let mut command = Command::new("chrt");
+            command.args(["--idle", "0", "taskset", "-c", &processor.to_string()]);
+            let started = command.args(["sh", "-c", LOOP]).spawn();
+            awake
+                .0
+                .push(started.map_err(|error| format!("chrt: {error}"))?);
+        }
+        println!("the processors are kept awake");
+        Ok(awake)
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            // It may have reached its bound.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use testkit::{Proxy, Server, free_port};
 
 use super::Bench;
 use super::contender::start_server;
-use super::cores::Cores;
+use super::cores::{Awake, Cores};
 use super::load::{Load, Running};
 use super::offer::{Fate, Offer};
 use super::options::Options;
@@ -47,6 +47,7 @@ struct Stage {
 /// When something does not start.
 pub(super) fn run(bench: &Bench, options: &Options, cores: Cores) -> Result<usize, String> {
     let mut broken = 0;
+    let _awake = Awake::keep()?;
     for protocol in [Protocol::Redis, Protocol::Memcached] {
         let mut stage = Stage::set(bench, options, protocol, cores)?;
         let (mut before, mut during) = (Vec::new(), Vec::new());
