@@ -7,6 +7,7 @@ mod ejection;
 mod faults;
 mod frames;
 mod keys;
+mod limits;
 mod memcached_client;
 mod memcached_server;
 mod network;

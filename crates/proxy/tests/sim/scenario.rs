@@ -246,26 +246,6 @@ impl Scenario {
         scenario
     }
 
-    /// In some scenarios memory is short, and there are clients that want much of it. Drawn from a
-    /// generator of its own, so that all the others are what they were.
-    pub(crate) fn limit_memory(&mut self, rng: &mut Rng) {
-        let may_be_closed = matches!(
-            self.theme,
-            Theme::RudeClients | Theme::Storm | Theme::Greedy
-        );
-        if !may_be_closed || !rng.chance(1, 6) {
-            return;
-        }
-        self.max_memory = rng.pick(&[200_000, 600_000, 1_500_000]);
-        // Much is moved: in crumbs that would take too long.
-        self.server_pace = roomy(rng);
-        for _ in 0..rng.between(1, 4) {
-            let hog = hog(rng, self);
-            // Not the last: those who look whether all is well in the end do as that one did.
-            self.clients.insert(0, hog);
-        }
-    }
-
     /// Gives some pools that eject a failover. With chance of its own, so that the other seeds mean what they
     /// meant before there were any.
     pub(crate) fn draw_gutter(&mut self, rng: &mut Rng) {
@@ -455,19 +435,11 @@ fn themes(rng: &mut Rng) -> Theme {
     all[rng.weighted(&[20, 25, 26, 25, 1, 3])]
 }
 
-fn pace(rng: &mut Rng) -> Pace {
+pub(crate) fn pace(rng: &mut Rng) -> Pace {
     Pace {
         segment: rng.pick(&[3, 40, 1_460, 1_460, 65_536]),
         delay: rng.pick(&[(1, 20), (10, 400), (10, 400), (200, 3_000)]),
         capacity: rng.pick(&[700, 9_000, 65_536, 400_000]),
-    }
-}
-
-fn roomy(rng: &mut Rng) -> Pace {
-    Pace {
-        segment: 65_536,
-        capacity: rng.pick(&[9_000, 65_536]),
-        ..pace(rng)
     }
 }
 
@@ -506,7 +478,7 @@ fn clients(rng: &mut Rng, scenario: &Scenario) -> Vec<ClientPlan> {
     }
 }
 
-fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+pub(crate) fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     let rude = matches!(scenario.theme, Theme::RudeClients | Theme::Storm) && rng.chance(1, 2);
     let requests = rng.between(1, 50);
     let ending = match rng.below(3) {
@@ -555,26 +527,6 @@ fn greedy(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
         quiet: 0,
         greedy: true,
         starts_at: 0,
-        ..client(rng, scenario)
-    }
-}
-
-/// Wants much memory: never reads, or reads late or slowly.
-fn hog(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
-    let reader = match rng.below(3) {
-        0 => Reader::Never(rng.between(0, 3)),
-        1 => Reader::Late(rng.micros(100_000, 3_000_000)),
-        _ => Reader::Slow,
-    };
-    ClientPlan {
-        requests: 40,
-        depth: 40,
-        reader,
-        ending: Ending::Polite,
-        large: (100, 60_000),
-        greedy: rng.chance(1, 2),
-        starts_at: rng.micros(0, 20_000),
-        pace: roomy(rng),
         ..client(rng, scenario)
     }
 }
