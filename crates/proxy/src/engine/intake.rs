@@ -160,6 +160,8 @@ impl<P: Protocol> Engine<P> {
             intake.skip -= dropped;
             if intake.skip > 0 {
                 self.keep(id, intake, range.end);
+            } else {
+                self.begin_anew(id, now);
             }
             return range.start + dropped as usize;
         }
@@ -190,13 +192,17 @@ impl<P: Protocol> Engine<P> {
             let Intake { parser, text, .. } = &mut *intake;
             (pos, self.protocol.parse(parser, text, &mut self.scratch))
         };
-        if !matches!(parsed, Parsed::Partial | Parsed::Body { .. })
-            && let Some(session) = self.sessions.get_mut(id)
-        {
-            // What follows is another request, with a time of its own.
-            session.since = now;
+        if !matches!(parsed, Parsed::Partial | Parsed::Body { .. }) {
+            self.begin_anew(id, now);
         }
         self.take_partial(id, intake, parsed, chunk, pos..range.end, now)
+    }
+
+    /// A request has ended: what follows is another one, with a time of its own.
+    fn begin_anew(&mut self, id: SessionId, now: Time) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.since = now;
+        }
     }
 
     /// Acts on what parsing the gathered text gave; `rest` is what of the chunk was not added to it.

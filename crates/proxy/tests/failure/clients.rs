@@ -214,6 +214,25 @@ fn what_is_dropped_of_a_refused_request_must_come_in_time_too() {
 }
 
 #[test]
+fn who_has_sent_the_whole_of_a_refused_request_is_idle_since_then() {
+    let mut settings = memcached_pool(1);
+    settings.failure.client_idle_timeout = Some(millis(1_000));
+    let mut stage = Stage::new(settings);
+    let client = stage.client();
+    let key = "k".repeat(251);
+    stage.say(client, format!("set {key} 0 0 20\r\n"));
+    assert!(stage.hear(client).starts_with("CLIENT_ERROR"));
+    stage.wait(900);
+    stage.say(client, "x".repeat(10));
+    stage.wait(900);
+    stage.say(client, format!("{}\r\n", "x".repeat(10)));
+    stage.wait(999);
+    assert!(!stage.is_closed(client));
+    stage.wait(251);
+    assert!(stage.is_closed(client));
+}
+
+#[test]
 fn a_half_sent_request_is_no_idleness() {
     let mut settings = request(10_000);
     settings.failure.client_idle_timeout = Some(millis(1_000));
