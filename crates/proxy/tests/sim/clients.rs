@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::agenda::Event;
 use crate::keys::Tag;
 use crate::network::{ByteQueue, Direction, Fin, Link, Peer, ProxySide, Reset};
+use crate::patience::Clock;
 use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Ending, Reader};
 use crate::want::Want;
@@ -26,6 +27,8 @@ pub(crate) struct Client {
     pub(crate) link: Option<usize>,
     /// When each request was sent.
     sent: Vec<(u64, u64)>,
+    /// How its patience with the client stands at the proxy.
+    pub(crate) clock: Clock,
     /// Replies owed, oldest first.
     pub(crate) owed: VecDeque<Owed>,
     /// Requests that want no reply.
@@ -73,6 +76,7 @@ impl Client {
             rng,
             link: None,
             sent: Vec::new(),
+            clock: Clock::default(),
             owed: VecDeque::new(),
             quiet: Vec::new(),
             outbox: ByteQueue::default(),
@@ -103,9 +107,10 @@ impl Client {
         self.sent[seq].1
     }
 
-    /// A request that wanted no reply and that no server has answered.
+    /// A request that wanted no reply and that no server has answered, though the proxy has read it.
     pub(crate) fn forgotten(&self) -> Option<usize> {
-        let unknown = |seq: &&usize| !self.answered.contains_key(seq);
+        let came = |seq: usize| !self.clock.is_over || self.clock.has_read(seq);
+        let unknown = |seq: &&usize| !self.answered.contains_key(seq) && came(**seq);
         self.quiet.iter().find(unknown).copied()
     }
 
@@ -136,6 +141,10 @@ impl Client {
         *self.answered.entry(seq).or_default() |= 1 << server;
         self.window_open = true;
         self.left_server(seq);
+    }
+
+    pub(crate) fn has_nothing_at_servers(&self) -> bool {
+        self.at_servers.is_empty()
     }
 
     /// The core has made a reply for it, so that its window may be wide.
@@ -248,9 +257,12 @@ impl World {
             (false, true) => redis_client::last_words(client, tag),
             (false, false) => memcached_client::last_words(client, tag),
         };
-        client.said_all = client.sent.len() >= client.plan.requests;
+        let is_last = client.sent.len() >= client.plan.requests;
+        let is_part = is_last && matches!(client.plan.ending, Ending::CutShort | Ending::Stall);
+        client.said_all = is_last;
         client.sent.push((self.step, self.now));
         client.window_open |= composed.is_local;
+        client.clock.sends(composed.bytes.len(), is_part);
         client.outbox.push(&composed.bytes);
         if composed.is_quiet {
             client.quiet.push(tag.seq);

@@ -1,4 +1,4 @@
-//! Scenarios in which there is not enough of something, and the clients that want too much of it.
+//! Scenarios in which memory or patience with clients is short, and the clients that try it.
 
 use crate::network::Pace;
 use crate::rng::Rng;
@@ -22,6 +22,22 @@ impl Scenario {
             let hog = hog(rng, self);
             // Not the last: those who look whether all is well in the end do as that one did.
             self.clients.insert(0, hog);
+        }
+    }
+
+    /// In some scenarios clients must not be idle for long, nor take long over a request, and there are
+    /// clients that do. Drawn from a generator of its own, too.
+    pub(crate) fn limit_patience(&mut self, rng: &mut Rng) {
+        let may_have_more = !matches!(self.theme, Theme::Greedy | Theme::Deep);
+        if !may_have_more || !rng.chance(1, 6) {
+            return;
+        }
+        let some = rng.below(3);
+        self.client_idle = (some != 0).then(|| rng.micros(300_000, 20_000_000));
+        self.client_request = (some != 1).then(|| rng.micros(300_000, 20_000_000));
+        for _ in 0..rng.between(1, 3) {
+            let dawdler = dawdler(rng, self);
+            self.clients.insert(0, dawdler);
         }
     }
 }
@@ -50,6 +66,17 @@ fn hog(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
         greedy: rng.chance(1, 2),
         starts_at: rng.micros(0, 20_000),
         pace: roomy(rng),
+        ..client(rng, scenario)
+    }
+}
+
+/// Stops saying anything, perhaps in the middle of a request.
+fn dawdler(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+    ClientPlan {
+        requests: rng.between(0, 12),
+        depth: rng.pick(&[1, 4]),
+        reader: Reader::Fast,
+        ending: rng.pick(&[Ending::Stall, Ending::Dawdle]),
         ..client(rng, scenario)
     }
 }

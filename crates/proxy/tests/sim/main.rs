@@ -12,6 +12,7 @@ mod memcached_client;
 mod memcached_server;
 mod network;
 mod oracle;
+mod patience;
 mod properties;
 mod redis_client;
 mod redis_server;
@@ -63,6 +64,10 @@ fn every_seed_keeps_every_promise() {
         assert!(
             tally.shed > 20 && tally.held_back > 200,
             "memory was never short: {tally:?}"
+        );
+        assert!(
+            tally.dawdlers > 500,
+            "too few clients were waited for: {tally:?}"
         );
         assert!(tally.failovers > 500, "too little failed over: {tally:?}");
     }

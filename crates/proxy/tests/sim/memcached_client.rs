@@ -52,7 +52,7 @@ pub(crate) fn last_words(client: &mut Client, tag: Tag) -> Composed {
             b"set k 0 0 9999999999\r\nabcdefgh".to_vec(),
             "SERVER_ERROR object too large for cache",
         ),
-        Ending::CutShort => {
+        Ending::CutShort | Ending::Stall => {
             let cut =
                 client
                     .rng

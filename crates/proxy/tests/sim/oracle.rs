@@ -122,6 +122,13 @@ pub(crate) fn judge_end(world: &World, id: usize) {
     if world.may_be_shed(client) {
         return;
     }
+    if client.clock.is_over {
+        let waits_for = client.waits_for();
+        return assert!(
+            waits_for.is_none() || client.clock.is_cut,
+            "client {id} was closed while it waited for request {waits_for:?}"
+        );
+    }
     let Some(owed) = client.owed.front() else {
         let asked_for = matches!(client.plan.ending, Ending::Quit | Ending::Garbage)
             || client.phase == crate::clients::Phase::Ended;

@@ -81,7 +81,7 @@ pub(crate) fn last_words(client: &mut Client, _tag: Tag) -> Composed {
                 ..Composed::default()
             }
         }
-        Ending::CutShort => {
+        Ending::CutShort | Ending::Stall => {
             let cut = client.rng.pick(&[
                 "*2\r\n$3\r\nGET\r\n$10\r\nabc",
                 "*",

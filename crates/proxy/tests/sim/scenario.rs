@@ -68,6 +68,10 @@ pub(crate) enum Ending {
     Garbage,
     /// Half-closes in the middle of a request.
     CutShort,
+    /// Stops in the middle of a request, and stays.
+    Stall,
+    /// Says nothing further, and stays.
+    Dawdle,
     /// Resets after so many requests.
     Reset(usize),
     /// Closes after so many requests without reading what comes.
@@ -101,7 +105,10 @@ impl ClientPlan {
     /// Whether the client stays until everything is answered, so that everything must be.
     pub(crate) fn stays(&self) -> bool {
         !matches!(self.reader, Reader::Never(_))
-            && !matches!(self.ending, Ending::Reset(_) | Ending::Vanish(_))
+            && !matches!(
+                self.ending,
+                Ending::Reset(_) | Ending::Vanish(_) | Ending::Stall | Ending::Dawdle
+            )
     }
 }
 
@@ -171,6 +178,9 @@ pub(crate) struct Scenario {
     pub(crate) refuse_cross_shard: bool,
     /// Bytes; 0 is no cap.
     pub(crate) max_memory: usize,
+    /// `client_idle_timeout` and `client_request_timeout`.
+    pub(crate) client_idle: Option<u64>,
+    pub(crate) client_request: Option<u64>,
     pub(crate) clients: Vec<ClientPlan>,
     pub(crate) server_pace: Pace,
     /// Most microseconds that a server thinks.
@@ -224,6 +234,8 @@ impl Scenario {
             servers_grumble: rng.chance(1, 12),
             refuse_cross_shard: rng.chance(1, 4),
             max_memory: 0,
+            client_idle: None,
+            client_request: None,
             clients: Vec::new(),
             server_pace: pace(rng),
             thinks: rng.pick(&[1, 300, 3_000]),
@@ -375,7 +387,6 @@ impl Scenario {
         settings
     }
 
-    /// Time-outs of clients are not played: a clock that looks for idle clients never stands still.
     fn failure_policy(&self) -> FailurePolicy {
         FailurePolicy {
             eject: self.policy.eject,
@@ -386,8 +397,8 @@ impl Scenario {
             } else {
                 TimeoutAction::Close
             },
-            client_idle_timeout: None,
-            client_request_timeout: None,
+            client_idle_timeout: self.client_idle.map(Duration::from_micros),
+            client_request_timeout: self.client_request.map(Duration::from_micros),
             retry_reads: self.policy.retry_reads,
             failover: None,
         }

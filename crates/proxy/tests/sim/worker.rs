@@ -119,7 +119,7 @@ impl World {
     /// Whether no turn is taken but the one that is planned. A turn too many does no harm, but where memory is
     /// counted by the clock each would plan the next, and there would be ever more of them.
     fn counts_turns(&self) -> bool {
-        self.scenario.max_memory > 0
+        self.scenario.max_memory > 0 || self.is_impatient()
     }
 
     /// One turn of a worker's loop.
@@ -191,6 +191,8 @@ impl World {
                 self.trace(|| format!("link {link} is session {id:?} of worker {worker}"));
                 self.workers[worker].sessions.insert(id, link);
                 self.links[link].side = ProxySide::Session(id);
+                let now = self.now;
+                self.clock_of(link).starts(now);
                 self.attend_session(worker, link, id);
             }
             ProxySide::Session(id) => self.attend_session(worker, link, id),
@@ -228,6 +230,8 @@ impl World {
     fn read_session(&mut self, worker: usize, link: usize, id: SessionId) {
         let bytes = self.read_some(link);
         self.trace(|| format!("link {link}: session data {}", shown(&bytes)));
+        let now = self.now;
+        self.clock_of(link).reads(bytes.len(), now);
         let (chunk, range) = self.chunk(worker, &bytes);
         let now = self.time();
         self.workers[worker]
@@ -400,6 +404,7 @@ impl World {
             }
             Action::CloseSession { session, linger } => {
                 if let Some(link) = self.workers[worker].sessions.get(&session).copied() {
+                    self.note_client_closed(link, linger);
                     self.close_session(worker, link, session, linger);
                 }
             }
@@ -465,6 +470,8 @@ impl World {
         let written = self.write(link, &bytes, total);
         if written > 0 {
             self.trace(|| format!("link {link}: to the client {}", shown(&bytes[..written])));
+            let now = self.now;
+            self.clock_of(link).writes(now);
             let now = self.time();
             self.workers[worker]
                 .pool
@@ -517,9 +524,10 @@ impl World {
         if unread && !linger {
             closing.outbound.cut(&mut self.rng);
             self.tally.resets += 1;
+            self.clock_of(link).is_cut = true;
         }
-        closing.inbound.destroy();
-        closing.outbound.finish();
+        self.links[link].inbound.destroy();
+        self.links[link].outbound.finish();
         self.pump(link, Direction::Out);
     }
 

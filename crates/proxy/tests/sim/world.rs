@@ -26,6 +26,7 @@ const ONLY_PROBES: u64 = 60_000_000;
 
 /// Makes another generator of the same seed.
 const SHORT_OF_MEMORY: u64 = 0x0f0f_1234_5678_f0f0;
+const SHORT_OF_PATIENCE: u64 = 0x3c3c_8765_4321_c3c3;
 
 /// What was seen, so that nobody can believe in a simulation in which nothing happened.
 #[derive(Debug, Default, Clone)]
@@ -49,6 +50,8 @@ pub(crate) struct Tally {
     pub(crate) refusals: usize,
     /// Clients that were closed because memory was short, and turns in which some were held back.
     pub(crate) shed: usize,
+    /// Clients closed for saying nothing.
+    pub(crate) dawdlers: usize,
     pub(crate) held_back: usize,
     /// Requests sent to a failover pool.
     pub(crate) failovers: i64,
@@ -125,6 +128,7 @@ impl World {
         let mut scenario = Scenario::new(&mut rng);
         scenario.limit_memory(&mut Rng::new(seed ^ SHORT_OF_MEMORY));
         scenario.draw_gutter(&mut Rng::new(!seed));
+        scenario.limit_patience(&mut Rng::new(seed ^ SHORT_OF_PATIENCE));
         let servers = scenario.weights.len();
         let health = Arc::new(Health::new(servers));
         let gutter = Other::of(&scenario);
@@ -216,6 +220,7 @@ impl World {
     pub(crate) fn run(mut self) -> Tally {
         self.settle();
         self.check_nobody_waits();
+        self.check_nobody_dawdles(self.busy_at + ONLY_PROBES);
         self.heal();
         self.settle();
         self.check_all_done();
@@ -241,8 +246,9 @@ impl World {
         while let Some(at) = self.agenda.next_at() {
             let out = self.scenario.policy.probe && self.ejection.is_anybody_out();
             // While somebody is held back, room is looked for again and again, and so is a connection to the
-            // other pool that hangs.
-            let ticking = out || self.scenario.max_memory > 0 || self.gutter.is_some();
+            // other pool that hangs, and a client that says nothing.
+            let ticking =
+                out || self.scenario.max_memory > 0 || self.gutter.is_some() || self.is_impatient();
             if ticking && at > self.busy_at + ONLY_PROBES {
                 break;
             }
@@ -461,6 +467,7 @@ impl Tally {
         self.misses += other.misses;
         self.refusals += other.refusals;
         self.shed += other.shed;
+        self.dawdlers += other.dawdlers;
         self.held_back += other.held_back;
         self.failovers += other.failovers;
     }

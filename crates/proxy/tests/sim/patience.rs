@@ -1,0 +1,140 @@
+//! `client_idle_timeout` and `client_request_timeout`: who may be closed for saying nothing, and who must be.
+
+use crate::clients::{Client, Phase};
+use crate::network::{Peer, ProxySide};
+use crate::scenario::Ending;
+use crate::world::World;
+
+/// How often the core looks at clients at most, and how late its shell may be, in microseconds.
+const LOOKS_EVERY: u64 = 100_000;
+const LATE: u64 = 10_000;
+
+/// Where a client stands in what it sends, as the proxy has read it.
+#[derive(Debug, Default)]
+pub(crate) struct Clock {
+    /// Where each request ends in all that the client has to send.
+    ends: Vec<u64>,
+    /// How much of it the proxy has read.
+    read: u64,
+    /// When the proxy last had cause to wait anew: the client came, began or ended a request, or took replies
+    /// between requests.
+    since: u64,
+    /// It was closed for having been waited for.
+    pub(crate) is_over: bool,
+    /// What was on its way to it then may have been lost.
+    pub(crate) is_cut: bool,
+}
+
+impl Clock {
+    /// Another request is so long, or so long and never whole.
+    pub(crate) fn sends(&mut self, bytes: usize, is_part: bool) {
+        let start = self.ends.last().copied().unwrap_or(0);
+        let missing = u64::from(is_part);
+        self.ends.push(start + bytes as u64 + missing);
+    }
+
+    pub(crate) fn starts(&mut self, now: u64) {
+        self.since = now;
+    }
+
+    /// The proxy has read so much more.
+    pub(crate) fn reads(&mut self, bytes: usize, now: u64) {
+        let before = self.read;
+        let was_within = self.is_within();
+        self.read += bytes as u64;
+        let ended = self
+            .ends
+            .iter()
+            .any(|end| (before + 1..=self.read).contains(end));
+        if !was_within || ended {
+            self.since = now;
+        }
+    }
+
+    /// The client's replies were written.
+    pub(crate) fn writes(&mut self, now: u64) {
+        if !self.is_within() {
+            self.since = now;
+        }
+    }
+
+    /// Whether the proxy has read the beginning of a request.
+    fn is_within(&self) -> bool {
+        self.read > 0 && !self.ends.contains(&self.read)
+    }
+
+    /// Whether the proxy has read the whole of a request.
+    pub(crate) fn has_read(&self, seq: usize) -> bool {
+        self.ends[seq] <= self.read
+    }
+}
+
+impl Client {
+    /// The oldest reply it waits for that the proxy has been asked for.
+    pub(crate) fn waits_for(&self) -> Option<usize> {
+        let oldest = self.owed.front()?.seq;
+        self.clock.has_read(oldest).then_some(oldest)
+    }
+}
+
+impl World {
+    /// Whether clients are closed for saying nothing.
+    pub(crate) fn is_impatient(&self) -> bool {
+        self.scenario.client_idle.is_some() || self.scenario.client_request.is_some()
+    }
+
+    /// The clock of a link that is a client's.
+    pub(crate) fn clock_of(&mut self, link: usize) -> &mut Clock {
+        match self.links[link].peer {
+            Peer::Client(id) => &mut self.clients[id].clock,
+            Peer::Server(_) => panic!("link {link} is a server's"),
+        }
+    }
+
+    /// The core closes a client. It may be for having waited for it for too long: whether that is so is seen
+    /// from what it has read and written, and when. Such a client is not told anything that it would have to be
+    /// left time for.
+    pub(crate) fn note_client_closed(&mut self, link: usize, linger: bool) {
+        let Peer::Client(id) = self.links[link].peer else {
+            return;
+        };
+        if !linger && self.is_overdue(id, self.now) {
+            self.clients[id].clock.is_over = true;
+            self.tally.dawdlers += 1;
+        }
+    }
+
+    fn is_overdue(&self, id: usize, now: u64) -> bool {
+        let clock = &self.clients[id].clock;
+        let limit = match clock.is_within() {
+            true => self.scenario.client_request,
+            false => self.scenario.client_idle,
+        };
+        limit.is_some_and(|limit| clock.since + limit <= now)
+    }
+
+    /// Nothing happened for long: whoever is waited for has been closed.
+    pub(crate) fn check_nobody_dawdles(&self, until: u64) {
+        let limits = [self.scenario.client_idle, self.scenario.client_request];
+        let shortest = limits.into_iter().flatten().min().unwrap_or(0);
+        let since = until - (shortest / 4).max(LOOKS_EVERY) - LATE;
+        for (number, link) in self.links.iter().enumerate() {
+            let (Peer::Client(id), ProxySide::Session(session)) = (&link.peer, link.side) else {
+                continue;
+            };
+            let client = &self.clients[*id];
+            let speaks = client.phase == Phase::Talking
+                && !matches!(client.plan.ending, Ending::Quit | Ending::Garbage);
+            let pool = &self.workers[link.worker].pool;
+            let is_waited_for = client.owed.is_empty()
+                && client.has_nothing_at_servers()
+                && pool.session_output(session).is_empty()
+                && pool.session_wants_read(session)
+                && link.inbound.arrived.is_empty();
+            assert!(
+                !(speaks && is_waited_for && self.is_overdue(*id, since)),
+                "link {number}: client {id} says nothing and was not closed"
+            );
+        }
+    }
+}
