@@ -194,6 +194,26 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_read_shrinks_with_the_room_to_a_least() {
+        let memory = Memory::new(64 << 20, 2);
+        assert_eq!(memory.allowance(), 7 << 20, "an eighth of the room");
+        memory.publish(0, 40 << 20, 0);
+        assert_eq!(memory.allowance(), 2 << 20);
+        memory.publish(1, 20 << 20, 0);
+        assert_eq!(memory.allowance(), 1 << 20);
+        let small = Memory::new(64 << 10, 1);
+        small.publish(0, 64 << 10, 0);
+        assert_eq!(small.allowance(), 4 << 10);
+    }
+
+    #[test]
+    fn a_large_session_is_more_than_a_part_of_the_cap() {
+        let memory = Memory::new(6_400, 1);
+        assert!(!memory.is_large(100) && memory.is_large(101));
+        assert!(!Memory::new(0, 1).is_large(usize::MAX));
+    }
+
+    #[test]
     fn one_part_closes_at_a_time() {
         let memory = Memory::new(800, 2);
         let turn = memory.turn_to_close().expect("nobody closes yet");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proxy::limits::MAX_KEY;
 use proxy::settings::{ProtocolSettings, RedisSettings};
 
 use crate::stage::{Stage, redis_pool};
@@ -176,4 +177,25 @@ fn clients_have_numbers_of_their_own_whatever_their_worker() {
         numbers,
         [1, 2, 3, 4, 6, 9].map(|number| format!(":{number}\r\n"))
     );
+}
+
+#[test]
+fn a_key_that_is_too_long_is_refused_wherever_it_stands() {
+    let mut alone = Alone::new();
+    let long = "k".repeat(MAX_KEY + 1);
+    for (request, name) in [
+        (vec!["GET", &long], "get"),
+        (vec!["MGET", "a", &long], "mget"),
+        (vec!["MSET", "a", "1", &long, "2"], "mset"),
+        (vec!["SINTER", "a", "b", &long], "sinter"),
+    ] {
+        let reply = alone.stage.ask(alone.client, redis(&request));
+        let expected = format!("-ERR key of '{name}' is longer than {MAX_KEY} bytes\r\n");
+        assert_eq!(reply, expected);
+        assert_eq!(alone.stage.links_ever(0), 0);
+    }
+    let longest = redis(&["GET", &long[1..]]);
+    alone.stage.say(alone.client, &longest);
+    let link = alone.stage.link(0);
+    assert_eq!(alone.stage.heard(link), longest);
 }

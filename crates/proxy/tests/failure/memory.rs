@@ -203,6 +203,7 @@ fn what_is_queued_for_a_server_is_its_senders() {
         stage.say(late, &big);
     }
     assert!(stage.is_closed(client), "it holds most");
+    assert_eq!(stage.count(PoolMetric::ClientHeldBack), 0);
     assert!(stage.held() < 4 * PIECE, "{} bytes are held", stage.held());
     assert_eq!(stage.count_at(0, ServerMetric::InQueue), 4);
 

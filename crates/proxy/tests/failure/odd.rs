@@ -27,6 +27,8 @@ fn a_server_that_drips_is_late_all_the_same() {
     assert!(!stage.is_open(link));
     assert_eq!(stage.hear(first), "$100\r\nabcdefghijklmnopqrs");
     assert!(stage.is_closed(first), "nothing may follow a part");
+    let ended = [PoolMetric::ClientErr, PoolMetric::ClientEof].map(|end| stage.count(end));
+    assert_eq!(ended, [1, 0]);
     assert_eq!(stage.hear(second), TIMED_OUT);
     assert!(!stage.is_closed(second));
 }
@@ -42,6 +44,8 @@ fn a_server_that_ends_in_a_header_costs_an_error_line_not_the_client() {
     stage.hang_up(link, Cause::Closed);
     assert_eq!(stage.hear(client), "-ERR unknown\r\n");
     assert!(!stage.is_closed(client));
+    let told = "connection to server 's0' closed, 1 requests lost: unknown";
+    assert_eq!(stage.log, [told]);
 }
 
 #[test]
