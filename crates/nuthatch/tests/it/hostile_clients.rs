@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_millis(100);
 const TRIES: usize = 5;
 
 /// What an attack may cost beyond what ordinary requests have made the proxy take already.
-const MAY_COST: u64 = 2 * MIB;
+const MAY_COST: u64 = MIB;
 
 /// What becomes of an attacker.
 #[derive(Debug, Clone, Copy)]

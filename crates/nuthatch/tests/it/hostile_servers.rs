@@ -14,7 +14,7 @@ use crate::need;
 use crate::rig::{nuthatch, pool, resident, text, wait_for};
 
 /// What a server may make the proxy take by mere announcements.
-const MAY_COST: u64 = 2 << 20;
+const MAY_COST: u64 = 1 << 20;
 
 /// How soon a lie is answered by an error: far from the time-out, with room for a busy machine.
 const SOON: Duration = Duration::from_millis(400);
