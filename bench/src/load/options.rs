@@ -267,8 +267,8 @@ mod tests {
 
     #[test]
     fn a_full_line_is_understood() {
-        let line = "--target 127.0.0.1:1 --protocol memcached --clients 7 --mix mget --batch 3 --rate 1e3 --pipeline 2 \
-                    --seconds 0.5 --size 9 --tag t --keys 4 --requests 11 --gate yes";
+        let line = "--target 127.0.0.1:1 --protocol memcached --clients 7 --mix mget --batch 3 --rate 1e3 \
+                    --pipeline 2 --seconds 0.5 --size 9 --tag t --keys 4 --requests 11 --gate yes";
         let options = parse(line).unwrap();
         let (rate, pipeline) = (1000.0, 2);
         assert_eq!(options.pace, Pace::Open { rate, pipeline });

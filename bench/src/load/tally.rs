@@ -163,8 +163,8 @@ impl Report {
         let rate = self.answered as f64 / self.seconds.max(1e-9);
         format!(
             "{{\"answered\":{},\"seconds\":{:.6},\"rps\":{rate:.1},\"p50_us\":{:.1},\"p99_us\":{:.1},\
-             \"p99_typical_us\":{:.1},\"p999_us\":{:.1},\"max_us\":{:.1},\"wrong\":{},\"misordered\":{},\"missing\":{},\
-             \"errors\":{},\"unanswered\":{},\"unsent\":{}}}",
+             \"p99_typical_us\":{:.1},\"p999_us\":{:.1},\"max_us\":{:.1},\"wrong\":{},\
+             \"misordered\":{},\"missing\":{},\"errors\":{},\"unanswered\":{},\"unsent\":{}}}",
             self.answered,
             self.seconds,
             self.p50,
@@ -203,6 +203,7 @@ mod tests {
         assert!(json.starts_with("{\"answered\":1001,\"seconds\":2.000000,\"rps\":500.5,"));
         assert!(json.ends_with("\"missing\":1,\"errors\":0,\"unanswered\":2,\"unsent\":0}"));
     }
+
     #[test]
     fn a_bad_moment_does_not_show_in_the_typical_percentile() {
         let mut tally = Tally::new();
