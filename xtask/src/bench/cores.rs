@@ -74,7 +74,7 @@ impl Awake {
     pub(super) fn keep() -> Result<Awake, String> {
         let mut awake = Awake(Vec::new());
         if Tool::find("taskset").is_none() || Tool::find("chrt").is_none() {
-            println!("the processors may sleep");
+            eprintln!("the processors may sleep");
             return Ok(awake);
         }
         let count = thread::available_parallelism().map_or(1, usize::from);
@@ -86,7 +86,7 @@ impl Awake {
                 .0
                 .push(started.map_err(|error| format!("chrt: {error}"))?);
         }
-        println!("the processors are kept awake");
+        eprintln!("the processors are kept awake");
         Ok(awake)
     }
 }

@@ -21,10 +21,11 @@ pub(super) struct Report {
 }
 
 /// The figures of a table whose ratios to the base come first.
-const RATIOS: [(Figure, &str); 3] = [
+const RATIOS: [(Figure, &str); 4] = [
     (Figure::Cpu, "CPU/req ratio"),
     (Figure::Rate, "req/s ratio"),
     (Figure::P99, "p99 ratio"),
+    (Figure::P99Typical, "p99 of 0.1 s ratio"),
 ];
 
 impl Report {
@@ -126,6 +127,7 @@ fn header() -> Vec<String> {
         "req/s",
         "p50 us",
         "p99 us",
+        "p99 of 0.1 s us",
         "p99.9 us",
         "calls/req",
         "RSS KiB before",
@@ -151,6 +153,7 @@ fn row(result: &ShapeResult, one: &ContenderResult) -> Vec<String> {
         number(Figure::Rate, 0),
         number(Figure::P50, 0),
         number(Figure::P99, 0),
+        number(Figure::P99Typical, 0),
         number(Figure::P999, 0),
         shown(one.syscalls, 2),
     ]);
@@ -225,6 +228,7 @@ fn shape_json(result: &ShapeResult) -> Value {
                 "rps": cell.outcome.rate,
                 "p50_us": cell.outcome.p50,
                 "p99_us": cell.outcome.p99,
+                "p99_typical_us": cell.outcome.p99_typical,
                 "p999_us": cell.outcome.p999,
                 "unsent": cell.outcome.unsent,
             })).collect::<Vec<_>>(),
@@ -281,6 +285,6 @@ mod tests {
             high: 0.55,
         };
         assert_eq!(shown_ratio(Some(ratio)), "0.50 (0.45-0.55)");
-        assert_eq!(header().len(), 14);
+        assert_eq!(header().len(), 16);
     }
 }

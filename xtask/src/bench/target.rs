@@ -30,7 +30,7 @@ const fn cpu(shape: &'static str, peer: &'static str, limit: f64) -> Target {
 const fn p99(shape: &'static str) -> Target {
     Target {
         shape,
-        figure: Figure::P99,
+        figure: Figure::P99Typical,
         peer: BASE,
         limit: 1.1,
     }
@@ -153,6 +153,7 @@ fn judge_ratio(target: &Target, result: &ShapeResult) -> Verdict {
         Figure::Rate => "requests per second",
         Figure::P50 => "p50",
         Figure::P99 => "p99",
+        Figure::P99Typical => "p99 of a tenth of a second",
         Figure::P999 => "p99.9",
     };
     Verdict {
