@@ -204,6 +204,7 @@ fn what_went_to_a_server_and_came_back_is_counted() {
     stage.say(client, get(&key).repeat(3));
     let link = stage.link(1);
     let asked = 3 * get(&key).len() as i64;
+    assert_eq!(stage.asked(), 3);
     let is = |stage: &Stage, metric| stage.count_at(1, metric);
     assert_eq!(is(&stage, ServerMetric::Requests), 3);
     assert_eq!(is(&stage, ServerMetric::RequestBytes), asked);

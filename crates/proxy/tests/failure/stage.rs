@@ -270,12 +270,18 @@ impl Stage {
 
     /// What a client reads now, all of it.
     pub(crate) fn hear(&mut self, client: usize) -> String {
+        self.hear_some(client, usize::MAX)
+    }
+
+    /// The first `most` bytes of that.
+    pub(crate) fn hear_some(&mut self, client: usize, most: usize) -> String {
         let (now, worker, id) = (
             self.time(),
             self.clients[client].worker,
             self.clients[client].id,
         );
-        let bytes = flat(self.workers[worker].pool.session_output(id));
+        let mut bytes = flat(self.workers[worker].pool.session_output(id));
+        bytes.truncate(most);
         if !bytes.is_empty() {
             let count = bytes.len();
             self.workers[worker]
@@ -354,6 +360,12 @@ impl Stage {
         self.links[link].room = room;
         let (worker, id) = (self.links[link].worker, self.links[link].id);
         self.write(worker, id);
+    }
+
+    /// Requests that all workers have been asked.
+    pub(crate) fn asked(&self) -> u64 {
+        let asked = |worker: &Worker| worker.pool.requests_seen();
+        self.workers.iter().map(asked).sum()
     }
 
     /// Bytes that the buffers of all workers hold.
