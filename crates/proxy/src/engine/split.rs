@@ -250,3 +250,23 @@ fn fragment_place(slot: Place, fragment: usize) -> Place {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fragment_ends_before_the_key_that_is_too_much_and_has_one_at_least() {
+        let key = |len| Key {
+            start: 0,
+            len,
+            arg: 0,
+        };
+        let keys = [key(3), key(3), key(3), key(9)];
+        let order = [0, 1, 2, 3];
+        let end = |begin, most| part_end(&order, &keys, begin..order.len(), most);
+        // Each key has a space before it.
+        assert_eq!([end(0, 7), end(0, 8), end(0, 11), end(0, 12)], [1, 2, 2, 3]);
+        assert_eq!([end(0, 2), end(3, 2), end(1, 100)], [1, 4, 4]);
+    }
+}

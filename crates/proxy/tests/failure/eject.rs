@@ -254,3 +254,23 @@ fn hello_3_does_not_wait_for_an_ejected_server() {
     assert!(stage.hear(client).starts_with('%'), "granted at once");
     assert!(stage.links(1).is_empty());
 }
+
+#[test]
+fn hello_3_does_not_wait_for_a_server_that_refuses_to_be_connected_to() {
+    let mut stage = Stage::new(redis_pool(3));
+    stage.door(1, Door::Refusing);
+    let client = stage.client();
+    stage.say(client, redis(&["HELLO", "3"]));
+    for server in [0, 2] {
+        assert_eq!(stage.hear(client), "", "not all have been heard");
+        let link = stage.link(server);
+        stage.answer(link, HELLO_3);
+    }
+    assert!(stage.hear(client).starts_with('%'), "granted at once");
+
+    let mut alone = Stage::new(redis_pool(1));
+    alone.door(0, Door::Refusing);
+    let client = alone.client();
+    let reply = alone.ask(client, redis(&["HELLO", "3"]));
+    assert_eq!(reply, REFUSED, "there is nobody to ask");
+}

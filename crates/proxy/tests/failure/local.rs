@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proxy::limits::MAX_KEY;
+use proxy::limits::{MAX_CLIENT_NAME, MAX_KEY};
 use proxy::settings::{ProtocolSettings, RedisSettings};
 
 use crate::stage::{Stage, redis_pool};
@@ -198,4 +198,24 @@ fn a_key_that_is_too_long_is_refused_wherever_it_stands() {
     alone.stage.say(alone.client, &longest);
     let link = alone.stage.link(0);
     assert_eq!(alone.stage.heard(link), longest);
+}
+
+#[test]
+fn a_clients_name_is_short_and_has_no_spaces() {
+    let mut alone = Alone::new();
+    let longest = "n".repeat(MAX_CLIENT_NAME);
+    for (name, is_fine) in [
+        ("worker-1", true),
+        ("two words", false),
+        ("new\nline", false),
+        (&longest, true),
+        (&format!("{longest}n"), false),
+    ] {
+        let reply = alone
+            .stage
+            .ask(alone.client, redis(&["CLIENT", "SETNAME", name]));
+        assert_eq!(reply == "+OK\r\n", is_fine, "{name:?}: {reply}");
+        let kept = alone.ask("CLIENT GETNAME").contains(name);
+        assert_eq!(kept, is_fine, "{name:?}");
+    }
 }
