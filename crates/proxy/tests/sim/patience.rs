@@ -128,6 +128,7 @@ impl World {
             let pool = &self.workers[link.worker].pool;
             let is_waited_for = client.owed.is_empty()
                 && client.has_nothing_at_servers()
+                && !self.may_wait_for_ever(link.worker)
                 && pool.session_output(session).is_empty()
                 && pool.session_wants_read(session)
                 && link.inbound.arrived.is_empty();

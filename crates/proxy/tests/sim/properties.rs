@@ -384,16 +384,19 @@ impl World {
             if client.phase == crate::clients::Phase::Over || !client.plan.stays() {
                 continue;
             }
-            let worker = client.plan.worker;
-            let silent = |link: &usize| self.links[*link].worker == worker && self.is_silent(*link);
-            let hung = self.open_links.iter().any(silent);
             assert!(
-                hung && self.scenario.timeout.is_none(),
+                self.may_wait_for_ever(client.plan.worker),
                 "client {} waits for ever: {:?}",
                 client.id,
                 client.owed.front()
             );
         }
+    }
+
+    /// Whether a worker's requests may be at a server that never answers, and nobody gives up on it.
+    pub(crate) fn may_wait_for_ever(&self, worker: usize) -> bool {
+        let silent = |link: &usize| self.links[*link].worker == worker && self.is_silent(*link);
+        self.scenario.timeout.is_none() && self.open_links.iter().any(silent)
     }
 
     /// Whether a link is of no use because of what was done to its server.
