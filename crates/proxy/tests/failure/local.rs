@@ -219,3 +219,19 @@ fn a_clients_name_is_short_and_has_no_spaces() {
         assert_eq!(kept, is_fine, "{name:?}");
     }
 }
+
+#[test]
+fn what_hello_is_told_besides_is_taken_or_named() {
+    let mut alone = Alone::new();
+    assert!(alone.ask("HELLO 2 SETNAME worker").contains("proto"));
+    assert_eq!(alone.ask("CLIENT GETNAME"), "$6\r\nworker\r\n");
+    for rest in ["FOO a b", "FOO", "AUTH a", "SETNAME", "SETNAME other FOO"] {
+        let option = rest.trim_start_matches("SETNAME other ").split(' ').next();
+        let expected = format!(
+            "-ERR Syntax error in HELLO option '{}'\r\n",
+            option.unwrap_or_default()
+        );
+        assert_eq!(alone.ask(&format!("HELLO 2 {rest}")), expected);
+    }
+    assert_eq!(alone.ask("CLIENT GETNAME"), "$6\r\nworker\r\n");
+}

@@ -91,6 +91,25 @@ fn garbage_fails_what_was_asked_on_that_connection() {
 }
 
 #[test]
+fn a_part_of_an_mget_with_too_few_or_too_many_values_is_no_answer() {
+    for values in [
+        "*0\r\n",
+        "*1\r\n$1\r\na\r\n",
+        "*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n",
+    ] {
+        let mut stage = Stage::new(redis_pool(2));
+        let client = stage.client();
+        let (two, other) = (stage.keys(0, 2), stage.key(1));
+        stage.say(client, redis(&["MGET", &two[0], &other, &two[1]]));
+        let links = [stage.link(0), stage.link(1)];
+        stage.answer(links[0], values);
+        stage.answer(links[1], "*1\r\n$1\r\nv\r\n");
+        assert_eq!(stage.hear(client), BROKEN, "{values}");
+        assert!(!stage.is_closed(client));
+    }
+}
+
+#[test]
 fn garbage_in_the_middle_of_a_reply_ends_its_client() {
     let mut stage = Stage::new(redis_pool(1));
     let client = stage.client();
