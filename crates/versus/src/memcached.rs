@@ -140,9 +140,12 @@ pub(crate) fn requests(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     requests.filter(|words| !is_quiet(words)).collect()
 }
 
-/// Whether the bytes end before a block does.
+/// Whether the bytes end before a block does. What a block is begun by is read in different ways by different
+/// servers where a line makes no sense: each line may be the one.
 pub(crate) fn ends_in_block(bytes: &[u8]) -> bool {
-    read(bytes).1
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+    let mut starts = std::iter::once(0).chain(ends.map(|(end, _)| end + 1));
+    starts.any(|start| read(&bytes[start..]).1)
 }
 
 /// Whether a value was sent that memcached reads beyond its end when it is to be a number: a blank, or what is
@@ -290,4 +293,26 @@ fn without_uniques(mut reply: &[u8]) -> Option<Vec<u8>> {
 
 fn number_of(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_in_a_block_is_seen_behind_a_line_that_makes_no_sense() {
+        let odd = "append a 7 0 2touch k0 19 noreply\r\n";
+        for (rest, ends) in [
+            ("append b 7 32 32\r\nva\r\n", true),
+            ("append b 7 32 2\r\nva\r\n", false),
+            ("get b\r\n", false),
+        ] {
+            assert_eq!(
+                ends_in_block(format!("{odd}{rest}").as_bytes()),
+                ends,
+                "{rest}"
+            );
+            assert_eq!(ends_in_block(rest.as_bytes()), ends, "{rest}");
+        }
+    }
 }
