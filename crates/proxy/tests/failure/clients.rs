@@ -8,7 +8,10 @@ use crate::words::{bulk, get, set};
 
 /// Clients are looked at four times in each time-out.
 fn idle(limit: u64) -> PoolSettings {
-    let mut settings = redis_pool(1);
+    with_idle(redis_pool(1), limit)
+}
+
+fn with_idle(mut settings: PoolSettings, limit: u64) -> PoolSettings {
     settings.failure.client_idle_timeout = Some(millis(limit));
     settings
 }
@@ -80,9 +83,7 @@ fn who_waits_for_a_reply_is_not_idle() {
 
 #[test]
 fn who_waits_for_a_quiet_request_is_not_idle() {
-    let mut settings = memcached_pool(1);
-    settings.failure.client_idle_timeout = Some(millis(1_000));
-    let mut stage = Stage::new(settings);
+    let mut stage = Stage::new(with_idle(memcached_pool(1), 1_000));
     let client = stage.client();
     stage.say(client, "set k 0 0 1 noreply\r\nv\r\n");
     stage.wait(60_000);
@@ -215,9 +216,7 @@ fn what_is_dropped_of_a_refused_request_must_come_in_time_too() {
 
 #[test]
 fn who_has_sent_the_whole_of_a_refused_request_is_idle_since_then() {
-    let mut settings = memcached_pool(1);
-    settings.failure.client_idle_timeout = Some(millis(1_000));
-    let mut stage = Stage::new(settings);
+    let mut stage = Stage::new(with_idle(memcached_pool(1), 1_000));
     let client = stage.client();
     let key = "k".repeat(251);
     stage.say(client, format!("set {key} 0 0 20\r\n"));
@@ -234,9 +233,7 @@ fn who_has_sent_the_whole_of_a_refused_request_is_idle_since_then() {
 
 #[test]
 fn a_half_sent_request_is_no_idleness() {
-    let mut settings = request(10_000);
-    settings.failure.client_idle_timeout = Some(millis(1_000));
-    let mut stage = Stage::new(settings);
+    let mut stage = Stage::new(with_idle(request(10_000), 1_000));
     let client = stage.client();
     stage.say(client, "*2\r\n");
     stage.wait(9_999);
