@@ -11,6 +11,8 @@
 //!                                                              is closed   others hold
 //! ```
 //!
+//! One part closes at a time, so that the next one sees what room was made (`Memory::turn_to_close`).
+//!
 //! An *offender* holds more than its share, which is seven eighths of the cap divided by the clients of
 //! the process. Whenever more is held than that, there is one; whoever holds less is never touched.
 

@@ -118,6 +118,10 @@ impl Rounds {
         if let Some(share) = share {
             println!("{} goodput / peak {share}, at least {LEAST}", word(good));
         }
+        // Not judged: traffic of another kind.
+        if let Some(share) = ratio(&goodput(&self.fates), &self.closed) {
+            println!("     goodput / closed loop {share}");
+        }
         println!("{} none unanswered, none wrong", word(lost == 0.0));
         usize::from(!good) + usize::from(lost > 0.0)
     }
