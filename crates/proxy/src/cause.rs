@@ -27,11 +27,24 @@ pub enum Cause {
     Overloaded,
     /// The proxy is shutting down or removed the server.
     ShuttingDown,
+    /// The server answered a step of the handshake with an error, or the connection itself.
+    Refusal {
+        /// What it refused: a command, or `the connection`.
+        what: &'static str,
+        /// Its error line, without the type byte of RESP and the line end.
+        line: Rc<str>,
+    },
     /// Any other error of the operating system, by its text.
     Other(Rc<str>),
 }
 
 impl Cause {
+    /// A server has refused `what` with the error line `line`.
+    pub(crate) fn refusal(what: &'static str, line: &str) -> Self {
+        let line = line.into();
+        Cause::Refusal { what, line }
+    }
+
     /// Whether nutcracker would have had an errno for it; a plain FIN has none and reads `unknown`.
     pub(crate) fn has_errno(&self) -> bool {
         !matches!(self, Cause::Closed)
@@ -50,6 +63,7 @@ impl Cause {
             Cause::Protocol => "the server broke the protocol",
             Cause::Overloaded => "the server's queue is full",
             Cause::ShuttingDown => "the proxy is shutting down",
+            Cause::Refusal { line, .. } => line,
             Cause::Other(text) => text,
         }
     }
@@ -58,6 +72,7 @@ impl Cause {
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Cause::Refusal { what, line } => return write!(f, "the server refused {what}: {line}"),
             Cause::Closed => "unknown",
             Cause::Reset => "Connection reset by peer",
             Cause::BrokenPipe => "Broken pipe",

@@ -31,8 +31,8 @@ pub(crate) struct Connection<P: Protocol> {
     /// A push frame is being dropped.
     pub(crate) dropping: bool,
     pub(crate) opened: Time,
-    /// When the server was last heard.
-    pub(crate) heard: Time,
+    /// When the server was last heard, if ever.
+    pub(crate) heard: Option<Time>,
     /// How many of the requests in flight (from the front) have been dealt with for being late.
     pub(crate) forgotten: usize,
     /// Asks whether an ejected server is well, and carries no requests.
@@ -117,7 +117,7 @@ impl<P: Protocol> Connection<P> {
             mid_reply: false,
             dropping: false,
             opened: now,
-            heard: now,
+            heard: None,
             forgotten: 0,
             is_probe: false,
             dirty: false,
@@ -151,7 +151,10 @@ impl<P: Protocol> Connection<P> {
     /// it owes none.
     pub(crate) fn waiting_since(&self, otherwise: Time) -> Time {
         let oldest = self.in_flight.front();
-        oldest.map_or(otherwise, |entry| entry.queued.max(self.heard))
+        oldest.map_or(otherwise, |entry| match self.heard {
+            Some(heard) => entry.queued.max(heard),
+            None => entry.queued.max(self.opened),
+        })
     }
 
     /// What may be written now.
@@ -199,9 +202,17 @@ impl<P: Protocol> Connection<P> {
         (requests, bytes)
     }
 
-    /// Whether the front request has at least begun to be written, so that a reply can be its own.
+    /// Whether the front request, or step of the handshake, has at least begun to be written, so that what
+    /// the server says can be its reply.
     pub(crate) fn expects_reply(&self) -> bool {
-        !self.in_flight.is_empty() && (self.sent > 0 || self.sent_of_next > 0)
+        match &self.state {
+            State::Connecting => false,
+            State::Handshaking { steps, output, .. } => {
+                let unanswered: usize = steps.iter().map(|step| step.request.len()).sum();
+                output.len() < unanswered
+            }
+            State::Ready => !self.in_flight.is_empty() && (self.sent > 0 || self.sent_of_next > 0),
+        }
     }
 
     /// Takes the front request off the queue. The flag tells whether it was wholly written.

@@ -91,6 +91,14 @@ pub const FIRST_PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// ... so many times at most, and never past `server_retry_timeout`.
 pub const PROBE_DOUBLINGS: u32 = 8;
 
+/// How long no further connection is tried to a server that has refused a handshake (-LOADING, -BUSY, a wrong
+/// password); it doubles with each refusal in a row ...
+pub const FIRST_REFUSAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// ... up to this: short enough that a server which has loaded its data, or got the right password, is used
+/// again at once in the eyes of a person.
+pub const LONGEST_REFUSAL_PAUSE: Duration = Duration::from_secs(2);
+
 /// How long connections to a failover pool are kept when they are not needed any more: long enough that a
 /// server which comes and goes does not have them made anew each time.
 pub const FAILOVER_LINGER: Duration = Duration::from_secs(10);

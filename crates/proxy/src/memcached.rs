@@ -8,8 +8,8 @@ use crate::buffer::Rope;
 use crate::cause::Cause;
 use crate::event::Event;
 use crate::protocol::{
-    BadReply, Cap, Fragment, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan,
-    Scratch, Source, Step, StepKind, StepOutcome,
+    BadReply, Cap, Fragment, HandshakeError, Join, JoinKind, Joined, Key, Lane, Parsed, Plan,
+    Protocol, Scan, Scratch, Source, Step, StepKind, StepOutcome,
 };
 use crate::settings::{PoolSettings, ProtocolSettings};
 
@@ -261,9 +261,13 @@ impl Protocol for Memcached {
     }
 
     fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {
-        match detail {
-            None => encode::server_error(out, &cause.to_string()),
-            Some(detail) => encode::server_error(out, &format!("{cause}: {detail}")),
+        match (cause, detail) {
+            (Cause::Refusal { line, .. }, _) => {
+                out.extend_from_slice(line.as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+            (_, None) => encode::server_error(out, &cause.to_string()),
+            (_, Some(detail)) => encode::server_error(out, &format!("{cause}: {detail}")),
         }
     }
 
@@ -280,6 +284,16 @@ impl Protocol for Memcached {
 
     fn step_reply(&self, _step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {
         StepOutcome::Fine
+    }
+
+    /// memcached with as many connections as it may have (`-c`).
+    fn unasked_error(data: &[u8]) -> Option<HandshakeError> {
+        const TOO_MANY: &str = "ERROR Too many open connections";
+        data.starts_with(TOO_MANY.as_bytes())
+            .then(|| HandshakeError {
+                cause: Cause::refusal("the connection", TOO_MANY),
+                is_failure: true,
+            })
     }
 
     fn upgraded(&self, _client: &mut (), _granted: Result<bool, Cause>, _out: &mut Vec<u8>) {}

@@ -118,6 +118,9 @@ pub(crate) trait Protocol: Sized {
     fn probe(&self) -> Step;
     /// Judges the reply to one step.
     fn step_reply(&self, step: &Step, kind: Self::Kind, reply: &[u8]) -> StepOutcome;
+    /// Reads the error line with which a server ends a connection that it has been asked nothing on, as
+    /// one does that has too many clients.
+    fn unasked_error(data: &[u8]) -> Option<HandshakeError>;
 
     /// A session's change of lane has been decided; writes its reply.
     fn upgraded(&self, client: &mut Self::Client, granted: Result<bool, Cause>, out: &mut Vec<u8>);
@@ -318,19 +321,42 @@ pub(crate) enum StepKind {
     Cap,
 }
 
+impl StepKind {
+    /// The step as log lines name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            StepKind::Auth => "AUTH",
+            StepKind::Hello => "HELLO",
+            StepKind::Select => "SELECT",
+            StepKind::Probe => "PING",
+            StepKind::Cap => "PEXPIRE",
+        }
+    }
+}
+
 /// What follows from the reply to a handshake step.
 #[derive(Debug)]
 pub(crate) enum StepOutcome {
     /// On to the next step.
     Fine,
-    /// Go on, but tell people.
+    /// Go on, but log a warning.
     Complain(String),
     /// The server does not speak the lane's version.
     NoSuchLane,
-    /// The server answers, but cannot serve.
-    NotWell,
+    /// The connection is of no use: nothing may be sent on it.
+    Refused(HandshakeError),
     /// The server cannot limit how long something lives.
     CannotCap,
+}
+
+/// A server's error in the place of a connection that can be used.
+#[derive(Debug)]
+pub(crate) struct HandshakeError {
+    /// What waits for the connection fails with this.
+    pub(crate) cause: Cause,
+    /// Whether it counts for the server's health: it cannot serve just now. A refused password does not,
+    /// for the server is well.
+    pub(crate) is_failure: bool,
 }
 
 /// The replies to a split request, as they come in.

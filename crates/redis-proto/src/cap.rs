@@ -100,15 +100,10 @@ pub fn question(out: &mut Vec<u8>) {
     encode::command(out, &[b"PEXPIRE", b"nuthatch", b"1", b"LT", b"GT"]);
 }
 
-/// What the reply to [`question`] tells.
+/// What the reply to [`question`] tells. A server that knows both options refuses them together.
 pub fn knows_limit(reply: &[u8]) -> bool {
     let said = |words: &[u8]| reply.windows(words.len()).any(|part| part == words);
-    let not = [
-        &b"wrong number of arguments"[..],
-        b"unknown command",
-        b"NOPERM",
-    ];
-    !not.iter().any(|words| said(words))
+    !reply.starts_with(b"-") || (said(b"GT") && said(b"LT"))
 }
 
 type Edits = Vec<(Range<usize>, Vec<u8>)>;

@@ -7,7 +7,7 @@ use testkit::{Client, Endpoint, Server};
 
 use crate::fake::{Fake, say};
 use crate::need;
-use crate::rig::{BIN, Rig, pool, redis_front};
+use crate::rig::{BIN, Rig, pool, redis_front, wait_for};
 use crate::tool;
 
 /// Whether database `db` of `server` has the key `k`.
@@ -139,13 +139,13 @@ fn a_refused_select_is_logged_and_database_0_used() {
     let rig = need!(Rig::redis(1, &["redis_db: 99"]), "redis-server");
     store_k(&rig, None);
     assert!(has_k(&rig.servers[0], None, "0"));
-    crate::rig::wait_for("it is logged", || rig.proxy.stderr().contains("SELECT"));
+    wait_for("it is logged", || rig.proxy.stderr().contains("SELECT"));
     let log = rig.proxy.stderr();
     assert!(log.contains("DB index is out of range"), "{log}");
 }
 
 #[test]
-fn a_password_that_the_server_refuses_shows_as_the_servers_own_error() {
+fn a_password_that_the_server_refuses_is_told_and_tried_again() {
     let server = testkit::redis_with(&["--requirepass", "other"]);
     let server = need!(server, "redis-server");
     let rig = Rig::before_redis(vec![server], &["redis_auth: secret"], &[]);
@@ -153,8 +153,68 @@ fn a_password_that_the_server_refuses_shows_as_the_servers_own_error() {
     assert_eq!(client.ask(&["AUTH", "secret"]), "+OK\r\n");
     assert_eq!(
         client.ask(&["GET", "k"]),
-        "-NOAUTH Authentication required.\r\n"
+        "-WRONGPASS the server refused the password of the pool\r\n"
     );
+    let mut admin = rig.servers[0].client();
+    assert_eq!(admin.ask(&["AUTH", "other"]), "+OK\r\n");
+    let corrected = ["CONFIG", "SET", "requirepass", "secret"];
+    assert_eq!(admin.ask(&corrected), "+OK\r\n");
+    wait_for("the corrected password is used", || {
+        client.ask(&["GET", "k"]) == "$-1\r\n"
+    });
+}
+
+/// A server that a script keeps busy while the proxy connects.
+#[test]
+fn a_busy_server_gets_nothing_into_database_0_and_is_used_again_when_it_is_not() {
+    let server = need!(
+        testkit::redis_with(&["--lua-time-limit", "20"]),
+        "redis-server"
+    );
+    let rig = Rig::before_redis(vec![server], &["redis_db: 3"], &[]);
+    let mut script = rig.servers[0].client();
+    script.command(&[b"EVAL", b"while true do end", b"0"]);
+    let mut admin = rig.servers[0].client();
+    wait_for("the script counts as slow", || {
+        admin.ask(&["GET", "k"]).starts_with("-BUSY ")
+    });
+    let keys: Vec<String> = (0..16).map(|number| format!("k{number}")).collect();
+    let mut client = rig.client();
+    for key in &keys {
+        let reply = client.ask(&["SET", key, "v"]);
+        assert!(reply.starts_with("-BUSY "), "{reply}");
+    }
+    wait_for("it is logged", || {
+        let log = rig.proxy.stderr();
+        log.contains("the server refused SELECT: BUSY")
+    });
+    assert_eq!(admin.ask(&["SCRIPT", "KILL"]), "+OK\r\n");
+    wait_for("the server is used again", || {
+        client.ask(&["SET", &keys[0], "v"]) == "+OK\r\n"
+    });
+    for key in &keys {
+        assert_eq!(client.ask(&["SET", key, "v"]), "+OK\r\n");
+    }
+    let mut count = |db: &str| {
+        assert_eq!(admin.ask(&["SELECT", db]), "+OK\r\n");
+        admin.ask(&["DBSIZE"])
+    };
+    assert_eq!([count("0"), count("3")], [":0\r\n", ":16\r\n"]);
+}
+
+#[test]
+fn a_server_with_too_many_clients_says_so() {
+    let server = need!(testkit::redis_with(&["--maxclients", "1"]), "redis-server");
+    let rig = Rig::before_redis(vec![server], &[], &[]);
+    let direct = rig.servers[0].client();
+    let mut client = rig.client();
+    wait_for("the only place is taken", || {
+        client.ask(&["GET", "k"]) == "-ERR max number of clients reached\r\n"
+    });
+    drop(direct);
+    wait_for("there is a place again", || {
+        client.ask(&["GET", "k"]) == "$-1\r\n"
+    });
 }
 
 #[test]

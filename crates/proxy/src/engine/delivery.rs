@@ -47,8 +47,9 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         now: Time,
     ) {
+        let mut is_first = false;
         if let Some(connection) = self.connections.get_mut(id) {
-            connection.heard = now;
+            is_first = connection.heard.replace(now).is_none();
         }
         let bytes = range.len();
         let mut pos = range.start;
@@ -57,15 +58,22 @@ impl<P: Protocol> Engine<P> {
                 break;
             };
             let rest = pos..range.end;
+            let unasked = is_first && !connection.expects_reply();
             let step = match connection.state {
                 State::Ready => self.take_replies(id, connection.server, chunk, rest, now),
                 State::Handshaking { .. } => self.take_handshake_reply(id, &chunk[rest], now),
                 State::Connecting => None,
             };
             match step {
-                Some(taken) => pos += taken,
+                Some(taken) => {
+                    pos += taken;
+                    is_first = false;
+                }
                 None => {
-                    self.break_connection(id, Cause::Protocol, now);
+                    match unasked {
+                        true => self.handle_unasked(id, &chunk[pos..range.end], now),
+                        false => self.break_connection(id, Cause::Protocol, now),
+                    }
                     break;
                 }
             }

@@ -212,7 +212,7 @@ impl<P: Protocol> Engine<P> {
         if self.router.keeps_keys() && self.is_out_of_reach(server) {
             return Err(Cause::Ejected);
         }
-        let chosen = self.choose_connection(id, server, now);
+        let chosen = self.choose_connection(id, server, now)?;
         match self.connections.get(chosen) {
             Some(connection) if connection.has_room(now) => Ok(chosen),
             _ => Err(Cause::Overloaded),
@@ -229,27 +229,37 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// The session's own connection while it has something outstanding there; else the least loaded.
-    fn choose_connection(&mut self, id: SessionId, server: usize, now: Time) -> ConnectionId {
-        let Some(session) = self.sessions.get(id) else {
-            return self.open_connection(server, 0, now);
-        };
+    fn choose_connection(
+        &mut self,
+        id: SessionId,
+        server: usize,
+        now: Time,
+    ) -> Result<ConnectionId, Cause> {
+        let session = self.sessions.get(id).ok_or(Cause::Closed)?;
         let lane = P::lane(&session.client);
         let open = self.servers[server].connections(lane);
         let most = self.settings_of(server).server_connections;
         if let ([only], 1) = (open, most) {
-            return *only;
+            return Ok(*only);
         }
         if let Some(bound) = session.bound_to(server, lane) {
-            return bound;
+            return Ok(bound);
         }
         let load = |id: &ConnectionId| {
             self.connections
                 .get(*id)
                 .map_or(usize::MAX, |connection| connection.in_flight.len())
         };
-        match open.iter().min_by_key(|id| load(id)) {
-            Some(least) if load(least) == 0 || open.len() >= most => *least,
-            _ => self.open_connection(server, lane, now),
+        let least = open.iter().min_by_key(|id| load(id));
+        if let Some(least) = least
+            && (load(least) == 0 || open.len() >= most)
+        {
+            return Ok(*least);
+        }
+        match (self.servers[server].refusal(lane, now), least) {
+            (None, _) => Ok(self.open_connection(server, lane, now)),
+            (Some(_), Some(least)) => Ok(*least),
+            (Some(cause), None) => Err(cause.clone()),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::Action;
-use crate::protocol::Protocol;
+use crate::protocol::{HandshakeError, Protocol};
 use crate::session::Phase;
 use crate::time::Time;
 
@@ -36,6 +36,13 @@ impl<P: Protocol> Engine<P> {
         self.actions
             .push_back(Action::CloseConnection { connection: id });
         self.end_connection(id, cause, false, now);
+    }
+
+    /// Closes a connection that the server does not want, or of which it refused a step of the handshake.
+    pub(super) fn close_refused(&mut self, id: ConnectionId, error: &HandshakeError, now: Time) {
+        self.actions
+            .push_back(Action::CloseConnection { connection: id });
+        self.end_connection(id, &error.cause, error.is_failure, now);
     }
 
     /// Counts a failure of `server`, seen on a connection opened at `opened`.
@@ -77,7 +84,7 @@ impl<P: Protocol> Engine<P> {
         if is_failure && !was_idle {
             self.count_failure(server, connection.opened, now);
         }
-        self.note_upgrade_failure(&connection);
+        self.note_upgrade_failure(&connection, now);
         self.log_ending(&connection, cause);
         if !self.one_each {
             self.unbind_all(id, &connection);

@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::{MAX_UPGRADE_WAITERS, PROBE_PATIENCE};
 use crate::metrics::ServerMetric;
-use crate::protocol::{LANES, Protocol, Scan, StepKind, StepOutcome};
+use crate::protocol::{HandshakeError, LANES, Protocol, Scan, StepKind, StepOutcome};
 use crate::server::Resp3Support;
 use crate::session::Slot;
 use crate::settings::{ProtocolSettings, Resp3};
@@ -83,7 +83,7 @@ impl<P: Protocol> Engine<P> {
         }
         if lane == UPGRADED {
             self.servers[server].resp3 = Resp3Support::Yes;
-            self.settle_upgrade(false);
+            self.settle_upgrade(false, now);
         }
     }
 
@@ -96,17 +96,13 @@ impl<P: Protocol> Engine<P> {
         now: Time,
     ) -> Option<usize> {
         let connection = self.connections.get_mut(id)?;
-        let State::Handshaking {
-            steps,
-            output,
-            reply,
-        } = &mut connection.state
-        else {
+        if !connection.expects_reply() {
+            return None;
+        }
+        let State::Handshaking { steps, reply, .. } = &mut connection.state else {
             return None;
         };
-        let unanswered: usize = steps.iter().map(|step| step.request.len()).sum();
-        let asked = output.len() < unanswered;
-        if !asked || reply.len() > MAX_HANDSHAKE_REPLY {
+        if reply.len() > MAX_HANDSHAKE_REPLY {
             return None;
         }
         let (len, kind) = match P::scan(&mut connection.scanner, data, None).ok()? {
@@ -124,7 +120,11 @@ impl<P: Protocol> Engine<P> {
         match outcome {
             StepOutcome::Fine => {}
             StepOutcome::Complain(text) => self.complain(step.kind, server, text),
-            StepOutcome::NotWell => return None,
+            StepOutcome::Refused(error) => {
+                if self.handle_refusal(id, error, now) {
+                    return Some(data.len());
+                }
+            }
             StepOutcome::CannotCap => {
                 self.refuse_failover(id, server, now);
                 return Some(data.len());
@@ -150,6 +150,36 @@ impl<P: Protocol> Engine<P> {
         });
     }
 
+    /// A server has answered a step of the handshake by an error that makes the connection useless. Whether
+    /// the connection was closed: for a probe most errors are a sign of life like any other.
+    fn handle_refusal(&mut self, id: ConnectionId, error: HandshakeError, now: Time) -> bool {
+        let Some(connection) = self.connections.get(id) else {
+            return true;
+        };
+        if connection.is_probe && !error.is_failure {
+            return false;
+        }
+        let (server, lane) = (connection.server, connection.lane);
+        if !connection.is_probe {
+            let chance = self.router.draw();
+            self.servers[server].note_refusal(lane, error.cause.clone(), now, chance);
+        }
+        self.close_refused(id, &error, now);
+        true
+    }
+
+    /// The first that a server says is no reply to anything. That it does not want the connection is told
+    /// as that; anything else breaks the protocol.
+    pub(super) fn handle_unasked(&mut self, id: ConnectionId, data: &[u8], now: Time) {
+        let refused = match P::unasked_error(data) {
+            Some(error) => self.handle_refusal(id, error, now),
+            None => false,
+        };
+        if !refused {
+            self.break_connection(id, Cause::Protocol, now);
+        }
+    }
+
     fn refuse_lane(&mut self, id: ConnectionId, server: usize, now: Time) {
         self.servers[server].resp3 = Resp3Support::No;
         self.events.push(Event::NoResp3 {
@@ -173,11 +203,11 @@ impl<P: Protocol> Engine<P> {
         if self.may_not_upgrade() {
             return self.answer_waiters(&Ok(false));
         }
-        if self.settle_upgrade(false) {
+        if self.settle_upgrade(false, now) {
             return;
         }
         self.ask_servers(now);
-        self.settle_upgrade(false);
+        self.settle_upgrade(false, now);
     }
 
     fn may_not_upgrade(&self) -> bool {
@@ -201,7 +231,8 @@ impl<P: Protocol> Engine<P> {
             if self.servers[server].resp3 == Resp3Support::Yes {
                 continue;
             }
-            if !self.health.is_live(server) {
+            let refuses = self.servers[server].refusal(UPGRADED, now).is_some();
+            if refuses || !self.health.is_live(server) {
                 self.servers[server].resp3 = Resp3Support::Unreachable;
                 continue;
             }
@@ -214,7 +245,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Answers the waiters if enough is known: one refusal decides, else every server must have been
     /// heard or found unreachable. With `anyway`, what is known must do.
-    fn settle_upgrade(&mut self, anyway: bool) -> bool {
+    fn settle_upgrade(&mut self, anyway: bool, now: Time) -> bool {
         if self.upgrade.waiters.is_empty() {
             return true;
         }
@@ -229,7 +260,8 @@ impl<P: Protocol> Engine<P> {
         } else if self.upgrade.deadline.is_none() {
             return false;
         } else {
-            Err(Cause::Refused)
+            let told = own.iter().find_map(|server| server.refusal(UPGRADED, now));
+            Err(told.cloned().unwrap_or(Cause::Refused))
         };
         self.upgrade.deadline = None;
         self.answer_waiters(&answer);
@@ -253,14 +285,14 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// A connection of the upgraded lane ended before its server had answered.
-    pub(super) fn note_upgrade_failure(&mut self, connection: &Connection<P>) {
+    pub(super) fn note_upgrade_failure(&mut self, connection: &Connection<P>, now: Time) {
         if connection.lane == UPGRADED
             && self.servers[connection.server].resp3 == Resp3Support::Unknown
         {
             self.servers[connection.server].resp3 = Resp3Support::Unreachable;
         }
         if connection.lane == UPGRADED {
-            self.settle_upgrade(false);
+            self.settle_upgrade(false, now);
         }
     }
 
@@ -270,7 +302,7 @@ impl<P: Protocol> Engine<P> {
             .deadline
             .is_some_and(|deadline| deadline <= now)
         {
-            self.settle_upgrade(true);
+            self.settle_upgrade(true, now);
             self.upgrade.deadline = None;
         }
     }

@@ -6,7 +6,7 @@ use super::client::{RedisClient, is_valid_name};
 use super::introspect::REDIS_VERSION;
 use super::{Redis, Request, shown};
 use crate::cause::Cause;
-use crate::protocol::{Plan, Scratch};
+use crate::protocol::{Plan, Protocol, Scratch};
 
 /// What a HELLO asks for, checked.
 #[derive(Default)]
@@ -65,7 +65,7 @@ pub(super) fn upgraded(client: &mut RedisClient, granted: Result<bool, Cause>, o
             greet(client, out);
         }
         Ok(false) => encode::error(out, "NOPROTO unsupported protocol version"),
-        Err(cause) => encode::error(out, &format!("ERR {cause}")),
+        Err(cause) => Redis::error_line(out, &cause, None),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Redis pools: what becomes of each command, and how replies are joined.
 
 mod client;
+mod handshake;
 mod hello;
 mod introspect;
 mod join;
@@ -19,8 +20,8 @@ use crate::cause::Cause;
 use crate::event::Event;
 use crate::limits::MAX_KEY;
 use crate::protocol::{
-    BadReply, Cap, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan, Scratch,
-    Source, Step, StepKind, StepOutcome,
+    BadReply, Cap, HandshakeError, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan,
+    Scratch, Source, Step, StepKind, StepOutcome,
 };
 use crate::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
@@ -282,32 +283,16 @@ impl Protocol for Redis {
     }
 
     fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {
-        match detail {
-            None => encode::error(out, &format!("ERR {cause}")),
-            Some(detail) => encode::error(out, &format!("ERR {cause}: {detail}")),
+        match (cause, detail) {
+            // As a client without a proxy would see it, code included.
+            (Cause::Refusal { line, .. }, _) => encode::error(out, line),
+            (_, None) => encode::error(out, &format!("ERR {cause}")),
+            (_, Some(detail)) => encode::error(out, &format!("ERR {cause}: {detail}")),
         }
     }
 
     fn handshake(&self, lane: Lane, server: usize) -> Vec<Step> {
-        let mut steps = Vec::new();
-        let mut step = |kind, args: &[&[u8]]| {
-            let mut request = Vec::new();
-            encode::command(&mut request, args);
-            steps.push(Step { request, kind });
-        };
-        if let Some(password) = &self.settings.auth {
-            step(StepKind::Auth, &[b"AUTH", password]);
-        }
-        if lane > 0 {
-            step(StepKind::Hello, &[b"HELLO", b"3"]);
-        }
-        if self.databases[server] > 0 {
-            step(
-                StepKind::Select,
-                &[b"SELECT", self.databases[server].to_string().as_bytes()],
-            );
-        }
-        steps
+        handshake::steps(self, lane, server)
     }
 
     fn probe(&self) -> Step {
@@ -320,28 +305,11 @@ impl Protocol for Redis {
     }
 
     fn step_reply(&self, step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
-        if step.kind == StepKind::Cap && !redis_proto::cap::knows_limit(reply) {
-            return StepOutcome::CannotCap;
-        }
-        if kind != ReplyKind::Error {
-            return StepOutcome::Fine;
-        }
-        let text = String::from_utf8_lossy(reply.get(1..).unwrap_or_default())
-            .trim_end()
-            .to_owned();
-        match step.kind {
-            StepKind::Hello => StepOutcome::NoSuchLane,
-            // Any other error (no password, say) comes from a server that is there.
-            StepKind::Probe if Self::is_transient_failure(kind, reply) => StepOutcome::NotWell,
-            StepKind::Probe | StepKind::Cap => StepOutcome::Fine,
-            // A server without a password works all the same, as with nutcracker.
-            StepKind::Auth
-                if text.contains("no password is set") || text.contains("without any password") =>
-            {
-                StepOutcome::Fine
-            }
-            StepKind::Auth | StepKind::Select => StepOutcome::Complain(text),
-        }
+        handshake::judge(step, kind, reply)
+    }
+
+    fn unasked_error(data: &[u8]) -> Option<HandshakeError> {
+        handshake::unasked(data)
     }
 
     fn upgraded(&self, client: &mut RedisClient, granted: Result<bool, Cause>, out: &mut Vec<u8>) {

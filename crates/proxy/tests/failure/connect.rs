@@ -1,7 +1,5 @@
 //! `connect_timeout`, and what `timeout` does by default.
 
-use std::sync::Arc;
-
 use proxy::Cause;
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
@@ -188,40 +186,4 @@ fn a_server_that_closes_an_idle_connection_has_not_failed() {
     stage.answer(link, "$-1\r\n");
     stage.hang_up(link, Cause::Closed);
     assert!(stage.is_live(0));
-}
-
-/// What a pool with a password that its server answers with `reply` logs, once it serves.
-fn log_of_auth(reply: &str) -> Vec<String> {
-    let mut settings = redis_pool(1);
-    let secret: Arc<[u8]> = Arc::from(&b"secret"[..]);
-    settings.protocol = ProtocolSettings::Redis(RedisSettings {
-        auth: Some(secret),
-        ..RedisSettings::default()
-    });
-    let mut stage = Stage::new(settings);
-    let client = stage.client();
-    let auth = redis(&["AUTH", "secret"]);
-    assert_eq!(stage.ask(client, &auth), "+OK\r\n");
-    stage.say(client, get("a"));
-    let link = stage.link(0);
-    assert_eq!(stage.heard(link), auth);
-    stage.answer(link, reply);
-    assert_eq!(stage.heard(link), get("a"), "whatever it said");
-    stage.log
-}
-
-#[test]
-fn a_server_that_refuses_the_password_is_logged_and_one_without_a_password_is_not() {
-    for fine in [
-        "+OK\r\n",
-        "-ERR Client sent AUTH, but no password is set\r\n",
-        "-ERR AUTH <password> called without any password configured for the default user.\r\n",
-    ] {
-        assert!(log_of_auth(fine).is_empty(), "{fine}");
-    }
-    let log = log_of_auth("-WRONGPASS invalid username-password pair\r\n");
-    assert_eq!(
-        log,
-        ["AUTH failed on s0: WRONGPASS invalid username-password pair"]
-    );
 }

@@ -7,6 +7,7 @@ mod clients;
 mod connect;
 mod eject;
 mod failover;
+mod handshake;
 mod joins;
 mod local;
 mod memory;

@@ -36,6 +36,8 @@ pub(crate) struct Stage {
     clients: Vec<Client>,
     links: Vec<Link>,
     doors: Vec<Door>,
+    /// How many bytes new links take.
+    room: usize,
     /// Everything that was logged.
     pub(crate) log: Vec<String>,
 }
@@ -164,6 +166,7 @@ impl Stage {
             clients: Vec::new(),
             links: Vec::new(),
             doors: vec![Door::Open; servers + borrowed],
+            room: usize::MAX,
             other,
             log: Vec::new(),
         };
@@ -362,6 +365,11 @@ impl Stage {
         self.write(worker, id);
     }
 
+    /// From now on new links take so many bytes.
+    pub(crate) fn next_links_take(&mut self, room: usize) {
+        self.room = room;
+    }
+
     /// Requests that all workers have been asked.
     pub(crate) fn asked(&self) -> u64 {
         let asked = |worker: &Worker| worker.pool.requests_seen();
@@ -548,7 +556,7 @@ impl Stage {
             opened: self.now,
             open: true,
             heard: Vec::new(),
-            room: usize::MAX,
+            room: self.room,
         });
         let connections = &mut self.workers[worker].connections;
         let twin = connections.keys().find(|open| open.index() == id.index());

@@ -21,6 +21,8 @@ pub(crate) enum Blow {
     Retired,
     /// A server of the other pool does not know how to limit a life.
     TooOld,
+    /// The server refused a step of the handshake with this error.
+    Unfit(&'static str),
 }
 
 impl Blow {
@@ -36,6 +38,7 @@ impl Blow {
             Blow::TimedOut => "Connection timed out",
             Blow::Garbage | Blow::Declined | Blow::Probed | Blow::Retired => "Invalid argument",
             Blow::TooOld => "the failover server cannot limit the time to live",
+            Blow::Unfit(text) => text,
         }
     }
 }
@@ -68,7 +71,12 @@ pub(crate) struct Victim<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct FaultLog {
     faults: Vec<Fault>,
+    /// Refused handshakes: the worker, the server, when, and the error.
+    refusals: Vec<(usize, usize, u64, &'static str)>,
 }
+
+/// For how long after a refused handshake requests may be answered by its error, in microseconds.
+const LONGEST_REFUSAL: u64 = 2_500_000;
 
 impl FaultLog {
     pub(crate) fn record(
@@ -99,6 +107,29 @@ impl FaultLog {
             cut: Vec::new(),
             sent_until,
         });
+    }
+
+    /// A handshake with `server` was refused at `time`.
+    pub(crate) fn record_refusal(
+        &mut self,
+        worker: usize,
+        server: usize,
+        time: u64,
+        text: &'static str,
+    ) {
+        self.refusals.push((worker, server, time, text));
+    }
+
+    /// Whether a request may have been answered by the error of a refused handshake.
+    pub(crate) fn explains_refusal(&self, victim: Victim<'_>, error: &str) -> bool {
+        self.refusals.iter().any(|(worker, server, time, text)| {
+            *worker == victim.worker
+                && victim
+                    .servers
+                    .is_none_or(|servers| servers.contains(server))
+                && time + LONGEST_REFUSAL >= victim.sent.1
+                && *text == error
+        })
     }
 
     /// Whether a failure with this text can have hit the request.

@@ -10,6 +10,7 @@ mod keys;
 mod limits;
 mod memcached_client;
 mod memcached_server;
+mod mishaps;
 mod network;
 mod oracle;
 mod patience;
@@ -70,6 +71,10 @@ fn every_seed_keeps_every_promise() {
             "too few clients were waited for: {tally:?}"
         );
         assert!(tally.failovers > 500, "too little failed over: {tally:?}");
+        assert!(
+            tally.refused_steps > 50,
+            "too few handshakes were refused: {tally:?}"
+        );
     }
 }
 

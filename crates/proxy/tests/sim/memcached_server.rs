@@ -4,7 +4,7 @@
 //! (its size is the value's), `m` a write that is not stored, `f` a write that fails.
 
 use crate::keys;
-use crate::redis_server::Incoming;
+use crate::redis_server::{Incoming, Step};
 
 /// The request at the start of `input` and its length; `None` if it is not whole.
 pub(crate) fn next(
@@ -57,6 +57,7 @@ pub(crate) fn next(
             keys,
             reply,
             handshake: false,
+            step: Step::Other,
             probe: verb == "version",
             limit: false,
         },
@@ -125,6 +126,7 @@ fn storage(
             keys: vec![key],
             reply,
             handshake: false,
+            step: Step::Other,
             probe: false,
             limit: false,
         },

@@ -8,9 +8,9 @@ use crate::clients::Owed;
 use crate::faults::Victim;
 use crate::frames;
 use crate::keys::Tag;
+use crate::mishaps::{NO_MEMCACHED, NO_REDIS};
 use crate::redis_server as redis;
 use crate::scenario::Ending;
-use crate::servers::{NO_MEMCACHED, NO_REDIS};
 use crate::shards::Spread;
 use crate::want::Want;
 use crate::worker::shown;
@@ -378,6 +378,14 @@ impl Case<'_> {
             "SERVER_ERROR "
         };
         let text = String::from_utf8_lossy(self.frame);
+        let error = text.strip_prefix('-').unwrap_or_default().trim_end();
+        if self
+            .world
+            .faults
+            .explains_refusal(self.victim(servers), error)
+        {
+            return Ok(());
+        }
         let Some(text) = text
             .strip_prefix(begins)
             .and_then(|text| text.strip_suffix("\r\n"))

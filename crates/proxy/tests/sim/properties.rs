@@ -5,6 +5,7 @@ use proxy::metrics::{PoolMetric, ServerMetric};
 use crate::clients::Client;
 use crate::faults::Blow;
 use crate::network::{Peer, ProxySide, Reset};
+use crate::redis_server::UNWELL;
 use crate::scenario::Theme;
 use crate::world::World;
 
@@ -201,6 +202,7 @@ impl World {
             _ if probed => Blow::Probed,
             _ if server.refused_limit() => Blow::TooOld,
             _ if self.may_retire(link) => Blow::Retired,
+            None if server.refusal().is_some() => Blow::Unfit(server.refusal().unwrap_or_default()),
             Some(reason) => *reason,
             None => panic!("link {link}: the core closed a server connection for no reason"),
         };
@@ -304,23 +306,36 @@ impl World {
             Blow::Retired => Vec::new(),
             _ => self.reasons(link),
         };
-        let blows = [vec![blow], reasons].concat();
+        let refusal = self.links[link].server().refusal();
+        if let Some(text) = refusal {
+            self.faults.record_refusal(worker, server, self.now, text);
+        }
+        let blows = [
+            vec![blow],
+            reasons,
+            refusal.map(Blow::Unfit).into_iter().collect(),
+        ]
+        .concat();
         let (probe, doubtful) = {
             let side = self.links[link].server();
             let probe = side.may_be_probe();
             // It may have been closed for that before its end was seen.
-            let refused = side.refused_hello() || side.refused_limit();
+            let refused = side.refused_hello() || side.refused_limit() || side.refusal().is_some();
             (probe, probe || side.doubtful || refused)
         };
         let is_probe = probe && self.scenario.redis;
-        let kind = [Blow::Declined, Blow::Retired, Blow::TooOld];
-        let harmless = (blows.len() == 1 && kind.contains(&blows[0]))
-            || (blow == Blow::Fin && idle)
-            || is_probe;
+        let is_harmless = |blow: &Blow| match blow {
+            Blow::Declined | Blow::Retired | Blow::TooOld => true,
+            Blow::Unfit(text) => !UNWELL.contains(text),
+            _ => false,
+        };
+        let harmless = blows.iter().all(is_harmless) || (blow == Blow::Fin && idle) || is_probe;
         self.faults.record(self.step, worker, server, blows, begun);
         if !harmless {
             let sure = match blow {
-                Blow::Declined | Blow::Probed | Blow::Retired | Blow::TooOld => false,
+                Blow::Declined | Blow::Probed | Blow::Retired | Blow::TooOld | Blow::Unfit(_) => {
+                    false
+                }
                 Blow::Fin => !lost.is_empty() && !doubtful,
                 _ => !doubtful,
             };

@@ -9,6 +9,16 @@ use std::collections::VecDeque;
 use crate::keys::{self, KeyText};
 use crate::scenario::Scenario;
 
+/// A part of the handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Auth,
+    /// Whether the server can limit a life.
+    Limit,
+    /// Any other, or none.
+    Other,
+}
+
 /// One request as a server reads it, with the reply to come.
 #[derive(Debug)]
 pub(crate) struct Incoming {
@@ -17,11 +27,33 @@ pub(crate) struct Incoming {
     pub(crate) reply: Vec<u8>,
     /// AUTH, HELLO or SELECT, or a probe: the proxy's own.
     pub(crate) handshake: bool,
+    /// What of the handshake it is.
+    pub(crate) step: Step,
     /// May be a probe.
     pub(crate) probe: bool,
     /// Limits how long something lives that the request before has written.
     pub(crate) limit: bool,
 }
+
+/// Errors that make a connection useless and count for the health of their server.
+pub(crate) const UNWELL: [&str; 4] = [
+    "LOADING not yet",
+    "BUSY in a script",
+    "MASTERDOWN link is down",
+    "ERR max number of clients reached",
+];
+/// Errors that make it useless and do not count, and what is told of them where they answer AUTH: nothing
+/// that might quote the password.
+pub(crate) const UNWILLING: [(&str, &str); 2] = [
+    (
+        "NOPERM not this user",
+        "NOPERM the server refused the password of the pool",
+    ),
+    (
+        "ERR not in the mood for sesame",
+        "ERR the server refused the password of the pool",
+    ),
+];
 
 /// What a server knows of one connection.
 #[derive(Debug, Default)]
@@ -35,6 +67,8 @@ pub(crate) struct RedisTalk {
     probed: bool,
     /// HELLO was refused on this connection: the proxy may close it.
     pub(crate) refused_hello: bool,
+    /// A step of the handshake was refused with this error: nothing but the rest of the handshake may come.
+    pub(crate) refusal: Option<&'static str>,
     /// Was asked whether it knows how to limit a life, as another pool's servers are.
     asked_limit: bool,
     pub(crate) refused_limit: bool,
@@ -85,11 +119,14 @@ impl RedisTalk {
         }
         self.authenticated = true;
         let refusal = b"-ERR Client sent AUTH, but no password is set\r\n".as_slice();
-        Ok(handshake(if scenario.servers_grumble {
-            refusal
-        } else {
-            b"+OK\r\n"
-        }))
+        let reply = match scenario.servers_grumble {
+            true => refusal,
+            false => b"+OK\r\n",
+        };
+        Ok(Incoming {
+            step: Step::Auth,
+            ..handshake(reply)
+        })
     }
 
     fn hello(&mut self, scenario: &Scenario, args: &[Vec<u8>]) -> Result<Incoming, String> {
@@ -179,10 +216,14 @@ impl RedisTalk {
                 .gutter
                 .as_ref()
                 .is_some_and(|gutter| gutter.too_old);
-            return Ok(handshake(match self.refused_limit {
+            let reply: &[u8] = match self.refused_limit {
                 true => b"-ERR wrong number of arguments for 'pexpire' command\r\n",
                 false => b"-ERR GT and LT options at the same time are not compatible\r\n",
-            }));
+            };
+            return Ok(Incoming {
+                step: Step::Limit,
+                ..handshake(reply)
+            });
         }
         let key = self.unlimited.pop_front().ok_or("a limit for nothing")?;
         let millis = format!("{}000", seconds);
@@ -199,6 +240,7 @@ impl RedisTalk {
             keys: vec![key],
             reply: b":1\r\n".to_vec(),
             handshake: false,
+            step: Step::Other,
             probe: false,
             limit: true,
         })
@@ -249,6 +291,9 @@ impl RedisTalk {
         args: &[Vec<u8>],
     ) -> Result<Incoming, String> {
         self.requests += 1;
+        if let Some(refusal) = self.refusal {
+            return Err(format!("{name} after a handshake that got {refusal}"));
+        }
         if scenario.password.is_some() && !self.authenticated {
             return Err(format!("{name} before AUTH"));
         }
@@ -272,6 +317,7 @@ impl RedisTalk {
             keys,
             reply,
             handshake: false,
+            step: Step::Other,
             probe: false,
             limit: false,
         })
@@ -283,6 +329,7 @@ fn handshake(reply: &[u8]) -> Incoming {
         keys: Vec::new(),
         reply: reply.to_vec(),
         handshake: true,
+        step: Step::Other,
         probe: false,
         limit: false,
     }

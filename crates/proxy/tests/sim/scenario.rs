@@ -175,6 +175,8 @@ pub(crate) struct Scenario {
     pub(crate) servers_speak_resp3: bool,
     /// Servers refuse AUTH and SELECT, as one without password and with few databases does.
     pub(crate) servers_grumble: bool,
+    /// One step of a handshake in so many is refused for a reason that makes the connection useless.
+    pub(crate) refused_steps: Option<usize>,
     pub(crate) refuse_cross_shard: bool,
     /// Bytes; 0 is no cap.
     pub(crate) max_memory: usize,
@@ -232,6 +234,7 @@ impl Scenario {
             resp3: rng.chance(4, 5),
             servers_speak_resp3: rng.chance(3, 4),
             servers_grumble: rng.chance(1, 12),
+            refused_steps: None,
             refuse_cross_shard: rng.chance(1, 4),
             max_memory: 0,
             client_idle: None,
@@ -282,6 +285,13 @@ impl Scenario {
             let own = self.weights.len();
             self.weather
                 .extend(theirs.map(|(at, server, kind)| (at, own + server, kind)));
+        }
+    }
+
+    /// Has some servers refuse steps of their handshakes. With a generator of its own, as above.
+    pub(crate) fn draw_refusals(&mut self, rng: &mut Rng) {
+        if self.redis && self.is_stormy() && rng.chance(1, 3) {
+            self.refused_steps = Some(rng.pick(&[2, 4, 12]));
         }
     }
 

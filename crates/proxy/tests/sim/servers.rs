@@ -15,21 +15,21 @@ use crate::world::World;
 #[derive(Debug)]
 pub(crate) struct ServerSide {
     pub(crate) index: usize,
-    talk: RedisTalk,
+    pub(crate) talk: RedisTalk,
     /// The beginning of a request.
     inbox: ByteQueue,
     /// Replies being thought about, oldest first, with the time at which they are ready.
     thinking: VecDeque<(u64, Incoming)>,
     /// Reply bytes that the network had no room for.
-    unsent: ByteQueue,
+    pub(crate) unsent: ByteQueue,
     /// Reply bytes produced since the beginning.
-    produced: u64,
+    pub(crate) produced: u64,
     /// Replies not wholly read by the proxy yet.
-    unread: VecDeque<Reply>,
+    pub(crate) unread: VecDeque<Reply>,
     /// Reads and answers nothing any more.
     pub(crate) hung: bool,
     /// Closes once everything is sent.
-    leaves: bool,
+    pub(crate) leaves: bool,
     /// Has sent something that is not the protocol, from and up to this position: the proxy must close.
     pub(crate) garbled: Option<(u64, u64)>,
     /// How the connect ended, until the proxy is told.
@@ -51,9 +51,9 @@ pub(crate) struct ServerSide {
 
 /// One reply on its way: where it lies in the stream, and whom it answers.
 #[derive(Debug)]
-struct Reply {
+pub(crate) struct Reply {
     start: u64,
-    end: u64,
+    pub(crate) end: u64,
     tags: Vec<Tag>,
     handshake: bool,
     probe: bool,
@@ -99,6 +99,11 @@ impl ServerSide {
         self.asked_if_well && !self.is_warm()
     }
 
+    /// The error with which a step of the handshake was refused.
+    pub(crate) fn refusal(&self) -> Option<&'static str> {
+        self.talk.refusal
+    }
+
     pub(crate) fn refused_hello(&self) -> bool {
         self.talk.refused_hello
     }
@@ -128,14 +133,6 @@ impl ServerSide {
         let unread = self.unread.iter().flat_map(|reply| reply.tags.clone());
         (unread.chain(thinking).collect(), begun)
     }
-
-    /// Bytes that are no reply, or not one that was asked for, go straight to the proxy.
-    fn garble(&mut self, bytes: &[u8]) {
-        self.unsent.push(bytes);
-        self.garbled = Some((self.produced, self.produced + bytes.len() as u64));
-        self.produced += bytes.len() as u64;
-        self.hung = true;
-    }
 }
 
 /// Whom a request answers: each client and request once.
@@ -149,25 +146,6 @@ fn tags(incoming: &Incoming) -> Vec<Tag> {
     tags.dedup();
     tags
 }
-
-/// What goes wrong with a reply.
-#[derive(Debug, Clone, Copy)]
-enum Mishap {
-    Fin,
-    Reset,
-    Hang,
-    Garbage,
-}
-
-/// What no Redis server says.
-pub(crate) const NO_REDIS: [&[u8]; 4] = [
-    b"?bogus\r\n",
-    b"$abc\r\n",
-    b"HTTP/1.1 400 Bad Request\r\n",
-    b"*99999999999999999999999\r\n",
-];
-/// What no memcached says.
-pub(crate) const NO_MEMCACHED: [&[u8]; 3] = [b"BOGUS\r\n", b"\x81\x00\x00\x00\r\n", b"VALUE\r\n"];
 
 impl World {
     /// Bytes have arrived at a server, or it has come back to life.
@@ -399,6 +377,9 @@ impl World {
         if incoming.probe && incoming.handshake && self.faults_allowed && self.rng.chance(1, 4) {
             incoming.reply = b"-LOADING not yet\r\n".to_vec();
         }
+        if incoming.handshake && !incoming.probe {
+            self.refuse_step(link, &mut incoming);
+        }
         let tags = tags(&incoming);
         let chatty = !incoming.handshake && self.rng.chance(1, 20);
         let side = self.links[link].server_mut();
@@ -426,60 +407,6 @@ impl World {
             }
             Some(mishap) => self.misbehave(link, mishap, &incoming.reply),
         }
-    }
-
-    fn mishap(&mut self) -> Option<Mishap> {
-        let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
-        self.rng.chance(1, odds).then(|| {
-            self.rng
-                .pick(&[Mishap::Fin, Mishap::Reset, Mishap::Hang, Mishap::Garbage])
-        })
-    }
-
-    fn misbehave(&mut self, link: usize, mishap: Mishap, reply: &[u8]) {
-        self.trace(|| format!("link {link}: {mishap:?} instead of a whole reply"));
-        let part = self.rng.below(reply.len());
-        let garbage: &[u8] = if self.scenario.redis {
-            self.rng.pick(&NO_REDIS)
-        } else {
-            self.rng.pick(&NO_MEMCACHED)
-        };
-        let side = self.links[link].server_mut();
-        if let Mishap::Garbage = mishap {
-            // The reply that this stands for never ends.
-            side.unread
-                .back_mut()
-                .into_iter()
-                .for_each(|reply| reply.end = u64::MAX);
-            return side.garble(garbage);
-        }
-        side.unsent.push(&reply[..part]);
-        side.produced += part as u64;
-        side.hung = true;
-        match mishap {
-            Mishap::Fin => self.links[link].server_mut().leaves = true,
-            Mishap::Reset => self.peer_resets(link),
-            Mishap::Hang | Mishap::Garbage => {}
-        }
-    }
-
-    /// A server of which nothing is wanted says something all the same. Returns what; the connection
-    /// must be closed for it.
-    pub(crate) fn stray_reply(&mut self, link: usize, is_idle: bool) -> Option<&'static [u8]> {
-        let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
-        if !is_idle || self.links[link].server().garbled.is_some() || !self.rng.chance(1, 3 * odds)
-        {
-            return None;
-        }
-        let stray: &[u8] = if self.scenario.redis {
-            b"+OK\r\n"
-        } else {
-            b"STORED\r\n"
-        };
-        let read = self.links[link].inbound.read;
-        self.links[link].inbound.read += stray.len() as u64;
-        self.links[link].server_mut().garbled = Some((read, read + stray.len() as u64));
-        Some(stray)
     }
 
     /// Hands the network what it has room for.

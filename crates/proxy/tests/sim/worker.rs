@@ -83,9 +83,12 @@ fn cause(blow: Blow) -> Cause {
         Blow::Reset => Cause::Reset,
         Blow::BrokenPipe => Cause::BrokenPipe,
         Blow::TimedOut => Cause::TimedOut,
-        Blow::Garbage | Blow::Declined | Blow::Probed | Blow::Retired | Blow::TooOld => {
-            Cause::Protocol
-        }
+        Blow::Garbage
+        | Blow::Declined
+        | Blow::Probed
+        | Blow::Retired
+        | Blow::TooOld
+        | Blow::Unfit(_) => Cause::Protocol,
     }
 }
 

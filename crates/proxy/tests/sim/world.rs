@@ -27,6 +27,7 @@ const ONLY_PROBES: u64 = 60_000_000;
 /// Makes another generator of the same seed.
 const SHORT_OF_MEMORY: u64 = 0x0f0f_1234_5678_f0f0;
 const SHORT_OF_PATIENCE: u64 = 0x3c3c_8765_4321_c3c3;
+const REFUSED_STEPS: u64 = 0x5a5a_0fed_cba9_a5a5;
 
 /// What was seen, so that nobody can believe in a simulation in which nothing happened.
 #[derive(Debug, Default, Clone)]
@@ -55,6 +56,8 @@ pub(crate) struct Tally {
     pub(crate) held_back: usize,
     /// Requests sent to a failover pool.
     pub(crate) failovers: i64,
+    /// Steps of handshakes that were refused.
+    pub(crate) refused_steps: usize,
 }
 
 /// What there is of another pool.
@@ -90,6 +93,8 @@ fn metrics(servers: usize, other: Option<&Other>) -> (Arc<PoolMetrics>, Option<A
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) rng: Rng,
+    /// For what was drawn last, so that recorded seeds stay what they are.
+    pub(crate) refusals_rng: Rng,
     /// Microseconds.
     pub(crate) now: u64,
     /// Events so far.
@@ -129,6 +134,8 @@ impl World {
         scenario.limit_memory(&mut Rng::new(seed ^ SHORT_OF_MEMORY));
         scenario.draw_gutter(&mut Rng::new(!seed));
         scenario.limit_patience(&mut Rng::new(seed ^ SHORT_OF_PATIENCE));
+        let mut refusals_rng = Rng::new(seed ^ REFUSED_STEPS);
+        scenario.draw_refusals(&mut refusals_rng);
         let servers = scenario.weights.len();
         let health = Arc::new(Health::new(servers));
         let gutter = Other::of(&scenario);
@@ -164,6 +171,7 @@ impl World {
             ),
             ejection: Ejection::new(&scenario),
             rng,
+            refusals_rng,
             now: 1_000,
             step: 0,
             agenda: Agenda::default(),
@@ -470,5 +478,6 @@ impl Tally {
         self.dawdlers += other.dawdlers;
         self.held_back += other.held_back;
         self.failovers += other.failovers;
+        self.refused_steps += other.refused_steps;
     }
 }

@@ -1,0 +1,106 @@
+//! What a new connection to a Redis server is told first, and how its answers are judged.
+
+use redis_proto::encode;
+use redis_proto::response::{ReplyKind, error_code};
+
+use super::Redis;
+use crate::cause::Cause;
+use crate::protocol::{HandshakeError, Lane, Step, StepKind, StepOutcome};
+
+/// What a server says, before it closes a connection, when it has too many (redis-server's `maxclients`).
+const MAX_CLIENTS: &str = "max number of clients";
+
+/// AUTH, HELLO and SELECT, as far as the connection needs them, in this order.
+pub(super) fn steps(redis: &Redis, lane: Lane, server: usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut step = |kind, args: &[&[u8]]| {
+        let mut request = Vec::new();
+        encode::command(&mut request, args);
+        steps.push(Step { request, kind });
+    };
+    if let Some(password) = &redis.settings.auth {
+        step(StepKind::Auth, &[b"AUTH", password]);
+    }
+    if lane > 0 {
+        step(StepKind::Hello, &[b"HELLO", b"3"]);
+    }
+    if redis.databases[server] > 0 {
+        step(
+            StepKind::Select,
+            &[b"SELECT", redis.databases[server].to_string().as_bytes()],
+        );
+    }
+    steps
+}
+
+/// Judges the reply to one step. The only errors that do no harm are those of a server without the
+/// password or the database that the pool has for it, which nutcracker serves from, too.
+pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
+    if kind != ReplyKind::Error {
+        return match step.kind == StepKind::Cap && !redis_proto::cap::knows_limit(reply) {
+            true => StepOutcome::CannotCap,
+            false => StepOutcome::Fine,
+        };
+    }
+    let code = error_code(reply);
+    let text = String::from_utf8_lossy(reply.get(1..).unwrap_or_default())
+        .trim_end()
+        .to_owned();
+    let cannot_serve = cannot_serve(code, &text);
+    let is_unknown = text.contains("unknown command");
+    let refused = |line: String| {
+        StepOutcome::Refused(HandshakeError {
+            cause: Cause::refusal(step.kind.name(), &line),
+            is_failure: cannot_serve,
+        })
+    };
+    match step.kind {
+        _ if cannot_serve => refused(text),
+        // Any other error (no password, say) comes from a server that is there.
+        StepKind::Probe => StepOutcome::Fine,
+        StepKind::Cap if redis_proto::cap::knows_limit(reply) => StepOutcome::Fine,
+        StepKind::Cap => StepOutcome::CannotCap,
+        StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchLane,
+        StepKind::Auth if has_no_password(&text) => StepOutcome::Fine,
+        StepKind::Auth if is_unknown => StepOutcome::Complain("unknown command".into()),
+        // The server's own text may quote the password.
+        StepKind::Auth => refused(format!(
+            "{} the server refused the password of the pool",
+            String::from_utf8_lossy(code)
+        )),
+        StepKind::Select if has_no_such_database(&text) => StepOutcome::Complain(text),
+        StepKind::Hello | StepKind::Select => refused(text),
+    }
+}
+
+/// An error line that a server sends though it owes no reply: it does not want the connection.
+pub(super) fn unasked(data: &[u8]) -> Option<HandshakeError> {
+    let line = data.strip_prefix(b"-")?;
+    let end = memchr::memchr(b'\r', line)?;
+    let text = String::from_utf8_lossy(&line[..end]);
+    Some(HandshakeError {
+        cause: Cause::refusal("the connection", &text),
+        is_failure: cannot_serve(error_code(data), &text),
+    })
+}
+
+/// Whether a server says that it cannot serve anybody just now, which counts for its health.
+fn cannot_serve(code: &[u8], text: &str) -> bool {
+    matches!(code, b"OOM" | b"BUSY" | b"LOADING" | b"MASTERDOWN") || text.contains(MAX_CLIENTS)
+}
+
+/// Redis before and since 6.0.
+fn has_no_password(text: &str) -> bool {
+    text.contains("no password is set") || text.contains("without any password")
+}
+
+/// Redis since 4.0, before, and in cluster mode.
+fn has_no_such_database(text: &str) -> bool {
+    [
+        "DB index is out of range",
+        "invalid DB index",
+        "not allowed in cluster mode",
+    ]
+    .iter()
+    .any(|words| text.contains(words))
+}

@@ -1,0 +1,270 @@
+//! A server that refuses a step of the handshake: nothing is sent on that connection, and the next one is
+//! tried after a pause.
+
+use proxy::Cause;
+use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
+
+use crate::stage::{Stage, memcached_pool, redis_pool};
+use crate::words::{HELLO_3, PING, get, redis, set};
+
+const BUSY: &str = "-BUSY Redis is busy running a script.\r\n";
+
+/// A pool of one server that ejects it after two failures.
+fn pool(db: u32, password: bool) -> PoolSettings {
+    let mut settings = redis_pool(1);
+    settings.servers[0].db = db;
+    settings.auto_eject_hosts = true;
+    settings.server_failure_limit = 2;
+    settings.protocol = ProtocolSettings::Redis(RedisSettings {
+        auth: password.then(|| b"sesame"[..].into()),
+        ..RedisSettings::default()
+    });
+    settings
+}
+
+fn select(db: &str) -> String {
+    redis(&["SELECT", db])
+}
+
+/// A client that has given the pool's password.
+fn client_with_password(stage: &mut Stage) -> usize {
+    let client = stage.client();
+    assert_eq!(stage.ask(client, redis(&["AUTH", "sesame"])), "+OK\r\n");
+    client
+}
+
+#[test]
+fn nothing_is_written_to_database_0_when_select_is_refused() {
+    let mut stage = Stage::new(pool(3, false));
+    let client = stage.client();
+    stage.say(client, set("k", "1") + &get("k"));
+    let link = stage.link(0);
+    assert_eq!(stage.heard(link), select("3"));
+    stage.answer(link, BUSY);
+    assert_eq!(stage.hear(client), [BUSY, BUSY].concat());
+    assert!(!stage.is_open(link) && stage.heard(link).is_empty());
+    let reason = "the server refused SELECT: BUSY Redis is busy running a script.";
+    assert_eq!(
+        stage.log,
+        [format!(
+            "connection to server 's0' closed, 2 requests lost: {reason}"
+        )]
+    );
+}
+
+#[test]
+fn a_refused_server_is_tried_again_after_a_pause_that_grows() {
+    let mut settings = pool(3, false);
+    settings.auto_eject_hosts = false;
+    let mut stage = Stage::new(settings);
+    let client = stage.client();
+    for (attempt, pause) in [100, 200, 400, 800, 1_600, 2_000, 2_000].iter().enumerate() {
+        stage.say(client, get("k"));
+        let link = stage.link(0);
+        stage.answer(link, BUSY);
+        assert_eq!(stage.hear(client), BUSY);
+        stage.wait(pause - 1);
+        assert_eq!(stage.ask(client, get("k")), BUSY, "at once");
+        assert_eq!(stage.links_ever(0), attempt + 1);
+        stage.wait(1 + pause / 4);
+    }
+    stage.say(client, get("k"));
+    let link = stage.link(0);
+    stage.answer(link, "+OK\r\n");
+    assert_eq!(stage.heard(link), select("3") + &get("k"));
+    stage.answer(link, "$1\r\nv\r\n");
+    assert_eq!(stage.hear(client), "$1\r\nv\r\n");
+}
+
+#[test]
+fn a_server_that_cannot_serve_is_ejected_and_one_that_refuses_the_password_is_not() {
+    for (reply, told, counts) in [
+        (
+            "-LOADING Redis is loading",
+            "-LOADING Redis is loading",
+            true,
+        ),
+        ("-MASTERDOWN Link is down", "-MASTERDOWN Link is down", true),
+        (
+            "-ERR max number of clients reached",
+            "-ERR max number of clients reached",
+            true,
+        ),
+        (
+            "-WRONGPASS invalid pair 'sesame'",
+            "-WRONGPASS the server refused the password of the pool",
+            false,
+        ),
+        (
+            "-NOPERM this user has no permissions",
+            "-NOPERM the server refused the password of the pool",
+            false,
+        ),
+    ] {
+        let mut stage = Stage::new(pool(0, true));
+        let client = client_with_password(&mut stage);
+        for _ in 0..2 {
+            assert!(stage.is_live(0), "{reply}");
+            stage.say(client, get("k"));
+            let link = stage.link(0);
+            stage.answer(link, format!("{reply}\r\n"));
+            assert_eq!(stage.hear(client), format!("{told}\r\n"));
+            stage.wait(300);
+        }
+        assert_eq!(stage.is_live(0), !counts, "{reply}");
+        let quoted = stage.log.iter().any(|line| line.contains("sesame"));
+        assert!(!quoted, "{:?}", stage.log);
+    }
+}
+
+#[test]
+fn a_server_without_the_password_or_the_database_is_used_all_the_same() {
+    for (reply, logged) in [
+        ("-ERR DB index is out of range", true),
+        ("-ERR invalid DB index", true),
+        ("-ERR SELECT is not allowed in cluster mode", true),
+        ("+OK", false),
+    ] {
+        let mut stage = Stage::new(pool(3, false));
+        let client = stage.client();
+        stage.say(client, get("k"));
+        let link = stage.link(0);
+        stage.answer(link, format!("{reply}\r\n"));
+        assert_eq!(stage.heard(link), select("3") + &get("k"), "{reply}");
+        assert_eq!(!stage.log.is_empty(), logged, "{:?}", stage.log);
+    }
+    for (reply, logged) in [
+        ("-ERR Client sent AUTH, but no password is set", false),
+        (
+            "-ERR AUTH <password> called without any password configured for the default user.",
+            false,
+        ),
+        (
+            "-ERR unknown command 'AUTH', with args beginning with: 'sesame'",
+            true,
+        ),
+    ] {
+        let mut stage = Stage::new(pool(0, true));
+        let client = client_with_password(&mut stage);
+        stage.say(client, get("k"));
+        let link = stage.link(0);
+        stage.answer(link, format!("{reply}\r\n"));
+        assert_eq!(stage.heard(link), redis(&["AUTH", "sesame"]) + &get("k"));
+        let expected: &[&str] = match logged {
+            true => &["AUTH failed on s0: unknown command"],
+            false => &[],
+        };
+        assert_eq!(stage.log, expected);
+    }
+}
+
+#[test]
+fn too_many_clients_is_told_before_anything_was_asked() {
+    const FULL: &str = "-ERR max number of clients reached\r\n";
+    for db in [0, 3] {
+        let mut stage = Stage::new(pool(db, false));
+        stage.next_links_take(0);
+        let client = stage.client();
+        stage.say(client, get("k"));
+        let link = stage.link(0);
+        stage.answer(link, FULL);
+        assert_eq!(stage.hear(client), FULL);
+        assert!(!stage.is_open(link));
+        assert_eq!(stage.ask(client, get("k")), FULL, "no other one is tried");
+        assert_eq!(stage.links_ever(0), 1);
+    }
+    let mut stage = Stage::new(memcached_pool(1));
+    stage.next_links_take(0);
+    let client = stage.client();
+    stage.say(client, "get k\r\n");
+    let link = stage.link(0);
+    stage.answer(link, "ERROR Too many open connections\r\n");
+    assert_eq!(stage.hear(client), "ERROR Too many open connections\r\n");
+    // Later, the same words answer nothing and break the protocol.
+    let mut stage = Stage::new(pool(0, false));
+    let client = stage.client();
+    stage.say(client, get("k"));
+    let link = stage.link(0);
+    stage.answer(link, "$-1\r\n");
+    stage.answer(link, FULL);
+    assert!(!stage.is_open(link));
+    assert!(
+        stage.log[0].ends_with("Invalid argument"),
+        "{:?}",
+        stage.log
+    );
+}
+
+#[test]
+fn hello_3_is_told_what_the_servers_said_and_not_that_they_lack_it() {
+    let hello = redis(&["HELLO", "3"]);
+    for reply in [
+        "-LOADING Redis is loading\r\n",
+        "-NOPERM no permission to run 'hello'\r\n",
+    ] {
+        let mut settings = pool(0, false);
+        settings.auto_eject_hosts = false;
+        let mut stage = Stage::new(settings);
+        let client = stage.client();
+        stage.say(client, &hello);
+        let link = stage.link(0);
+        assert_eq!(stage.heard(link), hello);
+        stage.answer(link, reply);
+        assert_eq!(stage.hear(client), reply);
+        assert_eq!(stage.ask(client, &hello), reply, "without asking again");
+        assert_eq!(stage.links_ever(0), 1);
+        // The other version is not concerned.
+        stage.say(client, get("k"));
+        let plain = stage.link(0);
+        assert_eq!(stage.heard(plain), get("k"));
+        stage.answer(plain, "$-1\r\n");
+        assert_eq!(stage.hear(client), "$-1\r\n");
+        stage.wait(125);
+        stage.say(client, &hello);
+        let again = stage.links(0)[1];
+        stage.answer(again, HELLO_3);
+        assert!(stage.hear(client).starts_with("%7\r\n"));
+    }
+}
+
+#[test]
+fn a_lost_read_waits_for_no_server_that_refuses_it() {
+    let mut settings = pool(3, false);
+    settings.failure.retry_reads = true;
+    settings.auto_eject_hosts = false;
+    let mut stage = Stage::new(settings);
+    let client = stage.client();
+    for _ in 0..20 {
+        stage.wait(3_000);
+        stage.say(client, get("k"));
+        let link = stage.link(0);
+        stage.answer(link, BUSY);
+        assert_eq!(stage.hear(client), BUSY);
+        assert!(stage.links(0).is_empty());
+    }
+}
+
+#[test]
+fn an_ejected_server_whose_probe_is_refused_stays_ejected_while_it_cannot_serve() {
+    let mut settings = pool(3, true);
+    settings.server_failure_limit = 1;
+    let mut stage = Stage::new(settings);
+    let client = client_with_password(&mut stage);
+    stage.say(client, get("k"));
+    let link = stage.link(0);
+    stage.hang_up(link, Cause::Reset);
+    assert!(!stage.is_live(0));
+    stage.wait(30_000);
+    let probe = stage.link(0);
+    assert_eq!(
+        stage.heard(probe),
+        redis(&["AUTH", "sesame"]) + &select("3") + PING
+    );
+    stage.answer(probe, ["+OK\r\n", BUSY].concat());
+    assert!(!stage.is_live(0) && !stage.is_open(probe));
+    stage.wait(2_000);
+    let probe = stage.link(0);
+    // A refused password comes from a server that is there.
+    stage.answer(probe, "-WRONGPASS no\r\n-NOAUTH no\r\n-NOAUTH no\r\n");
+    assert!(stage.is_live(0) && !stage.is_open(probe));
+}

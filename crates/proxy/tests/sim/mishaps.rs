@@ -1,0 +1,120 @@
+//! What fake servers do wrong: refused handshakes, replies that break off, and bytes that are no replies.
+
+use crate::redis_server::{Incoming, Step, UNWELL, UNWILLING};
+use crate::servers::ServerSide;
+use crate::world::World;
+
+/// What goes wrong with a reply.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mishap {
+    Fin,
+    Reset,
+    Hang,
+    Garbage,
+}
+
+/// What no Redis server says.
+pub(crate) const NO_REDIS: [&[u8]; 4] = [
+    b"?bogus\r\n",
+    b"$abc\r\n",
+    b"HTTP/1.1 400 Bad Request\r\n",
+    b"*99999999999999999999999\r\n",
+];
+/// What no memcached says.
+pub(crate) const NO_MEMCACHED: [&[u8]; 3] = [b"BOGUS\r\n", b"\x81\x00\x00\x00\r\n", b"VALUE\r\n"];
+
+impl World {
+    /// Perhaps refuses a step of a handshake.
+    pub(crate) fn refuse_step(&mut self, link: usize, incoming: &mut Incoming) {
+        let talk = &self.links[link].server().talk;
+        let spoilt = talk.refusal.is_some() || talk.refused_hello || talk.refused_limit;
+        let Some(odds) = self
+            .scenario
+            .refused_steps
+            .filter(|_| self.faults_allowed && !spoilt)
+        else {
+            return;
+        };
+        if !self.refusals_rng.chance(1, odds) {
+            return;
+        }
+        let (unwell, unwilling) = (
+            self.refusals_rng.pick(&UNWELL),
+            self.refusals_rng.pick(&UNWILLING),
+        );
+        // What is no error about a limit only tells that the server knows none.
+        let is_unwell = incoming.step == Step::Limit || self.refusals_rng.chance(2, 3);
+        let (said, told) = match (is_unwell, incoming.step) {
+            (true, _) => (unwell, unwell),
+            (false, Step::Auth) => unwilling,
+            (false, _) => (unwilling.0, unwilling.0),
+        };
+        incoming.reply = format!("-{said}\r\n").into_bytes();
+        self.links[link].server_mut().talk.refusal = Some(told);
+        self.tally.refused_steps += 1;
+    }
+
+    pub(crate) fn mishap(&mut self) -> Option<Mishap> {
+        let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
+        self.rng.chance(1, odds).then(|| {
+            self.rng
+                .pick(&[Mishap::Fin, Mishap::Reset, Mishap::Hang, Mishap::Garbage])
+        })
+    }
+
+    pub(crate) fn misbehave(&mut self, link: usize, mishap: Mishap, reply: &[u8]) {
+        self.trace(|| format!("link {link}: {mishap:?} instead of a whole reply"));
+        let part = self.rng.below(reply.len());
+        let garbage: &[u8] = if self.scenario.redis {
+            self.rng.pick(&NO_REDIS)
+        } else {
+            self.rng.pick(&NO_MEMCACHED)
+        };
+        let side = self.links[link].server_mut();
+        if let Mishap::Garbage = mishap {
+            // The reply that this stands for never ends.
+            side.unread
+                .back_mut()
+                .into_iter()
+                .for_each(|reply| reply.end = u64::MAX);
+            return side.garble(garbage);
+        }
+        side.unsent.push(&reply[..part]);
+        side.produced += part as u64;
+        side.hung = true;
+        match mishap {
+            Mishap::Fin => self.links[link].server_mut().leaves = true,
+            Mishap::Reset => self.peer_resets(link),
+            Mishap::Hang | Mishap::Garbage => {}
+        }
+    }
+
+    /// A server of which nothing is wanted says something all the same. Returns what; the connection
+    /// must be closed for it.
+    pub(crate) fn stray_reply(&mut self, link: usize, is_idle: bool) -> Option<&'static [u8]> {
+        let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
+        if !is_idle || self.links[link].server().garbled.is_some() || !self.rng.chance(1, 3 * odds)
+        {
+            return None;
+        }
+        let stray: &[u8] = if self.scenario.redis {
+            b"+OK\r\n"
+        } else {
+            b"STORED\r\n"
+        };
+        let read = self.links[link].inbound.read;
+        self.links[link].inbound.read += stray.len() as u64;
+        self.links[link].server_mut().garbled = Some((read, read + stray.len() as u64));
+        Some(stray)
+    }
+}
+
+impl ServerSide {
+    /// Bytes that are no reply, or not one that was asked for, go straight to the proxy.
+    fn garble(&mut self, bytes: &[u8]) {
+        self.unsent.push(bytes);
+        self.garbled = Some((self.produced, self.produced + bytes.len() as u64));
+        self.produced += bytes.len() as u64;
+        self.hung = true;
+    }
+}
