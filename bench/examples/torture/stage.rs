@@ -141,8 +141,9 @@ impl Stage {
                     .map(gutter_conf),
             )
             .collect();
+        let args = ["--workers", "2", "--stats-extended=true"];
         Ok(Self {
-            proxy: testkit::nuthatch(nuthatch, &["--workers", "2"], &conf),
+            proxy: testkit::nuthatch(nuthatch, &args, &conf),
             addresses: ports
                 .iter()
                 .map(|&port| SocketAddr::from(([127, 0, 0, 1], port)))

@@ -26,7 +26,7 @@ pub struct Row {
     pub kind: Kind,
     /// What `-D` says of it.
     pub help: &'static str,
-    /// Whether nutcracker 0.5.0 has it too; ours come after its own.
+    /// Whether nutcracker 0.5.0 has it too. Others are shown on request only, after its own.
     pub nutcracker: bool,
 }
 

@@ -213,7 +213,7 @@ impl Line {
             text.push_str(&usage(program));
         }
         if self.describe {
-            text.push_str(&describe_stats(program));
+            text.push_str(&describe_stats(self.overrides.is_true("stats_extended")));
         }
         text
     }

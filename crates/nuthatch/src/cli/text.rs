@@ -56,12 +56,13 @@ pub(super) fn usage(program: Program) -> String {
     text
 }
 
-/// What `-D` prints after the version. Called as nutcracker, only what that counts too.
-pub(super) fn describe_stats(program: Program) -> String {
+/// What `-D` prints after the version: the counters in the statistics document, which are nutcracker's
+/// unless the document is `extended`.
+pub(super) fn describe_stats(extended: bool) -> String {
     let mut text = String::new();
-    section(&mut text, program, "pool stats", POOL_ROWS);
+    section(&mut text, extended, "pool stats", POOL_ROWS);
     text.push('\n');
-    section(&mut text, program, "server stats", SERVER_ROWS);
+    section(&mut text, extended, "server stats", SERVER_ROWS);
     text
 }
 
@@ -96,7 +97,7 @@ Commands:
 fn own_usage() -> String {
     let mut text = String::from("Options that twemproxy does not have:\n");
     let mut row = |option: &str, help: &str| {
-        let _ = writeln!(text, "  {option:<24} : {help}");
+        let _ = writeln!(text, "  {option:<25} : {help}");
     };
     row(
         "    --overlay=S",
@@ -113,12 +114,9 @@ fn own_usage() -> String {
     text
 }
 
-fn section(text: &mut String, program: Program, title: &str, rows: &[Row]) {
+fn section(text: &mut String, extended: bool, title: &str, rows: &[Row]) {
     let _ = writeln!(text, "{title}:");
-    for row in rows
-        .iter()
-        .filter(|row| row.nutcracker || program == Program::Nuthatch)
-    {
+    for row in rows.iter().filter(|row| row.nutcracker || extended) {
         let _ = writeln!(text, "  {:<20}\"{}\"", row.name, row.help);
     }
 }

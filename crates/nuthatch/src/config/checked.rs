@@ -12,7 +12,7 @@ use super::overrides::Overrides;
 use super::pool::{PoolConfig, ReadPool, check_pool};
 use super::report::{Place, Problem};
 use super::table::Scope;
-use super::values::{Findings, Rules, Value, Values, Workers, faulty};
+use super::values::{Findings, Rules, Value, Values, Workers, faulty, is_true};
 use super::written::{Content, Entry, Mapping, Node};
 
 /// The top-level key that is reserved for settings of the whole process.
@@ -49,6 +49,8 @@ pub struct Globals {
     pub max_clients: u64,
     /// How long requests in flight are waited for at the end.
     pub shutdown_timeout: Duration,
+    /// Whether the statistics document has counters that nutcracker does not have.
+    pub stats_extended: bool,
 }
 
 /// Checks a file's tree, the overlay's if there is one, and what the command line says on top. Hosts to
@@ -242,6 +244,7 @@ fn check_globals(globals: &Values, overrides: &Overrides) -> Option<Globals> {
         max_memory: number("max_memory")?,
         max_clients: number("max_clients")?,
         shutdown_timeout: Duration::from_millis(number("shutdown_timeout")?),
+        stats_extended: is_true(&value("stats_extended")?),
     })
 }
 

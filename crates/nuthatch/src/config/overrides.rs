@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::address::Fault;
 use super::table::Setting;
-use super::values::{Value, read_text};
+use super::values::{Value, is_true, read_text};
 
 /// The settings that were given outside of the files.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,11 @@ impl Overrides {
     /// Whether `setting` was set.
     pub fn has(&self, setting: &Setting) -> bool {
         self.values.contains_key(setting.name)
+    }
+
+    /// Whether the boolean setting called `name` was set to `true`.
+    pub fn is_true(&self, name: &str) -> bool {
+        self.get(name).is_some_and(is_true)
     }
 
     /// What was set for the setting called `name`.

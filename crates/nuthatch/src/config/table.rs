@@ -561,6 +561,21 @@ pub static SETTINGS: &[Setting] = &[
         },
         "How long SIGTERM and SIGINT wait for the requests that are in flight, before the rest is cut off.",
     ),
+    Setting::global(
+        "stats_extended",
+        Kind::Bool,
+        "false",
+        Outside {
+            flag: "stats-extended",
+            env: "NUTHATCH_STATS_EXTENDED",
+            argument: "BOOL",
+            help: "set whether the statistics have counters beyond twemproxy's",
+        },
+        "Whether the statistics document has Nuthatch's own counters, after nutcracker's in each pool and server. \
+         `false` serves exactly nutcracker's keys: programs that read the document, such as exporters for \
+         Prometheus, take any other key of a pool for a server and fail. \
+         `nuthatch -D --stats-extended=true` describes all counters.",
+    ),
 ];
 
 #[cfg(test)]

@@ -49,6 +49,11 @@ pub(super) enum Value {
     Workers(Workers),
 }
 
+/// Whether a value is the boolean `true`.
+pub(super) fn is_true(value: &Value) -> bool {
+    matches!(value, Value::Bool(true))
+}
+
 /// A value that was given, and where.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
@@ -155,7 +160,7 @@ impl Values {
 
     /// The value of a boolean setting; false when it could not be read.
     pub(super) fn bool(&self, name: &str) -> bool {
-        matches!(self.value(name), Some(Value::Bool(true)))
+        self.value(name).as_ref().is_some_and(is_true)
     }
 
     /// The value of a setting that is a number.

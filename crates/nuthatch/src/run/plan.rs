@@ -28,6 +28,7 @@ pub(super) struct Plan {
     pub(super) workers: usize,
     pub(super) census: Arc<Census>,
     memory: Arc<Memory>,
+    stats_extended: bool,
     pools: Vec<PoolShare>,
 }
 
@@ -63,6 +64,7 @@ impl Plan {
             workers,
             census,
             memory: Arc::new(Memory::new(cap, config.pools.len() * workers)),
+            stats_extended: config.globals.stats_extended,
             pools,
         }
     }
@@ -140,6 +142,7 @@ impl Plan {
             started,
             clock,
             census: Arc::clone(&self.census),
+            extended: self.stats_extended,
             pools: pools.collect(),
         }
     }

@@ -1,5 +1,6 @@
 //! The statistics document, in the byte-exact shape of nutcracker 0.5.0: the same names, order and
-//! separators. Metrics of our own follow its own within each object.
+//! separators, and by default no name that it does not have. Programs that read the document take every
+//! other name in a pool for a server. On request, metrics of our own follow nutcracker's in each object.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub(crate) struct Source {
     pub(crate) clock: Clock,
     /// Connection counts.
     pub(crate) census: Arc<Census>,
+    /// Whether metrics that nutcracker does not have are in the document.
+    pub(crate) extended: bool,
     /// The pools, in order.
     pub(crate) pools: Vec<PoolStats>,
 }
@@ -92,9 +95,14 @@ impl Source {
         hidden: Option<usize>,
         values: impl Fn(usize) -> I,
     ) {
-        for nutcracker in [true, false] {
+        let origins: &[bool] = if self.extended {
+            &[true, false]
+        } else {
+            &[true]
+        };
+        for nutcracker in origins {
             for (index, row) in rows.iter().enumerate() {
-                if row.nutcracker == nutcracker && hidden != Some(index) {
+                if row.nutcracker == *nutcracker && hidden != Some(index) {
                     json.number(row.name, self.combine(row.kind, values(index)));
                 }
             }

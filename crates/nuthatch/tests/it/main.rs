@@ -10,6 +10,7 @@ mod debian;
 mod documents;
 mod drop_in;
 mod ejection;
+mod exporters;
 mod failover;
 mod failure;
 mod fake;

@@ -166,7 +166,7 @@ fn max_clients_counts_all_pools() {
     let listen = ports.map(|port| format!("127.0.0.1:{port}"));
     let conf = pool("r", &listen[0], &[redis.endpoint()], &["redis: true"])
         + &pool("m", &listen[1], &[memcached.endpoint()], &[])
-        + "nuthatch:\n  max_clients: 3\n";
+        + "nuthatch:\n  max_clients: 3\n  stats_extended: true\n";
     let proxy = nuthatch(&[], &conf);
     let of_redis = || Client::to_port(ports[0]);
     let of_memcached = || Client::to_port(ports[1]);

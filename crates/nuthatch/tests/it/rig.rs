@@ -44,7 +44,10 @@ pub(crate) fn nuthatch(args: &[&str], conf: &str) -> Proxy {
     testkit::nuthatch(Path::new(BIN), args, conf)
 }
 
-/// One pool called `pool` on a free port, and the servers behind it.
+/// Asks for all counters in the statistics, also those that nutcracker does not have.
+pub(crate) const ALL_COUNTERS: &str = "--stats-extended=true";
+
+/// One pool called `pool` on a free port, and the servers behind it. Its statistics have all counters.
 pub(crate) struct Rig {
     pub(crate) proxy: Proxy,
     pub(crate) servers: Vec<Server>,
@@ -101,7 +104,7 @@ impl Rig {
         let endpoints: Vec<_> = servers.iter().map(Server::endpoint).collect();
         let conf = pool("pool", &format!("127.0.0.1:{port}"), &endpoints, lines);
         Rig {
-            proxy: nuthatch(args, &(conf + more)),
+            proxy: nuthatch(&[&[ALL_COUNTERS], args].concat(), &(conf + more)),
             servers,
             port,
             redis,

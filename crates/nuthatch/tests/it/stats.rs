@@ -2,13 +2,14 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
-use testkit::{Client, Proxy, Server, free_port};
+use testkit::{Client, Endpoint, Proxy, Server, free_port};
 
 use crate::need;
-use crate::rig::{Rig, nuthatch, pool, wait_for};
+use crate::rig::{BIN, Rig, nuthatch, pool, wait_for};
 
 /// Two pools before servers of their own; twins have equal names, so that keys fall alike.
 struct Twin {
@@ -126,11 +127,7 @@ fn the_document_is_nutcrackers_field_by_field() {
     }
     let [theirs, ours] = twins.map(|twin| settled(&twin));
     let names = |map: &Map<String, Value>| map.keys().cloned().collect::<Vec<_>>();
-    assert_eq!(
-        names(&ours)[..names(&theirs).len()],
-        names(&theirs),
-        "fields in order"
-    );
+    assert_eq!(names(&ours), names(&theirs), "fields in order");
     for (field, value) in &theirs {
         match value {
             Value::Object(pool) => {
@@ -187,11 +184,9 @@ fn compare_pool(name: &str, theirs: &Map<String, Value>, ours: &Map<String, Valu
         scalars.map(|(name, _)| name.clone()).collect()
     };
     let known = scalars(theirs);
-    assert_eq!(
-        scalars(ours)[..known.len()],
-        known,
-        "fields of {name} in order"
-    );
+    assert_eq!(scalars(ours), known, "fields of {name} in order");
+    let names = |map: &Map<String, Value>| map.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(ours), names(theirs), "members of {name} in order");
     for field in known {
         match field.as_str() {
             // nutcracker never counts fragments; the probes of this test are clients.
@@ -209,9 +204,27 @@ fn compare_pool(name: &str, theirs: &Map<String, Value>, ours: &Map<String, Valu
 fn compare_server(name: &str, theirs: &Map<String, Value>, ours: &Map<String, Value>) {
     let known: Vec<_> = theirs.keys().cloned().collect();
     let all: Vec<_> = ours.keys().cloned().collect();
-    assert_eq!(all[..known.len()], known, "fields of {name} in order");
+    assert_eq!(all, known, "fields of {name} in order");
     for (field, value) in theirs {
         assert_eq!(&ours[field], value, "{name}.{field}");
+    }
+}
+
+#[test]
+fn the_version_goes_with_the_name() {
+    let dir = tempfile::TempDir::new().expect("a folder");
+    let link = dir.path().join("nutcracker");
+    std::os::unix::fs::symlink(BIN, &link).expect("the folder can be written");
+    let listen = format!("127.0.0.1:{}", free_port());
+    let conf = pool("p", &listen, &[&Endpoint::loopback(1)], &[]);
+    for (program, version) in [
+        (Path::new(BIN), env!("CARGO_PKG_VERSION")),
+        (&link, "0.5.0"),
+    ] {
+        let text = testkit::nuthatch(program, &[], &conf).stats();
+        let document: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(document["service"], "nutcracker");
+        assert_eq!(document["version"], version);
     }
 }
 

@@ -44,12 +44,25 @@ fn as_nuthatch_it_says_what_else_there_is() {
     ] {
         assert!(help.contains(own), "{own}\n{help}");
     }
+}
 
-    let description = output("nuthatch -D").text;
-    assert!(
-        description.contains("  cross_shard         \"# "),
-        "{description}"
-    );
+/// `-D` describes the document that is served with the same options.
+#[test]
+fn counters_of_our_own_are_described_where_they_are_served() {
+    let stats = DESCRIPTION.strip_prefix(VERSION).expect("the version");
+    let version = output("nuthatch -V").text;
+    for line in ["nuthatch -D", "nuthatch -D --stats-extended=false"] {
+        assert_eq!(output(line).text, format!("{version}{stats}"), "{line}");
+    }
+    for line in [
+        "nuthatch -D --stats-extended=true",
+        "nutcracker --stats-extended true -D",
+    ] {
+        let description = output(line).text;
+        for own in ["  cross_shard         \"# ", "  server_total        \"# "] {
+            assert!(description.contains(own), "{line}\n{description}");
+        }
+    }
 }
 
 #[test]

@@ -143,6 +143,10 @@ fn errors_of_our_own_options() {
             "option --shutdown-timeout is not a number: '5s'",
         ),
         ("--overlay", "option --overlay requires a file name"),
+        (
+            "--stats-extended=yes",
+            "option --stats-extended is not \"true\" or \"false\": 'yes' (expected `true` or `false`)",
+        ),
     ] {
         let text = output(&format!("nuthatch {line}")).text;
         assert!(text.starts_with(&format!("nuthatch: {message}")), "{text}");

@@ -31,6 +31,7 @@ fn defaults_are_nutcrackers() {
     assert!(matches!(&settings.protocol, ProtocolSettings::Memcached(m) if m.max_value == 1 << 30));
     assert_eq!(config.globals.workers, Workers::Count(1));
     assert_eq!(config.globals.shutdown_timeout, Duration::from_secs(5));
+    assert!(!config.globals.stats_extended);
     assert!(config.warnings.is_empty());
 }
 
@@ -43,7 +44,7 @@ fn every_setting_arrives() {
          server_connections: 3\n  server_retry_timeout: 2000\n  server_failure_limit: 5\n  \
          hash_char: unsigned\n  cross_shard: error\n  allow_flush: true\n  error_detail: true\n  \
          redis_db_fixed: true\n  resp3: off\n  servers:\n    - h:1:7 n\nnuthatch:\n  workers: auto\n  \
-         shutdown_timeout: 250\n",
+         shutdown_timeout: 250\n  stats_extended: true\n",
     );
     let pool = &config.pools[0];
     let settings = &pool.settings;
@@ -82,6 +83,7 @@ fn every_setting_arrives() {
     );
     assert_eq!(config.globals.workers, Workers::Auto);
     assert_eq!(config.globals.shutdown_timeout, Duration::from_millis(250));
+    assert!(config.globals.stats_extended);
     assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
     assert!(config.warnings[0].contains("the limit of 100 client connections is enforced"));
 }
