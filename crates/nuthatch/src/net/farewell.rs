@@ -100,11 +100,12 @@ impl Farewells {
     }
 
     fn drop_if_due(&mut self, key: usize, deadline: Instant) {
-        if self
-            .leaving
-            .get(key)
-            .is_some_and(|leaving| leaving.deadline == deadline)
+        if let Some(leaving) = self.leaving.get_mut(key)
+            && leaving.deadline == deadline
         {
+            // What has arrived since the last event is read, so that closing is no reset. It is
+            // dropped either way.
+            let _ = leaving.advance();
             self.leaving.remove(key);
         }
     }
@@ -143,5 +144,41 @@ impl Leaving {
             }
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use mio::Poll;
+
+    use super::*;
+
+    /// Closing with unread input would be a reset.
+    #[test]
+    fn what_arrived_before_the_deadline_is_read_before_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+        let (poll, now) = (Poll::new().unwrap(), Instant::now());
+        let mut farewells = Farewells::default();
+        let message = Arc::from(b"that is all".as_slice());
+        farewells
+            .send(stream, message, poll.registry(), 0, now)
+            .unwrap();
+        // Its event is never handled.
+        peer.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        assert_eq!(farewells.next_deadline(), Some(now + PATIENCE));
+        farewells.handle_timeout(now + PATIENCE);
+        assert!(farewells.leaving.is_empty());
+        let mut text = String::new();
+        peer.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "that is all");
+        let reset = peer.take_error().unwrap();
+        assert!(reset.is_none(), "{reset:?}");
     }
 }
