@@ -296,7 +296,8 @@ pub static SETTINGS: &[Setting] = &[
         "reuseport",
         Kind::Bool,
         Absent::Value("false"),
-        "Whether the listening socket gets SO_REUSEPORT, so that several processes can share the address.",
+        "Whether the listening socket gets SO_REUSEPORT, so that several processes can share the address, as during \
+         a rolling restart. The statistics port is shared too when any pool has it.",
     ),
     Setting::theirs(
         "redis_auth",

@@ -1,6 +1,6 @@
 //! The listening sockets of the process, all of them or a reason that names the one that failed.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
@@ -30,7 +30,9 @@ impl Sockets {
         stats_port: u16,
     ) -> Result<Self, Failure> {
         let mut files = Vec::new();
-        let stats = open_stats(stats_addr, stats_port, &mut files)?;
+        // Who wants to start a successor beside a running process needs both to have the statistics, too.
+        let shared = config.pools.iter().any(|pool| pool.reuseport);
+        let stats = open_stats(stats_addr, stats_port, shared, &mut files)?;
         let open = |pool| open_pool(pool, &mut files);
         let pools = config.pools.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self {
@@ -57,15 +59,20 @@ fn open_pool(pool: &PoolConfig, files: &mut Vec<SocketFile>) -> Result<Listener,
     })
 }
 
-/// SO_REUSEPORT is set as twemproxy does since 0.5.0: an instance can take over the port from another.
-fn open_stats(addr: &str, port: u16, files: &mut Vec<SocketFile>) -> Result<Listener, Failure> {
+/// A port is `shared` only on purpose: readers would get the figures of one process or another by chance.
+fn open_stats(
+    addr: &str,
+    port: u16,
+    shared: bool,
+    files: &mut Vec<SocketFile>,
+) -> Result<Listener, Failure> {
     if addr.starts_with('/') {
-        return open_unix(Path::new(addr), None, STATS_BACKLOG, false, files)
-            .map_err(|error| stats_failure(addr, &error));
+        return open_unix(Path::new(addr), None, STATS_BACKLOG, shared, files)
+            .map_err(|error| stats_failure(addr, shared, &error));
     }
     resolve(addr, port)
-        .and_then(|address| Listener::tcp(address, STATS_BACKLOG, true))
-        .map_err(|error| stats_failure(&format!("{addr}:{port}"), &error))
+        .and_then(|address| Listener::tcp(address, STATS_BACKLOG, shared))
+        .map_err(|error| stats_failure(&format!("{addr}:{port}"), shared, &error))
 }
 
 fn open_unix(
@@ -87,9 +94,20 @@ fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::other("the name has no address"))
 }
 
-fn stats_failure(address: &str, error: &io::Error) -> Failure {
+fn stats_failure(address: &str, shared: bool, error: &io::Error) -> Failure {
     let text = error_text(error);
+    let help = match (error.kind(), shared) {
+        (ErrorKind::AddrInUse, false) => {
+            "another process listens there, perhaps another nuthatch or nutcracker; -a and -s set \
+             another address, and `reuseport: true` in a pool of both processes shares it"
+        }
+        (ErrorKind::AddrInUse, true) => {
+            "another process listens there and does not share it, which it would with \
+             `reuseport: true` in one of its pools; -a and -s set another address"
+        }
+        _ => "-a and -s set another address",
+    };
     Failure::new(format!(
-        "cannot listen on '{address}' for statistics: {text} (-a and -s set another address)"
+        "cannot listen on '{address}' for statistics: {text} ({help})"
     ))
 }

@@ -13,13 +13,18 @@ use crate::rig::{BIN, Rig, memcached_ask, nuthatch, pool, text, wait_for};
 
 /// Runs the proxy with a configuration that it cannot start with; returns its standard error.
 fn fails_to_start(conf: &str) -> String {
+    let port = free_port().to_string();
+    fails_with(conf, &["-a", "127.0.0.1", "-s", &port])
+}
+
+/// The same with arguments.
+fn fails_with(conf: &str, args: &[&str]) -> String {
     let dir = TempDir::new().expect("a folder");
     let file = dir.path().join("c.yml");
     fs::write(&file, conf).expect("the folder can be written");
-    let port = free_port().to_string();
     let mut command = std::process::Command::new(BIN);
     command.current_dir(dir.path());
-    command.args(["-c", "c.yml", "-a", "127.0.0.1", "-s", &port]);
+    command.args(["-c", "c.yml"]).args(args);
     let mut process = Process::spawn(command);
     let status = process.wait_exit(Duration::from_secs(20));
     let message = process.stderr();
@@ -121,6 +126,65 @@ fn a_busy_port_is_named_with_its_pool() {
     let message = fails_to_start(&conf);
     for part in [address.as_str(), "shop", "Address already in use"] {
         assert!(message.contains(part), "{part} is not in: {message}");
+    }
+}
+
+/// A pool of a server that does not exist, on a port of its own.
+fn lone_pool(lines: &[&str]) -> String {
+    let listen = format!("127.0.0.1:{}", free_port());
+    pool("p", &listen, &[&Endpoint::loopback(1)], lines)
+}
+
+#[test]
+fn a_busy_statistics_port_is_an_error_that_helps() {
+    let first = nuthatch(&[], &lone_pool(&[]));
+    let port = first.stats_port().to_string();
+    let args = ["-a", "127.0.0.1", "-s", &port];
+    let message = fails_with(&lone_pool(&[]), &args);
+    let expected = format!(
+        "nuthatch: cannot listen on '127.0.0.1:{port}' for statistics: Address already in use (another \
+         process listens there, perhaps another nuthatch or nutcracker; -a and -s set another address, and \
+         `reuseport: true` in a pool of both processes shares it)\n"
+    );
+    assert!(message.ends_with(&expected), "{message}");
+    // The first does not share.
+    let message = fails_with(&lone_pool(&["reuseport: true"]), &args);
+    for part in [&port, "Address already in use", "does not share it"] {
+        assert!(message.contains(part), "{part} is not in: {message}");
+    }
+    assert!(first.stats().ends_with("}}}\n"), "the first goes on");
+}
+
+#[test]
+fn a_busy_statistics_port_of_nutcracker_is_an_error_too() {
+    let first = need!(testkit::nutcracker(&lone_pool(&[])), "nutcracker");
+    let port = first.stats_port().to_string();
+    for lines in [&[][..], &["reuseport: true"]] {
+        let message = fails_with(&lone_pool(lines), &["-a", "127.0.0.1", "-s", &port]);
+        assert!(message.contains("Address already in use"), "{message}");
+    }
+}
+
+#[test]
+fn with_reuseport_a_successor_starts_beside_its_predecessor_and_takes_over() {
+    let dir = TempDir::new().expect("a folder");
+    let path = dir.path().join("stats.sock").display().to_string();
+    let port = free_port().to_string();
+    let conf = lone_pool(&["reuseport: true"]);
+    // The last `-a` and `-s` count.
+    for args in [["-a", &path], ["-s", &port]] {
+        let mut first = nuthatch(&args, &conf);
+        let second = nuthatch(&args, &conf);
+        // It is logged when all sockets are open; that somebody listens could be the first.
+        wait_for("the second listens", || second.stderr().contains("up to "));
+        first.signal(Signal::TERM);
+        assert_eq!(first.wait_exit(Duration::from_secs(10)).code(), Some(0));
+        let endpoint = match args[0] {
+            "-a" => Endpoint::Unix(path.clone().into()),
+            _ => Endpoint::loopback(port.parse().expect("a port")),
+        };
+        let document = Client::connect(&endpoint).rest();
+        assert!(document.starts_with(b"{\"service\""), "{args:?}");
     }
 }
 
