@@ -9,6 +9,7 @@ pub mod check;
 mod checked;
 pub mod docs;
 mod failure;
+mod nearest;
 mod number;
 mod overlay;
 mod overrides;

@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use super::nearest::nearest;
+
 /// Most problems shown of one file; the rest is only counted.
 const SHOWN: usize = 100;
 
@@ -190,20 +192,6 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// The name among `known` that `name` was probably meant to be.
-pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    // Long names are compared only as far as any known name could be meant: the cost is quadratic.
-    if name.len() > 256 {
-        return None;
-    }
-    known
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(name.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
 /// `text` without anything that could move a terminal's cursor.
 pub(super) fn printable(text: &str) -> String {
     text.chars()
@@ -285,17 +273,6 @@ mod tests {
     fn what_the_file_says_cannot_drive_the_terminal() {
         let text = Problem::at(&place("a\u{1b}[2J", 1, 1, 1), "bad `\u{1b}[2J`").to_string();
         assert!(!text.contains('\u{1b}'));
-    }
-
-    #[test]
-    fn the_nearest_name_is_near() {
-        let known = ["timeout", "server_retry_timeout", "hash"];
-        assert_eq!(nearest("timeuot", known), Some("timeout"));
-        assert_eq!(
-            nearest("server_retry_timout", known),
-            Some("server_retry_timeout")
-        );
-        assert_eq!(nearest("weight", known), None);
     }
 
     #[test]

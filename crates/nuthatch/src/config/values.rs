@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hashkit::HashTag;
 
 use super::address::{Fault, ListenLine, ServerLine, listen};
+use super::nearest::only_near;
 use super::number::{NotANumber, bytes, digits};
 use super::report::{Place, Problem};
 use super::servers::read_servers;
@@ -353,7 +354,7 @@ fn read_choice(text: &str, noun: &str, names: &[&'static str]) -> Result<Value, 
         return Ok(Value::Text(text.to_owned()));
     }
     let mut help = format!("expected one of: {}", names.join(", "));
-    if let Some(near) = super::report::nearest(text, names.iter().copied()) {
+    if let Some(near) = only_near(text, names.iter().copied()) {
         help = format!("did you mean `{near}`? {help}");
     }
     Err(Fault::new(format!("is not a valid {noun}: `{text}`"), help))

@@ -356,7 +356,17 @@ fn advice_is_given() {
             "  workers: 2",
             "it belongs under the top-level key `nuthatch:`",
         ),
+        (
+            "  Server-Connections: 2",
+            "did you mean `server_connections`?",
+        ),
         ("  hash: murmr", "did you mean `murmur`?"),
+        // `fnv1_64` is as near by edits, and would move every key.
+        ("  hash: fnv1a64", "did you mean `fnv1a_64`?"),
+        ("  hash: FNV1A-64", "did you mean `fnv1a_64`?"),
+        ("  hash: crc-32a", "did you mean `crc32a`?"),
+        ("  hash: crc32b", "  = expected one of: one_at_a_time, md5,"),
+        ("  distribution: Ketama", "did you mean `ketama`?"),
         ("  hash_tag: {}", "quote it: \"{}\""),
         ("  redis_auth: x", "set `redis: true`, or remove it"),
     ] {
