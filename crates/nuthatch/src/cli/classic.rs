@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::getopt::{Found, Known, Options};
 use super::layout::{Files, Layout};
-use super::text::{Program, describe_stats, usage, version};
+use super::text::{Program, after_error, describe_stats, usage, version};
+use super::word::unexpected;
 use super::{Invocation, Output, RunOptions, TestOptions};
 use crate::config::table::{NUMBER_MAX, Outside, Scope, Setting, of};
 use crate::config::{NotANumber, Overrides, digits};
@@ -28,7 +29,7 @@ pub(super) fn parse(
     match read(program, arguments, environment, layout) {
         Ok(invocation) => invocation,
         Err(message) => {
-            let text = format!("{}: {message}\n{}", program.name(), usage(program));
+            let text = format!("{}: {message}\n{}", program.name(), after_error(program));
             Invocation::Print(Output::error(text))
         }
     }
@@ -40,7 +41,7 @@ fn read(
     environment: &dyn Fn(&str) -> Option<OsString>,
     layout: &Layout,
 ) -> Result<Invocation, String> {
-    let mut line = Line::read(arguments)?;
+    let mut line = Line::read(program, arguments)?;
     if line.wants_information() {
         return Ok(Invocation::Print(Output::information(
             line.information(program),
@@ -90,12 +91,16 @@ impl Line {
         }
     }
 
-    /// Reads all options; the message of the first error, without the program's name.
-    fn read(arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
+    /// Reads all options; the message of the first error, without the program's name. Other words are
+    /// errors, but not for nutcracker, and not behind an option that asks for information.
+    fn read(program: Program, arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let mut line = Self::new();
         let own = own_options();
         for found in Options::new(&[KNOWN, &own], arguments) {
-            line.take(found)?;
+            match found {
+                Found::Word(_) if program == Program::Nutcracker || line.wants_information() => {}
+                found => line.take(found)?,
+            }
         }
         Ok(line)
     }
@@ -103,6 +108,7 @@ impl Line {
     fn take(&mut self, found: Found) -> Result<(), String> {
         let (known, value) = match found {
             Found::Option(known, value) => (known, value),
+            Found::Word(word) => return Err(unexpected(&word)),
             Found::ValueMissing(known) => return Err(value_missing(known)),
             Found::ValueUnwanted(known) => return Err(invalid(&spelt(known))),
             Found::UnknownShort(letter) => return Err(invalid(&printable_letter(letter))),

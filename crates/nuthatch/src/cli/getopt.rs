@@ -28,9 +28,11 @@ pub(super) enum Found {
     UnknownShort(u8),
     /// A long option that is unknown, or short for several; as written.
     UnknownLong(OsString),
+    /// An argument that is neither an option nor the value of one.
+    Word(OsString),
 }
 
-/// Reads the options of a command line; all other arguments are passed over.
+/// Reads the options of a command line, and the words between and behind them.
 pub(super) struct Options<'k, I> {
     /// The tables of options. A name that is cut short is looked for in one after the other, so that a
     /// later table takes no abbreviation away from an earlier one.
@@ -38,6 +40,8 @@ pub(super) struct Options<'k, I> {
     arguments: I,
     /// What is left of an argument with several letters.
     letters: Vec<u8>,
+    /// Whether `--` has ended the options.
+    ended: bool,
 }
 
 impl<'k, I: Iterator<Item = OsString>> Options<'k, I> {
@@ -47,6 +51,7 @@ impl<'k, I: Iterator<Item = OsString>> Options<'k, I> {
             tables,
             arguments,
             letters: Vec::new(),
+            ended: false,
         }
     }
 
@@ -119,17 +124,21 @@ impl<I: Iterator<Item = OsString>> Iterator for Options<'_, I> {
         if !self.letters.is_empty() {
             return Some(self.short());
         }
-        loop {
-            let argument = self.arguments.next()?.into_vec();
-            match argument.as_slice() {
-                b"--" => return None,
-                [b'-', b'-', long @ ..] => return Some(self.long(long)),
-                [b'-', letters @ ..] if !letters.is_empty() => {
-                    self.letters = letters.to_vec();
-                    return Some(self.short());
-                }
-                _ => {}
+        let mut argument = self.arguments.next()?;
+        if !self.ended && argument == "--" {
+            self.ended = true;
+            argument = self.arguments.next()?;
+        }
+        if self.ended {
+            return Some(Found::Word(argument));
+        }
+        match argument.as_bytes() {
+            [b'-', b'-', long @ ..] => Some(self.long(long)),
+            [b'-', letters @ ..] if !letters.is_empty() => {
+                self.letters = letters.to_vec();
+                Some(self.short())
             }
+            _ => Some(Found::Word(argument)),
         }
     }
 }
@@ -166,6 +175,10 @@ mod tests {
         Found::Option(known, value.into())
     }
 
+    fn word(text: &str) -> Found {
+        Found::Word(text.into())
+    }
+
     #[test]
     fn every_way_to_write_an_option() {
         for (line, found) in [
@@ -175,7 +188,12 @@ mod tests {
             ("-dv5", vec![with(DAEMON, ""), with(VERBOSE, "5")]),
             (
                 "-dV x -d",
-                vec![with(DAEMON, ""), with(VERSION, ""), with(DAEMON, "")],
+                vec![
+                    with(DAEMON, ""),
+                    with(VERSION, ""),
+                    word("x"),
+                    with(DAEMON, ""),
+                ],
             ),
             (
                 "--verbose=5 --verbose= --verbose 7",
@@ -185,7 +203,18 @@ mod tests {
                 "--vers --verb 5",
                 vec![with(VERSION, ""), with(VERBOSE, "5")],
             ),
-            ("x - -d -- -d", vec![with(DAEMON, "")]),
+            (
+                "x - -d -- -d -- y",
+                vec![
+                    word("x"),
+                    word("-"),
+                    with(DAEMON, ""),
+                    word("-d"),
+                    word("--"),
+                    word("y"),
+                ],
+            ),
+            ("-d --", vec![with(DAEMON, "")]),
             (
                 "--o=a --ou=b --over=c --overlay=d",
                 vec![

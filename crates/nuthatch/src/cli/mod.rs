@@ -1,6 +1,7 @@
 //! The command line, by two doors: nutcracker's own, flag for flag, and the commands that only Nuthatch
 //! has. The first argument decides, and the name under which the program is called: as nutcracker it has
-//! no commands, because nutcracker passes over arguments that are no options.
+//! no commands, because nutcracker passes over arguments that are no options. Under our own name these are
+//! errors.
 
 mod check;
 mod classic;
@@ -9,6 +10,7 @@ mod layout;
 mod locate;
 mod modern;
 mod text;
+mod word;
 
 #[cfg(test)]
 mod tests;

@@ -10,11 +10,51 @@ use super::layout::Layout;
 use super::{CheckOptions, Invocation, LocateOptions, Output};
 use crate::demo::DemoOptions;
 
+/// A command as the usage text and messages show it.
+pub(super) struct NamedCommand {
+    /// The word that must come first.
+    pub(super) name: &'static str,
+    /// The word and what follows it.
+    pub(super) form: &'static str,
+    /// What it does.
+    pub(super) help: &'static str,
+}
+
+/// The commands, in the order of the usage text.
+pub(super) const COMMANDS: &[NamedCommand] = &[
+    NamedCommand {
+        name: "check",
+        form: "check FILE",
+        help: "check a configuration and report all of its errors",
+    },
+    NamedCommand {
+        name: "locate",
+        form: "locate KEY...",
+        help: "tell which server each key belongs to",
+    },
+    NamedCommand {
+        name: "demo",
+        form: "demo",
+        help: "show it at work on this machine, with nothing to set up",
+    },
+    NamedCommand {
+        name: "help",
+        form: "help [COMMAND]",
+        help: "help on these commands",
+    },
+];
+
+/// A command for those who work on this program, which is not shown.
+pub(super) const DOCS: NamedCommand = NamedCommand {
+    name: "docs",
+    form: "docs PAGE",
+    help: "print a page of the manual that is made from tables",
+};
+
 /// Whether an argument names a command; nutcracker would ignore it.
 pub(super) fn is_command(argument: &OsString) -> bool {
-    ["check", "demo", "locate", "docs", "help"]
-        .iter()
-        .any(|name| argument == name)
+    let mut all = COMMANDS.iter().chain([&DOCS]);
+    all.any(|command| argument == command.name)
 }
 
 /// Reads a command line whose first argument is a command; the program's name not among the arguments.

@@ -6,6 +6,7 @@
 mod information;
 mod locate;
 mod options;
+mod words;
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use proxy::metrics::{POOL_ROWS, Row, SERVER_ROWS};
 
+use super::modern::{COMMANDS, NamedCommand};
 use crate::config::table::{Scope, of};
 
 /// The names under which the program can be called.
@@ -56,6 +57,15 @@ pub(super) fn usage(program: Program) -> String {
     text
 }
 
+/// What follows the message of an error: as nutcracker its usage text, else a line that tells where ours
+/// is, so that the message stays in sight.
+pub(super) fn after_error(program: Program) -> String {
+    match program {
+        Program::Nutcracker => usage(program),
+        Program::Nuthatch => "For more information, try 'nuthatch --help'.\n".into(),
+    }
+}
+
 /// What `-D` prints after the version: the counters in the statistics document, which are nutcracker's
 /// unless the document is `extended`.
 pub(super) fn describe_stats(extended: bool) -> String {
@@ -84,15 +94,6 @@ const OPTIONS: &str = concat!(
     "\n",
 );
 
-const COMMANDS: &str = "\
-Commands:
-  nuthatch check FILE       : check a configuration and report all of its errors
-  nuthatch locate KEY...    : tell which server each key belongs to
-  nuthatch demo             : show it at work on this machine, with nothing to set up
-  nuthatch help [COMMAND]   : help on these commands
-
-";
-
 /// Options and commands that nutcracker does not have.
 fn own_usage() -> String {
     let mut text = String::from("Options that twemproxy does not have:\n");
@@ -109,8 +110,11 @@ fn own_usage() -> String {
             row(&option, &format!("{} (or {})", outside.help, outside.env));
         }
     }
+    text.push_str("\nCommands:\n");
+    for NamedCommand { form, help, .. } in COMMANDS {
+        let _ = writeln!(text, "  nuthatch {form:<16} : {help}");
+    }
     text.push('\n');
-    text.push_str(COMMANDS);
     text
 }
 

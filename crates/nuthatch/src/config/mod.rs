@@ -35,6 +35,9 @@ pub use pool::PoolConfig;
 pub use report::{Place, Problem, Report, Source};
 pub use values::Workers;
 
+pub(crate) use nearest::nearest;
+pub(crate) use report::printable;
+
 use address::{Resolve, resolve_by_system};
 use report::reason;
 use values::Findings;

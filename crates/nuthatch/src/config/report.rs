@@ -193,7 +193,7 @@ impl fmt::Display for Report {
 impl std::error::Error for Report {}
 
 /// `text` without anything that could move a terminal's cursor.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()

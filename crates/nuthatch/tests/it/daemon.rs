@@ -100,6 +100,29 @@ impl Drop for Orphan {
 }
 
 #[test]
+fn a_mistyped_command_starts_nothing_though_there_is_a_default_file() {
+    let home = Home::new();
+    fs::create_dir(home.path("conf")).expect("the folder can be written");
+    fs::rename(home.path("c.yml"), home.path("conf/nutcracker.yml")).expect("it is there");
+    let stats = free_port().to_string();
+    for args in [
+        &["chekc", "conf/nutcracker.yml"][..],
+        &["reload"],
+        &["-s", &stats, "check", "conf/nutcracker.yml"],
+        &["-d", "-p", "n.pid", "conf/nutcracker.yml"],
+    ] {
+        let mut command = Command::new(BIN);
+        command.current_dir(home.path(""));
+        let done = tool::run(command, args);
+        assert_eq!(done.status, Some(1), "{args:?}: {}", done.output());
+        let lines: Vec<&str> = done.stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{args:?}: {}", done.stderr);
+        assert!(lines[1].contains("nuthatch --help"), "{args:?}: {lines:?}");
+        assert!(!home.listens() && !home.path("n.pid").exists(), "{args:?}");
+    }
+}
+
+#[test]
 fn the_pid_file_holds_the_pid_and_goes_with_the_process() {
     for signal in [Signal::TERM, Signal::INT] {
         let home = Home::new();

@@ -39,10 +39,13 @@ fn every_option_short_and_long() {
         "nuthatch --daemonize --verbose=11 --output=l --conf-file=c --stats-port=1 --stats-addr=::1 \
          --stats-interval=0 --pid-file=p --mbuf-size=512",
         "nuthatch --daem --verb 11 --out l --conf c --stats-p 1 --stats-a ::1 --stats-i 0 --pid p --mbuf 512",
-        "nuthatch x -d y -v 3 -v 11 -o k -o l -c c -s 1 -a ::1 -i 0 -p p -m 512 z -- -v 2",
+        "nutcracker x -d y -v 3 -v 11 -o k -o l -c c -s 1 -a ::1 -i 0 -p p -m 512 z -- -v 2",
     ] {
         let options = run(&line.replace("         ", ""));
-        assert_eq!(options.program, Program::Nuthatch);
+        assert_eq!(
+            options.program == Program::Nuthatch,
+            line.starts_with("nuthatch")
+        );
         assert!(options.daemonize, "{line}");
         assert_eq!((options.verbosity, options.mbuf_size), (11, 512), "{line}");
         assert_eq!(
