@@ -21,7 +21,7 @@ use crate::load::{Keyspace, Protocol};
 const KEYS: u32 = 10_000;
 
 /// Bytes that the shell reads at once, and so the most that the core is handed at once.
-const CHUNK_BYTES: usize = 64 << 10;
+const CHUNK_BYTES: usize = (64 << 10) - 16;
 
 /// A pool with everything around it that a path needs.
 pub struct Rig {
@@ -149,7 +149,7 @@ impl Rig {
     fn start(&mut self) {
         self.pool.start(self.now);
         self.sessions = (0..self.path.sessions)
-            .map(|_| self.pool.open_session(self.now))
+            .map(|_| self.pool.open_session("client".into(), self.now))
             .collect();
         while let Some(action) = self.pool.poll_action() {
             match action {
@@ -366,6 +366,7 @@ fn settings(path: &Path) -> PoolSettings {
         server_failure_limit: 2,
         error_detail: false,
         allow_flush: false,
+        clients: proxy::settings::ClientLimits::default(),
         failure: proxy::settings::FailurePolicy::default(),
         protocol: match path.protocol {
             Protocol::Redis => ProtocolSettings::Redis(RedisSettings::default()),

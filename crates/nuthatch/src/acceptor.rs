@@ -221,7 +221,7 @@ impl Acceptor {
                 return Pause::Trouble;
             }
             match self.doors[index].door.listener.accept() {
-                Ok(stream) => self.admit(index, stream, now),
+                Ok((stream, name)) => self.admit(index, stream, name, now),
                 Err(error) => match after(&error) {
                     After::Next => {}
                     After::Empty => return Pause::Empty,
@@ -239,11 +239,11 @@ impl Acceptor {
         Pause::Batch
     }
 
-    fn admit(&mut self, index: usize, stream: Stream, now: Instant) {
+    fn admit(&mut self, index: usize, stream: Stream, name: Box<str>, now: Instant) {
         let door = &self.doors[index].door;
         stream.tune(door.keepalive);
         if self.turnstile.admits(index) {
-            return self.dealer.deal(index, stream);
+            return self.dealer.deal(index, stream, name);
         }
         let (refusal, pool) = (Arc::clone(&door.refusal), door.pool.clone());
         let first = self.doors.len();

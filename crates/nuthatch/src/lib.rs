@@ -12,6 +12,7 @@ mod daemon;
 pub mod demo;
 mod descriptors;
 mod logger;
+mod memory_limit;
 mod net;
 mod pid_file;
 mod resolver;

@@ -21,6 +21,7 @@ use crate::config::{self, Config, PoolConfig};
 use crate::daemon::{Daemon, Role, daemonize};
 use crate::descriptors::{Needs, raise_limit};
 use crate::logger::{self, ALERT, ALWAYS, NOTICE, WARN, log};
+use crate::memory_limit::half_of_memory;
 use crate::net::{SocketFile, error_text};
 use crate::pid_file::PidFile;
 use crate::resolver::Resolver;
@@ -114,11 +115,13 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
         pid_file.map_err(|error| cannot_open("pid", options.pid_file.as_deref(), &error))?;
 
     let workers = config.globals.workers.count();
-    let plan = Plan::new(&config, workers, Census::new(config.pools.len(), workers));
+    let max_memory = config.globals.max_memory.unwrap_or_else(half_of_memory);
+    let census = Census::new(config.pools.len(), workers);
+    let plan = Plan::new(&config, workers, max_memory, census);
     let max_clients = max_clients(&config, workers, limit);
-    if config.globals.max_memory > 0 {
-        let most = config.globals.max_memory;
-        log!(NOTICE, "buffers may hold up to {most} bytes");
+    match max_memory {
+        0 => log!(NOTICE, "buffers may hold any number of bytes"),
+        most => log!(NOTICE, "buffers may hold up to {most} bytes"),
     }
     let socket_files = sockets.files;
     let (stats_listener, listeners) = (sockets.stats, sockets.pools);

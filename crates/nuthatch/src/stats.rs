@@ -91,7 +91,7 @@ impl Server {
     fn accept(&mut self, now: Instant) -> Option<Instant> {
         for _ in 0..BATCH {
             match self.listener.accept() {
-                Ok(stream) => {
+                Ok((stream, _)) => {
                     let document = self.source.document().into();
                     let registry = self.poll.registry();
                     // A reader that is gone already needs no answer.

@@ -52,6 +52,8 @@ pub(crate) enum Message {
         pool: u32,
         /// Its connection.
         stream: Stream,
+        /// Its name in log lines.
+        name: Box<str>,
         /// Counts it.
         seat: Seat,
     },
@@ -237,7 +239,12 @@ impl Worker {
         match message {
             // Too late: the client finds the connection closed.
             Message::Client { .. } if self.end.is_some() => {}
-            Message::Client { pool, stream, seat } => self.driver.open_session(pool, stream, seat),
+            Message::Client {
+                pool,
+                stream,
+                name,
+                seat,
+            } => self.driver.open_session(pool, stream, name, seat),
             Message::Resolved { caller, address } => self.driver.handle_resolved(caller, address),
             Message::Shutdown(patience) => {
                 self.end = Some(now + patience);

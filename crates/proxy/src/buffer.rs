@@ -158,6 +158,25 @@ impl Rope {
         }
     }
 
+    /// Takes the first segment, by reference where it is one; `None` when nothing is held.
+    pub(crate) fn take_front(&mut self) -> Option<(Chunk, Range<usize>)> {
+        let skip = self.taken;
+        let owned = |bytes: &[u8]| {
+            let chunk: Chunk = bytes[skip..].into();
+            let all = 0..chunk.len();
+            (chunk, all)
+        };
+        let front = match &self.first[..] {
+            [] => match self.more.as_ref()?.front()? {
+                Segment::Owned(bytes) => owned(bytes),
+                Segment::Shared(chunk, range) => (Rc::clone(chunk), range.start + skip..range.end),
+            },
+            first => owned(first),
+        };
+        self.consume(front.1.len());
+        Some(front)
+    }
+
     /// Drops the first `count` bytes (at most all), as after a write.
     pub fn consume(&mut self, count: usize) {
         let mut left = count.min(self.len);

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::{MAX_SESSION_OUTPUT, MAX_WINDOW};
+use crate::limits::{MAX_WINDOW, WINDOW_BYTES};
 use crate::metrics::{POOL_ROWS, PoolMetric, PoolMetrics, SERVER_ROWS, ServerMetric};
 use crate::settings::{
-    FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+    ClientLimits, FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
+    ServerSettings,
 };
 use crate::{
     Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Health, Pool, SessionId, Time,
@@ -87,6 +88,7 @@ impl Stage {
             server_failure_limit: 2,
             error_detail: false,
             allow_flush: true,
+            clients: ClientLimits::default(),
             failure: FailurePolicy::default(),
             protocol,
         };
@@ -130,7 +132,9 @@ impl Stage {
         let who = (act >> 4) as usize;
         let chunk: Chunk = bytes.into();
         match act & 15 {
-            0 => self.sessions.push(self.pool.open_session(self.now)),
+            0 => self
+                .sessions
+                .push(self.pool.open_session("client".into(), self.now)),
             1..=5 => self.client_says(who, &chunk),
             6..=9 => self.server_says(who, &chunk),
             10 => self.connected(who),
@@ -147,7 +151,8 @@ impl Stage {
 
     fn client_says(&mut self, who: usize, chunk: &Chunk) {
         if self.sessions.is_empty() {
-            self.sessions.push(self.pool.open_session(self.now));
+            self.sessions
+                .push(self.pool.open_session("client".into(), self.now));
         }
         let id = self.sessions[who % self.sessions.len()];
         if self.pool.session_wants_read(id) {
@@ -236,7 +241,7 @@ impl Stage {
                 Flush::Session(id) => {
                     let owed = self.pool.session_output(id).len();
                     assert!(
-                        owed <= MAX_SESSION_OUTPUT + (1 << 20),
+                        owed <= WINDOW_BYTES + (1 << 20),
                         "unread replies grow: {owed}"
                     );
                 }

@@ -38,10 +38,14 @@ pub enum Event {
         /// Bytes of the request that had arrived.
         len: usize,
     },
-    /// A client was closed because it did not read its replies.
-    ClientOverflow {
-        /// Bytes it had not read.
+    /// A client was closed because it left many replies unread and read them too slowly.
+    ClientStalled {
+        /// The client.
+        client: Box<str>,
+        /// Bytes of replies it had not read.
         unread: usize,
+        /// Bytes that it had read or sent in the time it was given.
+        moved: usize,
     },
     /// Memory is short, and clients that hold much of it are not read for a while (rate-limited).
     MemoryShort {
@@ -50,12 +54,12 @@ pub enum Event {
         /// Clients that are not read, in this pool and worker.
         clients: usize,
     },
-    /// Clients were closed because memory was short (rate-limited).
-    ClientsShed {
-        /// Clients closed since the last such event.
-        count: u64,
-        /// Bytes that the last one held.
-        last: usize,
+    /// A client was closed because memory was short.
+    ClientShed {
+        /// The client.
+        client: Box<str>,
+        /// Bytes that it held.
+        held: usize,
     },
     /// A client was closed for being idle, or in the middle of a request, for too long.
     ClientTimedOut {
@@ -127,10 +131,10 @@ impl Event {
         match self {
             Event::UnsupportedCommand { .. } | Event::ServerClosed { .. } => Level::Alert,
             Event::BadRequest { .. } | Event::IncompleteRequest { .. } => Level::Alert,
-            Event::ClientOverflow { .. }
-            | Event::SelectFailed { .. }
-            | Event::AuthFailed { .. } => Level::Warn,
-            Event::MemoryShort { .. } | Event::ClientsShed { .. } => Level::Warn,
+            Event::ClientStalled { .. } | Event::SelectFailed { .. } | Event::AuthFailed { .. } => {
+                Level::Warn
+            }
+            Event::MemoryShort { .. } | Event::ClientShed { .. } => Level::Warn,
             Event::ClientTimedOut { .. } => Level::Info,
             Event::NoResp3 { .. } | Event::CannotCap { .. } => Level::Warn,
             Event::CrossShard { .. } | Event::Ejected { .. } | Event::Dropped { .. } => Level::Warn,
@@ -148,17 +152,21 @@ impl fmt::Display for Event {
                 f,
                 "eof on client, discarding incomplete request of {len} bytes"
             ),
-            Event::ClientOverflow { unread } => write!(
+            Event::ClientStalled {
+                client,
+                unread,
+                moved,
+            } => write!(
                 f,
-                "closing client that left {unread} bytes of replies unread"
+                "closing client {client}: {unread} bytes of replies are unread, and it has moved only {moved} bytes; see client_min_rate"
             ),
             Event::MemoryShort { held, clients } => write!(
                 f,
                 "buffers hold {held} bytes, {clients} clients are not read until there is room; see max_memory"
             ),
-            Event::ClientsShed { count, last } => write!(
+            Event::ClientShed { client, held } => write!(
                 f,
-                "closed {count} clients that held much memory, the last one {last} bytes; see max_memory"
+                "closing client {client}: memory is short, and it holds {held} bytes; see max_memory"
             ),
             Event::ClientTimedOut { mid_request: true } => {
                 f.write_str("closing client in the middle of a request: client_request_timeout")

@@ -22,6 +22,7 @@
 //! and [`Pool::poll_event`], and arranges to call [`Pool::handle_timeout`] at [`Pool::poll_deadline`].
 //! Nothing in here knows a socket, a clock, a thread or a file.
 
+mod backlog;
 mod buffer;
 mod cause;
 pub mod check;

@@ -2,30 +2,25 @@
 
 use std::time::Duration;
 
-/// Requests that a session may have outstanding before the proxy has seen how large its replies are.
-/// Large enough for every common pipeline, small enough that 1 MB replies to all stay under 64 MB.
-pub const FIRST_WINDOW: usize = 32;
-
 /// Requests that a session may ever have outstanding: past this, deeper pipelines gain nothing and
 /// the replies of others wait longer.
 pub const MAX_WINDOW: usize = 1_024;
 
-/// Reply bytes that a session may have outstanding or unread, by its recent reply sizes.
-pub const WINDOW_BYTES: usize = 8 << 20;
+/// How many of them may have a large reply (a GET, an MGET), for what a server has been asked must be taken
+/// when it comes, and the size of earlier replies does not tell. With [`WINDOW_BYTES`] unread and this many
+/// replies of 1 MiB to come, a client takes less than 64 MB, and common pipelines fit.
+pub const LARGE_WINDOW: usize = 48;
 
-/// A session that holds more unread reply bytes than this when one more reply starts is closed, as
-/// Redis closes a client past its output limit. One reply of any size is always let through.
-/// [`FIRST_WINDOW`] replies of 1 MB fit, so that a client whose first requests are large is held back and
-/// not closed; a client whose replies were small and then are 1 MB each stays under 64 MB with all that
-/// holding them costs.
-pub const MAX_SESSION_OUTPUT: usize = 40 << 20;
+/// Reply bytes that a session may have outstanding, by its recent reply sizes, or unread: with more, it
+/// gets no further request to a server. What it has been granted is kept for it whole.
+pub const WINDOW_BYTES: usize = 8 << 20;
 
 /// Unsent request bytes on one server connection. Past it requests are answered with an error at
 /// once: a server that is so far behind would only make clients time out, and memory is finite.
 pub const MAX_CONNECTION_BYTES: usize = 256 << 20;
 
 /// Requests in flight on one server connection, for the same reason: 8,000 clients with
-/// [`FIRST_WINDOW`] requests each fit.
+/// 32 requests each fit.
 pub const MAX_IN_FLIGHT: usize = 1 << 18;
 
 /// A reply or argument of at least this many bytes may be passed on by reference, not copied.

@@ -128,6 +128,7 @@ impl Protocol for Memcached {
                 [key] => Plan::Forward {
                     key: key.range(),
                     cut,
+                    is_small: !verb.is_retrieval(),
                 },
                 keys if verb.is_retrieval() => {
                     scratch.keys.extend(keys.iter().map(|key| Key {

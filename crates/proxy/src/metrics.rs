@@ -55,7 +55,7 @@ metrics! {
     CrossShard "cross_shard" Counter false "# unsplittable requests whose keys belong to several servers";
     ClientTotal "client_total" Counter false "# client connections accepted";
     Retries "retries" Counter false "# lost reads that were sent once more";
-    ClientOverflow "client_overflow" Counter false "# client connections closed for unread replies";
+    ClientOverflow "client_overflow" Counter false "# client connections closed for reading their replies too slowly";
     BufferedBytes "buffered_bytes" Gauge false "current bytes in buffers, as of the last count";
     ClientHeldBack "client_held_back" Gauge false "# client connections not read because memory is short";
     ClientShed "client_shed" Counter false "# client connections closed because memory is short";

@@ -144,9 +144,9 @@ impl Pool {
         either!(self, engine => engine.start(now));
     }
 
-    /// A client has connected.
-    pub fn open_session(&mut self, now: Time) -> SessionId {
-        either!(self, engine => engine.open_session(now))
+    /// A client has connected; log lines call it `name`, its address.
+    pub fn open_session(&mut self, name: Box<str>, now: Time) -> SessionId {
+        either!(self, engine => engine.open_session(name, now))
     }
 
     /// A client sent `range` of `chunk`. Only to be called while [`Pool::session_wants_read`]; all of it is taken.

@@ -176,9 +176,11 @@ pub(crate) enum Plan {
     /// Answered here; the reply (possibly none) is in `scratch.reply`.
     Local,
     /// To the server of `key`, as it is. With `cut`, a range of the text is left out and the reply dropped.
+    /// `is_small` where the reply is small whatever the key holds.
     Forward {
         key: Range<usize>,
         cut: Option<Range<usize>>,
+        is_small: bool,
     },
     /// To the first key's server if all of `scratch.keys` belong there; else by the cross-shard rule.
     Together { command: &'static str, legacy: bool },
@@ -226,6 +228,16 @@ pub(crate) enum JoinKind {
     Values,
     /// STAT lines (stats).
     Stats,
+}
+
+impl JoinKind {
+    /// Whether the joined reply is small whatever the keys hold.
+    pub(crate) fn is_small(self) -> bool {
+        match self {
+            JoinKind::Sum | JoinKind::Ok => true,
+            JoinKind::Array | JoinKind::Values | JoinKind::Stats => false,
+        }
+    }
 }
 
 /// Work space that lives in the pool, so that requests allocate nothing.

@@ -3,22 +3,27 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::backlog::Backlog;
 use crate::buffer::{Chunk, Rope};
 use crate::engine::Retry;
 use crate::id::ConnectionId;
-use crate::limits::{FIRST_WINDOW, MAX_WINDOW, WINDOW_BYTES};
+use crate::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::{Body, Join, Lane, Protocol};
 use crate::stash::Stash;
 use crate::time::Time;
 
 /// One client connection.
 pub(crate) struct Session<P: Protocol> {
+    /// The client as log lines name it: its address.
+    pub(crate) name: Box<str>,
     /// What the protocol remembers of the client.
     pub(crate) client: P::Client,
     /// Requests that owe a reply, oldest first.
     pub(crate) slots: VecDeque<Slot<P::Kind>>,
     /// Number of the oldest slot; slots are numbered for ever.
     pub(crate) first_slot: u64,
+    /// How many of them may have a large reply.
+    large: usize,
     /// Requests at servers whose replies are dropped (noreply).
     pub(crate) silent: usize,
     /// Number of the first slot behind the last request that may have changed something; kept only where
@@ -28,12 +33,14 @@ pub(crate) struct Session<P: Protocol> {
     pub(crate) output: Rope,
     /// Bytes of replies that wait in slots.
     pub(crate) stashed: usize,
-    /// Recent reply size, for the window; none seen yet.
-    estimate: Option<usize>,
+    /// Recent size of replies that may be large, for the window.
+    estimate: usize,
     /// The beginning of a request that is not whole yet.
     pub(crate) intake: Option<Box<Intake<P>>>,
-    /// Bytes read and not looked at, because the window was full.
-    pub(crate) backlog: Option<Box<(Chunk, Range<usize>)>>,
+    /// What was read and not looked at, because the window was full.
+    backlog: Option<Box<Backlog>>,
+    /// Whether it reads its replies fast enough, while many of them wait.
+    pub(crate) watch: Option<Watch>,
     /// Connections that carry something of this session; unused while servers have one connection each.
     pub(crate) affinity: Vec<Affinity>,
     pub(crate) phase: Phase,
@@ -42,7 +49,7 @@ pub(crate) struct Session<P: Protocol> {
     /// Is not read because it holds too much while memory is short.
     pub(crate) held_back: bool,
     /// Has refused reading, so that the shell must be told when it wants it again.
-    pub(crate) paused: bool,
+    pub(crate) stopped: bool,
     /// Is on the engine's list of sessions to go on with.
     pub(crate) queued: bool,
     /// Is on the engine's list of sessions with new output.
@@ -64,10 +71,19 @@ pub(crate) enum Phase {
     Open,
     /// The client sends nothing further; what it has sent is answered.
     Ended,
-    /// Nothing further is read; what was accepted is answered. `linger` as in `Action::CloseSession`.
+    /// Nothing further is looked at; what was accepted is answered. `linger` as in `Action::CloseSession`.
     Quitting { linger: bool },
     /// A reply broke off in the middle: nothing may follow it.
     Broken,
+}
+
+/// How much a client that leaves many replies unread has moved, of them or of further requests, since it was
+/// last judged.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Watch {
+    pub(crate) moved: usize,
+    /// It has been below its bound since.
+    pub(crate) was_below: bool,
 }
 
 /// A request on its way into the proxy.
@@ -124,6 +140,8 @@ pub(crate) struct Slot<K> {
     pub(crate) retry: Option<Box<Retry>>,
     /// Bytes of the servers' reply so far; none of what the proxy says itself.
     pub(crate) bytes: usize,
+    /// The reply may be large, for all that is known of the request.
+    pub(crate) may_be_large: bool,
     /// The reply is whole.
     pub(crate) done: bool,
 }
@@ -135,6 +153,7 @@ impl<K> Slot<K> {
             join: None,
             retry: None,
             bytes: 0,
+            may_be_large: false,
             done: false,
         }
     }
@@ -148,6 +167,7 @@ impl<K> Slot<K> {
 
     pub(crate) fn joining(join: Box<Join<K>>) -> Self {
         Self {
+            may_be_large: !join.kind.is_small(),
             join: Some(join),
             ..Self::waiting()
         }
@@ -155,23 +175,26 @@ impl<K> Slot<K> {
 }
 
 impl<P: Protocol> Session<P> {
-    pub(crate) fn new(client: P::Client, now: Time) -> Self {
+    pub(crate) fn new(name: Box<str>, client: P::Client, now: Time) -> Self {
         Self {
+            name,
             client,
             slots: VecDeque::new(),
             first_slot: 0,
+            large: 0,
             silent: 0,
             unchanged_from: 0,
             output: Rope::new(),
             stashed: 0,
-            estimate: None,
+            estimate: 0,
             intake: None,
             backlog: None,
+            watch: None,
             affinity: Vec::new(),
             phase: Phase::Open,
             barrier: false,
             held_back: false,
-            paused: false,
+            stopped: false,
             queued: false,
             dirty: false,
             since: now,
@@ -184,30 +207,98 @@ impl<P: Protocol> Session<P> {
         if (self.barrier && outstanding > 0) || self.held_back {
             return false;
         }
-        let unread = self.output.len() + self.stashed;
-        match self.estimate {
-            None => outstanding < FIRST_WINDOW && unread < WINDOW_BYTES,
-            Some(size) => {
-                let expected = unread.saturating_add(outstanding.saturating_mul(size));
-                outstanding < MAX_WINDOW && expected < WINDOW_BYTES
-            }
-        }
+        outstanding < MAX_WINDOW && self.large < LARGE_WINDOW && self.expected() < WINDOW_BYTES
     }
 
     /// Whether a session that was full may go on: not before half of its window is free, so that under
     /// pressure requests still move in batches, not each in the place of the last reply.
     pub(crate) fn may_resume(&self) -> bool {
-        if !self.may_take() {
-            return false;
-        }
         let outstanding = self.slots.len() + self.silent;
-        let unread = self.output.len() + self.stashed;
-        match self.estimate {
-            None => outstanding <= FIRST_WINDOW / 2,
-            Some(size) => {
-                let expected = unread.saturating_add(outstanding.saturating_mul(size));
-                outstanding == 0 || (outstanding <= MAX_WINDOW / 2 && expected <= WINDOW_BYTES / 2)
-            }
+        self.may_take()
+            && (outstanding == 0
+                || (outstanding <= MAX_WINDOW / 2
+                    && self.large <= LARGE_WINDOW / 2
+                    && self.expected() <= WINDOW_BYTES / 2))
+    }
+
+    /// Bytes of replies that wait or are to come, by what is known of their size.
+    fn expected(&self) -> usize {
+        self.unread().saturating_add(self.large * self.estimate)
+    }
+
+    /// Bytes of replies that the client has not taken yet.
+    pub(crate) fn unread(&self) -> usize {
+        self.output.len() + self.stashed
+    }
+
+    /// Whether so many replies wait for the client that it gets no further ones.
+    pub(crate) fn is_over(&self) -> bool {
+        self.unread() >= WINDOW_BYTES
+    }
+
+    /// Whether it gets nothing further, and is to be closed when it has read what waits for it.
+    pub(crate) fn must_read_its_last(&self) -> bool {
+        !self.takes_input() && !self.output.is_empty()
+    }
+
+    /// Whether it must read, or be closed.
+    pub(crate) fn must_read(&self) -> bool {
+        self.is_over() || self.must_read_its_last()
+    }
+
+    /// Whether input waits unparsed.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    /// Appends to what waits unparsed, if anything does; says whether.
+    pub(crate) fn add_to_backlog(&mut self, chunk: &Chunk, range: Range<usize>) -> bool {
+        match &mut self.backlog {
+            Some(backlog) => backlog.push(chunk, range),
+            None => return false,
+        }
+        true
+    }
+
+    /// Puts the rest of a piece of input before all that waits unparsed.
+    pub(crate) fn put_back(&mut self, text: &[u8], chunk: &Chunk, range: Range<usize>) {
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.put_back(text, chunk, range);
+    }
+
+    /// Takes the next piece of what waits unparsed.
+    pub(crate) fn take_backlog(&mut self) -> Option<(Chunk, Range<usize>)> {
+        let backlog = self.backlog.as_mut()?;
+        let piece = backlog.take();
+        if backlog.len() == 0 {
+            self.backlog = None;
+        }
+        piece
+    }
+
+    /// Forgets all input that is not a whole request.
+    pub(crate) fn drop_input(&mut self) {
+        self.backlog = None;
+        self.intake = None;
+    }
+
+    /// Whether the client is to be read, where `most` bytes of its input may wait unparsed.
+    pub(crate) fn wants_read(&self, most: usize) -> bool {
+        let has_room = |backlog: &Backlog| backlog.len() < most;
+        match self.phase {
+            Phase::Open => !self.held_back && self.backlog.as_deref().is_none_or(has_room),
+            Phase::Ended => false,
+            // What comes is dropped, so that the client can finish sending.
+            Phase::Quitting { .. } | Phase::Broken => true,
+        }
+    }
+
+    /// Notes that so many bytes have come from the client, or gone to it.
+    pub(crate) fn note_moved(&mut self, bytes: usize) {
+        let is_below = !self.must_read();
+        if let Some(watch) = &mut self.watch {
+            watch.moved = watch.moved.saturating_add(bytes);
+            watch.was_below |= is_below;
         }
     }
 
@@ -216,7 +307,10 @@ impl<P: Protocol> Session<P> {
         let slots = self.slots.iter().map(Slot::footprint);
         let slots = slots.sum::<usize>() + self.slots.capacity() * size_of::<Slot<P::Kind>>();
         let intake = self.intake.as_ref().map_or(0, |intake| intake.footprint());
-        let backlog = self.backlog.as_ref().map_or(0, |backlog| backlog.0.len());
+        let backlog = self
+            .backlog
+            .as_ref()
+            .map_or(0, |backlog| backlog.footprint());
         self.output.footprint() + slots + intake + backlog
     }
 
@@ -248,12 +342,13 @@ impl<P: Protocol> Session<P> {
 
     /// Whether output needs nothing but to be written: no state waits for it.
     pub(crate) fn is_plain(&self) -> bool {
-        self.phase == Phase::Open && !self.paused
+        self.phase == Phase::Open && self.backlog.is_none() && !self.stopped
     }
 
     /// Appends a slot and returns its number.
     pub(crate) fn push_slot(&mut self, slot: Slot<P::Kind>) -> u64 {
         let number = self.next_slot();
+        self.large += usize::from(slot.may_be_large);
         self.slots.push_back(slot);
         number
     }
@@ -283,23 +378,31 @@ impl<P: Protocol> Session<P> {
             if !head.done {
                 break;
             }
-            let bytes = head.bytes;
+            let (bytes, may_be_large) = (head.bytes, head.may_be_large);
             self.slots.pop_front();
             self.first_slot += 1;
-            if bytes > 0 {
-                self.learn(bytes);
+            if may_be_large {
+                self.large -= 1;
+                if bytes > 0 {
+                    self.learn(bytes);
+                }
             }
         }
-        if self.slots.is_empty() && self.slots.capacity() > FIRST_WINDOW {
+        if self.slots.is_empty() && self.slots.capacity() > LARGE_WINDOW {
             self.slots = VecDeque::new();
         }
         moved
     }
 
-    /// Remembers the size of a reply: quick to grow, slow to shrink.
+    /// Drops all slots: nothing more is answered.
+    pub(crate) fn drop_slots(&mut self) {
+        self.slots.clear();
+        self.large = 0;
+    }
+
+    /// Remembers the size of a reply that might have been large: quick to grow, slow to shrink.
     fn learn(&mut self, bytes: usize) {
-        let last = self.estimate.unwrap_or(0);
-        self.estimate = Some(bytes.max(last - last / 8));
+        self.estimate = bytes.max(self.estimate - self.estimate / 8);
     }
 
     /// The connection to `server` that must carry the next request, because it carries others. Those of

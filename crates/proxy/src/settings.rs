@@ -32,6 +32,8 @@ pub struct PoolSettings {
     pub error_detail: bool,
     /// Let commands pass that destroy data on every server (FLUSHALL, FLUSHDB, flush_all).
     pub allow_flush: bool,
+    /// How much a client may leave unread, and have waiting unparsed.
+    pub clients: ClientLimits,
     /// What happens when servers or clients fail, beyond what nutcracker knows.
     pub failure: FailurePolicy,
     /// What the pool speaks, with the settings of that protocol.
@@ -52,6 +54,39 @@ pub struct ServerSettings {
     /// It belongs to the server because nutcracker 0.5.0 never selects one over a unix socket, so that
     /// one pool can have its data in different databases.
     pub db: u32,
+}
+
+/// What is granted to a client that sends much, or reads slowly.
+#[derive(Debug, Clone)]
+pub struct ClientLimits {
+    /// Bytes of further requests that are taken from a client which has enough under way, so that one that
+    /// writes everything before it reads can finish writing. Beyond, it is not read.
+    pub backlog: usize,
+    /// Bytes per second that a client must take of its replies (or send) while more than
+    /// [`WINDOW_BYTES`](crate::limits::WINDOW_BYTES) of them are unread; 0 sets no limit.
+    pub min_rate: u64,
+    /// For how long it may be slower, on average, before it is closed; `None` is for ever.
+    pub stall_timeout: Option<Duration>,
+}
+
+impl ClientLimits {
+    /// The time after which a client that has left too much unread is judged, and the bytes that it must
+    /// have moved in it; `None` where it is never closed.
+    pub(crate) fn patience(&self) -> Option<(Duration, usize)> {
+        let time = self.stall_timeout.filter(|_| self.min_rate > 0)?;
+        let least = time.as_secs_f64() * self.min_rate as f64;
+        Some((time, least as usize))
+    }
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            backlog: 64 << 20,
+            min_rate: 64 << 10,
+            stall_timeout: Some(Duration::from_secs(60)),
+        }
+    }
 }
 
 /// What happens when servers or clients fail. The default differs from nutcracker 0.5.0 in one thing:

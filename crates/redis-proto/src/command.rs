@@ -298,6 +298,8 @@ impl Flags {
     pub const SENSITIVE: Self = Self(8);
     /// Waits for other clients if the option BLOCK is given. See [`Command::blocks`].
     pub const BLOCK_OPTION: Self = Self(16);
+    /// Its reply is a number, a status or a word, whatever the key holds. See [`Command::has_small_reply`].
+    pub const SMALL_REPLY: Self = Self(32);
 
     /// Whether all properties of `other` are in this set.
     pub const fn contains(self, other: Self) -> bool {

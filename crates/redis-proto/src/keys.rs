@@ -105,6 +105,16 @@ impl Command {
         }
         self.action == Action::Unsupported(Why::Blocking)
     }
+
+    /// Whether the reply is small whatever the key holds: a number, a status or a word. SET with the option
+    /// GET replies with the old value.
+    pub fn has_small_reply(&self, text: &[u8], args: &[Arg]) -> bool {
+        let request = Words { text, args };
+        self.flags.contains(Flags::SMALL_REPLY)
+            && (args.len() < 4
+                || !request.is(0, "set")
+                || !(3..args.len()).any(|index| request.is(index, "get")))
+    }
 }
 
 struct StreamOptions {

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proxy::metrics::PoolMetrics;
-use proxy::settings::{FailurePolicy, PoolSettings, ProtocolSettings, ServerSettings};
+use proxy::settings::{
+    ClientLimits, FailurePolicy, PoolSettings, ProtocolSettings, ServerSettings,
+};
 use proxy::{
     Action, Cause, Chunk, ConnectionId, Flush, Health, Pool, SessionId, Time, WorkerContext,
 };
@@ -85,6 +87,7 @@ impl<'a> Shell<'a> {
             server_failure_limit: 2,
             error_detail: false,
             allow_flush: true,
+            clients: ClientLimits::default(),
             failure: FailurePolicy::default(),
             protocol,
         };
@@ -107,7 +110,7 @@ impl<'a> Shell<'a> {
     }
 
     fn open(&mut self) -> SessionId {
-        let id = self.pool.open_session(self.now);
+        let id = self.pool.open_session("client".into(), self.now);
         self.sessions.insert(id, Client::default());
         id
     }
@@ -194,6 +197,8 @@ impl<'a> Shell<'a> {
                 self.act(action)?;
             } else if let Some(flush) = self.pool.poll_flush() {
                 self.flush(flush);
+            } else if self.pool.poll_deadline().is_some_and(|due| due <= self.now) {
+                self.pool.handle_timeout(self.now);
             } else {
                 while self.pool.poll_event().is_some() {}
                 return Ok(());

@@ -28,7 +28,7 @@ impl Dealer {
     }
 
     /// Gives a client of the pool with index `pool` to the worker with the fewest.
-    pub(super) fn deal(&mut self, pool: usize, stream: Stream) {
+    pub(super) fn deal(&mut self, pool: usize, stream: Stream, name: Box<str>) {
         let worker = self.emptiest();
         self.next = (worker + 1) % self.workers.len();
         let seat = self.census.seat(Occupant::Client {
@@ -38,6 +38,7 @@ impl Dealer {
         let client = Message::Client {
             pool: pool as u32,
             stream,
+            name,
             seat,
         };
         self.held = self.workers[worker].send(client).err();

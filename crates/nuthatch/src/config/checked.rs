@@ -43,8 +43,9 @@ impl Config {
 pub struct Globals {
     /// How many event loops there are.
     pub workers: Workers,
-    /// Bytes that the buffers of all clients and servers may take; 0 is no cap.
-    pub max_memory: u64,
+    /// Bytes that the buffers of all clients and servers may take; 0 is no cap, and without it half of the
+    /// memory is meant.
+    pub max_memory: Option<u64>,
     /// Clients of all pools; 0 is as many as there are descriptors for.
     pub max_clients: u64,
     /// How long requests in flight are waited for at the end.
@@ -241,7 +242,7 @@ fn check_globals(globals: &Values, overrides: &Overrides) -> Option<Globals> {
     };
     Some(Globals {
         workers,
-        max_memory: number("max_memory")?,
+        max_memory: number("max_memory"),
         max_clients: number("max_clients")?,
         shutdown_timeout: Duration::from_millis(number("shutdown_timeout")?),
         stats_extended: is_true(&value("stats_extended")?),

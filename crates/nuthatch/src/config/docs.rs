@@ -117,6 +117,7 @@ fn default(setting: &Setting) -> String {
         Absent::Required => "required".into(),
         Absent::Nothing => "none".into(),
         Absent::Value(text) => format!("`{text}`"),
+        Absent::Computed(words) => words.into(),
     }
 }
 

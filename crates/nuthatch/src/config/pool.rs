@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hashkit::{CharSign, Distribution, HashKind, Placement, index_order};
 use proxy::settings::{
-    CrossShard, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, Resp3,
-    ServerSettings,
+    ClientLimits, CrossShard, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
+    Resp3, ServerSettings,
 };
 
 use super::address::{Listen, ServerAddress, ServerLine};
@@ -236,6 +236,7 @@ fn pool_settings(
         server_failure_limit: number(values, "server_failure_limit"),
         error_detail: values.bool("error_detail"),
         allow_flush: values.bool("allow_flush"),
+        clients: client_limits(values),
         failure: failure_policy(values),
         protocol: protocol(values),
     };
@@ -243,6 +244,15 @@ fn pool_settings(
         settings,
         servers.into_iter().map(|server| server.address).collect(),
     )
+}
+
+fn client_limits(values: &Values) -> ClientLimits {
+    let bytes = |name| values.number(name).unwrap_or_default();
+    ClientLimits {
+        backlog: usize::try_from(bytes("client_backlog")).unwrap_or(usize::MAX),
+        min_rate: bytes("client_min_rate"),
+        stall_timeout: duration(values, "client_stall_timeout"),
+    }
 }
 
 fn protocol(values: &Values) -> ProtocolSettings {

@@ -394,7 +394,7 @@ fn default_value(name: &str) -> Option<Value> {
         .find_map(|scope| find(scope, name))?;
     match setting.absent {
         Absent::Value(text) => read_text(&setting.kind, text).ok().map(|(value, _)| value),
-        Absent::Required | Absent::Nothing => None,
+        Absent::Required | Absent::Nothing | Absent::Computed(_) => None,
     }
 }
 

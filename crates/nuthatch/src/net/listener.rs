@@ -63,11 +63,17 @@ impl Listener {
         Ok((Listener::Unix(UnixListener::from_std(socket.into())), file))
     }
 
-    /// Takes the next client that waits; `WouldBlock` when none does.
-    pub(crate) fn accept(&self) -> io::Result<Stream> {
+    /// Takes the next client that waits, with its name for log lines; `WouldBlock` when none does.
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Box<str>)> {
         match self {
-            Listener::Tcp(listener) => listener.accept().map(|(stream, _)| Stream::Tcp(stream)),
-            Listener::Unix(listener) => listener.accept().map(|(stream, _)| Stream::Unix(stream)),
+            Listener::Tcp(listener) => {
+                let (stream, address) = listener.accept()?;
+                Ok((Stream::Tcp(stream), address.to_string().into()))
+            }
+            Listener::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                Ok((Stream::Unix(stream), "on a unix socket".into()))
+            }
         }
     }
 

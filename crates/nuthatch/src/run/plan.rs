@@ -47,9 +47,15 @@ struct PoolShare {
 }
 
 impl Plan {
-    pub(super) fn new(config: &Config, workers: usize, census: Arc<Census>) -> Self {
+    /// What `config` asks for, where all buffers may hold `max_memory` bytes (0 is no cap).
+    pub(super) fn new(
+        config: &Config,
+        workers: usize,
+        max_memory: u64,
+        census: Arc<Census>,
+    ) -> Self {
+        let cap = usize::try_from(max_memory).unwrap_or(usize::MAX);
         let share = |pool| PoolShare::new(pool, workers);
-        let cap = usize::try_from(config.globals.max_memory).unwrap_or(usize::MAX);
         let mut pools: Vec<PoolShare> = config.pools.iter().map(share).collect();
         for (index, pool) in config.pools.iter().enumerate() {
             if let (Some(other), Some(failover)) =

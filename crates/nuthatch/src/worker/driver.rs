@@ -136,7 +136,13 @@ impl<N: Net> Driver<N> {
     }
 
     /// A client has been accepted.
-    pub(super) fn open_session(&mut self, pool: u32, mut stream: N::Stream, seat: Seat) {
+    pub(super) fn open_session(
+        &mut self,
+        pool: u32,
+        mut stream: N::Stream,
+        name: Box<str>,
+        seat: Seat,
+    ) {
         // The core may use the index of a departed session again whose socket is still to be closed.
         self.drain();
         let entry = self.endpoints.vacant_entry();
@@ -147,7 +153,7 @@ impl<N: Net> Driver<N> {
         }
         let now = self.now;
         let part = &mut self.pools[pool as usize];
-        let id = part.core.open_session(now);
+        let id = part.core.open_session(name, now);
         part.sessions.set(id.index(), key);
         entry.insert(Endpoint::new(pool, Role::Session(id), Some(stream), seat));
         self.touch(pool);

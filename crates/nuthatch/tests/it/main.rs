@@ -26,3 +26,4 @@ mod server_errors;
 mod sockets;
 mod stats;
 mod tool;
+mod write_all;

@@ -121,7 +121,7 @@ fn greedy_against_polite(workers: u64) {
     );
     // What was freed a moment ago is not the system's again, nor another worker's.
     assert!(
-        most < idle + (2 + workers) * CAP,
+        most < idle + (1 + workers) * CAP,
         "{} MiB above idle",
         (most - idle) / MIB
     );
@@ -317,7 +317,7 @@ fn who_writes_a_byte_at_a_time_is_answered_and_holds_up_nobody() {
 #[test]
 fn a_million_requests_of_one_client_are_answered_in_order_with_little_memory() {
     const REQUESTS: usize = 1_000_000;
-    let rig = need!(Rig::redis(2, &[]), "redis-server");
+    let rig = need!(Rig::redis(2, &["client_backlog: 1m"]), "redis-server");
     let pid = rig.proxy.pid();
     assert_eq!(rig.client().ask(&["PING"]), "+PONG\r\n");
     let mut writer = connect(&rig);

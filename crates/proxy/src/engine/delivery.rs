@@ -6,11 +6,10 @@ use super::Engine;
 use crate::buffer::{Chunk, Rope};
 use crate::cause::Cause;
 use crate::connection::{InFlight, Place, State};
-use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
-use crate::limits::{HOLD_BACK, MAX_SESSION_OUTPUT};
-use crate::metrics::{PoolMetric, ServerMetric};
-use crate::pool::{Action, Flush};
+use crate::limits::HOLD_BACK;
+use crate::metrics::ServerMetric;
+use crate::pool::Flush;
 use crate::protocol::{Join, JoinKind, Joined, Protocol, Scan};
 use crate::session::Session;
 use crate::time::Time;
@@ -47,6 +46,7 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         now: Time,
     ) {
+        self.now = now;
         let mut is_first = false;
         if let Some(connection) = self.connections.get_mut(id) {
             is_first = connection.heard.replace(now).is_none();
@@ -114,7 +114,7 @@ impl<P: Protocol> Engine<P> {
                         let start = if first { &chunk[reply.clone()] } else { &[] };
                         self.note_health(server, kind, start, now);
                     }
-                    self.deliver(id, entry, chunk, reply, first, kind, &mut marks);
+                    self.deliver(id, entry, chunk, reply, kind, &mut marks);
                 }
                 Some(Found::Push(len)) => pos += len,
                 None => break,
@@ -193,17 +193,12 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Puts a piece of a reply where it belongs; `kind` says that it is the last piece.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts about one piece of a reply"
-    )]
     fn deliver(
         &mut self,
         connection: ConnectionId,
         entry: InFlight,
         chunk: &Chunk,
         range: Range<usize>,
-        first: bool,
         kind: Option<P::Kind>,
         marks: &mut Vec<u64>,
     ) {
@@ -222,10 +217,12 @@ impl<P: Protocol> Engine<P> {
                 self.close_if_finished(id);
             }
             Place::Slot(slot) => {
-                if first && session.output.len() + session.stashed > MAX_SESSION_OUTPUT {
-                    return self.close_overflowing(id);
+                let moved = deliver_whole(session, slot, chunk, range, kind.is_some());
+                if session.is_over() && session.watch.is_none() {
+                    self.watch(id);
+                    return self.after_delivery(id, moved);
                 }
-                if !deliver_whole(session, slot, chunk, range, kind.is_some()) {
+                if !moved {
                     return;
                 }
                 if !session.is_plain() {
@@ -237,10 +234,11 @@ impl<P: Protocol> Engine<P> {
                 }
             }
             Place::Fragment(slot, fragment) => {
-                if session.output.len() + session.stashed > MAX_SESSION_OUTPUT && first {
-                    return self.close_overflowing(id);
-                }
                 self.deliver_fragment(id, slot, fragment, chunk, range, kind, marks);
+                let session = self.sessions.get(id);
+                if session.is_some_and(|session| session.is_over() && session.watch.is_none()) {
+                    self.watch(id);
+                }
             }
         }
     }
@@ -361,22 +359,6 @@ impl<P: Protocol> Engine<P> {
             session.slots[position].stash.clear();
             session.slots[position].stash.extend(&line);
         }
-    }
-
-    /// Closes a client that does not read its replies.
-    fn close_overflowing(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get(id) else {
-            return;
-        };
-        let unread = session.output.len() + session.stashed;
-        self.events.push(Event::ClientOverflow { unread });
-        self.metrics.add(PoolMetric::ClientOverflow, 1);
-        self.metrics.add(PoolMetric::ClientErr, 1);
-        self.forget_session(id);
-        self.actions.push_back(Action::CloseSession {
-            session: id,
-            linger: false,
-        });
     }
 }
 

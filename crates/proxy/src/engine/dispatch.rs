@@ -51,9 +51,9 @@ impl<P: Protocol> Engine<P> {
             .protocol
             .plan(asked.parser, text, client, &mut self.scratch)
         {
-            Plan::Forward { key, cut } => {
+            Plan::Forward { key, cut, is_small } => {
                 let server = self.route(&text[key.clone()], asked.now);
-                self.forward(asked, server, Some(key), bodies, cut);
+                self.forward(asked, server, Some(key), bodies, cut, is_small);
             }
             Plan::Local => {
                 self.report();
@@ -66,7 +66,7 @@ impl<P: Protocol> Engine<P> {
             }
             Plan::Placeholder => {
                 let server = self.route(PLACEHOLDER, asked.now);
-                self.forward(asked, server, None, bodies, None);
+                self.forward(asked, server, None, bodies, None, false);
             }
             Plan::Split { join } => self.split(asked, bodies, join),
             Plan::Broadcast { join, cut } => self.broadcast(asked, join, cut),
@@ -99,6 +99,7 @@ impl<P: Protocol> Engine<P> {
         key: Option<Range<usize>>,
         bodies: &mut Vec<Body>,
         cut: Option<Range<usize>>,
+        is_small: bool,
     ) {
         let silent = cut.is_some();
         let connection = match self.usable_connection(asked.id, server, asked.now) {
@@ -110,7 +111,8 @@ impl<P: Protocol> Engine<P> {
         let place = if silent {
             Place::Nowhere
         } else {
-            let slot = self.slot_with_retry(asked, key.filter(|_| bodies.is_empty()));
+            let mut slot = self.slot_with_retry(asked, key.filter(|_| bodies.is_empty()));
+            slot.may_be_large = !is_small;
             self.new_slot(asked.id, slot)
         };
         if server.is_some_and(|server| self.is_borrowed(server)) {
@@ -143,7 +145,7 @@ impl<P: Protocol> Engine<P> {
             }
             self.report_cross_shard(command, asked.now);
         }
-        self.forward(asked, server, None, bodies, None);
+        self.forward(asked, server, None, bodies, None, false);
     }
 
     /// Answers a request that cannot be sent: with a miss where the pool's policy says so, else with
@@ -357,10 +359,9 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn quit(&mut self, id: SessionId, linger: bool) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.phase = Phase::Quitting { linger };
-            session.intake = None;
-            session.backlog = None;
+            session.drop_input();
         }
-        self.close_if_finished(id);
+        self.await_end(id);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::time::Time;
 impl<P: Protocol> Engine<P> {
     /// A connection has ended by itself.
     pub(crate) fn handle_connection_closed(&mut self, id: ConnectionId, cause: Cause, now: Time) {
+        self.now = now;
         self.end_connection(id, &cause, true, now);
         self.run_ready(now);
     }
@@ -177,10 +178,9 @@ impl<P: Protocol> Engine<P> {
             return false;
         }
         session.phase = Phase::Broken;
-        session.slots.clear();
-        session.backlog = None;
-        session.intake = None;
-        self.close_if_finished(id);
+        session.drop_slots();
+        session.drop_input();
+        self.await_end(id);
         true
     }
 

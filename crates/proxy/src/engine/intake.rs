@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::id::SessionId;
 use crate::limits::PARTIAL_STEP;
 use crate::protocol::{Body, Parsed, Protocol, Source};
-use crate::session::{Intake, Phase};
+use crate::session::{Intake, Session};
 use crate::time::Time;
 
 /// What became of a parsed request.
@@ -44,7 +44,10 @@ impl<P: Protocol> Engine<P> {
                 None => self.feed_fresh(id, chunk, pos..range.end, now),
             };
         }
-        self.pause_if_full(id);
+        let is_over = |session: &Session<P>| session.is_over() && session.watch.is_none();
+        if self.sessions.get(id).is_some_and(is_over) {
+            self.watch(id);
+        }
     }
 
     /// Parses requests where they lie. Returns where it stopped; what was before is dealt with.
@@ -316,31 +319,16 @@ impl<P: Protocol> Engine<P> {
         end
     }
 
-    /// Keeps `text` and then the rest of the chunk unread until the session may go on. A chunk that
-    /// is mostly something else is not pinned for it.
+    /// Keeps `text` and then the rest of the chunk unparsed until the session may go on.
     fn park(&mut self, id: SessionId, text: &[u8], chunk: &Chunk, range: Range<usize>) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        session.paused = true;
-        let backlog = if text.is_empty() && range.len() >= chunk.len() / 4 {
-            (Rc::clone(chunk), range)
-        } else {
-            let bytes: Chunk = [text, &chunk[range]].concat().into();
-            let all = 0..bytes.len();
-            (bytes, all)
-        };
-        session.backlog = Some(Box::new(backlog));
-        self.note_progress(id);
-    }
-
-    fn pause_if_full(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.get_mut(id)
-            && session.phase == Phase::Open
-            && !session.may_take()
-        {
-            session.paused = true;
+        session.put_back(text, chunk, range);
+        if session.is_over() {
+            self.watch(id);
         }
+        self.note_progress(id);
     }
 
     /// Answers a refused request with the line that the parser made (none for noreply).

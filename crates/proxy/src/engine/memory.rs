@@ -30,9 +30,6 @@ pub(super) struct Scale {
     /// When to count although nothing is read.
     pub(super) next: Option<Time>,
     told_short: Option<Time>,
-    told_shed: Option<Time>,
-    /// Clients closed that nobody was told of.
-    shed: u64,
 }
 
 /// What a count found.
@@ -59,8 +56,6 @@ impl Default for Scale {
             counted: Time::ZERO,
             next: None,
             told_short: None,
-            told_shed: None,
-            shed: 0,
         }
     }
 }
@@ -114,7 +109,7 @@ impl<P: Protocol> Engine<P> {
                 let memory = Arc::clone(&self.scale.memory);
                 // Otherwise another makes room, and this one sees at its next count what is still to do.
                 if let Some(_turn) = memory.turn_to_close() {
-                    self.shed(&count, now);
+                    self.shed(&count);
                     count = self.count_buffers();
                     self.publish(&count);
                 }
@@ -213,7 +208,7 @@ impl<P: Protocol> Engine<P> {
                 continue;
             }
             session.held_back = true;
-            session.paused = true;
+            session.stopped = true;
             self.metrics.add(PoolMetric::ClientHeldBack, 1);
         }
         let clients = self.metrics.pool(PoolMetric::ClientHeldBack) as usize;
@@ -258,7 +253,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Drops what clients left behind that have gone, then closes the largest offenders, one by one, until
     /// the process is back under its cap.
-    fn shed(&mut self, count: &Count, now: Time) {
+    fn shed(&mut self, count: &Count) {
         let part = self.scale.part;
         let mut held = count.held;
         if count.orphaned > 0 {
@@ -274,22 +269,21 @@ impl<P: Protocol> Engine<P> {
             if !mine {
                 break;
             }
-            self.close_offender(*id);
+            self.close_offender(*id, *size);
             held = held.saturating_sub(*size);
-            self.scale.shed += 1;
-            if is_due(&mut self.scale.told_shed, now) {
-                let count = std::mem::take(&mut self.scale.shed);
-                self.events.push(Event::ClientsShed { count, last: *size });
-            }
         }
         self.drop_orphans();
     }
 
     /// Closes a client that holds too much. One that is only in the middle of a request is told so.
-    fn close_offender(&mut self, id: SessionId) {
+    fn close_offender(&mut self, id: SessionId, held: usize) {
         let Some(session) = self.sessions.get(id) else {
             return;
         };
+        self.events.push(Event::ClientShed {
+            client: session.name.clone(),
+            held,
+        });
         self.metrics.add(PoolMetric::ClientShed, 1);
         if !session.can_shrink() && session.takes_input() {
             self.answer_error(id, &Cause::Overloaded, None);

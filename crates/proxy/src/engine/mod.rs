@@ -12,6 +12,7 @@ mod failure;
 mod intake;
 mod memory;
 mod probe;
+mod readers;
 mod retry;
 mod split;
 mod timers;
@@ -44,6 +45,8 @@ pub(crate) struct Engine<P: Protocol> {
     health: Arc<Health>,
     metrics: Arc<PoolMetrics>,
     context: WorkerContext,
+    /// When the call that is under way was made.
+    now: Time,
     router: Router,
     sessions: Table<SessionId, Session<P>>,
     connections: Table<ConnectionId, Connection<P>>,
@@ -73,6 +76,11 @@ pub(crate) struct Engine<P: Protocol> {
     flushes: VecDeque<Flush>,
     /// Sessions that were held back and may go on.
     ready: VecDeque<SessionId>,
+    /// Sessions that have more to be looked at, when others have had their turn.
+    again: Vec<SessionId>,
+    /// Since when there are any.
+    again_at: Option<Time>,
+    readers: readers::Readers,
     pub(crate) events: Events,
 
     /// Lent to the session whose bytes are looked at; made anew when one keeps it.
@@ -102,6 +110,7 @@ impl<P: Protocol> Engine<P> {
             health,
             metrics,
             context,
+            now: Time::ZERO,
             sessions: Table::new(),
             connections: Table::new(),
             upgrade: upgrade::Upgrade::default(),
@@ -116,6 +125,9 @@ impl<P: Protocol> Engine<P> {
             actions: VecDeque::new(),
             flushes: VecDeque::new(),
             ready: VecDeque::new(),
+            again: Vec::new(),
+            again_at: None,
+            readers: readers::Readers::default(),
             events: Events::default(),
             parser: None,
             scratch: Scratch::default(),
@@ -134,7 +146,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    pub(crate) fn open_session(&mut self, now: Time) -> SessionId {
+    pub(crate) fn open_session(&mut self, name: Box<str>, now: Time) -> SessionId {
         self.schedule_client_scan(now);
         self.opened_sessions += 1;
         let number = (self.opened_sessions - 1) * self.context.workers as u64
@@ -144,7 +156,8 @@ impl<P: Protocol> Engine<P> {
         self.metrics.add(PoolMetric::ClientConnections, 1);
         self.metrics.add(PoolMetric::ClientTotal, 1);
         self.scale.memory.add_client();
-        self.sessions.insert_with(|_| Session::new(client, now))
+        self.sessions
+            .insert_with(|_| Session::new(name, client, now))
     }
 
     pub(crate) fn handle_session_data(
@@ -154,27 +167,60 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         now: Time,
     ) {
+        self.now = now;
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
+        if !session.takes_input() {
+            // Nothing further is served: what a client still sends is read so that it can finish sending,
+            // and see its last replies.
+            return;
+        }
         // A request that has begun is timed from its first byte, however slowly it drips in.
         if session.intake.is_none() {
             session.since = now;
         }
         let bytes = range.len();
-        self.feed(id, chunk, range, now);
+        session.note_moved(bytes);
+        if !session.add_to_backlog(chunk, range.clone()) {
+            self.feed(id, chunk, range, now);
+        }
+        self.stop_reading(id);
         self.run_ready(now);
         self.note_read(bytes, now);
     }
 
+    /// A session has taken its last request. What its client still sends is read and dropped; it ends when its
+    /// last replies are read, or not read for too long.
+    fn await_end(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if std::mem::take(&mut session.stopped) {
+            self.actions.push_back(Action::ReadSession { session: id });
+        }
+        self.close_if_finished(id);
+    }
+
+    /// If a session has as much unparsed input as it may, it is not read until some of that is gone.
+    fn stop_reading(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.has_backlog()
+            && !session.wants_read(self.settings.clients.backlog)
+        {
+            session.stopped = true;
+        }
+    }
+
     pub(crate) fn handle_session_end(&mut self, id: SessionId, now: Time) {
+        self.now = now;
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
         if session.phase == Phase::Open {
             session.phase = Phase::Ended;
         }
-        if session.backlog.is_none() {
+        if !session.has_backlog() {
             self.drop_incomplete(id);
         }
         self.close_if_finished(id);
@@ -190,7 +236,7 @@ impl<P: Protocol> Engine<P> {
     pub(crate) fn session_wants_read(&self, id: SessionId) -> bool {
         self.sessions
             .get(id)
-            .is_some_and(|session| session.phase == Phase::Open && !session.paused)
+            .is_some_and(|session| session.wants_read(self.settings.clients.backlog))
     }
 
     pub(crate) fn session_output(&self, id: SessionId) -> &Rope {
@@ -200,10 +246,12 @@ impl<P: Protocol> Engine<P> {
     }
 
     pub(crate) fn handle_session_written(&mut self, id: SessionId, count: usize, now: Time) {
+        self.now = now;
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
         session.output.consume(count);
+        session.note_moved(count);
         // A request that has begun goes on being timed from its first byte.
         if session.intake.is_none() {
             session.since = now;
@@ -266,8 +314,7 @@ impl<P: Protocol> Engine<P> {
             let Some(session) = self.sessions.get_mut(id) else {
                 continue;
             };
-            session.backlog = None;
-            session.intake = None;
+            session.drop_input();
             if session.takes_input() {
                 // The client may be sending on: without lingering that would reset the
                 // connection and destroy the last replies.
@@ -300,46 +347,58 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        if session.paused && !session.queued && session.may_resume() {
+        let waits = session.has_backlog() || session.stopped;
+        if waits && !session.queued && session.may_resume() {
             session.queued = true;
             self.ready.push_back(id);
         }
     }
 
-    /// Goes on with sessions that were held back.
+    /// Goes on with sessions that were held back, each with one piece of its input.
     fn run_ready(&mut self, now: Time) {
         while let Some(id) = self.ready.pop_front() {
             let Some(session) = self.sessions.get_mut(id) else {
                 continue;
             };
             session.queued = false;
-            session.paused = false;
             session.barrier = false;
-            // The time in which it was not read is not the client's fault.
+            // The time in which its input waited is not the client's fault.
             session.since = now;
-            if let Some(backlog) = session.backlog.take() {
-                let (chunk, range) = *backlog;
+            if let Some((chunk, range)) = session.take_backlog() {
                 self.feed(id, &chunk, range, now);
             }
-            self.after_backlog(id);
+            self.after_piece(id, now);
         }
     }
 
-    fn after_backlog(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get(id) else {
+    /// A session has gone on: is there more that it may do?
+    fn after_piece(&mut self, id: SessionId, now: Time) {
+        let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        if session.backlog.is_some() {
+        if session.stopped && session.wants_read(self.settings.clients.backlog) {
+            session.stopped = false;
+            self.actions.push_back(Action::ReadSession { session: id });
+        }
+        if session.has_backlog() {
+            if session.may_take() && !session.queued {
+                session.queued = true;
+                self.again.push(id);
+                self.again_at.get_or_insert(now);
+            }
             return;
         }
-        match session.phase {
-            Phase::Open if !session.paused => {
-                self.actions.push_back(Action::ReadSession { session: id })
-            }
-            Phase::Ended => self.drop_incomplete(id),
-            _ => {}
+        if session.phase == Phase::Ended {
+            self.drop_incomplete(id);
         }
         self.close_if_finished(id);
+    }
+
+    /// Sessions that have more to be looked at have their next turn.
+    fn take_turns(&mut self, now: Time) {
+        self.again_at = None;
+        self.ready.extend(self.again.drain(..));
+        self.run_ready(now);
     }
 
     fn close_if_finished(&mut self, id: SessionId) {
@@ -347,6 +406,9 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         let Some(linger) = session.is_finished() else {
+            if session.must_read_its_last() && session.watch.is_none() {
+                self.watch(id);
+            }
             return;
         };
         let ended = match session.phase {

@@ -28,6 +28,8 @@ impl<P: Protocol> Engine<P> {
         [
             self.earliest,
             self.next_client_scan,
+            self.again_at,
+            self.readers.deadline(),
             self.upgrade.deadline(),
             self.scale.next,
             retry,
@@ -39,9 +41,11 @@ impl<P: Protocol> Engine<P> {
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
         self.time_out_connections(now);
         self.time_out_upgrade(now);
         self.time_out_clients(now);
+        self.judge_readers();
         if self.settings.auto_eject_hosts {
             self.refresh_health(now);
         }
@@ -49,7 +53,7 @@ impl<P: Protocol> Engine<P> {
             self.count_memory(now);
         }
         self.retire_connections(now);
-        self.run_ready(now);
+        self.take_turns(now);
     }
 
     /// Something of a connection may be due at `at`.
@@ -183,7 +187,8 @@ impl<P: Protocol> Engine<P> {
 
     fn is_client_late(&self, session: &Session<P>, now: Time) -> bool {
         if session.phase != Phase::Open
-            || session.paused
+            || session.has_backlog()
+            || session.stopped
             || !session.is_idle()
             || !session.output.is_empty()
         {

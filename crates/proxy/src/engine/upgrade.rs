@@ -37,6 +37,7 @@ impl Upgrade {
 impl<P: Protocol> Engine<P> {
     /// The socket of a connection is there.
     pub(crate) fn handle_connected(&mut self, id: ConnectionId, now: Time) {
+        self.now = now;
         let Some(connection) = self.connections.get_mut(id) else {
             return;
         };

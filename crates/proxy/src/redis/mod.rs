@@ -341,11 +341,13 @@ impl Redis {
         request: &Request<'_>,
         scratch: &mut Scratch,
     ) -> Plan {
+        let is_small = command.has_small_reply(request.text, request.args);
         if let Some(index) = command.single_key() {
             return match request.key(index) {
                 Some(key) => Plan::Forward {
                     key: key.range(),
                     cut: None,
+                    is_small,
                 },
                 None => refuse_key(command, scratch),
             };
@@ -361,6 +363,7 @@ impl Redis {
             [only] => Plan::Forward {
                 key: only.range(),
                 cut: None,
+                is_small,
             },
             _ => Plan::Together {
                 command: command.name,
@@ -460,6 +463,7 @@ fn plan_split(
         return Plan::Forward {
             key: only.range(),
             cut: None,
+            is_small: command.has_small_reply(request.text, request.args),
         };
     }
     let join = match join {

@@ -1,5 +1,6 @@
 //! `client_idle_timeout` and `client_request_timeout`.
 
+use proxy::limits::LARGE_WINDOW;
 use proxy::metrics::PoolMetric;
 use proxy::settings::PoolSettings;
 
@@ -97,13 +98,13 @@ fn who_is_held_back_is_not_idle_and_starts_anew() {
     let mut stage = Stage::new(settings);
     let client = stage.client();
     let half = "*2\r\n$3\r\nGET\r\n";
-    stage.say(client, get("k").repeat(33) + half);
+    stage.say(client, get("k").repeat(LARGE_WINDOW + 1) + half);
     let link = stage.link(0);
     stage.wait(60_000);
     assert!(!stage.is_closed(client));
-    stage.answer(link, "$-1\r\n".repeat(33 - 1));
+    stage.answer(link, "$-1\r\n".repeat(LARGE_WINDOW));
     stage.answer(link, "$-1\r\n");
-    assert_eq!(stage.hear(client), "$-1\r\n".repeat(33));
+    assert_eq!(stage.hear(client), "$-1\r\n".repeat(LARGE_WINDOW + 1));
     stage.wait(999);
     assert!(!stage.is_closed(client), "it could not go on before");
     stage.wait(251);

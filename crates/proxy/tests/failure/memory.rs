@@ -125,7 +125,7 @@ fn past_the_cap_the_largest_is_closed_and_nobody_else() {
     assert_eq!(stage.count(PoolMetric::ClientShed), 1);
     assert_eq!(stage.count(PoolMetric::ClientErr), 1);
     assert!(stage.held() < CAP);
-    let told = "closed 1 clients that held much memory, the last one 4";
+    let told = "closing client 10.1.0.1:5000: memory is short, and it holds 4";
     assert!(
         stage.log.iter().any(|line| line.starts_with(told)),
         "{:?}",

@@ -1,11 +1,10 @@
 //! Servers and clients that say what they should not, or too slowly.
 
 use proxy::Cause;
-use proxy::limits::{FIRST_WINDOW, MAX_SESSION_OUTPUT, MAX_WINDOW, WINDOW_BYTES};
 use proxy::metrics::{PoolMetric, ServerMetric};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
-use crate::words::{REFUSED, TIMED_OUT, bulk, get, redis, value};
+use crate::stage::{Stage, memcached_pool, millis, redis_pool};
+use crate::words::{TIMED_OUT, bulk, get, redis, value};
 
 const BROKEN: &str = "-ERR Invalid argument\r\n";
 
@@ -158,65 +157,6 @@ fn browsers_are_turned_away_from_redis_pools() {
 }
 
 #[test]
-fn an_error_of_the_proxys_own_tells_nothing_of_how_large_replies_are() {
-    let mut stage = Stage::new(redis_pool(2));
-    let (client, lost, well) = (stage.client(), stage.key(0), stage.key(1));
-    stage.door(0, Door::Refusing);
-    assert_eq!(stage.ask(client, get(&lost)), REFUSED);
-    let both = redis(&["MGET", &lost, &lost]);
-    assert_eq!(stage.ask(client, both), REFUSED);
-
-    stage.say(client, get(&well).repeat(100));
-    let link = stage.link(1);
-    assert_eq!(stage.heard(link), get(&well).repeat(FIRST_WINDOW));
-    stage.answer(link, bulk("small"));
-    let rest = 100 - FIRST_WINDOW;
-    assert_eq!(stage.heard(link), get(&well).repeat(rest), "all that fit");
-}
-
-#[test]
-fn a_full_window_is_filled_again_when_half_of_it_is_free() {
-    let mut stage = Stage::new(redis_pool(1));
-    let client = stage.client();
-    stage.say(client, get("a"));
-    let link = stage.link(0);
-    stage.heard(link);
-    stage.answer(link, bulk("A"));
-    stage.say(client, get("a").repeat(MAX_WINDOW + MAX_WINDOW / 2 + 7));
-    assert_eq!(stage.heard(link), get("a").repeat(MAX_WINDOW));
-    stage.answer(link, bulk("A").repeat(MAX_WINDOW / 2 - 1));
-    assert_eq!(stage.heard(link), "", "not one by one");
-    stage.answer(link, bulk("A"));
-    assert_eq!(stage.heard(link), get("a").repeat(MAX_WINDOW / 2));
-    stage.answer(link, bulk("A").repeat(MAX_WINDOW));
-    assert_eq!(stage.heard(link), get("a").repeat(7));
-}
-
-#[test]
-fn large_replies_leave_room_when_half_of_their_bytes_have_gone() {
-    let mut stage = Stage::new(redis_pool(1));
-    let client = stage.client();
-    stage.say(client, get("a"));
-    let (link, large) = (stage.link(0), bulk(&"x".repeat(WINDOW_BYTES / 8)));
-    stage.heard(link);
-    stage.answer(link, &large);
-    stage.hear(client);
-    stage.say(client, get("a").repeat(20));
-    assert_eq!(
-        stage.heard(link),
-        get("a").repeat(8),
-        "one more begins below the bound"
-    );
-    stage.answer(link, large.repeat(4));
-    assert_eq!(stage.heard(link), "", "unread bytes count, too");
-    assert_eq!(stage.hear(client).len(), 4 * large.len());
-    assert_eq!(stage.heard(link), "", "a few bytes more than half");
-    stage.answer(link, &large);
-    stage.hear(client);
-    assert_eq!(stage.heard(link), get("a").repeat(5));
-}
-
-#[test]
 fn what_went_to_a_server_and_came_back_is_counted() {
     let mut stage = Stage::new(redis_pool(2));
     let (client, key) = (stage.client(), stage.key(1));
@@ -276,23 +216,6 @@ fn a_reply_before_its_request_was_written_leaves_the_queues_in_order() {
     ] {
         assert_eq!(is(&stage, metric), 0);
     }
-}
-
-#[test]
-fn a_client_that_reads_nothing_is_closed_and_what_it_left_is_told() {
-    let mut stage = Stage::new(redis_pool(2));
-    let (client, never, large) = (stage.client(), stage.key(0), stage.key(1));
-    stage.say(client, get(&never) + &get(&large).repeat(FIRST_WINDOW - 1));
-    let link = stage.link(1);
-    let reply = bulk(&"x".repeat(MAX_SESSION_OUTPUT / 16));
-    for answered in 1..FIRST_WINDOW {
-        assert!(!stage.is_closed(client) || answered > 17);
-        stage.answer(link, &reply);
-    }
-    assert!(stage.is_closed(client));
-    let left = 16 * reply.len();
-    let told = format!("closing client that left {left} bytes of replies unread");
-    assert_eq!(stage.log, [told]);
 }
 
 #[test]

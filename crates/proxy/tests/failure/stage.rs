@@ -3,17 +3,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use hashkit::{Distribution, Member, Placement, Ring};
+use hashkit::{Member, Ring};
 use proxy::metrics::{PoolMetric, PoolMetrics, ServerMetric};
-use proxy::settings::{
-    FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
-};
+use proxy::settings::{PoolSettings, ProtocolSettings};
 use proxy::{
     Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Health, Memory, Pool, Rope, SessionId,
     Time, WorkerContext,
 };
+
+pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
 
 /// What happens to a connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,50 +67,6 @@ struct Link {
     heard: Vec<u8>,
     /// How many bytes it takes.
     room: usize,
-}
-
-/// A Redis pool of `servers` servers, named `s0` and so on, with nothing set.
-pub(crate) fn redis_pool(servers: usize) -> PoolSettings {
-    pool(servers, ProtocolSettings::Redis(RedisSettings::default()))
-}
-
-/// The same for memcached.
-pub(crate) fn memcached_pool(servers: usize) -> PoolSettings {
-    pool(
-        servers,
-        ProtocolSettings::Memcached(MemcachedSettings::default()),
-    )
-}
-
-fn pool(servers: usize, protocol: ProtocolSettings) -> PoolSettings {
-    let server = |index: usize| ServerSettings {
-        name: format!("s{index}"),
-        pname: format!("10.0.0.{index}:7000:1"),
-        weight: 1,
-        db: 0,
-    };
-    PoolSettings {
-        name: "pool".into(),
-        servers: (0..servers).map(server).collect(),
-        placement: Placement {
-            distribution: Distribution::Modula,
-            ..Placement::default()
-        },
-        timeout: None,
-        preconnect: false,
-        auto_eject_hosts: false,
-        server_connections: 1,
-        server_retry_timeout: millis(30_000),
-        server_failure_limit: 1,
-        error_detail: false,
-        allow_flush: true,
-        failure: FailurePolicy::default(),
-        protocol,
-    }
-}
-
-pub(crate) fn millis(count: u64) -> Duration {
-    Duration::from_millis(count)
 }
 
 impl Stage {
@@ -227,7 +182,9 @@ impl Stage {
 
     pub(crate) fn client_of(&mut self, worker: usize) -> usize {
         let now = self.time();
-        let id = self.workers[worker].pool.open_session(now);
+        let id = self.workers[worker]
+            .pool
+            .open_session(format!("10.1.0.{}:5000", self.clients.len()).into(), now);
         let client = self.clients.len();
         self.workers[worker].sessions.insert(id, client);
         self.clients.push(Client {
@@ -245,6 +202,11 @@ impl Stage {
         self.clients[client].pending.extend(bytes.as_ref());
         self.hand_over(client);
         self.drain(self.clients[client].worker);
+    }
+
+    /// How many bytes that a client sent the proxy has not wanted yet.
+    pub(crate) fn unread_by_proxy(&self, client: usize) -> usize {
+        self.clients[client].pending.len()
     }
 
     /// A client sends nothing further.
@@ -399,8 +361,6 @@ impl Stage {
             self.now = self.now.max(due);
             let now = self.time();
             self.workers[worker].pool.handle_timeout(now);
-            let next = self.workers[worker].pool.poll_deadline();
-            assert!(next.is_none_or(|next| next > now), "due again: {next:?}");
             self.drain(worker);
         }
         self.now = end;
@@ -520,10 +480,19 @@ impl Stage {
                 }
             } else if let Some(event) = self.workers[worker].pool.poll_event() {
                 self.log.push(event.to_string());
+            } else if self.is_due(worker) {
+                let now = self.time();
+                self.workers[worker].pool.handle_timeout(now);
             } else {
                 return;
             }
         }
+    }
+
+    /// Whether the pool has something to do at once, such as a client's next turn.
+    fn is_due(&self, worker: usize) -> bool {
+        let due = self.workers[worker].pool.poll_deadline();
+        due.is_some_and(|due| due <= self.time())
     }
 
     fn act(&mut self, worker: usize, action: Action) {

@@ -1,7 +1,7 @@
 //! Fake clients: they pipeline, read as they please, and end in many ways; each keeps a list of what
 //! it is owed and judges every reply.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use crate::agenda::Event;
 use crate::keys::Tag;
@@ -9,13 +9,14 @@ use crate::network::{ByteQueue, Direction, Fin, Link, Peer, ProxySide, Reset};
 use crate::patience::Clock;
 use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Ending, Reader};
+use crate::stalls::Moves;
 use crate::want::Want;
 use crate::world::World;
 use crate::{memcached_client, oracle, redis_client};
 
-/// Requests that a session may have at servers before a reply was seen, as the project promises.
-const FIRST_WINDOW: usize = 32;
-/// And at any time.
+/// Requests that a session may have at servers, as the project promises: those whose replies may be of any
+/// size, and all.
+const LARGE_WINDOW: usize = 48;
 const WINDOW: usize = 1_024;
 
 /// One client.
@@ -29,12 +30,21 @@ pub(crate) struct Client {
     sent: Vec<(u64, u64)>,
     /// How its patience with the client stands at the proxy.
     pub(crate) clock: Clock,
+    pub(crate) moves: Moves,
     /// Replies owed, oldest first.
     pub(crate) owed: VecDeque<Owed>,
     /// Requests that want no reply.
     quiet: Vec<usize>,
+    /// Requests whose reply is small, as their command tells.
+    small: HashSet<usize>,
     outbox: ByteQueue,
     pub(crate) inbox: ByteQueue,
+    /// When it last read something, or found nothing to read.
+    read_at: u64,
+    /// When it is to read again, if it keeps a pace.
+    reads_at: u64,
+    /// It has written everything, and reads from now on.
+    began_to_read: bool,
     /// Every request was composed, and the last words said.
     said_all: bool,
     pub(crate) replies: usize,
@@ -44,8 +54,6 @@ pub(crate) struct Client {
     leaving: bool,
     /// Requests at servers, with the number of servers each is at.
     at_servers: HashMap<usize, usize>,
-    /// The core has seen a reply for this client, so that its window may be wide.
-    window_open: bool,
     /// For each request the servers whose replies the proxy has wholly read.
     answered: HashMap<usize, u32>,
 }
@@ -77,17 +85,21 @@ impl Client {
             link: None,
             sent: Vec::new(),
             clock: Clock::default(),
+            moves: Moves::default(),
             owed: VecDeque::new(),
             quiet: Vec::new(),
+            small: HashSet::new(),
             outbox: ByteQueue::default(),
             inbox: ByteQueue::default(),
+            read_at: 0,
+            reads_at: 0,
+            began_to_read: false,
             said_all: false,
             replies: 0,
             redis: redis_client::State::default(),
             phase: Phase::Waiting,
             leaving: false,
             at_servers: HashMap::new(),
-            window_open: false,
             answered: HashMap::new(),
         }
     }
@@ -120,18 +132,16 @@ impl Client {
             .is_some_and(|servers| servers & (1 << server) != 0)
     }
 
-    /// One of its requests was read by a server: it must be within the window.
-    pub(crate) fn arrived_at_server(&mut self, seq: usize) {
+    /// One of its requests was read by a server: it must be within the window. Where late requests fail
+    /// alone, they leave their places to others and are at servers still.
+    pub(crate) fn arrived_at_server(&mut self, seq: usize, late_ones_stay: bool) {
         *self.at_servers.entry(seq).or_default() += 1;
-        let limit = if self.window_open {
-            WINDOW
-        } else {
-            FIRST_WINDOW
-        };
         let at_servers = self.at_servers.len();
+        let is_large = |seq: &&usize| !self.small.contains(seq);
+        let large = self.at_servers.keys().filter(is_large).count();
         assert!(
-            at_servers <= limit,
-            "client {} has {at_servers} requests at servers, more than {limit}",
+            at_servers <= WINDOW && (large <= LARGE_WINDOW || late_ones_stay),
+            "client {} has {at_servers} requests at servers, {large} of them large",
             self.id
         );
     }
@@ -139,7 +149,6 @@ impl Client {
     /// The proxy has read a server's reply to one of its requests.
     pub(crate) fn answered_by(&mut self, server: usize, seq: usize) {
         *self.answered.entry(seq).or_default() |= 1 << server;
-        self.window_open = true;
         self.left_server(seq);
     }
 
@@ -147,14 +156,8 @@ impl Client {
         self.at_servers.is_empty()
     }
 
-    /// The core has made a reply for it, so that its window may be wide.
-    pub(crate) fn open_window(&mut self) {
-        self.window_open = true;
-    }
-
     /// A request's connection was lost.
     pub(crate) fn left_server(&mut self, seq: usize) {
-        self.window_open = true;
         if let Some(count) = self.at_servers.get_mut(&seq) {
             *count -= 1;
             if *count == 0 {
@@ -167,8 +170,14 @@ impl Client {
         match self.plan.reader {
             Reader::Never(after) => self.replies < after,
             Reader::Late(at) if now < at => false,
+            Reader::AfterWriting if !self.has_written_all() => false,
+            Reader::Paced(_) if now < self.reads_at => false,
             _ => self.phase != Phase::Over && !self.vanished(),
         }
+    }
+
+    fn has_written_all(&self) -> bool {
+        self.said_all && self.outbox.is_empty()
     }
 
     fn vanished(&self) -> bool {
@@ -223,6 +232,14 @@ impl World {
             self.compose(id);
         }
         self.hand_over(id);
+        let client = &mut self.clients[id];
+        if client.plan.reader == Reader::AfterWriting
+            && client.has_written_all()
+            && !client.began_to_read
+        {
+            client.began_to_read = true;
+            self.agenda.plan(self.now + 1, Event::Client { client: id });
+        }
         let client = &self.clients[id];
         let all_sent = client.said_all && client.outbox.is_empty();
         let polite = matches!(client.plan.ending, Ending::Polite);
@@ -261,11 +278,13 @@ impl World {
         let is_part = is_last && matches!(client.plan.ending, Ending::CutShort | Ending::Stall);
         client.said_all = is_last;
         client.sent.push((self.step, self.now));
-        client.window_open |= composed.is_local;
         client.clock.sends(composed.bytes.len(), is_part);
         client.outbox.push(&composed.bytes);
         if composed.is_quiet {
             client.quiet.push(tag.seq);
+        }
+        if composed.want.as_ref().is_none_or(Want::is_small) {
+            client.small.insert(tag.seq);
         }
         if let Some(want) = composed.want {
             client.owed.push_back(Owed { seq: tag.seq, want });
@@ -351,7 +370,17 @@ impl World {
                 self.agenda
                     .plan(self.now + pause, Event::Client { client: id });
             }
-            Reader::Fast | Reader::Late(_) | Reader::Never(_) => self.client_turn(id),
+            // It reads now and then, whatever comes.
+            Reader::Paced(_) if self.clients[id].reads_at > self.now => {}
+            Reader::Paced(_) => {
+                let pause = self.clients[id].rng.micros(20_000, 200_000);
+                let at = self.now + pause;
+                self.clients[id].reads_at = at;
+                self.agenda.plan(at, Event::Client { client: id });
+            }
+            Reader::Fast | Reader::Late(_) | Reader::Never(_) | Reader::AfterWriting => {
+                self.client_turn(id)
+            }
         }
     }
 
@@ -368,16 +397,25 @@ impl World {
             Reader::Slow if available > 0 => {
                 client.rng.between(1, available.min(available / 6 + 40))
             }
+            Reader::Paced(speed) => {
+                let since = self.now - client.read_at;
+                available.min((speed as u64 * since / 1_000) as usize + 1)
+            }
             _ => available,
         };
+        client.read_at = self.now;
         let bytes = self.links[link].outbound.read(count);
         self.clients[id].inbox.push(&bytes);
         self.tell_writer(link, Direction::Out);
         while oracle::take_reply(self, id) {}
         if count < available {
-            let pause = self.clients[id].rng.micros(100, 4_000);
-            self.agenda
-                .plan(self.now + pause, Event::Client { client: id });
+            let pause = match self.clients[id].plan.reader {
+                Reader::Paced(_) => self.clients[id].rng.micros(20_000, 200_000),
+                _ => self.clients[id].rng.micros(100, 4_000),
+            };
+            let at = self.now + pause;
+            self.clients[id].reads_at = at;
+            self.agenda.plan(at, Event::Client { client: id });
         }
         let drained = self.links[link].outbound.arrived.is_empty();
         if drained && self.links[link].outbound.fin == Fin::Arrived {

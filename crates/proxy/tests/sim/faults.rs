@@ -1,5 +1,9 @@
 //! What went wrong, and so which failures may be reported: none is believed without its fault.
 
+use std::rc::Rc;
+
+use proxy::Cause;
+
 use crate::keys::Tag;
 
 /// Why a server connection ended, as the simulator knows it.
@@ -39,6 +43,27 @@ impl Blow {
             Blow::Garbage | Blow::Declined | Blow::Probed | Blow::Retired => "Invalid argument",
             Blow::TooOld => "the failover server cannot limit the time to live",
             Blow::Unfit(text) => text,
+        }
+    }
+}
+
+impl Blow {
+    /// The same in the project's words, as its shell would tell of it.
+    pub(crate) fn cause(self) -> Cause {
+        match self {
+            Blow::Refused => Cause::Refused,
+            Blow::NoSuchFile => Cause::Other(Rc::from("No such file or directory")),
+            Blow::HostDown => Cause::HostDown,
+            Blow::Fin => Cause::Closed,
+            Blow::Reset => Cause::Reset,
+            Blow::BrokenPipe => Cause::BrokenPipe,
+            Blow::TimedOut => Cause::TimedOut,
+            Blow::Garbage
+            | Blow::Declined
+            | Blow::Probed
+            | Blow::Retired
+            | Blow::TooOld
+            | Blow::Unfit(_) => Cause::Protocol,
         }
     }
 }
@@ -146,6 +171,12 @@ impl FaultLog {
     /// Whether the reply to this request broke off.
     pub(crate) fn was_cut(&self, tag: Tag) -> bool {
         self.faults.iter().any(|fault| fault.cut.contains(&tag))
+    }
+
+    /// Whether a reply to this client broke off.
+    pub(crate) fn has_cut(&self, client: usize) -> bool {
+        let mut cut = self.faults.iter().flat_map(|fault| &fault.cut);
+        cut.any(|tag| tag.client == client)
     }
 
     pub(crate) fn count(&self) -> usize {

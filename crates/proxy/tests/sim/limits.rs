@@ -2,7 +2,7 @@
 
 use crate::network::Pace;
 use crate::rng::Rng;
-use crate::scenario::{ClientPlan, Ending, Reader, Scenario, Theme, client, pace};
+use crate::scenario::{ClientPlan, Ending, Grant, Reader, Scenario, Theme, client, pace};
 
 impl Scenario {
     /// In some scenarios memory is short, and there are clients that want much of it. Drawn from a
@@ -39,6 +39,53 @@ impl Scenario {
             let dawdler = dawdler(rng, self);
             self.clients.insert(0, dawdler);
         }
+    }
+}
+
+impl Scenario {
+    /// How much input may wait unparsed, how slowly clients may read, and in some scenarios clients that
+    /// write everything before they read, or read slowly. Drawn from a generator of its own, too.
+    pub(crate) fn draw_readers(&mut self, rng: &mut Rng) {
+        self.grant = Grant {
+            backlog: rng.pick(&[0, 1_000, 30_000, 64 << 20]),
+            min_rate: rng.pick(&[20_000, 200_000, 2_000_000]),
+            stall: rng.chance(2, 3).then(|| rng.micros(200_000, 4_000_000)),
+        };
+        if self.theme == Theme::Deep || self.max_memory > 0 || !rng.chance(1, 40) {
+            return;
+        }
+        // Much is moved: in crumbs that would take too long.
+        self.server_pace = roomy(rng);
+        // At a shutdown nobody who still writes is read.
+        if rng.chance(1, 2) && self.shutdown_at.is_none() {
+            self.grant.backlog = 64 << 20;
+            let writer = mover(rng, self, Reader::AfterWriting);
+            self.clients.insert(0, writer);
+        }
+        for _ in 0..rng.between(0, 2) {
+            let speed = rng.pick(&[20, 200, 2_000, 20_000]);
+            let reader = mover(rng, self, Reader::Paced(speed));
+            self.clients.insert(0, reader);
+        }
+    }
+}
+
+/// Asks for and sends much in one pipeline.
+fn mover(rng: &mut Rng, scenario: &Scenario, reader: Reader) -> ClientPlan {
+    let requests = rng.between(100, 400);
+    ClientPlan {
+        requests,
+        // Its last words come when all else is said.
+        depth: requests + 1,
+        reader,
+        ending: rng.pick(&[Ending::Polite, Ending::HalfClose]),
+        large: (60, 120_000),
+        starts_at: rng.micros(0, 20_000),
+        pace: Pace {
+            capacity: 65_536,
+            ..roomy(rng)
+        },
+        ..client(rng, scenario)
     }
 }
 

@@ -21,6 +21,7 @@ mod rng;
 mod scenario;
 mod servers;
 mod shards;
+mod stalls;
 mod want;
 mod worker;
 mod world;
@@ -71,6 +72,10 @@ fn every_seed_keeps_every_promise() {
             "too few clients were waited for: {tally:?}"
         );
         assert!(tally.failovers > 500, "too little failed over: {tally:?}");
+        assert!(
+            tally.stalled > 10 && tally.late_readers > 10,
+            "too few clients read slowly: {tally:?}"
+        );
         assert!(
             tally.refused_steps > 50,
             "too few handshakes were refused: {tally:?}"

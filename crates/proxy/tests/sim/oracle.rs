@@ -122,6 +122,9 @@ pub(crate) fn judge_end(world: &World, id: usize) {
     if world.may_be_shed(client) {
         return;
     }
+    if client.moves.is_over {
+        return;
+    }
     if client.clock.is_over {
         let waits_for = client.waits_for();
         return assert!(

@@ -3,6 +3,7 @@
 use crate::clients::{Client, Phase};
 use crate::network::{Peer, ProxySide};
 use crate::scenario::Ending;
+use crate::stalls::Moves;
 use crate::world::World;
 
 /// How often the core looks at clients at most, and how late its shell may be, in microseconds.
@@ -91,6 +92,14 @@ impl World {
         }
     }
 
+    /// What has gone through a link that is a client's.
+    pub(crate) fn moves_of(&mut self, link: usize) -> &mut Moves {
+        match self.links[link].peer {
+            Peer::Client(id) => &mut self.clients[id].moves,
+            Peer::Server(_) => panic!("link {link} is a server's"),
+        }
+    }
+
     /// The core closes a client. It may be for having waited for it for too long: whether that is so is seen
     /// from what it has read and written, and when. Such a client is not told anything that it would have to be
     /// left time for.
@@ -101,6 +110,8 @@ impl World {
         if !linger && self.is_overdue(id, self.now) {
             self.clients[id].clock.is_over = true;
             self.tally.dawdlers += 1;
+        } else if !linger {
+            self.note_stalled(id);
         }
     }
 

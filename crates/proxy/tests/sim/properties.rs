@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// What a session may hold for a client that does not read: the window by bytes, and as many of the
 /// largest replies as are let through before their size is known.
-const MOST_UNREAD: usize = (8 << 20) + 33 * 301_000;
+const MOST_UNREAD: usize = (8 << 20) + 49 * 301_000;
 
 /// How long a probe may take where the time-out of requests is not less, in microseconds.
 const PROBE_PATIENCE: u64 = 5_000_000;
@@ -279,11 +279,6 @@ impl World {
                 .record_late(self.step, worker, server, sent_until);
             self.ejection.was_late(server, self.now);
             self.tally.late += 1;
-            let of_worker = |client: &&mut Client| client.plan.worker == worker;
-            self.clients
-                .iter_mut()
-                .filter(of_worker)
-                .for_each(Client::open_window);
         }
     }
 
@@ -443,7 +438,8 @@ impl World {
             return;
         }
         for client in self.clients.iter().filter(|client| client.plan.stays()) {
-            let forgotten = client.forgotten().filter(|_| !self.may_be_shed(client));
+            let excused = self.may_be_shed(client) || client.moves.is_over;
+            let forgotten = client.forgotten().filter(|_| !excused);
             assert!(
                 forgotten.is_none(),
                 "client {}: request {forgotten:?} was never executed",

@@ -12,8 +12,6 @@ pub(crate) struct Composed {
     pub(crate) bytes: Vec<u8>,
     /// The reply owed; `None` for none.
     pub(crate) want: Option<Want>,
-    /// The proxy answers it itself.
-    pub(crate) is_local: bool,
     /// It goes to a server, and its reply to nobody.
     pub(crate) is_quiet: bool,
 }
@@ -77,7 +75,6 @@ pub(crate) fn last_words(client: &mut Client, _tag: Tag) -> Composed {
             Composed {
                 bytes: garbage.into(),
                 want: Some(want),
-                is_local: true,
                 ..Composed::default()
             }
         }
@@ -111,7 +108,6 @@ fn local_answer(bytes: Vec<u8>, reply: &[u8]) -> Composed {
     Composed {
         bytes,
         want: Some(Want::Exactly(reply.to_vec())),
-        is_local: true,
         ..Composed::default()
     }
 }
@@ -175,7 +171,6 @@ fn keyed(verb: &'static str, bytes: Vec<u8>, key: Vec<u8>) -> Composed {
     Composed {
         bytes,
         want: Some(Want::Keyed { verb, key }),
-        is_local: false,
         ..Composed::default()
     }
 }
@@ -261,7 +256,6 @@ fn several(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     Composed {
         bytes,
         want: Some(want),
-        is_local: false,
         ..Composed::default()
     }
 }
@@ -289,7 +283,6 @@ fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             keys,
             is_new: name == "SINTERCARD",
         }),
-        is_local: false,
         ..Composed::default()
     }
 }
@@ -377,7 +370,6 @@ fn hello(client: &mut Client, scenario: &Scenario) -> Composed {
         want: Some(Want::Hello {
             version3: version == b"3",
         }),
-        is_local: false,
         ..Composed::default()
     }
 }
@@ -405,7 +397,6 @@ fn refused(client: &mut Client) -> Composed {
     Composed {
         bytes: command(&args),
         want: Some(want),
-        is_local: true,
         ..Composed::default()
     }
 }
@@ -427,13 +418,11 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         0 => Composed {
             bytes: command(&[b"LOLWUT"]),
             want: Some(Want::Placeholder),
-            is_local: false,
             ..Composed::default()
         },
         1 if scenario.allow_flush => Composed {
             bytes: command(&[b"FLUSHALL"]),
             want: Some(Want::Everywhere),
-            is_local: false,
             ..Composed::default()
         },
         1 => {
@@ -444,7 +433,6 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             Composed {
                 bytes: command(&[b"FLUSHALL"]),
                 want: Some(want),
-                is_local: true,
                 ..Composed::default()
             }
         }
@@ -454,7 +442,6 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             Composed {
                 bytes: command(&[b"MGET", &key, &key]),
                 want: Some(Want::Elements(vec![key.clone(), key])),
-                is_local: false,
                 ..Composed::default()
             }
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hashkit::{Distribution, HashKind, HashTag, Placement};
 use proxy::settings::{
-    CrossShard, EjectPolicy, FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings,
-    RedisSettings, Resp3, ServerSettings, TimeoutAction,
+    ClientLimits, CrossShard, EjectPolicy, FailurePolicy, MemcachedSettings, PoolSettings,
+    ProtocolSettings, RedisSettings, Resp3, ServerSettings, TimeoutAction,
 };
 
 use crate::network::Pace;
@@ -53,6 +53,10 @@ pub(crate) enum Reader {
     Late(u64),
     /// Reads nothing after so many replies.
     Never(usize),
+    /// Reads nothing before everything is written.
+    AfterWriting,
+    /// Reads so many bytes in a thousandth of a second.
+    Paced(usize),
 }
 
 /// How a client ends.
@@ -136,6 +140,25 @@ impl Policy {
     }
 }
 
+/// What is granted to clients that send much or read slowly.
+#[derive(Debug, Clone)]
+pub(crate) struct Grant {
+    pub(crate) backlog: usize,
+    /// Bytes per second that must be moved over `stall` microseconds, while too much is unread.
+    pub(crate) min_rate: u64,
+    pub(crate) stall: Option<u64>,
+}
+
+impl Default for Grant {
+    fn default() -> Self {
+        Self {
+            backlog: 64 << 20,
+            min_rate: 64 << 10,
+            stall: Some(60_000_000),
+        }
+    }
+}
+
 /// Another pool for the keys of ejected servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Gutter {
@@ -180,6 +203,8 @@ pub(crate) struct Scenario {
     pub(crate) refuse_cross_shard: bool,
     /// Bytes; 0 is no cap.
     pub(crate) max_memory: usize,
+    /// `client_backlog`, `client_min_rate` and `client_stall_timeout`.
+    pub(crate) grant: Grant,
     /// `client_idle_timeout` and `client_request_timeout`.
     pub(crate) client_idle: Option<u64>,
     pub(crate) client_request: Option<u64>,
@@ -237,6 +262,7 @@ impl Scenario {
             refused_steps: None,
             refuse_cross_shard: rng.chance(1, 4),
             max_memory: 0,
+            grant: Grant::default(),
             client_idle: None,
             client_request: None,
             clients: Vec::new(),
@@ -376,6 +402,11 @@ impl Scenario {
             server_failure_limit: self.failure_limit,
             error_detail: self.error_detail,
             allow_flush: self.allow_flush,
+            clients: ClientLimits {
+                backlog: self.grant.backlog,
+                min_rate: self.grant.min_rate,
+                stall_timeout: self.grant.stall.map(micros),
+            },
             failure: self.failure_policy(),
             protocol,
         }

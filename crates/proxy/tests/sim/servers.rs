@@ -232,7 +232,8 @@ impl World {
                 self.check_order(link, server, tag, changes);
             }
             self.check_sees_no_later_change(link, tag, changes);
-            self.clients[tag.client].arrived_at_server(tag.seq);
+            let late_ones_stay = self.scenario.policy.answers && self.scenario.timeout.is_some();
+            self.clients[tag.client].arrived_at_server(tag.seq, late_ones_stay);
         }
     }
 
@@ -451,6 +452,7 @@ impl World {
                 self.ejection
                     .replied(server, reply.transient, may_be_late, self.now);
             }
+            self.note_received(&reply.tags, reply.end - reply.start);
             for tag in reply.tags {
                 self.clients[tag.client].answered_by(server, tag.seq);
             }

@@ -43,6 +43,36 @@ pub(crate) enum Want {
     Stats,
 }
 
+impl Want {
+    /// Whether the command tells that the reply is small, so that many of them may be at servers.
+    pub(crate) fn is_small(&self) -> bool {
+        match self {
+            Want::Keyed { verb, .. } => matches!(
+                *verb,
+                "SET"
+                    | "SETEX"
+                    | "APPEND"
+                    | "LPUSH"
+                    | "SETNX"
+                    | "TTL"
+                    | "TYPE"
+                    | "set"
+                    | "add"
+                    | "replace"
+                    | "append"
+                    | "prepend"
+                    | "cas"
+                    | "delete"
+                    | "touch"
+                    | "incr"
+                    | "decr"
+            ),
+            Want::Sum { .. } | Want::AllOk(_) | Want::Everywhere => true,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Debug for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |keys: &[Vec<u8>]| {

@@ -28,6 +28,7 @@ const ONLY_PROBES: u64 = 60_000_000;
 const SHORT_OF_MEMORY: u64 = 0x0f0f_1234_5678_f0f0;
 const SHORT_OF_PATIENCE: u64 = 0x3c3c_8765_4321_c3c3;
 const REFUSED_STEPS: u64 = 0x5a5a_0fed_cba9_a5a5;
+const READERS: u64 = 0x6996_1029_3847_9669;
 
 /// What was seen, so that nobody can believe in a simulation in which nothing happened.
 #[derive(Debug, Default, Clone)]
@@ -53,6 +54,9 @@ pub(crate) struct Tally {
     pub(crate) shed: usize,
     /// Clients closed for saying nothing.
     pub(crate) dawdlers: usize,
+    /// Clients closed for reading too slowly, and clients with too much unread that read all of it.
+    pub(crate) stalled: usize,
+    pub(crate) late_readers: usize,
     pub(crate) held_back: usize,
     /// Requests sent to a failover pool.
     pub(crate) failovers: i64,
@@ -136,6 +140,7 @@ impl World {
         scenario.limit_patience(&mut Rng::new(seed ^ SHORT_OF_PATIENCE));
         let mut refusals_rng = Rng::new(seed ^ REFUSED_STEPS);
         scenario.draw_refusals(&mut refusals_rng);
+        scenario.draw_readers(&mut Rng::new(seed ^ READERS));
         let servers = scenario.weights.len();
         let health = Arc::new(Health::new(servers));
         let gutter = Other::of(&scenario);
@@ -229,6 +234,7 @@ impl World {
         self.settle();
         self.check_nobody_waits();
         self.check_nobody_dawdles(self.busy_at + ONLY_PROBES);
+        self.check_nobody_stalls();
         self.heal();
         self.settle();
         self.check_all_done();
@@ -350,7 +356,10 @@ impl World {
             self.links[link].side == ProxySide::Gone,
         );
         match (direction, &self.links[link].peer) {
-            (Direction::In, _) if gone => self.links[link].inbound.destroy(),
+            (Direction::In, _) if gone => {
+                self.links[link].inbound.destroy();
+                self.tell_writer(link, Direction::In);
+            }
             (Direction::In, _) => self.make_ready(worker, link),
             (Direction::Out, Peer::Client(client)) => self.client_hears(*client),
             (Direction::Out, Peer::Server(_)) => self.server_reads(link),
@@ -476,6 +485,8 @@ impl Tally {
         self.refusals += other.refusals;
         self.shed += other.shed;
         self.dawdlers += other.dawdlers;
+        self.stalled += other.stalled;
+        self.late_readers += other.late_readers;
         self.held_back += other.held_back;
         self.failovers += other.failovers;
         self.refused_steps += other.refused_steps;

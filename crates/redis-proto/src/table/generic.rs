@@ -3,35 +3,39 @@
 use super::row::*;
 
 pub(super) const KEYS: &[Command] = &[
-    write("copy", AtLeast(2), TWO).legacy(),
+    write("copy", AtLeast(2), TWO).legacy().small(),
     write("del", AtLeast(2), EVERY)
         .legacy()
-        .action(Action::Split(Join::Sum)),
+        .action(Action::Split(Join::Sum))
+        .small(),
     read("dump", Exact(2), KEY).legacy(),
     read("exists", AtLeast(2), EVERY)
         .legacy()
-        .action(Action::Split(Join::Sum)),
-    write("expire", AtLeast(3), KEY).legacy(),
-    write("expireat", AtLeast(3), KEY).legacy(),
-    read("expiretime", Exact(2), KEY),
-    write("persist", Exact(2), KEY).legacy(),
-    write("pexpire", AtLeast(3), KEY).legacy(),
-    write("pexpireat", AtLeast(3), KEY).legacy(),
-    read("pexpiretime", Exact(2), KEY),
-    read("pttl", Exact(2), KEY).legacy(),
-    write("rename", Exact(3), TWO),
-    write("renamenx", Exact(3), TWO),
-    write("restore", AtLeast(2), KEY).legacy(),
+        .action(Action::Split(Join::Sum))
+        .small(),
+    write("expire", AtLeast(3), KEY).legacy().small(),
+    write("expireat", AtLeast(3), KEY).legacy().small(),
+    read("expiretime", Exact(2), KEY).small(),
+    write("persist", Exact(2), KEY).legacy().small(),
+    write("pexpire", AtLeast(3), KEY).legacy().small(),
+    write("pexpireat", AtLeast(3), KEY).legacy().small(),
+    read("pexpiretime", Exact(2), KEY).small(),
+    read("pttl", Exact(2), KEY).legacy().small(),
+    write("rename", Exact(3), TWO).small(),
+    write("renamenx", Exact(3), TWO).small(),
+    write("restore", AtLeast(2), KEY).legacy().small(),
     write("sort", AtLeast(2), Keys::Sort).legacy(),
     read("sort_ro", AtLeast(2), KEY),
     read("touch", AtLeast(2), EVERY)
         .legacy()
-        .action(Action::Split(Join::Sum)),
-    read("ttl", Exact(2), KEY).legacy(),
-    read("type", Exact(2), KEY).legacy(),
+        .action(Action::Split(Join::Sum))
+        .small(),
+    read("ttl", Exact(2), KEY).legacy().small(),
+    read("type", Exact(2), KEY).legacy().small(),
     write("unlink", AtLeast(2), EVERY)
         .legacy()
-        .action(Action::Split(Join::Sum)),
+        .action(Action::Split(Join::Sum))
+        .small(),
 ];
 
 /// What a script does is not known, so without `_ro` it counts as a write.

@@ -91,6 +91,11 @@ impl Command {
         self.flag(Flags::LEGACY)
     }
 
+    /// Its reply is small whatever the key holds.
+    pub(super) const fn small(self) -> Self {
+        self.flag(Flags::SMALL_REPLY)
+    }
+
     pub(super) const fn flag(self, flag: Flags) -> Self {
         Self {
             flags: self.flags.with(flag),

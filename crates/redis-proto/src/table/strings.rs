@@ -4,9 +4,9 @@ use super::row::*;
 
 pub(super) const ROWS: &[Command] = &[
     // Strings.
-    write("append", Exact(3), KEY).legacy(),
-    write("decr", Exact(2), KEY).legacy(),
-    write("decrby", Exact(3), KEY).legacy(),
+    write("append", Exact(3), KEY).legacy().small(),
+    write("decr", Exact(2), KEY).legacy().small(),
+    write("decrby", Exact(3), KEY).legacy().small(),
     write("delex", AtLeast(2), KEY),
     write("delifeq", Exact(3), KEY),
     read("digest", Exact(2), KEY),
@@ -15,9 +15,9 @@ pub(super) const ROWS: &[Command] = &[
     write("getex", AtLeast(2), KEY).legacy(),
     read("getrange", Exact(4), KEY).legacy(),
     write("getset", Exact(3), KEY).legacy(),
-    write("incr", Exact(2), KEY).legacy(),
-    write("incrby", Exact(3), KEY).legacy(),
-    write("incrbyfloat", Exact(3), KEY).legacy(),
+    write("incr", Exact(2), KEY).legacy().small(),
+    write("incrby", Exact(3), KEY).legacy().small(),
+    write("incrbyfloat", Exact(3), KEY).legacy().small(),
     write("increx", AtLeast(2), KEY),
     read("lcs", AtLeast(3), TWO),
     read("mget", AtLeast(2), EVERY)
@@ -25,28 +25,29 @@ pub(super) const ROWS: &[Command] = &[
         .action(Action::Split(Join::Array)),
     write("mset", Pairs, EVERY_PAIR)
         .legacy()
-        .action(Action::Split(Join::Ok)),
+        .action(Action::Split(Join::Ok))
+        .small(),
     write("msetex", AtLeast(4), COUNTED_PAIRS),
-    write("msetnx", Pairs, EVERY_PAIR),
-    write("psetex", Exact(4), KEY).legacy(),
-    write("set", AtLeast(2), KEY).legacy(),
-    write("setex", Exact(4), KEY).legacy(),
-    write("setnx", Exact(3), KEY).legacy(),
-    write("setrange", Exact(4), KEY).legacy(),
-    read("strlen", Exact(2), KEY).legacy(),
+    write("msetnx", Pairs, EVERY_PAIR).small(),
+    write("psetex", Exact(4), KEY).legacy().small(),
+    write("set", AtLeast(2), KEY).legacy().small(),
+    write("setex", Exact(4), KEY).legacy().small(),
+    write("setnx", Exact(3), KEY).legacy().small(),
+    write("setrange", Exact(4), KEY).legacy().small(),
+    read("strlen", Exact(2), KEY).legacy().small(),
     read("substr", Exact(4), KEY),
     // Bitmaps.
-    read("bitcount", AtLeast(2), KEY).legacy(),
+    read("bitcount", AtLeast(2), KEY).legacy().small(),
     write("bitfield", AtLeast(2), KEY).legacy(),
     read("bitfield_ro", AtLeast(2), KEY),
-    write("bitop", AtLeast(4), range(2, -1, 1)),
-    read("bitpos", AtLeast(2), KEY).legacy(),
-    read("getbit", Exact(3), KEY).legacy(),
-    write("setbit", Exact(4), KEY).legacy(),
+    write("bitop", AtLeast(4), range(2, -1, 1)).small(),
+    read("bitpos", AtLeast(2), KEY).legacy().small(),
+    read("getbit", Exact(3), KEY).legacy().small(),
+    write("setbit", Exact(4), KEY).legacy().small(),
     // HyperLogLogs.
-    write("pfadd", AtLeast(2), KEY).legacy(),
-    read("pfcount", AtLeast(2), EVERY).legacy(),
-    write("pfmerge", AtLeast(2), EVERY).legacy(),
+    write("pfadd", AtLeast(2), KEY).legacy().small(),
+    read("pfcount", AtLeast(2), EVERY).legacy().small(),
+    write("pfmerge", AtLeast(2), EVERY).legacy().small(),
 ];
 
 /// `numkeys key value [key value ...]`

@@ -75,7 +75,7 @@ impl World {
         pipe.borrow_mut().calm = self.calm;
         let seat = self.census.seat(Occupant::Client { pool: 0, worker: 0 });
         self.driver
-            .open_session(0, FakeStream(Rc::clone(&pipe)), seat);
+            .open_session(0, FakeStream(Rc::clone(&pipe)), "client".into(), seat);
         self.clients.push(Rc::clone(&pipe));
         pipe
     }
@@ -145,6 +145,11 @@ fn settings() -> PoolSettings {
         server_failure_limit: 2,
         error_detail: false,
         allow_flush: false,
+        // Little, so that clients are held back in their sockets, too.
+        clients: proxy::settings::ClientLimits {
+            backlog: 1_000,
+            ..proxy::settings::ClientLimits::default()
+        },
         failure: proxy::settings::FailurePolicy::default(),
         protocol: ProtocolSettings::Redis(RedisSettings::default()),
     }
