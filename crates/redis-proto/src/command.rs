@@ -191,6 +191,8 @@ pub enum Action {
     Local(LocalCommand),
     /// FLUSHALL and FLUSHDB: destroys the data of every server, so the pool must allow it.
     Flush,
+    /// Begins, guards or ends a transaction. None is carried out, so what was meant for one is refused.
+    Transaction(Transaction),
     /// Refused with an error reply.
     Unsupported(Why),
 }
@@ -220,6 +222,17 @@ pub enum LocalCommand {
     Quit,
     Reset,
     Select,
+}
+
+/// The commands around a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // each is the command of that name
+pub enum Transaction {
+    Multi,
+    Exec,
+    Discard,
+    Watch,
+    Unwatch,
 }
 
 /// Why a command is refused.

@@ -55,7 +55,8 @@ fn redis_requests_that_are_not_served_get_an_error_and_keep_in_step() {
     let mut client = rig.client();
     for (request, word) in [
         (["NOSUCH", "a", "b"].as_slice(), "NOSUCH"),
-        (&["MULTI"], "multi"),
+        (&["WATCH", "a"], "watch"),
+        (&["DISCARD"], "discard"),
         (&["BLPOP", "k", "0"], "blpop"),
         (&["SUBSCRIBE", "c"], "subscribe"),
         (&["GET"], "get"),

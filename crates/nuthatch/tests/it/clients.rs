@@ -95,6 +95,16 @@ fn pymemcache_works_with_its_default_settings() {
 }
 
 #[test]
+fn what_redis_py_is_refused_is_not_done_in_part() {
+    run_with_every_login(python, "redis_py_refused.py", "8.");
+}
+
+#[test]
+fn what_ioredis_is_refused_is_not_done_in_part() {
+    run_with_every_login(node, "ioredis_refused.cjs", "6.");
+}
+
+#[test]
 fn a_client_says_which_versions_the_pool_refuses_and_works_with_the_other() {
     let rig = need!(Rig::redis(2, &["resp3: off"]), "redis-server");
     let python = need!(python(), "redis-py (cargo xtask setup)");

@@ -212,6 +212,7 @@ fn the_small_talk_of_client_libraries_is_answered() {
     }
     assert!(client.ask(&["CLIENT", "ID"]).starts_with(':'));
     assert!(client.ask(&["SELECT", "1"]).starts_with("-ERR "));
+    assert_eq!(client.ask(&["SELECT", "0"]), "+OK\r\n");
     assert!(client.ask(&["INFO"]).contains("redis_version:"));
     assert!(client.ask(&["COMMAND", "COUNT"]).starts_with(':'));
     assert!(client.ask(&["COMMAND"]).contains("$3\r\nget\r\n:2\r\n"));

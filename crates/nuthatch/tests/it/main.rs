@@ -21,6 +21,7 @@ mod many;
 mod memcached;
 mod overload;
 mod policy;
+mod refused;
 mod rig;
 mod server_errors;
 mod sockets;

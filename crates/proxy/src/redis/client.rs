@@ -2,6 +2,7 @@
 
 use redis_proto::{Version, encode};
 
+use super::in_force::InForce;
 use super::{Request, shown};
 use crate::limits::MAX_CLIENT_NAME;
 use crate::protocol::{Plan, Scratch};
@@ -15,6 +16,7 @@ pub(crate) struct RedisClient {
     name: Option<Box<[u8]>>,
     /// The name that a HELLO under way will set.
     pub(crate) next_name: Option<Box<[u8]>>,
+    pub(super) in_force: InForce,
 }
 
 impl RedisClient {
@@ -25,7 +27,13 @@ impl RedisClient {
             version: Version::Resp2,
             name: None,
             next_name: None,
+            in_force: InForce::default(),
         }
+    }
+
+    /// Makes it as new, as RESET does.
+    pub(super) fn reset(&mut self, authenticated: bool) {
+        *self = Self::new(self.id, authenticated);
     }
 
     pub(crate) fn set_name(&mut self, name: &[u8]) {

@@ -26,7 +26,7 @@ impl Redis {
             LocalCommand::Auth => self.auth(request, client, out),
             LocalCommand::Hello => return self.hello(request, client, scratch),
             LocalCommand::Client => return client::client(request, client, scratch),
-            LocalCommand::Select => self.select(request, out),
+            LocalCommand::Select => self.select(request, client, out),
             LocalCommand::Info => introspect::info(request, client, out),
             LocalCommand::Command => introspect::command(request, client, out),
             LocalCommand::Reset => return self.reset(client, scratch),
@@ -71,19 +71,23 @@ impl Redis {
     }
 
     /// A pool has one database: its own number and 0 both name it.
-    fn select(&self, request: &Request<'_>, out: &mut Vec<u8>) {
+    fn select(&self, request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
         let wanted = std::str::from_utf8(request.arg(1))
             .ok()
             .and_then(|text| text.parse::<u32>().ok());
         match wanted {
-            Some(0) => encode::simple(out, "OK"),
-            Some(db) if self.databases.iter().all(|known| *known == db) => {
-                encode::simple(out, "OK")
+            Some(db) if db == 0 || self.databases.iter().all(|known| *known == db) => {
+                client.in_force.allow_database();
+                encode::simple(out, "OK");
             }
-            Some(_) => encode::error(
-                out,
-                "ERR DB index is out of range: a pool has one database, see redis_db",
-            ),
+            Some(db) => {
+                client.in_force.refuse_database(db);
+                encode::error(
+                    out,
+                    "ERR DB index is out of range: a pool has one database, see redis_db",
+                );
+            }
+            // A server refuses it, too, and stays where it was.
             None => encode::error(out, "ERR value is not an integer or out of range"),
         }
     }
@@ -92,7 +96,7 @@ impl Redis {
         if client.version != Version::Resp2 && !scratch.idle {
             return Plan::Barrier;
         }
-        *client = RedisClient::new(client.id, self.settings.auth.is_none());
+        client.reset(self.settings.auth.is_none());
         encode::simple(&mut scratch.reply, "RESET");
         Plan::Local
     }

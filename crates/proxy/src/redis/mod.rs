@@ -3,10 +3,12 @@
 mod client;
 mod handshake;
 mod hello;
+mod in_force;
 mod introspect;
 mod join;
 mod local;
 mod miss;
+mod refusal;
 
 use std::cell::Cell;
 
@@ -26,6 +28,7 @@ use crate::protocol::{
 use crate::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
 pub(crate) use client::RedisClient;
+use refusal::{Refusal, refuse, refuse_key, shown};
 
 /// The Redis protocol with a pool's settings.
 pub(crate) struct Redis {
@@ -113,28 +116,8 @@ impl Protocol for Redis {
         client: &mut RedisClient,
         scratch: &mut Scratch,
     ) -> Plan {
-        let request = Request {
-            text,
-            args: parser.args(),
-        };
-        let command = match self.find_command(&request) {
-            Ok(command) => command,
-            Err(plan) => return plan.answer(&request, scratch),
-        };
-        if !client.authenticated && !may_precede_auth(command) {
-            scratch
-                .reply
-                .extend_from_slice(b"-NOAUTH Authentication required\r\n");
-            return Plan::Local;
-        }
-        match command.action {
-            Action::Forward => self.plan_forward(command, &request, scratch),
-            Action::Split(join) => plan_split(command, join, &request, scratch),
-            Action::Placeholder => Plan::Placeholder,
-            Action::Local(local) => self.plan_local(local, &request, client, scratch),
-            Action::Flush => self.plan_flush(command, scratch),
-            Action::Unsupported(why) => refuse(command, why.reason(), scratch),
-        }
+        let args = parser.args();
+        self.plan_request(&Request { text, args }, client, scratch)
     }
 
     fn is_pure_read(&self, _parser: &RequestParser, _text: &[u8]) -> bool {
@@ -318,6 +301,36 @@ impl Protocol for Redis {
 }
 
 impl Redis {
+    fn plan_request(
+        &self,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        scratch: &mut Scratch,
+    ) -> Plan {
+        let command = match self.find_command(request) {
+            Ok(command) => command,
+            Err(refusal) => return refusal.answer(request, client, scratch),
+        };
+        if !client.authenticated && !may_precede_auth(command) {
+            scratch
+                .reply
+                .extend_from_slice(b"-NOAUTH Authentication required\r\n");
+            return Plan::Local;
+        }
+        if client.in_force.forbids(command, &mut scratch.reply) {
+            return Plan::Local;
+        }
+        match command.action {
+            Action::Forward => self.plan_forward(command, request, scratch),
+            Action::Split(join) => plan_split(command, join, request, scratch),
+            Action::Placeholder => Plan::Placeholder,
+            Action::Local(local) => self.plan_local(local, request, client, scratch),
+            Action::Flush => self.plan_flush(command, scratch),
+            Action::Transaction(asked) => in_force::transaction(command, asked, client, scratch),
+            Action::Unsupported(why) => refuse(command, why.reason(), scratch),
+        }
+    }
+
     fn find_command(&self, request: &Request<'_>) -> Result<&'static Command, Refusal> {
         let name = request.name();
         let command = match self.last.get() {
@@ -421,35 +434,6 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Why a request is not even looked at.
-enum Refusal {
-    Unknown,
-    Arity(&'static Command),
-}
-
-impl Refusal {
-    fn answer(&self, request: &Request<'_>, scratch: &mut Scratch) -> Plan {
-        match self {
-            Refusal::Unknown if command::is_cross_protocol(request.name()) => return Plan::Quit,
-            Refusal::Unknown => {
-                let name = shown(request.name());
-                encode::error(&mut scratch.reply, &format!("ERR unknown command '{name}'"));
-                scratch.event = Some(Event::UnsupportedCommand { name });
-            }
-            Refusal::Arity(command) => {
-                encode::error(
-                    &mut scratch.reply,
-                    &format!(
-                        "ERR wrong number of arguments for '{}' command",
-                        command.name
-                    ),
-                );
-            }
-        }
-        Plan::Local
-    }
-}
-
 fn plan_split(
     command: &'static Command,
     join: command::Join,
@@ -498,27 +482,6 @@ fn collect_keys(
     }
 }
 
-fn refuse(command: &'static Command, reason: &str, scratch: &mut Scratch) -> Plan {
-    let name = command.name.replace('|', " ");
-    encode::error(
-        &mut scratch.reply,
-        &format!("ERR unsupported command '{name}': {reason}"),
-    );
-    scratch.event = Some(Event::UnsupportedCommand { name });
-    Plan::Local
-}
-
-fn refuse_key(command: &'static Command, scratch: &mut Scratch) -> Plan {
-    encode::error(
-        &mut scratch.reply,
-        &format!(
-            "ERR key of '{}' is longer than {MAX_KEY} bytes",
-            command.name
-        ),
-    );
-    Plan::Local
-}
-
 fn may_precede_auth(command: &Command) -> bool {
     use command::LocalCommand::{Auth, Hello, Quit, Reset};
     matches!(command.action, Action::Local(Auth | Hello | Quit | Reset))
@@ -526,10 +489,4 @@ fn may_precede_auth(command: &Command) -> bool {
 
 fn is_mset(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"mset")
-}
-
-/// A client's word, fit for an error line or the log.
-pub(crate) fn shown(word: &[u8]) -> String {
-    let short = &word[..word.len().min(64)];
-    short.escape_ascii().to_string()
 }

@@ -15,6 +15,7 @@ mod miss;
 mod odd;
 mod pools;
 mod probe;
+mod refusal;
 mod retry;
 mod silent;
 mod stage;

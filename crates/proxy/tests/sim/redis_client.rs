@@ -377,7 +377,7 @@ fn hello(client: &mut Client, scenario: &Scenario) -> Composed {
 /// Requests that are not served: each gets an error that names it.
 fn refused(client: &mut Client) -> Composed {
     let line = client.rng.pick(&[
-        "MULTI",
+        "WATCH",
         "BLPOP k 0",
         "SUBSCRIBE c",
         "KEYS *",

@@ -25,11 +25,11 @@ pub(super) const LOCAL: &[Command] = &[
 
 /// Keys are given where there are any, for whoever asks where they would be.
 pub(super) const ROWS: &[Command] = &[
-    refuse("discard", Exact(1), Why::Transaction),
-    refuse("exec", Exact(1), Why::Transaction),
-    refuse("multi", Exact(1), Why::Transaction),
-    refuse("unwatch", Exact(1), Why::Transaction),
-    refuse("watch", AtLeast(2), Why::Transaction).keyed(EVERY),
+    transaction("discard", Exact(1), Transaction::Discard),
+    transaction("exec", Exact(1), Transaction::Exec),
+    transaction("multi", Exact(1), Transaction::Multi),
+    transaction("unwatch", Exact(1), Transaction::Unwatch),
+    transaction("watch", AtLeast(2), Transaction::Watch).keyed(EVERY),
     refuse("blmove", Exact(6), Why::Blocking).keyed(TWO),
     refuse("blmovem", AtLeast(6), Why::Blocking).keyed(TWO),
     refuse("blmpop", AtLeast(5), Why::Blocking).keyed(counted(2, Wording::Pop)),

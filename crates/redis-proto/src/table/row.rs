@@ -1,7 +1,9 @@
 //! How rows are written: short constructors, so that a command is one line.
 
 pub(super) use crate::command::Arity::{self, AtLeast, Between, Exact, Pairs};
-pub(super) use crate::command::{Action, Command, Flags, Join, Keys, LocalCommand, Why, Wording};
+pub(super) use crate::command::{
+    Action, Command, Flags, Join, Keys, LocalCommand, Transaction, Why, Wording,
+};
 
 /// The argument after the name.
 pub(super) const KEY: Keys = range(1, 1, 1);
@@ -50,6 +52,11 @@ pub(super) const fn write(name: &'static str, arity: Arity, keys: Keys) -> Comma
 
 pub(super) const fn local(name: &'static str, arity: Arity, command: LocalCommand) -> Command {
     row(name, arity, Keys::None, Action::Local(command), Flags::NONE)
+}
+
+pub(super) const fn transaction(name: &'static str, arity: Arity, command: Transaction) -> Command {
+    let action = Action::Transaction(command);
+    row(name, arity, Keys::None, action, Flags::NONE)
 }
 
 pub(super) const fn refuse(name: &'static str, arity: Arity, why: Why) -> Command {

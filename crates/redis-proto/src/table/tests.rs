@@ -196,7 +196,9 @@ fn flags_and_actions_fit_together() {
                 assert!(writes != reads, "{name} either writes or only reads");
             }
             Action::Flush => assert!(writes, "{name}"),
-            Action::Local(_) | Action::Unsupported(_) => assert!(!writes && !reads, "{name}"),
+            Action::Local(_) | Action::Transaction(_) | Action::Unsupported(_) => {
+                assert!(!writes && !reads, "{name}");
+            }
         }
         assert!(
             command
@@ -211,6 +213,29 @@ fn flags_and_actions_fit_together() {
     for name in ["del", "unlink", "touch", "exists"] {
         assert_eq!(split(name), Some(Action::Split(Join::Sum)), "{name}");
     }
+}
+
+#[test]
+fn the_commands_around_a_transaction_are_told_apart() {
+    use crate::command::Transaction::{Discard, Exec, Multi, Unwatch, Watch};
+    for (name, command, least) in [
+        ("multi", Multi, 1),
+        ("exec", Exec, 1),
+        ("discard", Discard, 1),
+        ("watch", Watch, 2),
+        ("unwatch", Unwatch, 1),
+    ] {
+        let row = lookup(name.as_bytes()).unwrap();
+        assert_eq!(row.action, Action::Transaction(command), "{name}");
+        assert!(
+            row.arity.check(least) && !row.arity.check(least - 1),
+            "{name}"
+        );
+        assert_eq!(row.arity.check(least + 1), command == Watch, "{name}");
+        assert_eq!(row.keys == Keys::None, command != Watch, "{name}");
+    }
+    let others = |row: &&Command| matches!(row.action, Action::Transaction(_));
+    assert_eq!(all().iter().filter(others).count(), 5);
 }
 
 #[test]

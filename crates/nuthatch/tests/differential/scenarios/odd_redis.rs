@@ -21,6 +21,7 @@ pub(crate) fn requests(play: &mut Play) -> Result<(), &'static str> {
     for text in UNSUPPORTED.iter().chain(NEWER).chain(UNUSUAL) {
         play.ask_each(&mut line, &[Request::redis_line(text)]);
     }
+    undone(play, &mut line);
     wrong_arity(play, &mut line);
     bytes(play, &mut line);
     long_words(play, &mut line);
@@ -41,8 +42,9 @@ const UNSUPPORTED: &[&str] = &[
     "BLPOP a 1",
     "BRPOPLPUSH a b 1",
     "BLMOVE a b LEFT LEFT 1",
-    "MULTI",
     "EXEC",
+    "DISCARD",
+    "UNWATCH",
     "WATCH a",
     "SUBSCRIBE a",
     "PUBLISH a b",
@@ -67,7 +69,6 @@ const NEWER: &[&str] = &[
     "ECHO x",
     "PING x",
     "SELECT 0",
-    "SELECT 1",
     "HELLO",
     "HELLO 2",
     "HELLO 9",
@@ -134,6 +135,13 @@ const UNUSUAL: &[&str] = &[
     "ZDIFF 0 k",
     "QUIT",
 ];
+
+/// What decides about the requests after it here, and what puts an end to that.
+fn undone(play: &mut Play, line: &mut Line) {
+    for pair in [["MULTI", "DISCARD"], ["SELECT 1", "SELECT 0"]] {
+        play.ask(line, &pair.map(Request::redis_line), &Manner::plain());
+    }
+}
 
 /// Every command with one word too few, and where that is wrong with one too many.
 fn wrong_arity(play: &mut Play, line: &mut Line) {

@@ -1,0 +1,340 @@
+//! What was meant to follow a command that was refused is not carried out as if it had been served.
+
+use std::sync::Arc;
+
+use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
+
+use crate::stage::{Stage, redis_pool};
+use crate::words::{HELLO_3, PING, bulk, get, redis, set};
+
+const MULTI_REFUSED: &str = "-ERR unsupported command 'multi': transactions need one server, and keys are spread over several\r\n";
+const WATCH_REFUSED: &str = "-ERR unsupported command 'watch': transactions need one server, and keys are spread over several\r\n";
+const IN_MULTI: &str = "-ERR not executed: the MULTI before it was refused, as transactions are not supported; EXEC, DISCARD or RESET ends it\r\n";
+const MULTI_ABORTED: &str = "-EXECABORT Transaction discarded because of: unsupported command 'multi': transactions need one server, and keys are spread over several\r\n";
+const WATCH_ABORTED: &str = "-EXECABORT Transaction discarded because of: unsupported command 'watch': transactions need one server, and keys are spread over several\r\n";
+const NO_MULTI: &str = "-ERR EXEC without MULTI\r\n";
+const SELECT_REFUSED: &str =
+    "-ERR DB index is out of range: a pool has one database, see redis_db\r\n";
+const IN_DATABASE_1: &str = "-ERR not executed: the SELECT 1 before it was refused, as a pool has one database; SELECT 0 or RESET ends it\r\n";
+
+/// A client that says inline requests of a pool with one server.
+struct Talk {
+    stage: Stage,
+    client: usize,
+}
+
+impl Talk {
+    fn new() -> Self {
+        Self::with(redis_pool(1))
+    }
+
+    fn with(settings: PoolSettings) -> Self {
+        let mut stage = Stage::new(settings);
+        let client = stage.client();
+        Self { stage, client }
+    }
+
+    fn ask(&mut self, line: &str) -> String {
+        self.stage.ask(self.client, format!("{line}\r\n"))
+    }
+
+    /// Nothing has ever been sent to the server.
+    fn assert_nothing_sent(&self) {
+        assert_eq!(self.stage.links_ever(0), 0);
+    }
+
+    /// The request reaches the server, whose reply reaches the client.
+    fn assert_served(&mut self, line: &str) {
+        let key = self.stage.key(0);
+        assert_eq!(self.ask(&line.replace("KEY", &key)), "", "{line}");
+        let link = self.stage.link(0);
+        assert_ne!(self.stage.heard(link), "", "{line}");
+        self.stage.answer(link, ":42\r\n");
+        assert_eq!(self.stage.hear(self.client), ":42\r\n", "{line}");
+    }
+}
+
+#[test]
+fn a_transaction_in_one_write_reaches_no_server() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    let pipeline = [["MULTI"].as_slice(), &["INCR", "c"], &["EXEC"]].map(redis);
+    for _ in 0..3 {
+        assert_eq!(
+            stage.ask(client, pipeline.concat()),
+            [MULTI_REFUSED, IN_MULTI, MULTI_ABORTED].concat()
+        );
+    }
+    assert_eq!(stage.links_ever(0), 0);
+    stage.say(client, get("c"));
+    let link = stage.link(0);
+    assert_eq!(stage.heard(link), get("c"), "it is over");
+    assert!(!stage.is_closed(client));
+}
+
+/// Whatever has an action of its own.
+const EVERYTHING: &[&str] = &[
+    "GET KEY",
+    "SET KEY v",
+    "MGET a b c",
+    "MSET a 1 b 2",
+    "DEL a b",
+    "SINTER a b",
+    "EVAL x 1 KEY",
+    "LOLWUT",
+    "FLUSHALL",
+    "FLUSHDB",
+    "PING",
+    "ECHO x",
+    "HELLO",
+    "HELLO 3",
+    "AUTH x",
+    "CLIENT REPLY OFF",
+    "CLIENT SETNAME x",
+    "SELECT 0",
+    "SELECT 1",
+    "INFO",
+    "COMMAND COUNT",
+    "WATCH a",
+    "UNWATCH",
+    "BLPOP KEY 0",
+    "SUBSCRIBE c",
+    "KEYS *",
+];
+
+#[test]
+fn after_a_refused_multi_nothing_is_carried_out() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.ask("MULTI"), MULTI_REFUSED);
+    for line in EVERYTHING {
+        assert_eq!(talk.ask(line), IN_MULTI, "{line}");
+    }
+    assert_eq!(talk.ask("MULTI"), MULTI_REFUSED);
+    assert_eq!(talk.ask("PING"), IN_MULTI);
+    for (line, error) in [
+        (
+            "GET",
+            "-ERR wrong number of arguments for 'get' command\r\n",
+        ),
+        ("NOSUCH", "-ERR unknown command 'NOSUCH'\r\n"),
+    ] {
+        assert_eq!(talk.ask(line), error);
+    }
+    assert_eq!(talk.ask("eXeC"), MULTI_ABORTED);
+    assert_eq!(talk.ask("PING"), "+PONG\r\n");
+    assert_eq!(talk.ask("CLIENT GETNAME"), "$-1\r\n", "none was set");
+    assert_eq!(talk.ask("EXEC"), NO_MULTI);
+    talk.assert_nothing_sent();
+    talk.assert_served("GET KEY");
+}
+
+#[test]
+fn a_refused_multi_is_over_after_what_ends_a_transaction() {
+    for (end, reply) in [
+        ("EXEC", MULTI_ABORTED),
+        ("DISCARD", "+OK\r\n"),
+        ("RESET", "+RESET\r\n"),
+    ] {
+        let mut talk = Talk::new();
+        assert_eq!(talk.ask("MULTI"), MULTI_REFUSED);
+        assert_eq!(talk.ask("SET KEY v"), IN_MULTI);
+        assert_eq!(talk.ask(end), reply);
+        talk.assert_nothing_sent();
+        talk.assert_served("INCR KEY");
+        assert_eq!(talk.ask("EXEC"), NO_MULTI, "after {end}");
+    }
+    let mut talk = Talk::new();
+    talk.ask("MULTI");
+    let wrong = "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n";
+    assert_eq!(talk.ask("EXEC x"), wrong);
+    assert_eq!(talk.ask("PING"), "+PONG\r\n");
+    talk.ask("MULTI");
+    assert_eq!(talk.ask("QUIT"), "+OK\r\n");
+    assert!(talk.stage.is_closed(talk.client));
+}
+
+#[test]
+fn without_a_multi_there_is_nothing_to_end() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.ask("EXEC"), NO_MULTI);
+    assert_eq!(talk.ask("DISCARD"), "-ERR DISCARD without MULTI\r\n");
+    assert_eq!(talk.ask("UNWATCH"), "+OK\r\n");
+    let wrong = "-ERR wrong number of arguments for 'multi' command\r\n";
+    assert_eq!(talk.ask("MULTI x"), wrong);
+    assert_eq!(talk.ask("EXEC"), NO_MULTI, "none was begun");
+    talk.assert_served("INCR KEY");
+}
+
+#[test]
+fn a_refused_watch_makes_the_next_exec_fail_and_nothing_else() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.ask("WATCH a b"), WATCH_REFUSED);
+    talk.assert_served("GET KEY");
+    assert_eq!(talk.ask("PING"), "+PONG\r\n");
+    assert_eq!(talk.ask("DISCARD"), "-ERR DISCARD without MULTI\r\n");
+    assert_eq!(talk.ask("EXEC"), WATCH_ABORTED);
+    assert_eq!(talk.ask("EXEC"), NO_MULTI);
+    for (end, reply) in [("UNWATCH", "+OK\r\n"), ("RESET", "+RESET\r\n")] {
+        assert_eq!(talk.ask("WATCH a"), WATCH_REFUSED);
+        assert_eq!(talk.ask(end), reply);
+        assert_eq!(talk.ask("EXEC"), NO_MULTI, "after {end}");
+    }
+    let wrong = "-ERR wrong number of arguments for 'watch' command\r\n";
+    assert_eq!(talk.ask("WATCH"), wrong);
+    assert_eq!(talk.ask("EXEC"), NO_MULTI, "nothing was to be watched");
+}
+
+#[test]
+fn the_end_of_a_transaction_ends_what_was_watched_for_it() {
+    for (end, reply) in [("EXEC", MULTI_ABORTED), ("DISCARD", "+OK\r\n")] {
+        let mut talk = Talk::new();
+        assert_eq!(talk.ask("WATCH a"), WATCH_REFUSED);
+        assert_eq!(talk.ask("MULTI"), MULTI_REFUSED);
+        assert_eq!(talk.ask("WATCH a"), IN_MULTI);
+        assert_eq!(talk.ask(end), reply);
+        assert_eq!(talk.ask("EXEC"), NO_MULTI);
+    }
+}
+
+#[test]
+fn after_a_refused_select_nothing_happens_to_another_database() {
+    let mut talk = Talk::new();
+    assert_eq!(talk.ask("SELECT 1"), SELECT_REFUSED);
+    for line in [
+        "GET KEY",
+        "SET KEY v",
+        "MGET a b c",
+        "MSET a 1 b 2",
+        "DEL a b",
+        "SINTER a b",
+        "EVAL x 1 KEY",
+        "FLUSHALL",
+        "FLUSHDB",
+    ] {
+        assert_eq!(talk.ask(line), IN_DATABASE_1, "{line}");
+    }
+    talk.assert_nothing_sent();
+    assert_eq!(talk.ask("PING"), "+PONG\r\n");
+    assert_eq!(talk.ask("CLIENT SETNAME me"), "+OK\r\n");
+    assert_eq!(talk.ask("UNWATCH"), "+OK\r\n");
+    let no_number = "-ERR value is not an integer or out of range\r\n";
+    assert_eq!(talk.ask("SELECT x"), no_number);
+    assert_eq!(talk.ask("SET KEY v"), IN_DATABASE_1);
+    assert_eq!(talk.ask("SELECT 2"), SELECT_REFUSED);
+    let two = IN_DATABASE_1.replace("SELECT 1", "SELECT 2");
+    assert_eq!(talk.ask("SET KEY v"), two);
+    talk.assert_nothing_sent();
+    assert_eq!(talk.ask("SELECT 0"), "+OK\r\n");
+    talk.assert_served("SET KEY v");
+    talk.ask("SELECT 1");
+    assert_eq!(talk.ask("RESET"), "+RESET\r\n");
+    talk.assert_served("SET KEY v");
+}
+
+#[test]
+fn a_server_would_stay_in_its_database_after_these_and_so_does_the_client() {
+    let mut talk = Talk::new();
+    for line in ["SELECT x", "SELECT -1", "SELECT", "SELECT 1 2"] {
+        assert!(talk.ask(line).starts_with("-ERR "), "{line}");
+        talk.assert_served("SET KEY v");
+    }
+    let mut settings = redis_pool(1);
+    settings.servers[0].db = 3;
+    let mut talk = Talk::with(settings);
+    assert_eq!(talk.ask("SELECT 1"), SELECT_REFUSED);
+    assert_eq!(talk.ask("GET KEY"), IN_DATABASE_1);
+    assert_eq!(talk.ask("SELECT 3"), "+OK\r\n");
+    assert_eq!(talk.ask("GET KEY"), "");
+}
+
+#[test]
+fn a_select_within_a_refused_multi_changes_nothing() {
+    let mut talk = Talk::new();
+    talk.ask("SELECT 1");
+    talk.ask("MULTI");
+    assert_eq!(talk.ask("SELECT 0"), IN_MULTI);
+    assert_eq!(talk.ask("DISCARD"), "+OK\r\n");
+    assert_eq!(talk.ask("GET KEY"), IN_DATABASE_1);
+    talk.ask("SELECT 0");
+    talk.ask("MULTI");
+    assert_eq!(talk.ask("SELECT 1"), IN_MULTI);
+    assert_eq!(talk.ask("EXEC"), MULTI_ABORTED);
+    talk.assert_served("GET KEY");
+}
+
+#[test]
+fn whoever_may_not_begin_one_has_not_begun_one() {
+    let mut settings = redis_pool(1);
+    settings.protocol = ProtocolSettings::Redis(RedisSettings {
+        auth: Some(Arc::from(&b"secret"[..])),
+        ..RedisSettings::default()
+    });
+    let mut talk = Talk::with(settings);
+    let denied = "-NOAUTH Authentication required\r\n";
+    for line in ["MULTI", "WATCH a", "SELECT 1", "EXEC"] {
+        assert_eq!(talk.ask(line), denied, "{line}");
+    }
+    assert_eq!(talk.ask("AUTH secret"), "+OK\r\n");
+    assert_eq!(talk.ask("EXEC"), NO_MULTI, "as a server has it");
+    assert_eq!(talk.ask("PING"), "+PONG\r\n");
+    talk.ask("MULTI");
+    assert_eq!(talk.ask("RESET"), "+RESET\r\n");
+    assert_eq!(talk.ask("EXEC"), denied);
+}
+
+#[test]
+fn a_refusal_is_its_clients_own_and_keeps_its_turn() {
+    let mut stage = Stage::new(redis_pool(1));
+    let (one, other) = (stage.client(), stage.client());
+    let pipeline = [
+        get("before"),
+        redis(&["MULTI"]),
+        set("k", "v"),
+        redis(&["EXEC"]),
+        get("after"),
+    ];
+    assert_eq!(stage.ask(one, pipeline.concat()), "");
+    stage.say(other, set("k", "v"));
+    let link = stage.link(0);
+    assert_eq!(
+        stage.heard(link),
+        get("before") + &get("after") + &set("k", "v")
+    );
+    stage.answer(link, bulk("b") + &bulk("a") + "+OK\r\n");
+    let expected = [
+        &bulk("b"),
+        MULTI_REFUSED,
+        IN_MULTI,
+        MULTI_ABORTED,
+        &bulk("a"),
+    ];
+    assert_eq!(stage.hear(one), expected.concat());
+    assert_eq!(stage.hear(other), "+OK\r\n");
+}
+
+#[test]
+fn what_nothing_depends_on_is_refused_alone() {
+    let mut talk = Talk::new();
+    for line in ["AUTH x", "HELLO 4", "ASKING", "READONLY", "SUBSCRIBE c"] {
+        assert!(talk.ask(line).starts_with('-'), "{line}");
+        talk.assert_served("GET KEY");
+    }
+}
+
+#[test]
+fn a_reset_that_waits_for_its_turn_ends_it_all_the_same() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, redis(&["HELLO", "3"]));
+    let link = stage.link(0);
+    stage.answer(link, HELLO_3);
+    stage.hear(client);
+    stage.say(client, get("k"));
+    let rest = [redis(&["MULTI"]), redis(&["RESET"]), PING.to_owned()];
+    assert_eq!(stage.ask(client, rest.concat()), "");
+    stage.answer(link, bulk("v"));
+    assert_eq!(
+        stage.hear(client),
+        [&bulk("v"), MULTI_REFUSED, "+RESET\r\n+PONG\r\n"].concat()
+    );
+}

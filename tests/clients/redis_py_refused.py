@@ -1,0 +1,71 @@
+"""redis-py and what is refused: python redis_py_refused.py PORT PROTOCOL USER PASSWORD ('-' leaves one out)."""
+
+import sys
+
+import redis
+
+
+def connect(port, protocol, user, password, **more):
+    options = {"host": "127.0.0.1", "port": int(port), "decode_responses": True, **more}
+    if protocol != "-":
+        options["protocol"] = int(protocol)
+    if user != "-":
+        options["username"] = user
+    if password != "-":
+        options["password"] = password
+    return redis.Redis(**options)
+
+
+def expect(got, wanted):
+    assert got == wanted, f"{got!r} instead of {wanted!r}"
+
+
+def refused(what, *reasons):
+    """Tries something that must fail each time, as an application does that tries again."""
+    for _ in range(3):
+        try:
+            what()
+        except redis.RedisError as error:
+            assert any(reason in str(error) for reason in reasons), repr(error)
+        else:
+            raise AssertionError("it was not refused")
+
+
+def main():
+    client = connect(*sys.argv[1:5])
+
+    def count():
+        # The default is a transaction.
+        pipe = client.pipeline()
+        pipe.incr("refused:c")
+        pipe.execute()
+
+    def push():
+        pipe = client.pipeline()
+        pipe.sadd("refused:queues", "q")
+        pipe.lpush("refused:queue:q", "job")
+        pipe.execute()
+
+    def count_watched():
+        client.transaction(lambda pipe: pipe.incr("refused:c"), "refused:c")
+
+    transactions = "transactions need one server"
+    refused(count, transactions)
+    refused(push, transactions)
+    refused(count_watched, transactions)
+    keys = ("refused:c", "refused:queues", "refused:queue:q")
+    expect(client.exists(*keys), 0)
+
+    other = connect(*sys.argv[1:5], db=1)
+    refused(lambda: other.set("refused:k", "x"), "Invalid Database", "DB index")
+    expect(client.get("refused:k"), None)
+
+    # The connections are of use still.
+    expect(client.incr("refused:c"), 1)
+    expect(client.delete("refused:c"), 1)
+    other.close()
+    client.close()
+    print("ok", redis.__version__)
+
+
+main()
