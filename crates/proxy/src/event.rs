@@ -118,6 +118,13 @@ pub enum Event {
         /// Such requests since the last such event.
         count: u64,
     },
+    /// Requests whose clients want no reply were refused or lost, which nobody else will tell (rate-limited).
+    Unheard {
+        /// Such requests, or fragments, since the last such event.
+        count: u64,
+        /// What the client of the first of them would have been told.
+        first: String,
+    },
     /// More happened than there was room to tell of.
     Dropped {
         /// Events that were not told.
@@ -137,7 +144,8 @@ impl Event {
             Event::MemoryShort { .. } | Event::ClientShed { .. } => Level::Warn,
             Event::ClientTimedOut { .. } => Level::Info,
             Event::NoResp3 { .. } | Event::CannotCap { .. } => Level::Warn,
-            Event::CrossShard { .. } | Event::Ejected { .. } | Event::Dropped { .. } => Level::Warn,
+            Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
+            Event::Unheard { .. } | Event::Dropped { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
         }
     }
@@ -193,6 +201,10 @@ impl fmt::Display for Event {
                 write!(f, "ejected server '{server}' for {millis} ms")
             }
             Event::Readmitted { server } => write!(f, "server '{server}' is back on the ring"),
+            Event::Unheard { count, first } => write!(
+                f,
+                "{count} requests that want no reply were refused or lost, the first of them: {first}"
+            ),
             Event::Dropped { count } => write!(f, "{count} events happened too fast to be logged"),
             Event::CrossShard { command, count } => {
                 write!(

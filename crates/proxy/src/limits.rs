@@ -124,5 +124,9 @@ pub const COUNT_UNDER_PRESSURE: Duration = Duration::from_millis(10);
 /// The same while one of its sessions holds a notable part of all memory: others may need the room.
 pub const COUNT_LARGE: Duration = Duration::from_millis(100);
 
+/// How often the same thing that clients bring about is logged, at most, where each of their requests may
+/// bring it about.
+pub const LOG_EVERY: Duration = Duration::from_secs(10);
+
 /// How often what is done for `max_memory` is logged, at most.
 pub const TELL_OF_MEMORY: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use crate::cause::Cause;
 use crate::event::Event;
 use crate::protocol::{
     BadReply, Cap, Fragment, HandshakeError, Join, JoinKind, Joined, Key, Lane, Parsed, Plan,
-    Protocol, Scan, Scratch, Source, Step, StepKind, StepOutcome,
+    Planned, Protocol, Reply, Scan, Scratch, Source, Step, StepKind, StepOutcome,
 };
 use crate::settings::{PoolSettings, ProtocolSettings};
 
@@ -93,56 +93,32 @@ impl Protocol for Memcached {
         parser.request = None;
     }
 
-    fn plan(&self, parser: &Parser, _text: &[u8], _client: &mut (), scratch: &mut Scratch) -> Plan {
-        let Some(request) = parser.request else {
-            return Plan::Local;
-        };
-        let cut = request
-            .noreply
-            .map(|(start, end)| start as usize..end as usize);
-        match request.verb {
-            Verb::Version => Plan::Placeholder,
-            Verb::Verbosity => Plan::Broadcast {
-                join: JoinKind::Ok,
-                cut,
-            },
-            Verb::Stats => Plan::Broadcast {
-                join: JoinKind::Stats,
-                cut,
-            },
-            Verb::FlushAll if self.allow_flush => Plan::Broadcast {
-                join: JoinKind::Ok,
-                cut,
-            },
-            Verb::FlushAll => {
-                if cut.is_none() {
-                    encode::client_error(
-                        &mut scratch.reply,
-                        "flush_all destroys the data of every server of the pool; to allow it set allow_flush: true in the pool",
-                    );
-                }
-                Plan::Local
-            }
-            Verb::Quit => Plan::Quit,
-            verb => match parser.inner.keys() {
-                [key] => Plan::Forward {
-                    key: key.range(),
-                    cut,
-                    is_small: !verb.is_retrieval(),
-                },
-                keys if verb.is_retrieval() => {
-                    scratch.keys.extend(keys.iter().map(|key| Key {
-                        start: key.start,
-                        len: key.len,
-                        arg: 0,
-                    }));
-                    Plan::Split {
-                        join: JoinKind::Values,
-                    }
-                }
-                _ => Plan::Local,
-            },
+    fn plan(
+        &self,
+        parser: &Parser,
+        _text: &[u8],
+        _client: &mut (),
+        scratch: &mut Scratch,
+    ) -> Planned {
+        let quiet = parser.request.and_then(|request| request.noreply);
+        Planned {
+            plan: self.plan_request(parser, scratch),
+            reply: reply_after(quiet.is_some()),
         }
+    }
+
+    fn pass_over(_client: &mut ()) -> Reply {
+        Reply::Wanted
+    }
+
+    fn is_error(reply: &[u8]) -> bool {
+        let words: [&[u8]; 3] = [b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR"];
+        words.iter().any(|word| reply.starts_with(word))
+    }
+
+    fn is_error_kind(kind: ReplyKind) -> bool {
+        use LineKind::{ClientError, Error, ServerError};
+        matches!(kind, ReplyKind::Line(Error | ClientError | ServerError))
     }
 
     fn is_pure_read(&self, parser: &Parser, _text: &[u8]) -> bool {
@@ -301,6 +277,56 @@ impl Protocol for Memcached {
 }
 
 impl Memcached {
+    fn plan_request(&self, parser: &Parser, scratch: &mut Scratch) -> Plan {
+        let Some(request) = parser.request else {
+            return Plan::Local;
+        };
+        let cut = request
+            .noreply
+            .map(|(start, end)| start as usize..end as usize);
+        match request.verb {
+            Verb::Version => Plan::Placeholder,
+            Verb::Verbosity => Plan::Broadcast {
+                join: JoinKind::Ok,
+                cut,
+            },
+            Verb::Stats => Plan::Broadcast {
+                join: JoinKind::Stats,
+                cut,
+            },
+            Verb::FlushAll if self.allow_flush => Plan::Broadcast {
+                join: JoinKind::Ok,
+                cut,
+            },
+            Verb::FlushAll => {
+                encode::client_error(
+                    &mut scratch.reply,
+                    "flush_all destroys the data of every server of the pool; to allow it set allow_flush: true in the pool",
+                );
+                Plan::Local
+            }
+            Verb::Quit => Plan::Quit,
+            verb => match parser.inner.keys() {
+                [key] => Plan::Forward {
+                    key: key.range(),
+                    cut,
+                    is_small: !verb.is_retrieval(),
+                },
+                keys if verb.is_retrieval() => {
+                    scratch.keys.extend(keys.iter().map(|key| Key {
+                        start: key.start,
+                        len: key.len,
+                        arg: 0,
+                    }));
+                    Plan::Split {
+                        join: JoinKind::Values,
+                    }
+                }
+                _ => Plan::Local,
+            },
+        }
+    }
+
     /// The statistics of every server that answered. With more than one server each name is preceded
     /// by the server's, as otherwise a client's table would show the last server only.
     fn join_stats(&self, join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
@@ -344,20 +370,25 @@ impl Memcached {
     }
 }
 
+fn reply_after(noreply: bool) -> Reply {
+    match noreply {
+        true => Reply::Dropped,
+        false => Reply::Wanted,
+    }
+}
+
 /// Gives the engine what the parser found; refusals become replies.
 fn translate(
     parser: &mut Parser,
     progress: Result<Progress, memcached_proto::RequestError>,
     scratch: &mut Scratch,
 ) -> Parsed {
-    let refused = |refusal: memcached_proto::Refusal, noreply: bool, scratch: &mut Scratch| {
-        let mut line = Vec::new();
-        refusal.line(&mut line);
-        let shown = String::from_utf8_lossy(&line).trim_end().to_owned();
-        scratch.event = Some(Event::BadRequest { reason: shown });
-        if !noreply {
-            scratch.reply.extend_from_slice(&line);
-        }
+    let refused = |refusal: memcached_proto::Refusal, scratch: &mut Scratch| {
+        refusal.line(&mut scratch.reply);
+        let shown = String::from_utf8_lossy(&scratch.reply);
+        scratch.event = Some(Event::BadRequest {
+            reason: shown.trim_end().to_owned(),
+        });
     };
     match progress {
         Ok(Progress::Complete { len, request }) => {
@@ -371,8 +402,12 @@ fn translate(
             refusal,
             noreply,
         }) => {
-            refused(refusal, noreply, scratch);
-            Parsed::Refused { len, skip: 0 }
+            refused(refusal, scratch);
+            Parsed::Refused {
+                len,
+                skip: 0,
+                reply: reply_after(noreply),
+            }
         }
         Ok(Progress::RefusedBody {
             at,
@@ -380,8 +415,12 @@ fn translate(
             refusal,
             noreply,
         }) => {
-            refused(refusal, noreply, scratch);
-            Parsed::Refused { len: at, skip }
+            refused(refusal, scratch);
+            Parsed::Refused {
+                len: at,
+                skip,
+                reply: reply_after(noreply),
+            }
         }
         Err(error) => {
             error.line(&mut scratch.reply);
@@ -475,9 +514,9 @@ fn failed_but(
 }
 
 fn has_failed(fragment: &Fragment<ReplyKind>) -> bool {
-    use LineKind::{ClientError, Error, ServerError};
-    matches!(
-        &fragment.outcome,
-        Some(Err(_) | Ok(ReplyKind::Line(Error | ClientError | ServerError)))
-    )
+    match &fragment.outcome {
+        Some(Ok(kind)) => Memcached::is_error_kind(*kind),
+        Some(Err(_)) => true,
+        None => false,
+    }
 }

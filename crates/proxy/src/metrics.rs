@@ -60,6 +60,7 @@ metrics! {
     ClientHeldBack "client_held_back" Gauge false "# client connections not read because memory is short";
     ClientShed "client_shed" Counter false "# client connections closed because memory is short";
     Failovers "failovers" Counter false "# requests and fragments sent to the failover pool";
+    Unheard "unheard" Counter false "# requests and fragments without reply that were refused or lost";
 }
 
 metrics! {

@@ -54,7 +54,14 @@ pub(crate) trait Protocol: Sized {
         text: &[u8],
         client: &mut Self::Client,
         scratch: &mut Scratch,
-    ) -> Plan;
+    ) -> Planned;
+    /// Passes over bytes of the client that are not planned: blank ones, and those that are no request.
+    /// Says whether a reply to them is wanted.
+    fn pass_over(client: &mut Self::Client) -> Reply;
+    /// Whether a reply that was made here is an error.
+    fn is_error(reply: &[u8]) -> bool;
+    /// Whether a server's reply of this kind is one.
+    fn is_error_kind(kind: Self::Kind) -> bool;
 
     /// Whether asking twice does no harm, and the reply is one frame.
     fn is_pure_read(&self, parser: &Self::Parser, text: &[u8]) -> bool;
@@ -165,9 +172,25 @@ pub(crate) enum Parsed {
     Body { at: usize, len: usize },
     /// A request that is not served; its answer is in `scratch.reply`. `len` bytes of text and then
     /// `skip` more bytes are dropped.
-    Refused { len: usize, skip: u64 },
+    Refused { len: usize, skip: u64, reply: Reply },
     /// Bytes that cannot be framed; the last words are in `scratch.reply`.
     Fatal,
+}
+
+/// What becomes of a request, and of its reply.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    pub(crate) reply: Reply,
+}
+
+/// What becomes of a reply, whoever makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The client gets it, in its turn.
+    Wanted,
+    /// The client has asked for none (`noreply`). Nothing waits for it.
+    Dropped,
 }
 
 /// What becomes of a request.
@@ -175,8 +198,8 @@ pub(crate) enum Parsed {
 pub(crate) enum Plan {
     /// Answered here; the reply (possibly none) is in `scratch.reply`.
     Local,
-    /// To the server of `key`, as it is. With `cut`, a range of the text is left out and the reply dropped.
-    /// `is_small` where the reply is small whatever the key holds.
+    /// To the server of `key`, as it is. With `cut`, a range of the text is left out. `is_small` where the
+    /// reply is small whatever the key holds.
     Forward {
         key: Range<usize>,
         cut: Option<Range<usize>>,

@@ -6,7 +6,7 @@ use std::process::Command;
 use testkit::Tool;
 
 use crate::need;
-use crate::rig::Rig;
+use crate::rig::{Rig, wait_for};
 use crate::tool::{self, in_project};
 
 /// What a script is told: protocol version, user and password; `-` leaves one out.
@@ -102,6 +102,15 @@ fn what_redis_py_is_refused_is_not_done_in_part() {
 #[test]
 fn what_ioredis_is_refused_is_not_done_in_part() {
     run_with_every_login(node, "ioredis_refused.cjs", "6.");
+}
+
+#[test]
+fn a_flush_that_pymemcache_does_not_wait_for_is_logged_where_it_is_not_allowed() {
+    let rig = need!(Rig::memcached(1, &[]), "memcached");
+    let python = need!(python(), "pymemcache (cargo xtask setup)");
+    run_script(python, "pymemcache_refused.py", rig.port, &["-"; 3], "4.");
+    let line = "1 requests that want no reply were refused or lost, the first of them: CLIENT_ERROR flush_all";
+    wait_for("it is logged", || rig.proxy.stderr().contains(line));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What follows a command that is refused, before real servers.
+//! What follows a command that is refused, and what a client does not hear, before real servers.
 
 use std::thread;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use testkit::Client;
 
 use crate::need;
-use crate::rig::{Rig, text};
+use crate::rig::{Rig, memcached_ask, text, wait_for};
 
 /// Long enough that the proxy reads what was sent before on its own.
 const PAUSE: Duration = Duration::from_micros(500);
@@ -68,4 +68,49 @@ fn after_a_refused_select_database_0_is_left_alone() {
     }
     assert_eq!(stored(&rig, "k"), "$-1\r\n");
     assert_eq!(stored(&rig, "kept"), "$1\r\nv\r\n");
+}
+
+#[test]
+fn what_a_memcached_client_does_not_hear_is_logged() {
+    let rig = need!(Rig::memcached(1, &[]), "memcached");
+    let mut client = rig.client();
+    client.send(b"set k 0 0 1\r\nv\r\n");
+    assert_eq!(text(&client.line()), "STORED\r\n");
+    client.send(b"flush_all noreply\r\n");
+    assert_eq!(
+        memcached_ask(&mut client, "delete none\r\n"),
+        "NOT_FOUND\r\n"
+    );
+    let line = "1 requests that want no reply were refused or lost, the first of them: CLIENT_ERROR flush_all destroys";
+    wait_for("it is logged", || rig.proxy.stderr().contains(line));
+    for _ in 0..100 {
+        client.send(b"flush_all noreply\r\n");
+    }
+    assert_eq!(
+        memcached_ask(&mut client, "delete none\r\n"),
+        "NOT_FOUND\r\n"
+    );
+    let told = rig.proxy.stderr().matches("want no reply").count();
+    assert_eq!(told, 1, "once in a while");
+    client.send(b"get k\r\n");
+    assert_eq!(
+        text(&client.until(b"END\r\n")),
+        "VALUE k 0 1\r\nv\r\nEND\r\n"
+    );
+}
+
+#[test]
+fn a_value_too_large_for_its_server_is_logged_where_no_reply_is_wanted() {
+    let rig = need!(Rig::memcached(1, &[]), "memcached");
+    let mut client = rig.client();
+    let large = 2 << 20;
+    client.send(format!("set large 0 0 {large} noreply\r\n").as_bytes());
+    client.send(&vec![b'x'; large]);
+    client.send(b"\r\n");
+    assert_eq!(
+        memcached_ask(&mut client, "delete none\r\n"),
+        "NOT_FOUND\r\n"
+    );
+    let line = "the first of them: server 's0' answered SERVER_ERROR object too large for cache";
+    wait_for("it is logged", || rig.proxy.stderr().contains(line));
 }

@@ -114,6 +114,10 @@ impl<P: Protocol> Engine<P> {
                         let start = if first { &chunk[reply.clone()] } else { &[] };
                         self.note_health(server, kind, start, now);
                     }
+                    if entry.place == Place::Nowhere && kind.is_some_and(P::is_error_kind) {
+                        let line = first.then(|| &chunk[reply.clone()]);
+                        self.note_refused(server, line);
+                    }
                     self.deliver(id, entry, chunk, reply, kind, &mut marks);
                 }
                 Some(Found::Push(len)) => pos += len,

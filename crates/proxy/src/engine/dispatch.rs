@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::{Action, Flush};
-use crate::protocol::{Body, Lane, Plan, Protocol, Source};
+use crate::protocol::{Body, Lane, Plan, Protocol, Reply, Source};
 use crate::session::{Phase, Slot};
 use crate::settings::{CrossShard, EjectPolicy, ProtocolSettings};
 use crate::time::Time;
@@ -19,27 +19,19 @@ use crate::time::Time;
 /// The key that stands in for none, as in nutcracker 0.5.0.
 const PLACEHOLDER: &[u8] = b"placeholder";
 
-/// How often the cross-shard warning may be repeated, in seconds.
-const CROSS_SHARD_EVERY: u64 = 10;
-
-/// Counts cross-shard requests between two warnings.
-#[derive(Debug, Default)]
-pub(super) struct CrossShardReport {
-    since: u64,
-    last: Option<Time>,
-}
-
 /// One whole request: who asks, what, and when.
 pub(super) struct Asked<'r, P: Protocol> {
     pub(super) id: SessionId,
     pub(super) parser: &'r P::Parser,
     pub(super) source: Source<'r>,
     pub(super) now: Time,
+    /// Whether its reply is wanted, once it has been planned.
+    pub(super) reply: Reply,
 }
 
 impl<P: Protocol> Engine<P> {
     /// Plans one whole request and carries the plan out.
-    pub(super) fn execute(&mut self, asked: &Asked<'_, P>, bodies: &mut Vec<Body>) -> Taken {
+    pub(super) fn execute(&mut self, mut asked: Asked<'_, P>, bodies: &mut Vec<Body>) -> Taken {
         let Some(session) = self.sessions.get_mut(asked.id) else {
             return Taken::Last;
         };
@@ -47,20 +39,17 @@ impl<P: Protocol> Engine<P> {
         self.scratch.idle = session.is_idle();
         let text = asked.source.text;
         let client = &mut session.client;
-        match self
+        let planned = self
             .protocol
-            .plan(asked.parser, text, client, &mut self.scratch)
-        {
+            .plan(asked.parser, text, client, &mut self.scratch);
+        asked.reply = planned.reply;
+        let asked = &asked;
+        match planned.plan {
             Plan::Forward { key, cut, is_small } => {
                 let server = self.route(&text[key.clone()], asked.now);
                 self.forward(asked, server, Some(key), bodies, cut, is_small);
             }
-            Plan::Local => {
-                self.report();
-                if !self.scratch.reply.is_empty() {
-                    self.answer(asked.id);
-                }
-            }
+            Plan::Local => self.respond(asked.id, asked.reply),
             Plan::Together { command, legacy } => {
                 self.forward_together(asked, command, legacy, bodies)
             }
@@ -74,9 +63,9 @@ impl<P: Protocol> Engine<P> {
                 session.barrier = true;
                 return Taken::Later;
             }
-            Plan::Upgrade => self.begin_upgrade(asked.id, asked.now),
+            Plan::Upgrade => self.begin_upgrade(asked.id, asked.reply, asked.now),
             Plan::Quit => {
-                self.answer(asked.id);
+                self.respond(asked.id, asked.reply);
                 self.quit(asked.id, false);
                 return Taken::Last;
             }
@@ -101,19 +90,18 @@ impl<P: Protocol> Engine<P> {
         cut: Option<Range<usize>>,
         is_small: bool,
     ) {
-        let silent = cut.is_some();
         let connection = match self.usable_connection(asked.id, server, asked.now) {
             Ok(connection) => connection,
-            Err(_) if silent => return,
             Err(cause) => return self.answer_failure(asked, &cause, server),
         };
         self.note_sent(asked);
-        let place = if silent {
-            Place::Nowhere
-        } else {
-            let mut slot = self.slot_with_retry(asked, key.filter(|_| bodies.is_empty()));
-            slot.may_be_large = !is_small;
-            self.new_slot(asked.id, slot)
+        let place = match asked.reply {
+            Reply::Dropped => Place::Nowhere,
+            Reply::Wanted => {
+                let mut slot = self.slot_with_retry(asked, key.filter(|_| bodies.is_empty()));
+                slot.may_be_large = !is_small;
+                self.new_slot(asked.id, slot)
+            }
         };
         if server.is_some_and(|server| self.is_borrowed(server)) {
             return self.send_capped(asked, connection, place, bodies, cut);
@@ -141,7 +129,7 @@ impl<P: Protocol> Engine<P> {
                 self.scratch.reply.extend_from_slice(
                     b"-CROSSSLOT Keys in request don't hash to the same server\r\n",
                 );
-                return self.answer(asked.id);
+                return self.respond(asked.id, asked.reply);
             }
             self.report_cross_shard(command, asked.now);
         }
@@ -150,11 +138,19 @@ impl<P: Protocol> Engine<P> {
 
     /// Answers a request that cannot be sent: with a miss where the pool's policy says so, else with
     /// an error.
-    fn answer_failure(&mut self, asked: &Asked<'_, P>, cause: &Cause, server: Option<usize>) {
+    pub(super) fn answer_failure(
+        &mut self,
+        asked: &Asked<'_, P>,
+        cause: &Cause,
+        server: Option<usize>,
+    ) {
         if *cause == Cause::Ejected && self.misses(asked) {
-            return self.answer(asked.id);
+            return self.respond(asked.id, asked.reply);
         }
-        self.answer_error(asked.id, cause, server);
+        match asked.reply {
+            Reply::Wanted => self.answer_error(asked.id, cause, server),
+            Reply::Dropped => self.note_lost(cause, server),
+        }
     }
 
     /// Whether the request is a read whose keys may count as missing; `scratch.reply` is then what it
@@ -191,14 +187,8 @@ impl<P: Protocol> Engine<P> {
 
     fn report_cross_shard(&mut self, command: &'static str, now: Time) {
         self.metrics.add(PoolMetric::CrossShard, 1);
-        self.cross_shard.since += 1;
-        let due = self
-            .cross_shard
-            .last
-            .is_none_or(|last| now.since(last).as_secs() >= CROSS_SHARD_EVERY);
-        if due {
-            let count = std::mem::take(&mut self.cross_shard.since);
-            self.cross_shard.last = Some(now);
+        self.cross_shard.note();
+        if let Some(count) = self.cross_shard.due(now) {
             self.events.push(Event::CrossShard { command, count });
         }
     }

@@ -196,6 +196,9 @@ impl<P: Protocol> Engine<P> {
         match place {
             Place::Forgotten { .. } => {}
             Place::Nowhere | Place::Follower => {
+                if place == Place::Nowhere {
+                    self.note_lost(cause, Some(server));
+                }
                 if let Some(session) = self.sessions.get_mut(id) {
                     session.silent = session.silent.saturating_sub(1);
                 }

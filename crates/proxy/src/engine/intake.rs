@@ -10,7 +10,7 @@ use crate::buffer::{Chunk, Rope};
 use crate::event::Event;
 use crate::id::SessionId;
 use crate::limits::PARTIAL_STEP;
-use crate::protocol::{Body, Parsed, Protocol, Source};
+use crate::protocol::{Body, Parsed, Protocol, Reply, Source};
 use crate::session::{Intake, Session};
 use crate::time::Time;
 
@@ -110,11 +110,12 @@ impl<P: Protocol> Engine<P> {
         match parsed {
             Parsed::Skip { len } => {
                 P::reset(parser);
+                self.pass_over(id);
                 Some(range.start + len)
             }
-            Parsed::Refused { len, skip } => {
+            Parsed::Refused { len, skip, reply } => {
                 P::reset(parser);
-                self.refuse(id);
+                self.respond(id, reply);
                 let after = range.start + len;
                 let here = skip.min((range.end - after) as u64);
                 if here < skip {
@@ -239,7 +240,10 @@ impl<P: Protocol> Engine<P> {
                     Taken::Last => rest.end,
                 }
             }
-            Parsed::Skip { len } => rest.start - (intake.text.len() - len),
+            Parsed::Skip { len } => {
+                self.pass_over(id);
+                rest.start - (intake.text.len() - len)
+            }
             Parsed::Partial => self.keep(id, intake, rest.start),
             Parsed::Body { at, len } => {
                 begin_body(&mut intake, at, len);
@@ -248,8 +252,8 @@ impl<P: Protocol> Engine<P> {
                 add_to_body(&mut intake, &begun, 0..begun.len());
                 self.keep(id, intake, rest.start)
             }
-            Parsed::Refused { len, skip } => {
-                self.refuse(id);
+            Parsed::Refused { len, skip, reply } => {
+                self.respond(id, reply);
                 let after = intake.text.len() - len;
                 let here = skip.min(after as u64);
                 if here < skip {
@@ -288,9 +292,10 @@ impl<P: Protocol> Engine<P> {
             parser,
             source,
             now,
+            reply: Reply::Wanted,
         };
         self.requests_seen += 1;
-        self.execute(&asked, bodies)
+        self.execute(asked, bodies)
     }
 
     fn may_take(&self, id: SessionId) -> bool {
@@ -331,21 +336,19 @@ impl<P: Protocol> Engine<P> {
         self.note_progress(id);
     }
 
-    /// Answers a refused request with the line that the parser made (none for noreply).
-    fn refuse(&mut self, id: SessionId) {
-        self.report();
-        if !self.scratch.reply.is_empty() {
-            self.answer(id);
-        }
+    /// Says the last words, if the client wants to hear any, and reads nothing further.
+    fn give_up(&mut self, id: SessionId) {
+        let reply = self.pass_over(id);
+        self.respond(id, reply);
+        self.quit(id, true);
     }
 
-    /// Says the last words and reads nothing further.
-    fn give_up(&mut self, id: SessionId) {
-        self.report();
-        if !self.scratch.reply.is_empty() {
-            self.answer(id);
+    /// Passes over bytes that are not planned; tells whether a reply to them is wanted.
+    pub(super) fn pass_over(&mut self, id: SessionId) -> Reply {
+        match self.sessions.get_mut(id) {
+            Some(session) => P::pass_over(&mut session.client),
+            None => Reply::Dropped,
         }
-        self.quit(id, true);
     }
 
     pub(super) fn report(&mut self) {

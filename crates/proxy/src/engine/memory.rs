@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::Engine;
 use crate::cause::Cause;
+use crate::connection::{InFlight, Place};
 use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::{
@@ -16,7 +17,7 @@ use crate::limits::{
 use crate::memory::{Memory, Pressure};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::Action;
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, Reply};
 use crate::time::Time;
 
 /// When to count, and what came of it.
@@ -286,7 +287,10 @@ impl<P: Protocol> Engine<P> {
         });
         self.metrics.add(PoolMetric::ClientShed, 1);
         if !session.can_shrink() && session.takes_input() {
-            self.answer_error(id, &Cause::Overloaded, None);
+            match self.pass_over(id) {
+                Reply::Wanted => self.answer_error(id, &Cause::Overloaded, None),
+                Reply::Dropped => self.note_lost(&Cause::Overloaded, None),
+            }
             return self.quit(id, true);
         }
         self.metrics.add(PoolMetric::ClientErr, 1);
@@ -301,7 +305,7 @@ impl<P: Protocol> Engine<P> {
     fn drop_orphans(&mut self) -> usize {
         let sessions = &self.sessions;
         let is_gone = |id: SessionId| sessions.get(id).is_none();
-        let mut dropped = 0;
+        let (mut dropped, mut unheard) = (0, 0);
         let ids: Vec<ConnectionId> = self.connections.ids();
         for id in ids {
             let Some(connection) = self.connections.get_mut(id) else {
@@ -310,6 +314,9 @@ impl<P: Protocol> Engine<P> {
             if !connection.unsent().any(|entry| is_gone(entry.session)) {
                 continue;
             }
+            let of_gone = |entry: &&InFlight| is_gone(entry.session);
+            let quiet = |entry: &&InFlight| entry.place == Place::Nowhere;
+            unheard += connection.unsent().filter(of_gone).filter(quiet).count();
             let (requests, bytes) = connection.drop_unsent(is_gone);
             let add = |metric, by: usize| {
                 self.metrics
@@ -319,6 +326,7 @@ impl<P: Protocol> Engine<P> {
             add(ServerMetric::InQueueBytes, bytes);
             dropped += bytes;
         }
+        (0..unheard).for_each(|_| self.note_lost(&Cause::Overloaded, None));
         dropped
     }
 }

@@ -16,6 +16,7 @@ mod readers;
 mod retry;
 mod split;
 mod timers;
+mod unheard;
 mod upgrade;
 
 pub(crate) use retry::Retry;
@@ -67,7 +68,8 @@ pub(crate) struct Engine<P: Protocol> {
     earliest: Option<Time>,
     /// When clients are looked at, if any can be late.
     next_client_scan: Option<Time>,
-    cross_shard: dispatch::CrossShardReport,
+    cross_shard: unheard::LogLimit,
+    unheard: unheard::Unheard,
     scale: memory::Scale,
     /// What may be spent on retries; every request adds to it.
     retry_budget: u32,
@@ -119,7 +121,8 @@ impl<P: Protocol> Engine<P> {
             shutting_down: false,
             earliest: None,
             next_client_scan: None,
-            cross_shard: dispatch::CrossShardReport::default(),
+            cross_shard: unheard::LogLimit::default(),
+            unheard: unheard::Unheard::default(),
             scale: memory::Scale::default(),
             retry_budget: 0,
             actions: VecDeque::new(),
@@ -354,7 +357,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Goes on with sessions that were held back, each with one piece of its input.
+    /// Goes on with sessions that were held back, each with one piece of its input, and tells of what nobody
+    /// heard.
     fn run_ready(&mut self, now: Time) {
         while let Some(id) = self.ready.pop_front() {
             let Some(session) = self.sessions.get_mut(id) else {
@@ -369,6 +373,7 @@ impl<P: Protocol> Engine<P> {
             }
             self.after_piece(id, now);
         }
+        self.tell_unheard(now);
     }
 
     /// A session has gone on: is there more that it may do?
@@ -451,7 +456,12 @@ impl<P: Protocol> Engine<P> {
         if !self.settings.error_detail && *cause != Cause::Ejected {
             return P::error_line(out, cause, None);
         }
-        let detail = match server {
+        P::error_line(out, cause, Some(&self.detail(cause, server)));
+    }
+
+    /// Why a request failed at `server`, or before there was one, in plain words.
+    fn detail(&self, cause: &Cause, server: Option<usize>) -> String {
+        match server {
             Some(server) => {
                 let server = self.server_settings(server);
                 format!(
@@ -463,7 +473,6 @@ impl<P: Protocol> Engine<P> {
             }
             None if *cause == Cause::Overloaded => "the proxy is short of memory".into(),
             None => format!("every server of pool '{}' is ejected", self.settings.name),
-        };
-        P::error_line(out, cause, Some(&detail));
+        }
     }
 }

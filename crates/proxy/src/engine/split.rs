@@ -8,7 +8,7 @@ use crate::buffer::Rope;
 use crate::cause::Cause;
 use crate::connection::Place;
 use crate::metrics::PoolMetric;
-use crate::protocol::{Body, Fragment, Join, JoinKind, Key, Protocol};
+use crate::protocol::{Body, Fragment, Join, JoinKind, Key, Protocol, Reply};
 use crate::session::Slot;
 
 /// Work space for grouping keys by server in linear time.
@@ -95,13 +95,20 @@ impl<P: Protocol> Engine<P> {
         if self.find_owners(&mut work, asked) {
             work.group(self.servers.len());
             work.cut(P::most_key_bytes(asked.parser));
+            let count = work.parts.len() as i64;
+            self.metrics.add(PoolMetric::Fragments, count);
             let lenient = self.misses(asked);
-            let join = self.new_join(&work, kind, lenient);
             self.note_sent(asked);
-            let slot = self.new_slot(asked.id, Slot::joining(Box::new(join)));
+            let slot = match asked.reply {
+                Reply::Dropped => Place::Nowhere,
+                Reply::Wanted => {
+                    let join = new_join(&work, kind, lenient);
+                    self.new_slot(asked.id, Slot::joining(Box::new(join)))
+                }
+            };
             self.send_fragments(asked, slot, &work, bodies);
         } else {
-            self.answer_error(asked.id, &Cause::Refused, None);
+            self.answer_failure(asked, &Cause::Refused, None);
         }
         self.scratch.keys = std::mem::take(&mut work.keys);
         self.split = work;
@@ -115,23 +122,23 @@ impl<P: Protocol> Engine<P> {
         cut: Option<Range<usize>>,
     ) {
         let servers = self.own;
-        let silent = cut.is_some();
         if self.failover.is_some() {
             // So that what is asked of ejected servers is decided by the same look.
             self.refresh_health(asked.now);
         }
-        let join = Join {
-            kind,
-            lenient: false,
-            fragments: (0..servers).map(new_fragment).collect(),
-            owners: Vec::new(),
-            waiting: servers,
-        };
         self.note_sent(asked);
-        let slot = if silent {
-            Place::Nowhere
-        } else {
-            self.new_slot(asked.id, Slot::joining(Box::new(join)))
+        let slot = match asked.reply {
+            Reply::Dropped => Place::Nowhere,
+            Reply::Wanted => {
+                let join = Join {
+                    kind,
+                    lenient: false,
+                    fragments: (0..servers).map(new_fragment).collect(),
+                    owners: Vec::new(),
+                    waiting: servers,
+                };
+                self.new_slot(asked.id, Slot::joining(Box::new(join)))
+            }
         };
         for server in 0..servers {
             let place = fragment_place(slot, server);
@@ -144,9 +151,16 @@ impl<P: Protocol> Engine<P> {
                 Ok(connection) => self.send(asked.id, connection, place, asked.now, |out| {
                     write_request(&asked.source, &mut Vec::new(), cut.clone(), out)
                 }),
-                Err(_) if silent => {}
-                Err(cause) => self.fail_place(asked.id, place, &cause, server, asked.now),
+                Err(cause) => self.fail_unsent(asked, place, &cause, server),
             }
+        }
+    }
+
+    /// A fragment cannot be sent.
+    fn fail_unsent(&mut self, asked: &Asked<'_, P>, place: Place, cause: &Cause, server: usize) {
+        match place {
+            Place::Nowhere => self.answer_failure(asked, cause, Some(server)),
+            place => self.fail_place(asked.id, place, cause, server, asked.now),
         }
     }
 
@@ -165,27 +179,6 @@ impl<P: Protocol> Engine<P> {
         true
     }
 
-    fn new_join(&self, work: &Work, kind: JoinKind, lenient: bool) -> Join<P::Kind> {
-        let fragments: Vec<_> = work
-            .parts
-            .iter()
-            .map(|(server, _)| new_fragment(*server))
-            .collect();
-        let owners = match kind {
-            JoinKind::Array | JoinKind::Values => work.fragments_of_keys(),
-            JoinKind::Sum | JoinKind::Ok | JoinKind::Stats => Vec::new(),
-        };
-        self.metrics
-            .add(PoolMetric::Fragments, fragments.len() as i64);
-        Join {
-            kind,
-            lenient,
-            waiting: fragments.len(),
-            fragments,
-            owners,
-        }
-    }
-
     fn send_fragments(
         &mut self,
         asked: &Asked<'_, P>,
@@ -199,7 +192,7 @@ impl<P: Protocol> Engine<P> {
             let connection = match self.usable_connection(asked.id, Some(server), asked.now) {
                 Ok(connection) => connection,
                 Err(cause) => {
-                    self.fail_place(asked.id, place, &cause, server, asked.now);
+                    self.fail_unsent(asked, place, &cause, server);
                     continue;
                 }
             };
@@ -233,6 +226,22 @@ fn body_at(bodies: &mut [Body], key: Key) -> Option<&mut Rope> {
     let end = key.range().end;
     let next = bodies.partition_point(|body| body.at < end);
     bodies.get_mut(next).map(|body| &mut body.rope)
+}
+
+fn new_join<K>(work: &Work, kind: JoinKind, lenient: bool) -> Join<K> {
+    let parts = work.parts.iter();
+    let fragments: Vec<_> = parts.map(|(server, _)| new_fragment(*server)).collect();
+    let owners = match kind {
+        JoinKind::Array | JoinKind::Values => work.fragments_of_keys(),
+        JoinKind::Sum | JoinKind::Ok | JoinKind::Stats => Vec::new(),
+    };
+    Join {
+        kind,
+        lenient,
+        waiting: fragments.len(),
+        fragments,
+        owners,
+    }
 }
 
 fn new_fragment<K>(server: usize) -> Fragment<K> {

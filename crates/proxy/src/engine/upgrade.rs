@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::{MAX_UPGRADE_WAITERS, PROBE_PATIENCE};
 use crate::metrics::ServerMetric;
-use crate::protocol::{HandshakeError, LANES, Protocol, Scan, StepKind, StepOutcome};
+use crate::protocol::{HandshakeError, LANES, Protocol, Reply, Scan, StepKind, StepOutcome};
 use crate::server::Resp3Support;
 use crate::session::Slot;
 use crate::settings::{ProtocolSettings, Resp3};
@@ -23,9 +23,17 @@ const UPGRADED: usize = LANES - 1;
 /// Sessions that wait to learn whether the servers speak RESP3.
 #[derive(Debug, Default)]
 pub(super) struct Upgrade {
-    waiters: Vec<(SessionId, u64)>,
+    waiters: Vec<Waiter>,
     /// When the waiters are answered with what is known by then.
     deadline: Option<Time>,
+}
+
+/// A session that waits, and where its answer belongs.
+#[derive(Debug, Clone, Copy)]
+struct Waiter {
+    session: SessionId,
+    slot: u64,
+    reply: Reply,
 }
 
 impl Upgrade {
@@ -190,17 +198,22 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// A session asks for RESP3. Nothing of it is outstanding.
-    pub(super) fn begin_upgrade(&mut self, id: SessionId, now: Time) {
+    pub(super) fn begin_upgrade(&mut self, id: SessionId, reply: Reply, now: Time) {
         let Place::Slot(slot) = self.new_slot(id, Slot::waiting()) else {
             return;
         };
         if let Some(session) = self.sessions.get_mut(id) {
             session.barrier = true;
         }
+        let waiter = Waiter {
+            session: id,
+            slot,
+            reply,
+        };
         if self.upgrade.waiters.len() >= MAX_UPGRADE_WAITERS {
-            return self.finish_upgrade(id, slot, &Err(Cause::Overloaded));
+            return self.finish_upgrade(waiter, &Err(Cause::Overloaded));
         }
-        self.upgrade.waiters.push((id, slot));
+        self.upgrade.waiters.push(waiter);
         if self.may_not_upgrade() {
             return self.answer_waiters(&Ok(false));
         }
@@ -270,19 +283,23 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn answer_waiters(&mut self, granted: &Result<bool, Cause>) {
-        for (id, slot) in std::mem::take(&mut self.upgrade.waiters) {
-            self.finish_upgrade(id, slot, granted);
+        for waiter in std::mem::take(&mut self.upgrade.waiters) {
+            self.finish_upgrade(waiter, granted);
         }
     }
 
-    fn finish_upgrade(&mut self, id: SessionId, slot: u64, granted: &Result<bool, Cause>) {
-        let Some(session) = self.sessions.get_mut(id) else {
+    fn finish_upgrade(&mut self, waiter: Waiter, granted: &Result<bool, Cause>) {
+        let Some(session) = self.sessions.get_mut(waiter.session) else {
             return;
         };
-        let mut reply = Vec::new();
+        let mut line = Vec::new();
         self.protocol
-            .upgraded(&mut session.client, granted.clone(), &mut reply);
-        self.fill_slot(id, slot, &reply);
+            .upgraded(&mut session.client, granted.clone(), &mut line);
+        if waiter.reply == Reply::Dropped {
+            self.drop_reply(&line);
+            line.clear();
+        }
+        self.fill_slot(waiter.session, waiter.slot, &line);
     }
 
     /// A connection of the upgraded lane ended before its server had answered.

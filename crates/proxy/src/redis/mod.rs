@@ -22,8 +22,8 @@ use crate::cause::Cause;
 use crate::event::Event;
 use crate::limits::MAX_KEY;
 use crate::protocol::{
-    BadReply, Cap, HandshakeError, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Protocol, Scan,
-    Scratch, Source, Step, StepKind, StepOutcome,
+    BadReply, Cap, HandshakeError, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Planned,
+    Protocol, Reply, Scan, Scratch, Source, Step, StepKind, StepOutcome,
 };
 use crate::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
@@ -115,9 +115,24 @@ impl Protocol for Redis {
         text: &[u8],
         client: &mut RedisClient,
         scratch: &mut Scratch,
-    ) -> Plan {
+    ) -> Planned {
         let args = parser.args();
-        self.plan_request(&Request { text, args }, client, scratch)
+        Planned {
+            plan: self.plan_request(&Request { text, args }, client, scratch),
+            reply: Reply::Wanted,
+        }
+    }
+
+    fn pass_over(_client: &mut RedisClient) -> Reply {
+        Reply::Wanted
+    }
+
+    fn is_error(reply: &[u8]) -> bool {
+        reply.starts_with(b"-")
+    }
+
+    fn is_error_kind(kind: ReplyKind) -> bool {
+        kind == ReplyKind::Error
     }
 
     fn is_pure_read(&self, _parser: &RequestParser, _text: &[u8]) -> bool {

@@ -19,5 +19,6 @@ mod refusal;
 mod retry;
 mod silent;
 mod stage;
+mod unheard;
 mod window;
 mod words;
