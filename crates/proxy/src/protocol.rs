@@ -189,7 +189,7 @@ pub(crate) struct Planned {
 pub(crate) enum Reply {
     /// The client gets it, in its turn.
     Wanted,
-    /// The client has asked for none (`noreply`). Nothing waits for it.
+    /// The client has asked for none (`noreply`, CLIENT REPLY OFF). Nothing waits for it.
     Dropped,
 }
 

@@ -61,6 +61,10 @@ const EXCUSES: &[Excuse] = &[
         it.we_say("-ERR Protocol error: expected CRLF after bulk string")
             || it.we_say("-ERR Protocol error: invalid") && it.sent_lone_cr()
     }),
+    // The same, of a client that wants no reply.
+    of_redis("direct-redis-line-ends", Then::Apart, |it| {
+        it.through.is_empty() && redis::asks_for_silence(it.sent)
+    }),
     // What makes no sense is refused when it is seen; Redis may wait for the end of the line first.
     of_redis("direct-redis-early", Then::Apart, |it| {
         let late = it.direct.is_empty() || it.they_say("-ERR Protocol error: too big ");
@@ -82,6 +86,9 @@ const EXCUSES: &[Excuse] = &[
     }),
     of_redis("direct-redis-unsupported", Then::Apart, |it| {
         it.we_say("-ERR unsupported command '") && !redis::is_served(&it.name())
+    }),
+    of_redis("direct-redis-unsupported", Then::Apart, |it| {
+        redis::has_muted_refusal(it.sent)
     }),
     // The proxy introduces itself, and has no users.
     of_redis("direct-redis-handshake", Then::Alike, |it| {

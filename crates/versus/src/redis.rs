@@ -159,10 +159,24 @@ const TEMPLATES: &[&str] = &[
 /// What the proxy refuses, and words that name nothing.
 const REFUSED: &[&str] = &["MULTI", "SUBSCRIBE S", "KEYS *", "RESET", "S K V", "S"];
 
+/// Which replies are wanted, and what ends things that were not begun.
+const CONNECTION: &[&str] = &[
+    "CLIENT REPLY ON",
+    "CLIENT REPLY OFF",
+    "CLIENT REPLY SKIP",
+    "client reply skip",
+    "CLIENT REPLY S",
+    "CLIENT REPLY",
+    "EXEC",
+    "DISCARD",
+    "UNWATCH",
+];
+
 /// A request: whole and sound for the most part.
 pub(crate) fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let templates = match u.int_in_range(0..=49)? {
         49 => REFUSED,
+        48 => CONNECTION,
         _ => TEMPLATES,
     };
     let template = u.choose(templates)?;
@@ -230,14 +244,70 @@ pub(crate) fn is_served(name: &str) -> bool {
 /// The words of each request that is owed a reply, as far as the bytes make sense; words of an inline request
 /// are taken apart at blanks alone.
 pub(crate) fn requests(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
-    let mut requests = Vec::new();
+    let (mut requests, mut replies) = (Vec::new(), Replies::default());
     while let Some((words, rest)) = next_request(bytes) {
-        if !words.is_empty() {
+        if replies.wants(&words) {
             requests.push(words);
         }
         bytes = rest;
     }
     requests
+}
+
+/// Whether something was asked for that only the server begins or does, and the reply was not wanted; or may
+/// have been, where the bytes make no sense any more.
+pub(crate) fn has_muted_refusal(mut bytes: &[u8]) -> bool {
+    const NAMES: [&[u8]; 3] = [b"multi", b"select", b"subscribe"];
+    let mut replies = Replies::default();
+    while let Some((words, rest)) = next_request(bytes) {
+        let name = words.first().map(|word| word.to_ascii_lowercase());
+        let is_refused = name.is_some_and(|name| NAMES.contains(&&name[..]));
+        if !replies.wants(&words) && is_refused {
+            return true;
+        }
+        bytes = rest;
+    }
+    !bytes.is_empty() && (replies.off || replies.skip)
+}
+
+/// Whether it may be that a reply was not wanted, in whatever form that was said.
+pub(crate) fn asks_for_silence(bytes: &[u8]) -> bool {
+    let said = |word: &[u8]| {
+        let mut windows = bytes.windows(word.len());
+        windows.any(|window| window.eq_ignore_ascii_case(word))
+    };
+    said(b"reply") && (said(b"off") || said(b"skip"))
+}
+
+/// Which replies a client wants, as Redis has it.
+#[derive(Default)]
+struct Replies {
+    off: bool,
+    skip: bool,
+}
+
+impl Replies {
+    /// Whether the reply to the next request is wanted.
+    fn wants(&mut self, words: &[Vec<u8>]) -> bool {
+        let skipped = std::mem::take(&mut self.skip);
+        let words: Vec<_> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+        let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+        match words[..] {
+            [] => return false,
+            [b"client", b"reply", b"on"] => {
+                self.off = false;
+                return true;
+            }
+            [b"client", b"reply", b"off"] => self.off = true,
+            [b"client", b"reply", b"skip"] => {
+                self.skip = !self.off;
+                return false;
+            }
+            [b"reset"] => self.off = false,
+            _ => {}
+        }
+        !self.off && !skipped
+    }
 }
 
 fn next_request(bytes: &[u8]) -> Option<(Vec<Vec<u8>>, &[u8])> {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use testkit::Client;
+use testkit::{Client, Server};
 
 use crate::need;
 use crate::rig::{Rig, memcached_ask, text, wait_for};
@@ -68,6 +68,116 @@ fn after_a_refused_select_database_0_is_left_alone() {
     }
     assert_eq!(stored(&rig, "k"), "$-1\r\n");
     assert_eq!(stored(&rig, "kept"), "$1\r\nv\r\n");
+}
+
+/// All that is said to a script, which is sent in two parts, up to the end.
+fn play(mut client: Client, script: &[u8], cut: usize) -> String {
+    send_cut(&mut client, script, cut);
+    client.shut_write();
+    text(&client.rest())
+}
+
+fn assert_same(rig: &Rig, server: &Server, script: &str, cut: usize) -> String {
+    server.client().ask(&["FLUSHALL"]);
+    let direct = play(server.client(), script.as_bytes(), cut);
+    server.client().ask(&["FLUSHALL"]);
+    let through = play(rig.client(), script.as_bytes(), cut);
+    assert_eq!(through, direct, "cut at {cut}: {script}");
+    direct
+}
+
+/// A pool with one server, and that server.
+fn alone() -> Option<Rig> {
+    Rig::redis(1, &["allow_flush: true"])
+}
+
+#[test]
+fn with_client_reply_a_client_gets_what_a_server_gives_it_however_it_is_cut() {
+    let rig = need!(alone(), "redis-server");
+    let script = [
+        "SET a 1",
+        "CLIENT REPLY OFF",
+        "INCR a",
+        "ECHO no",
+        "GET",
+        "MGET a b",
+        "CLIENT REPLY ON",
+        "GET a",
+        "CLIENT REPLY SKIP",
+        "INCR a",
+        "INCR a",
+        "CLIENT REPLY SKIP",
+        "ECHO no",
+        "ECHO yes",
+        "LPUSH a x",
+        "",
+    ]
+    .join("\r\n");
+    for cut in 1..script.len() {
+        let said = assert_same(&rig, &rig.servers[0], &script, cut);
+        let expected = "+OK\r\n+OK\r\n$1\r\n2\r\n:4\r\n$3\r\nyes\r\n-WRONGTYPE";
+        assert!(said.starts_with(expected), "{said}");
+    }
+}
+
+/// Requests that are answered alike by a server and by the proxy before it, and blank ones.
+const ALIKE: &[&str] = &[
+    "CLIENT REPLY ON",
+    "CLIENT REPLY OFF",
+    "CLIENT REPLY OFF",
+    "CLIENT REPLY SKIP",
+    "CLIENT REPLY SKIP",
+    "client reply skip",
+    "CLIENT REPLY maybe",
+    "CLIENT REPLY",
+    "CLIENT SETNAME me",
+    "CLIENT GETNAME",
+    "RESET",
+    "PING",
+    "ECHO hello",
+    "SELECT 0",
+    "SELECT x",
+    "EXEC",
+    "DISCARD",
+    "UNWATCH",
+    "MULTI x",
+    "GET a",
+    "SET a 1",
+    "INCR a",
+    "INCR b",
+    "APPEND b x",
+    "LPUSH list x",
+    "MGET a b list",
+    "MSET a 1 b 2",
+    "DEL a b",
+    "EXISTS a b a",
+    "SINTER a b",
+    "GET",
+    "FLUSHALL",
+    "",
+    "*0",
+];
+
+#[test]
+fn with_client_reply_scripts_are_answered_as_a_server_answers_them() {
+    let rig = need!(alone(), "redis-server");
+    let mut chance = 7_u64;
+    let mut draw = |below: usize| {
+        chance = chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (chance >> 33) as usize % below
+    };
+    for _ in 0..400 {
+        let count = draw(40);
+        let mut script: String = (0..count)
+            .map(|_| format!("{}\r\n", ALIKE[draw(ALIKE.len())]))
+            .collect();
+        script.push_str("CLIENT REPLY ON\r\nECHO end\r\n");
+        let cut = 1 + draw(script.len() - 1);
+        let said = assert_same(&rig, &rig.servers[0], &script, cut);
+        assert!(said.ends_with("+OK\r\n$3\r\nend\r\n"), "{said}");
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Replies that nobody wants (`noreply`). They are dropped, but what their clients
+//! Replies that nobody wants (`noreply`, CLIENT REPLY OFF). They are dropped, but what their clients
 //! would have been told of a failure must not be lost with them: it is counted, and at times logged.
 
 use super::Engine;

@@ -3,6 +3,7 @@
 use redis_proto::{Version, encode};
 
 use super::in_force::InForce;
+use super::replies::Replies;
 use super::{Request, shown};
 use crate::limits::MAX_CLIENT_NAME;
 use crate::protocol::{Plan, Scratch};
@@ -16,6 +17,7 @@ pub(crate) struct RedisClient {
     name: Option<Box<[u8]>>,
     /// The name that a HELLO under way will set.
     pub(crate) next_name: Option<Box<[u8]>>,
+    pub(super) replies: Replies,
     pub(super) in_force: InForce,
 }
 
@@ -27,13 +29,18 @@ impl RedisClient {
             version: Version::Resp2,
             name: None,
             next_name: None,
+            replies: Replies::default(),
             in_force: InForce::default(),
         }
     }
 
     /// Makes it as new, as RESET does.
     pub(super) fn reset(&mut self, authenticated: bool) {
-        *self = Self::new(self.id, authenticated);
+        let replies = self.replies.after_reset();
+        *self = Self {
+            replies,
+            ..Self::new(self.id, authenticated)
+        };
     }
 
     pub(crate) fn set_name(&mut self, name: &[u8]) {
@@ -72,7 +79,8 @@ pub(crate) fn client(
         (b"id", 2) => encode::integer(out, client.id as i64),
         (b"setinfo", 4) => set_info(request, out),
         (b"info", 2) => info(client, out),
-        (b"setname" | b"getname" | b"id" | b"setinfo" | b"info", _) => {
+        (b"reply", 3) => client.replies.set(request.arg(2), out),
+        (b"setname" | b"getname" | b"id" | b"setinfo" | b"info" | b"reply", _) => {
             let sub = String::from_utf8_lossy(&sub);
             encode::error(
                 out,

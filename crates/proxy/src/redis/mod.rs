@@ -9,6 +9,7 @@ mod join;
 mod local;
 mod miss;
 mod refusal;
+mod replies;
 
 use std::cell::Cell;
 
@@ -117,14 +118,20 @@ impl Protocol for Redis {
         scratch: &mut Scratch,
     ) -> Planned {
         let args = parser.args();
+        client.replies.begin();
+        let plan = self.plan_request(&Request { text, args }, client, scratch);
+        if matches!(plan, Plan::Barrier) {
+            client.replies.put_off();
+        }
         Planned {
-            plan: self.plan_request(&Request { text, args }, client, scratch),
-            reply: Reply::Wanted,
+            plan,
+            reply: client.replies.present(),
         }
     }
 
-    fn pass_over(_client: &mut RedisClient) -> Reply {
-        Reply::Wanted
+    fn pass_over(client: &mut RedisClient) -> Reply {
+        client.replies.begin();
+        client.replies.present()
     }
 
     fn is_error(reply: &[u8]) -> bool {

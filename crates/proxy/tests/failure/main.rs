@@ -16,6 +16,7 @@ mod odd;
 mod pools;
 mod probe;
 mod refusal;
+mod replies;
 mod retry;
 mod silent;
 mod stage;

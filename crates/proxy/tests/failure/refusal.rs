@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proxy::metrics::PoolMetric;
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
 use crate::stage::{Stage, redis_pool};
@@ -313,12 +314,81 @@ fn a_refusal_is_its_clients_own_and_keeps_its_turn() {
 }
 
 #[test]
+fn replies_and_requests_stay_in_pairs_however_a_pipeline_is_cut() {
+    let lines = [
+        "GET a",
+        "MULTI",
+        "GET b",
+        "EXEC",
+        "GET c",
+        "SELECT 1",
+        "GET d",
+        "SELECT 0",
+        "GET e",
+        "CLIENT REPLY SKIP",
+        "GET f",
+        "GET g",
+        "CLIENT REPLY OFF",
+        "MULTI",
+        "GET h",
+        "DISCARD",
+        "GET i",
+        "ECHO j",
+        "CLIENT REPLY ON",
+        "GET k",
+        "",
+    ];
+    let pipeline = lines.join("\r\n");
+    let expected = [
+        &bulk("a"),
+        MULTI_REFUSED,
+        IN_MULTI,
+        MULTI_ABORTED,
+        &bulk("c"),
+        SELECT_REFUSED,
+        IN_DATABASE_1,
+        "+OK\r\n",
+        &bulk("e"),
+        &bulk("g"),
+        "+OK\r\n",
+        &bulk("k"),
+    ];
+    let served = ["a", "c", "e", "f", "g", "i", "k"];
+    let sent: String = served.iter().map(|key| format!("GET {key}\r\n")).collect();
+    let answers: String = served.iter().map(|key| bulk(key)).collect();
+    for cut in 0..pipeline.len() {
+        let mut stage = Stage::new(redis_pool(1));
+        let client = stage.client();
+        stage.say(client, &pipeline[..cut]);
+        stage.say(client, &pipeline[cut..]);
+        let link = stage.link(0);
+        let heard = stage.heard(link);
+        assert_eq!(inline(&heard), sent, "cut at {cut}");
+        stage.answer(link, &answers);
+        assert_eq!(stage.hear(client), expected.concat(), "cut at {cut}");
+    }
+}
+
+/// Requests in the other form.
+fn inline(requests: &str) -> String {
+    let words = requests
+        .split("\r\n")
+        .filter(|line| !line.starts_with(['*', '$']));
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    words
+        .chunks(2)
+        .map(|pair| pair.join(" ") + "\r\n")
+        .collect()
+}
+
+#[test]
 fn what_nothing_depends_on_is_refused_alone() {
     let mut talk = Talk::new();
     for line in ["AUTH x", "HELLO 4", "ASKING", "READONLY", "SUBSCRIBE c"] {
         assert!(talk.ask(line).starts_with('-'), "{line}");
         talk.assert_served("GET KEY");
     }
+    assert_eq!(talk.stage.count(PoolMetric::Unheard), 0);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! What no client hears, because it wants no reply, is counted, and logged at times.
 
 use proxy::Cause;
+use proxy::limits::MAX_IN_FLIGHT_SILENT;
 use proxy::metrics::PoolMetric;
 use proxy::settings::{EjectPolicy, PoolSettings};
 
-use crate::stage::{Door, Stage, memcached_pool};
+use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::words::{get, redis, set};
 
 /// The line of the log.
 fn line(count: u64, first: &str) -> String {
@@ -99,6 +101,13 @@ fn what_a_server_refuses() {
     stage.wait(10_000);
     stage.say(client, "version\r\n");
     assert_eq!(stage.log[1], line(1, "server 's0' answered with an error"));
+
+    let (mut stage, client) = client_of(redis_pool(1));
+    stage.say(client, redis(&["CLIENT", "REPLY", "OFF"]) + &get("k"));
+    let link = stage.link(0);
+    stage.answer(link, "-WRONGTYPE \x07 no\r\n");
+    let first = "server 's0' answered -WRONGTYPE \\x07 no";
+    assert_eq!(stage.log, [line(1, first)]);
 }
 
 #[test]
@@ -132,6 +141,15 @@ fn what_is_lost_with_a_server() {
     let first = "server 's0' (10.0.0.0:7000:1): the server reset the connection";
     assert_eq!(stage.log[1..], [line(4, first)]);
     assert_eq!(stage.count(PoolMetric::ForwardError), 0);
+
+    let mut settings = redis_pool(2);
+    settings.timeout = Some(millis(100));
+    let (mut stage, client) = client_of(settings);
+    let (here, there) = (stage.key(0), stage.key(1));
+    let mget = redis(&["MGET", &here, &there]);
+    stage.say(client, redis(&["CLIENT", "REPLY", "SKIP"]) + &mget);
+    stage.wait(100);
+    assert_eq!(stage.count(PoolMetric::Unheard), 2, "each fragment");
 }
 
 #[test]
@@ -161,6 +179,49 @@ fn what_cannot_be_sent() {
         stage.log,
         [line(1, "every server of pool 'pool' is ejected")]
     );
+}
+
+#[test]
+fn what_a_silent_server_has_no_room_for() {
+    let mut stage = Stage::new(redis_pool(1));
+    for _ in 0..MAX_IN_FLIGHT_SILENT / 32 {
+        let client = stage.client();
+        stage.say(client, get("k").repeat(32));
+    }
+    stage.wait(1_000);
+    let client = stage.client();
+    let quiet = redis(&["CLIENT", "REPLY", "SKIP"]) + &set("k", "v");
+    assert_eq!(stage.ask(client, quiet), "");
+    let first = "server 's0' (10.0.0.0:7000:1): the server's queue is full";
+    assert_eq!(stage.log, [line(1, first)]);
+}
+
+#[test]
+fn what_the_proxy_itself_refuses_a_redis_client() {
+    for (request, first) in [
+        (
+            "MULTI",
+            "-ERR unsupported command 'multi': transactions need one server, and keys are spread over several",
+        ),
+        ("GET", "-ERR wrong number of arguments for 'get' command"),
+        ("NOSUCH", "-ERR unknown command 'NOSUCH'"),
+        (
+            "SELECT 1",
+            "-ERR DB index is out of range: a pool has one database, see redis_db",
+        ),
+        (
+            "SINTERCARD 2 a b",
+            "-CROSSSLOT Keys in request don't hash to the same server",
+        ),
+        ("HELLO 4", "-NOPROTO unsupported protocol version"),
+        ("\"", "-ERR Protocol error: unbalanced quotes in request"),
+    ] {
+        let (mut stage, client) = client_of(redis_pool(2));
+        let asked = format!("CLIENT REPLY OFF\r\nPING\r\n{request}\r\n");
+        assert_eq!(stage.ask(client, asked), "");
+        assert_eq!(stage.log, [line(1, first)], "{request}");
+        assert_eq!(stage.count(PoolMetric::Unheard), 1);
+    }
 }
 
 #[test]
