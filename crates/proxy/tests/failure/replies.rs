@@ -1,6 +1,7 @@
 //! CLIENT REPLY: exactly the replies that are wanted, in order.
 
 use proxy::Cause;
+use proxy::limits::MAX_WINDOW;
 use proxy::metrics::PoolMetric;
 use proxy::settings::{EjectPolicy, TimeoutAction};
 
@@ -282,10 +283,10 @@ fn within_a_refused_multi_it_is_refused() {
 fn one_that_wants_no_replies_is_held_back_like_others() {
     let mut stage = Stage::new(redis_pool(1));
     let client = stage.client();
-    stage.say(client, reply("OFF") + &set("k", "v").repeat(40));
+    stage.say(client, reply("OFF") + &set("k", "v").repeat(MAX_WINDOW + 8));
     let link = stage.link(0);
-    assert_eq!(stage.heard(link), set("k", "v").repeat(32));
-    stage.answer(link, "+OK\r\n".repeat(32));
+    assert_eq!(stage.heard(link), set("k", "v").repeat(MAX_WINDOW));
+    stage.answer(link, "+OK\r\n".repeat(MAX_WINDOW));
     assert_eq!(stage.heard(link), set("k", "v").repeat(8));
     stage.say(client, reply("ON"));
     assert_eq!(stage.hear(client), "+OK\r\n");

@@ -12,7 +12,7 @@ use crate::scenario::{ClientPlan, Ending, Reader};
 use crate::stalls::Moves;
 use crate::want::Want;
 use crate::world::World;
-use crate::{memcached_client, oracle, redis_client};
+use crate::{dependent, memcached_client, oracle, redis_client};
 
 /// Requests that a session may have at servers, as the project promises: those whose replies may be of any
 /// size, and all.
@@ -50,6 +50,7 @@ pub(crate) struct Client {
     pub(crate) replies: usize,
     /// What the redis client knows of its connection.
     pub(crate) redis: redis_client::State,
+    pub(crate) dependent: dependent::State,
     pub(crate) phase: Phase,
     leaving: bool,
     /// Requests at servers, with the number of servers each is at.
@@ -80,6 +81,7 @@ impl Client {
     pub(crate) fn new(id: usize, plan: ClientPlan, rng: Rng) -> Self {
         Self {
             id,
+            dependent: dependent::State::new(&plan),
             plan,
             rng,
             link: None,
@@ -135,6 +137,11 @@ impl Client {
     /// One of its requests was read by a server: it must be within the window. Where late requests fail
     /// alone, they leave their places to others and are at servers still.
     pub(crate) fn arrived_at_server(&mut self, seq: usize, late_ones_stay: bool) {
+        assert!(
+            !self.dependent.is_barred(seq),
+            "client {}: request {seq} was carried out although it depends on one that was refused",
+            self.id
+        );
         *self.at_servers.entry(seq).or_default() += 1;
         let at_servers = self.at_servers.len();
         let is_large = |seq: &&usize| !self.small.contains(seq);
@@ -271,7 +278,10 @@ impl World {
         ) {
             (true, true) => redis_client::compose(client, &self.scenario, tag),
             (true, false) => memcached_client::compose(client, &self.scenario, tag),
-            (false, true) => redis_client::last_words(client, tag),
+            (false, true) => {
+                let last_words = redis_client::last_words(client, tag);
+                dependent::mute(client, last_words)
+            }
             (false, false) => memcached_client::last_words(client, tag),
         };
         let is_last = client.sent.len() >= client.plan.requests;

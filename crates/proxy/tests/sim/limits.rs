@@ -2,7 +2,26 @@
 
 use crate::network::Pace;
 use crate::rng::Rng;
-use crate::scenario::{ClientPlan, Ending, Grant, Reader, Scenario, Theme, client, pace};
+use crate::scenario::{ClientPlan, Ending, Reader, Scenario, Theme, client, pace};
+
+/// What is granted to clients that send much or read slowly.
+#[derive(Debug, Clone)]
+pub(crate) struct Grant {
+    pub(crate) backlog: usize,
+    /// Bytes per second that must be moved over `stall` microseconds, while too much is unread.
+    pub(crate) min_rate: u64,
+    pub(crate) stall: Option<u64>,
+}
+
+impl Default for Grant {
+    fn default() -> Self {
+        Self {
+            backlog: 64 << 20,
+            min_rate: 64 << 10,
+            stall: Some(60_000_000),
+        }
+    }
+}
 
 impl Scenario {
     /// In some scenarios memory is short, and there are clients that want much of it. Drawn from a

@@ -3,6 +3,7 @@
 
 mod agenda;
 mod clients;
+mod dependent;
 mod ejection;
 mod faults;
 mod frames;
@@ -79,6 +80,10 @@ fn every_seed_keeps_every_promise() {
         assert!(
             tally.refused_steps > 50,
             "too few handshakes were refused: {tally:?}"
+        );
+        assert!(
+            tally.not_executed > 300 && tally.muted > 300 && tally.unheard > 100,
+            "too little depended on what was refused: {tally:?}"
         );
     }
 }

@@ -31,6 +31,7 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
         _ => Composed {
             bytes: b"version\r\n".to_vec(),
             want: Some(Want::Placeholder),
+            is_local: false,
             ..Composed::default()
         },
     }
@@ -75,6 +76,7 @@ fn fatal(bytes: Vec<u8>, begins: &'static str) -> Composed {
             begins,
             mentions: String::new(),
         }),
+        is_local: true,
         ..Composed::default()
     }
 }
@@ -130,6 +132,7 @@ fn retrieve(
     Composed {
         bytes,
         want: Some(want),
+        is_local: false,
         ..Composed::default()
     }
 }
@@ -159,6 +162,7 @@ fn store(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         bytes,
         want: (!quiet).then_some(Want::Keyed { verb, key }),
         is_quiet: quiet,
+        ..Composed::default()
     }
 }
 
@@ -177,6 +181,7 @@ fn change(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         bytes,
         want: (!quiet).then_some(Want::Keyed { verb, key }),
         is_quiet: quiet,
+        ..Composed::default()
     }
 }
 
@@ -207,6 +212,7 @@ fn refused(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             begins,
             mentions: mentions.into(),
         }),
+        is_local: true,
         ..Composed::default()
     }
 }
@@ -216,21 +222,25 @@ fn everywhere(client: &mut Client, scenario: &Scenario) -> Composed {
         0 => Composed {
             bytes: b"stats\r\n".to_vec(),
             want: Some(Want::Stats),
+            is_local: false,
             ..Composed::default()
         },
         1 => Composed {
             bytes: b"verbosity 1\r\n".to_vec(),
             want: Some(Want::Everywhere),
+            is_local: false,
             ..Composed::default()
         },
         2 => Composed {
             bytes: b"verbosity 1 noreply\r\n".to_vec(),
             want: None,
+            is_local: false,
             ..Composed::default()
         },
         _ if scenario.allow_flush => Composed {
             bytes: b"flush_all\r\n".to_vec(),
             want: Some(Want::Everywhere),
+            is_local: false,
             ..Composed::default()
         },
         _ => fatal(b"flush_all\r\n".to_vec(), "CLIENT_ERROR"),

@@ -89,6 +89,7 @@ fn count_oddities(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) {
     };
     world.tally.misses += usize::from(missed);
     world.tally.refusals += usize::from(contains(frame, b": the server is ejected"));
+    world.tally.not_executed += usize::from(frame.starts_with(b"-ERR not executed: "));
 }
 
 fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), String> {
@@ -112,6 +113,7 @@ fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), 
         Want::Stats => case.stats(),
         Want::Placeholder => placeholder(world, id, owed.seq, frame),
         Want::Hello { version3 } => hello(world, id, owed.seq, frame, *version3),
+        Want::Reset => reset(world, id, frame),
     }
 }
 
@@ -480,6 +482,15 @@ fn hello(
     match unknown && (stormy || case.is_refused_as_ejected()) {
         true => Ok(()),
         false => case.failure(None),
+    }
+}
+
+/// What follows is RESP2 again.
+fn reset(world: &mut World, id: usize, frame: &[u8]) -> Result<(), String> {
+    world.clients[id].redis.version3 = false;
+    match frame {
+        b"+RESET\r\n" => Ok(()),
+        _ => Err("not what RESET is answered".into()),
     }
 }
 

@@ -495,10 +495,24 @@ impl World {
         }
         let shed = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::ClientShed);
         self.tally.shed += self.workers.iter().map(shed).sum::<i64>() as usize;
+        self.check_unheard();
         self.check_nothing_forgotten();
         self.check_retries();
         self.check_counts();
         self.check_spread();
+    }
+
+    /// Where every reply was wanted, no failure was kept from its client.
+    fn check_unheard(&mut self) {
+        let count = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::Unheard);
+        let unheard: i64 = self.workers.iter().map(count).sum();
+        let muted = self.clients.iter().map(|client| client.dependent.muted);
+        self.tally.muted = muted.sum();
+        let all_wanted = self.scenario.redis && self.tally.muted == 0;
+        assert!(unheard == 0 || !all_wanted, "{unheard} failures unheard");
+        if self.scenario.redis {
+            self.tally.unheard = unheard;
+        }
     }
 
     /// Without faults every request that was counted arrived, and every reply was counted.

@@ -1,6 +1,7 @@
 //! What fake Redis clients say, and what they are owed for it.
 
 use crate::clients::Client;
+use crate::dependent;
 use crate::keys::{self, Tag};
 use crate::rng::Rng;
 use crate::scenario::{Ending, Scenario};
@@ -12,12 +13,14 @@ pub(crate) struct Composed {
     pub(crate) bytes: Vec<u8>,
     /// The reply owed; `None` for none.
     pub(crate) want: Option<Want>,
+    /// The proxy answers it itself.
+    pub(crate) is_local: bool,
     /// It goes to a server, and its reply to nobody.
     pub(crate) is_quiet: bool,
 }
 
 /// What a client knows of its connection.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct State {
     /// Has given the password, by its requests so far.
     authenticated: bool,
@@ -28,8 +31,24 @@ pub(crate) struct State {
     hello_sent: bool,
 }
 
+impl State {
+    /// RESET is on its way: the password is asked for again, and names and wishes are gone. The version
+    /// is another one from the reply on.
+    pub(crate) fn forget(&mut self) {
+        *self = Self {
+            version3: self.version3,
+            ..Self::default()
+        };
+    }
+}
+
 /// The next request.
 pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
+    let composed = any_request(client, scenario, tag);
+    dependent::mute(client, composed)
+}
+
+fn any_request(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     if let Some(password) = scenario.password
         && !client.redis.authenticated
     {
@@ -37,6 +56,9 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
     }
     if client.plan.greedy {
         return greedy(client, scenario, tag);
+    }
+    if let Some(composed) = dependent::compose(client, scenario, tag) {
+        return composed;
     }
     match client.rng.weighted(&[30, 20, 14, 10, 4, 7, 6, 3, 4]) {
         0 => single(client, scenario, tag),
@@ -75,6 +97,7 @@ pub(crate) fn last_words(client: &mut Client, _tag: Tag) -> Composed {
             Composed {
                 bytes: garbage.into(),
                 want: Some(want),
+                is_local: true,
                 ..Composed::default()
             }
         }
@@ -104,10 +127,11 @@ pub(crate) fn command(args: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-fn local_answer(bytes: Vec<u8>, reply: &[u8]) -> Composed {
+pub(crate) fn local_answer(bytes: Vec<u8>, reply: &[u8]) -> Composed {
     Composed {
         bytes,
         want: Some(Want::Exactly(reply.to_vec())),
+        is_local: true,
         ..Composed::default()
     }
 }
@@ -171,11 +195,12 @@ fn keyed(verb: &'static str, bytes: Vec<u8>, key: Vec<u8>) -> Composed {
     Composed {
         bytes,
         want: Some(Want::Keyed { verb, key }),
+        is_local: false,
         ..Composed::default()
     }
 }
 
-fn single(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
+pub(crate) fn single(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let mark = mark(&mut client.rng);
     let key = key(client, scenario, tag, 0, mark);
     let name = client.rng.pick(&[
@@ -191,7 +216,7 @@ fn single(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     keyed(name, command(&args), key.clone())
 }
 
-fn write(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
+pub(crate) fn write(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let key = key(client, scenario, tag, 0, 'w');
     let value = keys::value(&key, keys::read(&key).map_or(0, |key| key.size));
     let name = client
@@ -212,7 +237,7 @@ fn write(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
 }
 
 /// Requests with one or several keys that are split by server.
-fn several(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
+pub(crate) fn several(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let count = client.rng.pick(&[1, 2, 2, 3, 5, 12]);
     let name = client
         .rng
@@ -256,12 +281,13 @@ fn several(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     Composed {
         bytes,
         want: Some(want),
+        is_local: false,
         ..Composed::default()
     }
 }
 
 /// Commands that cannot be split and have several keys.
-fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
+pub(crate) fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let name = client
         .rng
         .pick(&["SINTER", "PFCOUNT", "SDIFF", "SINTERCARD"]);
@@ -283,6 +309,7 @@ fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             keys,
             is_new: name == "SINTERCARD",
         }),
+        is_local: false,
         ..Composed::default()
     }
 }
@@ -370,6 +397,7 @@ fn hello(client: &mut Client, scenario: &Scenario) -> Composed {
         want: Some(Want::Hello {
             version3: version == b"3",
         }),
+        is_local: false,
         ..Composed::default()
     }
 }
@@ -397,6 +425,7 @@ fn refused(client: &mut Client) -> Composed {
     Composed {
         bytes: command(&args),
         want: Some(want),
+        is_local: true,
         ..Composed::default()
     }
 }
@@ -413,16 +442,18 @@ fn inline(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     keyed("GET", line, key)
 }
 
-fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
+pub(crate) fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     match client.rng.below(3) {
         0 => Composed {
             bytes: command(&[b"LOLWUT"]),
             want: Some(Want::Placeholder),
+            is_local: false,
             ..Composed::default()
         },
         1 if scenario.allow_flush => Composed {
             bytes: command(&[b"FLUSHALL"]),
             want: Some(Want::Everywhere),
+            is_local: false,
             ..Composed::default()
         },
         1 => {
@@ -433,6 +464,7 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             Composed {
                 bytes: command(&[b"FLUSHALL"]),
                 want: Some(want),
+                is_local: true,
                 ..Composed::default()
             }
         }
@@ -442,6 +474,7 @@ fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
             Composed {
                 bytes: command(&[b"MGET", &key, &key]),
                 want: Some(Want::Elements(vec![key.clone(), key])),
+                is_local: false,
                 ..Composed::default()
             }
         }

@@ -9,6 +9,7 @@ use proxy::settings::{
     ProtocolSettings, RedisSettings, Resp3, ServerSettings, TimeoutAction,
 };
 
+use crate::limits::Grant;
 use crate::network::Pace;
 use crate::rng::Rng;
 use crate::shards::Spread;
@@ -97,6 +98,8 @@ pub(crate) struct ClientPlan {
     pub(crate) quiet: usize,
     /// Only plain reads of `large` size, and changes that want no reply.
     pub(crate) greedy: bool,
+    /// Asks what depends on its earlier requests, by chance of its own with this seed.
+    pub(crate) dependent: Option<u64>,
     pub(crate) pace: Pace,
 }
 
@@ -136,25 +139,6 @@ impl Policy {
             connect_timeout: (stormy && rng.chance(1, 3)).then(|| rng.micros(5_000, 200_000)),
             answers: rng.chance(1, 2),
             retry_reads: rng.chance(1, 5),
-        }
-    }
-}
-
-/// What is granted to clients that send much or read slowly.
-#[derive(Debug, Clone)]
-pub(crate) struct Grant {
-    pub(crate) backlog: usize,
-    /// Bytes per second that must be moved over `stall` microseconds, while too much is unread.
-    pub(crate) min_rate: u64,
-    pub(crate) stall: Option<u64>,
-}
-
-impl Default for Grant {
-    fn default() -> Self {
-        Self {
-            backlog: 64 << 20,
-            min_rate: 64 << 10,
-            stall: Some(60_000_000),
         }
     }
 }
@@ -560,6 +544,7 @@ pub(crate) fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
         large: rng.pick(&[(0, 0), (10, 3_000), (10, 20_000), (3, 300_000)]),
         quiet: rng.pick(&[0, 25, 25, 100]),
         greedy: false,
+        dependent: None,
         pace: pace(rng),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) enum Want {
     },
     /// The grant of a protocol version, or its refusal.
     Hello { version3: bool },
+    /// The end of everything that was agreed upon.
+    Reset,
     /// What the placeholder's server answers.
     Placeholder,
     /// One OK of all servers.
@@ -92,6 +94,7 @@ impl fmt::Debug for Want {
             Want::AllOk(keys) => write!(f, "OK for {:?}", list(keys)),
             Want::Values { verb, keys } => write!(f, "{verb} of {:?}", list(keys)),
             Want::Hello { version3 } => write!(f, "a greeting, RESP3: {version3}"),
+            Want::Reset => write!(f, "RESET"),
             Want::Placeholder => write!(f, "the placeholder's"),
             Want::Everywhere => write!(f, "OK of everybody"),
             Want::Stats => write!(f, "everybody's statistics"),

@@ -29,6 +29,7 @@ const SHORT_OF_MEMORY: u64 = 0x0f0f_1234_5678_f0f0;
 const SHORT_OF_PATIENCE: u64 = 0x3c3c_8765_4321_c3c3;
 const REFUSED_STEPS: u64 = 0x5a5a_0fed_cba9_a5a5;
 const READERS: u64 = 0x6996_1029_3847_9669;
+const DEPENDENT: u64 = 0x55aa_5222_55aa_5222;
 
 /// What was seen, so that nobody can believe in a simulation in which nothing happened.
 #[derive(Debug, Default, Clone)]
@@ -62,6 +63,11 @@ pub(crate) struct Tally {
     pub(crate) failovers: i64,
     /// Steps of handshakes that were refused.
     pub(crate) refused_steps: usize,
+    /// Requests refused for what was refused before, those that wanted no reply, and failures that
+    /// nobody heard of.
+    pub(crate) not_executed: usize,
+    pub(crate) muted: usize,
+    pub(crate) unheard: i64,
 }
 
 /// What there is of another pool.
@@ -141,6 +147,7 @@ impl World {
         let mut refusals_rng = Rng::new(seed ^ REFUSED_STEPS);
         scenario.draw_refusals(&mut refusals_rng);
         scenario.draw_readers(&mut Rng::new(seed ^ READERS));
+        scenario.draw_dependent(&mut Rng::new(seed ^ DEPENDENT));
         let servers = scenario.weights.len();
         let health = Arc::new(Health::new(servers));
         let gutter = Other::of(&scenario);
@@ -425,6 +432,7 @@ impl World {
                 large: (0, 0),
                 quiet: 0,
                 greedy: true,
+                dependent: None,
                 ..pattern
             });
         }
@@ -490,5 +498,8 @@ impl Tally {
         self.held_back += other.held_back;
         self.failovers += other.failovers;
         self.refused_steps += other.refused_steps;
+        self.not_executed += other.not_executed;
+        self.muted += other.muted;
+        self.unheard += other.unheard;
     }
 }

@@ -1,0 +1,297 @@
+//! Redis clients whose requests depend on earlier ones: transactions and databases that are refused, and
+//! replies that are not wanted. Each keeps account by itself of what must come of that.
+
+use std::collections::HashSet;
+
+use crate::clients::Client;
+use crate::keys::Tag;
+use crate::redis_client::{self, Composed, command, local_answer};
+use crate::rng::Rng;
+use crate::scenario::{ClientPlan, Scenario};
+use crate::want::Want;
+
+/// What such a client knows of its connection.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    /// Chance of its own; none where requests do not depend on each other.
+    rng: Option<Rng>,
+    refused: Refused,
+    /// A WATCH was refused, so that the next EXEC must fail.
+    watch: bool,
+    /// No reply is wanted; not to the next request; not to the one after that.
+    off: bool,
+    skip: bool,
+    skip_next: bool,
+    /// Requests that must not reach any server.
+    barred: HashSet<usize>,
+    /// How many requests had a reply that was not wanted.
+    pub(crate) muted: usize,
+}
+
+/// What was refused, and how many requests are still to be sent as if it had not been.
+#[derive(Debug, Default, Clone, Copy)]
+enum Refused {
+    #[default]
+    Nothing,
+    Multi(usize),
+    Database(usize, usize),
+}
+
+impl Scenario {
+    /// In some Redis scenarios some clients are such. Drawn from a generator of its own, so that all the others
+    /// are what they were.
+    pub(crate) fn draw_dependent(&mut self, rng: &mut Rng) {
+        if !self.redis || !rng.chance(1, 3) {
+            return;
+        }
+        for plan in &mut self.clients {
+            let seed = rng.next();
+            let may_be = !plan.greedy && rng.chance(2, 3);
+            plan.dependent = may_be.then_some(seed);
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn new(plan: &ClientPlan) -> Self {
+        Self {
+            rng: plan.dependent.map(Rng::new),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn is_barred(&self, seq: usize) -> bool {
+        self.barred.contains(&seq)
+    }
+
+    /// Whether the reply to the next request is not wanted.
+    fn is_muted(&self) -> bool {
+        self.off || self.skip
+    }
+}
+
+/// The next request, unless it is one that depends on nothing.
+pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Option<Composed> {
+    let mut rng = client.dependent.rng.take()?;
+    let composed = match client.dependent.refused {
+        Refused::Multi(0) => Some(end_multi(client, &mut rng)),
+        Refused::Multi(left) => {
+            client.dependent.refused = Refused::Multi(left - 1);
+            Some(within_multi(client, scenario, tag, &mut rng))
+        }
+        Refused::Database(_, 0) => Some(end_database(client, scenario, &mut rng)),
+        Refused::Database(number, left) => {
+            client.dependent.refused = Refused::Database(number, left - 1);
+            Some(in_database(client, scenario, tag, number, &mut rng))
+        }
+        Refused::Nothing if rng.chance(1, 5) => Some(begin(client, &mut rng)),
+        // What an answer would tell is not asked where there is none.
+        Refused::Nothing if client.dependent.is_muted() => {
+            Some(some_request(client, scenario, tag, &mut rng))
+        }
+        Refused::Nothing => None,
+    };
+    client.dependent.rng = Some(rng);
+    composed
+}
+
+/// Takes away the reply to a request, if none is wanted.
+pub(crate) fn mute(client: &mut Client, composed: Composed) -> Composed {
+    let state = &mut client.dependent;
+    let muted = state.is_muted();
+    state.skip = std::mem::take(&mut state.skip_next);
+    if !muted {
+        return composed;
+    }
+    state.muted += usize::from(composed.want.is_some());
+    let reaches_servers = matches!(
+        composed.want,
+        Some(Want::Keyed { .. } | Want::Elements(_) | Want::Sum { .. } | Want::AllOk(_))
+    );
+    Composed {
+        want: None,
+        is_quiet: reaches_servers,
+        ..composed
+    }
+}
+
+fn begin(client: &mut Client, rng: &mut Rng) -> Composed {
+    let state = &mut client.dependent;
+    if state.off && rng.chance(1, 3) {
+        return reply_on(state);
+    }
+    match rng.below(10) {
+        0..=2 => {
+            state.refused = Refused::Multi(rng.between(0, 6));
+            refusal(&[b"MULTI"], "multi")
+        }
+        3 | 4 => {
+            let number = rng.between(1, 2) + 3;
+            state.refused = Refused::Database(number, rng.between(1, 6));
+            refusal(&[b"SELECT", number.to_string().as_bytes()], "redis_db")
+        }
+        5 => {
+            state.watch = true;
+            refusal(&[b"WATCH", b"k", b"l"], "watch")
+        }
+        6 => match rng.below(3) {
+            0 => exec(state, "EXEC without MULTI"),
+            1 => refusal(&[b"DISCARD"], "DISCARD without MULTI"),
+            _ => {
+                state.watch = false;
+                local_answer(command(&[b"UNWATCH"]), b"+OK\r\n")
+            }
+        },
+        7 => reply_on(state),
+        8 => {
+            state.off = true;
+            nothing(&[b"CLIENT", b"REPLY", b"OFF"])
+        }
+        _ => {
+            state.skip_next = !state.off;
+            nothing(&[b"client", b"reply", b"skip"])
+        }
+    }
+}
+
+fn reply_on(state: &mut State) -> Composed {
+    (state.off, state.skip) = (false, false);
+    local_answer(command(&[b"CLIENT", b"REPLY", b"ON"]), b"+OK\r\n")
+}
+
+/// Ends what was to be a transaction, or begins it again.
+fn end_multi(client: &mut Client, rng: &mut Rng) -> Composed {
+    let state = &mut client.dependent;
+    match rng.below(8) {
+        0 => {
+            state.refused = Refused::Multi(rng.between(0, 2));
+            return refusal(&[b"MULTI"], "multi");
+        }
+        1 | 2 => {
+            (state.refused, state.watch) = (Refused::Nothing, false);
+            return local_answer(command(&[b"discard"]), b"+OK\r\n");
+        }
+        3 if !state.skip => return reset(client),
+        _ => {}
+    }
+    state.refused = Refused::Nothing;
+    state.watch = true;
+    exec(state, "")
+}
+
+/// EXEC, which fails because of an earlier refusal, or as `otherwise` says.
+fn exec(state: &mut State, otherwise: &str) -> Composed {
+    let begins = match std::mem::take(&mut state.watch) {
+        true => "-EXECABORT Transaction discarded because of: ",
+        false => "-ERR ",
+    };
+    let mentions = match begins {
+        "-ERR " => otherwise,
+        _ => "unsupported command",
+    };
+    line(&[b"EXEC"], begins, mentions)
+}
+
+/// Ends what was to be another database.
+fn end_database(client: &mut Client, scenario: &Scenario, rng: &mut Rng) -> Composed {
+    if scenario.password.is_none() && !client.dependent.skip && rng.chance(1, 4) {
+        return reset(client);
+    }
+    client.dependent.refused = Refused::Nothing;
+    local_answer(command(&[b"SELECT", b"0"]), b"+OK\r\n")
+}
+
+/// RESET, the reply to which is wanted whatever was said before, but for SKIP.
+fn reset(client: &mut Client) -> Composed {
+    let state = &mut client.dependent;
+    (state.refused, state.watch, state.off) = (Refused::Nothing, false, false);
+    client.redis.forget();
+    Composed {
+        bytes: command(&[b"RESET"]),
+        want: Some(Want::Reset),
+        is_local: true,
+        ..Composed::default()
+    }
+}
+
+/// What was to be part of a transaction.
+fn within_multi(client: &mut Client, scenario: &Scenario, tag: Tag, rng: &mut Rng) -> Composed {
+    let known = client.redis.clone();
+    let composed = match rng.below(8) {
+        0 => nothing(&[b"CLIENT", b"REPLY", b"OFF"]),
+        1 => nothing(&[b"SELECT", b"0"]),
+        2 => nothing(&[b"WATCH", b"k"]),
+        _ => some_request(client, scenario, tag, rng),
+    };
+    client.redis = known;
+    client.dependent.barred.insert(tag.seq);
+    Composed {
+        want: not_executed("MULTI"),
+        is_local: true,
+        ..composed
+    }
+}
+
+/// What was meant for another database, if it is about data.
+fn in_database(
+    client: &mut Client,
+    scenario: &Scenario,
+    tag: Tag,
+    number: usize,
+    rng: &mut Rng,
+) -> Composed {
+    let composed = some_request(client, scenario, tag, rng);
+    let is_flush = composed.bytes.ends_with(b"FLUSHALL\r\n");
+    let is_placeholder = matches!(composed.want, Some(Want::Placeholder));
+    if (composed.is_local && !is_flush) || is_placeholder {
+        return composed;
+    }
+    client.dependent.barred.insert(tag.seq);
+    Composed {
+        want: not_executed(&format!("SELECT {number}")),
+        is_local: true,
+        ..composed
+    }
+}
+
+/// A request that leaves the connection as it is.
+fn some_request(client: &mut Client, scenario: &Scenario, tag: Tag, rng: &mut Rng) -> Composed {
+    match rng.weighted(&[30, 25, 20, 10, 5, 10]) {
+        0 => redis_client::single(client, scenario, tag),
+        1 => redis_client::write(client, scenario, tag),
+        2 => redis_client::several(client, scenario, tag),
+        3 => local_answer(command(&[b"PING"]), b"+PONG\r\n"),
+        4 => redis_client::odd(client, scenario, tag),
+        _ => redis_client::together(client, scenario, tag),
+    }
+}
+
+fn not_executed(mentions: &str) -> Option<Want> {
+    Some(Want::Line {
+        begins: "-ERR not executed: ",
+        mentions: mentions.into(),
+    })
+}
+
+fn refusal(args: &[&[u8]], mentions: &str) -> Composed {
+    line(args, "-ERR ", mentions)
+}
+
+fn line(args: &[&[u8]], begins: &'static str, mentions: &str) -> Composed {
+    Composed {
+        want: Some(Want::Line {
+            begins,
+            mentions: mentions.into(),
+        }),
+        ..nothing(args)
+    }
+}
+
+/// A request that is answered by nothing.
+fn nothing(args: &[&[u8]]) -> Composed {
+    Composed {
+        bytes: command(args),
+        is_local: true,
+        ..Composed::default()
+    }
+}
