@@ -151,12 +151,22 @@ fn run_some(seeds: &[u64], next: &AtomicUsize, tell: &mpsc::Sender<News>) {
 
 /// Adds up the news; returns the seeds that failed. Does not wait for ever for a seed that never ends.
 fn collect(news: &mpsc::Receiver<News>) -> (Tally, Vec<u64>) {
+    let mut digests = std::env::var_os("NUTHATCH_SIM_DIGESTS").map(|path| {
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path);
+        file.expect("NUTHATCH_SIM_DIGESTS names a file")
+    });
     let (mut total, mut failed, mut running) = (Tally::default(), Vec::new(), Vec::new());
     loop {
         match news.recv_timeout(PATIENCE) {
             Ok(News::Begun(seed)) => running.push(seed),
             Ok(News::Ended(seed, tally)) => {
                 running.retain(|other| *other != seed);
+                if let (Some(file), Some(tally)) = (&mut digests, &tally) {
+                    writeln!(file, "{seed} {:016x}", tally.digest).expect("there is room");
+                }
                 match tally {
                     Some(tally) => total.add(&tally),
                     None => failed.push(seed),

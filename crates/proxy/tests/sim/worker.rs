@@ -499,6 +499,7 @@ impl World {
         if count > 1 && self.rng.chance(1, 5) {
             count = self.rng.between(1, count);
         }
+        self.tally.digest(link, self.now, &bytes[..count]);
         self.links[link].outbound.write(&bytes[..count]);
         self.links[link].unwritten = count < total;
         if count < bytes.len() {

@@ -68,6 +68,8 @@ pub(crate) struct Tally {
     pub(crate) not_executed: usize,
     pub(crate) muted: usize,
     pub(crate) unheard: i64,
+    /// Changes with every byte that the core wrote, with its link and its time.
+    pub(crate) digest: u64,
 }
 
 /// What there is of another pool.
@@ -476,6 +478,15 @@ impl World {
 }
 
 impl Tally {
+    /// Notes that `bytes` were written to `link` at `now`.
+    pub(crate) fn digest(&mut self, link: usize, now: u64, bytes: &[u8]) {
+        // FNV-1a.
+        let numbers = [link as u64, now].map(u64::to_le_bytes);
+        for byte in numbers.as_flattened().iter().chain(bytes) {
+            self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+
     pub(crate) fn add(&mut self, other: &Tally) {
         self.requests += other.requests;
         self.replies += other.replies;
@@ -501,5 +512,6 @@ impl Tally {
         self.not_executed += other.not_executed;
         self.muted += other.muted;
         self.unheard += other.unheard;
+        self.digest = self.digest.wrapping_add(other.digest);
     }
 }
