@@ -22,34 +22,27 @@
 //! and [`Pool::poll_event`], and arranges to call [`Pool::handle_timeout`] at [`Pool::poll_deadline`].
 //! Nothing in here knows a socket, a clock, a thread or a file.
 
-mod backlog;
-mod buffer;
 mod cause;
 pub mod check;
-mod connection;
-mod ejection;
+mod clients;
 mod engine;
 mod event;
+mod flow;
 mod id;
 pub mod limits;
-mod memcached;
-mod memory;
 pub mod metrics;
 mod pool;
 mod protocol;
-mod redis;
-mod routing;
-mod server;
-mod session;
+mod routes;
+mod servers;
 pub mod settings;
-mod stash;
 mod time;
 
-pub use buffer::{Chunk, Rope};
 pub use cause::Cause;
-pub use ejection::{EjectionPolicy, Health};
 pub use event::{Event, Level};
+pub use flow::buffer::{Chunk, Rope};
+pub use flow::memory::Memory;
 pub use id::{ConnectionId, SessionId};
-pub use memory::Memory;
 pub use pool::{Action, FailoverPool, Flush, Pool, WorkerContext};
+pub use servers::health::{EjectionPolicy, Health};
 pub use time::Time;

@@ -3,16 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::buffer::{Chunk, Rope};
 use crate::cause::Cause;
-use crate::ejection::Health;
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::flow::buffer::{Chunk, Rope};
+use crate::flow::memory::Memory;
 use crate::id::{ConnectionId, SessionId};
-use crate::memcached::Memcached;
-use crate::memory::Memory;
 use crate::metrics::PoolMetrics;
-use crate::redis::Redis;
+use crate::protocol::memcached::Memcached;
+use crate::protocol::redis::Redis;
+use crate::servers::health::Health;
 use crate::settings::{PoolSettings, ProtocolSettings};
 use crate::time::Time;
 

@@ -3,15 +3,15 @@
 use std::ops::Range;
 
 use super::Engine;
-use crate::buffer::{Chunk, Rope};
 use crate::cause::Cause;
-use crate::connection::{InFlight, Place, State};
+use crate::clients::session::Session;
+use crate::flow::buffer::{Chunk, Rope};
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::HOLD_BACK;
 use crate::metrics::ServerMetric;
 use crate::pool::Flush;
 use crate::protocol::{Join, JoinKind, Joined, Protocol, Scan};
-use crate::session::Session;
+use crate::servers::connection::{InFlight, Place, State};
 use crate::time::Time;
 
 /// What was found at the start of a server's bytes.

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 use super::Engine;
 use super::intake::Taken;
-use crate::buffer::Rope;
 use crate::cause::Cause;
-use crate::connection::{Connection, InFlight, Place, State};
+use crate::clients::session::{Phase, Slot};
 use crate::event::Event;
+use crate::flow::buffer::Rope;
 use crate::id::{ConnectionId, SessionId};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::{Action, Flush};
 use crate::protocol::{Body, Lane, Plan, Protocol, Reply, Source};
-use crate::session::{Phase, Slot};
+use crate::servers::connection::{Connection, InFlight, Place, State};
 use crate::settings::{CrossShard, EjectPolicy, ProtocolSettings};
 use crate::time::Time;
 

@@ -11,17 +11,17 @@ use std::sync::Arc;
 
 use super::Engine;
 use super::dispatch::Asked;
-use crate::buffer::Rope;
 use crate::cause::Cause;
-use crate::connection::{Connection, Place, State};
-use crate::ejection::Health;
 use crate::event::Event;
+use crate::flow::buffer::Rope;
 use crate::id::ConnectionId;
 use crate::limits::FAILOVER_LINGER;
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::{Action, FailoverPool};
 use crate::protocol::{Body, Cap, Key, Lane, Protocol, Source, Step};
-use crate::routing::Router;
+use crate::routes::router::Router;
+use crate::servers::connection::{Connection, Place, State};
+use crate::servers::health::Health;
 use crate::settings::{PoolSettings, ServerSettings};
 use crate::time::Time;
 

@@ -2,13 +2,13 @@
 
 use super::Engine;
 use crate::cause::Cause;
-use crate::connection::{Connection, Place, State};
+use crate::clients::session::Phase;
 use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::Action;
 use crate::protocol::{HandshakeError, Protocol};
-use crate::session::Phase;
+use crate::servers::connection::{Connection, Place, State};
 use crate::time::Time;
 
 impl<P: Protocol> Engine<P> {

@@ -6,12 +6,12 @@ use std::rc::Rc;
 
 use super::Engine;
 use super::dispatch::Asked;
-use crate::buffer::{Chunk, Rope};
+use crate::clients::session::{Intake, Session};
 use crate::event::Event;
+use crate::flow::buffer::{Chunk, Rope};
 use crate::id::SessionId;
 use crate::limits::PARTIAL_STEP;
 use crate::protocol::{Body, Parsed, Protocol, Reply, Source};
-use crate::session::{Intake, Session};
 use crate::time::Time;
 
 /// What became of a parsed request.

@@ -8,16 +8,16 @@ use std::sync::Arc;
 
 use super::Engine;
 use crate::cause::Cause;
-use crate::connection::{InFlight, Place};
 use crate::event::Event;
+use crate::flow::memory::{Memory, Pressure};
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::{
     COUNT_EVERY, COUNT_EVERY_BYTES, COUNT_LARGE, COUNT_UNDER_PRESSURE, TELL_OF_MEMORY,
 };
-use crate::memory::{Memory, Pressure};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::Action;
 use crate::protocol::{Protocol, Reply};
+use crate::servers::connection::{InFlight, Place};
 use crate::time::Time;
 
 /// When to count, and what came of it.

@@ -25,18 +25,18 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::buffer::{Chunk, Rope};
 use crate::cause::Cause;
-use crate::connection::Connection;
-use crate::ejection::{EjectionPolicy, Health};
+use crate::clients::session::{Phase, Session};
 use crate::event::Events;
+use crate::flow::buffer::{Chunk, Rope};
 use crate::id::{ConnectionId, SessionId, Table};
 use crate::metrics::{PoolMetric, PoolMetrics};
 use crate::pool::{Action, Flush, WorkerContext};
 use crate::protocol::{Protocol, Scratch};
-use crate::routing::Router;
-use crate::server::Server;
-use crate::session::{Phase, Session};
+use crate::routes::router::Router;
+use crate::servers::connection::Connection;
+use crate::servers::health::{EjectionPolicy, Health};
+use crate::servers::server::Server;
 use crate::settings::PoolSettings;
 use crate::time::Time;
 

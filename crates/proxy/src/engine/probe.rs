@@ -11,12 +11,12 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::Engine;
-use crate::connection::Connection;
 use crate::event::Event;
 use crate::id::ConnectionId;
 use crate::limits::{FIRST_PROBE_PAUSE, PROBE_DOUBLINGS};
 use crate::pool::Action;
 use crate::protocol::Protocol;
+use crate::servers::connection::Connection;
 use crate::time::Time;
 
 impl<P: Protocol> Engine<P> {

@@ -5,12 +5,12 @@
 use std::collections::VecDeque;
 
 use super::Engine;
+use crate::clients::session::Watch;
 use crate::event::Event;
 use crate::id::SessionId;
 use crate::metrics::PoolMetric;
 use crate::pool::Action;
 use crate::protocol::Protocol;
-use crate::session::Watch;
 use crate::time::Time;
 
 /// When each session that is watched is to be judged, the next one first: all wait for the same time.

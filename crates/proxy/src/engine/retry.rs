@@ -9,12 +9,12 @@ use std::ops::Range;
 use super::Engine;
 use super::dispatch::Asked;
 use crate::cause::Cause;
-use crate::connection::Place;
+use crate::clients::session::Slot;
 use crate::id::SessionId;
 use crate::limits::{MAX_RETRY_BYTES, RETRY_BUDGET, RETRY_COST};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::session::Slot;
+use crate::servers::connection::Place;
 use crate::time::Time;
 
 /// A request as it was sent, and where its key is.

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::Engine;
 use super::dispatch::{Asked, write_request};
-use crate::buffer::Rope;
 use crate::cause::Cause;
-use crate::connection::Place;
+use crate::clients::session::Slot;
+use crate::flow::buffer::Rope;
 use crate::metrics::PoolMetric;
 use crate::protocol::{Body, Fragment, Join, JoinKind, Key, Protocol, Reply};
-use crate::session::Slot;
+use crate::servers::connection::Place;
 
 /// Work space for grouping keys by server in linear time.
 #[derive(Debug, Default)]

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::cause::Cause;
-use crate::connection::{Connection, InFlight, Place, State};
+use crate::clients::session::{Phase, Session};
 use crate::event::Event;
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::{CLIENT_SCAN_AT_LEAST, PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::pool::Action;
 use crate::protocol::Protocol;
-use crate::session::{Phase, Session};
+use crate::servers::connection::{Connection, InFlight, Place, State};
 use crate::settings::{PoolSettings, TimeoutAction};
 use crate::time::Time;
 

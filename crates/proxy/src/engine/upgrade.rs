@@ -4,16 +4,16 @@
 use std::collections::VecDeque;
 
 use super::Engine;
-use crate::buffer::Rope;
 use crate::cause::Cause;
-use crate::connection::{Connection, Place, State};
+use crate::clients::session::Slot;
 use crate::event::Event;
+use crate::flow::buffer::Rope;
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::{MAX_UPGRADE_WAITERS, PROBE_PATIENCE};
 use crate::metrics::ServerMetric;
 use crate::protocol::{HandshakeError, LANES, Protocol, Reply, Scan, StepKind, StepOutcome};
-use crate::server::Resp3Support;
-use crate::session::Slot;
+use crate::servers::connection::{Connection, Place, State};
+use crate::servers::server::Resp3Support;
 use crate::settings::{ProtocolSettings, Resp3};
 use crate::time::Time;
 

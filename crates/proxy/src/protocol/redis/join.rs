@@ -3,8 +3,8 @@
 use redis_proto::response::{ReplyKind, integer};
 use redis_proto::{Version, encode};
 
-use crate::buffer::Rope;
 use crate::cause::Cause;
+use crate::flow::buffer::Rope;
 use crate::protocol::{Fragment, Join, JoinKind, Joined};
 
 /// The longest integer reply: sign, 19 digits, type and line end.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::buffer::Rope;
+use crate::flow::buffer::Rope;
 use crate::id::SessionId;
 use crate::limits::{
     KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT,
@@ -283,7 +283,7 @@ impl<P: Protocol> Connection<P> {
 mod tests {
     use super::*;
     use crate::id::Table;
-    use crate::redis::Redis;
+    use crate::protocol::redis::Redis;
 
     /// A write under way or not yet, with what limits its life, between other requests of two clients.
     fn queue(written: usize, places: &[(SessionId, Place, &str)]) -> Connection<Redis> {

@@ -2,7 +2,7 @@
 
 use hashkit::{Distribution, Member, Placement, Ring};
 
-use crate::ejection::Health;
+use crate::servers::health::Health;
 use crate::settings::{EjectPolicy, PoolSettings};
 
 /// A worker's own routing table for one pool, rebuilt when the shared health has another epoch.

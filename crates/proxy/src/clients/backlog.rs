@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use crate::buffer::{Chunk, Rope};
+use crate::flow::buffer::{Chunk, Rope};
 
 /// Unparsed input, in order.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::buffer::{Chunk, Rope};
+use crate::flow::buffer::{Chunk, Rope};
 use crate::limits::SHARE_AT_LEAST;
 
 /// Bytes held inline: a status, an integer or a short value.

@@ -18,9 +18,9 @@ use redis_proto::request::{Progress, RequestLimits, RequestParser};
 use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_code};
 use redis_proto::{Arg, Version, encode};
 
-use crate::buffer::Rope;
 use crate::cause::Cause;
 use crate::event::Event;
+use crate::flow::buffer::Rope;
 use crate::limits::MAX_KEY;
 use crate::protocol::{
     BadReply, Cap, HandshakeError, Join, JoinKind, Joined, Key, Lane, Parsed, Plan, Planned,

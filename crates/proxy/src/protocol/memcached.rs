@@ -4,9 +4,9 @@ use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
 use memcached_proto::response::{LineKind, ReplyKind, ReplyScanner, Scan as TextScan};
 use memcached_proto::{MAX_FORWARDED_LINE, Verb, encode};
 
-use crate::buffer::Rope;
 use crate::cause::Cause;
 use crate::event::Event;
+use crate::flow::buffer::Rope;
 use crate::protocol::{
     BadReply, Cap, Fragment, HandshakeError, Join, JoinKind, Joined, Key, Lane, Parsed, Plan,
     Planned, Protocol, Reply, Scan, Scratch, Source, Step, StepKind, StepOutcome,

@@ -1,11 +1,14 @@
 //! What a protocol must offer to the engine. A pool speaks one protocol, chosen when it is built, so
 //! that the per-request loop never asks.
 
+pub(crate) mod memcached;
+pub(crate) mod redis;
+
 use std::ops::Range;
 
-use crate::buffer::{Chunk, Rope};
 use crate::cause::Cause;
 use crate::event::Event;
+use crate::flow::buffer::{Chunk, Rope};
 use crate::limits::SEGMENT_BYTES;
 use crate::settings::PoolSettings;
 

@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::backlog::Backlog;
-use crate::buffer::{Chunk, Rope};
+use crate::clients::backlog::Backlog;
 use crate::engine::Retry;
+use crate::flow::buffer::{Chunk, Rope};
+use crate::flow::stash::Stash;
 use crate::id::ConnectionId;
 use crate::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::{Body, Join, Lane, Protocol};
-use crate::stash::Stash;
 use crate::time::Time;
 
 /// One client connection.

@@ -1,0 +1,5 @@
+//! Bytes on their way, and what they take of the memory.
+
+pub(crate) mod buffer;
+pub(crate) mod memory;
+pub(crate) mod stash;
