@@ -9,7 +9,6 @@ pub mod cli;
 mod clock;
 pub mod config;
 mod daemon;
-pub mod demo;
 mod descriptors;
 mod logger;
 mod memory_limit;

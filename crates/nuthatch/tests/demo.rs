@@ -74,6 +74,7 @@ fn the_tour_holds_with_embedded_servers() {
 /// A demo that serves, and what it told of itself.
 struct Serving {
     process: Process,
+    story: String,
     redis: u16,
     memcached: u16,
     proxy_pid: u32,
@@ -108,6 +109,7 @@ fn serve(scratch: &Path) -> Serving {
         memcached: ports["memcached"],
         proxy_pid: after("pid").parse().unwrap(),
         process,
+        story,
     }
 }
 
@@ -136,6 +138,40 @@ fn it_serves_until_a_signal_and_then_everything_is_gone() {
         assert!(Client::try_connect(&testkit::Endpoint::loopback(port)).is_err());
     }
     assert!(is_empty(scratch.path()));
+}
+
+/// The tour works the places of keys out by itself; its table must be that of the command it names.
+#[test]
+fn the_tour_names_the_servers_that_locate_names() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut serving = serve(scratch.path());
+    let after = |label: &str| {
+        let line = serving.story.lines().find_map(|l| l.strip_prefix(label));
+        line.expect(label).trim().to_owned()
+    };
+    let config = after("Configuration:");
+    let mut shown = 0;
+    for pool in ["redis", "memcached"] {
+        let (_, table) = serving
+            .story
+            .split_once(&format!("{pool}: twelve"))
+            .unwrap();
+        let rows = table
+            .lines()
+            .skip_while(|line| !line.contains("locate says"));
+        for row in rows.skip(1).take_while(|line| line.starts_with("   user:")) {
+            let words: Vec<&str> = row.split_whitespace().collect();
+            let mut locate = Command::new(env!("CARGO_BIN_EXE_nuthatch"));
+            locate.args(["locate", "-c", &config, "--json", "--pool", pool, words[0]]);
+            let output = locate.output().unwrap();
+            let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(answer[0]["server"], words[1], "{row}: {answer}");
+            shown += 1;
+        }
+    }
+    assert_eq!(shown, 24, "{}", serving.story);
+    serving.process.signal(Signal::INT);
+    assert_eq!(serving.process.wait_exit(LIMIT).code(), Some(0));
 }
 
 #[test]

@@ -37,11 +37,26 @@ const BELOW: [Wall; 4] = [
     },
 ];
 
+/// What crates that may use what they need must do without.
+const BARRED: [(&str, &[&str]); 2] = [
+    // How a request is parsed is the core's business.
+    ("nuthatch", &["memcached-proto", "redis-proto"]),
+    // It runs the proxy as a child process and looks at it from outside.
+    ("nuthatch-demo", &["nuthatch", "proxy"]),
+];
+
 /// What the tests of the crates below `nuthatch` may use besides.
 const BELOW_IN_TESTS: [&str; 4] = ["proptest", "serde_json", "tempfile", "testkit"];
 
 /// The crates that may use what they need.
-const FREE: [&str; 5] = ["nuthatch", "nuthatch-bench", "testkit", "versus", "xtask"];
+const FREE: [&str; 6] = [
+    "nuthatch",
+    "nuthatch-bench",
+    "nuthatch-demo",
+    "testkit",
+    "versus",
+    "xtask",
+];
 
 /// Packages (and families, with a trailing `*`) that open sockets, read clocks, start
 /// threads or run futures; not even linked indirectly below `nuthatch`.
@@ -86,6 +101,7 @@ pub(super) fn check(metadata: &Metadata) -> Vec<Finding> {
             }
             None => findings.extend(check_is_known(package)),
         }
+        findings.extend(check_barred(package));
         findings.extend(check_testkit_is_for_tests(package));
         findings.extend(check_versions(package));
     }
@@ -126,6 +142,22 @@ fn matches(rule: &str, name: &str) -> bool {
         Some(family) => name.starts_with(family),
         None => name == rule,
     }
+}
+
+fn check_barred(package: &Package) -> Vec<Finding> {
+    let barred = |name: &str| {
+        let mut rules = BARRED.iter().filter(|(owner, _)| *owner == package.name);
+        rules.any(|(_, names)| names.contains(&name))
+    };
+    package
+        .declared
+        .iter()
+        .filter(|dependency| barred(&dependency.name))
+        .map(|dependency| {
+            let says = format!("must not depend on {}", dependency.name);
+            Finding::new(&package.name, says)
+        })
+        .collect()
 }
 
 fn check_is_known(package: &Package) -> Option<Finding> {
@@ -224,6 +256,20 @@ mod tests {
     #[test]
     fn a_crate_without_a_wall_is_found() {
         assert!(findings(vec![depends("attic", &[])])[0].contains("has no wall"));
+    }
+
+    #[test]
+    fn the_binary_does_not_parse_and_the_demo_does_not_look_inside() {
+        let binary = depends("nuthatch", &[("redis-proto", false), ("mio", false)]);
+        let demo = depends("nuthatch-demo", &[("redis-proto", false), ("proxy", true)]);
+        let found = findings(vec![binary, demo]);
+        assert_eq!(
+            found,
+            [
+                "nuthatch must not depend on redis-proto",
+                "nuthatch-demo must not depend on proxy"
+            ]
+        );
     }
 
     #[test]

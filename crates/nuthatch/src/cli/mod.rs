@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::Overrides;
-use crate::demo::DemoOptions;
+use nuthatch_demo::DemoOptions;
 
 pub use layout::Layout;
 pub use text::Program;
@@ -154,7 +154,7 @@ pub fn main() -> ExitCode {
         Invocation::TestConf(options) => check::test_conf(&options),
         Invocation::Print(output) => print(&output),
         Invocation::Check(options) => check::check(&options),
-        Invocation::Demo(options) => crate::demo::run(options),
+        Invocation::Demo(options) => nuthatch_demo::run(options),
         Invocation::Locate(options) => locate::locate(&options),
     }
 }

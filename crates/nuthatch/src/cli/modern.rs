@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 
 use super::layout::Layout;
 use super::{CheckOptions, Invocation, LocateOptions, Output};
-use crate::demo::DemoOptions;
+use nuthatch_demo::DemoOptions;
 
 /// A command as the usage text and messages show it.
 pub(super) struct NamedCommand {

@@ -5,27 +5,27 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::child::{Child, find_program};
-use super::client::{Answer, Client};
-use super::embedded::Embedded;
-use super::embedded_memcached::MemcachedSpeaker;
-use super::embedded_redis::RedisSpeaker;
-use super::narrator::Stop;
-use super::port::Port;
+use crate::child::{Child, find_program};
+use crate::client::{Answer, Client};
+use crate::embedded::Embedded;
+use crate::embedded_memcached::MemcachedSpeaker;
+use crate::embedded_redis::RedisSpeaker;
+use crate::narrator::Stop;
+use crate::port::Port;
 
 /// How long a server may take to answer after its start.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// What a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Redis,
     Memcached,
 }
 
 impl Kind {
     /// The name of the pool, and the first part of the names of its servers.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Redis => "redis",
             Kind::Memcached => "memcached",
@@ -35,7 +35,7 @@ impl Kind {
 
 /// Where servers of one kind come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// This program.
     Program(PathBuf),
     /// Threads of our own.
@@ -44,7 +44,7 @@ pub(super) enum Source {
 
 impl Source {
     /// A real server if one is on PATH.
-    pub(super) fn find(kind: Kind) -> Source {
+    pub(crate) fn find(kind: Kind) -> Source {
         let names: &[&str] = match kind {
             Kind::Redis => &["redis-server", "valkey-server"],
             Kind::Memcached => &["memcached"],
@@ -54,7 +54,7 @@ impl Source {
     }
 
     /// One phrase for the reader.
-    pub(super) fn describe(&self, kind: Kind) -> String {
+    pub(crate) fn describe(&self, kind: Kind) -> String {
         match (self, kind) {
             (Source::Program(path), _) => path.display().to_string(),
             (Source::Embedded, Kind::Redis) => {
@@ -66,8 +66,8 @@ impl Source {
 }
 
 /// A server with a name and a port of its own, running or not.
-pub(super) struct CacheServer {
-    pub(super) name: String,
+pub(crate) struct CacheServer {
+    pub(crate) name: String,
     kind: Kind,
     source: Source,
     port: Port,
@@ -83,7 +83,7 @@ enum Running {
 
 impl CacheServer {
     /// Starts a server and waits until it answers; what it writes goes to `dir`.
-    pub(super) fn start(
+    pub(crate) fn start(
         kind: Kind,
         name: String,
         source: &Source,
@@ -102,17 +102,17 @@ impl CacheServer {
     }
 
     /// Its port of 127.0.0.1.
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port.number()
     }
 
     /// Whether it was started and not killed since.
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         self.running.is_some()
     }
 
     /// Ends it at once, as a crash would.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.running = None;
     }
 
@@ -121,7 +121,7 @@ impl CacheServer {
     /// # Errors
     ///
     /// When it does not start or does not answer in time.
-    pub(super) fn revive(&mut self) -> Result<(), Stop> {
+    pub(crate) fn revive(&mut self) -> Result<(), Stop> {
         self.running = Some(match &self.source {
             Source::Program(path) => {
                 let log = self.dir.join(format!("{}.log", self.name));
@@ -143,7 +143,7 @@ impl CacheServer {
     /// # Errors
     ///
     /// When it does not answer.
-    pub(super) fn ask(&self, key: &str) -> Result<Answer, Stop> {
+    pub(crate) fn ask(&self, key: &str) -> Result<Answer, Stop> {
         Client::connect(self.kind, self.port())
             .and_then(|mut client| client.get(key))
             .map_err(|error| self.failure(&format!("does not answer: {error}")))

@@ -9,15 +9,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proxy::settings::PoolSettings;
-
-use crate::config;
-
-use super::cache::{Kind, Source};
-use super::child::Child;
-use super::narrator::{Narrator, Stop};
-use super::pool::DemoPool;
-use super::port::Port;
+use crate::cache::{Kind, Source};
+use crate::child::Child;
+use crate::narrator::{Narrator, Stop};
+use crate::pool::DemoPool;
+use crate::port::Port;
 
 /// How long the proxy may take to listen after its start.
 const START_LIMIT: Duration = Duration::from_secs(10);
@@ -30,14 +26,14 @@ const LONGEST_DOCUMENT: u64 = 1 << 20;
 
 /// The program that is the proxy, with arguments of its own.
 #[derive(Debug, Clone)]
-pub(super) struct Program {
-    pub(super) path: PathBuf,
-    pub(super) arguments: Vec<String>,
+pub(crate) struct Program {
+    pub(crate) path: PathBuf,
+    pub(crate) arguments: Vec<String>,
 }
 
 impl Program {
     /// This very executable.
-    pub(super) fn this_one() -> Result<Program, Stop> {
+    pub(crate) fn this_one() -> Result<Program, Stop> {
         let path = std::env::current_exe()
             .map_err(|error| Stop::Failed(format!("cannot find my own program file: {error}")))?;
         Ok(Program {
@@ -49,10 +45,9 @@ impl Program {
 
 /// The proxy, its pools and their directory. The order of the fields is the order
 /// in which they go.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     proxy: Child,
-    pub(super) pools: Vec<DemoPool>,
-    settings: Vec<PoolSettings>,
+    pub(crate) pools: Vec<DemoPool>,
     stats: Port,
     conf: PathBuf,
     _dir: Scratch,
@@ -60,7 +55,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts servers and proxy, and says what was started.
-    pub(super) fn build(program: &Program, narrator: &mut Narrator) -> Result<Stage, Stop> {
+    pub(crate) fn build(program: &Program, narrator: &mut Narrator) -> Result<Stage, Stop> {
         narrator
             .say("Nuthatch: one proxy, two pools, three servers in each, all on 127.0.0.1.\n")?;
         let dir = Scratch::make()?;
@@ -73,13 +68,11 @@ impl Stage {
         let conf = dir.path.join("nutcracker.yml");
         let text: Vec<String> = pools.iter().map(DemoPool::configuration).collect();
         fs::write(&conf, text.join("\n"))?;
-        let settings = settings_from(&conf, &pools)?;
         let stats = Port::reserve()?;
         let proxy = start_proxy(program, &conf, &stats, &dir.path)?;
         let mut stage = Stage {
             proxy,
             pools,
-            settings,
             stats,
             conf,
             _dir: dir,
@@ -89,17 +82,12 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The checked settings of the pool at `index`.
-    pub(super) fn settings(&self, index: usize) -> &PoolSettings {
-        &self.settings[index]
-    }
-
     /// The proxy's stats document.
     ///
     /// # Errors
     ///
     /// When it cannot be read or is no JSON.
-    pub(super) fn stats(&self) -> Result<serde_json::Value, Stop> {
+    pub(crate) fn stats(&self) -> Result<serde_json::Value, Stop> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.stats.number()));
         let patience = Duration::from_secs(5);
         let stream = TcpStream::connect_timeout(&address, patience)?;
@@ -111,7 +99,7 @@ impl Stage {
     }
 
     /// An error, with its last words, when the proxy has ended.
-    pub(super) fn check_proxy_runs(&mut self) -> Result<(), Stop> {
+    pub(crate) fn check_proxy_runs(&mut self) -> Result<(), Stop> {
         if self.proxy.is_running() {
             return Ok(());
         }
@@ -120,7 +108,7 @@ impl Stage {
     }
 
     /// Lines to paste into another terminal.
-    pub(super) fn invitation(&self) -> String {
+    pub(crate) fn invitation(&self) -> String {
         let port = |kind| {
             self.pools
                 .iter()
@@ -186,20 +174,6 @@ fn introduction(pool: &DemoPool) -> String {
     let source = pool.source.describe(pool.kind);
     let names = format!("{}-1..{}", pool.name(), pool.servers.len());
     format!("  {names:<16}{source}, ports {}", ports.join(" "))
-}
-
-fn settings_from(conf: &Path, pools: &[DemoPool]) -> Result<Vec<PoolSettings>, Stop> {
-    let checked = config::load(conf, None, &config::Overrides::default())
-        .map_err(|report| Stop::Failed(format!("the demo's configuration is wrong: {report}")))?;
-    let find = |pool: &DemoPool| {
-        let found = checked
-            .pools
-            .iter()
-            .find(|p| p.settings.name == pool.name());
-        found.map(|found| found.settings.clone())
-    };
-    let settings: Option<Vec<_>> = pools.iter().map(find).collect();
-    settings.ok_or_else(|| Stop::Failed("the demo's configuration lacks a pool".into()))
 }
 
 fn start_proxy(program: &Program, conf: &Path, stats: &Port, dir: &Path) -> Result<Child, Stop> {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use memcached_proto::{Progress, Request, RequestLimits, RequestParser, Verb, encode};
 
-use super::embedded::{Next, Output, SharedStore, Speaker, open};
-use super::store::{Item, MAX_VALUE, Store};
+use crate::embedded::{Next, Output, SharedStore, Speaker, open};
+use crate::store::{Item, MAX_VALUE, Store};
 
 const LIMITS: RequestLimits = RequestLimits {
     max_value: MAX_VALUE as u64,
@@ -21,7 +21,7 @@ const LIMITS: RequestLimits = RequestLimits {
 const LONGEST_LIFE: i64 = 60 * 60 * 24 * 30;
 
 /// One connection.
-pub(super) struct MemcachedSpeaker {
+pub(crate) struct MemcachedSpeaker {
     store: SharedStore,
     parser: RequestParser,
     /// Bytes of a refused data block still to be dropped.
@@ -29,7 +29,7 @@ pub(super) struct MemcachedSpeaker {
 }
 
 impl MemcachedSpeaker {
-    pub(super) fn new(store: SharedStore) -> MemcachedSpeaker {
+    pub(crate) fn new(store: SharedStore) -> MemcachedSpeaker {
         MemcachedSpeaker {
             store,
             parser: RequestParser::default(),

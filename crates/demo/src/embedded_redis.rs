@@ -8,9 +8,9 @@ use std::time::Instant;
 use redis_proto::encode::{self, Version};
 use redis_proto::{Progress, RequestLimits, RequestParser};
 
-use super::embedded::{Next, Output, SharedStore, Speaker, open};
-use super::store::MAX_VALUE;
-use data::{Work, value_or_null};
+use crate::embedded::{Next, Output, SharedStore, Speaker, open};
+use crate::store::MAX_VALUE;
+use data::{Refusal, Work, value_or_null};
 
 const LIMITS: RequestLimits = RequestLimits {
     max_args: 8192,
@@ -21,11 +21,8 @@ const LIMITS: RequestLimits = RequestLimits {
     max_request: 4 * MAX_VALUE as u64,
 };
 
-/// Why a command was not carried out: the text after `-`.
-type Refusal = String;
-
 /// One connection.
-pub(super) struct RedisSpeaker {
+pub(crate) struct RedisSpeaker {
     store: SharedStore,
     parser: RequestParser,
     version: Version,
@@ -33,7 +30,7 @@ pub(super) struct RedisSpeaker {
 }
 
 impl RedisSpeaker {
-    pub(super) fn new(store: SharedStore) -> RedisSpeaker {
+    pub(crate) fn new(store: SharedStore) -> RedisSpeaker {
         RedisSpeaker {
             store,
             parser: RequestParser::default(),

@@ -4,33 +4,33 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 /// Bytes of keys and values that one server keeps.
-pub(super) const MAX_BYTES: usize = 64 << 20;
+pub(crate) const MAX_BYTES: usize = 64 << 20;
 
 /// Bytes of one value.
-pub(super) const MAX_VALUE: usize = 1 << 20;
+pub(crate) const MAX_VALUE: usize = 1 << 20;
 
 /// What an entry costs besides its bytes, roughly.
 const OVERHEAD: usize = 100;
 
 /// One stored value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) value: Vec<u8>,
+pub(crate) struct Item {
+    pub(crate) value: Vec<u8>,
     /// The client's own number (memcached).
-    pub(super) flags: u32,
+    pub(crate) flags: u32,
     /// When it ceases to exist.
-    pub(super) expires: Option<Instant>,
+    pub(crate) expires: Option<Instant>,
     /// Grows with every change (memcached's `cas unique`); given by the store.
-    pub(super) cas: u64,
+    pub(crate) cas: u64,
 }
 
 /// There is no room for the value.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 /// Keys and their items.
 #[derive(Debug, Default)]
-pub(super) struct Store {
+pub(crate) struct Store {
     items: HashMap<Vec<u8>, Item>,
     bytes: usize,
     last_cas: u64,
@@ -38,7 +38,7 @@ pub(super) struct Store {
 
 impl Store {
     /// The item of `key`, unless it has expired.
-    pub(super) fn get(&mut self, key: &[u8], now: Instant) -> Option<&Item> {
+    pub(crate) fn get(&mut self, key: &[u8], now: Instant) -> Option<&Item> {
         let expired = self.items.get(key)?.expires.is_some_and(|end| end <= now);
         if expired {
             self.remove(key);
@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     ///
     /// [`Full`] when it is too large or the store is; what was there stays then.
-    pub(super) fn put(&mut self, key: &[u8], item: Item) -> Result<(), Full> {
+    pub(crate) fn put(&mut self, key: &[u8], item: Item) -> Result<(), Full> {
         let freed = self.items.get(key).map_or(0, |old| cost(key, old));
         let after = self.bytes - freed + cost(key, &item);
         if item.value.len() > MAX_VALUE || after > MAX_BYTES {
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// Changes when an item expires, and nothing else; false when there is none.
-    pub(super) fn expire(&mut self, key: &[u8], expires: Option<Instant>, now: Instant) -> bool {
+    pub(crate) fn expire(&mut self, key: &[u8], expires: Option<Instant>, now: Instant) -> bool {
         if self.get(key, now).is_none() {
             return false;
         }
@@ -79,20 +79,20 @@ impl Store {
     }
 
     /// Removes an item; false when there was none.
-    pub(super) fn remove(&mut self, key: &[u8]) -> bool {
+    pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
         let removed = self.items.remove(key);
         self.bytes -= removed.as_ref().map_or(0, |item| cost(key, item));
         removed.is_some()
     }
 
     /// Removes everything.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.items.clear();
         self.bytes = 0;
     }
 
     /// Number of items, expired ones that nobody asked for since included.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.items.len()
     }
 }

@@ -10,14 +10,14 @@ use socket2::{Domain, Socket, Type};
 /// Connecting to it is refused, the kernel gives it to nobody else, and a listener
 /// that sets SO_REUSEADDR, as every server here does, can use it.
 #[derive(Debug)]
-pub(super) struct Port {
+pub(crate) struct Port {
     number: u16,
     _held: Socket,
 }
 
 impl Port {
     /// Takes a free port.
-    pub(super) fn reserve() -> io::Result<Port> {
+    pub(crate) fn reserve() -> io::Result<Port> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
         // Only now: otherwise the kernel might choose a port that another one reserved.
@@ -31,7 +31,7 @@ impl Port {
     }
 
     /// Its number.
-    pub(super) fn number(&self) -> u16 {
+    pub(crate) fn number(&self) -> u16 {
         self.number
     }
 }

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::narrator::Narrator;
-use super::stage::{Program, Stage};
-use super::tour;
+use crate::narrator::Narrator;
+use crate::stage::{Program, Stage};
+use crate::tour;
 
 #[test]
 fn nutcracker_passes_the_same_tour() {

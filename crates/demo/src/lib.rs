@@ -5,6 +5,9 @@
 //! serving until it is told to stop. Real servers are used where they are on PATH,
 //! small embedded ones otherwise. Whatever was started is gone at the end,
 //! however the end comes about.
+//!
+//! The proxy is a child process: the demo gives it a configuration file and options, and
+//! looks at it as its clients and operators do. So nothing of its code is used here.
 
 mod cache;
 mod child;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::store::Store;
+use crate::store::Store;
 
 /// Connections that one server serves; further ones are closed at once.
 const MAX_CONNECTIONS: usize = 256;
@@ -24,7 +24,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 const OUTPUT_CHUNK: usize = 64 << 10;
 
 /// One connection's half of a protocol.
-pub(super) trait Speaker: Send + 'static {
+pub(crate) trait Speaker: Send + 'static {
     /// Answers the whole requests at the start of `input` and consumes them.
     ///
     /// # Errors
@@ -35,7 +35,7 @@ pub(super) trait Speaker: Send + 'static {
 
 /// What a connection does after its requests were answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub(crate) enum Next {
     /// Reads on.
     Continue,
     /// Ends, once all replies are written.
@@ -43,22 +43,22 @@ pub(super) enum Next {
 }
 
 /// The store that the connections of one server share.
-pub(super) type SharedStore = Arc<Mutex<Store>>;
+pub(crate) type SharedStore = Arc<Mutex<Store>>;
 
 /// Opens the store; a connection that panicked cannot have broken it.
-pub(super) fn open(store: &SharedStore) -> MutexGuard<'_, Store> {
+pub(crate) fn open(store: &SharedStore) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Replies on their way to a client.
-pub(super) struct Output {
+pub(crate) struct Output {
     /// Where replies are appended.
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     sink: Box<dyn Write + Send>,
 }
 
 impl Output {
-    pub(super) fn new(sink: impl Write + Send + 'static) -> Output {
+    pub(crate) fn new(sink: impl Write + Send + 'static) -> Output {
         Output {
             bytes: Vec::new(),
             sink: Box::new(sink),
@@ -66,7 +66,7 @@ impl Output {
     }
 
     /// Writes what was gathered once it is much, so that a long reply is never held whole.
-    pub(super) fn spill(&mut self) -> io::Result<()> {
+    pub(crate) fn spill(&mut self) -> io::Result<()> {
         if self.bytes.len() < OUTPUT_CHUNK {
             return Ok(());
         }
@@ -82,7 +82,7 @@ impl Output {
 
 /// A running embedded server; gone, with all its connections, when dropped.
 #[derive(Debug)]
-pub(super) struct Embedded {
+pub(crate) struct Embedded {
     port: u16,
     open: Arc<Connections>,
     acceptor: Option<JoinHandle<()>>,
@@ -90,7 +90,7 @@ pub(super) struct Embedded {
 
 impl Embedded {
     /// Listens on a port of 127.0.0.1; `speaker` makes the protocol of each connection.
-    pub(super) fn start<S: Speaker>(
+    pub(crate) fn start<S: Speaker>(
         port: u16,
         speaker: impl Fn(SharedStore) -> S + Send + 'static,
     ) -> io::Result<Embedded> {
@@ -116,7 +116,7 @@ impl Embedded {
     }
 
     /// Whether it still takes connections.
-    pub(super) fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         let acceptor = self.acceptor.as_ref();
         acceptor.is_some_and(|acceptor| !acceptor.is_finished())
     }
@@ -212,8 +212,8 @@ fn converse(mut stream: TcpStream, mut speaker: impl Speaker) -> io::Result<()> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::port::Port;
     use super::*;
+    use crate::port::Port;
 
     /// Sends back what it gets; closes after a `q`.
     struct Echo;

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use redis_proto::encode::{self, Version};
 
-use super::super::store::{Full, Item, Store};
-use super::Refusal;
+use crate::store::{Full, Item, Store};
+
+/// Why a command was not carried out: the text after `-`.
+pub(super) type Refusal = String;
 
 /// One command at work: on a store, at a time, into a reply.
 pub(super) struct Work<'w> {

@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::client::{Answer, Client};
-use super::narrator::{Narrator, Stop};
-use super::pool::{DemoPool, FAILURE_LIMIT, RETRY_AFTER_MS};
-use super::stage::Stage;
+use crate::client::{Answer, Client};
+use crate::narrator::{Narrator, Stop};
+use crate::pool::{DemoPool, FAILURE_LIMIT, RETRY_AFTER_MS};
+use crate::stage::Stage;
 
 /// Keys that each pool is given.
 const KEYS: [&str; 12] = [
@@ -31,7 +31,7 @@ const VICTIM: usize = 1;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Walks through everything, in both pools.
-pub(super) fn run(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
+pub(crate) fn run(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
     let pools = stage.pools.len();
     for index in 0..pools {
         placement(stage, index, narrator)?;
@@ -62,9 +62,9 @@ fn placement(stage: &Stage, index: usize, narrator: &mut Narrator) -> Result<(),
     narrator.say("   key           locate says    found on")?;
     let mut in_place = 0;
     for key in KEYS {
-        let located = DemoPool::locate(stage.settings(index), key, None);
+        let located = stage.pools[index].locate(key, None);
         let holders = pool.holders(key, &value(key))?;
-        in_place += usize::from(holders == [&*located]);
+        in_place += usize::from(holders == [located]);
         narrator.say(&format!("   {key:<13} {located:<14} {}", holders.join(" ")))?;
     }
     narrator.check(stored == 12 && read == 12, "all were stored and read back")?;
@@ -94,7 +94,7 @@ fn death(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(),
     let mut errors = Vec::new();
     for key in KEYS {
         let answer = client.get(key)?;
-        let located = DemoPool::locate(stage.settings(index), key, None);
+        let located = stage.pools[index].locate(key, None);
         narrator.say(&format!("   {key:<13} {located:<14} {}", shown(&answer)))?;
         if let Answer::Refused(line) = answer {
             errors.push((key, line));
@@ -142,9 +142,9 @@ fn ejection(
     for key in theirs {
         let missing = client.get(key)?.is_missing();
         let stored = client.set(key, &moved_value(key))? == Answer::Stored;
-        let heir = DemoPool::locate(stage.settings(index), key, Some(&victim));
+        let heir = pool.locate(key, Some(&victim));
         let holders = pool.holders(key, &moved_value(key))?;
-        moved += usize::from(missing && stored && holders == [&*heir]);
+        moved += usize::from(missing && stored && holders == [heir]);
         let now_on = holders.join(" ");
         narrator.say(&format!(
             "   {key:<13} a miss, stored again, now on {now_on}"
@@ -184,9 +184,9 @@ fn recovery(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<
     let mut home = 0;
     for key in KEYS {
         let stored = client.set(key, &back_value(key))? == Answer::Stored;
-        let located = DemoPool::locate(stage.settings(index), key, None);
+        let located = stage.pools[index].locate(key, None);
         let holders = pool.holders(key, &back_value(key))?;
-        home += usize::from(stored && holders.contains(&&*located));
+        home += usize::from(stored && holders.contains(&located));
     }
     let read = count_readable(&mut client, &KEYS, back_value)?;
     narrator.check(
@@ -224,10 +224,9 @@ fn victim(stage: &Stage, index: usize) -> String {
 
 /// The keys of the server that dies, and all others.
 fn keys_of_victim(stage: &Stage, index: usize) -> (Vec<&'static str>, Vec<&'static str>) {
-    let victim = victim(stage, index);
-    let settings = stage.settings(index);
+    let (pool, victim) = (&stage.pools[index], victim(stage, index));
     KEYS.iter()
-        .partition(|key| DemoPool::locate(settings, key, None) == victim)
+        .partition(|key| pool.locate(key, None) == victim)
 }
 
 fn count_readable(
@@ -269,8 +268,8 @@ fn shown(answer: &Answer) -> String {
 mod tests {
     use hashkit::{Member, Placement};
 
-    use super::super::cache::Kind;
     use super::*;
+    use crate::cache::Kind;
 
     #[test]
     fn every_server_owns_keys_to_show() {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Why the demo goes no further.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// A signal asked for the end.
     Interrupted,
     /// Something did not work; the text says what.
@@ -21,7 +21,7 @@ impl From<io::Error> for Stop {
 }
 
 /// Writes the story, counts what held, and notices when it should end.
-pub(super) struct Narrator {
+pub(crate) struct Narrator {
     out: Box<dyn Write>,
     asked_to_stop: Arc<AtomicBool>,
     held: u32,
@@ -29,7 +29,7 @@ pub(super) struct Narrator {
 }
 
 impl Narrator {
-    pub(super) fn new(out: impl Write + 'static, asked_to_stop: Arc<AtomicBool>) -> Narrator {
+    pub(crate) fn new(out: impl Write + 'static, asked_to_stop: Arc<AtomicBool>) -> Narrator {
         Narrator {
             out: Box::new(out),
             asked_to_stop,
@@ -43,7 +43,7 @@ impl Narrator {
     /// # Errors
     ///
     /// When the demo was asked to stop, or nobody can read any more.
-    pub(super) fn say(&mut self, text: &str) -> Result<(), Stop> {
+    pub(crate) fn say(&mut self, text: &str) -> Result<(), Stop> {
         if self.is_interrupted() {
             return Err(Stop::Interrupted);
         }
@@ -57,7 +57,7 @@ impl Narrator {
     /// # Errors
     ///
     /// As [`Narrator::say`]; what did not hold is no error here, see [`Narrator::verdict`].
-    pub(super) fn check(&mut self, held: bool, claim: impl fmt::Display) -> Result<(), Stop> {
+    pub(crate) fn check(&mut self, held: bool, claim: impl fmt::Display) -> Result<(), Stop> {
         if held {
             self.held += 1;
             self.say(&format!("   [ok] {claim}"))
@@ -68,12 +68,12 @@ impl Narrator {
     }
 
     /// Whether a signal asked for the end.
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(crate) fn is_interrupted(&self) -> bool {
         self.asked_to_stop.load(Ordering::Relaxed)
     }
 
     /// An error when anything did not hold, or when nothing was looked at.
-    pub(super) fn verdict(&self) -> Result<(), Stop> {
+    pub(crate) fn verdict(&self) -> Result<(), Stop> {
         let all = self.held + self.broken;
         if self.broken > 0 || all == 0 {
             let text = format!("{} of {all} checks failed", self.broken);
@@ -83,7 +83,7 @@ impl Narrator {
     }
 
     /// The last line after a signal. Nobody may be there to read it.
-    pub(super) fn farewell(&mut self) -> Result<(), Stop> {
+    pub(crate) fn farewell(&mut self) -> Result<(), Stop> {
         let _ = writeln!(self.out, "\nStopping the proxy and its servers.");
         Ok(())
     }

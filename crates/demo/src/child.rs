@@ -22,7 +22,7 @@ static LIVING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// A running child; what it prints goes to a file.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(crate) struct Child {
     process: process::Child,
     log: PathBuf,
 }
@@ -32,7 +32,7 @@ impl Child {
     ///
     /// To be called on a thread that lives as long as the demo: the kernel's
     /// parent-death signal is sent when the spawning *thread* ends.
-    pub(super) fn spawn(command: &Command, log: &Path) -> io::Result<Child> {
+    pub(crate) fn spawn(command: &Command, log: &Path) -> io::Result<Child> {
         let output = File::options().create(true).append(true).open(log)?;
         let mut bound = bound_to_us(command);
         bound
@@ -48,17 +48,17 @@ impl Child {
         })
     }
 
-    pub(super) fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.process.id()
     }
 
     /// Whether it still runs.
-    pub(super) fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.process.try_wait(), Ok(None))
     }
 
     /// Asks it to end (SIGTERM), waits up to `patience`, and kills it if it is still there.
-    pub(super) fn stop(&mut self, patience: Duration) {
+    pub(crate) fn stop(&mut self, patience: Duration) {
         if self.is_running() {
             // It was not reaped (see above), so the id is still its own.
             let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
@@ -71,7 +71,7 @@ impl Child {
     }
 
     /// Kills it at once (SIGKILL) and reaps it.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let pid = Pid::from_child(&self.process);
         // From here on its id may be given to another process.
         living(|pids| pids.retain(|&other| other != pid));
@@ -80,7 +80,7 @@ impl Child {
     }
 
     /// The last lines it printed.
-    pub(super) fn last_words(&self) -> String {
+    pub(crate) fn last_words(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().collect();
@@ -95,7 +95,7 @@ impl Drop for Child {
 }
 
 /// Makes every panic kill all children first, and only then go its way.
-pub(super) fn kill_all_on_panic() {
+pub(crate) fn kill_all_on_panic() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         living(|pids| {
@@ -108,7 +108,7 @@ pub(super) fn kill_all_on_panic() {
 }
 
 /// Whether an executable file of that name is on PATH, and where.
-pub(super) fn find_program(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|dir| dir.join(name))

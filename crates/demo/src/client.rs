@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use super::cache::Kind;
+use crate::cache::Kind;
 
 /// How long an answer may take; the proxy's own time-out is shorter.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -13,14 +13,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_REPLY: usize = 1 << 20;
 
 /// A connection to a server or to the proxy.
-pub(super) struct Client {
+pub(crate) struct Client {
     kind: Kind,
     stream: TcpStream,
 }
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// It was stored.
     Stored,
     /// The values asked for, `None` where there is none.
@@ -33,19 +33,19 @@ pub(super) enum Answer {
 
 impl Answer {
     /// Whether it is this one value.
-    pub(super) fn is_value(&self, value: &str) -> bool {
+    pub(crate) fn is_value(&self, value: &str) -> bool {
         matches!(self, Answer::Values(values) if matches!(&**values, [Some(v)] if v == value))
     }
 
     /// Whether there is no such key.
-    pub(super) fn is_missing(&self) -> bool {
+    pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Answer::Values(values) if **values == [None])
     }
 }
 
 impl Client {
     /// Connects to a port of 127.0.0.1.
-    pub(super) fn connect(kind: Kind, port: u16) -> io::Result<Client> {
+    pub(crate) fn connect(kind: Kind, port: u16) -> io::Result<Client> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
@@ -55,7 +55,7 @@ impl Client {
     }
 
     /// Whether the peer answers at all.
-    pub(super) fn greet(&mut self) -> io::Result<bool> {
+    pub(crate) fn greet(&mut self) -> io::Result<bool> {
         let (question, answer): (&[u8], &[u8]) = match self.kind {
             Kind::Redis => (b"*1\r\n$4\r\nPING\r\n", b"+PONG"),
             Kind::Memcached => (b"version\r\n", b"VERSION "),
@@ -64,7 +64,7 @@ impl Client {
     }
 
     /// Stores a value.
-    pub(super) fn set(&mut self, key: &str, value: &str) -> io::Result<Answer> {
+    pub(crate) fn set(&mut self, key: &str, value: &str) -> io::Result<Answer> {
         let request = match self.kind {
             Kind::Redis => redis_command(&["SET", key, value]),
             Kind::Memcached => format!("set {key} 0 0 {}\r\n{value}\r\n", value.len()).into_bytes(),
@@ -77,7 +77,7 @@ impl Client {
     }
 
     /// Asks for one value.
-    pub(super) fn get(&mut self, key: &str) -> io::Result<Answer> {
+    pub(crate) fn get(&mut self, key: &str) -> io::Result<Answer> {
         let reply = match self.kind {
             Kind::Redis => self.round(&redis_command(&["GET", key]))?,
             Kind::Memcached => self.round(format!("get {key}\r\n").as_bytes())?,
@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// Asks for several values with one request; they come in the order of the keys.
-    pub(super) fn get_many(&mut self, keys: &[&str]) -> io::Result<Answer> {
+    pub(crate) fn get_many(&mut self, keys: &[&str]) -> io::Result<Answer> {
         let words: Vec<&str> = ["MGET"].iter().chain(keys).copied().collect();
         let reply = match self.kind {
             Kind::Redis => self.round(&redis_command(&words))?,
