@@ -9,8 +9,8 @@ use super::layout::{Files, Layout};
 use super::text::{Program, after_error, describe_stats, usage, version};
 use super::word::unexpected;
 use super::{Invocation, Output, RunOptions, TestOptions};
-use crate::config::table::{NUMBER_MAX, Outside, Scope, Setting, of};
-use crate::config::{NotANumber, Overrides, digits};
+use crate::config::table::{Outside, Scope, Setting, of};
+use crate::config::{NUMBER_MAX, NotANumber, Overrides, digits};
 
 /// Sizes of a buffer that nutcracker allows; here the size is without effect.
 const MBUF_MIN: u32 = 512;

@@ -3,10 +3,10 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::ops::Range;
 use std::path::PathBuf;
 
-use super::number::digits;
+use super::fault::Fault;
+use super::number::{NUMBER_MAX, digits};
 use super::report::reason;
 
 /// The port that a server's name leaves out (memcached's own; libmemcached does so).
@@ -135,35 +135,6 @@ pub(super) struct ServerLine {
     pub(super) weight: u32,
     /// Where it is.
     pub(super) address: ServerAddress,
-}
-
-/// What is wrong with a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// In one line; reads on from the setting's name ("... has an invalid port").
-    pub message: String,
-    /// What was expected.
-    pub help: String,
-    /// The bytes of the value that are to blame, when it is not the whole.
-    pub part: Option<Range<usize>>,
-}
-
-impl Fault {
-    /// A fault of the whole value.
-    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            help: help.into(),
-            part: None,
-        }
-    }
-
-    fn in_part(self, part: Range<usize>) -> Self {
-        Self {
-            part: Some(part),
-            ..self
-        }
-    }
 }
 
 /// Reads a `listen` value. The text beside it is a warning.
@@ -301,7 +272,7 @@ fn bad_server() -> Fault {
 
 /// A server's share of the keys; `start` is where the text begins in the line.
 fn weight(text: &str, start: usize) -> Result<u32, Fault> {
-    let weight = digits(text, super::table::NUMBER_MAX)
+    let weight = digits(text, NUMBER_MAX)
         .ok()
         .and_then(|weight| u32::try_from(weight).ok());
     let message = match weight {

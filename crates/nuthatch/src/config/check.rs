@@ -7,7 +7,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use hashkit::index_order;
 
-use super::{Config, Input, Overrides, PoolConfig, Report, checked_inputs};
+use super::load::{Input, checked_inputs};
+use super::overrides::Overrides;
+use super::report::Report;
+use super::types::{Config, PoolConfig};
 
 /// Checks that a file is either accepted, as a configuration that the proxy can rely on, or refused with
 /// reasons that stand in it; and that no file can be its own overlay, because every pool has a `listen`,

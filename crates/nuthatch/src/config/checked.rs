@@ -7,52 +7,16 @@ use hashkit::index_order;
 
 use super::address::{Listen, Resolve};
 use super::failure::check_failovers;
+use super::fault::faulty;
+use super::file::{ReadPool, is_whole, read_file};
+use super::kind::{Value, is_true};
 use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
-use super::pool::{PoolConfig, ReadPool, check_pool};
-use super::report::{Place, Problem};
-use super::table::Scope;
-use super::values::{Findings, Rules, Value, Values, Workers, faulty, is_true};
-use super::written::{Content, Entry, Mapping, Node};
-
-/// The top-level key that is reserved for settings of the whole process.
-pub(super) const RESERVED: &str = "nuthatch";
-
-/// A configuration that the proxy can run on.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The pools, sorted by name as nutcracker 0.5.0 does: shorter first, then bytewise.
-    pub pools: Vec<PoolConfig>,
-    /// What concerns the whole process.
-    pub globals: Globals,
-    /// What is allowed but deserves a line at start and in `-t`, each beginning with its place.
-    pub warnings: Vec<String>,
-}
-
-impl Config {
-    /// The pool that serves the keys of `pool`'s ejected servers, by its index.
-    pub fn failover_of(&self, pool: &PoolConfig) -> Option<usize> {
-        let failover = pool.settings.failure.failover.as_ref()?;
-        let is_it = |other: &PoolConfig| other.settings.name == failover.pool;
-        self.pools.iter().position(is_it)
-    }
-}
-
-/// Settings of the whole process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Globals {
-    /// How many event loops there are.
-    pub workers: Workers,
-    /// Bytes that the buffers of all clients and servers may take; 0 is no cap, and without it half of the
-    /// memory is meant.
-    pub max_memory: Option<u64>,
-    /// Clients of all pools; 0 is as many as there are descriptors for.
-    pub max_clients: u64,
-    /// How long requests in flight are waited for at the end.
-    pub shutdown_timeout: Duration,
-    /// Whether the statistics document has counters that nutcracker does not have.
-    pub stats_extended: bool,
-}
+use super::pool::check_pool;
+use super::report::{Findings, Problem};
+use super::types::{Config, Globals, PoolConfig};
+use super::values::Values;
+use super::written::Node;
 
 /// Checks a file's tree, the overlay's if there is one, and what the command line says on top. Hosts to
 /// listen on are resolved by `resolve`.
@@ -91,137 +55,6 @@ pub(super) fn check(
         globals,
         warnings,
     })
-}
-
-/// The pools and the global settings that a file holds.
-fn read_file(root: Option<&Node>, findings: &mut Findings) -> (Vec<ReadPool>, Values) {
-    let (mut pools, mut globals) = (Vec::new(), Values::default());
-    let Some(top) = root.and_then(|root| top_level(root, findings)) else {
-        if findings.problems.is_empty() {
-            findings.problems.push(no_pools(root));
-        }
-        return (pools, globals);
-    };
-    for entry in distinct(top, "pool", findings) {
-        let Some(mapping) = mapping_of(entry, findings) else {
-            continue;
-        };
-        if is_reserved(entry, mapping) {
-            let rules = Rules {
-                owner: "`nuthatch`",
-                scopes: &[Scope::Global],
-                overlay: false,
-            };
-            globals = Values::read(mapping, rules, findings);
-        } else {
-            pools.push(read_pool(entry, mapping, findings));
-        }
-    }
-    if pools.is_empty() && top.whole && findings.problems.is_empty() {
-        findings.problems.push(no_pools(root));
-    }
-    (pools, globals)
-}
-
-/// The mapping at the top of a file.
-pub(super) fn top_level<'n>(root: &'n Node, findings: &mut Findings) -> Option<&'n Mapping> {
-    match &root.content {
-        Content::Mapping(mapping) => return Some(mapping),
-        Content::Broken => {}
-        Content::Text(text) if text.is_empty() => findings.problems.push(no_pools(Some(root))),
-        Content::Text(_) | Content::List(_) => {
-            let problem = Problem::at(&root.place, "the file must be a mapping of pools");
-            findings.problems.push(problem.help(POOL_HELP));
-        }
-    }
-    None
-}
-
-/// The entries of a mapping, with complaints about keys that are empty or repeat.
-pub(super) fn distinct<'m>(
-    mapping: &'m Mapping,
-    what: &str,
-    findings: &mut Findings,
-) -> Vec<&'m Entry> {
-    let mut seen: HashMap<&str, &Place> = HashMap::new();
-    let mut entries = Vec::with_capacity(mapping.entries.len());
-    for entry in &mapping.entries {
-        if entry.key.is_empty() {
-            let problem = Problem::at(&entry.place, format!("a {what} needs a name"));
-            findings.problems.push(problem.help(POOL_HELP));
-        } else if let Some(first) = seen.get(entry.key.as_str()) {
-            let problem = Problem::at(
-                &entry.place,
-                format!("{what} `{}` is a duplicate", entry.key),
-            );
-            findings
-                .problems
-                .push(problem.help(format!("the other begins in line {}", first.line)));
-        } else {
-            seen.insert(&entry.key, &entry.place);
-            entries.push(entry);
-        }
-    }
-    entries
-}
-
-/// The settings under a top-level key.
-pub(super) fn mapping_of<'e>(entry: &'e Entry, findings: &mut Findings) -> Option<&'e Mapping> {
-    let key = &entry.key;
-    let problem = match &entry.value.content {
-        Content::Mapping(mapping) => return Some(mapping),
-        Content::Broken => return None,
-        _ if super::table::find(Scope::Pool, key).is_some() => Problem::at(
-            &entry.place,
-            format!("setting `{key}` stands outside of a pool"),
-        )
-        .help("indent it under the name of its pool"),
-        Content::Text(text) if text.is_empty() => {
-            Problem::at(&entry.place, format!("`{key}` has no settings")).help(POOL_HELP)
-        }
-        _ => Problem::at(
-            &entry.value.place,
-            format!("`{key}` must be a mapping of settings"),
-        )
-        .help(POOL_HELP),
-    };
-    findings.problems.push(problem);
-    None
-}
-
-const POOL_HELP: &str =
-    "a pool is a name, a colon, and indented settings such as `listen: 127.0.0.1:22121`";
-
-/// Whether an entry holds the global settings. One with a `listen` is a pool that happens to be called
-/// so, since files that nutcracker accepts keep their meaning.
-fn is_reserved(entry: &Entry, mapping: &Mapping) -> bool {
-    entry.key == RESERVED && !mapping.entries.iter().any(|entry| entry.key == "listen")
-}
-
-fn is_whole(root: &Node) -> bool {
-    matches!(&root.content, Content::Mapping(mapping) if mapping.whole)
-}
-
-fn no_pools(root: Option<&Node>) -> Problem {
-    let problem = match root {
-        Some(root) => Problem::at(&root.place, "the file has no pools"),
-        None => Problem::of_file("the configuration has no pools"),
-    };
-    problem.help(POOL_HELP)
-}
-
-fn read_pool(entry: &Entry, mapping: &Mapping, findings: &mut Findings) -> ReadPool {
-    let rules = Rules {
-        owner: &format!("pool `{}`", entry.key),
-        scopes: &[Scope::Pool],
-        overlay: false,
-    };
-    ReadPool {
-        name: entry.key.clone(),
-        place: entry.place.clone(),
-        values: Values::read(mapping, rules, findings),
-        whole: mapping.whole,
-    }
 }
 
 fn lay_over(overlay: Overlay, pools: &mut [ReadPool], globals: &mut Values) {

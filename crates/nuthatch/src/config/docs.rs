@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::table::{Absent, Kind, Only, Origin, Scope, Setting, of};
+use super::kind::Kind;
+use super::table::{Absent, Only, Origin, Scope, Setting, of};
 
 /// The text of `docs/configuration.md`.
 pub fn configuration() -> String {

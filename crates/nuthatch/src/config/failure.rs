@@ -5,9 +5,10 @@ use std::time::Duration;
 use hashkit::Distribution;
 use proxy::settings::{EjectPolicy, FailoverSettings, FailurePolicy, TimeoutAction};
 
-use super::pool::ReadPool;
-use super::report::{Place, Problem};
-use super::values::{Findings, Value, Values};
+use super::file::ReadPool;
+use super::kind::Value;
+use super::report::{Findings, Place, Problem};
+use super::values::Values;
 
 /// The policy that the settings amount to; each of them is valid by itself.
 pub(super) fn failure_policy(values: &Values) -> FailurePolicy {

@@ -1,6 +1,9 @@
 //! Numbers as a configuration writes them: decimal digits and nothing else. Signs, blanks and numbers
 //! that do not fit are refused (nutcracker 0.5.0 lets the latter wrap around).
 
+/// Largest number in nutcracker's settings; what it read beyond wrapped around silently.
+pub const NUMBER_MAX: u64 = i32::MAX as u64;
+
 /// Why a text is no number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotANumber {

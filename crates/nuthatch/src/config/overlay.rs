@@ -1,11 +1,10 @@
 //! The overlay: a second file of the same shape that holds only settings of our own, so that nutcracker
 //! can still start from the first.
 
-use super::checked::{RESERVED, distinct, mapping_of, top_level};
-use super::pool::ReadPool;
-use super::report::Problem;
+use super::file::{RESERVED, ReadPool, distinct, mapping_of, top_level};
+use super::report::{Findings, Problem};
 use super::table::Scope;
-use super::values::{Findings, Rules, Values};
+use super::values::{Rules, Values};
 use super::written::{Entry, Mapping, Node};
 
 /// What an overlay says.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::address::Fault;
+use super::fault::Fault;
+use super::kind::{Value, is_true, read_text};
 use super::table::Setting;
-use super::values::{Value, is_true, read_text};
 
 /// The settings that were given outside of the files.
 #[derive(Debug, Clone, Default)]

@@ -11,44 +11,16 @@ use proxy::settings::{
 
 use super::address::{Listen, ServerAddress, ServerLine};
 use super::failure::{check_eject_policy, duration, failure_policy, warn_of_idle_settings};
-use super::report::{Place, Problem};
-use super::table::{Absent, NUMBER_MAX, Only, Scope, find, of};
-use super::values::{Findings, Value, Values, expected};
+use super::file::ReadPool;
+use super::kind::{Value, expected};
+use super::number::NUMBER_MAX;
+use super::report::{Findings, Place, Problem};
+use super::table::{Absent, Only, Scope, find, of};
+use super::types::PoolConfig;
+use super::values::Values;
 
 /// Most slots of a modula pool, that is, the sum of its weights: each takes memory.
 const MODULA_SLOTS_MAX: u64 = 1 << 24;
-
-/// A pool, checked.
-#[derive(Debug, Clone)]
-pub struct PoolConfig {
-    /// What the core needs to know.
-    pub settings: PoolSettings,
-    /// Where clients connect.
-    pub listen: Listen,
-    /// Length of the queue of connections not yet accepted.
-    pub backlog: u32,
-    /// Most clients at a time; 0 sets no limit.
-    pub client_connections: u32,
-    /// Whether TCP connections, to clients and to servers, send keepalive probes.
-    pub tcpkeepalive: bool,
-    /// Whether the listening socket gets SO_REUSEPORT.
-    pub reuseport: bool,
-    /// Where each server of `settings.servers` is, in the same order.
-    pub servers: Vec<ServerAddress>,
-}
-
-/// A pool as read: not yet checked as a whole.
-#[derive(Debug)]
-pub(super) struct ReadPool {
-    /// Its name.
-    pub(super) name: String,
-    /// Where the name stands.
-    pub(super) place: Place,
-    /// Its settings, the overlay's included.
-    pub(super) values: Values,
-    /// False when the file broke off within the pool.
-    pub(super) whole: bool,
-}
 
 /// Checks a pool that listens on `listen`; `None` when anything is wrong with it, which has been reported.
 pub(super) fn check_pool(

@@ -192,6 +192,23 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
+/// What reading found besides the values.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// What is wrong.
+    pub(super) problems: Vec<Problem>,
+    /// What is allowed but probably not meant; one line each, beginning with the place.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Findings {
+    /// Notes something that is allowed but probably not meant.
+    pub(super) fn warn(&mut self, place: &Place, message: impl std::fmt::Display) {
+        let line = format!("{place}: warning: {message}");
+        self.warnings.push(printable(&line));
+    }
+}
+
 /// `text` without anything that could move a terminal's cursor.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::address::{ServerLine, server};
-use super::report::{Place, Problem};
-use super::table::Kind;
-use super::values::{Findings, expected, faulty};
+use super::fault::faulty;
+use super::kind::{Kind, expected};
+use super::report::{Findings, Place, Problem};
 use super::written::{Content, Node};
 
 /// Reads the servers of `owner` ("pool `alpha`"); `None` when anything is wrong with them, which has

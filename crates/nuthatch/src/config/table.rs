@@ -5,6 +5,8 @@ mod rows;
 
 pub use rows::SETTINGS;
 
+use super::kind::Kind;
+
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
@@ -53,46 +55,6 @@ pub enum Only {
     Memcached,
 }
 
-/// What may be written as a value.
-#[derive(Debug)]
-pub enum Kind {
-    /// `true` or `false`.
-    Bool,
-    /// Decimal digits, for a number from `min` to `max`; `unit` as one would say it, or empty.
-    Integer {
-        /// Smallest.
-        min: u64,
-        /// Largest.
-        max: u64,
-        /// What is counted.
-        unit: &'static str,
-    },
-    /// An amount of bytes: digits, and `k`, `m` or `g` for powers of 1024.
-    Bytes {
-        /// Smallest.
-        min: u64,
-        /// Largest.
-        max: u64,
-    },
-    /// One of some names; `noun` says of what.
-    Choice {
-        /// What the names are names of.
-        noun: &'static str,
-        /// The names.
-        names: fn() -> Vec<&'static str>,
-    },
-    /// Any text that is not empty.
-    Text,
-    /// Exactly two bytes.
-    HashTag,
-    /// An address to listen on.
-    Listen,
-    /// A sequence of servers.
-    Servers,
-    /// `auto`, or a number of workers.
-    Workers,
-}
-
 /// What holds when a setting is not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Absent {
@@ -118,12 +80,6 @@ pub struct Outside {
     /// One line for the help.
     pub help: &'static str,
 }
-
-/// Largest number in nutcracker's settings; what it read beyond wrapped around silently.
-pub const NUMBER_MAX: u64 = i32::MAX as u64;
-
-/// Most event loops; far beyond any machine's use.
-pub const WORKERS_MAX: u64 = 1024;
 
 /// The setting called `name` in `scope`.
 pub fn find(scope: Scope, name: &str) -> Option<&'static Setting> {

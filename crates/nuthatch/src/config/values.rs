@@ -2,58 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use hashkit::HashTag;
-
-use super::address::{Fault, ListenLine, ServerLine, listen};
-use super::nearest::only_near;
-use super::number::{NotANumber, bytes, digits};
-use super::report::{Place, Problem};
+use super::fault::faulty;
+use super::kind::{Kind, Value, expected, is_true, read_text};
+use super::report::{Findings, Place, Problem};
 use super::servers::read_servers;
-use super::table::{Absent, Kind, Origin, Scope, Setting, WORKERS_MAX, find, of};
+use super::table::{Absent, Origin, Scope, Setting, find, of};
 use super::written::{Content, Entry, Mapping, Node};
-
-/// How many event loops there are to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Workers {
-    /// One for every core that the process may use.
-    Auto,
-    /// So many, at least 1.
-    Count(usize),
-}
-
-impl Workers {
-    /// The number of event loops on this machine.
-    pub fn count(self) -> usize {
-        match self {
-            Self::Auto => std::thread::available_parallelism().map_or(1, usize::from),
-            Self::Count(count) => count,
-        }
-    }
-}
-
-/// A value, read as its setting's kind.
-#[derive(Debug, Clone)]
-pub(super) enum Value {
-    /// Of [`Kind::Bool`].
-    Bool(bool),
-    /// Of [`Kind::Integer`] and [`Kind::Bytes`].
-    Number(u64),
-    /// Of [`Kind::Text`] and [`Kind::Choice`].
-    Text(String),
-    /// Of [`Kind::HashTag`].
-    Tag(HashTag),
-    /// Of [`Kind::Listen`].
-    Listen(ListenLine),
-    /// Of [`Kind::Servers`], with the place of each.
-    Servers(Vec<(ServerLine, Place)>),
-    /// Of [`Kind::Workers`].
-    Workers(Workers),
-}
-
-/// Whether a value is the boolean `true`.
-pub(super) fn is_true(value: &Value) -> bool {
-    matches!(value, Value::Bool(true))
-}
 
 /// A value that was given, and where.
 #[derive(Debug, Clone)]
@@ -81,23 +35,6 @@ pub(super) struct Rules<'r> {
     pub(super) scopes: &'r [Scope],
     /// Whether only our own settings are admitted.
     pub(super) overlay: bool,
-}
-
-/// What reading found besides the values.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    /// What is wrong.
-    pub(super) problems: Vec<Problem>,
-    /// What is allowed but probably not meant; one line each, beginning with the place.
-    pub(super) warnings: Vec<String>,
-}
-
-impl Findings {
-    /// Notes something that is allowed but probably not meant.
-    pub(super) fn warn(&mut self, place: &Place, message: impl std::fmt::Display) {
-        let line = format!("{place}: warning: {message}");
-        self.warnings.push(super::report::printable(&line));
-    }
 }
 
 impl Values {
@@ -177,40 +114,6 @@ impl Values {
         match self.value(name) {
             Some(Value::Text(text)) => text,
             _ => String::new(),
-        }
-    }
-}
-
-/// Reads a value of a kind that is written as one text. The text beside it is a warning.
-pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String>), Fault> {
-    let plain = |value| Ok((value, None));
-    match kind {
-        Kind::Bool => read_bool(text).map(|value| (Value::Bool(value), None)),
-        Kind::Integer { min, max, unit } => {
-            let help = integer_help(*min, *max, unit);
-            plain(Value::Number(read_number(digits(text, *max), *min, help)?))
-        }
-        Kind::Bytes { min, max } => {
-            let help =
-                format!("expected a number of bytes from {min} to {max}; k, m and g may follow it");
-            plain(Value::Number(read_number(bytes(text, *max), *min, help)?))
-        }
-        Kind::Choice { noun, names } => read_choice(text, noun, &names()).and_then(plain),
-        Kind::Text => plain(Value::Text(text.to_owned())),
-        Kind::HashTag => read_tag(text).and_then(plain),
-        Kind::Listen => listen(text).map(|(listen, warning)| (Value::Listen(listen), warning)),
-        Kind::Servers => {
-            let help =
-                "expected one server per line, each after a dash: `- host:port:weight [name]`";
-            Err(Fault::new("is not a list of servers", help))
-        }
-        Kind::Workers if text == "auto" => plain(Value::Workers(Workers::Auto)),
-        Kind::Workers => {
-            let help = format!("expected a number from 1 to {WORKERS_MAX}, or `auto`");
-            let count = read_number(digits(text, WORKERS_MAX), 1, help)?;
-            plain(Value::Workers(Workers::Count(
-                usize::try_from(count).unwrap_or(1),
-            )))
         }
     }
 }
@@ -297,96 +200,6 @@ fn wrong_shape(key: &str, node: &Node, shape: &str, kind: &Kind) -> Problem {
     }
 }
 
-/// A fault of a value as a problem, with the caret under the part to blame.
-pub(super) fn faulty(subject: &str, text: &str, place: &Place, fault: Fault) -> Problem {
-    let place = match &fault.part {
-        Some(part) => part_of(text, place, part),
-        None => place.clone(),
-    };
-    Problem::at(&place, format!("{subject} {}", fault.message)).help(fault.help)
-}
-
-/// The place of a part of a value. When the value does not stand in the file as it reads (escapes,
-/// several lines), it is the place of the whole.
-fn part_of(text: &str, place: &Place, part: &std::ops::Range<usize>) -> Place {
-    let line = place.source.line(place.line);
-    let written: String = line.chars().skip(place.column - 1).collect();
-    let quote = usize::from(written.starts_with(['"', '\'']));
-    if !written[quote..].starts_with(text) {
-        return place.clone();
-    }
-    let offset = quote + text[..part.start].chars().count();
-    place.part(offset, text[part.clone()].chars().count())
-}
-
-fn read_bool(text: &str) -> Result<bool, Fault> {
-    match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        _ => Err(Fault::new(
-            "is not \"true\" or \"false\"",
-            expected(&Kind::Bool),
-        )),
-    }
-}
-
-fn read_number(number: Result<u64, NotANumber>, min: u64, help: String) -> Result<u64, Fault> {
-    match number {
-        Ok(number) if number >= min => Ok(number),
-        Ok(0) => Err(Fault::new("cannot be 0", help)),
-        Ok(_) => Err(Fault::new("is too small", help)),
-        Err(NotANumber::TooLarge) => Err(Fault::new("is too large", help)),
-        Err(NotANumber::NotDigits) => Err(Fault::new("is not a number", help)),
-    }
-}
-
-fn integer_help(min: u64, max: u64, unit: &str) -> String {
-    let of = if unit.is_empty() {
-        String::new()
-    } else {
-        format!(" of {unit}")
-    };
-    format!("expected a number{of} from {min} to {max}, in digits only")
-}
-
-fn read_choice(text: &str, noun: &str, names: &[&'static str]) -> Result<Value, Fault> {
-    if names.contains(&text) {
-        return Ok(Value::Text(text.to_owned()));
-    }
-    let mut help = format!("expected one of: {}", names.join(", "));
-    if let Some(near) = only_near(text, names.iter().copied()) {
-        help = format!("did you mean `{near}`? {help}");
-    }
-    Err(Fault::new(format!("is not a valid {noun}: `{text}`"), help))
-}
-
-fn read_tag(text: &str) -> Result<Value, Fault> {
-    match *text.as_bytes() {
-        [open, close] => Ok(Value::Tag(HashTag { open, close })),
-        _ => Err(Fault::new(
-            "is not a valid hash tag string with two characters",
-            expected(&Kind::HashTag),
-        )),
-    }
-}
-
-/// What a value of this kind looks like.
-pub(super) fn expected(kind: &Kind) -> String {
-    match kind {
-        Kind::Bool => "expected `true` or `false`".into(),
-        Kind::Integer { min, max, unit } => integer_help(*min, *max, unit),
-        Kind::Bytes { .. } => "expected a number of bytes; k, m and g may follow it".into(),
-        Kind::Choice { names, .. } => format!("expected one of: {}", names().join(", ")),
-        Kind::Text => "expected a text; remove the line to leave it unset".into(),
-        Kind::HashTag => "expected two ASCII characters in quotes, such as \"{}\"".into(),
-        Kind::Listen => "expected `host:port` or `/path/of/socket [mode]`".into(),
-        Kind::Servers => {
-            "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`".into()
-        }
-        Kind::Workers => format!("expected a number from 1 to {WORKERS_MAX}, or `auto`"),
-    }
-}
-
 /// What a setting is when nothing is written.
 fn default_value(name: &str) -> Option<Value> {
     let setting = [Scope::Pool, Scope::Global]
@@ -414,21 +227,5 @@ mod tests {
                 setting.name
             );
         }
-    }
-
-    #[test]
-    fn workers_are_auto_or_a_number() {
-        assert!(matches!(
-            read_text(&Kind::Workers, "auto"),
-            Ok((Value::Workers(Workers::Auto), None))
-        ));
-        assert!(matches!(
-            read_text(&Kind::Workers, "4"),
-            Ok((Value::Workers(Workers::Count(4)), None))
-        ));
-        for text in ["0", "1025", "-1", "Auto", "", "99999999999999999999"] {
-            assert!(read_text(&Kind::Workers, text).is_err(), "{text}");
-        }
-        assert!(Workers::Auto.count() >= 1);
     }
 }

@@ -2,7 +2,9 @@
 
 use hashkit::{Distribution, HashKind};
 
-use super::{Absent, Kind, NUMBER_MAX, Outside, Setting};
+use super::super::kind::Kind;
+use super::super::number::NUMBER_MAX;
+use super::{Absent, Outside, Setting};
 
 /// Largest value that a memcached pool can be told to take: 16 GiB.
 const VALUE_MAX: u64 = 16 << 30;

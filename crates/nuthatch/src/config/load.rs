@@ -1,0 +1,98 @@
+//! From files to a configuration, or to a report of all that is wrong with them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::address::{Resolve, resolve_by_system};
+use super::checked;
+use super::overrides::Overrides;
+use super::report::{Findings, Problem, Report, Source, reason};
+use super::types::Config;
+use super::written;
+
+/// Largest file that is read: room for some 50,000 servers.
+const FILE_MAX: u64 = 4 << 20;
+
+/// Reads and checks the configuration in `file`, with `overlay` and then `overrides` on top. Hosts in
+/// `listen` are resolved, which may block; those of servers are not.
+pub fn load(file: &Path, overlay: Option<&Path>, overrides: &Overrides) -> Result<Config, Report> {
+    let base = Input::open(file, "configuration");
+    let overlay = overlay.map(|overlay| Input::open(overlay, "overlay"));
+    checked_inputs(base, overlay, overrides, &resolve_by_system)
+}
+
+/// Checks files that were read, or could not be.
+pub(super) fn checked_inputs(
+    base: Result<Input, Problem>,
+    overlay: Option<Result<Input, Problem>>,
+    overrides: &Overrides,
+    resolve: Resolve<'_>,
+) -> Result<Config, Report> {
+    let mut findings = Findings::default();
+    let base = base.and_then(|input| input.tree(&mut findings.problems));
+    let overlay = overlay.map(|input| input.and_then(|input| input.tree(&mut findings.problems)));
+    let config = match (base, overlay.transpose()) {
+        (Ok(base), Ok(overlay)) => {
+            checked::check(base, overlay.flatten(), overrides, resolve, &mut findings)
+        }
+        // Nothing sensible can be said of what could not be read.
+        (base, overlay) => {
+            findings
+                .problems
+                .extend(base.err().into_iter().chain(overlay.err()));
+            None
+        }
+    };
+    match config {
+        Some(config) if findings.problems.is_empty() => Ok(config),
+        _ => Err(Report::new(findings.problems)),
+    }
+}
+
+/// A file as it was read.
+pub(super) struct Input {
+    /// Its name, for messages.
+    pub(super) name: String,
+    /// What it is, for messages.
+    pub(super) what: &'static str,
+    /// What is in it.
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Input {
+    /// Reads the `what` in a file.
+    fn open(path: &Path, what: &'static str) -> Result<Self, Problem> {
+        let name = path.display().to_string();
+        let failed = |error: io::Error| unreadable(&name, what, &reason(&error));
+        let mut bytes = Vec::new();
+        // One byte more than allowed tells a file that is too large from one that just fits.
+        let mut file = File::open(path).map_err(failed)?.take(FILE_MAX + 1);
+        file.read_to_end(&mut bytes).map_err(failed)?;
+        Ok(Self { name, what, bytes })
+    }
+
+    /// The file as a tree, with what is wrong with its YAML; an error when it holds no text.
+    fn tree(self, problems: &mut Vec<Problem>) -> Result<Option<written::Node>, Problem> {
+        let refused = |reason: &str| Err(unreadable(&self.name, self.what, reason));
+        if self.bytes.len() as u64 > FILE_MAX {
+            return refused(&format!("it is larger than {FILE_MAX} bytes"));
+        }
+        let bytes = self
+            .bytes
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&self.bytes);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(written::read(&Source::new(self.name, text), problems)),
+            Err(error) => {
+                let sound = &bytes[..error.valid_up_to()];
+                let line = 1 + sound.iter().filter(|byte| **byte == b'\n').count();
+                refused(&format!("it is not UTF-8 text (line {line})"))
+            }
+        }
+    }
+}
+
+fn unreadable(name: &str, what: &str, reason: &str) -> Problem {
+    Problem::of_file(format!("failed to open {what} '{name}': {reason}"))
+}

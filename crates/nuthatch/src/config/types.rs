@@ -1,0 +1,81 @@
+//! A configuration that the proxy can run on, as data.
+
+use std::time::Duration;
+
+use proxy::settings::PoolSettings;
+
+use super::address::{Listen, ServerAddress};
+
+/// A configuration that the proxy can run on.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The pools, sorted by name as nutcracker 0.5.0 does: shorter first, then bytewise.
+    pub pools: Vec<PoolConfig>,
+    /// What concerns the whole process.
+    pub globals: Globals,
+    /// What is allowed but deserves a line at start and in `-t`, each beginning with its place.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// The pool that serves the keys of `pool`'s ejected servers, by its index.
+    pub fn failover_of(&self, pool: &PoolConfig) -> Option<usize> {
+        let failover = pool.settings.failure.failover.as_ref()?;
+        let is_it = |other: &PoolConfig| other.settings.name == failover.pool;
+        self.pools.iter().position(is_it)
+    }
+}
+
+/// Settings of the whole process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Globals {
+    /// How many event loops there are.
+    pub workers: Workers,
+    /// Bytes that the buffers of all clients and servers may take; 0 is no cap, and without it half of the
+    /// memory is meant.
+    pub max_memory: Option<u64>,
+    /// Clients of all pools; 0 is as many as there are descriptors for.
+    pub max_clients: u64,
+    /// How long requests in flight are waited for at the end.
+    pub shutdown_timeout: Duration,
+    /// Whether the statistics document has counters that nutcracker does not have.
+    pub stats_extended: bool,
+}
+
+/// A pool, checked.
+#[derive(Debug, Clone)]
+pub struct PoolConfig {
+    /// What the core needs to know.
+    pub settings: PoolSettings,
+    /// Where clients connect.
+    pub listen: Listen,
+    /// Length of the queue of connections not yet accepted.
+    pub backlog: u32,
+    /// Most clients at a time; 0 sets no limit.
+    pub client_connections: u32,
+    /// Whether TCP connections, to clients and to servers, send keepalive probes.
+    pub tcpkeepalive: bool,
+    /// Whether the listening socket gets SO_REUSEPORT.
+    pub reuseport: bool,
+    /// Where each server of `settings.servers` is, in the same order.
+    pub servers: Vec<ServerAddress>,
+}
+
+/// How many event loops there are to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workers {
+    /// One for every core that the process may use.
+    Auto,
+    /// So many, at least 1.
+    Count(usize),
+}
+
+impl Workers {
+    /// The number of event loops on this machine.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+            Self::Count(count) => count,
+        }
+    }
+}
