@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hashkit::Placement;
 use proxy::metrics::PoolMetrics;
 use proxy::settings::{
     MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
@@ -354,23 +353,14 @@ fn settings(path: &Path) -> PoolSettings {
         weight: 1,
         db: 0,
     };
+    let protocol = match path.protocol {
+        Protocol::Redis => ProtocolSettings::Redis(RedisSettings::default()),
+        Protocol::Memcached => ProtocolSettings::Memcached(MemcachedSettings::default()),
+    };
     PoolSettings {
-        name: "bench".into(),
-        servers: (0..path.servers).map(server).collect(),
-        placement: Placement::default(),
         timeout: Some(Duration::from_millis(400)),
         preconnect: true,
         auto_eject_hosts: true,
-        server_connections: 1,
-        server_retry_timeout: Duration::from_secs(30),
-        server_failure_limit: 2,
-        error_detail: false,
-        allow_flush: false,
-        clients: proxy::settings::ClientLimits::default(),
-        failure: proxy::settings::FailurePolicy::default(),
-        protocol: match path.protocol {
-            Protocol::Redis => ProtocolSettings::Redis(RedisSettings::default()),
-            Protocol::Memcached => ProtocolSettings::Memcached(MemcachedSettings::default()),
-        },
+        ..PoolSettings::new("bench", (0..path.servers).map(server).collect(), protocol)
     }
 }

@@ -9,8 +9,7 @@ use std::time::Duration;
 use crate::limits::{MAX_WINDOW, WINDOW_BYTES};
 use crate::metrics::{POOL_ROWS, PoolMetric, PoolMetrics, SERVER_ROWS, ServerMetric};
 use crate::settings::{
-    ClientLimits, FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
-    ServerSettings,
+    MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 use crate::{
     Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Health, Pool, SessionId, Time,
@@ -73,24 +72,17 @@ impl Stage {
             db: index as u32,
         };
         let settings = PoolSettings {
-            name: "pool".into(),
-            servers: (0..SERVERS).map(server).collect(),
             // Cheap to build: a pool is built for every script.
             placement: hashkit::Placement {
                 distribution: hashkit::Distribution::Modula,
                 ..hashkit::Placement::default()
             },
             timeout: Some(Duration::from_millis(50)),
-            preconnect: false,
             auto_eject_hosts: true,
             server_connections: 2,
             server_retry_timeout: Duration::from_millis(100),
-            server_failure_limit: 2,
-            error_detail: false,
             allow_flush: true,
-            clients: ClientLimits::default(),
-            failure: FailurePolicy::default(),
-            protocol,
+            ..PoolSettings::new("pool", (0..SERVERS).map(server).collect(), protocol)
         };
         let other = failover.then(|| FailoverPool {
             settings: Arc::new(settings.clone()),

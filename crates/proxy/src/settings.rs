@@ -40,6 +40,32 @@ pub struct PoolSettings {
     pub protocol: ProtocolSettings,
 }
 
+impl PoolSettings {
+    /// A pool of which nothing else is said: nutcracker's defaults, where it has them.
+    pub fn new(
+        name: impl Into<String>,
+        servers: Vec<ServerSettings>,
+        protocol: ProtocolSettings,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            servers,
+            placement: Placement::default(),
+            timeout: None,
+            preconnect: false,
+            auto_eject_hosts: false,
+            server_connections: 1,
+            server_retry_timeout: Duration::from_secs(30),
+            server_failure_limit: 2,
+            error_detail: false,
+            allow_flush: false,
+            clients: ClientLimits::default(),
+            failure: FailurePolicy::default(),
+            protocol,
+        }
+    }
+}
+
 /// One server of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {

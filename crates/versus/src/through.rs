@@ -8,9 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use proxy::metrics::PoolMetrics;
-use proxy::settings::{
-    ClientLimits, FailurePolicy, PoolSettings, ProtocolSettings, ServerSettings,
-};
+use proxy::settings::{PoolSettings, ProtocolSettings, ServerSettings};
 use proxy::{
     Action, Cause, Chunk, ConnectionId, Flush, Health, Pool, SessionId, Time, WorkerContext,
 };
@@ -66,30 +64,21 @@ struct Client {
 
 impl<'a> Shell<'a> {
     fn new(socket: &'a Path, protocol: ProtocolSettings, reads: &'a [usize]) -> Self {
+        let server = ServerSettings {
+            name: "server".into(),
+            pname: "server:1:1".into(),
+            weight: 1,
+            db: 0,
+        };
         let settings = PoolSettings {
-            name: "pool".into(),
-            servers: vec![ServerSettings {
-                name: "server".into(),
-                pname: "server:1:1".into(),
-                weight: 1,
-                db: 0,
-            }],
             // Cheap to build, and there is one server.
             placement: hashkit::Placement {
                 distribution: hashkit::Distribution::Modula,
                 ..hashkit::Placement::default()
             },
-            timeout: None,
-            preconnect: false,
-            auto_eject_hosts: false,
-            server_connections: 1,
             server_retry_timeout: PATIENCE,
-            server_failure_limit: 2,
-            error_detail: false,
             allow_flush: true,
-            clients: ClientLimits::default(),
-            failure: FailurePolicy::default(),
-            protocol,
+            ..PoolSettings::new("pool", vec![server], protocol)
         };
         let context = WorkerContext {
             worker: 0,

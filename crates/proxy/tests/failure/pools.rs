@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use hashkit::{Distribution, Placement};
 use proxy::settings::{
-    ClientLimits, FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
-    ServerSettings,
+    MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 
 /// A Redis pool of `servers` servers, named `s0` and so on, with nothing set.
@@ -29,23 +28,13 @@ fn pool(servers: usize, protocol: ProtocolSettings) -> PoolSettings {
         db: 0,
     };
     PoolSettings {
-        name: "pool".into(),
-        servers: (0..servers).map(server).collect(),
         placement: Placement {
             distribution: Distribution::Modula,
             ..Placement::default()
         },
-        timeout: None,
-        preconnect: false,
-        auto_eject_hosts: false,
-        server_connections: 1,
-        server_retry_timeout: millis(30_000),
         server_failure_limit: 1,
-        error_detail: false,
         allow_flush: true,
-        clients: ClientLimits::default(),
-        failure: FailurePolicy::default(),
-        protocol,
+        ..PoolSettings::new("pool", (0..servers).map(server).collect(), protocol)
     }
 }
 

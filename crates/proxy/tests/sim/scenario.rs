@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hashkit::{Distribution, HashKind, HashTag, Placement};
 use proxy::settings::{
-    ClientLimits, CrossShard, EjectPolicy, FailurePolicy, MemcachedSettings, PoolSettings,
-    ProtocolSettings, RedisSettings, Resp3, ServerSettings, TimeoutAction,
+    CrossShard, EjectPolicy, FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings,
+    RedisSettings, Resp3, ServerSettings, TimeoutAction,
 };
 
 use crate::limits::Grant;
@@ -369,31 +369,23 @@ impl Scenario {
         } else {
             ProtocolSettings::Memcached(MemcachedSettings::default())
         };
-        PoolSettings {
-            name: "sim".into(),
-            servers: self
-                .weights
-                .iter()
-                .enumerate()
-                .map(|(index, weight)| self.server(index, *weight))
-                .collect(),
-            placement: self.placement(self.spread),
-            timeout: self.timeout.map(micros),
-            preconnect: self.preconnect,
-            auto_eject_hosts: self.auto_eject,
-            server_connections: self.connections,
-            server_retry_timeout: micros(self.retry),
-            server_failure_limit: self.failure_limit,
-            error_detail: self.error_detail,
-            allow_flush: self.allow_flush,
-            clients: ClientLimits {
-                backlog: self.grant.backlog,
-                min_rate: self.grant.min_rate,
-                stall_timeout: self.grant.stall.map(micros),
-            },
-            failure: self.failure_policy(),
-            protocol,
-        }
+        let weights = self.weights.iter().enumerate();
+        let servers = weights.map(|(index, weight)| self.server(index, *weight));
+        let mut settings = PoolSettings::new("sim", servers.collect(), protocol);
+        settings.placement = self.placement(self.spread);
+        settings.timeout = self.timeout.map(micros);
+        settings.preconnect = self.preconnect;
+        settings.auto_eject_hosts = self.auto_eject;
+        settings.server_connections = self.connections;
+        settings.server_retry_timeout = micros(self.retry);
+        settings.server_failure_limit = self.failure_limit;
+        settings.error_detail = self.error_detail;
+        settings.allow_flush = self.allow_flush;
+        settings.clients.backlog = self.grant.backlog;
+        settings.clients.min_rate = self.grant.min_rate;
+        settings.clients.stall_timeout = self.grant.stall.map(micros);
+        settings.failure = self.failure_policy();
+        settings
     }
 
     /// The other pool's, which differ in where keys are only.
@@ -425,7 +417,7 @@ impl Scenario {
             client_idle_timeout: self.client_idle.map(Duration::from_micros),
             client_request_timeout: self.client_request.map(Duration::from_micros),
             retry_reads: self.policy.retry_reads,
-            failover: None,
+            ..FailurePolicy::default()
         }
     }
 

@@ -133,25 +133,14 @@ fn settings() -> PoolSettings {
         weight: 1,
         db: 0,
     };
+    let protocol = ProtocolSettings::Redis(RedisSettings::default());
     PoolSettings {
-        name: "pool".into(),
-        servers: (0..3).map(server).collect(),
-        placement: hashkit::Placement::default(),
-        timeout: None,
-        preconnect: false,
-        auto_eject_hosts: false,
-        server_connections: 1,
-        server_retry_timeout: Duration::from_secs(30),
-        server_failure_limit: 2,
-        error_detail: false,
-        allow_flush: false,
         // Little, so that clients are held back in their sockets, too.
         clients: proxy::settings::ClientLimits {
             backlog: 1_000,
             ..proxy::settings::ClientLimits::default()
         },
-        failure: proxy::settings::FailurePolicy::default(),
-        protocol: ProtocolSettings::Redis(RedisSettings::default()),
+        ..PoolSettings::new("pool", (0..3).map(server).collect(), protocol)
     }
 }
 
