@@ -10,28 +10,12 @@ use crate::client::{Answer, Client};
 use crate::embedded::Embedded;
 use crate::embedded_memcached::MemcachedSpeaker;
 use crate::embedded_redis::RedisSpeaker;
+use crate::kind::Kind;
 use crate::narrator::Stop;
 use crate::port::Port;
 
 /// How long a server may take to answer after its start.
 const START_LIMIT: Duration = Duration::from_secs(10);
-
-/// What a server speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Redis,
-    Memcached,
-}
-
-impl Kind {
-    /// The name of the pool, and the first part of the names of its servers.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Kind::Redis => "redis",
-            Kind::Memcached => "memcached",
-        }
-    }
-}
 
 /// Where servers of one kind come from.
 #[derive(Debug, Clone, PartialEq, Eq)]

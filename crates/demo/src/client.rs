@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::cache::Kind;
+use crate::kind::Kind;
 
 /// How long an answer may take; the proxy's own time-out is shorter.
 const PATIENCE: Duration = Duration::from_secs(5);

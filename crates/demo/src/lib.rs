@@ -15,6 +15,7 @@ mod client;
 mod embedded;
 mod embedded_memcached;
 mod embedded_redis;
+mod kind;
 mod narrator;
 mod pool;
 mod port;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use hashkit::{Member, Placement};
 
-use crate::cache::{CacheServer, Kind, Source};
+use crate::cache::{CacheServer, Source};
 use crate::client::Client;
+use crate::kind::Kind;
 use crate::narrator::Stop;
 use crate::port::Port;
 

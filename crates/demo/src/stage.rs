@@ -9,8 +9,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cache::{Kind, Source};
+use crate::cache::Source;
 use crate::child::Child;
+use crate::kind::Kind;
 use crate::narrator::{Narrator, Stop};
 use crate::pool::DemoPool;
 use crate::port::Port;

@@ -269,7 +269,7 @@ mod tests {
     use hashkit::{Member, Placement};
 
     use super::*;
-    use crate::cache::Kind;
+    use crate::kind::Kind;
 
     #[test]
     fn every_server_owns_keys_to_show() {
