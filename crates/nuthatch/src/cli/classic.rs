@@ -219,7 +219,7 @@ impl Line {
             text.push_str(&usage(program));
         }
         if self.describe {
-            text.push_str(&describe_stats(self.overrides.is_true("stats_extended")));
+            text.push_str(&describe_stats(self.overrides.stats_extended()));
         }
         text
     }

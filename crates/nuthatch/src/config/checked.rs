@@ -1,7 +1,6 @@
 //! A configuration as checked: every pool by itself, then all of them together.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use hashkit::index_order;
 
@@ -9,11 +8,13 @@ use super::address::{Listen, Resolve};
 use super::failure::check_failovers;
 use super::fault::faulty;
 use super::file::{ReadPool, is_whole, read_file};
-use super::kind::{Value, is_true};
 use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::check_pool;
 use super::report::{Findings, Problem};
+use super::table::Row;
+use super::table::globals::{MAX_CLIENTS, MAX_MEMORY, SHUTDOWN_TIMEOUT, STATS_EXTENDED, WORKERS};
+use super::table::theirs::{LISTEN, REUSEPORT};
 use super::types::{Config, Globals, PoolConfig};
 use super::values::Values;
 use super::written::Node;
@@ -65,21 +66,17 @@ fn lay_over(overlay: Overlay, pools: &mut [ReadPool], globals: &mut Values) {
 }
 
 fn check_globals(globals: &Values, overrides: &Overrides) -> Option<Globals> {
-    let value = |name: &str| overrides.get(name).cloned().or_else(|| globals.value(name));
-    let number = |name: &str| match value(name) {
-        Some(Value::Number(number)) => Some(number),
-        _ => None,
-    };
-    let Some(Value::Workers(workers)) = value("workers") else {
-        return None;
-    };
     Some(Globals {
-        workers,
-        max_memory: number("max_memory"),
-        max_clients: number("max_clients")?,
-        shutdown_timeout: Duration::from_millis(number("shutdown_timeout")?),
-        stats_extended: is_true(&value("stats_extended")?),
+        workers: value(globals, overrides, &WORKERS)?,
+        max_memory: value(globals, overrides, &MAX_MEMORY),
+        max_clients: value(globals, overrides, &MAX_CLIENTS)?,
+        shutdown_timeout: value(globals, overrides, &SHUTDOWN_TIMEOUT)?,
+        stats_extended: value(globals, overrides, &STATS_EXTENDED)?,
     })
+}
+
+fn value<T>(globals: &Values, overrides: &Overrides, row: &Row<T>) -> Option<T> {
+    overrides.value(row).or_else(|| globals.value(row))
 }
 
 fn resolve_listen(
@@ -87,14 +84,13 @@ fn resolve_listen(
     resolve: Resolve<'_>,
     findings: &mut Findings,
 ) -> Option<Listen> {
-    let given = pool.values.get("listen")?;
-    let Some(Value::Listen(line)) = &given.value else {
-        return None;
-    };
+    let given = pool.values.given(&LISTEN)?;
+    let line = pool.values.value(&LISTEN)?;
     match line.resolve(resolve) {
         Ok(listen) => Some(listen),
         Err(fault) => {
-            let problem = faulty("setting `listen`", line.text(), &given.place, fault);
+            let subject = format!("setting `{}`", LISTEN.name);
+            let problem = faulty(&subject, line.text(), &given.place, fault);
             findings.problems.push(problem);
             None
         }
@@ -106,12 +102,12 @@ fn check_listeners(pools: &[ReadPool], listens: &[Option<Listen>], findings: &mu
     let mut texts: HashMap<String, &ReadPool> = HashMap::new();
     let mut bound: HashMap<String, &ReadPool> = HashMap::new();
     for (pool, listen) in pools.iter().zip(listens) {
-        let (Some(listen), Some(given)) = (listen, pool.values.get("listen")) else {
+        let (Some(listen), Some(given)) = (listen, pool.values.given(&LISTEN)) else {
             continue;
         };
         let same_text = texts.insert(listen.text().to_owned(), pool);
         // The same address in another spelling fails to bind, unless both share the port on purpose.
-        let shared = |other: &&ReadPool| both(other, pool, "reuseport");
+        let shared = |other: &&ReadPool| [other, pool].iter().all(|it| it.values.get(&REUSEPORT));
         let same_bound = bound
             .insert(bind_key(listen), pool)
             .filter(|other| !shared(other));
@@ -122,10 +118,6 @@ fn check_listeners(pools: &[ReadPool], listens: &[Option<Listen>], findings: &mu
         let message = format!("pools `{a}` and `{b}` have the same listen address `{text}`");
         findings.problems.push(Problem::at(&given.place, message));
     }
-}
-
-fn both(a: &ReadPool, b: &ReadPool, setting: &str) -> bool {
-    a.values.bool(setting) && b.values.bool(setting)
 }
 
 fn bind_key(listen: &Listen) -> String {

@@ -118,6 +118,7 @@ fn default(setting: &Setting) -> String {
         Absent::Required => "required".into(),
         Absent::Nothing => "none".into(),
         Absent::Value(text) => format!("`{text}`"),
+        Absent::Choice(name) => format!("`{}`", name()),
         Absent::Computed(words) => words.into(),
     }
 }

@@ -1,47 +1,38 @@
 //! The settings of a pool that say what happens when servers or clients fail, and how they go together.
 
-use std::time::Duration;
-
 use hashkit::Distribution;
 use proxy::settings::{EjectPolicy, FailoverSettings, FailurePolicy, TimeoutAction};
 
+use super::choice::Choice;
 use super::file::ReadPool;
-use super::kind::Value;
 use super::report::{Findings, Place, Problem};
+use super::table::Setting;
+use super::table::ours::{
+    CLIENT_IDLE_TIMEOUT, CLIENT_REQUEST_TIMEOUT, CONNECT_TIMEOUT, EJECT_POLICY, FAILOVER,
+    FAILOVER_TTL, PROBE, RETRY_READS, TIMEOUT_ACTION,
+};
+use super::table::theirs::{AUTO_EJECT_HOSTS, DISTRIBUTION, REDIS, TIMEOUT};
 use super::values::Values;
 
 /// The policy that the settings amount to; each of them is valid by itself.
 pub(super) fn failure_policy(values: &Values) -> FailurePolicy {
     FailurePolicy {
-        eject: match values.text("eject_policy").as_str() {
-            "error" => EjectPolicy::Error,
-            "miss" => EjectPolicy::Miss,
-            _ => EjectPolicy::Remap,
-        },
-        probe: values.bool("probe"),
-        connect_timeout: duration(values, "connect_timeout"),
-        timeout_action: match values.text("timeout_action").as_str() {
-            "answer" => TimeoutAction::Answer,
-            _ => TimeoutAction::Close,
-        },
-        client_idle_timeout: duration(values, "client_idle_timeout"),
-        client_request_timeout: duration(values, "client_request_timeout"),
-        retry_reads: values.bool("retry_reads"),
+        eject: values.get(&EJECT_POLICY),
+        probe: values.get(&PROBE),
+        connect_timeout: values.get(&CONNECT_TIMEOUT),
+        timeout_action: values.get(&TIMEOUT_ACTION),
+        client_idle_timeout: values.get(&CLIENT_IDLE_TIMEOUT),
+        client_request_timeout: values.get(&CLIENT_REQUEST_TIMEOUT),
+        retry_reads: values.get(&RETRY_READS),
         failover: failover(values),
     }
 }
 
 fn failover(values: &Values) -> Option<FailoverSettings> {
-    let pool = values.text("failover");
-    let seconds = values.number("failover_ttl")?;
-    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-    (!pool.is_empty()).then_some(FailoverSettings { pool, seconds })
-}
-
-/// A time; `None` for 0, which sets no limit.
-pub(super) fn duration(values: &Values, name: &str) -> Option<Duration> {
-    let millis = values.number(name).filter(|millis| *millis > 0);
-    millis.map(Duration::from_millis)
+    Some(FailoverSettings {
+        pool: values.value(&FAILOVER)?,
+        seconds: values.value(&FAILOVER_TTL)?,
+    })
 }
 
 /// Complains about keys that are to stay with their servers where they have none.
@@ -50,12 +41,13 @@ pub(super) fn check_eject_policy(
     distribution: Distribution,
     findings: &mut Findings,
 ) {
-    let policy = pool.values.text("eject_policy");
-    let keeps = matches!(policy.as_str(), "error" | "miss");
-    let Some(given) = pool.values.get("eject_policy").filter(|_| keeps) else {
+    let policy = pool.values.get(&EJECT_POLICY);
+    let keeps = policy != EjectPolicy::Remap;
+    let Some(given) = pool.values.given(&EJECT_POLICY).filter(|_| keeps) else {
         return;
     };
     if distribution == Distribution::Random {
+        let policy = policy.name();
         let message = format!(
             "`eject_policy: {policy}` keeps keys with their servers, and with `distribution: random` they have none"
         );
@@ -69,15 +61,15 @@ pub(super) fn check_eject_policy(
 /// Complains about failover pools that cannot be. Of a file that broke off nobody knows which pools it has.
 pub(super) fn check_failovers(pools: &[ReadPool], whole: bool, findings: &mut Findings) {
     for pool in pools {
-        let name = pool.values.text("failover");
-        let Some(given) = pool.values.get("failover").filter(|_| !name.is_empty()) else {
+        let values = &pool.values;
+        let (Some(given), Some(name)) = (values.given(&FAILOVER), values.value(&FAILOVER)) else {
             continue;
         };
         let mut complain = |place: &Place, message: String, help: String| {
             let problem = Problem::at(place, message).help(help);
             findings.problems.push(problem);
         };
-        if pool.whole && !pool.values.bool("auto_eject_hosts") {
+        if pool.whole && !values.get(&AUTO_EJECT_HOSTS) {
             let message = "`failover` needs `auto_eject_hosts: true`".to_owned();
             let help = format!("add it to pool `{}`, or remove `failover`", pool.name);
             complain(&given.key, message, help);
@@ -107,10 +99,7 @@ pub(super) fn check_failovers(pools: &[ReadPool], whole: bool, findings: &mut Fi
 /// Why `other` cannot be the failover of `pool`, if it cannot, and what to do.
 fn misfit(pool: &ReadPool, other: &ReadPool) -> Option<(String, String)> {
     let name = &other.name;
-    let redis = |pool: &ReadPool| match pool.values.value("redis") {
-        Some(Value::Bool(redis)) => Some(redis),
-        _ => None,
-    };
+    let redis = |pool: &ReadPool| pool.values.value(&REDIS);
     if other.name == pool.name {
         let message = format!("pool `{name}` cannot be its own failover");
         return Some((message, "name another pool".into()));
@@ -127,7 +116,7 @@ fn misfit(pool: &ReadPool, other: &ReadPool) -> Option<(String, String)> {
         );
         return Some((message, "name a pool of the same protocol".into()));
     }
-    if !other.values.text("failover").is_empty() {
+    if other.values.value(&FAILOVER).is_some() {
         let message = format!("pool `{name}` has a failover itself");
         return Some((
             message,
@@ -142,33 +131,34 @@ fn misfit(pool: &ReadPool, other: &ReadPool) -> Option<(String, String)> {
 }
 
 fn is_random(pool: &ReadPool) -> bool {
-    pool.values.text("distribution") == Distribution::Random.name()
+    pool.values.value(&DISTRIBUTION) == Some(Distribution::Random)
 }
 
 /// Warns of settings that are without effect because of others.
 pub(super) fn warn_of_idle_settings(pool: &ReadPool, findings: &mut Findings) {
     let values = &pool.values;
-    let timeout = duration(values, "timeout");
-    let mut idle = |setting: &str, why: &str| {
-        if let Some(given) = values.get(setting) {
-            let text = format!("pool `{}`: `{setting}` has no effect {why}", pool.name);
+    let timeout = values.get(&TIMEOUT);
+    let mut idle = |setting: &Setting, why: &str| {
+        if let Some(given) = values.given(setting) {
+            let name = setting.name;
+            let text = format!("pool `{}`: `{name}` has no effect {why}", pool.name);
             findings.warn(&given.key, text);
         }
     };
-    if !values.bool("auto_eject_hosts") {
-        idle("eject_policy", "without `auto_eject_hosts: true`");
-        idle("probe", "without `auto_eject_hosts: true`");
+    if !values.get(&AUTO_EJECT_HOSTS) {
+        idle(&EJECT_POLICY, "without `auto_eject_hosts: true`");
+        idle(&PROBE, "without `auto_eject_hosts: true`");
     }
-    if values.text("failover").is_empty() {
-        idle("failover_ttl", "without `failover`");
+    if values.value(&FAILOVER).is_none() {
+        idle(&FAILOVER_TTL, "without `failover`");
     }
-    if values.text("timeout_action") == "answer" && timeout.is_none() {
-        idle("timeout_action", "without `timeout`");
+    if values.get(&TIMEOUT_ACTION) == TimeoutAction::Answer && timeout.is_none() {
+        idle(&TIMEOUT_ACTION, "without `timeout`");
     }
-    let connect_timeout = duration(values, "connect_timeout");
+    let connect_timeout = values.get(&CONNECT_TIMEOUT);
     if timeout.is_some_and(|timeout| connect_timeout.is_some_and(|connect| connect >= timeout)) {
         idle(
-            "connect_timeout",
+            &CONNECT_TIMEOUT,
             "for requests, as those that wait for a connection wait no longer than `timeout`",
         );
     }

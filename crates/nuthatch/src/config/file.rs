@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::report::{Findings, Place, Problem};
+use super::table::theirs::LISTEN;
 use super::table::{Scope, find};
 use super::values::{Rules, Values};
 use super::written::{Content, Entry, Mapping, Node};
@@ -125,7 +126,7 @@ const POOL_HELP: &str =
 /// Whether an entry holds the global settings. One with a `listen` is a pool that happens to be called
 /// so, since files that nutcracker accepts keep their meaning.
 fn is_reserved(entry: &Entry, mapping: &Mapping) -> bool {
-    entry.key == RESERVED && !mapping.entries.iter().any(|entry| entry.key == "listen")
+    entry.key == RESERVED && !mapping.entries.iter().any(|entry| entry.key == LISTEN.name)
 }
 
 /// Whether the file was read to its end.

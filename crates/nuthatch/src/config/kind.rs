@@ -59,8 +59,10 @@ pub(super) enum Value {
     Bool(bool),
     /// Of [`Kind::Integer`] and [`Kind::Bytes`].
     Number(u64),
-    /// Of [`Kind::Text`] and [`Kind::Choice`].
+    /// Of [`Kind::Text`].
     Text(String),
+    /// Of [`Kind::Choice`]: which of the names it is.
+    Choice(usize),
     /// Of [`Kind::HashTag`].
     Tag(HashTag),
     /// Of [`Kind::Listen`].
@@ -69,11 +71,6 @@ pub(super) enum Value {
     Servers(Vec<(ServerLine, Place)>),
     /// Of [`Kind::Workers`].
     Workers(Workers),
-}
-
-/// Whether a value is the boolean `true`.
-pub(super) fn is_true(value: &Value) -> bool {
-    matches!(value, Value::Bool(true))
 }
 
 /// Reads a value of a kind that is written as one text. The text beside it is a warning.
@@ -158,8 +155,8 @@ fn integer_help(min: u64, max: u64, unit: &str) -> String {
 }
 
 fn read_choice(text: &str, noun: &str, names: &[&'static str]) -> Result<Value, Fault> {
-    if names.contains(&text) {
-        return Ok(Value::Text(text.to_owned()));
+    if let Some(index) = names.iter().position(|name| *name == text) {
+        return Ok(Value::Choice(index));
     }
     let mut help = format!("expected one of: {}", names.join(", "));
     if let Some(near) = only_near(text, names.iter().copied()) {

@@ -7,6 +7,7 @@
 mod address;
 pub mod check;
 mod checked;
+mod choice;
 pub mod docs;
 mod failure;
 mod fault;
@@ -21,6 +22,7 @@ mod pool;
 mod report;
 mod servers;
 pub mod table;
+mod typed;
 mod types;
 mod values;
 mod written;

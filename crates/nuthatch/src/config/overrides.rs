@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::fault::Fault;
-use super::kind::{Value, is_true, read_text};
-use super::table::Setting;
+use super::kind::{Value, read_text};
+use super::table::globals::STATS_EXTENDED;
+use super::table::{Row, Setting};
 
 /// The settings that were given outside of the files.
 #[derive(Debug, Clone, Default)]
@@ -26,13 +27,13 @@ impl Overrides {
         self.values.contains_key(setting.name)
     }
 
-    /// Whether the boolean setting called `name` was set to `true`.
-    pub fn is_true(&self, name: &str) -> bool {
-        self.get(name).is_some_and(is_true)
+    /// Whether the extended statistics were asked for.
+    pub fn stats_extended(&self) -> bool {
+        self.value(&STATS_EXTENDED).unwrap_or_default()
     }
 
-    /// What was set for the setting called `name`.
-    pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.values.get(name)
+    /// What was set for a setting.
+    pub(super) fn value<T>(&self, row: &Row<T>) -> Option<T> {
+        self.values.get(row.name).and_then(|value| row.read(value))
     }
 }

@@ -1,21 +1,27 @@
 //! One pool: from its settings, each valid by itself, to what the proxy runs on.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use hashkit::{CharSign, Distribution, HashKind, Placement, index_order};
+use hashkit::{Distribution, HashKind, Placement, index_order};
 use proxy::settings::{
-    ClientLimits, CrossShard, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
-    Resp3, ServerSettings,
+    ClientLimits, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 
 use super::address::{Listen, ServerAddress, ServerLine};
-use super::failure::{check_eject_policy, duration, failure_policy, warn_of_idle_settings};
+use super::failure::{check_eject_policy, failure_policy, warn_of_idle_settings};
 use super::file::ReadPool;
-use super::kind::{Value, expected};
-use super::number::NUMBER_MAX;
+use super::kind::expected;
 use super::report::{Findings, Place, Problem};
-use super::table::{Absent, Only, Scope, find, of};
+use super::table::ours::{
+    ALLOW_FLUSH, CLIENT_BACKLOG, CLIENT_MIN_RATE, CLIENT_STALL_TIMEOUT, CROSS_SHARD, ERROR_DETAIL,
+    HASH_CHAR, MAX_VALUE, REDIS_DB_FIXED, RESP3,
+};
+use super::table::theirs::{
+    AUTO_EJECT_HOSTS, BACKLOG, CLIENT_CONNECTIONS, DISTRIBUTION, HASH, HASH_TAG, PRECONNECT, REDIS,
+    REDIS_AUTH, REDIS_DB, REUSEPORT, SERVER_CONNECTIONS, SERVER_FAILURE_LIMIT,
+    SERVER_RETRY_TIMEOUT, SERVERS, TCPKEEPALIVE, TIMEOUT,
+};
+use super::table::{Absent, Only, Scope, Setting, of};
 use super::types::PoolConfig;
 use super::values::Values;
 
@@ -34,7 +40,7 @@ pub(super) fn check_pool(
     let placement = placement(values);
     check_eject_policy(pool, placement.distribution, findings);
     let servers = check_servers(pool, placement.distribution, findings);
-    if values.iter().any(|(_, given)| given.value.is_none()) {
+    if values.iter().any(|given| given.value.is_none()) {
         return None;
     }
     let listen = listen?;
@@ -44,10 +50,10 @@ pub(super) fn check_pool(
     Some(PoolConfig {
         settings,
         listen,
-        backlog: number(values, "backlog"),
-        client_connections: number(values, "client_connections"),
-        tcpkeepalive: values.bool("tcpkeepalive"),
-        reuseport: values.bool("reuseport"),
+        backlog: values.get(&BACKLOG),
+        client_connections: values.get(&CLIENT_CONNECTIONS),
+        tcpkeepalive: values.get(&TCPKEEPALIVE),
+        reuseport: values.get(&REUSEPORT),
         servers,
     })
 }
@@ -57,8 +63,8 @@ fn check_required(pool: &ReadPool, findings: &mut Findings) {
     if !pool.whole {
         return;
     }
-    let required = of(Scope::Pool).filter(|setting| setting.absent == Absent::Required);
-    for setting in required.filter(|setting| pool.values.get(setting.name).is_none()) {
+    let required = of(Scope::Pool).filter(|setting| matches!(setting.absent, Absent::Required));
+    for setting in required.filter(|setting| pool.values.given(setting).is_none()) {
         let message = format!(
             "setting `{}` is missing in pool `{}`",
             setting.name, pool.name
@@ -71,17 +77,16 @@ fn check_required(pool: &ReadPool, findings: &mut Findings) {
 
 /// Complains about settings that only the other protocol has.
 fn check_protocol(pool: &ReadPool, findings: &mut Findings) {
-    let redis = match pool.values.value("redis") {
-        Some(Value::Bool(redis)) => redis,
-        _ => return,
+    let Some(redis) = pool.values.value(&REDIS) else {
+        return;
     };
-    for (name, given) in pool.values.iter() {
-        let only = find(Scope::Pool, name).and_then(|setting| setting.only);
-        let (kind, help) = match (only, redis) {
+    for given in pool.values.iter() {
+        let (kind, help) = match (given.setting.only, redis) {
             (Some(Only::Redis), false) => ("redis", "set `redis: true`, or remove it"),
             (Some(Only::Memcached), true) => ("memcached", "remove it, or `redis: true`"),
             _ => continue,
         };
+        let name = given.setting.name;
         let message = format!("setting `{name}` is only valid for a {kind} pool");
         findings
             .problems
@@ -95,14 +100,12 @@ fn check_servers(
     distribution: Distribution,
     findings: &mut Findings,
 ) -> Option<Vec<ServerLine>> {
-    let Some(Value::Servers(lines)) = pool.values.value("servers") else {
-        return None;
-    };
+    let lines = pool.values.value(&SERVERS)?;
     let before = findings.problems.len();
     if lines.is_empty() {
         let place = pool
             .values
-            .get("servers")
+            .given(&SERVERS)
             .map_or(&pool.place, |given| &given.key);
         let message = format!("pool `{}` has no servers", pool.name);
         findings.problems.push(Problem::at(place, message));
@@ -140,40 +143,34 @@ fn check_weights(
 
 fn placement(values: &Values) -> Placement {
     Placement {
-        hash: HashKind::from_name(&values.text("hash")).unwrap_or_default(),
-        sign: match values.text("hash_char").as_str() {
-            "unsigned" => CharSign::Unsigned,
-            _ => CharSign::Signed,
-        },
-        tag: match values.value("hash_tag") {
-            Some(Value::Tag(tag)) => Some(tag),
-            _ => None,
-        },
-        distribution: Distribution::from_name(&values.text("distribution")).unwrap_or_default(),
+        hash: values.get(&HASH),
+        sign: values.get(&HASH_CHAR),
+        tag: values.value(&HASH_TAG),
+        distribution: values.get(&DISTRIBUTION),
     }
 }
 
 /// Warns of what is valid, but not what the reader of the file would expect.
 fn warn_of_surprises(pool: &ReadPool, placement: Placement, findings: &mut Findings) {
     let (name, values) = (&pool.name, &pool.values);
-    let given = |name: &str| values.get(name).map(|given| &given.key);
-    if let Some(place) =
-        given("client_connections").filter(|_| values.number("client_connections") > Some(0))
-    {
-        let limit = number(values, "client_connections");
+    let given = |setting: &Setting| values.given(setting).map(|given| &given.key);
+    let limit = values.get(&CLIENT_CONNECTIONS);
+    if let Some(place) = given(&CLIENT_CONNECTIONS).filter(|_| limit > 0) {
         let text = format!(
             "pool `{name}`: the limit of {limit} client connections is enforced; twemproxy ignores it"
         );
         findings.warn(place, text);
     }
-    if let Some(place) = given("redis_db").filter(|_| !values.bool("redis") && db(values) > 0) {
+    if let Some(place) =
+        given(&REDIS_DB).filter(|_| !values.get(&REDIS) && values.get(&REDIS_DB) > 0)
+    {
         findings.warn(
             place,
             format!("pool `{name}`: `redis_db` is without effect in a memcached pool"),
         );
     }
     let crc32 = placement.hash == HashKind::Crc32 && placement.distribution == Distribution::Ketama;
-    if let Some(place) = given("hash").filter(|_| crc32) {
+    if let Some(place) = given(&HASH).filter(|_| crc32) {
         let text = format!(
             "pool `{name}`: `crc32` with ketama puts nearly all keys on one server, here as with twemproxy; \
              `crc32a` does not, but moves the keys"
@@ -200,14 +197,14 @@ fn pool_settings(
         name: pool.name.clone(),
         servers: servers.iter().zip(databases).map(server_settings).collect(),
         placement,
-        timeout: duration(values, "timeout"),
-        preconnect: values.bool("preconnect"),
-        auto_eject_hosts: values.bool("auto_eject_hosts"),
-        server_connections: number(values, "server_connections") as usize,
-        server_retry_timeout: duration(values, "server_retry_timeout").unwrap_or(Duration::ZERO),
-        server_failure_limit: number(values, "server_failure_limit"),
-        error_detail: values.bool("error_detail"),
-        allow_flush: values.bool("allow_flush"),
+        timeout: values.get(&TIMEOUT),
+        preconnect: values.get(&PRECONNECT),
+        auto_eject_hosts: values.get(&AUTO_EJECT_HOSTS),
+        server_connections: values.get(&SERVER_CONNECTIONS),
+        server_retry_timeout: values.get(&SERVER_RETRY_TIMEOUT),
+        server_failure_limit: values.get(&SERVER_FAILURE_LIMIT),
+        error_detail: values.get(&ERROR_DETAIL),
+        allow_flush: values.get(&ALLOW_FLUSH),
         clients: client_limits(values),
         failure: failure_policy(values),
         protocol: protocol(values),
@@ -219,33 +216,24 @@ fn pool_settings(
 }
 
 fn client_limits(values: &Values) -> ClientLimits {
-    let bytes = |name| values.number(name).unwrap_or_default();
     ClientLimits {
-        backlog: usize::try_from(bytes("client_backlog")).unwrap_or(usize::MAX),
-        min_rate: bytes("client_min_rate"),
-        stall_timeout: duration(values, "client_stall_timeout"),
+        backlog: usize::try_from(values.get(&CLIENT_BACKLOG)).unwrap_or(usize::MAX),
+        min_rate: values.get(&CLIENT_MIN_RATE),
+        stall_timeout: values.get(&CLIENT_STALL_TIMEOUT),
     }
 }
 
 fn protocol(values: &Values) -> ProtocolSettings {
-    if !values.bool("redis") {
-        let max_value = values.number("max_value");
-        return ProtocolSettings::Memcached(match max_value {
-            Some(max_value) => MemcachedSettings { max_value },
-            None => MemcachedSettings::default(),
+    if !values.get(&REDIS) {
+        return ProtocolSettings::Memcached(MemcachedSettings {
+            max_value: values.get(&MAX_VALUE),
         });
     }
-    let auth = values.text("redis_auth");
+    let auth = values.value(&REDIS_AUTH);
     ProtocolSettings::Redis(RedisSettings {
-        auth: (!auth.is_empty()).then(|| Arc::from(auth.as_bytes())),
-        resp3: match values.text("resp3").as_str() {
-            "off" => Resp3::Off,
-            _ => Resp3::Auto,
-        },
-        cross_shard: match values.text("cross_shard").as_str() {
-            "error" => CrossShard::Error,
-            _ => CrossShard::FirstKey,
-        },
+        auth: auth.map(|auth| Arc::from(auth.as_bytes())),
+        resp3: values.get(&RESP3),
+        cross_shard: values.get(&CROSS_SHARD),
     })
 }
 
@@ -257,17 +245,17 @@ fn protocol(values: &Values) -> ProtocolSettings {
 /// when asked for.
 fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -> Vec<u32> {
     let values = &pool.values;
-    let db = db(values);
+    let db = values.get(&REDIS_DB);
     let Some(given) = values
-        .get("redis_db")
-        .filter(|_| db > 0 && values.bool("redis"))
+        .given(&REDIS_DB)
+        .filter(|_| db > 0 && values.get(&REDIS))
     else {
         return vec![0; servers.len()];
     };
-    let with_auth = !values.text("redis_auth").is_empty();
+    let with_auth = values.value(&REDIS_AUTH).is_some();
     let missed =
         |server: &ServerLine| with_auth || matches!(server.address, ServerAddress::Unix(_));
-    if values.bool("redis_db_fixed") || !servers.iter().any(missed) {
+    if values.get(&REDIS_DB_FIXED) || !servers.iter().any(missed) {
         return vec![db; servers.len()];
     }
     let why = match with_auth {
@@ -288,14 +276,4 @@ fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -
         .iter()
         .map(|server| if missed(server) { 0 } else { db })
         .collect()
-}
-
-fn db(values: &Values) -> u32 {
-    number(values, "redis_db")
-}
-
-/// The value of a numeric setting that has a default; numbers are at most [`NUMBER_MAX`].
-fn number(values: &Values, name: &str) -> u32 {
-    let number = values.number(name).unwrap_or(0).min(NUMBER_MAX);
-    u32::try_from(number).unwrap_or(u32::MAX)
 }

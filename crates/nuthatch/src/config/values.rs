@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::fault::faulty;
-use super::kind::{Kind, Value, expected, is_true, read_text};
+use super::kind::{Kind, Value, expected, read_text};
 use super::report::{Findings, Place, Problem};
 use super::servers::read_servers;
-use super::table::{Absent, Origin, Scope, Setting, find, of};
+use super::table::{Origin, Row, Scope, Setting, find, of};
 use super::written::{Content, Entry, Mapping, Node};
 
 /// A value that was given, and where.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
+    /// The setting.
+    pub(super) setting: &'static Setting,
     /// The place of the key.
     pub(super) key: Place,
     /// The place of the value.
@@ -55,9 +57,13 @@ impl Values {
             }
             let value = read_value(setting, entry, rules, findings);
             let (key, place) = (entry.place.clone(), entry.value.place.clone());
-            values
-                .given
-                .insert(setting.name, Given { key, place, value });
+            let given = Given {
+                setting,
+                key,
+                place,
+                value,
+            };
+            values.given.insert(setting.name, given);
         }
         values
     }
@@ -69,52 +75,34 @@ impl Values {
 
     /// The settings of one scope among these.
     pub(super) fn only(&self, scope: Scope) -> Self {
-        let given = self
-            .given
-            .iter()
-            .filter(|(name, _)| find(scope, name).is_some());
+        let given = self.given.iter();
+        let given = given.filter(|(_, given)| given.setting.scope == scope);
         let given = given.map(|(name, given)| (*name, given.clone())).collect();
         Self { given }
     }
 
     /// What was given for a setting, if anything.
-    pub(super) fn get(&self, name: &str) -> Option<&Given> {
-        self.given.get(name)
+    pub(super) fn given(&self, setting: &Setting) -> Option<&Given> {
+        self.given.get(setting.name)
     }
 
     /// The settings that were given, by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Given)> {
-        self.given.iter().map(|(name, given)| (*name, given))
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Given> {
+        self.given.values()
     }
 
     /// The value of a setting: as given, else its default; `None` when it has none, or when what was
     /// given could not be read.
-    pub(super) fn value(&self, name: &str) -> Option<Value> {
-        match self.given.get(name) {
-            Some(given) => given.value.clone(),
-            None => default_value(name),
+    pub(super) fn value<T>(&self, row: &Row<T>) -> Option<T> {
+        match self.given(row) {
+            Some(given) => given.value.as_ref().and_then(|value| row.read(value)),
+            None => row.default_value(),
         }
     }
 
-    /// The value of a boolean setting; false when it could not be read.
-    pub(super) fn bool(&self, name: &str) -> bool {
-        self.value(name).as_ref().is_some_and(is_true)
-    }
-
-    /// The value of a setting that is a number.
-    pub(super) fn number(&self, name: &str) -> Option<u64> {
-        match self.value(name) {
-            Some(Value::Number(number)) => Some(number),
-            _ => None,
-        }
-    }
-
-    /// The value of a setting that is text; empty when it could not be read or is off.
-    pub(super) fn text(&self, name: &str) -> String {
-        match self.value(name) {
-            Some(Value::Text(text)) => text,
-            _ => String::new(),
-        }
+    /// The same, with the default of the type where there is no value.
+    pub(super) fn get<T: Default>(&self, row: &Row<T>) -> T {
+        self.value(row).unwrap_or_default()
     }
 }
 
@@ -197,35 +185,5 @@ fn wrong_shape(key: &str, node: &Node, shape: &str, kind: &Kind) -> Problem {
         // `hash_tag: {}` is an empty mapping for YAML.
         Kind::HashTag => problem.help("quote it: \"{}\""),
         _ => problem.help(expected(kind)),
-    }
-}
-
-/// What a setting is when nothing is written.
-fn default_value(name: &str) -> Option<Value> {
-    let setting = [Scope::Pool, Scope::Global]
-        .into_iter()
-        .find_map(|scope| find(scope, name))?;
-    match setting.absent {
-        Absent::Value(text) => read_text(&setting.kind, text).ok().map(|(value, _)| value),
-        Absent::Required | Absent::Nothing | Absent::Computed(_) => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::table::SETTINGS;
-    use super::*;
-
-    #[test]
-    fn every_default_can_be_read() {
-        for setting in SETTINGS {
-            let has_default = matches!(setting.absent, Absent::Value(_));
-            assert_eq!(
-                default_value(setting.name).is_some(),
-                has_default,
-                "{}",
-                setting.name
-            );
-        }
     }
 }

@@ -1,0 +1,138 @@
+//! Kinds of values together with the types that they are read as: which type a setting has follows from
+//! what may be written for it.
+
+use std::time::Duration;
+
+use hashkit::HashTag;
+
+use super::address::{ListenLine, ServerLine};
+use super::choice::Choice;
+use super::kind::{Kind, Value};
+use super::number::NUMBER_MAX;
+use super::report::Place;
+use super::types::Workers;
+
+/// What may be written, for a setting that is read as a `T`.
+pub(super) struct Typed<T> {
+    /// What may be written.
+    pub(super) kind: Kind,
+    /// The value as a `T`; always there for a value of the kind.
+    pub(super) read: fn(&Value) -> Option<T>,
+}
+
+/// `true` or `false`.
+pub(super) const BOOL: Typed<bool> = Typed {
+    kind: Kind::Bool,
+    read: |value| match value {
+        Value::Bool(value) => Some(*value),
+        _ => None,
+    },
+};
+
+/// A time.
+pub(super) const MILLISECONDS: Typed<Duration> = Typed {
+    kind: MILLIS,
+    read: |value| number_of(value).map(Duration::from_millis),
+};
+
+/// A time after which something ends; 0 sets no limit.
+pub(super) const TIME_LIMIT: Typed<Option<Duration>> = Typed {
+    kind: MILLIS,
+    read: |value| {
+        let millis = number_of(value)?;
+        Some((millis > 0).then(|| Duration::from_millis(millis)))
+    },
+};
+
+/// Any text that is not empty.
+pub(super) const TEXT: Typed<String> = Typed {
+    kind: Kind::Text,
+    read: |value| match value {
+        Value::Text(text) => Some(text.clone()),
+        _ => None,
+    },
+};
+
+/// Exactly two bytes.
+pub(super) const HASH_TAG: Typed<HashTag> = Typed {
+    kind: Kind::HashTag,
+    read: |value| match value {
+        Value::Tag(tag) => Some(*tag),
+        _ => None,
+    },
+};
+
+/// An address to listen on.
+pub(super) const LISTEN: Typed<ListenLine> = Typed {
+    kind: Kind::Listen,
+    read: |value| match value {
+        Value::Listen(line) => Some(line.clone()),
+        _ => None,
+    },
+};
+
+/// A sequence of servers.
+pub(super) const SERVERS: Typed<Vec<(ServerLine, Place)>> = Typed {
+    kind: Kind::Servers,
+    read: |value| match value {
+        Value::Servers(servers) => Some(servers.clone()),
+        _ => None,
+    },
+};
+
+/// `auto`, or a number of workers.
+pub(super) const WORKERS: Typed<Workers> = Typed {
+    kind: Kind::Workers,
+    read: |value| match value {
+        Value::Workers(workers) => Some(*workers),
+        _ => None,
+    },
+};
+
+/// A number from 0 on.
+pub(super) const fn number<N: TryFrom<u64>>(unit: &'static str) -> Typed<N> {
+    integer(0, NUMBER_MAX, unit)
+}
+
+/// A number from `min` to `max`, which an `N` can hold; `unit` as one would say it, or empty.
+pub(super) const fn integer<N: TryFrom<u64>>(min: u64, max: u64, unit: &'static str) -> Typed<N> {
+    Typed {
+        kind: Kind::Integer { min, max, unit },
+        read: |value| N::try_from(number_of(value)?).ok(),
+    }
+}
+
+/// An amount of bytes from `min` to `max`.
+pub(super) const fn bytes(min: u64, max: u64) -> Typed<u64> {
+    Typed {
+        kind: Kind::Bytes { min, max },
+        read: number_of,
+    }
+}
+
+/// One of the names of `T`'s values.
+pub(super) const fn choice<T: Choice>() -> Typed<T> {
+    Typed {
+        kind: Kind::Choice {
+            noun: T::NOUN,
+            names: || T::ALL.iter().map(|choice| choice.name()).collect(),
+        },
+        read: |value| match value {
+            Value::Choice(index) => T::ALL.get(*index).copied(),
+            _ => None,
+        },
+    }
+}
+
+const MILLIS: Kind = Kind::Integer {
+    min: 0,
+    max: NUMBER_MAX,
+    unit: "milliseconds",
+};
+
+fn number_of(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => Some(*number),
+        _ => None,
+    }
+}
