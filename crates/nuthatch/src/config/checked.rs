@@ -12,9 +12,8 @@ use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::check_pool;
 use super::report::{Findings, Problem};
-use super::table::Row;
-use super::table::globals::{MAX_CLIENTS, MAX_MEMORY, SHUTDOWN_TIMEOUT, STATS_EXTENDED, WORKERS};
 use super::table::theirs::{LISTEN, REUSEPORT};
+use super::table::{Scope, rows};
 use super::types::{Config, Globals, PoolConfig};
 use super::values::Values;
 use super::written::Node;
@@ -46,14 +45,13 @@ pub(super) fn check(
         .zip(listens)
         .map(|(pool, listen)| check_pool(pool, listen, findings))
         .collect();
-    let globals = check_globals(&globals, overrides)?;
     let pools: Option<Vec<PoolConfig>> = checked.into_iter().collect();
     let mut pools = pools.filter(|_| findings.problems.is_empty())?;
     pools.sort_by(|a, b| index_order(a.settings.name.as_bytes(), b.settings.name.as_bytes()));
     let warnings = std::mem::take(&mut findings.warnings);
     Some(Config {
         pools,
-        globals,
+        globals: globals_of(&globals, overrides),
         warnings,
     })
 }
@@ -65,18 +63,13 @@ fn lay_over(overlay: Overlay, pools: &mut [ReadPool], globals: &mut Values) {
     }
 }
 
-fn check_globals(globals: &Values, overrides: &Overrides) -> Option<Globals> {
-    Some(Globals {
-        workers: value(globals, overrides, &WORKERS)?,
-        max_memory: value(globals, overrides, &MAX_MEMORY),
-        max_clients: value(globals, overrides, &MAX_CLIENTS)?,
-        shutdown_timeout: value(globals, overrides, &SHUTDOWN_TIMEOUT)?,
-        stats_extended: value(globals, overrides, &STATS_EXTENDED)?,
-    })
-}
-
-fn value<T>(globals: &Values, overrides: &Overrides, row: &Row<T>) -> Option<T> {
-    overrides.value(row).or_else(|| globals.value(row))
+fn globals_of(values: &Values, overrides: &Overrides) -> Globals {
+    let mut globals = Globals::default();
+    for row in rows(Scope::Global) {
+        let (first, second) = (overrides.get(row.setting()), values.read_of(row.setting()));
+        row.fill_globals(first.or(second), &mut globals);
+    }
+    globals
 }
 
 fn resolve_listen(

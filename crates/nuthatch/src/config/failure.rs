@@ -1,39 +1,16 @@
-//! The settings of a pool that say what happens when servers or clients fail, and how they go together.
+//! How the settings of a pool that say what happens when servers or clients fail go together.
 
 use hashkit::Distribution;
-use proxy::settings::{EjectPolicy, FailoverSettings, FailurePolicy, TimeoutAction};
+use proxy::settings::{EjectPolicy, TimeoutAction};
 
 use super::choice::Choice;
 use super::file::ReadPool;
 use super::report::{Findings, Place, Problem};
 use super::table::Setting;
 use super::table::ours::{
-    CLIENT_IDLE_TIMEOUT, CLIENT_REQUEST_TIMEOUT, CONNECT_TIMEOUT, EJECT_POLICY, FAILOVER,
-    FAILOVER_TTL, PROBE, RETRY_READS, TIMEOUT_ACTION,
+    CONNECT_TIMEOUT, EJECT_POLICY, FAILOVER, FAILOVER_TTL, PROBE, TIMEOUT_ACTION,
 };
 use super::table::theirs::{AUTO_EJECT_HOSTS, DISTRIBUTION, REDIS, TIMEOUT};
-use super::values::Values;
-
-/// The policy that the settings amount to; each of them is valid by itself.
-pub(super) fn failure_policy(values: &Values) -> FailurePolicy {
-    FailurePolicy {
-        eject: values.get(&EJECT_POLICY),
-        probe: values.get(&PROBE),
-        connect_timeout: values.get(&CONNECT_TIMEOUT),
-        timeout_action: values.get(&TIMEOUT_ACTION),
-        client_idle_timeout: values.get(&CLIENT_IDLE_TIMEOUT),
-        client_request_timeout: values.get(&CLIENT_REQUEST_TIMEOUT),
-        retry_reads: values.get(&RETRY_READS),
-        failover: failover(values),
-    }
-}
-
-fn failover(values: &Values) -> Option<FailoverSettings> {
-    Some(FailoverSettings {
-        pool: values.value(&FAILOVER)?,
-        seconds: values.value(&FAILOVER_TTL)?,
-    })
-}
 
 /// Complains about keys that are to stay with their servers where they have none.
 pub(super) fn check_eject_policy(

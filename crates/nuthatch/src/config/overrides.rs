@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::fault::Fault;
 use super::kind::{Value, read_text};
+use super::table::Setting;
 use super::table::globals::STATS_EXTENDED;
-use super::table::{Row, Setting};
 
 /// The settings that were given outside of the files.
 #[derive(Debug, Clone, Default)]
@@ -29,11 +29,12 @@ impl Overrides {
 
     /// Whether the extended statistics were asked for.
     pub fn stats_extended(&self) -> bool {
-        self.value(&STATS_EXTENDED).unwrap_or_default()
+        let given = self.get(&STATS_EXTENDED);
+        STATS_EXTENDED.value(given).unwrap_or_default()
     }
 
     /// What was set for a setting.
-    pub(super) fn value<T>(&self, row: &Row<T>) -> Option<T> {
-        self.values.get(row.name).and_then(|value| row.read(value))
+    pub(super) fn get(&self, setting: &Setting) -> Option<&Value> {
+        self.values.get(setting.name)
     }
 }

@@ -1,27 +1,21 @@
 //! One pool: from its settings, each valid by itself, to what the proxy runs on.
 
-use std::sync::Arc;
-
-use hashkit::{Distribution, HashKind, Placement, index_order};
+use hashkit::{Distribution, HashKind, index_order};
 use proxy::settings::{
-    ClientLimits, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+    FailoverSettings, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
+    ServerSettings,
 };
 
 use super::address::{Listen, ServerAddress, ServerLine};
-use super::failure::{check_eject_policy, failure_policy, warn_of_idle_settings};
+use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
 use super::report::{Findings, Place, Problem};
-use super::table::ours::{
-    ALLOW_FLUSH, CLIENT_BACKLOG, CLIENT_MIN_RATE, CLIENT_STALL_TIMEOUT, CROSS_SHARD, ERROR_DETAIL,
-    HASH_CHAR, MAX_VALUE, REDIS_DB_FIXED, RESP3,
-};
+use super::table::ours::{FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
 use super::table::theirs::{
-    AUTO_EJECT_HOSTS, BACKLOG, CLIENT_CONNECTIONS, DISTRIBUTION, HASH, HASH_TAG, PRECONNECT, REDIS,
-    REDIS_AUTH, REDIS_DB, REUSEPORT, SERVER_CONNECTIONS, SERVER_FAILURE_LIMIT,
-    SERVER_RETRY_TIMEOUT, SERVERS, TCPKEEPALIVE, TIMEOUT,
+    CLIENT_CONNECTIONS, DISTRIBUTION, HASH, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
 };
-use super::table::{Absent, Only, Scope, Setting, of};
+use super::table::{Absent, Only, Scope, Setting, of, rows};
 use super::types::PoolConfig;
 use super::values::Values;
 
@@ -37,25 +31,16 @@ pub(super) fn check_pool(
     check_required(pool, findings);
     check_protocol(pool, findings);
     let values = &pool.values;
-    let placement = placement(values);
-    check_eject_policy(pool, placement.distribution, findings);
-    let servers = check_servers(pool, placement.distribution, findings);
+    let distribution = values.get(&DISTRIBUTION);
+    check_eject_policy(pool, distribution, findings);
+    let servers = check_servers(pool, distribution, findings);
     if values.iter().any(|given| given.value.is_none()) {
         return None;
     }
     let listen = listen?;
-    warn_of_surprises(pool, placement, findings);
+    warn_of_surprises(pool, findings);
     warn_of_idle_settings(pool, findings);
-    let (settings, servers) = pool_settings(pool, placement, servers?, findings);
-    Some(PoolConfig {
-        settings,
-        listen,
-        backlog: values.get(&BACKLOG),
-        client_connections: values.get(&CLIENT_CONNECTIONS),
-        tcpkeepalive: values.get(&TCPKEEPALIVE),
-        reuseport: values.get(&REUSEPORT),
-        servers,
-    })
+    Some(pool_config(pool, listen, servers?, findings))
 }
 
 /// Complains about what is missing.
@@ -141,17 +126,8 @@ fn check_weights(
     }
 }
 
-fn placement(values: &Values) -> Placement {
-    Placement {
-        hash: values.get(&HASH),
-        sign: values.get(&HASH_CHAR),
-        tag: values.value(&HASH_TAG),
-        distribution: values.get(&DISTRIBUTION),
-    }
-}
-
 /// Warns of what is valid, but not what the reader of the file would expect.
-fn warn_of_surprises(pool: &ReadPool, placement: Placement, findings: &mut Findings) {
+fn warn_of_surprises(pool: &ReadPool, findings: &mut Findings) {
     let (name, values) = (&pool.name, &pool.values);
     let given = |setting: &Setting| values.given(setting).map(|given| &given.key);
     let limit = values.get(&CLIENT_CONNECTIONS);
@@ -169,7 +145,8 @@ fn warn_of_surprises(pool: &ReadPool, placement: Placement, findings: &mut Findi
             format!("pool `{name}`: `redis_db` is without effect in a memcached pool"),
         );
     }
-    let crc32 = placement.hash == HashKind::Crc32 && placement.distribution == Distribution::Ketama;
+    let ketama = values.get(&DISTRIBUTION) == Distribution::Ketama;
+    let crc32 = values.get(&HASH) == HashKind::Crc32 && ketama;
     if let Some(place) = given(&HASH).filter(|_| crc32) {
         let text = format!(
             "pool `{name}`: `crc32` with ketama puts nearly all keys on one server, here as with twemproxy; \
@@ -179,12 +156,12 @@ fn warn_of_surprises(pool: &ReadPool, placement: Placement, findings: &mut Findi
     }
 }
 
-fn pool_settings(
+fn pool_config(
     pool: &ReadPool,
-    placement: Placement,
+    listen: Listen,
     servers: Vec<ServerLine>,
     findings: &mut Findings,
-) -> (PoolSettings, Vec<ServerAddress>) {
+) -> PoolConfig {
     let values = &pool.values;
     let databases = databases(pool, &servers, findings);
     let server_settings = |(server, db): (&ServerLine, u32)| ServerSettings {
@@ -193,47 +170,25 @@ fn pool_settings(
         weight: server.weight,
         db,
     };
-    let settings = PoolSettings {
-        name: pool.name.clone(),
-        servers: servers.iter().zip(databases).map(server_settings).collect(),
-        placement,
-        timeout: values.get(&TIMEOUT),
-        preconnect: values.get(&PRECONNECT),
-        auto_eject_hosts: values.get(&AUTO_EJECT_HOSTS),
-        server_connections: values.get(&SERVER_CONNECTIONS),
-        server_retry_timeout: values.get(&SERVER_RETRY_TIMEOUT),
-        server_failure_limit: values.get(&SERVER_FAILURE_LIMIT),
-        error_detail: values.get(&ERROR_DETAIL),
-        allow_flush: values.get(&ALLOW_FLUSH),
-        clients: client_limits(values),
-        failure: failure_policy(values),
-        protocol: protocol(values),
+    let server_settings = servers.iter().zip(databases).map(server_settings);
+    let protocol = match values.get(&REDIS) {
+        true => ProtocolSettings::Redis(RedisSettings::default()),
+        false => ProtocolSettings::Memcached(MemcachedSettings::default()),
     };
-    (
-        settings,
-        servers.into_iter().map(|server| server.address).collect(),
-    )
+    let mut settings = PoolSettings::new(&pool.name, server_settings.collect(), protocol);
+    settings.failure.failover = failover(values);
+    let addresses = servers.into_iter().map(|server| server.address).collect();
+    let mut config = PoolConfig::new(settings, listen, addresses);
+    for row in rows(Scope::Pool) {
+        row.fill_pool(values.read_of(row.setting()), &mut config);
+    }
+    config
 }
 
-fn client_limits(values: &Values) -> ClientLimits {
-    ClientLimits {
-        backlog: usize::try_from(values.get(&CLIENT_BACKLOG)).unwrap_or(usize::MAX),
-        min_rate: values.get(&CLIENT_MIN_RATE),
-        stall_timeout: values.get(&CLIENT_STALL_TIMEOUT),
-    }
-}
-
-fn protocol(values: &Values) -> ProtocolSettings {
-    if !values.get(&REDIS) {
-        return ProtocolSettings::Memcached(MemcachedSettings {
-            max_value: values.get(&MAX_VALUE),
-        });
-    }
-    let auth = values.value(&REDIS_AUTH);
-    ProtocolSettings::Redis(RedisSettings {
-        auth: auth.map(|auth| Arc::from(auth.as_bytes())),
-        resp3: values.get(&RESP3),
-        cross_shard: values.get(&CROSS_SHARD),
+fn failover(values: &Values) -> Option<FailoverSettings> {
+    Some(FailoverSettings {
+        pool: values.value(&FAILOVER)?,
+        seconds: values.value(&FAILOVER_TTL)?,
     })
 }
 

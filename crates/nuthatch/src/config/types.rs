@@ -42,6 +42,19 @@ pub struct Globals {
     pub stats_extended: bool,
 }
 
+impl Default for Globals {
+    /// What holds when nothing is set.
+    fn default() -> Self {
+        Self {
+            workers: Workers::Count(1),
+            max_memory: None,
+            max_clients: 0,
+            shutdown_timeout: Duration::from_secs(5),
+            stats_extended: false,
+        }
+    }
+}
+
 /// A pool, checked.
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
@@ -59,6 +72,21 @@ pub struct PoolConfig {
     pub reuseport: bool,
     /// Where each server of `settings.servers` is, in the same order.
     pub servers: Vec<ServerAddress>,
+}
+
+impl PoolConfig {
+    /// A pool of which nothing else is said.
+    pub(super) fn new(settings: PoolSettings, listen: Listen, servers: Vec<ServerAddress>) -> Self {
+        Self {
+            settings,
+            listen,
+            backlog: 512,
+            client_connections: 0,
+            tcpkeepalive: false,
+            reuseport: false,
+            servers,
+        }
+    }
 }
 
 /// How many event loops there are to be.

@@ -86,6 +86,11 @@ impl Values {
         self.given.get(setting.name)
     }
 
+    /// What was given for a setting and could be read, if anything.
+    pub(super) fn read_of(&self, setting: &Setting) -> Option<&Value> {
+        self.given(setting).and_then(|given| given.value.as_ref())
+    }
+
     /// The settings that were given, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Given> {
         self.given.values()
@@ -96,7 +101,7 @@ impl Values {
     pub(super) fn value<T>(&self, row: &Row<T>) -> Option<T> {
         match self.given(row) {
             Some(given) => given.value.as_ref().and_then(|value| row.read(value)),
-            None => row.default_value(),
+            None => row.value(None),
         }
     }
 

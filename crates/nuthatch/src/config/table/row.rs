@@ -2,9 +2,12 @@
 
 use std::ops::Deref;
 
+use proxy::settings::{MemcachedSettings, ProtocolSettings, RedisSettings};
+
 use super::super::choice::Choice;
 use super::super::kind::{Kind, Value, read_text};
 use super::super::typed::{Typed, choice};
+use super::super::types::{Globals, PoolConfig};
 
 /// One setting.
 #[derive(Debug)]
@@ -86,12 +89,30 @@ pub struct Outside {
 pub(crate) struct Row<T> {
     setting: Setting,
     read: fn(&Value) -> Option<T>,
+    fill: Fill<T>,
+}
+
+/// What a setting is the value of.
+enum Fill<T> {
+    /// No field alone: it is used together with others.
+    Nothing,
+    Pool(fn(&mut PoolConfig, T)),
+    Redis(fn(&mut RedisSettings, T)),
+    Memcached(fn(&mut MemcachedSettings, T)),
+    Globals(fn(&mut Globals, T)),
 }
 
 /// A row of whatever type.
 pub(crate) trait AnyRow: Sync {
     /// What holds for every type.
     fn setting(&self) -> &Setting;
+
+    /// Writes what is `given`, else the default if there is one, to the field of the pool that the setting
+    /// is for. Nothing is written where it is for none, or for the other protocol.
+    fn fill_pool(&self, given: Option<&Value>, pool: &mut PoolConfig);
+
+    /// The same for a setting of the whole process.
+    fn fill_globals(&self, given: Option<&Value>, globals: &mut Globals);
 }
 
 /// Makes a static of every row, and `ROWS` of all of them, in the order of the manual.
@@ -132,6 +153,26 @@ impl<T> AnyRow for Row<T> {
     fn setting(&self) -> &Setting {
         &self.setting
     }
+
+    fn fill_pool(&self, given: Option<&Value>, pool: &mut PoolConfig) {
+        let Some(value) = self.value(given) else {
+            return;
+        };
+        match (&self.fill, &mut pool.settings.protocol) {
+            (Fill::Pool(fill), _) => fill(pool, value),
+            (Fill::Redis(fill), ProtocolSettings::Redis(redis)) => fill(redis, value),
+            (Fill::Memcached(fill), ProtocolSettings::Memcached(memcached)) => {
+                fill(memcached, value);
+            }
+            _ => {}
+        }
+    }
+
+    fn fill_globals(&self, given: Option<&Value>, globals: &mut Globals) {
+        if let (Fill::Globals(fill), Some(value)) = (&self.fill, self.value(given)) {
+            fill(globals, value);
+        }
+    }
 }
 
 impl<T> Row<T> {
@@ -154,6 +195,7 @@ impl<T> Row<T> {
                 doc,
             },
             read: typed.read,
+            fill: Fill::Nothing,
         }
     }
 
@@ -184,14 +226,33 @@ impl<T> Row<T> {
     }
 
     /// The same for Redis pools only.
-    pub(super) const fn redis(mut self) -> Self {
+    pub(super) const fn only_redis(mut self) -> Self {
         self.setting.only = Some(Only::Redis);
         self
     }
 
-    /// The same for memcached pools only.
-    pub(super) const fn memcached(mut self) -> Self {
+    /// With the field of a pool that it is for.
+    pub(super) const fn fills(mut self, fill: fn(&mut PoolConfig, T)) -> Self {
+        self.fill = Fill::Pool(fill);
+        self
+    }
+
+    /// With the field that it is for, which only Redis pools have.
+    pub(super) const fn fills_redis(mut self, fill: fn(&mut RedisSettings, T)) -> Self {
+        self.fill = Fill::Redis(fill);
+        self.only_redis()
+    }
+
+    /// With the field that it is for, which only memcached pools have.
+    pub(super) const fn fills_memcached(mut self, fill: fn(&mut MemcachedSettings, T)) -> Self {
+        self.fill = Fill::Memcached(fill);
         self.setting.only = Some(Only::Memcached);
+        self
+    }
+
+    /// With the field of the whole process that it is for.
+    pub(super) const fn fills_globals(mut self, fill: fn(&mut Globals, T)) -> Self {
+        self.fill = Fill::Globals(fill);
         self
     }
 
@@ -200,10 +261,15 @@ impl<T> Row<T> {
         (self.read)(value)
     }
 
-    /// What holds when nothing is written, if there is anything.
-    pub(crate) fn default_value(&self) -> Option<T> {
-        let (value, _) = read_text(&self.kind, self.default_text()?).ok()?;
-        self.read(&value)
+    /// What is `given`, else what holds when nothing is written, if there is anything.
+    pub(crate) fn value(&self, given: Option<&Value>) -> Option<T> {
+        match given {
+            Some(value) => self.read(value),
+            None => {
+                let (value, _) = read_text(&self.kind, self.default_text()?).ok()?;
+                self.read(&value)
+            }
+        }
     }
 }
 

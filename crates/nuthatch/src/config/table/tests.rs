@@ -1,6 +1,10 @@
-//! Names, defaults, and the other ways to give a setting, for every row.
+//! Names, defaults, fields, and the other ways to give a setting, for every row.
 
-use super::super::kind::read_text;
+use proxy::settings::{MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings};
+
+use super::super::address::Listen;
+use super::super::kind::{Kind, read_text};
+use super::super::types::{Globals, PoolConfig};
 use super::*;
 
 fn all() -> impl Iterator<Item = &'static Setting> {
@@ -36,6 +40,84 @@ fn every_default_can_be_read() {
         let read = |text| read_text(&setting.kind, text).is_ok();
         assert!(setting.default_text().is_none_or(read), "{}", setting.name);
     }
+}
+
+/// A pool of each protocol, and the whole process, with nothing set.
+fn nothing_set() -> ([PoolConfig; 2], Globals) {
+    let protocols = [
+        ProtocolSettings::Redis(RedisSettings::default()),
+        ProtocolSettings::Memcached(MemcachedSettings::default()),
+    ];
+    let pool = |protocol| {
+        let listen = Listen::Unix {
+            path: "/s".into(),
+            mode: None,
+            text: "/s".into(),
+        };
+        PoolConfig::new(PoolSettings::new("p", vec![], protocol), listen, vec![])
+    };
+    (protocols.map(pool), Globals::default())
+}
+
+/// What a row makes of them.
+fn filled(row: &dyn AnyRow, text: Option<&str>) -> String {
+    let read = |text| read_text(&row.setting().kind, text).expect("such a value");
+    let given = text.map(|text| read(text).0);
+    let (mut pools, mut globals) = nothing_set();
+    for pool in &mut pools {
+        row.fill_pool(given.as_ref(), pool);
+    }
+    row.fill_globals(given.as_ref(), &mut globals);
+    format!("{pools:?} {globals:?}")
+}
+
+fn all_rows() -> impl Iterator<Item = &'static dyn AnyRow> {
+    [Scope::Pool, Scope::Global].into_iter().flat_map(rows)
+}
+
+/// The core, and the types here, say for themselves what holds when nothing is set.
+#[test]
+fn defaults_are_those_of_the_fields() {
+    let (pools, globals) = nothing_set();
+    let fields = format!("{pools:?} {globals:?}");
+    for row in all_rows() {
+        assert_eq!(filled(row, None), fields, "{}", row.setting().name);
+    }
+}
+
+#[test]
+fn every_row_fills_a_field_but_those_that_make_one_together() {
+    let mut none = Vec::new();
+    for row in all_rows() {
+        let setting = row.setting();
+        let mut texts = match &setting.kind {
+            Kind::Bool => vec!["true".into(), "false".into()],
+            Kind::Integer { max, .. } | Kind::Bytes { max, .. } => {
+                vec!["77".into(), max.to_string()]
+            }
+            Kind::Workers => vec!["77".into(), "auto".into()],
+            Kind::Choice { names, .. } => names().into_iter().map(String::from).collect(),
+            Kind::Text | Kind::HashTag => vec!["ab".into()],
+            Kind::Listen | Kind::Servers => vec![],
+        };
+        texts.retain(|text| Some(text.as_str()) != setting.default_text());
+        let unset = filled(row, None);
+        let changes = |text: &&String| filled(row, Some(text)) != unset;
+        match texts.iter().filter(changes).count() {
+            0 => none.push(setting.name),
+            changed => assert_eq!(changed, texts.len(), "{}", setting.name),
+        }
+    }
+    let together = [
+        "listen",
+        "servers",
+        "redis",
+        "redis_db",
+        "failover",
+        "failover_ttl",
+        "redis_db_fixed",
+    ];
+    assert_eq!(none, together);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! nutcracker's settings of a pool.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hashkit::{Distribution, HashKind, HashTag};
@@ -33,21 +34,20 @@ rows! {
         "listen",
         typed::LISTEN,
         Absent::Required,
-        "Where clients connect: `host:port`, or the path of a unix socket, optionally followed by a blank and \
-         its octal mode (`/run/cache.sock 0660`; without a mode the umask decides). The host is resolved at \
-         start and its first address taken. IPv6 addresses need no brackets (`::1:22121`).",
+        "Where clients connect: `host:port`, or the path of a unix socket, optionally followed by a blank and its \
+         octal mode (`/run/cache.sock 0660`; without a mode the umask decides). The host is resolved at start and \
+         its first address taken. IPv6 addresses need no brackets (`::1:22121`).",
     );
 
     SERVERS: Vec<(ServerLine, Place)> = Row::theirs(
         "servers",
         typed::SERVERS,
         Absent::Required,
-        "The servers, one per line: `host:port:weight` or `/path/of/socket:weight`, optionally followed by a \
-         blank and a name. The name is the server's identity on the ring and in the statistics: keep it, and \
-         the server may change its address without moving a key. Without one, the name is `host:port`, or \
-         the host alone for port 11211, or the path and a colon for a unix socket. The order of the lines \
-         does not matter: servers are sorted by name, shorter names first. Hosts are resolved whenever a \
-         connection is made.",
+        "The servers, one per line: `host:port:weight` or `/path/of/socket:weight`, optionally followed by a blank \
+         and a name. The name is the server's identity on the ring and in the statistics: keep it, and the server \
+         may change its address without moving a key. Without one, the name is `host:port`, or the host alone for \
+         port 11211, or the path and a colon for a unix socket. The order of the lines does not matter: servers are \
+         sorted by name, shorter names first. Hosts are resolved whenever a connection is made.",
     );
 
     REDIS: bool = Row::theirs(
@@ -59,9 +59,10 @@ rows! {
 
     HASH: HashKind = Row::their_choice(
         "hash",
-        "The function that hashes the keys. `crc32` keeps 15 bits only and, with `ketama`, puts practically \
-         every key on one server; it is there for pools that have their data so.",
-    );
+        "The function that hashes the keys. `crc32` keeps 15 bits only and, with `ketama`, puts practically every \
+         key on one server; it is there for pools that have their data so.",
+    )
+    .fills(|pool, hash| pool.settings.placement.hash = hash);
 
     HASH_TAG: HashTag = Row::theirs(
         "hash_tag",
@@ -69,44 +70,50 @@ rows! {
         Absent::Nothing,
         "Two characters, such as `\"{}\"` (quote them). When a key holds the first and later the second with \
          something in between, only what is in between is hashed, so that related keys share a server.",
-    );
+    )
+    .fills(|pool, tag| pool.settings.placement.tag = Some(tag));
 
     DISTRIBUTION: Distribution = Row::their_choice(
         "distribution",
         "How hashes are shared among the servers: `ketama` (consistent hashing), `modula` (the remainder, by \
          weight) or `random` (any server at each request, regardless of key and weight).",
-    );
+    )
+    .fills(|pool, distribution| pool.settings.placement.distribution = distribution);
 
     TIMEOUT: Option<Duration> = Row::theirs(
         "timeout",
         TIME_LIMIT,
         Absent::Nothing,
-        "How long a request may wait for its server, from the moment it is queued, before the client gets an \
-         error and the server connection is closed (see `timeout_action`). 0, like no setting, waits for ever.",
-    );
+        "How long a request may wait for its server, from the moment it is queued, before the client gets an error \
+         and the server connection is closed (see `timeout_action`). 0, like no setting, waits for ever.",
+    )
+    .fills(|pool, timeout| pool.settings.timeout = timeout);
 
     BACKLOG: u32 = Row::theirs(
         "backlog",
         number(""),
         Absent::Value("512"),
         "Length of the queue of connections that the kernel holds until they are accepted.",
-    );
+    )
+    .fills(|pool, length| pool.backlog = length);
 
     CLIENT_CONNECTIONS: u32 = Row::theirs(
         "client_connections",
         number(""),
         Absent::Value("0"),
-        "Most clients that may be connected to the pool at a time; 0 sets no limit. nutcracker reads this \
-         setting and ignores it; here it is enforced, and a line at start says so.",
-    );
+        "Most clients that may be connected to the pool at a time; 0 sets no limit. nutcracker reads this setting \
+         and ignores it; here it is enforced, and a line at start says so.",
+    )
+    .fills(|pool, count| pool.client_connections = count);
 
     TCPKEEPALIVE: bool = Row::theirs(
         "tcpkeepalive",
         BOOL,
         Absent::Value("false"),
-        "Whether TCP keepalive probes are sent to clients and servers that are silent. nutcracker sends them \
-         to clients only.",
-    );
+        "Whether TCP keepalive probes are sent to clients and servers that are silent. nutcracker sends them to \
+         clients only.",
+    )
+    .fills(|pool, on| pool.tcpkeepalive = on);
 
     REUSEPORT: bool = Row::theirs(
         "reuseport",
@@ -114,7 +121,8 @@ rows! {
         Absent::Value("false"),
         "Whether the listening socket gets SO_REUSEPORT, so that several processes can share the address, as during \
          a rolling restart. The statistics port is shared too when any pool has it.",
-    );
+    )
+    .fills(|pool, on| pool.reuseport = on);
 
     REDIS_AUTH: String = Row::theirs(
         "redis_auth",
@@ -122,17 +130,17 @@ rows! {
         Absent::Nothing,
         "The password that clients must give with AUTH, and that is given to the servers.",
     )
-    .redis();
+    .fills_redis(|redis, password| redis.auth = Some(Arc::from(password.as_bytes())));
 
     // Not confined to Redis: nutcracker accepts and ignores it in a memcached pool, and so must we.
     REDIS_DB: u32 = Row::theirs(
         "redis_db",
         number(""),
         Absent::Value("0"),
-        "The database that is selected on the servers. nutcracker fails to select it when `redis_auth` is \
-         set or the server is reached over a unix socket, so that the data of such pools is in database 0. \
-         To find it, the same is done here, with a warning at start, unless `redis_db_fixed` is set. \
-         Without effect in a memcached pool.",
+        "The database that is selected on the servers. nutcracker fails to select it when `redis_auth` is set or \
+         the server is reached over a unix socket, so that the data of such pools is in database 0. To find it, the \
+         same is done here, with a warning at start, unless `redis_db_fixed` is set. Without effect in a memcached \
+         pool.",
     );
 
     PRECONNECT: bool = Row::theirs(
@@ -140,37 +148,41 @@ rows! {
         BOOL,
         Absent::Value("false"),
         "Whether the connections to the servers are made at start instead of at the first request.",
-    );
+    )
+    .fills(|pool, on| pool.settings.preconnect = on);
 
     AUTO_EJECT_HOSTS: bool = Row::theirs(
         "auto_eject_hosts",
         BOOL,
         Absent::Value("false"),
-        "Whether a server that fails `server_failure_limit` times in a row is ejected for \
-         `server_retry_timeout`. Its keys belong to the other servers in the meantime, unless `eject_policy` \
-         says otherwise.",
-    );
+        "Whether a server that fails `server_failure_limit` times in a row is ejected for `server_retry_timeout`. \
+         Its keys belong to the other servers in the meantime, unless `eject_policy` says otherwise.",
+    )
+    .fills(|pool, on| pool.settings.auto_eject_hosts = on);
 
     SERVER_CONNECTIONS: usize = Row::theirs(
         "server_connections",
         integer(1, 65_535, ""),
         Absent::Value("1"),
-        "Connections to each server, per worker and per protocol version in use. One client's requests to a \
-         server keep to one connection while any of them is outstanding, so more connections do not reorder them.",
-    );
+        "Connections to each server, per worker and per protocol version in use. One client's requests to a server \
+         keep to one connection while any of them is outstanding, so more connections do not reorder them.",
+    )
+    .fills(|pool, count| pool.settings.server_connections = count);
 
     SERVER_RETRY_TIMEOUT: Duration = Row::theirs(
         "server_retry_timeout",
         MILLISECONDS,
         Absent::Value("30000"),
-        "How long a server that was ejected rests before it is probed (see `probe`), and the longest pause \
-         between two probes.",
-    );
+        "How long a server that was ejected rests before it is probed (see `probe`), and the longest pause between \
+         two probes.",
+    )
+    .fills(|pool, time| pool.settings.server_retry_timeout = time);
 
     SERVER_FAILURE_LIMIT: u32 = Row::theirs(
         "server_failure_limit",
         number(""),
         Absent::Value("2"),
         "How many failures in a row eject a server; 0 counts as 1. Only with `auto_eject_hosts`.",
-    );
+    )
+    .fills(|pool, count| pool.settings.server_failure_limit = count);
 }
