@@ -6,6 +6,7 @@
 //!
 //! Use the [`log!`](crate::log) macro; before [`start`] it does nothing.
 
+mod order;
 mod sink;
 mod writer;
 
@@ -18,6 +19,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use order::{Order, Record};
 use sink::Sink;
 use writer::Writer;
 
@@ -163,22 +165,6 @@ impl Logger {
             Err(TrySendError::Disconnected(_)) => false,
         }
     }
-}
-
-/// What the log's thread is asked to do.
-#[derive(Debug)]
-enum Order {
-    Write(Record),
-    Reopen,
-    Flush(SyncSender<()>),
-}
-
-#[derive(Debug)]
-struct Record {
-    at: SystemTime,
-    file: &'static str,
-    line: u32,
-    text: String,
 }
 
 /// Text that takes no more than [`MAX_MESSAGE`] bytes.

@@ -3,11 +3,12 @@
 mod chunks;
 mod driver;
 mod endpoint;
+mod message;
 mod net;
 mod pool;
+mod sockets;
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::process;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -18,16 +19,15 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use proxy::{Time, WorkerContext};
 
-use crate::census::Seat;
 use crate::clock::Clock;
 use crate::logger::{ALERT, log};
-use crate::net::Stream;
 use crate::resolver::Resolver;
 use driver::Driver;
 use endpoint::Readiness;
-use net::{Caller, Sockets};
 use pool::PoolPart;
+use sockets::Sockets;
 
+pub(crate) use message::Message;
 pub(crate) use net::Target;
 pub(crate) use pool::PoolPlan;
 
@@ -42,31 +42,6 @@ const LOOKS: usize = 3;
 
 /// The token of the waker; endpoints have the low numbers.
 const WAKE: Token = Token(usize::MAX);
-
-/// What other threads tell a worker.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// A client was accepted.
-    Client {
-        /// Index of its pool.
-        pool: u32,
-        /// Its connection.
-        stream: Stream,
-        /// Its name in log lines.
-        name: Box<str>,
-        /// Counts it.
-        seat: Seat,
-    },
-    /// A server's name was looked up; no address when it means nothing.
-    Resolved {
-        /// Who asked.
-        caller: Caller,
-        /// The answer.
-        address: Option<SocketAddr>,
-    },
-    /// Answer what is in flight, for so long at most, and end.
-    Shutdown(Duration),
-}
 
 /// What a worker needs to start.
 #[derive(Debug)]

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::order::{Order, Record};
 use super::sink::Sink;
-use super::{Order, Record};
 
 /// Lines are gathered up to this size before they are written.
 const BATCH_BYTES: usize = 64 << 10;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token};
 use slab::Slab;
 
-use super::{ByteStream, Stream};
+use super::stream::{ByteStream, Stream};
 
 /// How long a peer may take to read its message and to close.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use super::Stream;
+use super::stream::Stream;
 
 /// A non-blocking listening socket.
 #[derive(Debug)]

@@ -1,0 +1,86 @@
+//! The real network of a worker.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+
+use mio::{Registry, Token, Waker};
+use proxy::Cause;
+
+use super::message::Message;
+use super::net::{Caller, Dialled, Net, Target};
+use crate::net::{Stream, cause_of};
+use crate::resolver::Resolver;
+
+/// Sockets, with readiness reported by the worker's poll.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    registry: Registry,
+    resolver: Resolver,
+    /// The worker's own inbox, for the resolver's answers.
+    inbox: SyncSender<Message>,
+    waker: Arc<Waker>,
+}
+
+impl Sockets {
+    pub(super) fn new(
+        registry: Registry,
+        resolver: Resolver,
+        inbox: SyncSender<Message>,
+        waker: Arc<Waker>,
+    ) -> Self {
+        Self {
+            registry,
+            resolver,
+            inbox,
+            waker,
+        }
+    }
+
+    fn begin(&mut self, stream: io::Result<Stream>, token: usize) -> Dialled<Stream> {
+        let registered = stream.and_then(|mut stream| {
+            self.register(&mut stream, token)?;
+            Ok(stream)
+        });
+        match registered {
+            Ok(stream) => Dialled::Stream(stream),
+            Err(error) => Dialled::Failed(cause_of(&error)),
+        }
+    }
+
+    fn resolve(&mut self, caller: Caller, host: &Arc<str>, port: u16) -> Dialled<Stream> {
+        let (inbox, waker) = (self.inbox.clone(), Arc::clone(&self.waker));
+        let reply = Box::new(move |address| {
+            // The worker always empties its inbox, so this waits briefly if at all; it may have ended.
+            let _ = inbox.send(Message::Resolved { caller, address });
+            let _ = waker.wake();
+        });
+        match self.resolver.ask(Arc::clone(host), port, reply) {
+            true => Dialled::Resolving,
+            false => Dialled::Failed(Cause::Overloaded),
+        }
+    }
+}
+
+impl Net for Sockets {
+    type Stream = Stream;
+
+    fn dial(
+        &mut self,
+        caller: Caller,
+        target: &Target,
+        keepalive: bool,
+        token: usize,
+    ) -> Dialled<Stream> {
+        match target {
+            Target::Address(address) => self.begin(Stream::connect_tcp(*address, keepalive), token),
+            Target::Unix(path) => self.begin(Stream::connect_unix(path), token),
+            Target::Name(host, port) => self.resolve(caller, host, *port),
+            Target::Nowhere => Dialled::Failed(Cause::HostDown),
+        }
+    }
+
+    fn register(&mut self, stream: &mut Stream, token: usize) -> io::Result<()> {
+        stream.register(&self.registry, Token(token))
+    }
+}
