@@ -14,6 +14,7 @@ mod logger;
 mod memory_limit;
 mod net;
 mod pid_file;
+pub mod program;
 mod resolver;
 pub mod run;
 mod signals;

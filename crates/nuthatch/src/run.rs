@@ -1,6 +1,8 @@
 //! Running the proxy: everything that can fail at start, in an order that leaves nothing behind when
 //! it does; then waiting for a signal; then a clean end.
 
+mod failure;
+mod options;
 mod plan;
 mod sockets;
 
@@ -15,7 +17,6 @@ use rustix::system::uname;
 
 use crate::acceptor;
 use crate::census::Census;
-use crate::cli::RunOptions;
 use crate::clock::Clock;
 use crate::config::{self, Config, PoolConfig};
 use crate::daemon::{Daemon, Role, daemonize};
@@ -28,8 +29,11 @@ use crate::resolver::Resolver;
 use crate::signals::{self, Stop};
 use crate::stats;
 use crate::worker;
+use failure::Failure;
 use plan::Plan;
 use sockets::Sockets;
+
+pub use options::RunOptions;
 
 /// Time that workers get on top of `shutdown_timeout` to end by themselves.
 const GRACE: Duration = Duration::from_secs(1);
@@ -42,15 +46,6 @@ const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Stops that wait to be seen: the first one, and a second that hurries it.
 const STOPS: usize = 2;
-
-/// Why the proxy could not start, for people.
-#[derive(Debug)]
-struct Failure {
-    /// Details that come first: whole lines, or nothing.
-    details: String,
-    /// The line that says it.
-    line: String,
-}
 
 /// Runs the proxy until it is told to stop.
 ///
@@ -257,17 +252,6 @@ fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
          ({limit} descriptors)"
     );
     usize::try_from(clients).unwrap_or(usize::MAX)
-}
-
-impl Failure {
-    fn new(line: String) -> Self {
-        let details = String::new();
-        Failure { details, line }
-    }
-
-    fn of(what: &str, error: &std::io::Error) -> Self {
-        Failure::new(format!("{what} failed: {}", error_text(error)))
-    }
 }
 
 fn cannot_open(what: &str, path: Option<&std::path::Path>, error: &std::io::Error) -> Failure {

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::{CheckOptions, TestOptions, print_error, print_result};
+use super::invocation::{CheckOptions, TestOptions};
+use super::output::{print_error, print_result};
 use crate::config::{Config, Overrides, load};
 
 /// `-t`: the reasons and the warnings, then nutcracker's verdict as the last line; all on standard error.
@@ -90,8 +91,8 @@ fn status(sound: bool) -> ExitCode {
 mod tests {
     use std::fs;
 
-    use super::super::text::Program;
     use super::*;
+    use crate::program::Program;
 
     fn test_text(text: &str) -> (String, bool) {
         let temp = tempfile::tempdir().expect("a folder");

@@ -5,12 +5,15 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::getopt::{Found, Known, Options};
+use super::invocation::{Invocation, TestOptions};
 use super::layout::{Files, Layout};
-use super::text::{Program, after_error, describe_stats, usage, version};
+use super::output::Output;
+use super::text::{after_error, describe_stats, usage, version};
 use super::word::unexpected;
-use super::{Invocation, Output, RunOptions, TestOptions};
 use crate::config::table::{Outside, Scope, Setting, of};
 use crate::config::{NUMBER_MAX, NotANumber, Overrides, digits};
+use crate::program::Program;
+use crate::run::RunOptions;
 
 /// Sizes of a buffer that nutcracker allows; here the size is without effect.
 const MBUF_MIN: u32 = 512;

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use hashkit::{Distribution, Member, Ring};
 use serde_json::{Value, json};
 
-use super::{LocateOptions, print_error, print_result};
+use super::invocation::LocateOptions;
+use super::output::{print_error, print_result};
 use crate::config::{Config, Overrides, PoolConfig, load};
 
 /// `locate KEY...`

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
+use super::invocation::{CheckOptions, Invocation, LocateOptions};
 use super::layout::Layout;
-use super::{CheckOptions, Invocation, LocateOptions, Output};
+use super::output::Output;
 use nuthatch_demo::DemoOptions;
 
 /// A command as the usage text and messages show it.

@@ -11,7 +11,8 @@ mod words;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::{Invocation, Layout, Output, RunOptions, parse_in};
+use super::{Invocation, Layout, Output, parse_in};
+use crate::run::RunOptions;
 
 /// Reads a line, the program's name first, without environment and files.
 fn read(line: &str) -> Invocation {

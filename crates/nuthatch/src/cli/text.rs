@@ -6,34 +6,7 @@ use proxy::metrics::{POOL_ROWS, Row, SERVER_ROWS};
 
 use super::modern::{COMMANDS, NamedCommand};
 use crate::config::table::{Scope, of};
-
-/// The names under which the program can be called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Program {
-    /// As itself.
-    Nuthatch,
-    /// In place of nutcracker: it then also says so.
-    Nutcracker,
-}
-
-impl Program {
-    /// The name that stands before messages.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Nuthatch => "nuthatch",
-            Self::Nutcracker => "nutcracker",
-        }
-    }
-
-    /// The version that goes with the name. Under nutcracker's it is that of the release whose place is
-    /// taken, because scripts look for it.
-    pub fn version(self) -> &'static str {
-        match self {
-            Self::Nuthatch => env!("CARGO_PKG_VERSION"),
-            Self::Nutcracker => "0.5.0",
-        }
-    }
-}
+use crate::program::Program;
 
 /// The lines that `-V` prints, which also stand above the other information.
 pub(super) fn version(program: Program) -> String {

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::{Config, Listen, PoolConfig};
 use crate::net::{Listener, SocketFile, error_text};
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::{Invocation, Layout, Program, parse_in};
+use super::super::{Invocation, Layout, parse_in};
 use super::{output, read, read_with, run};
 use crate::config::{Overrides, Workers, load};
+use crate::program::Program;
 
 #[test]
 fn defaults() {
