@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy::metrics::PoolMetrics;
 use proxy::settings::{
-    MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+    Address, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 use proxy::{
-    Action, Chunk, ConnectionId, Flush, Health, Pool, Rope, SessionId, Time, WorkerContext,
+    Action, Chunk, ConnectionId, Flush, Memory, Pool, PoolShare, Rope, SessionId, Time,
+    WorkerContext,
 };
 
 use super::{Ask, Path, TICKS, answer};
@@ -61,19 +61,14 @@ impl Rig {
     ///
     /// When the core answers anything but what the servers hold.
     pub fn new(path: &Path) -> Self {
-        let settings = Arc::new(settings(path));
-        let health = Arc::new(Health::new(path.servers));
-        let metrics = Arc::new(PoolMetrics::new(path.servers));
-        let context = WorkerContext {
-            worker: 0,
-            workers: 1,
-            seed: 1,
-        };
+        let share = PoolShare::new(settings(path), None, &Arc::new(Memory::new(0)), 1);
+        let context = WorkerContext { worker: 0, seed: 1 };
+        let now = Time::from_micros(1);
         let mut rig = Self {
             path: *path,
             keys: Keyspace::new(KEYS, path.size),
-            pool: Pool::new(settings, health, metrics, context),
-            now: Time::from_micros(1),
+            pool: Pool::new(&share, context, now),
+            now,
             sessions: Vec::new(),
             ticks: Vec::new(),
             answered: 0,
@@ -124,7 +119,7 @@ impl Rig {
     /// Writes all that is to be written, as a network that takes everything does.
     fn write_all(&mut self) -> Written {
         let mut written = Written::default();
-        assert_eq!(self.pool.poll_action(), None, "in a calm sea");
+        assert!(self.pool.poll_action().is_none(), "nothing fails here");
         while let Some(flush) = self.pool.poll_flush() {
             match flush {
                 Flush::Session(id) => {
@@ -146,7 +141,6 @@ impl Rig {
 
     /// Opens the sessions and the server connections.
     fn start(&mut self) {
-        self.pool.start(self.now);
         self.sessions = (0..self.path.sessions)
             .map(|_| self.pool.open_session("client".into(), self.now))
             .collect();
@@ -350,6 +344,7 @@ fn settings(path: &Path) -> PoolSettings {
     let server = |number: usize| ServerSettings {
         name: format!("server-{number}"),
         pname: format!("127.0.0.1:{}:1", 7_000 + number),
+        address: Address::tcp("127.0.0.1", 7_000 + number as u16),
         weight: 1,
         db: 0,
     };

@@ -1,10 +1,9 @@
-//! Accepts clients for all pools on one thread and deals them to the workers.
+//! Accepts clients for all pools on one thread and gives them to the workers.
 //!
 //! Each client goes to the worker that has the fewest, so that the workers share the load evenly
 //! however the clients arrive.
 
-mod dealer;
-mod turnstile;
+mod balancer;
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -15,14 +14,12 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token, Waker};
 use rustix::io::Errno;
 
-use crate::census::{Census, Occupant, Seat};
+use crate::connections::{ConnectionCounts, Counted, Kind};
 use crate::logger::{ALERT, WARN, log};
 use crate::net::{Farewells, Listener, Stream, error_text};
+use crate::pool::PoolShare;
 use crate::worker;
-use dealer::Dealer;
-use turnstile::Turnstile;
-
-pub(crate) use turnstile::Limits;
+use balancer::Balancer;
 
 /// Clients accepted in a row for one pool before the others have their turn.
 const BATCH: usize = 64;
@@ -36,17 +33,11 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 const WAKE: Token = Token(usize::MAX);
 
-/// What one pool needs of the acceptor.
+/// Where the clients of a pool arrive.
 #[derive(Debug)]
-pub(crate) struct Door {
-    /// Where its clients arrive.
+pub(crate) struct PoolListener {
     pub(crate) listener: Listener,
-    /// The pool's name.
-    pub(crate) pool: String,
-    /// Whether to send keepalive probes to its clients.
-    pub(crate) keepalive: bool,
-    /// What a client is told when there are too many.
-    pub(crate) refusal: Arc<[u8]>,
+    pub(crate) pool: Arc<PoolShare>,
 }
 
 /// The running acceptor.
@@ -68,21 +59,28 @@ impl Handle {
     }
 }
 
-/// Starts to accept. The index of a door is that of its pool in the workers and in `census`.
+/// Starts to accept at most `max_clients` clients at a time, over all pools.
 ///
 /// # Errors
 ///
 /// When there is no poll or no thread to be had.
 pub(crate) fn start(
-    doors: Vec<Door>,
+    listeners: Vec<PoolListener>,
     workers: Vec<worker::Handle>,
-    census: Arc<Census>,
-    limits: Limits,
+    counts: Arc<ConnectionCounts>,
+    max_clients: usize,
 ) -> io::Result<Handle> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
     let stop = Arc::new(AtomicBool::new(false));
-    let acceptor = Acceptor::new(poll, doors, workers, census, limits, Arc::clone(&stop))?;
+    let acceptor = Acceptor::new(
+        poll,
+        listeners,
+        workers,
+        counts,
+        max_clients,
+        Arc::clone(&stop),
+    )?;
     let thread = thread::Builder::new()
         .name("acceptor".into())
         .spawn(move || acceptor.run())?;
@@ -95,10 +93,11 @@ pub(crate) fn start(
 
 struct Acceptor {
     poll: Poll,
-    doors: Vec<Entrance>,
-    dealer: Dealer,
-    turnstile: Turnstile,
-    census: Arc<Census>,
+    listeners: Vec<Listening>,
+    balancer: Balancer,
+    /// Most clients at a time, over all pools.
+    max_clients: usize,
+    counts: Arc<ConnectionCounts>,
     farewells: Farewells,
     /// Set while accepting rests.
     resume_at: Option<Instant>,
@@ -106,15 +105,16 @@ struct Acceptor {
     stop: Arc<AtomicBool>,
 }
 
-/// A door in use.
-struct Entrance {
-    door: Door,
+/// A listener at work.
+struct Listening {
+    listener: Listener,
+    pool: Arc<PoolShare>,
     /// Clients may be waiting: the listener has not said since the last edge that there are none.
     ready: bool,
-    _seat: Seat,
+    _counted: Counted,
 }
 
-/// Why accepting for one door ended.
+/// Why accepting from one listener ended.
 enum Pause {
     /// Nobody waits.
     Empty,
@@ -127,27 +127,28 @@ enum Pause {
 impl Acceptor {
     fn new(
         poll: Poll,
-        doors: Vec<Door>,
+        listeners: Vec<PoolListener>,
         workers: Vec<worker::Handle>,
-        census: Arc<Census>,
-        limits: Limits,
+        counts: Arc<ConnectionCounts>,
+        max_clients: usize,
         stop: Arc<AtomicBool>,
     ) -> io::Result<Self> {
-        let mut entrances = Vec::with_capacity(doors.len());
-        for (index, mut door) in doors.into_iter().enumerate() {
-            door.listener.register(poll.registry(), Token(index))?;
-            entrances.push(Entrance {
-                door,
+        let mut listening = Vec::with_capacity(listeners.len());
+        for (index, PoolListener { mut listener, pool }) in listeners.into_iter().enumerate() {
+            listener.register(poll.registry(), Token(index))?;
+            listening.push(Listening {
+                listener,
+                pool,
                 ready: true,
-                _seat: census.seat(Occupant::Listener),
+                _counted: counts.count(Kind::Listener),
             });
         }
         Ok(Self {
             poll,
-            doors: entrances,
-            dealer: Dealer::new(workers, Arc::clone(&census)),
-            turnstile: Turnstile::new(Arc::clone(&census), limits),
-            census,
+            listeners: listening,
+            balancer: Balancer::new(workers, Arc::clone(&counts)),
+            max_clients,
+            counts,
             farewells: Farewells::default(),
             resume_at: None,
             complained_at: None,
@@ -175,9 +176,9 @@ impl Acceptor {
         if token == WAKE {
             return;
         }
-        match self.doors.get_mut(token.0) {
-            Some(entrance) => entrance.ready = true,
-            None => self.farewells.handle_ready(token.0 - self.doors.len()),
+        match self.listeners.get_mut(token.0) {
+            Some(listening) => listening.ready = true,
+            None => self.farewells.handle_ready(token.0 - self.listeners.len()),
         }
     }
 
@@ -187,8 +188,8 @@ impl Acceptor {
             return;
         }
         self.resume_at = None;
-        for index in 0..self.doors.len() {
-            if self.doors[index].ready && self.resume_at.is_none() {
+        for index in 0..self.listeners.len() {
+            if self.listeners[index].ready && self.resume_at.is_none() {
                 self.accept_batch(index, now);
             }
         }
@@ -196,7 +197,7 @@ impl Acceptor {
 
     /// How long to sleep: not at all while somebody waits, unless accepting rests.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let somebody_waits = self.doors.iter().any(|entrance| entrance.ready);
+        let somebody_waits = self.listeners.iter().any(|listening| listening.ready);
         let accept = match self.resume_at {
             Some(at) => Some(at),
             None => somebody_waits.then_some(now),
@@ -208,7 +209,7 @@ impl Acceptor {
 
     fn accept_batch(&mut self, index: usize, now: Instant) {
         match self.accept_some(index, now) {
-            Pause::Empty => self.doors[index].ready = false,
+            Pause::Empty => self.listeners[index].ready = false,
             Pause::Batch => {}
             Pause::Trouble => self.resume_at = Some(now + REST),
         }
@@ -216,17 +217,17 @@ impl Acceptor {
 
     fn accept_some(&mut self, index: usize, now: Instant) -> Pause {
         for _ in 0..BATCH {
-            if !self.dealer.has_room() {
+            if !self.balancer.has_room() {
                 self.complain(now, "all workers are behind; new clients wait");
                 return Pause::Trouble;
             }
-            match self.doors[index].door.listener.accept() {
+            match self.listeners[index].listener.accept() {
                 Ok((stream, name)) => self.admit(index, stream, name, now),
                 Err(error) => match after(&error) {
                     After::Next => {}
                     After::Empty => return Pause::Empty,
                     After::Rest => {
-                        let pool = &self.doors[index].door.pool;
+                        let pool = self.listeners[index].pool.name();
                         let text = error_text(&error);
                         let line =
                             format!("accept for pool '{pool}' failed: {text}; it is tried again");
@@ -240,19 +241,24 @@ impl Acceptor {
     }
 
     fn admit(&mut self, index: usize, stream: Stream, name: Box<str>, now: Instant) {
-        let door = &self.doors[index].door;
-        stream.tune(door.keepalive);
-        if self.turnstile.admits(index) {
-            return self.dealer.deal(index, stream, name);
+        let pool = Arc::clone(&self.listeners[index].pool);
+        stream.tune(pool.keepalive());
+        if self.has_room(&pool) {
+            return self.balancer.give(&pool, stream, name);
         }
-        let (refusal, pool) = (Arc::clone(&door.refusal), door.pool.clone());
-        let first = self.doors.len();
+        let first = self.listeners.len();
+        let refusal = proxy::too_many_clients(pool.core()).into();
         let registry = self.poll.registry();
         // A client that cannot even be refused is closed.
         let _ = self.farewells.send(stream, refusal, registry, first, now);
-        let clients = self.census.clients_of_pool(index);
-        let line = format!("pool '{pool}' has {clients} clients; a further one was refused");
+        let (name, clients) = (pool.name(), pool.clients());
+        let line = format!("pool '{name}' has {clients} clients; a further one was refused");
         self.complain(now, &line);
+    }
+
+    /// Whether a pool may have one more client. Nobody else lets any in.
+    fn has_room(&self, pool: &PoolShare) -> bool {
+        self.counts.clients() < self.max_clients && pool.has_room()
     }
 
     /// Logs, unless there was a complaint a moment ago: clients must not be able to fill the log.

@@ -4,16 +4,17 @@
 //! files and YAML. It is a library so that its tests can reach it; the program is [`cli::main`].
 
 mod acceptor;
-mod census;
 pub mod cli;
 mod clock;
 pub mod config;
+mod connections;
 mod daemon;
 mod descriptors;
 mod logger;
 mod memory_limit;
 mod net;
 mod pid_file;
+mod pool;
 pub mod program;
 mod resolver;
 pub mod run;

@@ -6,6 +6,8 @@ mod options;
 mod plan;
 mod sockets;
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::io::Write;
 use std::process::{self, ExitCode};
 use std::sync::Arc;
@@ -13,24 +15,25 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use proxy::WorkerContext;
 use rustix::system::uname;
 
-use crate::acceptor;
-use crate::census::Census;
+use crate::acceptor::{self, PoolListener};
 use crate::clock::Clock;
 use crate::config::{self, Config, PoolConfig};
+use crate::connections::ConnectionCounts;
 use crate::daemon::{Daemon, Role, daemonize};
 use crate::descriptors::{Needs, raise_limit};
 use crate::logger::{self, ALERT, ALWAYS, NOTICE, WARN, log};
 use crate::memory_limit::half_of_memory;
 use crate::net::{SocketFile, error_text};
 use crate::pid_file::PidFile;
+use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use crate::signals::{self, Stop};
-use crate::stats;
-use crate::worker;
+use crate::stats::{self, Source};
+use crate::worker::{self, WorkerPlan};
 use failure::Failure;
-use plan::Plan;
 use sockets::Sockets;
 
 pub use options::RunOptions;
@@ -111,8 +114,8 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
 
     let workers = config.globals.workers.count();
     let max_memory = config.globals.max_memory.unwrap_or_else(half_of_memory);
-    let census = Census::new(config.pools.len(), workers);
-    let plan = Plan::new(&config, workers, max_memory, census);
+    let counts = ConnectionCounts::new(workers);
+    let pools = plan::pools(&config, workers, max_memory);
     let max_clients = max_clients(&config, workers, limit);
     match max_memory {
         0 => log!(NOTICE, "buffers may hold any number of bytes"),
@@ -121,13 +124,25 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
     let socket_files = sockets.files;
     let (stats_listener, listeners) = (sockets.stats, sockets.pools);
     let resolver = Resolver::start().map_err(|error| Failure::of("starting a thread", &error))?;
-    let workers = start_workers(&plan, clock, &resolver)?;
+    let workers = start_workers(workers, &pools, &counts, clock, &resolver)?;
     let handles = workers.iter().map(|(handle, _)| handle.clone()).collect();
-    let census = Arc::clone(&plan.census);
-    let doors = plan.doors(listeners);
-    let acceptor = acceptor::start(doors, handles, census, plan.limits(max_clients))
+    let listeners = listeners.into_iter().zip(&pools);
+    let listeners = listeners.map(|(listener, pool)| PoolListener {
+        listener,
+        pool: Arc::clone(pool),
+    });
+    let listeners = listeners.collect();
+    let acceptor = acceptor::start(listeners, handles, Arc::clone(&counts), max_clients)
         .map_err(|error| Failure::of("accepting clients", &error))?;
-    let source = plan.stats_source(options.program.version(), hostname(), started, clock);
+    let source = Source {
+        version: options.program.version(),
+        hostname: hostname(),
+        started,
+        clock,
+        counts,
+        extended: config.globals.stats_extended,
+        pools,
+    };
     stats::start(stats_listener, source)
         .map_err(|error| Failure::of("serving statistics", &error))?;
     if let Some(daemon) = daemon {
@@ -207,12 +222,23 @@ fn load(options: &RunOptions) -> Result<Config, Failure> {
 }
 
 fn start_workers(
-    plan: &Plan,
+    count: usize,
+    pools: &[Arc<PoolShare>],
+    counts: &Arc<ConnectionCounts>,
     clock: Clock,
     resolver: &Resolver,
 ) -> Result<Vec<(worker::Handle, JoinHandle<()>)>, Failure> {
-    let plans = (0..plan.workers).map(|index| plan.worker(index, clock, resolver.clone()));
-    let started: std::io::Result<Vec<_>> = plans.map(worker::start).collect();
+    let plan = |number| WorkerPlan {
+        context: WorkerContext {
+            worker: number,
+            seed: RandomState::new().hash_one(number),
+        },
+        pools: pools.to_vec(),
+        counts: Arc::clone(counts),
+        clock,
+        resolver: resolver.clone(),
+    };
+    let started: std::io::Result<Vec<_>> = (0..count).map(plan).map(worker::start).collect();
     started.map_err(|error| Failure::of("starting a worker", &error))
 }
 
@@ -222,7 +248,7 @@ fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
     let server_connections = config.pools.iter().fold(0u64, |sum, pool| {
         let connections = |pool: &PoolConfig| {
             let each = pool.settings.server_connections;
-            each.saturating_mul(pool.servers.len())
+            each.saturating_mul(pool.settings.servers.len())
         };
         let other = config.failover_of(pool).map(|other| &config.pools[other]);
         let per_worker = connections(pool).saturating_add(other.map_or(0, connections));

@@ -14,7 +14,7 @@ use mio::{Events, Poll, Token};
 use crate::logger::{WARN, log};
 use crate::net::{Farewells, Listener, error_text};
 
-pub(crate) use document::{PoolStats, Source};
+pub(crate) use document::Source;
 
 const LISTENER: Token = Token(0);
 

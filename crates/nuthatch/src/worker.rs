@@ -20,16 +20,16 @@ use mio::{Events, Poll, Token, Waker};
 use proxy::{Time, WorkerContext};
 
 use crate::clock::Clock;
+use crate::connections::ConnectionCounts;
 use crate::logger::{ALERT, log};
+use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use driver::Driver;
 use endpoint::Readiness;
-use pool::PoolPart;
+use pool::{PoolPart, PoolParts};
 use sockets::Sockets;
 
 pub(crate) use message::Message;
-pub(crate) use net::Target;
-pub(crate) use pool::PoolPlan;
 
 /// Messages that wait for a worker; the acceptor tries another worker, or waits, when it is full.
 const INBOX: usize = 1024;
@@ -49,7 +49,9 @@ pub(crate) struct WorkerPlan {
     /// Which worker it is.
     pub(crate) context: WorkerContext,
     /// Its pools.
-    pub(crate) pools: Vec<PoolPlan>,
+    pub(crate) pools: Vec<Arc<PoolShare>>,
+    /// Where connections are counted.
+    pub(crate) counts: Arc<ConnectionCounts>,
     /// The process's clock.
     pub(crate) clock: Clock,
     /// Looks names up.
@@ -126,15 +128,14 @@ struct Worker {
 
 impl Worker {
     fn new(plan: WorkerPlan, poll: Poll, sockets: Sockets, messages: Receiver<Message>) -> Self {
-        let parts = plan.pools.into_iter();
-        let parts = parts
-            .map(|pool| PoolPart::new(pool, plan.context))
-            .collect();
+        let now = plan.clock.now();
+        let part = |pool| PoolPart::new(pool, plan.context, now);
+        let parts = PoolParts::new(plan.pools.into_iter().map(part).collect());
         Self {
             poll,
             messages,
             clock: plan.clock,
-            driver: Driver::new(sockets, parts, plan.clock.now()),
+            driver: Driver::new(sockets, parts, plan.counts, now),
             woken: false,
             end: None,
         }
@@ -218,8 +219,8 @@ impl Worker {
                 pool,
                 stream,
                 name,
-                seat,
-            } => self.driver.open_session(pool, stream, name, seat),
+                counted,
+            } => self.driver.open_session(pool, stream, name, counted),
             Message::Resolved { caller, address } => self.driver.handle_resolved(caller, address),
             Message::Shutdown(patience) => {
                 self.end = Some(now + patience);

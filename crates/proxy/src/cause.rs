@@ -25,8 +25,6 @@ pub enum Cause {
     Ejected,
     /// The server's queue is at its bound.
     Overloaded,
-    /// The proxy is shutting down or removed the server.
-    ShuttingDown,
     /// The server answered a step of the handshake with an error, or the connection itself.
     Refusal {
         /// What it refused: a command, or `the connection`.
@@ -62,7 +60,6 @@ impl Cause {
             Cause::HostDown => "the server's name could not be resolved",
             Cause::Protocol => "the server broke the protocol",
             Cause::Overloaded => "the server's queue is full",
-            Cause::ShuttingDown => "the proxy is shutting down",
             Cause::Refusal { line, .. } => line,
             Cause::Other(text) => text,
         }
@@ -81,7 +78,6 @@ impl fmt::Display for Cause {
             Cause::HostDown => "Host is down",
             Cause::Protocol => "Invalid argument",
             Cause::Overloaded => "Resource temporarily unavailable",
-            Cause::ShuttingDown => "Operation canceled",
             Cause::Other(text) => text,
         })
     }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::limits::{MAX_WINDOW, WINDOW_BYTES};
-use crate::metrics::{POOL_ROWS, PoolMetric, PoolMetrics, SERVER_ROWS, ServerMetric};
+use crate::metrics::{POOL_ROWS, PoolMetric, SERVER_ROWS, ServerMetric};
 use crate::settings::{
-    MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+    Address, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 use crate::{
-    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Health, Pool, SessionId, Time,
-    WorkerContext,
+    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Memory, Pool, PoolShare, ServerShare,
+    SessionId, Time, WorkerContext,
 };
 
 const SERVERS: usize = 3;
@@ -55,12 +55,12 @@ fn play(data: &[u8], protocol: ProtocolSettings) {
 
 struct Stage {
     pool: Pool,
-    metrics: Arc<PoolMetrics>,
+    share: Arc<PoolShare>,
     /// Those of the failover pool included.
-    servers: usize,
+    servers: Vec<Arc<ServerShare>>,
     now: Time,
     sessions: Vec<SessionId>,
-    connections: Vec<(ConnectionId, usize)>,
+    connections: Vec<ConnectionId>,
 }
 
 impl Stage {
@@ -68,6 +68,7 @@ impl Stage {
         let server = |index: usize| ServerSettings {
             name: format!("s{index}"),
             pname: format!("s{index}:1:1"),
+            address: Address::tcp(&format!("s{index}"), 1),
             weight: 1,
             db: index as u32,
         };
@@ -84,34 +85,20 @@ impl Stage {
             allow_flush: true,
             ..PoolSettings::new("pool", (0..SERVERS).map(server).collect(), protocol)
         };
+        let memory = Arc::new(Memory::new(0));
         let other = failover.then(|| FailoverPool {
-            settings: Arc::new(settings.clone()),
-            health: Arc::new(Health::new(SERVERS)),
+            pool: PoolShare::new(settings.clone(), None, &memory, 1),
             seconds: 60,
         });
-        let metrics = Arc::new(match failover {
-            true => {
-                let theirs = Arc::new(PoolMetrics::new(SERVERS));
-                PoolMetrics::with_failover(SERVERS, theirs)
-            }
-            false => PoolMetrics::new(SERVERS),
-        });
-        let context = WorkerContext {
-            worker: 0,
-            workers: 1,
-            seed: 1,
-        };
-        let health = Arc::new(Health::new(SERVERS));
-        let settings = Arc::new(settings);
-        let mut pool = Pool::new(settings, health, Arc::clone(&metrics), context);
-        if let Some(other) = other {
-            pool = pool.with_failover(other);
-        }
-        pool.start(Time::ZERO);
+        let share = PoolShare::new(settings, other.clone(), &memory, 1);
+        let pools = std::iter::once(&share).chain(other.iter().map(|other| &other.pool));
+        let plans: Vec<_> = pools.map(|pool| pool.plan()).collect();
+        let servers = plans.iter().flat_map(|plan| &plan.servers);
+        let context = WorkerContext { worker: 0, seed: 1 };
         Self {
-            pool,
-            metrics,
-            servers: if failover { 2 * SERVERS } else { SERVERS },
+            pool: Pool::new(&share, context, Time::ZERO),
+            servers: servers.map(|server| Arc::clone(&server.share)).collect(),
+            share,
             now: Time::ZERO,
             sessions: Vec::new(),
             connections: Vec::new(),
@@ -154,21 +141,21 @@ impl Stage {
     }
 
     fn server_says(&mut self, who: usize, chunk: &Chunk) {
-        if let Some((id, _)) = self.pick(who) {
+        if let Some(id) = self.pick(who) {
             self.pool
                 .handle_connection_data(id, chunk, 0..chunk.len(), self.now);
         }
     }
 
     fn connected(&mut self, who: usize) {
-        if let Some((id, _)) = self.pick(who) {
+        if let Some(id) = self.pick(who) {
             self.pool.handle_connected(id, self.now);
         }
     }
 
     fn server_leaves(&mut self, who: usize) {
-        if let Some((id, _)) = self.pick(who) {
-            self.connections.retain(|(known, _)| *known != id);
+        if let Some(id) = self.pick(who) {
+            self.connections.retain(|known| *known != id);
             self.pool
                 .handle_connection_closed(id, Cause::Closed, self.now);
         }
@@ -188,7 +175,7 @@ impl Stage {
         }
     }
 
-    fn pick(&self, who: usize) -> Option<(ConnectionId, usize)> {
+    fn pick(&self, who: usize) -> Option<ConnectionId> {
         self.connections
             .get(who % self.connections.len().max(1))
             .copied()
@@ -200,7 +187,7 @@ impl Stage {
             let count = self.pool.session_output(id).len().min(most);
             self.pool.handle_session_written(id, count, self.now);
         }
-        for (id, _) in self.connections.clone() {
+        for id in self.connections.clone() {
             let count = self.pool.connection_output(id).len().min(most);
             self.pool.handle_connection_written(id, count, self.now);
         }
@@ -210,12 +197,18 @@ impl Stage {
     fn drain(&mut self) {
         while let Some(action) = self.pool.poll_action() {
             match action {
-                Action::Connect { connection, server } => {
-                    assert!(server < self.servers, "a server that is not configured");
-                    self.connections.push((connection, server));
+                Action::Connect {
+                    connection, server, ..
+                } => {
+                    let is_known = |known: &Arc<ServerShare>| Arc::ptr_eq(known, &server);
+                    assert!(
+                        self.servers.iter().any(is_known),
+                        "a server that is not configured"
+                    );
+                    self.connections.push(connection);
                 }
                 Action::CloseConnection { connection } => {
-                    self.connections.retain(|(known, _)| *known != connection);
+                    self.connections.retain(|known| *known != connection);
                 }
                 Action::CloseSession { session, .. } => {
                     self.sessions.retain(|known| *known != session);
@@ -249,9 +242,8 @@ impl Stage {
             "sessions are miscounted"
         );
         let waiting = self.gauge(ServerMetric::InQueue) + self.gauge(ServerMetric::OutQueue);
-        let bound = (self.metrics.pool(PoolMetric::ClientTotal) as usize).max(1)
-            * MAX_WINDOW
-            * self.servers;
+        let clients = self.share.counters(0).get(PoolMetric::ClientTotal) as usize;
+        let bound = clients.max(1) * MAX_WINDOW * self.servers.len();
         assert!(
             (0..=bound as i64).contains(&waiting),
             "requests are miscounted: {waiting}"
@@ -259,9 +251,8 @@ impl Stage {
     }
 
     fn gauge(&self, metric: ServerMetric) -> i64 {
-        (0..self.servers)
-            .map(|server| self.metrics.server(server, metric))
-            .sum()
+        let value = |server: &Arc<ServerShare>| server.counters(0).get(metric);
+        self.servers.iter().map(value).sum()
     }
 
     /// Everybody leaves: nothing may be left behind.
@@ -269,7 +260,7 @@ impl Stage {
         for id in std::mem::take(&mut self.sessions) {
             self.pool.handle_session_error(id, self.now);
         }
-        for (id, _) in std::mem::take(&mut self.connections) {
+        for id in std::mem::take(&mut self.connections) {
             self.pool
                 .handle_connection_closed(id, Cause::Reset, self.now);
         }
@@ -290,7 +281,7 @@ impl Stage {
         }
         let clients = PoolMetric::ClientConnections;
         assert_eq!(
-            self.metrics.pool(clients),
+            self.share.counters(0).get(clients),
             0,
             "{} at the end",
             POOL_ROWS[clients as usize].name

@@ -3,17 +3,17 @@
 use std::marker::PhantomData;
 
 macro_rules! id {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $vis:vis $name:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub struct $name {
+        $vis struct $name {
             index: u32,
             generation: u32,
         }
 
         impl $name {
             /// A small number, dense and used again after the owner has gone: fit to index a table.
-            pub fn index(self) -> usize {
+            $vis fn index(self) -> usize {
                 self.index as usize
             }
         }
@@ -31,11 +31,16 @@ macro_rules! id {
 
 id! {
     /// Names one session. A generation keeps the ids of departed sessions harmless.
-    SessionId
+    pub SessionId
 }
 id! {
     /// Names one server connection, in the same way.
-    ConnectionId
+    pub ConnectionId
+}
+
+id! {
+    /// Names one server in one worker: the same one in every plan in which its pool has a server of its name.
+    pub(crate) ServerId
 }
 
 pub(crate) trait Id: Copy {

@@ -36,13 +36,16 @@ mod protocol;
 mod routes;
 mod servers;
 pub mod settings;
+mod share;
 mod time;
 
 pub use cause::Cause;
+pub use engine::WorkerContext;
 pub use event::{Event, Level};
 pub use flow::buffer::{Chunk, Rope};
 pub use flow::memory::Memory;
+pub use flow::outbox::{Action, Flush};
 pub use id::{ConnectionId, SessionId};
-pub use pool::{Action, FailoverPool, Flush, Pool, WorkerContext};
-pub use servers::health::{EjectionPolicy, Health};
+pub use pool::{Pool, too_many_clients};
+pub use share::{Endpoint, FailoverPool, PlannedServer, PoolPlan, PoolShare, ServerShare};
 pub use time::Time;

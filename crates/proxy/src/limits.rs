@@ -50,6 +50,10 @@ pub const PARTIAL_STEP: usize = 256;
 /// but a key must be contiguous to be hashed.
 pub const MAX_KEY: usize = 64 << 10;
 
+/// Bytes that the reply to one step of a handshake may have: one to HELLO has a few hundred, and a server that
+/// says much more does not answer it.
+pub const MAX_HANDSHAKE_REPLY: usize = 64 << 10;
+
 /// Log events that wait for the shell; further ones are counted and dropped.
 pub const MAX_EVENTS: usize = 256;
 

@@ -1,9 +1,8 @@
 //! What is counted: one row per metric feeds the counters, the statistics document, `-D` and the manual.
 //!
-//! Each worker owns one [`PoolMetrics`] per pool and is its only writer; readers add them up. A reader
-//! may see a count that is a moment old, never a torn one.
+//! Each worker has counters of its own for every pool and server and is their only writer; readers add
+//! them up. A reader may see a count that is a moment old, never a torn one.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// How values of several workers become one, and how the value is to be read.
@@ -31,7 +30,8 @@ pub struct Row {
 }
 
 macro_rules! metrics {
-    ($(#[$doc:meta])* $enum:ident, $rows:ident: $($variant:ident $name:literal $kind:ident $known:literal $help:literal;)*) => {
+    ($(#[$doc:meta])* $enum:ident, $rows:ident, $counters:ident:
+     $($variant:ident $name:literal $kind:ident $known:literal $help:literal;)*) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $enum {
@@ -40,12 +40,44 @@ macro_rules! metrics {
 
         /// The rows, in the order of the document.
         pub const $rows: &[Row] = &[$(Row { name: $name, kind: Kind::$kind, help: $help, nutcracker: $known },)*];
+
+        /// The values in one worker, which is their only writer. Those of two workers are in no cache line
+        /// together.
+        #[derive(Debug)]
+        #[repr(align(128))]
+        pub struct $counters([AtomicI64; $rows.len()]);
+
+        impl Default for $counters {
+            fn default() -> Self {
+                Self(std::array::from_fn(|_| AtomicI64::new(0)))
+            }
+        }
+
+        impl $counters {
+            /// The value of a metric.
+            pub fn get(&self, metric: $enum) -> i64 {
+                self.row(metric as usize)
+            }
+
+            /// The value in a row of the table.
+            pub fn row(&self, row: usize) -> i64 {
+                self.0[row].load(Ordering::Relaxed)
+            }
+
+            pub(crate) fn add(&self, metric: $enum, by: i64) {
+                bump(&self.0[metric as usize], by);
+            }
+
+            pub(crate) fn set(&self, metric: $enum, value: i64) {
+                self.0[metric as usize].store(value, Ordering::Relaxed);
+            }
+        }
     };
 }
 
 metrics! {
     /// A metric of a pool.
-    PoolMetric, POOL_ROWS:
+    PoolMetric, POOL_ROWS, PoolCounters:
     ClientEof "client_eof" Counter true "# eof on client connections";
     ClientErr "client_err" Counter true "# errors on client connections";
     ClientConnections "client_connections" Gauge true "# active client connections";
@@ -65,7 +97,7 @@ metrics! {
 
 metrics! {
     /// A metric of a server.
-    ServerMetric, SERVER_ROWS:
+    ServerMetric, SERVER_ROWS, ServerCounters:
     ServerEof "server_eof" Counter true "# eof on server connections";
     ServerErr "server_err" Counter true "# errors on server connections";
     ServerTimedout "server_timedout" Counter true "# timeouts on server connections";
@@ -82,121 +114,22 @@ metrics! {
     ServerTotal "server_total" Counter false "# server connections opened";
 }
 
-type PoolValues = [AtomicI64; POOL_ROWS.len()];
-type ServerValues = [AtomicI64; SERVER_ROWS.len()];
-
-/// The counters of one pool in one worker.
-#[derive(Debug)]
-pub struct PoolMetrics {
-    pool: PoolValues,
-    servers: Box<[ServerValues]>,
-    /// Where servers of a failover pool are counted, which are numbered behind the pool's own.
-    failover: Option<Arc<PoolMetrics>>,
-}
-
-impl PoolMetrics {
-    /// Zeroes for a pool of `servers` servers.
-    pub fn new(servers: usize) -> Self {
-        Self {
-            pool: zeroes(),
-            servers: (0..servers).map(|_| zeroes()).collect(),
-            failover: None,
-        }
+impl ServerCounters {
+    /// A request of `bytes` bytes was queued.
+    pub(crate) fn note_queued(&self, bytes: i64) {
+        self.add(ServerMetric::Requests, 1);
+        self.add(ServerMetric::RequestBytes, bytes);
+        self.add(ServerMetric::InQueue, 1);
+        self.add(ServerMetric::InQueueBytes, bytes);
     }
 
-    /// The same, with the counters that the same worker has of the failover pool.
-    pub fn with_failover(servers: usize, failover: Arc<PoolMetrics>) -> Self {
-        Self {
-            failover: Some(failover),
-            ..Self::new(servers)
-        }
+    /// So many queued requests were written.
+    pub(crate) fn note_sent(&self, requests: i64, bytes: i64) {
+        self.add(ServerMetric::InQueue, -requests);
+        self.add(ServerMetric::InQueueBytes, -bytes);
+        self.add(ServerMetric::OutQueue, requests);
+        self.add(ServerMetric::OutQueueBytes, bytes);
     }
-
-    /// Whether the pool has a failover pool.
-    pub fn has_failover(&self) -> bool {
-        self.failover.is_some()
-    }
-
-    /// The value of a pool metric.
-    pub fn pool(&self, metric: PoolMetric) -> i64 {
-        self.pool[metric as usize].load(Ordering::Relaxed)
-    }
-
-    /// The value of a metric of the server with index `server`.
-    pub fn server(&self, server: usize, metric: ServerMetric) -> i64 {
-        self.values(server)[metric as usize].load(Ordering::Relaxed)
-    }
-
-    /// The value in row `row` of [`POOL_ROWS`].
-    pub fn pool_row(&self, row: usize) -> i64 {
-        self.pool[row].load(Ordering::Relaxed)
-    }
-
-    /// The value in row `row` of [`SERVER_ROWS`] for one server.
-    pub fn server_row(&self, server: usize, row: usize) -> i64 {
-        self.values(server)[row].load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn add(&self, metric: PoolMetric, by: i64) {
-        bump(&self.pool[metric as usize], by);
-    }
-
-    pub(crate) fn add_server(&self, server: usize, metric: ServerMetric, by: i64) {
-        bump(&self.values(server)[metric as usize], by);
-    }
-
-    /// Adds to a metric of the pool that `server` belongs to.
-    pub(crate) fn add_for(&self, server: usize, metric: PoolMetric, by: i64) {
-        match &self.failover {
-            Some(failover) if server >= self.servers.len() => failover.add(metric, by),
-            _ => self.add(metric, by),
-        }
-    }
-
-    #[inline]
-    fn values(&self, server: usize) -> &ServerValues {
-        match self.servers.get(server) {
-            Some(values) => values,
-            None => self.borrowed(server - self.servers.len()),
-        }
-    }
-
-    #[cold]
-    fn borrowed(&self, server: usize) -> &ServerValues {
-        let failover = self.failover.as_ref();
-        let failover = failover.expect("servers behind a pool's own are its failover pool's");
-        &failover.servers[server]
-    }
-
-    /// A request of `bytes` bytes was queued for `server`.
-    pub(crate) fn note_queued(&self, server: usize, bytes: i64) {
-        let values = self.values(server);
-        bump(&values[ServerMetric::Requests as usize], 1);
-        bump(&values[ServerMetric::RequestBytes as usize], bytes);
-        bump(&values[ServerMetric::InQueue as usize], 1);
-        bump(&values[ServerMetric::InQueueBytes as usize], bytes);
-    }
-
-    /// So many queued requests were written to `server`.
-    pub(crate) fn note_sent(&self, server: usize, requests: i64, bytes: i64) {
-        let values = self.values(server);
-        bump(&values[ServerMetric::InQueue as usize], -requests);
-        bump(&values[ServerMetric::InQueueBytes as usize], -bytes);
-        bump(&values[ServerMetric::OutQueue as usize], requests);
-        bump(&values[ServerMetric::OutQueueBytes as usize], bytes);
-    }
-
-    pub(crate) fn set(&self, metric: PoolMetric, value: i64) {
-        self.pool[metric as usize].store(value, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set_server(&self, server: usize, metric: ServerMetric, value: i64) {
-        self.values(server)[metric as usize].store(value, Ordering::Relaxed);
-    }
-}
-
-fn zeroes<const N: usize>() -> [AtomicI64; N] {
-    std::array::from_fn(|_| AtomicI64::new(0))
 }
 
 /// A worker is the only writer of its counters, so a plain load and store suffice: no locked
@@ -214,17 +147,15 @@ mod tests {
 
     #[test]
     fn rows_are_the_metrics_in_their_order() {
-        let metrics = PoolMetrics::new(2);
-        metrics.add(PoolMetric::ClientErr, 3);
-        metrics.add(PoolMetric::ClientErr, -1);
-        metrics.add_server(1, ServerMetric::Responses, 7);
+        let (pool, server) = (PoolCounters::default(), ServerCounters::default());
+        pool.add(PoolMetric::ClientErr, 3);
+        pool.add(PoolMetric::ClientErr, -1);
+        server.add(ServerMetric::Responses, 7);
         let row = |rows: &[Row], name| rows.iter().position(|row| row.name == name);
         let client_err = row(POOL_ROWS, "client_err").unwrap();
         let responses = row(SERVER_ROWS, "responses").unwrap();
-        assert_eq!(metrics.pool_row(client_err), 2);
-        assert_eq!(metrics.pool(PoolMetric::ClientErr), 2);
-        assert_eq!(metrics.server_row(1, responses), 7);
-        assert_eq!(metrics.server_row(0, responses), 0);
-        assert!(!metrics.has_failover());
+        assert_eq!((pool.row(client_err), pool.row(client_err + 1)), (2, 0));
+        assert_eq!(pool.get(PoolMetric::ClientErr), 2);
+        assert_eq!((server.row(responses), server.row(0)), (7, 0));
     }
 }

@@ -4,144 +4,62 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::cause::Cause;
-use crate::engine::Engine;
+use crate::engine::{Engine, WorkerContext};
 use crate::event::Event;
 use crate::flow::buffer::{Chunk, Rope};
-use crate::flow::memory::Memory;
+use crate::flow::outbox::{Action, Flush};
 use crate::id::{ConnectionId, SessionId};
-use crate::metrics::PoolMetrics;
+use crate::protocol::grammar::Grammar;
 use crate::protocol::memcached::Memcached;
 use crate::protocol::redis::Redis;
-use crate::servers::health::Health;
-use crate::settings::{PoolSettings, ProtocolSettings};
+use crate::settings::ProtocolSettings;
+use crate::share::PoolShare;
 use crate::time::Time;
 
-/// Which worker a pool lives in.
-#[derive(Debug, Clone, Copy)]
-pub struct WorkerContext {
-    /// The worker's number, from 0.
-    pub worker: usize,
-    /// How many workers there are.
-    pub workers: usize,
-    /// Where chance begins (the `random` distribution).
-    pub seed: u64,
-}
-
-/// Another pool of the same process, for the keys of ejected servers.
-#[derive(Debug, Clone)]
-pub struct FailoverPool {
-    /// Its settings; it speaks the same protocol.
-    pub settings: Arc<PoolSettings>,
-    /// Its health, shared like a pool's own.
-    pub health: Arc<Health>,
-    /// Most seconds that what is written there lives.
-    pub seconds: u32,
-}
-
-/// Something the shell has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// Open a socket to a server; answer with [`Pool::handle_connected`] or [`Pool::handle_connection_closed`].
-    /// Whatever had the index of this connection has been closed, or is to be by an action before this one.
-    Connect {
-        /// The connection it is for.
-        connection: ConnectionId,
-        /// Index into [`PoolSettings::servers`], or behind those into the failover pool's.
-        server: usize,
-    },
-    /// Drop the socket, or stop trying to make it. Nothing is to be reported back.
-    CloseConnection {
-        /// The connection, already forgotten here.
-        connection: ConnectionId,
-    },
-    /// Close a client's socket. Nothing is to be reported back.
-    CloseSession {
-        /// The session, already forgotten here.
-        session: SessionId,
-        /// Unread input may be on its way: end the write side first and read and discard for a
-        /// bounded time, so that a reset does not destroy the last reply.
-        linger: bool,
-    },
-    /// A session that refused reading wants it again; with edge-triggered polling, read now.
-    ReadSession {
-        /// The session.
-        session: SessionId,
-    },
-}
-
-/// Something that has new output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flush {
-    /// A client connection, see [`Pool::session_output`].
-    Session(SessionId),
-    /// A server connection, see [`Pool::connection_output`].
-    Connection(ConnectionId),
-}
-
 /// One configured pool in one worker.
-pub struct Pool(Speaking);
+pub struct Pool(AnyEngine);
 
 /// The engines are large and there is one per pool and worker.
-enum Speaking {
+enum AnyEngine {
     Redis(Box<Engine<Redis>>),
     Memcached(Box<Engine<Memcached>>),
+}
+
+/// What a client is told that is one too many, before it is closed.
+pub fn too_many_clients(pool: &PoolShare) -> &'static [u8] {
+    match pool.plan().settings.protocol {
+        ProtocolSettings::Redis(_) => Redis::TOO_MANY_CLIENTS,
+        ProtocolSettings::Memcached(_) => Memcached::TOO_MANY_CLIENTS,
+    }
 }
 
 macro_rules! either {
     ($self:expr, $engine:ident => $call:expr) => {
         match $self {
-            Pool(Speaking::Redis($engine)) => $call,
-            Pool(Speaking::Memcached($engine)) => $call,
+            Pool(AnyEngine::Redis($engine)) => $call,
+            Pool(AnyEngine::Memcached($engine)) => $call,
         }
     };
 }
 
 impl Pool {
-    /// A pool without sessions or connections. `health` is shared by all workers, `metrics` is this worker's own.
-    pub fn new(
-        settings: Arc<PoolSettings>,
-        health: Arc<Health>,
-        metrics: Arc<PoolMetrics>,
-        context: WorkerContext,
-    ) -> Self {
-        match settings.protocol {
-            ProtocolSettings::Redis(_) => Pool(Speaking::Redis(Box::new(Engine::new(
-                settings, health, metrics, context,
-            )))),
-            ProtocolSettings::Memcached(_) => Pool(Speaking::Memcached(Box::new(Engine::new(
-                settings, health, metrics, context,
-            )))),
-        }
-    }
-
-    /// Makes the pool part number `part` of `memory`; without this it has no cap. To be called before
-    /// anything else.
-    pub fn share_memory(&mut self, memory: Arc<Memory>, part: usize) {
-        either!(self, engine => engine.share_memory(memory, part));
+    /// The pool of `share` in one worker, without sessions. It asks for the connections of `preconnect`.
+    pub fn new(share: &Arc<PoolShare>, context: WorkerContext, now: Time) -> Self {
+        let mut pool = match share.plan().settings.protocol {
+            ProtocolSettings::Redis(_) => {
+                Pool(AnyEngine::Redis(Box::new(Engine::new(share, context))))
+            }
+            ProtocolSettings::Memcached(_) => {
+                Pool(AnyEngine::Memcached(Box::new(Engine::new(share, context))))
+            }
+        };
+        either!(&mut pool, engine => engine.preconnect(now));
+        pool
     }
 
     /// Bytes that the pool's buffers hold, counted now. This walks all of them.
     pub fn held(&self) -> usize {
-        either!(self, engine => engine.held())
-    }
-
-    /// The same pool, with another one for the keys of ejected servers. The metrics must have been made
-    /// with that one's ([`PoolMetrics::with_failover`]). To be called before anything else.
-    #[must_use]
-    pub fn with_failover(self, other: FailoverPool) -> Self {
-        match self {
-            Pool(Speaking::Redis(engine)) => {
-                Pool(Speaking::Redis(Box::new(engine.with_failover(other))))
-            }
-            Pool(Speaking::Memcached(engine)) => {
-                Pool(Speaking::Memcached(Box::new(engine.with_failover(other))))
-            }
-        }
-    }
-
-    /// To be called once, before anything else: asks for the connections of `preconnect`.
-    pub fn start(&mut self, now: Time) {
-        either!(self, engine => engine.start(now));
+        either!(self, engine => engine.bytes_held())
     }
 
     /// A client has connected; log lines call it `name`, its address.
@@ -163,7 +81,7 @@ impl Pool {
     /// Whole requests that were looked at since the start: how many one read brings tells whether clients
     /// pipeline.
     pub fn requests_seen(&self) -> u64 {
-        either!(self, engine => engine.requests_seen)
+        either!(self, engine => engine.requests_seen())
     }
 
     /// A client sends nothing further (FIN). What it has sent is still answered.
@@ -172,8 +90,8 @@ impl Pool {
     }
 
     /// A client's connection is gone (reset, write error); the shell drops the socket itself.
-    pub fn handle_session_error(&mut self, id: SessionId, _now: Time) {
-        either!(self, engine => engine.handle_session_error(id));
+    pub fn handle_session_error(&mut self, id: SessionId, now: Time) {
+        either!(self, engine => engine.handle_session_error(id, now));
     }
 
     /// Whether the client's socket is to be read. When this turns true again, [`Action::ReadSession`] says so.
@@ -209,7 +127,7 @@ impl Pool {
 
     /// A server connection could not be made or has ended; the shell drops the socket itself.
     pub fn handle_connection_closed(&mut self, id: ConnectionId, cause: Cause, now: Time) {
-        either!(self, engine => engine.handle_connection_closed(id, cause, now));
+        either!(self, engine => engine.handle_connection_closed(id, &cause, now));
     }
 
     /// What is to be written to the server; nothing until it is connected.
@@ -234,7 +152,7 @@ impl Pool {
 
     /// The next thing to log.
     pub fn poll_event(&mut self) -> Option<Event> {
-        either!(self, engine => engine.events.pop())
+        either!(self, engine => engine.poll_event())
     }
 
     /// When [`Pool::handle_timeout`] is to be called at the latest.
@@ -248,8 +166,8 @@ impl Pool {
     }
 
     /// Takes no further requests; what is in flight is answered and sessions close as they empty.
-    pub fn begin_shutdown(&mut self, _now: Time) {
-        either!(self, engine => engine.begin_shutdown());
+    pub fn begin_shutdown(&mut self, now: Time) {
+        either!(self, engine => engine.begin_shutdown(now));
     }
 
     /// Whether no session is left.

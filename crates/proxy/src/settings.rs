@@ -2,6 +2,8 @@
 //!
 //! The binary turns configuration as written into these types; the core sees only them.
 
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +75,8 @@ pub struct ServerSettings {
     pub name: String,
     /// `host:port:weight` (or `path:weight`) as written, for log lines.
     pub pname: String,
+    /// Where it is.
+    pub address: Address,
     /// Share of the keys, relative to the others.
     pub weight: u32,
     /// Database selected on every connection to this server (Redis only); 0 selects nothing.
@@ -80,6 +84,43 @@ pub struct ServerSettings {
     /// It belongs to the server because nutcracker 0.5.0 never selects one over a unix socket, so that
     /// one pool can have its data in different databases.
     pub db: u32,
+}
+
+/// Where a server is. The core only compares it; the shell connects to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A name or a numeric address, and a port.
+    Tcp {
+        /// The host, as written.
+        host: Arc<str>,
+        /// The port.
+        port: u16,
+    },
+    /// A unix socket.
+    Unix(Arc<Path>),
+}
+
+impl Address {
+    /// A host, by name or numeric, and a port.
+    pub fn tcp(host: &str, port: u16) -> Self {
+        let host = host.into();
+        Address::Tcp { host, port }
+    }
+
+    /// A unix socket.
+    pub fn unix(path: &Path) -> Self {
+        Address::Unix(path.into())
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// What is granted to a client that sends much, or reads slowly.

@@ -7,10 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
-use proxy::metrics::PoolMetrics;
-use proxy::settings::{PoolSettings, ProtocolSettings, ServerSettings};
+use proxy::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
 use proxy::{
-    Action, Cause, Chunk, ConnectionId, Flush, Health, Pool, SessionId, Time, WorkerContext,
+    Action, Cause, Chunk, ConnectionId, Flush, Memory, Pool, PoolShare, SessionId, Time,
+    WorkerContext,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -67,6 +67,7 @@ impl<'a> Shell<'a> {
         let server = ServerSettings {
             name: "server".into(),
             pname: "server:1:1".into(),
+            address: Address::unix(socket),
             weight: 1,
             db: 0,
         };
@@ -80,16 +81,12 @@ impl<'a> Shell<'a> {
             allow_flush: true,
             ..PoolSettings::new("pool", vec![server], protocol)
         };
-        let context = WorkerContext {
-            worker: 0,
-            workers: 1,
-            seed: 1,
-        };
-        let health = Arc::new(Health::new(1));
-        let metrics = Arc::new(PoolMetrics::new(1));
+        let share = PoolShare::new(settings, None, &Arc::new(Memory::new(0)), 1);
+        let context = WorkerContext { worker: 0, seed: 1 };
+        let now = Time::from_micros(1);
         Self {
-            pool: Pool::new(Arc::new(settings), health, metrics, context),
-            now: Time::from_micros(1),
+            pool: Pool::new(&share, context, now),
+            now,
             socket,
             reads,
             read: 0,

@@ -27,6 +27,7 @@ const BELOW: [Wall; 4] = [
     Wall {
         name: "proxy",
         may_use: &[
+            "arc-swap",
             "hashkit",
             "itoa",
             "memcached-proto",

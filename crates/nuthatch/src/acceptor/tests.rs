@@ -1,10 +1,14 @@
-//! The acceptor with real sockets and with workers that only collect what they are dealt.
+//! The acceptor with real sockets and with workers that only collect what they are given.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::Receiver;
 
+use proxy::Memory;
+use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
+
 use super::*;
+use crate::pool::PoolId;
 use crate::worker::Message;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -15,22 +19,18 @@ struct House {
     handle: Handle,
 }
 
-fn house(workers: usize, limits: Limits) -> House {
+fn house(workers: usize, max_clients: usize) -> House {
     let address = "127.0.0.1:0".parse().unwrap();
     let listener = Listener::tcp(address, 512, false).unwrap();
     let Listener::Tcp(socket) = &listener else {
         unreachable!("it was made for TCP");
     };
     let address = socket.local_addr().unwrap();
-    let door = Door {
-        listener,
-        pool: "pool".into(),
-        keepalive: true,
-        refusal: Arc::from(&b"-ERR max number of clients reached\r\n"[..]),
-    };
+    let pool = pool(max_clients);
     let (handles, inboxes) = (0..workers).map(|_| worker::Handle::for_tests()).unzip();
-    let census = Census::new(1, workers);
-    let handle = start(vec![door], handles, census, limits).unwrap();
+    let counts = ConnectionCounts::new(workers);
+    let listeners = vec![PoolListener { listener, pool }];
+    let handle = start(listeners, handles, counts, usize::MAX).unwrap();
     House {
         address,
         inboxes,
@@ -38,25 +38,48 @@ fn house(workers: usize, limits: Limits) -> House {
     }
 }
 
-fn unlimited() -> Limits {
-    Limits {
-        process: usize::MAX,
-        pools: Box::new([None]),
-    }
+fn pool(max_clients: usize) -> Arc<PoolShare> {
+    let protocol = ProtocolSettings::Redis(RedisSettings::default());
+    let settings = PoolSettings::new("pool", Vec::new(), protocol);
+    let core = proxy::PoolShare::new(settings, None, &Arc::new(Memory::new(0)), 1);
+    Arc::new(PoolShare::new(PoolId::new(0), core, true, max_clients))
+}
+
+#[test]
+fn both_limits_count_and_room_that_is_given_up_is_free_again() {
+    let (small, large) = (pool(1), pool(usize::MAX));
+    let counts = ConnectionCounts::new(1);
+    let (poll, stop) = (Poll::new().unwrap(), Arc::default());
+    let acceptor = Acceptor::new(poll, Vec::new(), Vec::new(), Arc::clone(&counts), 2, stop);
+    let acceptor = acceptor.unwrap();
+    let client = |pool: &Arc<PoolShare>| {
+        counts.count(Kind::Client {
+            pool: Arc::clone(pool),
+            worker: 0,
+        })
+    };
+    let first = client(&small);
+    assert!(!acceptor.has_room(&small) && acceptor.has_room(&large));
+    let second = client(&large);
+    assert!(!acceptor.has_room(&large));
+    drop(first);
+    assert!(acceptor.has_room(&small) && acceptor.has_room(&large));
+    drop(second);
+    assert_eq!((counts.current(), counts.total()), (0, 2));
 }
 
 #[test]
 fn clients_are_shared_evenly() {
-    let house = house(4, unlimited());
+    let house = house(4, usize::MAX);
     let _clients: Vec<TcpStream> = (0..64)
         .map(|_| TcpStream::connect(house.address).unwrap())
         .collect();
     for inbox in &house.inboxes {
-        let dealt: Vec<Message> = (0..16)
+        let given: Vec<Message> = (0..16)
             .map(|_| inbox.recv_timeout(PATIENCE).unwrap())
             .collect();
         assert!(
-            dealt
+            given
                 .iter()
                 .all(|message| matches!(message, Message::Client { .. }))
         );
@@ -67,7 +90,7 @@ fn clients_are_shared_evenly() {
 
 #[test]
 fn those_who_left_make_their_worker_the_next_choice() {
-    let house = house(2, unlimited());
+    let house = house(2, usize::MAX);
     let connect = || TcpStream::connect(house.address).unwrap();
     let _first = connect();
     let kept = house.inboxes[0].recv_timeout(PATIENCE).unwrap();
@@ -83,11 +106,7 @@ fn those_who_left_make_their_worker_the_next_choice() {
 
 #[test]
 fn one_too_many_is_told_so_even_when_it_has_sent_something() {
-    let limits = Limits {
-        process: usize::MAX,
-        pools: Box::new([Some(1)]),
-    };
-    let house = house(1, limits);
+    let house = house(1, 1);
     let _first = TcpStream::connect(house.address).unwrap();
     let kept = house.inboxes[0].recv_timeout(PATIENCE).unwrap();
     let mut second = TcpStream::connect(house.address).unwrap();

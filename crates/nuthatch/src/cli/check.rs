@@ -70,7 +70,7 @@ fn summary(options: &CheckOptions, config: &Config) -> String {
             proxy::settings::ProtocolSettings::Redis(_) => "redis",
             proxy::settings::ProtocolSettings::Memcached(_) => "memcached",
         };
-        let count = pool.servers.len();
+        let count = pool.settings.servers.len();
         let servers = if count == 1 { "server" } else { "servers" };
         text.push_str(&format!(
             "  pool {name}: {protocol}, {count} {servers}, listens on {listen}\n"

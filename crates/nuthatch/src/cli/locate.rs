@@ -114,7 +114,7 @@ fn finding<'c>(pool: &'c PoolConfig, ring: &Ring, key: &'c [u8]) -> Finding<'c> 
     let placement = &pool.settings.placement;
     let hash = placement.hash_of(key);
     let owner = match (
-        pool.servers.len(),
+        pool.settings.servers.len(),
         placement.distribution,
         ring.locate(hash),
     ) {
@@ -158,11 +158,12 @@ fn plain_line(finding: &Finding<'_>) -> String {
         let _ = writeln!(
             line,
             "any of {} servers (distribution: random)",
-            pool.servers.len()
+            pool.settings.servers.len()
         );
         return line;
     };
-    let (name, address) = (&pool.settings.servers[index].name, &pool.servers[index]);
+    let server = &pool.settings.servers[index];
+    let (name, address) = (&server.name, &server.address);
     let _ = write!(line, "{name} ({address})");
     let _ = match (&finding.owner, finding.spot()) {
         (Owner::Hashed { hash, point, .. }, spot @ "slot") => {
@@ -200,7 +201,7 @@ fn json_value(finding: &Finding<'_>) -> Value {
     value["distribution"] = placement.distribution.name().into();
     if let Some(index) = finding.index() {
         value["server"] = pool.settings.servers[index].name.clone().into();
-        value["address"] = pool.servers[index].to_string().into();
+        value["address"] = pool.settings.servers[index].address.to_string().into();
         value["index"] = index.into();
     }
     match finding.owner {

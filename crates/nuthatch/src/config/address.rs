@@ -5,6 +5,8 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
+use proxy::settings::Address;
+
 use super::fault::Fault;
 use super::number::{NUMBER_MAX, digits};
 use super::report::reason;
@@ -100,30 +102,6 @@ pub(super) fn resolve_by_system(host: &str, port: u16) -> io::Result<SocketAddr>
     (host, port).to_socket_addrs()?.next().ok_or_else(none)
 }
 
-/// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerAddress {
-    /// A host (a name or an IP address without brackets), resolved when a connection is made, and a port.
-    Tcp {
-        /// The host.
-        host: String,
-        /// The port, at least 1.
-        port: u16,
-    },
-    /// The path of a unix socket.
-    Unix(PathBuf),
-}
-
-impl std::fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
-
 /// One line of `servers`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ServerLine {
@@ -134,7 +112,7 @@ pub(super) struct ServerLine {
     /// Share of the keys, from 1 to 2147483647.
     pub(super) weight: u32,
     /// Where it is.
-    pub(super) address: ServerAddress,
+    pub(super) address: Address,
 }
 
 /// Reads a `listen` value. The text beside it is a warning.
@@ -164,10 +142,7 @@ pub(super) fn server(text: &str) -> Result<ServerLine, Fault> {
     let weight = weight(weight_text, address.len() + 1)?;
     let (address, own_name) = match unix {
         // What nutcracker's `host:port` leaves of a path is the path with the colon.
-        true => (
-            ServerAddress::Unix(PathBuf::from(address)),
-            format!("{address}:"),
-        ),
+        true => (Address::unix(address.as_ref()), format!("{address}:")),
         false => server_tcp(address)?,
     };
     Ok(ServerLine {
@@ -285,7 +260,7 @@ fn weight(text: &str, start: usize) -> Result<u32, Fault> {
 
 /// A TCP server's address, and its name when it has none of its own: the host, and the port as it is
 /// written unless it is 11211.
-fn server_tcp(address: &str) -> Result<(ServerAddress, String), Fault> {
+fn server_tcp(address: &str) -> Result<(Address, String), Fault> {
     let (host, port_text) = address.rsplit_once(':').ok_or_else(bad_server)?;
     let invalid =
         || Fault::new("has an invalid port", PORT_HELP).in_part(host.len() + 1..address.len());
@@ -297,11 +272,7 @@ fn server_tcp(address: &str) -> Result<(ServerAddress, String), Fault> {
         UNNAMED_PORT => host,
         _ => address,
     };
-    let address = ServerAddress::Tcp {
-        host: bare(host).to_owned(),
-        port,
-    };
-    Ok((address, name.to_owned()))
+    Ok((Address::tcp(bare(host), port), name.to_owned()))
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn check_pool(pool: &PoolConfig) {
     assert!(!servers.is_empty(), "a pool has servers");
     assert_eq!(
         servers.len(),
-        pool.servers.len(),
+        pool.settings.servers.len(),
         "each server has an address"
     );
     let names: Vec<String> = servers.iter().map(|server| server.name.clone()).collect();

@@ -30,7 +30,7 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Listen, ServerAddress};
+pub use address::Listen;
 pub use fault::Fault;
 pub use load::load;
 pub use number::{NUMBER_MAX, NotANumber, digits};

@@ -2,11 +2,11 @@
 
 use hashkit::{Distribution, HashKind, index_order};
 use proxy::settings::{
-    FailoverSettings, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
+    Address, FailoverSettings, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
     ServerSettings,
 };
 
-use super::address::{Listen, ServerAddress, ServerLine};
+use super::address::{Listen, ServerLine};
 use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
@@ -167,6 +167,7 @@ fn pool_config(
     let server_settings = |(server, db): (&ServerLine, u32)| ServerSettings {
         name: server.name.clone(),
         pname: server.pname.clone(),
+        address: server.address.clone(),
         weight: server.weight,
         db,
     };
@@ -177,8 +178,7 @@ fn pool_config(
     };
     let mut settings = PoolSettings::new(&pool.name, server_settings.collect(), protocol);
     settings.failure.failover = failover(values);
-    let addresses = servers.into_iter().map(|server| server.address).collect();
-    let mut config = PoolConfig::new(settings, listen, addresses);
+    let mut config = PoolConfig::new(settings, listen);
     for row in rows(Scope::Pool) {
         row.fill_pool(values.read_of(row.setting()), &mut config);
     }
@@ -208,8 +208,7 @@ fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -
         return vec![0; servers.len()];
     };
     let with_auth = values.value(&REDIS_AUTH).is_some();
-    let missed =
-        |server: &ServerLine| with_auth || matches!(server.address, ServerAddress::Unix(_));
+    let missed = |server: &ServerLine| with_auth || matches!(server.address, Address::Unix(_));
     if values.get(&REDIS_DB_FIXED) || !servers.iter().any(missed) {
         return vec![db; servers.len()];
     }

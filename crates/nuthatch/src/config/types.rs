@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proxy::settings::PoolSettings;
 
-use super::address::{Listen, ServerAddress};
+use super::address::Listen;
 
 /// A configuration that the proxy can run on.
 #[derive(Debug, Clone)]
@@ -70,13 +70,11 @@ pub struct PoolConfig {
     pub tcpkeepalive: bool,
     /// Whether the listening socket gets SO_REUSEPORT.
     pub reuseport: bool,
-    /// Where each server of `settings.servers` is, in the same order.
-    pub servers: Vec<ServerAddress>,
 }
 
 impl PoolConfig {
     /// A pool of which nothing else is said.
-    pub(super) fn new(settings: PoolSettings, listen: Listen, servers: Vec<ServerAddress>) -> Self {
+    pub(super) fn new(settings: PoolSettings, listen: Listen) -> Self {
         Self {
             settings,
             listen,
@@ -84,7 +82,6 @@ impl PoolConfig {
             client_connections: 0,
             tcpkeepalive: false,
             reuseport: false,
-            servers,
         }
     }
 }

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use proxy::Time;
-use proxy::metrics::{Kind, POOL_ROWS, PoolMetric, PoolMetrics, Row, SERVER_ROWS};
+use proxy::metrics::{Kind, POOL_ROWS, PoolMetric, Row, SERVER_ROWS};
 
-use crate::census::Census;
 use crate::clock::Clock;
+use crate::connections::ConnectionCounts;
+use crate::pool::PoolShare;
 
 /// Where the document's figures come from.
 #[derive(Debug)]
@@ -24,22 +25,11 @@ pub(crate) struct Source {
     /// Turns the core's times into the world's.
     pub(crate) clock: Clock,
     /// Connection counts.
-    pub(crate) census: Arc<Census>,
+    pub(crate) counts: Arc<ConnectionCounts>,
     /// Whether metrics that nutcracker does not have are in the document.
     pub(crate) extended: bool,
     /// The pools, in order.
-    pub(crate) pools: Vec<PoolStats>,
-}
-
-/// A pool's names and counters.
-#[derive(Debug)]
-pub(crate) struct PoolStats {
-    /// Its name.
-    pub(crate) name: String,
-    /// Its servers' names, in index order.
-    pub(crate) servers: Vec<String>,
-    /// The counters of each worker.
-    pub(crate) workers: Vec<Arc<PoolMetrics>>,
+    pub(crate) pools: Vec<Arc<PoolShare>>,
 }
 
 impl Source {
@@ -57,30 +47,33 @@ impl Source {
         json.text("version", self.version);
         json.number("uptime", uptime);
         json.number("timestamp", timestamp);
-        json.number("total_connections", self.census.total());
-        json.number("curr_connections", self.census.current());
+        json.number("total_connections", self.counts.total());
+        json.number("curr_connections", self.counts.current());
         for pool in &self.pools {
             self.write_pool(&mut json, pool);
         }
         json.finish()
     }
 
-    fn write_pool(&self, json: &mut Json, pool: &PoolStats) {
-        json.open(&pool.name);
-        let values = |row| pool.workers.iter().map(move |worker| worker.pool_row(row));
+    fn write_pool(&self, json: &mut Json, pool: &PoolShare) {
+        let (core, plan) = (pool.core(), pool.core().plan());
+        let workers = 0..core.workers();
+        json.open(pool.name());
+        let values = |row| {
+            let workers = workers.clone();
+            workers.map(move |worker| core.counters(worker).row(row))
+        };
         // What only pools with a failover have is not shown of others.
-        let hidden = match pool.workers.iter().any(|worker| worker.has_failover()) {
-            true => None,
-            false => Some(PoolMetric::Failovers as usize),
+        let hidden = match plan.failover {
+            Some(_) => None,
+            None => Some(PoolMetric::Failovers as usize),
         };
         self.write_rows(json, POOL_ROWS, hidden, values);
-        for (index, name) in pool.servers.iter().enumerate() {
-            json.open(name);
-            let workers = &pool.workers;
+        for server in &plan.servers {
+            json.open(server.share.name());
             let values = |row| {
-                workers
-                    .iter()
-                    .map(move |worker| worker.server_row(index, row))
+                let workers = workers.clone();
+                workers.map(move |worker| server.share.counters(worker).row(row))
             };
             self.write_rows(json, SERVER_ROWS, None, values);
             json.close();

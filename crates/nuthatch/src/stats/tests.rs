@@ -4,28 +4,39 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
-use proxy::metrics::{POOL_ROWS, PoolMetrics, Row, SERVER_ROWS};
+use proxy::metrics::{POOL_ROWS, Row, SERVER_ROWS};
+use proxy::settings::{Address, MemcachedSettings, PoolSettings, ProtocolSettings, ServerSettings};
+use proxy::{FailoverPool, Memory};
 
 use super::*;
-use crate::census::{Census, Occupant};
 use crate::clock::Clock;
+use crate::connections::{ConnectionCounts, Kind};
+use crate::pool::{PoolId, PoolShare};
+
+fn pool(name: &str, servers: &[&str], failover: Option<FailoverPool>) -> Arc<PoolShare> {
+    let server = |name: &&str| ServerSettings {
+        name: name.to_string(),
+        pname: format!("{name}:1"),
+        address: Address::tcp(name, 1),
+        weight: 1,
+        db: 0,
+    };
+    let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());
+    let settings = PoolSettings::new(name, servers.iter().map(server).collect(), protocol);
+    let memory = Arc::new(Memory::new(0));
+    let core = proxy::PoolShare::new(settings, failover, &memory, 2);
+    Arc::new(PoolShare::new(PoolId::new(0), core, false, usize::MAX))
+}
 
 fn source() -> Source {
-    let pool = |name: &str, servers: &[&str]| PoolStats {
-        name: name.into(),
-        servers: servers.iter().map(ToString::to_string).collect(),
-        workers: (0..2)
-            .map(|_| Arc::new(PoolMetrics::new(servers.len())))
-            .collect(),
-    };
     Source {
         version: "0.5.0",
         hostname: "machine".into(),
         started: Instant::now(),
         clock: Clock::start(),
-        census: Census::new(2, 2),
+        counts: ConnectionCounts::new(2),
         extended: false,
-        pools: vec![pool("a", &["s1", "s2"]), pool("b\"", &["s3"])],
+        pools: vec![pool("a", &["s1", "s2"], None), pool("b\"", &["s3"], None)],
     }
 }
 
@@ -40,8 +51,8 @@ const POOL: &str = "\"client_eof\":0, \"client_err\":0, \"client_connections\":0
 #[test]
 fn the_document_has_nutcrackers_shape() {
     let source = source();
-    let seat = source.census.seat(Occupant::Server);
-    drop(source.census.seat(Occupant::Listener));
+    let counted = source.counts.count(Kind::Server);
+    drop(source.counts.count(Kind::Listener));
     let document = String::from_utf8(source.document_at(5, 1_700_000_000)).unwrap();
     let header = "\"service\":\"nutcracker\", \"source\":\"machine\", \"version\":\"0.5.0\", \
         \"uptime\":5, \"timestamp\":1700000000, \"total_connections\":2, \"curr_connections\":1";
@@ -51,7 +62,7 @@ fn the_document_has_nutcrackers_shape() {
     );
     assert_eq!(document, expected);
     serde_json::from_str::<serde_json::Value>(&document).unwrap();
-    drop(seat);
+    drop(counted);
 }
 
 #[test]
@@ -70,8 +81,11 @@ fn metrics_of_our_own_follow_nutcrackers_on_request() {
     }
     assert_eq!(place("failovers"), None, "there is no failover pool");
     let mut source = extended();
-    let other = Arc::new(PoolMetrics::new(1));
-    source.pools[0].workers = vec![Arc::new(PoolMetrics::with_failover(2, other))];
+    let other = FailoverPool {
+        pool: Arc::clone(source.pools[1].core()),
+        seconds: 60,
+    };
+    source.pools[0] = pool("a", &["s1", "s2"], Some(other));
     let document = String::from_utf8(source.document_at(0, 0)).unwrap();
     assert_eq!(document.matches(", \"failovers\":0").count(), 1);
     serde_json::from_str::<serde_json::Value>(&document).unwrap();

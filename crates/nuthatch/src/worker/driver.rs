@@ -17,6 +17,7 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::{Cause, Time};
@@ -27,9 +28,10 @@ use depth::Depth;
 use super::chunks::Chunks;
 use super::endpoint::{Endpoint, Readiness, Role};
 use super::net::{Caller, Dialled, Net, Target};
-use super::pool::PoolPart;
-use crate::census::Seat;
+use super::pool::{PoolPart, PoolParts};
+use crate::connections::{ConnectionCounts, Counted};
 use crate::logger::{ALERT, log};
+use crate::pool::PoolId;
 
 /// Bytes read in a tick after which what they led to is written before more is read: it is still in the
 /// cache then, the chunks that hold it are soon free again, and writes of this size gain nothing from waiting.
@@ -42,7 +44,8 @@ const BUSY_AFTER: usize = 2 << 10;
 #[derive(Debug)]
 pub(super) struct Driver<N: Net> {
     net: N,
-    pools: Vec<PoolPart>,
+    pools: PoolParts,
+    counts: Arc<ConnectionCounts>,
     /// Every socket; the key is its token in the poll.
     endpoints: Slab<Endpoint<N::Stream>>,
     chunks: Chunks,
@@ -56,17 +59,18 @@ pub(super) struct Driver<N: Net> {
     /// Endpoints that can be written to again and have output.
     writable: Vec<usize>,
     /// Pools whose core was called since it was last drained.
-    touched: Vec<u32>,
+    touched: Vec<PoolId>,
     /// In order of their deadlines; some have closed already, and another may have their place.
     lingering: VecDeque<(Time, usize)>,
 }
 
 impl<N: Net> Driver<N> {
-    /// A driver for `pools`, which it starts.
-    pub(super) fn new(net: N, pools: Vec<PoolPart>, now: Time) -> Self {
+    /// A driver for `pools`, which counts their server connections in `counts`.
+    pub(super) fn new(net: N, pools: PoolParts, counts: Arc<ConnectionCounts>, now: Time) -> Self {
         let mut driver = Self {
             net,
             pools,
+            counts,
             endpoints: Slab::new(),
             chunks: Chunks::default(),
             now,
@@ -78,10 +82,7 @@ impl<N: Net> Driver<N> {
             touched: Vec::new(),
             lingering: VecDeque::new(),
         };
-        for pool in 0..driver.pools.len() as u32 {
-            driver.part(pool).core.start(now);
-            driver.touch(pool);
-        }
+        driver.pools.ids().for_each(|pool| driver.touch(pool));
         driver.drain();
         driver
     }
@@ -138,10 +139,10 @@ impl<N: Net> Driver<N> {
     /// A client has been accepted.
     pub(super) fn open_session(
         &mut self,
-        pool: u32,
+        pool: PoolId,
         mut stream: N::Stream,
         name: Box<str>,
-        seat: Seat,
+        counted: Counted,
     ) {
         // The core may use the index of a departed session again whose socket is still to be closed.
         self.drain();
@@ -152,16 +153,21 @@ impl<N: Net> Driver<N> {
             return;
         }
         let now = self.now;
-        let part = &mut self.pools[pool as usize];
+        let part = &mut self.pools[pool];
         let id = part.core.open_session(name, now);
         part.sessions.set(id.index(), key);
-        entry.insert(Endpoint::new(pool, Role::Session(id), Some(stream), seat));
+        entry.insert(Endpoint::new(
+            pool,
+            Role::Session(id),
+            Some(stream),
+            counted,
+        ));
         self.touch(pool);
     }
 
     /// The name of a server was looked up.
     pub(super) fn handle_resolved(&mut self, caller: Caller, address: Option<SocketAddr>) {
-        let part = &self.pools[caller.pool as usize];
+        let part = &self.pools[caller.pool];
         let key = part.connections.get(caller.connection.index());
         let wanted = Role::Resolving(caller.connection);
         let Some(key) = key.filter(|&key| self.has_role(key, caller.pool, wanted)) else {
@@ -169,7 +175,7 @@ impl<N: Net> Driver<N> {
         };
         let dialled = match address {
             Some(address) => {
-                let keepalive = self.pools[caller.pool as usize].keepalive;
+                let keepalive = self.pools[caller.pool].share.keepalive();
                 self.net
                     .dial(caller, &Target::Address(address), keepalive, key)
             }
@@ -193,7 +199,7 @@ impl<N: Net> Driver<N> {
 
     /// Has every pool take no further requests.
     pub(super) fn begin_shutdown(&mut self) {
-        for pool in 0..self.pools.len() as u32 {
+        for pool in self.pools.ids() {
             let now = self.now;
             self.part(pool).core.begin_shutdown(now);
             self.touch(pool);
@@ -211,18 +217,18 @@ impl<N: Net> Driver<N> {
                 .any(|(_, endpoint)| client(endpoint.role))
     }
 
-    fn part(&mut self, pool: u32) -> &mut PoolPart {
-        &mut self.pools[pool as usize]
+    fn part(&mut self, pool: PoolId) -> &mut PoolPart {
+        &mut self.pools[pool]
     }
 
-    fn has_role(&self, key: usize, pool: u32, role: Role) -> bool {
+    fn has_role(&self, key: usize, pool: PoolId, role: Role) -> bool {
         let endpoint = self.endpoints.get(key);
         endpoint.is_some_and(|endpoint| endpoint.pool == pool && endpoint.role == role)
     }
 
     /// The core of `pool` was called, so it may have something to say.
-    fn touch(&mut self, pool: u32) {
-        let part = &mut self.pools[pool as usize];
+    fn touch(&mut self, pool: PoolId) {
+        let part = &mut self.pools[pool];
         if !part.touched {
             part.touched = true;
             self.touched.push(pool);
@@ -247,7 +253,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn run_timers(&mut self) {
-        for pool in 0..self.pools.len() as u32 {
+        for pool in self.pools.ids() {
             let now = self.now;
             let part = self.part(pool);
             if part.deadline.is_some_and(|deadline| deadline <= now) {

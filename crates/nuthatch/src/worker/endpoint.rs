@@ -6,8 +6,9 @@ use std::rc::Rc;
 use proxy::{ConnectionId, Rope, SessionId, Time};
 
 use super::chunks::Chunks;
-use crate::census::Seat;
+use crate::connections::Counted;
 use crate::net::ByteStream;
+use crate::pool::PoolId;
 
 /// Reads per tick from a client, so that one that sends without end lets others have their turn.
 const SESSION_READS: u8 = 4;
@@ -50,7 +51,7 @@ pub(super) struct Readiness {
 /// A socket.
 #[derive(Debug)]
 pub(super) struct Endpoint<S> {
-    pub(super) pool: u32,
+    pub(super) pool: PoolId,
     pub(super) role: Role,
     stream: Option<S>,
     /// There may be something to read: no read since the last edge has found the end of it.
@@ -64,8 +65,8 @@ pub(super) struct Endpoint<S> {
     /// Is on the list of those that go on in the next tick.
     pub(super) queued: bool,
     turn: Turn,
-    /// Counts it in the census; dropped with it.
-    _seat: Seat,
+    /// Counts it; dropped with it.
+    _counted: Counted,
 }
 
 /// What one endpoint has had of the current tick.
@@ -103,7 +104,7 @@ pub(super) enum Written {
 impl<S: ByteStream> Endpoint<S> {
     /// An endpoint that knows nothing of its stream's readiness but that an accepted one can be
     /// written to.
-    pub(super) fn new(pool: u32, role: Role, stream: Option<S>, seat: Seat) -> Self {
+    pub(super) fn new(pool: PoolId, role: Role, stream: Option<S>, counted: Counted) -> Self {
         Self {
             pool,
             role,
@@ -114,7 +115,7 @@ impl<S: ByteStream> Endpoint<S> {
             writable: matches!(role, Role::Session(_)),
             queued: false,
             turn: Turn::default(),
-            _seat: seat,
+            _counted: counted,
         }
     }
 

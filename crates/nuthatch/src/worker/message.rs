@@ -4,22 +4,23 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::net::Caller;
-use crate::census::Seat;
+use crate::connections::Counted;
 use crate::net::Stream;
+use crate::pool::PoolId;
 
 /// One message.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A client was accepted.
     Client {
-        /// Index of its pool.
-        pool: u32,
+        /// Its pool.
+        pool: PoolId,
         /// Its connection.
         stream: Stream,
         /// Its name in log lines.
         name: Box<str>,
         /// Counts it.
-        seat: Seat,
+        counted: Counted,
     },
     /// A server's name was looked up; no address when it means nothing.
     Resolved {

@@ -2,12 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use proxy::settings::Address;
 use proxy::{Cause, ConnectionId};
 
 use crate::net::ByteStream;
+use crate::pool::PoolId;
 
 /// A socket address of the unix family holds a path of at most this many bytes (and a NUL).
 const MAX_UNIX_PATH: usize = 107;
@@ -26,8 +28,16 @@ pub(crate) enum Target {
 }
 
 impl Target {
+    /// The target for an address as configured.
+    pub(crate) fn of(address: &Address) -> Self {
+        match address {
+            Address::Tcp { host, port } => Self::tcp(host, *port),
+            Address::Unix(path) => Self::unix(path),
+        }
+    }
+
     /// The target for a host, numeric or not, and a port.
-    pub(crate) fn tcp(host: &str, port: u16) -> Self {
+    fn tcp(host: &str, port: u16) -> Self {
         match host.parse::<IpAddr>() {
             Ok(address) => Target::Address((address, port).into()),
             Err(_) => Target::Name(host.into(), port),
@@ -35,19 +45,19 @@ impl Target {
     }
 
     /// The target for a unix socket.
-    pub(crate) fn unix(path: PathBuf) -> Self {
+    fn unix(path: &Path) -> Self {
         if path.as_os_str().len() > MAX_UNIX_PATH {
             return Target::Nowhere;
         }
-        Target::Unix(path)
+        Target::Unix(path.to_owned())
     }
 }
 
 /// Which server connection of which pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// Index of the pool.
-    pub(crate) pool: u32,
+    /// The pool.
+    pub(crate) pool: PoolId,
     /// The connection within it.
     pub(crate) connection: ConnectionId,
 }
@@ -93,6 +103,6 @@ mod tests {
         );
         assert_eq!(Target::tcp("[::1]", 1), Target::Name("[::1]".into(), 1));
         assert_eq!(Target::tcp("cache", 1), Target::Name("cache".into(), 1));
-        assert_eq!(Target::unix("/x".repeat(54).into()), Target::Nowhere);
+        assert_eq!(Target::unix("/x".repeat(54).as_ref()), Target::Nowhere);
     }
 }

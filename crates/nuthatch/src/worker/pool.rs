@@ -1,45 +1,18 @@
 //! What a worker has of each pool.
 
 use std::fmt;
+use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
-use proxy::metrics::PoolMetrics;
-use proxy::settings::PoolSettings;
-use proxy::{FailoverPool, Health, Memory, Pool, Time, WorkerContext};
+use proxy::{Pool, Time, WorkerContext};
 
-use super::net::Target;
-use crate::census::Census;
 use crate::logger::{enabled, log};
-
-/// A pool as a worker needs it to start; it can be sent to the worker's thread.
-#[derive(Debug, Clone)]
-pub(crate) struct PoolPlan {
-    /// The core's settings.
-    pub(crate) settings: Arc<PoolSettings>,
-    /// Shared by all workers.
-    pub(crate) health: Arc<Health>,
-    /// This worker's own.
-    pub(crate) metrics: Arc<PoolMetrics>,
-    /// Where the servers are, in the order of the settings.
-    pub(crate) targets: Arc<[Target]>,
-    /// The pool that serves the keys of ejected servers; its targets stand behind the pool's own.
-    pub(crate) failover: Option<FailoverPool>,
-    /// Whether connections to servers send keepalive probes.
-    pub(crate) keepalive: bool,
-    /// Where connections are counted.
-    pub(crate) census: Arc<Census>,
-    /// What all buffers hold; shared by all pools and workers.
-    pub(crate) memory: Arc<Memory>,
-    /// The number of this pool and worker in it.
-    pub(crate) part: usize,
-}
+use crate::pool::{PoolId, PoolShare};
 
 /// A pool in its worker.
 pub(super) struct PoolPart {
     pub(super) core: Pool,
-    pub(super) targets: Arc<[Target]>,
-    pub(super) keepalive: bool,
-    pub(super) census: Arc<Census>,
+    pub(super) share: Arc<PoolShare>,
     /// From a session's index to its endpoint's key.
     pub(super) sessions: Keys,
     /// From a connection's index to its endpoint's key.
@@ -50,18 +23,44 @@ pub(super) struct PoolPart {
     pub(super) touched: bool,
 }
 
+/// What a worker has of all pools.
+#[derive(Debug)]
+pub(super) struct PoolParts(Vec<PoolPart>);
+
+impl PoolParts {
+    /// The pools, whose numbers are 0 and so on, in the order of their numbers.
+    pub(super) fn new(parts: Vec<PoolPart>) -> Self {
+        Self(parts)
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = PoolId> + use<> {
+        (0..self.0.len()).map(PoolId::new)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &PoolPart> {
+        self.0.iter()
+    }
+}
+
+impl Index<PoolId> for PoolParts {
+    type Output = PoolPart;
+
+    fn index(&self, id: PoolId) -> &PoolPart {
+        &self.0[id.index()]
+    }
+}
+
+impl IndexMut<PoolId> for PoolParts {
+    fn index_mut(&mut self, id: PoolId) -> &mut PoolPart {
+        &mut self.0[id.index()]
+    }
+}
+
 impl PoolPart {
-    pub(super) fn new(plan: PoolPlan, context: WorkerContext) -> Self {
-        let mut core = Pool::new(plan.settings, plan.health, plan.metrics, context);
-        core.share_memory(plan.memory, plan.part);
+    pub(super) fn new(share: Arc<PoolShare>, context: WorkerContext, now: Time) -> Self {
         Self {
-            core: match plan.failover {
-                Some(failover) => core.with_failover(failover),
-                None => core,
-            },
-            targets: plan.targets,
-            keepalive: plan.keepalive,
-            census: plan.census,
+            core: Pool::new(share.core(), context, now),
+            share,
             sessions: Keys::default(),
             connections: Keys::default(),
             deadline: None,

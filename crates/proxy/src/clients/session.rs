@@ -1,80 +1,82 @@
-//! One client: what it has sent and not been answered, in order.
+//! One client: what it has sent, what it is owed, and whether it may go on.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
-use crate::clients::backlog::Backlog;
-use crate::engine::Retry;
+use super::backlog::Backlog;
+use super::carriers::Carriers;
+use super::intake::Intake;
+use super::order::{CutOff, Expected, Order, Retry};
+use super::phase::Phase;
+use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
-use crate::flow::stash::Stash;
-use crate::id::ConnectionId;
 use crate::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
-use crate::protocol::{Body, Join, Lane, Protocol};
+use crate::protocol::Protocol;
+use crate::protocol::fanout::Join;
 use crate::time::Time;
 
 /// One client connection.
 pub(crate) struct Session<P: Protocol> {
     /// The client as log lines name it: its address.
-    pub(crate) name: Box<str>,
+    name: Box<str>,
     /// What the protocol remembers of the client.
-    pub(crate) client: P::Client,
-    /// Requests that owe a reply, oldest first.
-    pub(crate) slots: VecDeque<Slot<P::Kind>>,
-    /// Number of the oldest slot; slots are numbered for ever.
-    pub(crate) first_slot: u64,
-    /// How many of them may have a large reply.
-    large: usize,
+    client: P::Client,
+    /// Requests that owe a reply.
+    order: Order<P>,
     /// Requests at servers whose replies are dropped (noreply).
-    pub(crate) silent: usize,
+    silent: usize,
     /// Number of the first slot behind the last request that may have changed something; kept only where
     /// lost reads are sent again.
-    pub(crate) unchanged_from: u64,
+    unchanged_from: u64,
     /// Replies on their way to the client.
-    pub(crate) output: Rope,
-    /// Bytes of replies that wait in slots.
-    pub(crate) stashed: usize,
-    /// Recent size of replies that may be large, for the window.
-    estimate: usize,
+    output: Rope,
     /// The beginning of a request that is not whole yet.
-    pub(crate) intake: Option<Box<Intake<P>>>,
-    /// What was read and not looked at, because the window was full.
+    intake: Option<Box<Intake<P>>>,
+    /// What was read and not looked at, because the session was held.
     backlog: Option<Box<Backlog>>,
-    /// Whether it reads its replies fast enough, while many of them wait.
-    pub(crate) watch: Option<Watch>,
     /// Connections that carry something of this session; unused while servers have one connection each.
-    pub(crate) affinity: Vec<Affinity>,
-    pub(crate) phase: Phase,
-    /// Takes no further request until nothing is outstanding.
-    pub(crate) barrier: bool,
-    /// Is not read because it holds too much while memory is short.
-    pub(crate) held_back: bool,
-    /// Has refused reading, so that the shell must be told when it wants it again.
-    pub(crate) stopped: bool,
-    /// Is on the engine's list of sessions to go on with.
-    pub(crate) queued: bool,
-    /// Is on the engine's list of sessions with new output.
-    pub(crate) dirty: bool,
+    carriers: Carriers,
+    phase: Phase,
+    holds: Holds,
+    reading: Reading,
+    /// Whether it reads its replies fast enough, while many of them wait.
+    watch: Option<Watch>,
+    lists: Lists,
     /// When it last did something: sent a request, or the first byte of one, or took a reply.
-    pub(crate) since: Time,
+    since: Time,
 }
 
-/// Where a session stands.
-///
-/// ```text
-///  Open ── FIN ─────────▶ Ended ── all answered and written ──▶ closed
-///   │ └─ QUIT, fatal ───▶ Quitting ── all answered and written ─▶ closed
-///   └─ reply cut off ───▶ Broken ── output written ────────────▶ closed
-/// ```
+/// Why a session takes no further request, besides that its window is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// Requests are read.
-    Open,
-    /// The client sends nothing further; what it has sent is answered.
-    Ended,
-    /// Nothing further is looked at; what was accepted is answered. `linger` as in `Action::CloseSession`.
-    Quitting { linger: bool },
-    /// A reply broke off in the middle: nothing may follow it.
-    Broken,
+pub(crate) enum Hold {
+    /// Its next request must find nothing outstanding.
+    UntilIdle,
+    /// It holds too much while memory is short.
+    Memory,
+}
+
+/// A set of [`Hold`].
+#[derive(Debug, Clone, Copy, Default)]
+struct Holds {
+    until_idle: bool,
+    memory: bool,
+}
+
+/// Whether the client is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// It is, or the shell asks before it reads.
+    On,
+    /// The shell was told not to, so that it must be told when reading is wanted again.
+    Stopped,
+}
+
+/// On which lists a session is, so that it is on each once.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lists {
+    /// Those that may go on.
+    ready: bool,
+    /// Those with new output.
+    flush: bool,
 }
 
 /// How much a client that leaves many replies unread has moved, of them or of further requests, since it was
@@ -86,172 +88,137 @@ pub(crate) struct Watch {
     pub(crate) was_below: bool,
 }
 
-/// A request on its way into the proxy.
-pub(crate) struct Intake<P: Protocol> {
-    pub(crate) parser: P::Parser,
-    pub(crate) text: Vec<u8>,
-    pub(crate) bodies: Vec<Body>,
-    /// Bytes that the last body still lacks.
-    pub(crate) body_left: usize,
-    /// The last two bytes of the last body.
-    pub(crate) body_tail: [u8; 2],
-    /// Bytes of a refused request still to be dropped.
-    pub(crate) skip: u64,
-}
-
-impl<P: Protocol> Default for Intake<P> {
-    fn default() -> Self {
-        Self {
-            parser: P::Parser::default(),
-            text: Vec::new(),
-            bodies: Vec::new(),
-            body_left: 0,
-            body_tail: [0; 2],
-            skip: 0,
-        }
-    }
-}
-
-impl<P: Protocol> Intake<P> {
-    /// The parser's list of arguments is about as long as the text at most.
-    fn footprint(&self) -> usize {
-        let bodies = self.bodies.iter().map(|body| body.rope.footprint());
-        size_of::<Self>() + 2 * self.text.capacity() + bodies.sum::<usize>()
-    }
-}
-
-/// How much of a session a server connection carries.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Affinity {
-    pub(crate) server: usize,
-    pub(crate) lane: Lane,
-    pub(crate) connection: ConnectionId,
-    pub(crate) outstanding: usize,
-}
-
-/// A request that owes a reply.
-#[derive(Debug)]
-pub(crate) struct Slot<K> {
-    /// What has arrived of the reply while older ones are missing.
-    pub(crate) stash: Stash,
-    /// The replies of fragments.
-    pub(crate) join: Option<Box<Join<K>>>,
-    /// What it takes to send the request once more.
-    pub(crate) retry: Option<Box<Retry>>,
-    /// Bytes of the servers' reply so far; none of what the proxy says itself.
-    pub(crate) bytes: usize,
-    /// The reply may be large, for all that is known of the request.
-    pub(crate) may_be_large: bool,
-    /// The reply is whole.
-    pub(crate) done: bool,
-}
-
-impl<K> Slot<K> {
-    pub(crate) fn waiting() -> Self {
-        Self {
-            stash: Stash::new(),
-            join: None,
-            retry: None,
-            bytes: 0,
-            may_be_large: false,
-            done: false,
-        }
-    }
-
-    /// Bytes of memory besides the slot itself.
-    fn footprint(&self) -> usize {
-        let join = self.join.as_ref().map_or(0, |join| join.footprint());
-        let retry = self.retry.as_ref().map_or(0, |retry| retry.footprint());
-        self.stash.footprint() + join + retry
-    }
-
-    pub(crate) fn joining(join: Box<Join<K>>) -> Self {
-        Self {
-            may_be_large: !join.kind.is_small(),
-            join: Some(join),
-            ..Self::waiting()
-        }
-    }
-}
-
 impl<P: Protocol> Session<P> {
     pub(crate) fn new(name: Box<str>, client: P::Client, now: Time) -> Self {
         Self {
             name,
             client,
-            slots: VecDeque::new(),
-            first_slot: 0,
-            large: 0,
+            order: Order::default(),
             silent: 0,
             unchanged_from: 0,
             output: Rope::new(),
-            stashed: 0,
-            estimate: 0,
             intake: None,
             backlog: None,
-            watch: None,
-            affinity: Vec::new(),
+            carriers: Carriers::default(),
             phase: Phase::Open,
-            barrier: false,
-            held_back: false,
-            stopped: false,
-            queued: false,
-            dirty: false,
+            holds: Holds::default(),
+            reading: Reading::On,
+            watch: None,
+            lists: Lists::default(),
             since: now,
         }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn client(&self) -> &P::Client {
+        &self.client
+    }
+
+    pub(crate) fn client_mut(&mut self) -> &mut P::Client {
+        &mut self.client
+    }
+
+    /// Nothing is at any server and no reply waits.
+    #[inline]
+    pub(crate) fn is_idle(&self) -> bool {
+        self.order.is_empty() && self.silent == 0
+    }
+
+    /// Bytes of memory that its buffers take. It walks all of them.
+    pub(crate) fn held(&self) -> usize {
+        let intake = self.intake.as_ref().map_or(0, |intake| intake.footprint());
+        let backlog = self
+            .backlog
+            .as_ref()
+            .map_or(0, |backlog| backlog.footprint());
+        self.output.footprint() + self.order.footprint() + intake + backlog
+    }
+
+    /// Whether it may come to hold less without being read: it waits for replies, or has some to read.
+    pub(crate) fn can_shrink(&self) -> bool {
+        !self.is_idle() || !self.output.is_empty()
+    }
+}
+
+/// What the client sends.
+impl<P: Protocol> Session<P> {
+    /// Whether bytes of the client are looked at.
+    #[inline]
+    pub(crate) fn takes_input(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Ended)
+    }
+
     /// Whether a further request may be taken now.
+    #[inline]
     pub(crate) fn may_take(&self) -> bool {
-        let outstanding = self.slots.len() + self.silent;
-        if (self.barrier && outstanding > 0) || self.held_back {
+        let outstanding = self.order.len() + self.silent;
+        if (self.holds.until_idle && outstanding > 0) || self.holds.memory {
             return false;
         }
-        outstanding < MAX_WINDOW && self.large < LARGE_WINDOW && self.expected() < WINDOW_BYTES
+        outstanding < MAX_WINDOW
+            && self.order.large() < LARGE_WINDOW
+            && self.expected() < WINDOW_BYTES
     }
 
     /// Whether a session that was full may go on: not before half of its window is free, so that under
     /// pressure requests still move in batches, not each in the place of the last reply.
-    pub(crate) fn may_resume(&self) -> bool {
-        let outstanding = self.slots.len() + self.silent;
+    fn may_resume(&self) -> bool {
+        let outstanding = self.order.len() + self.silent;
         self.may_take()
             && (outstanding == 0
                 || (outstanding <= MAX_WINDOW / 2
-                    && self.large <= LARGE_WINDOW / 2
+                    && self.order.large() <= LARGE_WINDOW / 2
                     && self.expected() <= WINDOW_BYTES / 2))
     }
 
     /// Bytes of replies that wait or are to come, by what is known of their size.
+    #[inline]
     fn expected(&self) -> usize {
-        self.unread().saturating_add(self.large * self.estimate)
+        self.output.len().saturating_add(self.order.expected())
     }
 
-    /// Bytes of replies that the client has not taken yet.
-    pub(crate) fn unread(&self) -> usize {
-        self.output.len() + self.stashed
+    /// `bytes` bytes have been read of the client at `now`. A request that has begun is timed from its first
+    /// byte, however slowly it drips in.
+    #[inline]
+    pub(crate) fn note_read(&mut self, bytes: usize, now: Time) {
+        if self.intake.is_none() {
+            self.since = now;
+        }
+        self.note_moved(bytes);
     }
 
-    /// Whether so many replies wait for the client that it gets no further ones.
-    pub(crate) fn is_over(&self) -> bool {
-        self.unread() >= WINDOW_BYTES
+    /// A request has ended, or the session goes on: what follows has a time of its own.
+    pub(crate) fn begin_anew(&mut self, now: Time) {
+        self.since = now;
     }
 
-    /// Whether it gets nothing further, and is to be closed when it has read what waits for it.
-    pub(crate) fn must_read_its_last(&self) -> bool {
-        !self.takes_input() && !self.output.is_empty()
+    /// Keeps a request that is not whole.
+    pub(crate) fn keep_intake(&mut self, intake: Box<Intake<P>>) {
+        self.intake = Some(intake);
     }
 
-    /// Whether it must read, or be closed.
-    pub(crate) fn must_read(&self) -> bool {
-        self.is_over() || self.must_read_its_last()
+    /// Takes the request that was not whole, to go on with it.
+    #[inline]
+    pub(crate) fn take_intake(&mut self) -> Option<Box<Intake<P>>> {
+        self.intake.take()
+    }
+
+    /// Whether a request has begun and not ended.
+    pub(crate) fn is_mid_request(&self) -> bool {
+        self.intake.is_some()
     }
 
     /// Whether input waits unparsed.
+    #[inline]
     pub(crate) fn has_backlog(&self) -> bool {
         self.backlog.is_some()
     }
 
     /// Appends to what waits unparsed, if anything does; says whether.
+    #[inline]
     pub(crate) fn add_to_backlog(&mut self, chunk: &Chunk, range: Range<usize>) -> bool {
         match &mut self.backlog {
             Some(backlog) => backlog.push(chunk, range),
@@ -276,62 +243,327 @@ impl<P: Protocol> Session<P> {
         piece
     }
 
-    /// Forgets all input that is not a whole request.
-    pub(crate) fn drop_input(&mut self) {
-        self.backlog = None;
-        self.intake = None;
-    }
-
     /// Whether the client is to be read, where `most` bytes of its input may wait unparsed.
     pub(crate) fn wants_read(&self, most: usize) -> bool {
         let has_room = |backlog: &Backlog| backlog.len() < most;
         match self.phase {
-            Phase::Open => !self.held_back && self.backlog.as_deref().is_none_or(has_room),
+            Phase::Open => !self.holds.memory && self.backlog.as_deref().is_none_or(has_room),
             Phase::Ended => false,
             // What comes is dropped, so that the client can finish sending.
             Phase::Quitting { .. } | Phase::Broken => true,
         }
     }
 
-    /// Notes that so many bytes have come from the client, or gone to it.
-    pub(crate) fn note_moved(&mut self, bytes: usize) {
-        let is_below = !self.must_read();
-        if let Some(watch) = &mut self.watch {
-            watch.moved = watch.moved.saturating_add(bytes);
-            watch.was_below |= is_below;
+    /// If the client has as much unparsed input as it may, it is not read until some of that is gone.
+    #[inline]
+    pub(crate) fn stop_reading(&mut self, most: usize) {
+        if self.backlog.is_some() && !self.wants_read(most) {
+            self.reading = Reading::Stopped;
         }
     }
 
-    /// Bytes of memory that its buffers take. It walks all of them.
-    pub(crate) fn held(&self) -> usize {
-        let slots = self.slots.iter().map(Slot::footprint);
-        let slots = slots.sum::<usize>() + self.slots.capacity() * size_of::<Slot<P::Kind>>();
-        let intake = self.intake.as_ref().map_or(0, |intake| intake.footprint());
-        let backlog = self
-            .backlog
-            .as_ref()
-            .map_or(0, |backlog| backlog.footprint());
-        self.output.footprint() + slots + intake + backlog
+    /// Has the client read again, if it was not and is to be; says whether.
+    pub(crate) fn resume_reading(&mut self, most: usize) -> bool {
+        let resumes = self.reading == Reading::Stopped && self.wants_read(most);
+        if resumes {
+            self.reading = Reading::On;
+        }
+        resumes
     }
 
-    /// Whether it may come to hold less without being read: it waits for replies, or has some to read.
-    pub(crate) fn can_shrink(&self) -> bool {
-        !self.is_idle() || !self.output.is_empty()
+    /// Holds the session.
+    pub(crate) fn hold(&mut self, why: Hold) {
+        match why {
+            Hold::UntilIdle => self.holds.until_idle = true,
+            Hold::Memory => {
+                self.holds.memory = true;
+                self.reading = Reading::Stopped;
+            }
+        }
     }
 
-    /// Nothing is at any server and no reply waits.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.slots.is_empty() && self.silent == 0
+    /// Holds it no longer for that reason.
+    pub(crate) fn release(&mut self, why: Hold) {
+        match why {
+            Hold::UntilIdle => self.holds.until_idle = false,
+            Hold::Memory => self.holds.memory = false,
+        }
     }
 
-    /// Whether bytes of the client are looked at.
-    pub(crate) fn takes_input(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Ended)
+    /// Whether it is held because memory is short.
+    pub(crate) fn is_held_for_memory(&self) -> bool {
+        self.holds.memory
+    }
+
+    /// Whether something may wait until it goes on: unparsed input, or input that is not read.
+    fn waits(&self) -> bool {
+        self.backlog.is_some() || self.reading == Reading::Stopped
+    }
+
+    /// Puts the session on the list of those that may go on, if it may and is not there; says whether.
+    pub(crate) fn list_if_ready(&mut self) -> bool {
+        let joins = self.waits() && !self.lists.ready && self.may_resume();
+        self.lists.ready |= joins;
+        joins
+    }
+
+    /// The same for one that has just gone on and may go on at once.
+    pub(crate) fn list_again(&mut self) -> bool {
+        let joins = self.has_backlog() && self.may_take() && !self.lists.ready;
+        self.lists.ready |= joins;
+        joins
+    }
+
+    /// It has been taken off that list and goes on at `now`. The time in which its input waited is not the
+    /// client's fault.
+    pub(crate) fn go_on(&mut self, now: Time) {
+        self.lists.ready = false;
+        self.release(Hold::UntilIdle);
+        self.since = now;
+    }
+}
+
+/// What the client is owed.
+impl<P: Protocol> Session<P> {
+    /// Opens the slot of a request; returns its number.
+    #[inline]
+    pub(crate) fn open_slot(&mut self, expected: Expected<P::Kind>) -> u64 {
+        self.order.open(expected)
+    }
+
+    /// Whether the slot with this number owes a reply.
+    pub(crate) fn is_open(&self, slot: u64) -> bool {
+        self.order.is_open(slot)
+    }
+
+    /// Answers the next request; says whether the answer went to the output.
+    pub(crate) fn answer(&mut self, reply: &[u8]) -> bool {
+        let is_next = self.order.is_empty();
+        match is_next {
+            true => self.output.extend(reply),
+            false => self.order.open_answered(reply),
+        }
+        is_next
+    }
+
+    /// One more request is at a server whose reply is dropped.
+    pub(crate) fn note_silent(&mut self) {
+        self.silent += 1;
+    }
+
+    /// One of those has ended.
+    pub(crate) fn end_silent(&mut self) {
+        self.silent = self.silent.saturating_sub(1);
+    }
+
+    /// Adds a piece of the reply in a slot, the last one if `last`. Returns whether output grew or a request was
+    /// finished.
+    #[inline]
+    pub(crate) fn deliver(
+        &mut self,
+        slot: u64,
+        chunk: &Chunk,
+        range: Range<usize>,
+        last: bool,
+    ) -> bool {
+        self.order
+            .deliver(slot, chunk, range, last, &mut self.output)
+    }
+
+    /// Completes a request with a reply made here. Returns as [`Session::deliver`].
+    pub(crate) fn fill(&mut self, slot: u64, reply: &[u8]) -> bool {
+        self.order.fill(slot, reply, &mut self.output)
+    }
+
+    /// Adds a piece of a fragment's reply; returns whether every fragment has ended.
+    pub(crate) fn deliver_fragment(
+        &mut self,
+        (slot, fragment): (u64, u32),
+        chunk: &Chunk,
+        range: Range<usize>,
+        kind: Option<P::Kind>,
+        marks: &mut Vec<u64>,
+    ) -> bool {
+        self.order
+            .deliver_fragment(slot, fragment, chunk, range, kind, marks)
+    }
+
+    /// A fragment has failed; returns whether every fragment has ended.
+    pub(crate) fn fail_fragment(&mut self, slot: u64, fragment: u32, cause: &Cause) -> bool {
+        self.order.fail_fragment(slot, fragment, cause)
+    }
+
+    /// Takes the replies to a split request whose fragments have all ended.
+    pub(crate) fn take_join(&mut self, slot: u64) -> Option<Join<P::Kind>> {
+        self.order.take_join(slot)
+    }
+
+    /// Completes a split request; `learnt` tells whether `reply` says something about the size of replies.
+    /// Returns as [`Session::deliver`].
+    pub(crate) fn fill_joined(&mut self, slot: u64, reply: Rope, learnt: bool) -> bool {
+        self.order
+            .fill_joined(slot, reply, learnt, &mut self.output)
+    }
+
+    /// The reply in a slot has broken off. Where part of it has gone to the client, nothing may follow.
+    pub(crate) fn cut_off(&mut self, slot: u64) -> CutOff {
+        let cut = self.order.cut_off(slot);
+        if cut == CutOff::Torn {
+            self.phase = Phase::Broken;
+            self.order.clear();
+            self.drop_input();
+        }
+        cut
+    }
+
+    /// A request that may change something goes to a server: reads before it are not to be sent again.
+    pub(crate) fn note_change(&mut self) {
+        self.unchanged_from = self.order.next();
+    }
+
+    /// Takes what it takes to send the read in a slot once more, if nothing was seen of its reply and nothing
+    /// but reads came after it: no read may see a later write of its own client.
+    pub(crate) fn take_retry(&mut self, slot: u64) -> Option<Retry> {
+        let retry = self.order.take_retry(slot);
+        retry.filter(|_| slot >= self.unchanged_from)
+    }
+
+    /// Replies on their way to the client.
+    pub(crate) fn output(&self) -> &Rope {
+        &self.output
+    }
+
+    /// The first `count` bytes of the output were written at `now`.
+    #[inline]
+    pub(crate) fn note_written(&mut self, count: usize, now: Time) {
+        self.output.consume(count);
+        self.note_moved(count);
+        // A request that has begun goes on being timed from its first byte.
+        if self.intake.is_none() {
+            self.since = now;
+        }
+    }
+
+    /// Puts it on the list of those with new output, unless it is there; says whether it was not.
+    #[inline]
+    pub(crate) fn list_for_flush(&mut self) -> bool {
+        !std::mem::replace(&mut self.lists.flush, true)
+    }
+
+    /// It has been taken off that list.
+    pub(crate) fn unlist_for_flush(&mut self) {
+        self.lists.flush = false;
+    }
+
+    /// Whether output needs nothing but to be written: no state waits for it.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.phase == Phase::Open && !self.waits()
+    }
+}
+
+/// How it reads what it is owed, and how it ends.
+impl<P: Protocol> Session<P> {
+    /// Bytes of replies that the client has not taken yet.
+    #[inline]
+    pub(crate) fn unread(&self) -> usize {
+        self.output.len() + self.order.stashed()
+    }
+
+    /// Whether so many replies wait for the client that it gets no further ones.
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.unread() >= WINDOW_BYTES
+    }
+
+    /// Whether it gets nothing further, and is to be closed when it has read what waits for it.
+    fn must_read_its_last(&self) -> bool {
+        !self.takes_input() && !self.output.is_empty()
+    }
+
+    /// Whether it must read, or be closed.
+    pub(crate) fn must_read(&self) -> bool {
+        self.is_over() || self.must_read_its_last()
+    }
+
+    /// Whether it must read, and nobody watches that it does.
+    #[inline]
+    pub(crate) fn needs_watch(&self) -> bool {
+        self.watch.is_none() && self.must_read()
+    }
+
+    /// From now on it is watched; says whether it was not.
+    pub(crate) fn watch(&mut self) -> bool {
+        let begins = self.watch.is_none();
+        self.watch.get_or_insert_default();
+        begins
+    }
+
+    /// What was seen while it was watched. It is watched no longer.
+    pub(crate) fn take_watch(&mut self) -> Option<Watch> {
+        self.watch.take()
+    }
+
+    /// Notes that so many bytes have come from the client, or gone to it.
+    #[inline]
+    fn note_moved(&mut self, bytes: usize) {
+        if self.watch.is_some() {
+            let is_below = !self.must_read();
+            if let Some(watch) = &mut self.watch {
+                watch.moved = watch.moved.saturating_add(bytes);
+                watch.was_below |= is_below;
+            }
+        }
+    }
+
+    /// The client sends nothing further.
+    pub(crate) fn end(&mut self) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Ended;
+        }
+    }
+
+    /// Whether the client sends nothing further and all it has sent was looked at.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.phase == Phase::Ended && self.backlog.is_none()
+    }
+
+    /// Takes nothing further; the session ends when what was accepted is answered and read. `linger` as in
+    /// `Action::CloseSession`.
+    pub(crate) fn quit(&mut self, linger: bool) {
+        self.phase = Phase::Quitting { linger };
+        self.drop_input();
+    }
+
+    /// The same for a session that ends with the proxy.
+    pub(crate) fn shut_down(&mut self) {
+        self.drop_input();
+        if self.takes_input() {
+            // The client may be sending on: without lingering that would reset the
+            // connection and destroy the last replies.
+            self.phase = Phase::Quitting { linger: true };
+        }
+    }
+
+    /// Has the client read again if it was not, so that it can finish sending what is dropped; says whether it
+    /// was not.
+    pub(crate) fn read_to_the_end(&mut self) -> bool {
+        std::mem::replace(&mut self.reading, Reading::On) == Reading::Stopped
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Forgets all input that is not a whole request.
+    fn drop_input(&mut self) {
+        self.backlog = None;
+        self.intake = None;
     }
 
     /// Whether the session has nothing left to do and may be closed; says whether to linger.
     pub(crate) fn is_finished(&self) -> Option<bool> {
-        let answered = self.slots.is_empty() && self.output.is_empty();
+        let answered = self.order.is_empty() && self.output.is_empty();
         match self.phase {
             Phase::Open => None,
             Phase::Ended => (answered && self.backlog.is_none()).then_some(false),
@@ -340,112 +572,22 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Whether output needs nothing but to be written: no state waits for it.
-    pub(crate) fn is_plain(&self) -> bool {
-        self.phase == Phase::Open && self.backlog.is_none() && !self.stopped
+    /// When the client, of whom nothing is outstanding, was last heard or served; `None` while something else
+    /// than the client is waited for.
+    pub(crate) fn idle_since(&self) -> Option<Time> {
+        let idle =
+            self.phase == Phase::Open && !self.waits() && self.is_idle() && self.output.is_empty();
+        idle.then_some(self.since)
+    }
+}
+
+/// Which connections carry its requests.
+impl<P: Protocol> Session<P> {
+    pub(crate) fn carriers(&self) -> &Carriers {
+        &self.carriers
     }
 
-    /// Appends a slot and returns its number.
-    pub(crate) fn push_slot(&mut self, slot: Slot<P::Kind>) -> u64 {
-        let number = self.next_slot();
-        self.large += usize::from(slot.may_be_large);
-        self.slots.push_back(slot);
-        number
-    }
-
-    /// Number of the slot that is pushed next.
-    pub(crate) fn next_slot(&self) -> u64 {
-        self.first_slot + self.slots.len() as u64
-    }
-
-    /// Where the slot with this number stands in the queue; 0 is the oldest.
-    pub(crate) fn position(&self, slot: u64) -> Option<usize> {
-        let position = usize::try_from(slot.checked_sub(self.first_slot)?).ok()?;
-        (position < self.slots.len()).then_some(position)
-    }
-
-    /// Moves what has arrived at the head of the queue to the output. Returns whether anything moved
-    /// or a request was finished.
-    pub(crate) fn advance(&mut self) -> bool {
-        let mut moved = false;
-        while let Some(head) = self.slots.front_mut() {
-            if !head.done && head.stash.is_empty() {
-                break;
-            }
-            self.stashed -= head.stash.len();
-            moved = true;
-            head.stash.drain_to(&mut self.output);
-            if !head.done {
-                break;
-            }
-            let (bytes, may_be_large) = (head.bytes, head.may_be_large);
-            self.slots.pop_front();
-            self.first_slot += 1;
-            if may_be_large {
-                self.large -= 1;
-                if bytes > 0 {
-                    self.learn(bytes);
-                }
-            }
-        }
-        if self.slots.is_empty() && self.slots.capacity() > LARGE_WINDOW {
-            self.slots = VecDeque::new();
-        }
-        moved
-    }
-
-    /// Drops all slots: nothing more is answered.
-    pub(crate) fn drop_slots(&mut self) {
-        self.slots.clear();
-        self.large = 0;
-    }
-
-    /// Remembers the size of a reply that might have been large: quick to grow, slow to shrink.
-    fn learn(&mut self, bytes: usize) {
-        self.estimate = bytes.max(self.estimate - self.estimate / 8);
-    }
-
-    /// The connection to `server` that must carry the next request, because it carries others. Those of
-    /// another lane were late: the session has left that lane since.
-    pub(crate) fn bound_to(&self, server: usize, lane: Lane) -> Option<ConnectionId> {
-        let bound = |affinity: &&Affinity| {
-            affinity.server == server && affinity.lane == lane && affinity.outstanding > 0
-        };
-        self.affinity
-            .iter()
-            .find(bound)
-            .map(|affinity| affinity.connection)
-    }
-
-    /// Notes that one more request went out on `connection`.
-    pub(crate) fn bind(&mut self, server: usize, lane: Lane, connection: ConnectionId) {
-        match self
-            .affinity
-            .iter_mut()
-            .find(|affinity| affinity.connection == connection)
-        {
-            Some(affinity) => affinity.outstanding += 1,
-            None => self.affinity.push(Affinity {
-                server,
-                lane,
-                connection,
-                outstanding: 1,
-            }),
-        }
-    }
-
-    /// Notes that one request on `connection` has ended.
-    pub(crate) fn unbind(&mut self, connection: ConnectionId) {
-        let Some(position) = self
-            .affinity
-            .iter()
-            .position(|affinity| affinity.connection == connection)
-        else {
-            return;
-        };
-        self.affinity[position].outstanding -= 1;
-        if self.affinity[position].outstanding == 0 {
-            self.affinity.swap_remove(position);
-        }
+    pub(crate) fn carriers_mut(&mut self) -> &mut Carriers {
+        &mut self.carriers
     }
 }

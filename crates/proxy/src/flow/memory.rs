@@ -1,7 +1,7 @@
 //! What the buffers of the whole process hold, and how much they may (`max_memory`).
 //!
-//! Memory belongs to the process, not to a worker: all pools of all workers share one [`Memory`]. Each is
-//! a part of it, and the only writer of what it says of itself; it says so whenever it has counted, see
+//! Memory belongs to the process, not to a worker: all pools of all workers share one [`Memory`]. Each has
+//! a [`MemoryPart`], and is the only writer of what that says; it says so whenever it has counted, see
 //! `engine/memory.rs`.
 //!
 //! ```text
@@ -16,7 +16,10 @@
 //! An *offender* holds more than its share, which is seven eighths of the cap divided by the clients of
 //! the process. Whenever more is held than that, there is one; whoever holds less is never touched.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
 
 /// The shared record.
 #[derive(Debug)]
@@ -24,17 +27,24 @@ pub struct Memory {
     /// Bytes; 0 is no cap.
     cap: usize,
     clients: AtomicUsize,
-    parts: Box<[Part]>,
+    parts: ArcSwap<Vec<Arc<Held>>>,
     /// Whether a part is closing clients.
     closing: AtomicBool,
 }
 
 /// What one pool of one worker has said of itself.
 #[derive(Debug, Default)]
-struct Part {
-    held: AtomicUsize,
+struct Held {
+    bytes: AtomicUsize,
     /// What its largest session holds.
     largest: AtomicUsize,
+}
+
+/// One pool of one worker as a part of the whole; it is one until this is dropped.
+#[derive(Debug)]
+pub(crate) struct MemoryPart {
+    memory: Arc<Memory>,
+    own: Arc<Held>,
 }
 
 /// How the whole stands to the cap.
@@ -53,20 +63,20 @@ pub(crate) enum Pressure {
 }
 
 impl Memory {
-    /// A record for so many parts (pools times workers) that may hold `cap` bytes together; 0 is no cap.
-    pub fn new(cap: usize, parts: usize) -> Self {
+    /// A record for a process that may hold `cap` bytes; 0 is no cap.
+    pub fn new(cap: usize) -> Self {
         Self {
             cap,
             clients: AtomicUsize::new(0),
-            parts: (0..parts).map(|_| Part::default()).collect(),
+            parts: ArcSwap::default(),
             closing: AtomicBool::new(false),
         }
     }
 
     /// Bytes that all parts held when each was last counted.
     pub fn held(&self) -> usize {
-        let held = |part: &Part| part.held.load(Ordering::Relaxed);
-        self.parts.iter().map(held).sum()
+        let held = |part: &Arc<Held>| part.bytes.load(Ordering::Relaxed);
+        self.parts.load().iter().map(held).sum()
     }
 
     /// The cap, if there is one.
@@ -92,25 +102,11 @@ impl Memory {
         self.clients.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Part `part` holds so much, its largest session so much of it.
-    pub(crate) fn publish(&self, part: usize, held: usize, largest: usize) {
-        self.parts[part].held.store(held, Ordering::Relaxed);
-        self.parts[part].largest.store(largest, Ordering::Relaxed);
-    }
-
     /// The right to close clients, unless another part has it. It is kept until its part has said what it
     /// holds then: two that find too much held at once would both make room where one was enough.
     pub(crate) fn turn_to_close(&self) -> Option<Turn<'_>> {
         let taken = self.closing.swap(true, Ordering::Acquire);
         (!taken).then(|| Turn(&self.closing))
-    }
-
-    /// Whether no session of another part is larger than `size`, as far as is known.
-    pub(crate) fn is_largest(&self, part: usize, size: usize) -> bool {
-        let larger = |(other, known): (usize, &Part)| {
-            other != part && known.largest.load(Ordering::Relaxed) > size
-        };
-        !self.parts.iter().enumerate().any(larger)
     }
 
     /// Whether a session of this size matters to the whole process.
@@ -137,12 +133,59 @@ impl Memory {
     /// takes a place in two queues). Where there is no room the room is watched closely, not at every read.
     pub(crate) fn allowance(&self) -> usize {
         let room = self.high().saturating_sub(self.held());
-        let fair = room / self.parts.len().saturating_mul(4).max(1);
+        let fair = room / self.parts.load().len().saturating_mul(4).max(1);
         fair.max(self.cap / 64).max(1 << 12)
     }
 
     fn high(&self) -> usize {
         self.cap - self.cap / 8
+    }
+
+    /// Replaces the list of parts, which others may be reading or replacing.
+    fn change_parts(&self, change: impl Fn(&mut Vec<Arc<Held>>)) {
+        self.parts.rcu(|parts| {
+            let mut parts = Vec::clone(parts);
+            change(&mut parts);
+            parts
+        });
+    }
+}
+
+impl MemoryPart {
+    /// A further part of `memory`.
+    pub(crate) fn new(memory: &Arc<Memory>) -> Self {
+        let own = Arc::new(Held::default());
+        memory.change_parts(|parts| parts.push(Arc::clone(&own)));
+        Self {
+            memory: Arc::clone(memory),
+            own,
+        }
+    }
+
+    /// The whole.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// The part holds so much, its largest session so much of it.
+    pub(crate) fn publish(&self, held: usize, largest: usize) {
+        self.own.bytes.store(held, Ordering::Relaxed);
+        self.own.largest.store(largest, Ordering::Relaxed);
+    }
+
+    /// Whether no session of another part is larger than `size`, as far as is known.
+    pub(crate) fn is_largest(&self, size: usize) -> bool {
+        let larger = |known: &Arc<Held>| {
+            !Arc::ptr_eq(known, &self.own) && known.largest.load(Ordering::Relaxed) > size
+        };
+        !self.memory.parts.load().iter().any(larger)
+    }
+}
+
+impl Drop for MemoryPart {
+    fn drop(&mut self) {
+        self.memory
+            .change_parts(|parts| parts.retain(|part| !Arc::ptr_eq(part, &self.own)));
     }
 }
 
@@ -160,9 +203,14 @@ impl Drop for Turn<'_> {
 mod tests {
     use super::*;
 
+    fn memory(cap: usize) -> Arc<Memory> {
+        Arc::new(Memory::new(cap))
+    }
+
     #[test]
     fn the_steps_lie_where_they_are_drawn() {
-        let memory = Memory::new(800, 2);
+        let memory = memory(800);
+        let (first, second) = (MemoryPart::new(&memory), MemoryPart::new(&memory));
         for (held, pressure) in [
             (0, Pressure::None),
             (600, Pressure::None),
@@ -174,17 +222,19 @@ mod tests {
             (900, Pressure::Over),
             (901, Pressure::FarOver),
         ] {
-            memory.publish(0, held / 2, 0);
-            memory.publish(1, held - held / 2, 0);
+            first.publish(held / 2, 0);
+            second.publish(held - held / 2, 0);
             assert_eq!(memory.pressure(), pressure, "{held}");
         }
-        assert_eq!(Memory::new(0, 1).pressure(), Pressure::None);
-        assert_eq!((Memory::new(0, 1).cap(), memory.cap()), (None, Some(800)));
+        drop(first);
+        assert_eq!(memory.held(), 451, "a part that is gone holds nothing");
+        assert_eq!(Memory::new(0).pressure(), Pressure::None);
+        assert_eq!((Memory::new(0).cap(), memory.cap()), (None, Some(800)));
     }
 
     #[test]
     fn where_more_is_held_than_may_be_somebody_holds_more_than_the_share() {
-        let memory = Memory::new(8_000, 1);
+        let memory = memory(8_000);
         for clients in 1..=50 {
             memory.add_client();
             assert!(memory.share() * clients <= 7_000);
@@ -192,32 +242,34 @@ mod tests {
         assert_eq!(memory.share(), 140);
         memory.remove_client();
         assert_eq!(memory.share(), 7_000 / 49);
-        assert_eq!(Memory::new(0, 1).share(), usize::MAX);
+        assert_eq!(Memory::new(0).share(), usize::MAX);
     }
 
     #[test]
     fn what_may_be_read_shrinks_with_the_room_to_a_least() {
-        let memory = Memory::new(64 << 20, 2);
+        let memory = memory(64 << 20);
+        let (first, second) = (MemoryPart::new(&memory), MemoryPart::new(&memory));
         assert_eq!(memory.allowance(), 7 << 20, "an eighth of the room");
-        memory.publish(0, 40 << 20, 0);
+        first.publish(40 << 20, 0);
         assert_eq!(memory.allowance(), 2 << 20);
-        memory.publish(1, 20 << 20, 0);
+        second.publish(20 << 20, 0);
         assert_eq!(memory.allowance(), 1 << 20);
-        let small = Memory::new(64 << 10, 1);
-        small.publish(0, 64 << 10, 0);
+        let small = Arc::new(Memory::new(64 << 10));
+        let only = MemoryPart::new(&small);
+        only.publish(64 << 10, 0);
         assert_eq!(small.allowance(), 4 << 10);
     }
 
     #[test]
     fn a_large_session_is_more_than_a_part_of_the_cap() {
-        let memory = Memory::new(6_400, 1);
+        let memory = memory(6_400);
         assert!(!memory.is_large(100) && memory.is_large(101));
-        assert!(!Memory::new(0, 1).is_large(usize::MAX));
+        assert!(!Memory::new(0).is_large(usize::MAX));
     }
 
     #[test]
     fn one_part_closes_at_a_time() {
-        let memory = Memory::new(800, 2);
+        let memory = memory(800);
         let turn = memory.turn_to_close().expect("nobody closes yet");
         assert!(memory.turn_to_close().is_none());
         assert!(memory.turn_to_close().is_none(), "nor by asking twice");
@@ -227,13 +279,11 @@ mod tests {
 
     #[test]
     fn the_largest_is_sought_among_all_parts() {
-        let memory = Memory::new(100, 3);
-        memory.publish(0, 50, 30);
-        memory.publish(2, 50, 40);
-        assert!(!memory.is_largest(0, 30) && memory.is_largest(2, 40));
-        assert!(
-            memory.is_largest(0, 40),
-            "equals do not wait for each other"
-        );
+        let memory = memory(100);
+        let [first, _second, third] = [(); 3].map(|()| MemoryPart::new(&memory));
+        first.publish(50, 30);
+        third.publish(50, 40);
+        assert!(!first.is_largest(30) && third.is_largest(40));
+        assert!(first.is_largest(40), "equals do not wait for each other");
     }
 }

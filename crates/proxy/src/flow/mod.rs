@@ -1,5 +1,8 @@
-//! Bytes on their way, and what they take of the memory.
+//! Bytes on their way, what they take of the memory, and what the shell is to do with them.
 
 pub(crate) mod buffer;
+pub(crate) mod log_limit;
 pub(crate) mod memory;
+pub(crate) mod memory_watch;
+pub(crate) mod outbox;
 pub(crate) mod stash;

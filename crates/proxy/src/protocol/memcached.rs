@@ -7,18 +7,19 @@ use memcached_proto::{MAX_FORWARDED_LINE, Verb, encode};
 use crate::cause::Cause;
 use crate::event::Event;
 use crate::flow::buffer::Rope;
-use crate::protocol::{
-    BadReply, Cap, Fragment, HandshakeError, Join, JoinKind, Joined, Key, Lane, Parsed, Plan,
-    Planned, Protocol, Reply, Scan, Scratch, Source, Step, StepKind, StepOutcome,
-};
+use crate::id::ServerId;
+use crate::protocol::Protocol;
+use crate::protocol::fanout::{FanOut, Fragment, Join, JoinKind, Joined, Key, Source, TtlCap};
+use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
+use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
+use crate::protocol::planner::{self, Facts, PlanOutput, Planned, Planner, Route, Version};
 use crate::settings::{PoolSettings, ProtocolSettings};
+use crate::share::Endpoint;
 
 /// The memcached protocol with a pool's settings.
 pub(crate) struct Memcached {
     limits: RequestLimits,
     allow_flush: bool,
-    /// Names of the servers, for `stats` of all of them.
-    names: Vec<String>,
 }
 
 /// What a gat line has besides its keys, and the first key: the command, a number, blanks, line end.
@@ -32,11 +33,6 @@ pub(crate) struct Parser {
 }
 
 impl Protocol for Memcached {
-    type Parser = Parser;
-    type Scanner = ReplyScanner;
-    type Client = ();
-    type Kind = ReplyKind;
-
     fn new(settings: &PoolSettings) -> Self {
         let max_value = match &settings.protocol {
             ProtocolSettings::Memcached(memcached) => memcached.max_value,
@@ -50,34 +46,26 @@ impl Protocol for Memcached {
                 ..RequestLimits::default()
             },
             allow_flush: settings.allow_flush,
-            names: settings
-                .servers
-                .iter()
-                .map(|server| server.name.clone())
-                .collect(),
         }
     }
+}
 
-    fn client(&self, _id: u64) {}
+impl Grammar for Memcached {
+    type Parser = Parser;
+    type Scanner = ReplyScanner;
+    type Kind = ReplyKind;
 
-    fn lane(_client: &()) -> Lane {
-        0
-    }
+    /// The words of memcached.
+    const TOO_MANY_CLIENTS: &'static [u8] = b"ERROR Too many open connections\r\n";
 
-    fn parse(&self, parser: &mut Parser, text: &[u8], scratch: &mut Scratch) -> Parsed {
+    fn parse(&self, parser: &mut Parser, text: &[u8]) -> Parsed {
         let progress = parser.inner.parse(&self.limits, text);
-        translate(parser, progress, scratch)
+        translate(parser, progress)
     }
 
-    fn after_body(
-        &self,
-        parser: &mut Parser,
-        _text: &[u8],
-        tail: [u8; 2],
-        scratch: &mut Scratch,
-    ) -> Parsed {
+    fn after_body(&self, parser: &mut Parser, _text: &[u8], tail: [u8; 2]) -> Parsed {
         let progress = parser.inner.finish_body(tail);
-        translate(parser, progress, scratch)
+        translate(parser, progress)
     }
 
     fn missing(parser: &Parser, len: usize) -> usize {
@@ -91,113 +79,6 @@ impl Protocol for Memcached {
     fn reset(parser: &mut Parser) {
         parser.inner.reset();
         parser.request = None;
-    }
-
-    fn plan(
-        &self,
-        parser: &Parser,
-        _text: &[u8],
-        _client: &mut (),
-        scratch: &mut Scratch,
-    ) -> Planned {
-        let quiet = parser.request.and_then(|request| request.noreply);
-        Planned {
-            plan: self.plan_request(parser, scratch),
-            reply: reply_after(quiet.is_some()),
-        }
-    }
-
-    fn pass_over(_client: &mut ()) -> Reply {
-        Reply::Wanted
-    }
-
-    fn is_error(reply: &[u8]) -> bool {
-        let words: [&[u8]; 3] = [b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR"];
-        words.iter().any(|word| reply.starts_with(word))
-    }
-
-    fn is_error_kind(kind: ReplyKind) -> bool {
-        use LineKind::{ClientError, Error, ServerError};
-        matches!(kind, ReplyKind::Line(Error | ClientError | ServerError))
-    }
-
-    fn is_pure_read(&self, parser: &Parser, _text: &[u8]) -> bool {
-        let request = parser.request;
-        request.is_some_and(|request| matches!(request.verb, Verb::Get | Verb::Gets))
-    }
-
-    fn miss(&self, parser: &Parser, _text: &[u8], _client: &(), out: &mut Vec<u8>) -> bool {
-        let is_read = parser
-            .request
-            .is_some_and(|request| request.verb.is_retrieval());
-        if is_read {
-            out.extend_from_slice(encode::END);
-        }
-        is_read
-    }
-
-    fn cap(&self, parser: &Parser, text: &[u8], seconds: u32, cap: &mut Cap) {
-        if let (Some(request), Some(exptime)) = (parser.request, parser.inner.exptime())
-            && let Some(capped) = request.verb.capped_exptime(exptime.of(text), seconds)
-        {
-            let with = capped.to_string().into_bytes();
-            cap.edits.push((exptime.range(), with));
-        }
-    }
-
-    /// What a fragment writes is an exptime, which stands at its beginning.
-    fn cap_key(&self, _: &Parser, _: &[u8], _: Key, _: u32, _: &mut Cap) {}
-
-    fn can_cap(&self) -> Option<Step> {
-        None
-    }
-
-    /// memcached 1.6 closes the connection on a long line that arrives in pieces, unless it begins with
-    /// `get ` or `gets `.
-    fn most_key_bytes(parser: &Parser) -> usize {
-        match parser.request {
-            Some(request) if request.verb.touches() => MAX_FORWARDED_LINE - MAX_GAT_EXTRA,
-            _ => usize::MAX,
-        }
-    }
-
-    fn fragment_start(
-        &self,
-        parser: &Parser,
-        text: &[u8],
-        _keys: usize,
-        seconds: Option<u32>,
-        out: &mut Rope,
-    ) {
-        let Some(request) = parser.request else {
-            return;
-        };
-        out.extend(request.verb.name().as_bytes());
-        out.extend(b" ");
-        if let Some(exptime) = parser.inner.exptime() {
-            let given = exptime.of(text);
-            match seconds.and_then(|seconds| request.verb.capped_exptime(given, seconds)) {
-                Some(capped) => out.extend(capped.to_string().as_bytes()),
-                None => out.extend(given),
-            }
-            out.extend(b" ");
-        }
-    }
-
-    fn fragment_key(
-        &self,
-        _parser: &Parser,
-        source: &Source<'_>,
-        key: Key,
-        out: &mut Rope,
-        _body: Option<&mut Rope>,
-    ) {
-        out.extend(&source.text[key.range()]);
-        out.extend(b" ");
-    }
-
-    fn fragment_end(&self, out: &mut Rope) {
-        out.extend(b"\r\n");
     }
 
     fn scan(
@@ -224,17 +105,22 @@ impl Protocol for Memcached {
         false
     }
 
-    fn is_transient_failure(_kind: ReplyKind, _start: &[u8]) -> bool {
-        false
+    fn has_first_line(bytes: &[u8]) -> bool {
+        bytes.contains(&b'\n')
     }
 
-    fn join(&self, join: &mut Join<ReplyKind>, _client: &(), out: &mut Rope) -> Joined {
-        match join.kind {
-            JoinKind::Values => join_values(join, out),
-            JoinKind::Stats => self.join_stats(join, out),
-            JoinKind::Ok => join_ok(join, out),
-            JoinKind::Array | JoinKind::Sum => Joined::Mismatch,
-        }
+    fn is_error(reply: &[u8]) -> bool {
+        let words: [&[u8]; 3] = [b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR"];
+        words.iter().any(|word| reply.starts_with(word))
+    }
+
+    fn is_error_kind(kind: ReplyKind) -> bool {
+        use LineKind::{ClientError, Error, ServerError};
+        matches!(kind, ReplyKind::Line(Error | ClientError | ServerError))
+    }
+
+    fn is_transient_failure(_kind: ReplyKind, _start: &[u8]) -> bool {
+        false
     }
 
     fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {
@@ -247,19 +133,174 @@ impl Protocol for Memcached {
             (_, Some(detail)) => encode::server_error(out, &format!("{cause}: {detail}")),
         }
     }
+}
 
-    fn handshake(&self, _lane: Lane, _server: usize) -> Vec<Step> {
+impl Planner for Memcached {
+    type Client = ();
+    type Command = Option<Request>;
+
+    fn client(&self, _id: u64) {}
+
+    fn version(_client: &()) -> Version {
+        Version::Base
+    }
+
+    fn plan(
+        &self,
+        request: planner::Request<'_, Self>,
+        _client: &mut (),
+        output: &mut PlanOutput,
+    ) -> Planned<Self::Command> {
+        let command = request.parser.request;
+        let noreply = command.and_then(|command| command.noreply);
+        let is = |which: fn(Verb) -> bool| command.is_some_and(|command| which(command.verb));
+        Planned {
+            route: self.route(request.parser, output),
+            facts: Facts {
+                reply: reply_after(noreply.is_some()),
+                is_pure_read: is(|verb| matches!(verb, Verb::Get | Verb::Gets)),
+                is_small: is(|verb| !verb.is_retrieval()),
+                left_out: noreply.map(|(start, end)| start as usize..end as usize),
+                command,
+            },
+        }
+    }
+
+    fn pass_over(_client: &mut ()) -> Reply {
+        Reply::Wanted
+    }
+
+    fn miss(
+        &self,
+        command: Self::Command,
+        _request: planner::Request<'_, Self>,
+        _client: &(),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let is_read = command.is_some_and(|command| command.verb.is_retrieval());
+        if is_read {
+            out.extend_from_slice(encode::END);
+        }
+        is_read
+    }
+
+    /// No command has keys that must be together.
+    fn apart(out: &mut Vec<u8>) {
+        encode::server_error(out, "keys belong to several servers");
+    }
+}
+
+impl FanOut for Memcached {
+    /// memcached 1.6 closes the connection on a long line that arrives in pieces, unless it begins with
+    /// `get ` or `gets `.
+    fn most_key_bytes(command: Self::Command) -> usize {
+        match command {
+            Some(command) if command.verb.touches() => MAX_FORWARDED_LINE - MAX_GAT_EXTRA,
+            _ => usize::MAX,
+        }
+    }
+
+    fn fragment_start(
+        &self,
+        command: Self::Command,
+        request: planner::Request<'_, Self>,
+        _keys: usize,
+        seconds: Option<u32>,
+        out: &mut Rope,
+    ) {
+        let Some(command) = command else {
+            return;
+        };
+        out.extend(command.verb.name().as_bytes());
+        out.extend(b" ");
+        if let Some(exptime) = request.parser.inner.exptime() {
+            let given = exptime.of(request.text);
+            match seconds.and_then(|seconds| command.verb.capped_exptime(given, seconds)) {
+                Some(capped) => out.extend(capped.to_string().as_bytes()),
+                None => out.extend(given),
+            }
+            out.extend(b" ");
+        }
+    }
+
+    fn fragment_key(
+        &self,
+        _command: Self::Command,
+        _parser: &Parser,
+        source: &Source<'_>,
+        key: Key,
+        out: &mut Rope,
+        _body: Option<&mut Rope>,
+    ) {
+        out.extend(&source.text[key.range()]);
+        out.extend(b" ");
+    }
+
+    fn fragment_end(&self, out: &mut Rope) {
+        out.extend(b"\r\n");
+    }
+
+    fn join(
+        &self,
+        join: &mut Join<ReplyKind>,
+        _client: &(),
+        name_of: &dyn Fn(ServerId) -> Box<str>,
+        out: &mut Rope,
+    ) -> Joined {
+        match join.kind {
+            JoinKind::Values => join_values(join, out),
+            JoinKind::Stats => join_stats(join, name_of, out),
+            JoinKind::Ok => join_ok(join, out),
+            JoinKind::Array | JoinKind::Sum => Joined::Mismatch,
+        }
+    }
+
+    fn cap(
+        &self,
+        command: Self::Command,
+        request: planner::Request<'_, Self>,
+        seconds: u32,
+        cap: &mut TtlCap,
+    ) {
+        if let (Some(command), Some(exptime)) = (command, request.parser.inner.exptime())
+            && let Some(capped) = command
+                .verb
+                .capped_exptime(exptime.of(request.text), seconds)
+        {
+            let with = capped.to_string().into_bytes();
+            cap.edits.push((exptime.range(), with));
+        }
+    }
+
+    /// What a fragment writes is an exptime, which stands at its beginning.
+    fn cap_key(
+        &self,
+        _: Self::Command,
+        _: planner::Request<'_, Self>,
+        _: Key,
+        _: u32,
+        _: &mut TtlCap,
+    ) {
+    }
+}
+
+impl Greeting for Memcached {
+    fn handshake(_version: Version, _database: u32, _endpoint: &Endpoint) -> Vec<Step> {
         Vec::new()
     }
 
-    fn probe(&self) -> Step {
+    fn probe() -> Step {
         Step {
             request: encode::VERSION.to_vec(),
             kind: StepKind::Probe,
         }
     }
 
-    fn step_reply(&self, _step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {
+    fn can_cap() -> Option<Step> {
+        None
+    }
+
+    fn judge(_step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {
         StepOutcome::Fine
     }
 
@@ -273,100 +314,93 @@ impl Protocol for Memcached {
             })
     }
 
+    fn may_upgrade(&self) -> bool {
+        false
+    }
+
     fn upgraded(&self, _client: &mut (), _granted: Result<bool, Cause>, _out: &mut Vec<u8>) {}
 }
 
 impl Memcached {
-    fn plan_request(&self, parser: &Parser, scratch: &mut Scratch) -> Plan {
+    fn route(&self, parser: &Parser, output: &mut PlanOutput) -> Route {
         let Some(request) = parser.request else {
-            return Plan::Local;
+            return Route::Local;
         };
-        let cut = request
-            .noreply
-            .map(|(start, end)| start as usize..end as usize);
         match request.verb {
-            Verb::Version => Plan::Placeholder,
-            Verb::Verbosity => Plan::Broadcast {
-                join: JoinKind::Ok,
-                cut,
-            },
-            Verb::Stats => Plan::Broadcast {
+            Verb::Version => Route::Placeholder,
+            Verb::Verbosity => Route::Broadcast { join: JoinKind::Ok },
+            Verb::Stats => Route::Broadcast {
                 join: JoinKind::Stats,
-                cut,
             },
-            Verb::FlushAll if self.allow_flush => Plan::Broadcast {
-                join: JoinKind::Ok,
-                cut,
-            },
+            Verb::FlushAll if self.allow_flush => Route::Broadcast { join: JoinKind::Ok },
             Verb::FlushAll => {
                 encode::client_error(
-                    &mut scratch.reply,
+                    &mut output.reply,
                     "flush_all destroys the data of every server of the pool; to allow it set allow_flush: true in the pool",
                 );
-                Plan::Local
+                Route::Local
             }
-            Verb::Quit => Plan::Quit,
+            Verb::Quit => Route::Quit,
             verb => match parser.inner.keys() {
-                [key] => Plan::Forward {
-                    key: key.range(),
-                    cut,
-                    is_small: !verb.is_retrieval(),
-                },
+                [key] => Route::Key(key.range()),
                 keys if verb.is_retrieval() => {
-                    scratch.keys.extend(keys.iter().map(|key| Key {
+                    output.keys.extend(keys.iter().map(|key| Key {
                         start: key.start,
                         len: key.len,
                         arg: 0,
                     }));
-                    Plan::Split {
+                    Route::Split {
                         join: JoinKind::Values,
                     }
                 }
-                _ => Plan::Local,
+                _ => Route::Local,
             },
         }
     }
+}
 
-    /// The statistics of every server that answered. With more than one server each name is preceded
-    /// by the server's, as otherwise a client's table would show the last server only.
-    fn join_stats(&self, join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
-        if join
-            .fragments
-            .iter()
-            .all(|fragment| is_line(fragment, LineKind::Reset))
-        {
-            out.extend(b"RESET\r\n");
-            return Joined::Done;
-        }
-        let mut answered = false;
-        for fragment in &mut join.fragments {
-            if !is_answered(fragment) {
-                continue;
-            }
-            answered = true;
-            let bytes: Vec<u8> = fragment.reply.slices().flatten().copied().collect();
-            for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-                self.stat_line(line, fragment.server, out);
-            }
-        }
-        if !answered {
-            return failed(&join.fragments);
-        }
-        out.extend(b"END\r\n");
-        Joined::Done
+/// The statistics of every server that answered. With more than one server each name is preceded
+/// by the server's, as otherwise a client's table would show the last server only.
+fn join_stats(
+    join: &mut Join<ReplyKind>,
+    name_of: &dyn Fn(ServerId) -> Box<str>,
+    out: &mut Rope,
+) -> Joined {
+    let is_reset = |fragment: &Fragment<_>| is_line(fragment, LineKind::Reset);
+    if join.fragments.iter().all(is_reset) {
+        out.extend(b"RESET\r\n");
+        return Joined::Done;
     }
-
-    fn stat_line(&self, line: &[u8], server: usize, out: &mut Rope) {
-        match line.strip_prefix(b"STAT ") {
-            Some(rest) if self.names.len() > 1 => {
-                out.extend(b"STAT ");
-                out.extend(self.names[server].as_bytes());
-                out.extend(b":");
-                out.extend(rest);
-            }
-            _ if line.starts_with(b"END\r\n") || line.starts_with(b"RESET") => {}
-            _ => out.extend(line),
+    let mut answered = false;
+    let several = join.fragments.len() > 1;
+    for fragment in &mut join.fragments {
+        if !is_answered(fragment) {
+            continue;
         }
+        answered = true;
+        let name = several.then(|| name_of(fragment.server));
+        let bytes: Vec<u8> = fragment.reply.slices().flatten().copied().collect();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            stat_line(line, name.as_deref(), out);
+        }
+    }
+    if !answered {
+        return failed(&join.fragments);
+    }
+    out.extend(b"END\r\n");
+    Joined::Done
+}
+
+fn stat_line(line: &[u8], name: Option<&str>, out: &mut Rope) {
+    match (line.strip_prefix(b"STAT "), name) {
+        (Some(rest), Some(name)) => {
+            out.extend(b"STAT ");
+            out.extend(name.as_bytes());
+            out.extend(b":");
+            out.extend(rest);
+        }
+        _ if line.starts_with(b"END\r\n") || line.starts_with(b"RESET") => {}
+        _ => out.extend(line),
     }
 }
 
@@ -381,15 +415,7 @@ fn reply_after(noreply: bool) -> Reply {
 fn translate(
     parser: &mut Parser,
     progress: Result<Progress, memcached_proto::RequestError>,
-    scratch: &mut Scratch,
 ) -> Parsed {
-    let refused = |refusal: memcached_proto::Refusal, scratch: &mut Scratch| {
-        refusal.line(&mut scratch.reply);
-        let shown = String::from_utf8_lossy(&scratch.reply);
-        scratch.event = Some(Event::BadRequest {
-            reason: shown.trim_end().to_owned(),
-        });
-    };
     match progress {
         Ok(Progress::Complete { len, request }) => {
             parser.request = Some(request);
@@ -401,36 +427,34 @@ fn translate(
             len,
             refusal,
             noreply,
-        }) => {
-            refused(refusal, scratch);
-            Parsed::Refused {
-                len,
-                skip: 0,
-                reply: reply_after(noreply),
-            }
-        }
+        }) => Parsed::Refused {
+            len,
+            skip: 0,
+            reply: reply_after(noreply),
+            refusal: told(|out| refusal.line(out)),
+        },
         Ok(Progress::RefusedBody {
             at,
             skip,
             refusal,
             noreply,
-        }) => {
-            refused(refusal, scratch);
-            Parsed::Refused {
-                len: at,
-                skip,
-                reply: reply_after(noreply),
-            }
-        }
-        Err(error) => {
-            error.line(&mut scratch.reply);
-            let reason = String::from_utf8_lossy(&scratch.reply)
-                .trim_end()
-                .to_owned();
-            scratch.event = Some(Event::BadRequest { reason });
-            Parsed::Fatal
-        }
+        }) => Parsed::Refused {
+            len: at,
+            skip,
+            reply: reply_after(noreply),
+            refusal: told(|out| refusal.line(out)),
+        },
+        Err(error) => Parsed::Fatal(told(|out| error.line(out))),
     }
+}
+
+/// A refusal whose line is the one that `write` writes.
+fn told(write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
+    let mut reply = Vec::new();
+    write(&mut reply);
+    let reason = String::from_utf8_lossy(&reply).trim_end().to_owned();
+    let event = Event::BadRequest { reason };
+    Box::new(Refusal { reply, event })
 }
 
 /// For each key in the order of the request the next block of the fragment that owned it (as

@@ -1,5 +1,12 @@
 //! Servers: their health, their connections, and what is in flight on them.
+//!
+//! Read `server` (one server, as one worker sees it), `purpose` and `connection` (one connection), `queue` (the
+//! requests on it), `roster` (all of them), `health` (shared by all workers).
 
 pub(crate) mod connection;
 pub(crate) mod health;
+pub(crate) mod purpose;
+pub(crate) mod queue;
+pub(crate) mod roster;
 pub(crate) mod server;
+pub(crate) mod upgrades;

@@ -1,36 +1,46 @@
-//! One server: its connections, and when to make no new ones.
+//! One server, as one worker sees it: what is shared of it, where it is, its connections, and when to make
+//! no new ones.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::id::ConnectionId;
 use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE};
-use crate::protocol::{LANES, Lane};
+use crate::metrics::{PoolCounters, ServerCounters};
+use crate::protocol::planner::Version;
+use crate::servers::health::EjectionPolicy;
+use crate::servers::purpose::Purpose;
+use crate::settings::PoolSettings;
+use crate::share::{Endpoint, PlannedServer, PoolShare, ServerShare};
 use crate::time::Time;
 
-/// A configured server, as one worker sees it.
-#[derive(Debug, Default)]
+/// A server. It may be one of a failover pool; what is asked of it then holds in that pool.
+#[derive(Debug)]
 pub(crate) struct Server {
-    /// Its connections, by lane; at most `server_connections` each.
-    lanes: [Vec<ConnectionId>; LANES],
-    /// The last refused handshake of each lane.
-    refusals: [Option<Refusal>; LANES],
-    /// Whether it speaks RESP3, as far as is known.
-    pub(crate) resp3: Resp3Support,
+    pool: Arc<PoolShare>,
+    settings: Arc<PoolSettings>,
+    share: Arc<ServerShare>,
+    /// Those of this worker.
+    counters: Arc<ServerCounters>,
+    pool_counters: Arc<PoolCounters>,
+    endpoint: Arc<Endpoint>,
+    /// `host:port:weight` as written.
+    pname: String,
+    /// Most seconds that what is written here may live.
+    ttl_cap: Option<u32>,
+    /// Its connections that carry requests, by what they have in common.
+    shared: Vec<Shared>,
 }
 
-/// What a probe has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Resp3Support {
-    /// Not asked, or being asked.
-    #[default]
-    Unknown,
-    /// It accepted HELLO 3.
-    Yes,
-    /// It refused.
-    No,
-    /// It could not be asked.
-    Unreachable,
+/// Connections that speak one version and use one database; at most `server_connections`.
+#[derive(Debug)]
+struct Shared {
+    version: Version,
+    database: u32,
+    connections: Vec<ConnectionId>,
+    /// The last refused handshake.
+    refusal: Option<Refusal>,
 }
 
 /// A handshake that the server refused. No other connection is tried before `until`: each request would
@@ -44,72 +54,174 @@ struct Refusal {
 }
 
 impl Server {
-    /// Why no connection is to be opened in `lane` at `now`, if there is a reason.
-    pub(crate) fn refusal(&self, lane: Lane, now: Time) -> Option<&Cause> {
-        let refusal = self.refusals[lane].as_ref();
+    /// A server of `pool`, where `settings` hold, for the worker with this number.
+    pub(crate) fn new(
+        pool: &Arc<PoolShare>,
+        settings: &Arc<PoolSettings>,
+        planned: &PlannedServer,
+        ttl_cap: Option<u32>,
+        worker: usize,
+    ) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            settings: Arc::clone(settings),
+            share: Arc::clone(&planned.share),
+            counters: Arc::clone(planned.share.counters(worker)),
+            pool_counters: Arc::clone(pool.counters(worker)),
+            endpoint: Arc::clone(&planned.endpoint),
+            pname: planned.pname.clone(),
+            ttl_cap,
+            shared: Vec::new(),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        self.share.name()
+    }
+
+    /// The server in plain words, for error lines.
+    pub(crate) fn described(&self) -> String {
+        format!("server '{}' ({})", self.name(), self.pname)
+    }
+
+    /// The settings that hold for it: those of its own pool.
+    pub(crate) fn settings(&self) -> &PoolSettings {
+        &self.settings
+    }
+
+    pub(crate) fn share(&self) -> &Arc<ServerShare> {
+        &self.share
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<ServerCounters> {
+        &self.counters
+    }
+
+    /// The counters of its pool.
+    pub(crate) fn pool_counters(&self) -> &PoolCounters {
+        &self.pool_counters
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// Most seconds that what is written here may live, if it is a server of a failover pool.
+    pub(crate) fn ttl_cap(&self) -> Option<u32> {
+        self.ttl_cap
+    }
+
+    /// What its connections are for that carry the requests of sessions of this version.
+    pub(crate) fn shared_by(&self, version: Version) -> Purpose {
+        Purpose::Shared {
+            version,
+            database: self.endpoint.database,
+        }
+    }
+
+    /// Its connections that carry such requests.
+    #[inline]
+    pub(crate) fn connections(&self, version: Version) -> &[ConnectionId] {
+        let shared = self.find(version, self.endpoint.database);
+        shared.map_or(&[], |shared| &shared.connections)
+    }
+
+    /// Whether any connection carries requests, or may.
+    pub(crate) fn is_used(&self) -> bool {
+        self.shared
+            .iter()
+            .any(|shared| !shared.connections.is_empty())
+    }
+
+    pub(super) fn add(&mut self, purpose: Purpose, connection: ConnectionId) {
+        match purpose {
+            Purpose::Shared { version, database } => {
+                let shared = self.shared_mut(version, database);
+                shared.connections.push(connection);
+            }
+            Purpose::Probe => {}
+        }
+    }
+
+    pub(super) fn remove(&mut self, purpose: Purpose, connection: ConnectionId) {
+        match purpose {
+            Purpose::Shared { version, database } => {
+                let shared = self.shared_mut(version, database);
+                shared.connections.retain(|known| *known != connection);
+            }
+            Purpose::Probe => {}
+        }
+    }
+
+    /// Why no connection is to be opened at `now` for sessions of this version, if there is a reason.
+    pub(crate) fn refusal(&self, version: Version, now: Time) -> Option<&Cause> {
+        let shared = self.find(version, self.endpoint.database)?;
+        let refusal = shared.refusal.as_ref();
         refusal
             .filter(|refusal| now < refusal.until)
             .map(|refusal| &refusal.cause)
     }
 
-    /// The server has refused a connection in `lane`. The next one is tried after a pause that doubles with
-    /// each refusal that follows closely, up to a quarter longer by `chance` (of 2^32), so that workers and
+    /// The server has refused a connection of that purpose. The next one is tried after a pause that doubles
+    /// with each refusal that follows closely, up to a quarter longer by `chance` (of 2^32), so that workers and
     /// proxies do not come back all at once.
-    pub(crate) fn note_refusal(&mut self, lane: Lane, cause: Cause, now: Time, chance: u32) {
-        let last = self.refusals[lane].take();
+    pub(crate) fn note_refusal(&mut self, purpose: Purpose, cause: Cause, now: Time, chance: u32) {
+        let (version, database) = match purpose {
+            Purpose::Shared { version, database } => (version, database),
+            // When to probe again is settled when a probe is claimed.
+            Purpose::Probe => return,
+        };
+        let shared = self.shared_mut(version, database);
+        let last = shared.refusal.take();
         let again = last.filter(|last| now.since(last.until) < LONGEST_REFUSAL_PAUSE);
         let pause = again.map_or(FIRST_REFUSAL_PAUSE, |last| {
             (last.pause * 2).min(LONGEST_REFUSAL_PAUSE)
         });
         let longer = pause.mul_f64(f64::from(chance) / f64::from(u32::MAX) / 4.0);
-        self.refusals[lane] = Some(Refusal {
+        shared.refusal = Some(Refusal {
             cause,
             until: now + pause + longer,
             pause,
         });
     }
-    pub(crate) fn connections(&self, lane: Lane) -> &[ConnectionId] {
-        &self.lanes[lane]
+
+    /// A failure at `now`, seen on a connection that was opened at `opened`. Whether it ejected the server.
+    pub(crate) fn note_failure(&self, opened: Time, now: Time) -> bool {
+        let policy = EjectionPolicy {
+            failure_limit: self.settings.server_failure_limit,
+            retry_timeout: self.settings.server_retry_timeout,
+        };
+        let health = &self.share.health;
+        self.pool.health.note_failure(health, opened, now, policy)
     }
 
-    /// Whether there is any connection.
-    pub(crate) fn is_used(&self) -> bool {
-        self.lanes.iter().any(|lane| !lane.is_empty())
+    /// The server has answered.
+    #[inline]
+    pub(crate) fn note_success(&self) {
+        self.share.health.note_success();
     }
 
-    pub(crate) fn add(&mut self, lane: Lane, connection: ConnectionId) {
-        self.lanes[lane].push(connection);
+    /// The server's pool.
+    pub(crate) fn pool(&self) -> &Arc<PoolShare> {
+        &self.pool
     }
 
-    pub(crate) fn remove(&mut self, lane: Lane, connection: ConnectionId) {
-        self.lanes[lane].retain(|known| *known != connection);
+    fn find(&self, version: Version, database: u32) -> Option<&Shared> {
+        let is = |shared: &&Shared| shared.version == version && shared.database == database;
+        self.shared.iter().find(is)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_after_refusals_double_and_a_calm_time_begins_anew() {
-        let mut server = Server::default();
-        let at = |millis: u64| Time::from_micros(millis * 1_000);
-        let mut now = 0;
-        let mut pauses = Vec::new();
-        for _ in 0..7 {
-            server.note_refusal(0, Cause::Refused, at(now), 0);
-            let end = (now..).find(|millis| server.refusal(0, at(*millis)).is_none());
-            pauses.push(end.unwrap() - now);
-            now = end.unwrap();
-        }
-        assert_eq!(pauses, [100, 200, 400, 800, 1_600, 2_000, 2_000]);
-        assert!(
-            server.refusal(1, at(0)).is_none(),
-            "of the other lane nothing is known"
-        );
-        now += 2_000;
-        server.note_refusal(0, Cause::Refused, at(now), u32::MAX);
-        assert!(server.refusal(0, at(now + 124)).is_some());
-        assert!(server.refusal(0, at(now + 125)).is_none());
+    fn shared_mut(&mut self, version: Version, database: u32) -> &mut Shared {
+        let is = |shared: &Shared| shared.version == version && shared.database == database;
+        let index = self.shared.iter().position(is).unwrap_or_else(|| {
+            self.shared.push(Shared {
+                version,
+                database,
+                connections: Vec::new(),
+                refusal: None,
+            });
+            self.shared.len() - 1
+        });
+        &mut self.shared[index]
     }
 }

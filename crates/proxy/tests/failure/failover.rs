@@ -4,8 +4,8 @@ use hashkit::HashKind;
 use proxy::Cause;
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{
-    CrossShard, EjectPolicy, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
-    TimeoutAction,
+    Address, CrossShard, EjectPolicy, PoolSettings, ProtocolSettings, RedisSettings,
+    ServerSettings, TimeoutAction,
 };
 
 use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
@@ -36,6 +36,7 @@ fn other(mut settings: PoolSettings) -> PoolSettings {
         *server = ServerSettings {
             name: format!("g{index}"),
             pname: format!("10.0.1.{index}:7000:1"),
+            address: Address::tcp(&format!("10.0.1.{index}"), 7_000),
             ..server.clone()
         };
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hashkit::{Distribution, Placement};
 use proxy::settings::{
-    MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+    Address, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 
 /// A Redis pool of `servers` servers, named `s0` and so on, with nothing set.
@@ -24,6 +24,7 @@ fn pool(servers: usize, protocol: ProtocolSettings) -> PoolSettings {
     let server = |index: usize| ServerSettings {
         name: format!("s{index}"),
         pname: format!("10.0.0.{index}:7000:1"),
+        address: Address::tcp(&format!("10.0.0.{index}"), 7_000),
         weight: 1,
         db: 0,
     };

@@ -5,11 +5,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use hashkit::{Member, Ring};
-use proxy::metrics::{PoolMetric, PoolMetrics, ServerMetric};
+use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings};
 use proxy::{
-    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Health, Memory, Pool, Rope, SessionId,
-    Time, WorkerContext,
+    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Memory, Pool, PoolShare, Rope,
+    ServerShare, SessionId, Time, WorkerContext,
 };
 
 pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
@@ -28,9 +28,9 @@ pub(crate) struct Stage {
     /// Microseconds.
     now: u64,
     settings: Arc<PoolSettings>,
-    health: Arc<Health>,
-    /// The failover pool's, whose servers are numbered behind the pool's own.
-    other: Option<(Arc<PoolSettings>, Arc<Health>)>,
+    share: Arc<PoolShare>,
+    /// The pool's own, and behind them those of the failover pool.
+    servers: Vec<Arc<ServerShare>>,
     workers: Vec<Worker>,
     clients: Vec<Client>,
     links: Vec<Link>,
@@ -43,7 +43,6 @@ pub(crate) struct Stage {
 
 struct Worker {
     pool: Pool,
-    metrics: Arc<PoolMetrics>,
     sessions: HashMap<SessionId, usize>,
     connections: HashMap<ConnectionId, usize>,
 }
@@ -106,36 +105,36 @@ impl Stage {
         seed: u64,
         cap: usize,
     ) -> Self {
-        let memory = Arc::new(Memory::new(cap, workers));
-        let servers = settings.servers.len();
-        let other = other.map(|other| {
-            let health = Health::new(other.servers.len());
-            (Arc::new(other), Arc::new(health))
+        let memory = Arc::new(Memory::new(cap));
+        let apart = Arc::new(Memory::new(0));
+        let failover = other.map(|other| FailoverPool {
+            pool: PoolShare::new(other, None, &apart, workers),
+            seconds: 60,
         });
-        let borrowed = other.as_ref().map_or(0, |(other, _)| other.servers.len());
+        let share = PoolShare::new(settings, failover.clone(), &memory, workers);
+        let plans = std::iter::once(&share).chain(failover.iter().map(|other| &other.pool));
+        let servers: Vec<_> = plans
+            .flat_map(|pool| shares(pool).collect::<Vec<_>>())
+            .collect();
         let mut stage = Self {
             now: 1_000_000,
-            settings: Arc::new(settings),
-            health: Arc::new(Health::new(servers)),
+            settings: Arc::clone(&share.plan().settings),
             workers: Vec::new(),
             clients: Vec::new(),
             links: Vec::new(),
-            doors: vec![Door::Open; servers + borrowed],
+            doors: vec![Door::Open; servers.len()],
             room: usize::MAX,
-            other,
+            servers,
+            share,
             log: Vec::new(),
         };
         for number in 0..workers {
             let context = WorkerContext {
                 worker: number,
-                workers,
                 seed: seed + number as u64,
             };
-            let (mut pool, metrics) = stage.pool(context);
-            pool.share_memory(Arc::clone(&memory), number);
             stage.workers.push(Worker {
-                pool,
-                metrics,
+                pool: Pool::new(&stage.share, context, stage.time()),
                 sessions: HashMap::new(),
                 connections: HashMap::new(),
             });
@@ -143,30 +142,9 @@ impl Stage {
         stage
     }
 
-    fn pool(&self, context: WorkerContext) -> (Pool, Arc<PoolMetrics>) {
-        let servers = self.settings.servers.len();
-        let (settings, health) = (Arc::clone(&self.settings), Arc::clone(&self.health));
-        let Some((other, other_health)) = &self.other else {
-            let metrics = Arc::new(PoolMetrics::new(servers));
-            let pool = Pool::new(settings, health, Arc::clone(&metrics), context);
-            return (pool, metrics);
-        };
-        let theirs = Arc::new(PoolMetrics::new(other.servers.len()));
-        let metrics = Arc::new(PoolMetrics::with_failover(servers, theirs));
-        let failover = FailoverPool {
-            settings: Arc::clone(other),
-            health: Arc::clone(other_health),
-            seconds: 60,
-        };
-        let pool = Pool::new(settings, health, Arc::clone(&metrics), context);
-        (pool.with_failover(failover), metrics)
-    }
-
-    /// Starts the pool, as the shell does; only preconnect makes a difference.
+    /// Does what the pool asks for at its start, as the shell does; only preconnect makes a difference.
     pub(crate) fn start(&mut self) {
-        let now = self.time();
         for worker in 0..self.workers.len() {
-            self.workers[worker].pool.start(now);
             self.drain(worker);
         }
     }
@@ -377,13 +355,7 @@ impl Stage {
     }
 
     pub(crate) fn is_live(&self, server: usize) -> bool {
-        match server.checked_sub(self.settings.servers.len()) {
-            None => self.health.is_live(server),
-            Some(index) => self
-                .other
-                .as_ref()
-                .is_some_and(|(_, health)| health.is_live(index)),
-        }
+        self.servers[server].is_live()
     }
 
     /// Ejects a server by a refused connect; needs a failure limit of 1.
@@ -433,13 +405,13 @@ impl Stage {
     }
 
     pub(crate) fn count(&self, metric: PoolMetric) -> i64 {
-        let of = |worker: &Worker| worker.metrics.pool(metric);
-        self.workers.iter().map(of).sum()
+        let of = |worker| self.share.counters(worker).get(metric);
+        (0..self.workers.len()).map(of).sum()
     }
 
     pub(crate) fn count_at(&self, server: usize, metric: ServerMetric) -> i64 {
-        let of = |worker: &Worker| worker.metrics.server(server, metric);
-        self.workers.iter().map(of).sum()
+        let of = |worker| self.servers[server].counters(worker).get(metric);
+        (0..self.workers.len()).map(of).sum()
     }
 
     fn time(&self) -> Time {
@@ -497,7 +469,13 @@ impl Stage {
 
     fn act(&mut self, worker: usize, action: Action) {
         match action {
-            Action::Connect { connection, server } => self.connect(worker, connection, server),
+            Action::Connect {
+                connection, server, ..
+            } => {
+                let is_it = |known: &Arc<ServerShare>| Arc::ptr_eq(known, &server);
+                let server = self.servers.iter().position(is_it);
+                self.connect(worker, connection, server.expect("a server of the stage"));
+            }
             Action::CloseConnection { connection } => {
                 if let Some(link) = self.workers[worker].connections.remove(&connection) {
                     self.links[link].open = false;
@@ -559,4 +537,10 @@ fn flat(rope: &Rope) -> Vec<u8> {
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("tests speak text")
+}
+
+/// The servers of a pool, in their order.
+fn shares(pool: &PoolShare) -> impl Iterator<Item = Arc<ServerShare>> {
+    let plan = pool.plan();
+    (0..plan.servers.len()).map(move |index| Arc::clone(&plan.servers[index].share))
 }

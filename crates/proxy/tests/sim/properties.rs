@@ -65,7 +65,7 @@ impl World {
             "sessions that the core knows, and that exist"
         );
         assert_eq!(
-            this.metrics.pool(PoolMetric::ClientConnections),
+            self.counted(worker, PoolMetric::ClientConnections),
             sessions as i64,
             "gauge client_connections"
         );
@@ -80,7 +80,7 @@ impl World {
                 .filter(|link| connected(link))
                 .count();
             assert_eq!(
-                this.metrics.server(server, ServerMetric::ServerConnections),
+                self.counted_of(worker, server, ServerMetric::ServerConnections),
                 open as i64,
                 "gauge server_connections of {server}"
             );
@@ -90,7 +90,7 @@ impl World {
                 ServerMetric::OutQueue,
                 ServerMetric::OutQueueBytes,
             ] {
-                let value = this.metrics.server(server, gauge);
+                let value = self.counted_of(worker, server, gauge);
                 assert!(value >= 0, "gauge {gauge:?} of server {server} is {value}");
             }
         }
@@ -125,8 +125,8 @@ impl World {
         if cap == 0 {
             return;
         }
-        let metrics = &self.workers[worker].metrics;
-        self.tally.held_back += metrics.pool(PoolMetric::ClientHeldBack) as usize;
+        let held_back = self.counted(worker, PoolMetric::ClientHeldBack);
+        self.tally.held_back += held_back as usize;
         let held: usize = self.workers.iter().map(|worker| worker.pool.held()).sum();
         let between = self.workers.len() * (cap / 64).max(4_096) * MOST_GROWTH;
         assert!(
@@ -146,18 +146,16 @@ impl World {
 
     /// Whether a client may have been closed because memory was short. Never one that holds little.
     pub(crate) fn may_be_shed(&self, client: &Client) -> bool {
-        let metrics = &self.workers[client.plan.worker].metrics;
-        metrics.pool(PoolMetric::ClientShed) > 0 && !client.plan.is_bystander()
+        let shed = self.counted(client.plan.worker, PoolMetric::ClientShed);
+        shed > 0 && !client.plan.is_bystander()
     }
 
     fn check_ejections_counted(&self) {
-        let counted: i64 = self
-            .workers
-            .iter()
-            .flat_map(|worker| [Some(&worker.metrics), worker.theirs.as_ref()])
-            .flatten()
-            .map(|metrics| metrics.pool(PoolMetric::ServerEjects))
-            .sum();
+        let ejects = PoolMetric::ServerEjects;
+        let own = self.counted_by_all(ejects);
+        let workers = 0..self.workers.len();
+        let other = workers.map(|worker| self.counted_of_other(worker, ejects));
+        let counted = own + other.sum::<i64>();
         assert_eq!(
             counted, self.ejection.count as i64,
             "ejections counted, and seen"
@@ -255,8 +253,7 @@ impl World {
 
     /// How often something was late at each server, as a worker counts it.
     pub(crate) fn timed_out(&self, worker: usize) -> Vec<i64> {
-        let metrics = &self.workers[worker].metrics;
-        let count = |server| metrics.server(server, ServerMetric::ServerTimedout);
+        let count = |server| self.counted_of(worker, server, ServerMetric::ServerTimedout);
         (0..self.weather.len()).map(count).collect()
     }
 
@@ -367,13 +364,7 @@ impl World {
 
     /// Whether a server is not ejected, of either pool.
     pub(crate) fn is_live(&self, server: usize) -> bool {
-        match (
-            server.checked_sub(self.scenario.weights.len()),
-            &self.gutter,
-        ) {
-            (Some(index), Some(other)) => other.health.is_live(index),
-            _ => self.health.is_live(server),
-        }
+        self.servers[server].is_live()
     }
 
     /// The live servers that were last seen, a bit each.
@@ -450,8 +441,7 @@ impl World {
 
     /// Lost reads that are sent again are at most a tenth of what was asked.
     fn check_retries(&mut self) {
-        let count = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::Retries);
-        let retries: i64 = self.workers.iter().map(count).sum();
+        let retries = self.counted_by_all(PoolMetric::Retries);
         let asked: i64 = self
             .clients
             .iter()
@@ -462,8 +452,7 @@ impl World {
             "{retries} retries of {asked} requests"
         );
         self.tally.retries += retries as usize;
-        let count = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::Failovers);
-        self.tally.failovers += self.workers.iter().map(count).sum::<i64>();
+        self.tally.failovers += self.counted_by_all(PoolMetric::Failovers);
     }
 
     /// Everything was closed: nothing is left, and the counts add up.
@@ -486,15 +475,14 @@ impl World {
                     ServerMetric::OutQueueBytes,
                 ] {
                     assert_eq!(
-                        this.metrics.server(server, gauge),
+                        self.counted_of(worker, server, gauge),
                         0,
                         "gauge {gauge:?} of server {server} at the end"
                     );
                 }
             }
         }
-        let shed = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::ClientShed);
-        self.tally.shed += self.workers.iter().map(shed).sum::<i64>() as usize;
+        self.tally.shed += self.counted_by_all(PoolMetric::ClientShed) as usize;
         self.check_unheard();
         self.check_nothing_forgotten();
         self.check_retries();
@@ -504,8 +492,7 @@ impl World {
 
     /// Where every reply was wanted, no failure was kept from its client.
     fn check_unheard(&mut self) {
-        let count = |worker: &crate::worker::Worker| worker.metrics.pool(PoolMetric::Unheard);
-        let unheard: i64 = self.workers.iter().map(count).sum();
+        let unheard = self.counted_by_all(PoolMetric::Unheard);
         let muted = self.clients.iter().map(|client| client.dependent.muted);
         self.tally.muted = muted.sum();
         let all_wanted = self.scenario.redis && self.tally.muted == 0;
@@ -517,19 +504,14 @@ impl World {
 
     /// Without faults every request that was counted arrived, and every reply was counted.
     fn check_counts(&self) {
-        let pool = |metric| {
-            self.workers
-                .iter()
-                .map(|worker| worker.metrics.pool(metric))
-                .sum::<i64>()
-        };
+        let pool = |metric| self.counted_by_all(metric);
         let server = |metric| {
-            let of = |worker: &crate::worker::Worker| {
+            let of = |worker| {
                 (0..self.weather.len())
-                    .map(|server| worker.metrics.server(server, metric))
+                    .map(|server| self.counted_of(worker, server, metric))
                     .sum::<i64>()
             };
-            self.workers.iter().map(of).sum::<i64>()
+            (0..self.workers.len()).map(of).sum::<i64>()
         };
         let (requests, responses) = (
             server(ServerMetric::Requests),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use hashkit::{Distribution, HashKind, HashTag, Placement};
 use proxy::settings::{
-    CrossShard, EjectPolicy, FailurePolicy, MemcachedSettings, PoolSettings, ProtocolSettings,
-    RedisSettings, Resp3, ServerSettings, TimeoutAction,
+    Address, CrossShard, EjectPolicy, FailurePolicy, MemcachedSettings, PoolSettings,
+    ProtocolSettings, RedisSettings, Resp3, ServerSettings, TimeoutAction,
 };
 
 use crate::limits::Grant;
@@ -425,6 +425,7 @@ impl Scenario {
         let name = self.name(index);
         ServerSettings {
             pname: format!("{name}:{weight}"),
+            address: Address::tcp(&name, 1),
             name,
             weight,
             db: self.db,

@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use proxy::metrics::PoolMetrics;
-use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, Rope, SessionId, Time};
+use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, Rope, ServerShare, SessionId, Time};
 
 use crate::agenda::Event;
 use crate::faults::Blow;
@@ -19,9 +18,6 @@ use crate::world::World;
 /// A pool in its worker.
 pub(crate) struct Worker {
     pub(crate) pool: Pool,
-    pub(crate) metrics: Arc<PoolMetrics>,
-    /// Those of the failover pool.
-    pub(crate) theirs: Option<Arc<PoolMetrics>>,
     sessions: HashMap<SessionId, usize>,
     connections: HashMap<ConnectionId, usize>,
     /// Links with something to do.
@@ -38,15 +34,9 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(
-        pool: Pool,
-        metrics: Arc<PoolMetrics>,
-        theirs: Option<Arc<PoolMetrics>>,
-    ) -> Self {
+    pub(crate) fn new(pool: Pool) -> Self {
         Self {
             pool,
-            metrics,
-            theirs,
             sessions: HashMap::new(),
             connections: HashMap::new(),
             ready: Vec::new(),
@@ -390,7 +380,13 @@ impl World {
         };
         self.trace(|| format!("worker {worker}: {action:?}"));
         match action {
-            Action::Connect { connection, server } => self.connect(worker, connection, server),
+            Action::Connect {
+                connection, server, ..
+            } => {
+                let is_it = |known: &Arc<ServerShare>| Arc::ptr_eq(known, &server);
+                let server = self.servers.iter().position(is_it);
+                self.connect(worker, connection, server.expect("a server of the pool"));
+            }
             Action::CloseConnection { connection } => {
                 if let Some(link) = self.workers[worker].connections.get(&connection).copied() {
                     self.check_close_is_due(link);

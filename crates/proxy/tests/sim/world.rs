@@ -3,9 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use proxy::metrics::PoolMetrics;
-use proxy::settings::PoolSettings;
-use proxy::{FailoverPool, Health, Memory, Pool, WorkerContext};
+use proxy::metrics::{PoolMetric, ServerMetric};
+use proxy::{FailoverPool, Memory, Pool, PoolShare, ServerShare, WorkerContext};
 
 use crate::agenda::{Agenda, Event};
 use crate::clients::{Client, Phase};
@@ -74,8 +73,7 @@ pub(crate) struct Tally {
 
 /// What there is of another pool.
 pub(crate) struct Other {
-    settings: Arc<PoolSettings>,
-    pub(crate) health: Arc<Health>,
+    share: Arc<PoolShare>,
     pub(crate) shards: Shards,
 }
 
@@ -83,22 +81,19 @@ impl Other {
     fn of(scenario: &Scenario) -> Option<Self> {
         let gutter = scenario.gutter.as_ref()?;
         let weights = gutter.weights.clone();
+        let (settings, memory) = (scenario.other_settings(gutter), Arc::new(Memory::new(0)));
         Some(Self {
-            settings: Arc::new(scenario.other_settings(gutter)),
-            health: Arc::new(Health::new(weights.len())),
+            share: PoolShare::new(settings, None, &memory, scenario.workers),
             shards: Shards::new(gutter.spread, weights, scenario.tagged, gutter.keeps),
         })
     }
 }
 
-/// A worker's counters of a pool of so many servers, and of the other pool.
-fn metrics(servers: usize, other: Option<&Other>) -> (Arc<PoolMetrics>, Option<Arc<PoolMetrics>>) {
-    let Some(other) = other else {
-        return (Arc::new(PoolMetrics::new(servers)), None);
-    };
-    let theirs = Arc::new(PoolMetrics::new(other.settings.servers.len()));
-    let mine = PoolMetrics::with_failover(servers, Arc::clone(&theirs));
-    (Arc::new(mine), Some(theirs))
+/// The servers of the pools, in their order.
+fn servers(pools: &[&Arc<PoolShare>]) -> Vec<Arc<ServerShare>> {
+    let plans: Vec<_> = pools.iter().map(|pool| pool.plan()).collect();
+    let planned = plans.iter().flat_map(|plan| &plan.servers);
+    planned.map(|server| Arc::clone(&server.share)).collect()
 }
 
 /// Everything there is in one run.
@@ -121,7 +116,9 @@ pub(crate) struct World {
     pub(crate) weather: Vec<Weather>,
     pub(crate) faults_allowed: bool,
     pub(crate) shutting_down: bool,
-    pub(crate) health: Arc<Health>,
+    pub(crate) share: Arc<PoolShare>,
+    /// The pool's own servers, and behind them those of the other pool.
+    pub(crate) servers: Vec<Arc<ServerShare>>,
     /// The other pool, for keys of ejected servers.
     pub(crate) gutter: Option<Other>,
     pub(crate) shards: Shards,
@@ -150,30 +147,23 @@ impl World {
         scenario.draw_refusals(&mut refusals_rng);
         scenario.draw_readers(&mut Rng::new(seed ^ READERS));
         scenario.draw_dependent(&mut Rng::new(seed ^ DEPENDENT));
-        let servers = scenario.weights.len();
-        let health = Arc::new(Health::new(servers));
         let gutter = Other::of(&scenario);
-        let settings = Arc::new(scenario.settings());
-        let memory = Arc::new(Memory::new(scenario.max_memory, scenario.workers));
+        let memory = Arc::new(Memory::new(scenario.max_memory));
+        let failover = gutter.as_ref().zip(scenario.gutter.as_ref());
+        let failover = failover.map(|(other, gutter)| FailoverPool {
+            pool: Arc::clone(&other.share),
+            seconds: gutter.seconds,
+        });
+        let share = PoolShare::new(scenario.settings(), failover, &memory, scenario.workers);
+        let other = gutter.as_ref().map(|other| &other.share);
+        let pools: Vec<_> = std::iter::once(&share).chain(other).collect();
+        let servers = servers(&pools);
         let worker = |number: usize| {
-            let (metrics, theirs) = metrics(servers, gutter.as_ref());
             let context = WorkerContext {
                 worker: number,
-                workers: scenario.workers,
                 seed: seed ^ number as u64,
             };
-            let (settings, health) = (Arc::clone(&settings), Arc::clone(&health));
-            let mut pool = Pool::new(settings, health, Arc::clone(&metrics), context);
-            pool.share_memory(Arc::clone(&memory), number);
-            let pool = match (&gutter, &scenario.gutter) {
-                (Some(other), Some(gutter)) => pool.with_failover(FailoverPool {
-                    settings: Arc::clone(&other.settings),
-                    health: Arc::clone(&other.health),
-                    seconds: gutter.seconds,
-                }),
-                _ => pool,
-            };
-            Worker::new(pool, metrics, theirs)
+            Worker::new(Pool::new(&share, context, proxy::Time::from_micros(1_000)))
         };
         let workers = (0..scenario.workers).map(worker).collect();
         let mut world = World {
@@ -196,7 +186,8 @@ impl World {
             weather: vec![Weather::Fair; scenario.servers()],
             faults_allowed: true,
             shutting_down: false,
-            health,
+            share,
+            servers,
             gutter,
             faults: FaultLog::default(),
             tally: Tally::default(),
@@ -224,8 +215,6 @@ impl World {
             self.agenda.plan(self.now + at, Event::Shutdown);
         }
         for worker in 0..self.workers.len() {
-            let now = self.time();
-            self.workers[worker].pool.start(now);
             self.plan_tick(worker, self.now);
         }
     }
@@ -467,6 +456,28 @@ impl World {
                 client.id
             );
         }
+    }
+
+    /// What a worker counts of the pool.
+    pub(crate) fn counted(&self, worker: usize, metric: PoolMetric) -> i64 {
+        self.share.counters(worker).get(metric)
+    }
+
+    /// What all workers count of the pool.
+    pub(crate) fn counted_by_all(&self, metric: PoolMetric) -> i64 {
+        let workers = 0..self.workers.len();
+        workers.map(|worker| self.counted(worker, metric)).sum()
+    }
+
+    /// What it counts of the other pool.
+    pub(crate) fn counted_of_other(&self, worker: usize, metric: PoolMetric) -> i64 {
+        let other = self.gutter.as_ref();
+        other.map_or(0, |other| other.share.counters(worker).get(metric))
+    }
+
+    /// What it counts of a server.
+    pub(crate) fn counted_of(&self, worker: usize, server: usize, metric: ServerMetric) -> i64 {
+        self.servers[server].counters(worker).get(metric)
     }
 
     /// Notes what happens, if somebody wants to know.

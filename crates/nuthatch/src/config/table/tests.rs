@@ -54,7 +54,7 @@ fn nothing_set() -> ([PoolConfig; 2], Globals) {
             mode: None,
             text: "/s".into(),
         };
-        PoolConfig::new(PoolSettings::new("p", vec![], protocol), listen, vec![])
+        PoolConfig::new(PoolSettings::new("p", vec![], protocol), listen)
     };
     (protocols.map(pool), Globals::default())
 }

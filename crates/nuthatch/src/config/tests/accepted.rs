@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use hashkit::{CharSign, Distribution, HashKind, HashTag, Placement};
-use proxy::settings::{CrossShard, ProtocolSettings, Resp3};
+use proxy::settings::{Address, CrossShard, ProtocolSettings, Resp3};
 
-use super::super::{Config, Listen, Overrides, ServerAddress, Workers, load};
+use super::super::{Config, Listen, Overrides, Workers, load};
 use super::load_text;
 
 fn sound(text: &str) -> Config {
@@ -125,14 +125,11 @@ fn pools_and_servers_are_sorted_as_nutcracker_does() {
         .map(|server| server.name.as_str())
         .collect();
     assert_eq!(names, ["zz", "/s:", "h:9", "h:10"]);
-    let tcp = |port| ServerAddress::Tcp {
-        host: "h".into(),
-        port,
-    };
-    assert_eq!(
-        pool.servers,
-        [tcp(8), ServerAddress::Unix("/s".into()), tcp(9), tcp(10)]
-    );
+    let servers = pool.settings.servers.iter();
+    let addresses: Vec<Address> = servers.map(|server| server.address.clone()).collect();
+    let tcp = |port| Address::tcp("h", port);
+    let unix = Address::unix("/s".as_ref());
+    assert_eq!(addresses, [tcp(8), unix, tcp(9), tcp(10)]);
 }
 
 #[test]

@@ -5,10 +5,11 @@ use std::time::Duration;
 use proxy::{ConnectionId, SessionId};
 
 use super::Driver;
-use crate::census::Occupant;
+use crate::connections::Kind;
 use crate::net::cause_of;
+use crate::pool::PoolId;
 use crate::worker::endpoint::{Endpoint, Role};
-use crate::worker::net::{Caller, Dialled, Net};
+use crate::worker::net::{Caller, Dialled, Net, Target};
 
 /// How long a client that was told that nothing more will come may take to close.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
@@ -17,15 +18,22 @@ pub(super) const LINGER: Duration = Duration::from_secs(2);
 const MAX_LINGERING: usize = 1024;
 
 impl<N: Net> Driver<N> {
-    pub(super) fn connect(&mut self, pool: u32, connection: ConnectionId, server: usize) {
-        let part = &mut self.pools[pool as usize];
-        let seat = part.census.seat(Occupant::Server);
-        let endpoint = Endpoint::new(pool, Role::Resolving(connection), None, seat);
-        let key = self.endpoints.insert(endpoint);
+    pub(super) fn connect(
+        &mut self,
+        pool: PoolId,
+        connection: ConnectionId,
+        endpoint: &proxy::Endpoint,
+    ) {
+        let part = &mut self.pools[pool];
+        let counted = self.counts.count(Kind::Server);
+        let role = Role::Resolving(connection);
+        let key = self
+            .endpoints
+            .insert(Endpoint::new(pool, role, None, counted));
         part.connections.set(connection.index(), key);
         let caller = Caller { pool, connection };
-        let target = &part.targets[server];
-        let dialled = self.net.dial(caller, target, part.keepalive, key);
+        let (target, keepalive) = (Target::of(&endpoint.address), part.share.keepalive());
+        let dialled = self.net.dial(caller, &target, keepalive, key);
         self.handle_dialled(caller, key, dialled);
     }
 
@@ -63,8 +71,8 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    pub(super) fn close_connection(&mut self, pool: u32, id: ConnectionId) {
-        let Some(key) = self.pools[pool as usize].connections.get(id.index()) else {
+    pub(super) fn close_connection(&mut self, pool: PoolId, id: ConnectionId) {
+        let Some(key) = self.pools[pool].connections.get(id.index()) else {
             return;
         };
         let roles = [
@@ -77,7 +85,7 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    pub(super) fn close_session(&mut self, pool: u32, id: SessionId, linger: bool) {
+    pub(super) fn close_session(&mut self, pool: PoolId, id: SessionId, linger: bool) {
         let Some(key) = self.key_of_session(pool, id) else {
             return;
         };

@@ -12,7 +12,7 @@ impl<N: Net> Driver<N> {
     pub(super) fn read(&mut self, key: usize) {
         while let Some(endpoint) = self.endpoints.get_mut(key) {
             let (pool, role) = (endpoint.pool, endpoint.role);
-            let part = &mut self.pools[pool as usize];
+            let part = &mut self.pools[pool];
             let wanted = match role {
                 // When the core wants it again, it says so with an action.
                 Role::Session(id) => part.core.session_wants_read(id),
@@ -39,7 +39,7 @@ impl<N: Net> Driver<N> {
 
     fn handle_session_read(&mut self, key: usize, id: SessionId, read: Read) {
         let (now, pool) = (self.now, self.endpoints[key].pool);
-        let core = &mut self.pools[pool as usize].core;
+        let core = &mut self.pools[pool].core;
         match read {
             Read::Data(count) => {
                 let before = core.requests_seen();
@@ -55,7 +55,7 @@ impl<N: Net> Driver<N> {
 
     fn handle_connection_read(&mut self, key: usize, id: ConnectionId, read: Read) {
         let (now, pool) = (self.now, self.endpoints[key].pool);
-        let core = &mut self.pools[pool as usize].core;
+        let core = &mut self.pools[pool].core;
         match read {
             Read::Data(count) => {
                 core.handle_connection_data(id, self.chunks.current(), 0..count, now);

@@ -4,24 +4,24 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use proxy::metrics::{PoolMetric, PoolMetrics};
-use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings, ServerSettings};
-use proxy::{Health, Memory, WorkerContext};
+use proxy::metrics::PoolMetric;
+use proxy::settings::{Address, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings};
+use proxy::{Memory, WorkerContext};
 
 use super::fake::{Answer, Dice, FakeNet, FakeStream, Pipe, Shared};
 use super::opening::LINGER;
 use super::*;
-use crate::census::{Census, Occupant};
+use crate::connections::{ConnectionCounts, Kind};
+use crate::pool::PoolShare;
 use crate::worker::chunks::CHUNK_BYTES;
-use crate::worker::pool::PoolPlan;
 
 /// One pool of three Redis servers, their clients and the servers themselves.
 struct World {
     driver: Driver<FakeNet>,
     clients: Vec<Shared>,
     dialled: Rc<RefCell<Vec<Shared>>>,
-    census: Arc<Census>,
-    metrics: Arc<PoolMetrics>,
+    counts: Arc<ConnectionCounts>,
+    share: Arc<PoolShare>,
     dice: Dice,
     now: Time,
     /// Servers take requests and do not answer.
@@ -32,37 +32,25 @@ struct World {
 
 impl World {
     fn new(seed: u64, answer: Answer) -> Self {
-        let census = Census::new(1, 1);
-        let metrics = Arc::new(PoolMetrics::new(3));
-        let plan = PoolPlan {
-            settings: Arc::new(settings()),
-            health: Arc::new(Health::new(3)),
-            metrics: Arc::clone(&metrics),
-            targets: vec![Target::Nowhere; 3].into(),
-            failover: None,
-            keepalive: false,
-            census: Arc::clone(&census),
-            memory: Arc::new(Memory::new(0, 1)),
-            part: 0,
-        };
-        let context = WorkerContext {
-            worker: 0,
-            workers: 1,
-            seed,
-        };
+        let counts = ConnectionCounts::new(1);
+        let memory = Arc::new(Memory::new(0));
+        let core = proxy::PoolShare::new(settings(), None, &memory, 1);
+        let share = Arc::new(PoolShare::new(PoolId::new(0), core, false, usize::MAX));
+        let context = WorkerContext { worker: 0, seed };
         let dialled = Rc::new(RefCell::new(Vec::new()));
         let net = FakeNet {
             dialled: Rc::clone(&dialled),
             answer,
             seed,
         };
-        let pools = vec![PoolPart::new(plan, context)];
+        let part = PoolPart::new(Arc::clone(&share), context, Time::ZERO);
+        let pools = PoolParts::new(vec![part]);
         Self {
-            driver: Driver::new(net, pools, Time::ZERO),
+            driver: Driver::new(net, pools, Arc::clone(&counts), Time::ZERO),
             clients: Vec::new(),
             dialled,
-            census,
-            metrics,
+            counts,
+            share,
             dice: Dice(seed),
             now: Time::ZERO,
             hung: false,
@@ -73,9 +61,13 @@ impl World {
     fn client(&mut self) -> Shared {
         let pipe = Pipe::new(0, self.dice.roll(usize::MAX) as u64);
         pipe.borrow_mut().calm = self.calm;
-        let seat = self.census.seat(Occupant::Client { pool: 0, worker: 0 });
+        let counted = self.counts.count(Kind::Client {
+            pool: Arc::clone(&self.share),
+            worker: 0,
+        });
+        let stream = FakeStream(Rc::clone(&pipe));
         self.driver
-            .open_session(0, FakeStream(Rc::clone(&pipe)), "client".into(), seat);
+            .open_session(self.share.id(), stream, "client".into(), counted);
         self.clients.push(Rc::clone(&pipe));
         pipe
     }
@@ -122,7 +114,7 @@ impl World {
     }
 
     fn pool_metric(&self, metric: PoolMetric) -> i64 {
-        self.metrics.pool(metric)
+        self.share.core().counters(0).get(metric)
     }
 }
 
@@ -130,6 +122,7 @@ fn settings() -> PoolSettings {
     let server = |index: usize| ServerSettings {
         name: format!("server{index}"),
         pname: format!("server{index}:1"),
+        address: Address::tcp("server", 1),
         weight: 1,
         db: 0,
     };
@@ -224,7 +217,7 @@ fn replies_are_whole_and_in_order_however_the_streams_are_cut() {
             assert!(client.outbound == expected, "seed {seed}");
             assert!(client.closed, "seed {seed}");
         }
-        assert_eq!(world.census.clients(), 0);
+        assert_eq!(world.counts.clients(), 0);
         assert_eq!(world.pool_metric(PoolMetric::ClientConnections), 0);
     }
 }
@@ -307,7 +300,7 @@ fn a_client_that_is_reset_disturbs_nobody() {
         world.settle();
         assert!(gone.borrow().closed);
         assert!(stays.borrow().outbound == expected, "seed {seed}");
-        assert_eq!(world.census.clients(), 1);
+        assert_eq!(world.counts.clients(), 1);
     }
 }
 
@@ -326,7 +319,7 @@ fn causes_reach_the_client_in_nutcrackers_words() {
     assert_eq!(told(&mut refused), "-ERR Connection refused\r\n");
     let mut poor = World::new(2, Answer::NoDescriptor);
     assert_eq!(told(&mut poor), "-ERR Too many open files\r\n");
-    assert_eq!(poor.census.current(), 1, "only the client is left");
+    assert_eq!(poor.counts.current(), 1, "only the client is left");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use proxy::{Action, ConnectionId, Flush, SessionId};
 
 use super::Driver;
 use crate::net::cause_of;
+use crate::pool::PoolId;
 use crate::worker::endpoint::{Role, Written};
 use crate::worker::net::Net;
 
@@ -42,9 +43,13 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    fn perform(&mut self, pool: u32, action: Action) {
+    fn perform(&mut self, pool: PoolId, action: Action) {
         match action {
-            Action::Connect { connection, server } => self.connect(pool, connection, server),
+            Action::Connect {
+                connection,
+                endpoint,
+                ..
+            } => self.connect(pool, connection, &endpoint),
             Action::CloseConnection { connection } => self.close_connection(pool, connection),
             Action::CloseSession { session, linger } => self.close_session(pool, session, linger),
             Action::ReadSession { session } => {
@@ -55,7 +60,7 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    fn flush(&mut self, pool: u32, flush: Flush) {
+    fn flush(&mut self, pool: PoolId, flush: Flush) {
         let key = match flush {
             Flush::Session(id) => self.key_of_session(pool, id),
             Flush::Connection(id) => self.key_of_connection(pool, id),
@@ -69,7 +74,7 @@ impl<N: Net> Driver<N> {
     fn write(&mut self, key: usize) {
         while let Some(endpoint) = self.endpoints.get_mut(key) {
             let (pool, role, now) = (endpoint.pool, endpoint.role, self.now);
-            let core = &mut self.pools[pool as usize].core;
+            let core = &mut self.pools[pool].core;
             let output = match role {
                 Role::Session(id) => core.session_output(id),
                 Role::Connection(id) => core.connection_output(id),
@@ -99,14 +104,14 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    pub(super) fn key_of_session(&self, pool: u32, id: SessionId) -> Option<usize> {
-        let key = self.pools[pool as usize].sessions.get(id.index())?;
+    pub(super) fn key_of_session(&self, pool: PoolId, id: SessionId) -> Option<usize> {
+        let key = self.pools[pool].sessions.get(id.index())?;
         self.has_role(key, pool, Role::Session(id)).then_some(key)
     }
 
     /// The key of an established connection.
-    fn key_of_connection(&self, pool: u32, id: ConnectionId) -> Option<usize> {
-        let key = self.pools[pool as usize].connections.get(id.index())?;
+    fn key_of_connection(&self, pool: PoolId, id: ConnectionId) -> Option<usize> {
+        let key = self.pools[pool].connections.get(id.index())?;
         self.has_role(key, pool, Role::Connection(id))
             .then_some(key)
     }

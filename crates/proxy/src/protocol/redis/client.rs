@@ -6,7 +6,7 @@ use super::in_force::InForce;
 use super::replies::Replies;
 use super::{Request, shown};
 use crate::limits::MAX_CLIENT_NAME;
-use crate::protocol::{Plan, Scratch};
+use crate::protocol::planner::{PlanOutput, Route};
 
 /// A Redis client between two requests.
 #[derive(Debug)]
@@ -57,10 +57,10 @@ pub(crate) fn is_valid_name(name: &[u8]) -> bool {
 pub(crate) fn client(
     request: &Request<'_>,
     client: &mut RedisClient,
-    scratch: &mut Scratch,
-) -> Plan {
+    output: &mut PlanOutput,
+) -> Route {
     let sub = request.arg(1).to_ascii_lowercase();
-    let out = &mut scratch.reply;
+    let out = &mut output.reply;
     match (sub.as_slice(), request.args.len()) {
         (b"setname", 3) => match is_valid_name(request.arg(2)) {
             true => {
@@ -95,7 +95,7 @@ pub(crate) fn client(
             ),
         ),
     }
-    Plan::Local
+    Route::Local
 }
 
 fn set_info(request: &Request<'_>, out: &mut Vec<u8>) {

@@ -3,32 +3,32 @@
 use redis_proto::encode;
 use redis_proto::response::{ReplyKind, error_code};
 
-use super::Redis;
 use crate::cause::Cause;
-use crate::protocol::{HandshakeError, Lane, Step, StepKind, StepOutcome};
+use crate::protocol::greeting::{HandshakeError, Step, StepKind, StepOutcome};
+use crate::protocol::planner::Version;
+use crate::share::Endpoint;
 
 /// What a server says, before it closes a connection, when it has too many (redis-server's `maxclients`).
 const MAX_CLIENTS: &str = "max number of clients";
 
 /// AUTH, HELLO and SELECT, as far as the connection needs them, in this order.
-pub(super) fn steps(redis: &Redis, lane: Lane, server: usize) -> Vec<Step> {
+pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut step = |kind, args: &[&[u8]]| {
         let mut request = Vec::new();
         encode::command(&mut request, args);
         steps.push(Step { request, kind });
     };
-    if let Some(password) = &redis.settings.auth {
+    if let Some(password) = &endpoint.password {
         step(StepKind::Auth, &[b"AUTH", password]);
     }
-    if lane > 0 {
-        step(StepKind::Hello, &[b"HELLO", b"3"]);
+    match version {
+        Version::Base => {}
+        Version::Resp3 => step(StepKind::Hello, &[b"HELLO", b"3"]),
     }
-    if redis.databases[server] > 0 {
-        step(
-            StepKind::Select,
-            &[b"SELECT", redis.databases[server].to_string().as_bytes()],
-        );
+    if database > 0 {
+        let database = database.to_string();
+        step(StepKind::Select, &[b"SELECT", database.as_bytes()]);
     }
     steps
 }
@@ -60,7 +60,7 @@ pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
         StepKind::Probe => StepOutcome::Fine,
         StepKind::Cap if redis_proto::cap::knows_limit(reply) => StepOutcome::Fine,
         StepKind::Cap => StepOutcome::CannotCap,
-        StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchLane,
+        StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchVersion,
         StepKind::Auth if has_no_password(&text) => StepOutcome::Fine,
         StepKind::Auth if is_unknown => StepOutcome::Complain("unknown command".into()),
         // The server's own text may quote the password.

@@ -6,7 +6,8 @@ use super::client::{RedisClient, is_valid_name};
 use super::introspect::REDIS_VERSION;
 use super::{Redis, Request, shown};
 use crate::cause::Cause;
-use crate::protocol::{Plan, Protocol, Scratch};
+use crate::protocol::grammar::Grammar;
+use crate::protocol::planner::{PlanOutput, Route};
 
 /// What a HELLO asks for, checked.
 #[derive(Default)]
@@ -21,36 +22,36 @@ impl Redis {
         &self,
         request: &Request<'_>,
         client: &mut RedisClient,
-        scratch: &mut Scratch,
-    ) -> Plan {
+        output: &mut PlanOutput,
+    ) -> Route {
         let wish = match read(request) {
             Ok(wish) => wish,
             Err(error) => {
-                encode::error(&mut scratch.reply, &error);
-                return Plan::Local;
+                encode::error(&mut output.reply, &error);
+                return Route::Local;
             }
         };
         let version = wish.version.unwrap_or(client.version);
-        if version != client.version && !scratch.idle {
-            return Plan::Barrier;
+        if version != client.version && !request.is_idle {
+            return Route::WhenIdle;
         }
         if let Some((user, password)) = wish.auth
             && let Err(error) = self.authenticate(client, Some(user), password)
         {
-            scratch.reply.extend_from_slice(error);
-            return Plan::Local;
+            output.reply.extend_from_slice(error);
+            return Route::Local;
         }
         if !client.authenticated {
-            scratch.reply.extend_from_slice(NOT_YET);
-            return Plan::Local;
+            output.reply.extend_from_slice(NOT_YET);
+            return Route::Local;
         }
         client.next_name = wish.name.map(Box::from);
         if version == Version::Resp3 && client.version == Version::Resp2 {
-            return Plan::Upgrade;
+            return Route::Upgrade;
         }
         client.version = version;
-        greet(client, &mut scratch.reply);
-        Plan::Local
+        greet(client, &mut output.reply);
+        Route::Local
     }
 }
 

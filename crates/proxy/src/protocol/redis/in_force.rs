@@ -6,7 +6,7 @@ use redis_proto::encode;
 
 use super::client::RedisClient;
 use super::refuse;
-use crate::protocol::{Plan, Scratch};
+use crate::protocol::planner::{PlanOutput, Route};
 
 /// What a client was refused, as long as later commands depend on it.
 #[derive(Debug, Default)]
@@ -96,18 +96,18 @@ pub(super) fn transaction(
     command: &'static Command,
     asked: Transaction,
     client: &mut RedisClient,
-    scratch: &mut Scratch,
-) -> Plan {
-    let (in_force, out) = (&mut client.in_force, &mut scratch.reply);
+    output: &mut PlanOutput,
+) -> Route {
+    let (in_force, out) = (&mut client.in_force, &mut output.reply);
     let reason = Why::Transaction.reason();
     match asked {
         Transaction::Multi => {
             in_force.multi = true;
-            return refuse(command, reason, scratch);
+            return refuse(command, reason, output);
         }
         Transaction::Watch => {
             in_force.watch = true;
-            return refuse(command, reason, scratch);
+            return refuse(command, reason, output);
         }
         Transaction::Exec => match in_force.end_transaction() {
             Some(refused) => encode::error(
@@ -128,5 +128,5 @@ pub(super) fn transaction(
             encode::simple(out, "OK");
         }
     }
-    Plan::Local
+    Route::Local
 }

@@ -101,10 +101,7 @@ fn describe(row: &Command, out: &mut Vec<u8>) {
 
 fn get_keys(request: &Request<'_>, out: &mut Vec<u8>) {
     let args = &request.args[2..];
-    let inner = Request {
-        text: request.text,
-        args,
-    };
+    let inner = Request { args, ..*request };
     let mut indices = Vec::new();
     let found = command::lookup(inner.arg(0)).map(|row| row.resolve(inner.text, args));
     match found {

@@ -5,7 +5,7 @@ use redis_proto::{Version, encode};
 
 use super::client::{self, RedisClient};
 use super::{Redis, Request, introspect};
-use crate::protocol::{Plan, Scratch};
+use crate::protocol::planner::{PlanOutput, Route};
 
 impl Redis {
     pub(super) fn plan_local(
@@ -13,25 +13,25 @@ impl Redis {
         command: LocalCommand,
         request: &Request<'_>,
         client: &mut RedisClient,
-        scratch: &mut Scratch,
-    ) -> Plan {
-        let out = &mut scratch.reply;
+        output: &mut PlanOutput,
+    ) -> Route {
+        let out = &mut output.reply;
         match command {
             LocalCommand::Ping if request.args.len() == 1 => encode::simple(out, "PONG"),
-            LocalCommand::Ping | LocalCommand::Echo => return echo(request, scratch),
+            LocalCommand::Ping | LocalCommand::Echo => return echo(request, output),
             LocalCommand::Quit => {
                 encode::simple(out, "OK");
-                return Plan::Quit;
+                return Route::Quit;
             }
             LocalCommand::Auth => self.auth(request, client, out),
-            LocalCommand::Hello => return self.hello(request, client, scratch),
-            LocalCommand::Client => return client::client(request, client, scratch),
+            LocalCommand::Hello => return self.hello(request, client, output),
+            LocalCommand::Client => return client::client(request, client, output),
             LocalCommand::Select => self.select(request, client, out),
             LocalCommand::Info => introspect::info(request, client, out),
             LocalCommand::Command => introspect::command(request, client, out),
-            LocalCommand::Reset => return self.reset(client, scratch),
+            LocalCommand::Reset => return self.reset(request, client, output),
         }
-        Plan::Local
+        Route::Local
     }
 
     fn auth(&self, request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
@@ -92,13 +92,18 @@ impl Redis {
         }
     }
 
-    fn reset(&self, client: &mut RedisClient, scratch: &mut Scratch) -> Plan {
-        if client.version != Version::Resp2 && !scratch.idle {
-            return Plan::Barrier;
+    fn reset(
+        &self,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        output: &mut PlanOutput,
+    ) -> Route {
+        if client.version != Version::Resp2 && !request.is_idle {
+            return Route::WhenIdle;
         }
         client.reset(self.settings.auth.is_none());
-        encode::simple(&mut scratch.reply, "RESET");
-        Plan::Local
+        encode::simple(&mut output.reply, "RESET");
+        Route::Local
     }
 }
 
@@ -113,13 +118,13 @@ fn equal(expected: &[u8], given: &[u8]) -> bool {
     expected.len() == given.len() && differences == 0
 }
 
-fn echo(request: &Request<'_>, scratch: &mut Scratch) -> Plan {
+fn echo(request: &Request<'_>, output: &mut PlanOutput) -> Route {
     match request.args[1].bytes(request.text) {
-        Some(bytes) => encode::bulk(&mut scratch.reply, bytes),
+        Some(bytes) => encode::bulk(&mut output.reply, bytes),
         None => encode::error(
-            &mut scratch.reply,
+            &mut output.reply,
             "ERR message is too long to be echoed by the proxy",
         ),
     }
-    Plan::Local
+    Route::Local
 }

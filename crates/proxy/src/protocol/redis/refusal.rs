@@ -7,7 +7,17 @@ use super::client::RedisClient;
 use super::{Request, in_force};
 use crate::event::Event;
 use crate::limits::MAX_KEY;
-use crate::protocol::{Plan, Scratch};
+use crate::protocol::grammar;
+use crate::protocol::planner::{PlanOutput, Route};
+
+/// What a client is told whose bytes are not the protocol.
+pub(super) fn bad_request(error: &redis_proto::request::RequestError) -> Box<grammar::Refusal> {
+    let reason = error.to_string();
+    let mut reply = Vec::new();
+    encode::error(&mut reply, &format!("ERR {reason}"));
+    let event = Event::BadRequest { reason };
+    Box::new(grammar::Refusal { reply, event })
+}
 
 /// Why a request is not even looked at.
 pub(super) enum Refusal {
@@ -20,48 +30,48 @@ impl Refusal {
         &self,
         request: &Request<'_>,
         client: &mut RedisClient,
-        scratch: &mut Scratch,
-    ) -> Plan {
+        output: &mut PlanOutput,
+    ) -> Route {
         match self {
-            Refusal::Unknown if command::is_cross_protocol(request.name()) => return Plan::Quit,
+            Refusal::Unknown if command::is_cross_protocol(request.name()) => return Route::Quit,
             Refusal::Unknown => {
                 let name = shown(request.name());
-                encode::error(&mut scratch.reply, &format!("ERR unknown command '{name}'"));
-                scratch.event = Some(Event::UnsupportedCommand { name });
+                encode::error(&mut output.reply, &format!("ERR unknown command '{name}'"));
+                output.event = Some(Event::UnsupportedCommand { name });
             }
             Refusal::Arity(command) => {
                 let error = format!("wrong number of arguments for '{}' command", command.name);
                 match command.action {
                     Action::Transaction(Transaction::Exec) => {
-                        in_force::abort(client, &error, &mut scratch.reply);
+                        in_force::abort(client, &error, &mut output.reply);
                     }
-                    _ => encode::error(&mut scratch.reply, &format!("ERR {error}")),
+                    _ => encode::error(&mut output.reply, &format!("ERR {error}")),
                 }
             }
         }
-        Plan::Local
+        Route::Local
     }
 }
 
-pub(super) fn refuse(command: &'static Command, reason: &str, scratch: &mut Scratch) -> Plan {
+pub(super) fn refuse(command: &'static Command, reason: &str, output: &mut PlanOutput) -> Route {
     let name = command.name.replace('|', " ");
     encode::error(
-        &mut scratch.reply,
+        &mut output.reply,
         &format!("ERR unsupported command '{name}': {reason}"),
     );
-    scratch.event = Some(Event::UnsupportedCommand { name });
-    Plan::Local
+    output.event = Some(Event::UnsupportedCommand { name });
+    Route::Local
 }
 
-pub(super) fn refuse_key(command: &'static Command, scratch: &mut Scratch) -> Plan {
+pub(super) fn refuse_key(command: &'static Command, output: &mut PlanOutput) -> Route {
     encode::error(
-        &mut scratch.reply,
+        &mut output.reply,
         &format!(
             "ERR key of '{}' is longer than {MAX_KEY} bytes",
             command.name
         ),
     );
-    Plan::Local
+    Route::Local
 }
 
 /// A client's word, fit for an error line or the log.

@@ -2,7 +2,7 @@
 
 use redis_proto::encode;
 
-use crate::protocol::Reply;
+use crate::protocol::grammar::Reply;
 
 /// Whether replies are wanted. Each request begins it anew, so that SKIP concerns one request only; the
 /// flags are those of Redis.

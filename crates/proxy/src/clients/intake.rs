@@ -1,0 +1,134 @@
+//! A request on its way into the proxy: one that is not whole yet, so that what has come of it is kept.
+
+use std::ops::Range;
+use std::rc::Rc;
+
+use crate::flow::buffer::{Chunk, Rope};
+use crate::limits::PARTIAL_STEP;
+use crate::protocol::fanout::Body;
+use crate::protocol::grammar::{Grammar, Parsed};
+
+/// The beginning of a request, or what is still to be dropped of one that was refused.
+pub(crate) struct Intake<P: Grammar> {
+    parser: P::Parser,
+    /// What was gathered: the request so far, and maybe the beginning of the next one.
+    text: Vec<u8>,
+    bodies: Vec<Body>,
+    /// Bytes that the last body still lacks.
+    body_left: usize,
+    /// The last two bytes of the last body.
+    body_tail: [u8; 2],
+    /// Bytes of a refused request still to be dropped.
+    skip: u64,
+}
+
+impl<P: Grammar> Intake<P> {
+    /// A request of which `text` has come, and `parser` has seen that.
+    pub(crate) fn new(parser: P::Parser, text: &[u8]) -> Self {
+        Self {
+            parser,
+            text: text.to_vec(),
+            bodies: Vec::new(),
+            body_left: 0,
+            body_tail: [0; 2],
+            skip: 0,
+        }
+    }
+
+    /// A request that was refused, of which `skip` further bytes are to be dropped.
+    pub(crate) fn skipping(skip: u64) -> Self {
+        Self {
+            skip,
+            ..Self::new(P::Parser::default(), &[])
+        }
+    }
+
+    /// Bytes that have come and are held.
+    pub(crate) fn len(&self) -> usize {
+        let bodies: usize = self.bodies.iter().map(|body| body.rope.len()).sum();
+        self.text.len() + bodies
+    }
+
+    /// Bytes of text that were gathered.
+    pub(crate) fn gathered(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Bytes of memory. The parser's list of arguments is about as long as the text at most.
+    pub(crate) fn footprint(&self) -> usize {
+        let bodies = self.bodies.iter().map(|body| body.rope.footprint());
+        size_of::<Self>() + 2 * self.text.capacity() + bodies.sum::<usize>()
+    }
+
+    /// What was gathered, and the bodies that belong between.
+    pub(crate) fn parts(&mut self) -> (&P::Parser, &[u8], &mut Vec<Body>) {
+        (&self.parser, &self.text, &mut self.bodies)
+    }
+
+    /// Drops what is to be dropped of so many further bytes; returns how many those are, and whether that was
+    /// the last of it. `None` when nothing is to be dropped.
+    pub(crate) fn drop_skipped(&mut self, available: usize) -> Option<(usize, bool)> {
+        if self.skip == 0 {
+            return None;
+        }
+        let dropped = self.skip.min(available as u64);
+        self.skip -= dropped;
+        Some((dropped as usize, self.skip == 0))
+    }
+
+    /// Adds as much of `range` as helps, and parses. Returns where it stopped, and what was found; `None` when a
+    /// body needs more.
+    pub(crate) fn read_on(
+        &mut self,
+        grammar: &P,
+        chunk: &Chunk,
+        range: Range<usize>,
+    ) -> (usize, Option<Parsed>) {
+        let available = range.len();
+        if self.body_left > 0 {
+            let pos = range.start + self.body_left.min(available);
+            self.add_to_body(chunk, range.start..pos);
+            if self.body_left > 0 {
+                return (pos, None);
+            }
+            let parsed = grammar.after_body(&mut self.parser, &self.text, self.body_tail);
+            return (pos, Some(parsed));
+        }
+        let step = P::missing(&self.parser, self.text.len())
+            .max(PARTIAL_STEP)
+            .min(available);
+        let pos = range.start + step;
+        self.text.extend_from_slice(&chunk[range.start..pos]);
+        (pos, Some(grammar.parse(&mut self.parser, &self.text)))
+    }
+
+    /// A large argument of `len` bytes begins at the end of the text, and `range` of `chunk` is its beginning.
+    pub(crate) fn begin_body(&mut self, len: usize, chunk: &Chunk, range: Range<usize>) {
+        self.bodies.push(Body {
+            at: self.text.len(),
+            rope: Rope::new(),
+        });
+        self.body_left = len;
+        self.add_to_body(chunk, range);
+    }
+
+    /// The same, where its beginning is what the text has from `at` on.
+    pub(crate) fn begin_gathered_body(&mut self, at: usize, len: usize) {
+        let begun: Chunk = Rc::from(&self.text[at..]);
+        self.text.truncate(at);
+        self.begin_body(len, &begun, 0..begun.len());
+    }
+
+    fn add_to_body(&mut self, chunk: &Chunk, range: Range<usize>) {
+        let bytes = &chunk[range.clone()];
+        match bytes {
+            [] => {}
+            [only] => self.body_tail = [self.body_tail[1], *only],
+            [.., last_but_one, last] => self.body_tail = [*last_but_one, *last],
+        }
+        self.body_left -= bytes.len();
+        if let Some(body) = self.bodies.last_mut() {
+            body.rope.push(chunk, range);
+        }
+    }
+}

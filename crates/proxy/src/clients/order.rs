@@ -1,0 +1,479 @@
+//! The requests of one client that owe a reply, in order. Replies come in any order and leave in this one.
+
+use std::ops::Range;
+
+use crate::cause::Cause;
+use crate::flow::buffer::{Chunk, Rope};
+use crate::flow::stash::Stash;
+use crate::limits::{HOLD_BACK, LARGE_WINDOW};
+use crate::protocol::fanout::Join;
+use crate::protocol::grammar::Grammar;
+
+/// Slots that a session keeps room for: more than most pipelines are deep.
+const FIRST_SLOTS: usize = 4;
+
+/// The queue. Slots are numbered for ever; a slot's place in `slots` follows from its number, so that
+/// finding one costs nothing.
+#[derive(Debug)]
+pub(crate) struct Order<P: Grammar> {
+    /// A ring: its length is a power of two, or 0. Slots that are free hold nothing.
+    slots: Vec<Slot<P::Kind>>,
+    /// Number of the oldest slot.
+    first: u64,
+    /// Number of the slot that is opened next.
+    next: u64,
+    /// How many of them may have a large reply.
+    large: usize,
+    /// Bytes of replies that wait in slots.
+    stashed: usize,
+    /// Recent size of replies that may be large.
+    estimate: usize,
+}
+
+/// A request that owes a reply.
+#[derive(Debug)]
+struct Slot<K> {
+    /// What has arrived of the reply while older ones are missing.
+    stash: Stash,
+    /// What only some requests need.
+    extra: Option<Box<Extra<K>>>,
+    /// Bytes of the servers' reply so far; none of what the proxy says itself.
+    bytes: usize,
+    /// The reply may be large, for all that is known of the request.
+    may_be_large: bool,
+    /// The reply is whole.
+    done: bool,
+}
+
+/// What only some requests need.
+#[derive(Debug)]
+enum Extra<K> {
+    /// The replies of its fragments.
+    Join(Join<K>),
+    /// What it takes to send it once more.
+    Retry(Retry),
+}
+
+/// A request as it was sent, and where its key is.
+#[derive(Debug)]
+pub(crate) struct Retry {
+    pub(crate) request: Box<[u8]>,
+    pub(crate) key: Range<usize>,
+}
+
+/// What is to be known of a request that takes a slot.
+#[derive(Debug)]
+pub(crate) enum Expected<K> {
+    /// One reply; it may be large, or is small whatever the key holds.
+    Reply { may_be_large: bool },
+    /// The same, and the request may be sent once more.
+    Retriable { may_be_large: bool, retry: Retry },
+    /// The replies of fragments, to be joined.
+    Fragments(Join<K>),
+}
+
+/// What became of a reply that broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CutOff {
+    /// Nobody waits for it.
+    Unknown,
+    /// Nothing of it has gone out: another reply can take its place.
+    Forgotten,
+    /// Part of it has gone out: nothing may follow.
+    Torn,
+}
+
+impl<P: Grammar> Default for Order<P> {
+    fn default() -> Self {
+        Self {
+            slots: Vec::new(),
+            first: 0,
+            next: 0,
+            large: 0,
+            stashed: 0,
+            estimate: 0,
+        }
+    }
+}
+
+impl<P: Grammar> Order<P> {
+    /// Requests that owe a reply.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        (self.next - self.first) as usize
+    }
+
+    /// Whether no reply is owed.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.next == self.first
+    }
+
+    /// Number of the slot that is opened next.
+    #[inline]
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// How many of the replies may be large.
+    #[inline]
+    pub(crate) fn large(&self) -> usize {
+        self.large
+    }
+
+    /// Bytes of replies that wait here for older ones.
+    #[inline]
+    pub(crate) fn stashed(&self) -> usize {
+        self.stashed
+    }
+
+    /// Bytes of replies that wait here or are to come, by what is known of their size.
+    #[inline]
+    pub(crate) fn expected(&self) -> usize {
+        self.stashed
+            .saturating_add(self.large.saturating_mul(self.estimate))
+    }
+
+    /// Opens the next slot; returns its number.
+    #[inline]
+    pub(crate) fn open(&mut self, expected: Expected<P::Kind>) -> u64 {
+        let (may_be_large, extra) = match expected {
+            Expected::Reply { may_be_large } => (may_be_large, None),
+            Expected::Retriable {
+                may_be_large,
+                retry,
+            } => (may_be_large, Some(Box::new(Extra::Retry(retry)))),
+            Expected::Fragments(join) => {
+                let may_be_large = !join.kind.is_small();
+                (may_be_large, Some(Box::new(Extra::Join(join))))
+            }
+        };
+        let number = self.next;
+        let slot = self.push();
+        slot.may_be_large = may_be_large;
+        slot.extra = extra;
+        self.large += usize::from(may_be_large);
+        number
+    }
+
+    /// Takes a slot for a reply that is here already.
+    pub(crate) fn open_answered(&mut self, reply: &[u8]) {
+        let slot = self.push();
+        slot.done = true;
+        slot.stash.extend(reply);
+        self.stashed += reply.len();
+    }
+
+    /// A further slot, with nothing in it.
+    #[inline]
+    fn push(&mut self) -> &mut Slot<P::Kind> {
+        if self.len() == self.slots.len() {
+            self.grow();
+        }
+        let at = self.index(self.next);
+        self.next += 1;
+        let slot = &mut self.slots[at];
+        slot.bytes = 0;
+        slot.may_be_large = false;
+        slot.done = false;
+        slot
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let room = (2 * self.slots.len()).max(FIRST_SLOTS);
+        let mut slots: Vec<_> = std::iter::repeat_with(Slot::default).take(room).collect();
+        for number in self.first..self.next {
+            let from = self.index(number);
+            std::mem::swap(
+                &mut self.slots[from],
+                &mut slots[number as usize & (room - 1)],
+            );
+        }
+        self.slots = slots;
+    }
+
+    #[inline]
+    fn index(&self, number: u64) -> usize {
+        number as usize & (self.slots.len().wrapping_sub(1))
+    }
+
+    /// The slot with this number, if it owes a reply.
+    #[inline]
+    fn get(&mut self, number: u64) -> Option<&mut Slot<P::Kind>> {
+        if number.wrapping_sub(self.first) >= self.next - self.first {
+            return None;
+        }
+        let at = self.index(number);
+        self.slots.get_mut(at)
+    }
+
+    /// Whether a reply is owed to the slot with this number.
+    pub(crate) fn is_open(&self, number: u64) -> bool {
+        (self.first..self.next).contains(&number)
+    }
+
+    /// Adds a piece of the reply in a slot, the last one if `last`; straight to `output` when it is next.
+    /// Returns whether output grew or a request was finished.
+    #[inline]
+    pub(crate) fn deliver(
+        &mut self,
+        number: u64,
+        chunk: &Chunk,
+        range: Range<usize>,
+        last: bool,
+        output: &mut Rope,
+    ) -> bool {
+        let is_first = number == self.first;
+        let Some(slot) = self.get(number) else {
+            return false;
+        };
+        slot.bytes += range.len();
+        slot.done = last;
+        // A header that is cut waits for the rest: should the server end here, an error line can still be given.
+        let begun = !last
+            && slot.bytes <= HOLD_BACK
+            && slot.bytes == slot.stash.len() + range.len()
+            && !P::has_first_line(&chunk[range.clone()]);
+        if !is_first || begun {
+            let len = range.len();
+            slot.stash.push(chunk, range);
+            self.stashed += len;
+            return false;
+        }
+        if !slot.stash.is_empty() {
+            let waited = slot.stash.len();
+            slot.stash.drain_to(output);
+            self.stashed -= waited;
+        }
+        output.push(chunk, range);
+        if last {
+            self.close_first();
+            self.advance(output);
+        }
+        true
+    }
+
+    /// Completes a slot with a reply made here; see [`Order::deliver`]. Nothing is learnt from it about the size
+    /// of servers' replies.
+    pub(crate) fn fill(&mut self, number: u64, reply: &[u8], output: &mut Rope) -> bool {
+        let is_first = number == self.first;
+        let Some(slot) = self.get(number) else {
+            return false;
+        };
+        slot.bytes = 0;
+        slot.done = true;
+        slot.stash.extend(reply);
+        self.stashed += reply.len();
+        is_first && self.advance(output)
+    }
+
+    /// Moves what has arrived at the head of the queue to the output. Returns whether anything moved
+    /// or a request was finished.
+    fn advance(&mut self, output: &mut Rope) -> bool {
+        let mut moved = false;
+        while !self.is_empty() {
+            let at = self.index(self.first);
+            let head = &mut self.slots[at];
+            let waited = head.stash.len();
+            if !head.done && waited == 0 {
+                break;
+            }
+            moved = true;
+            if waited > 0 {
+                head.stash.drain_to(output);
+                self.stashed -= waited;
+            }
+            if !self.slots[at].done {
+                break;
+            }
+            self.close_first();
+        }
+        if self.is_empty() && self.slots.len() > LARGE_WINDOW {
+            self.slots = Vec::new();
+        }
+        moved
+    }
+
+    /// Frees the oldest slot, whose reply has gone out.
+    #[inline]
+    fn close_first(&mut self) {
+        let at = self.index(self.first);
+        let slot = &mut self.slots[at];
+        if slot.extra.is_some() {
+            slot.extra = None;
+        }
+        let (bytes, may_be_large) = (slot.bytes, slot.may_be_large);
+        self.first += 1;
+        if may_be_large {
+            self.large -= 1;
+            if bytes > 0 {
+                // Quick to grow, slow to shrink.
+                self.estimate = bytes.max(self.estimate - self.estimate / 8);
+            }
+        }
+    }
+
+    /// Takes what it takes to send the request in a slot once more, if nothing of its reply was seen.
+    pub(crate) fn take_retry(&mut self, number: u64) -> Option<Retry> {
+        let slot = self.get(number)?;
+        if !matches!(slot.extra.as_deref(), Some(Extra::Retry(_))) {
+            return None;
+        }
+        let unseen = slot.bytes == 0;
+        match *slot.extra.take()? {
+            Extra::Retry(retry) => unseen.then_some(retry),
+            Extra::Join(_) => None,
+        }
+    }
+
+    /// The reply in a slot has broken off.
+    pub(crate) fn cut_off(&mut self, number: u64) -> CutOff {
+        let is_first = number == self.first;
+        let Some(slot) = self.get(number) else {
+            return CutOff::Unknown;
+        };
+        let waits = slot.stash.len();
+        if is_first && slot.bytes != waits {
+            return CutOff::Torn;
+        }
+        slot.stash.clear();
+        self.stashed -= waits;
+        CutOff::Forgotten
+    }
+
+    /// Drops all slots: nothing more is answered.
+    pub(crate) fn clear(&mut self) {
+        self.slots = Vec::new();
+        self.first = self.next;
+        self.large = 0;
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn footprint(&self) -> usize {
+        let slots =
+            (self.first..self.next).map(|number| self.slots[self.index(number)].footprint());
+        slots.sum::<usize>() + self.slots.capacity() * size_of::<Slot<P::Kind>>()
+    }
+}
+
+/// Replies to the fragments of a split request.
+impl<P: Grammar> Order<P> {
+    fn join(&mut self, number: u64) -> Option<&mut Join<P::Kind>> {
+        match self.get(number)?.extra.as_deref_mut()? {
+            Extra::Join(join) => Some(join),
+            Extra::Retry(_) => None,
+        }
+    }
+
+    /// Adds a piece of a fragment's reply, the last one if it has a kind. Returns whether every fragment has
+    /// ended, see [`Order::take_join`].
+    pub(crate) fn deliver_fragment(
+        &mut self,
+        number: u64,
+        fragment: u32,
+        chunk: &Chunk,
+        range: Range<usize>,
+        kind: Option<P::Kind>,
+        marks: &mut Vec<u64>,
+    ) -> bool {
+        let len = range.len();
+        let Some(join) = self.join(number) else {
+            return false;
+        };
+        let part = &mut join.fragments[fragment as usize];
+        part.reply.push(chunk, range);
+        if join.kind.is_ordered() {
+            part.marks.append(marks);
+        }
+        let mut is_whole = false;
+        if let Some(kind) = kind {
+            part.outcome = Some(Ok(kind));
+            join.waiting -= 1;
+            is_whole = join.waiting == 0;
+        }
+        self.stashed += len;
+        is_whole
+    }
+
+    /// A fragment has failed; see [`Order::deliver_fragment`].
+    pub(crate) fn fail_fragment(&mut self, number: u64, fragment: u32, cause: &Cause) -> bool {
+        let Some(join) = self.join(number) else {
+            return false;
+        };
+        let part = &mut join.fragments[fragment as usize];
+        let held = part.reply.len();
+        part.reply.clear();
+        part.marks.clear();
+        part.outcome = Some(Err(cause.clone()));
+        join.waiting -= 1;
+        let is_whole = join.waiting == 0;
+        self.stashed -= held;
+        is_whole
+    }
+
+    /// Takes the replies of a request whose fragments have all ended.
+    pub(crate) fn take_join(&mut self, number: u64) -> Option<Join<P::Kind>> {
+        let slot = self.get(number)?;
+        match slot.extra.as_deref() {
+            Some(Extra::Join(join)) if join.waiting == 0 => {}
+            _ => return None,
+        }
+        match *slot.extra.take()? {
+            Extra::Join(join) => {
+                self.stashed -= join.held();
+                Some(join)
+            }
+            Extra::Retry(_) => None,
+        }
+    }
+
+    /// Completes a split request with what its replies were joined to; `learnt` tells whether that says
+    /// something about the size of replies. See [`Order::deliver`].
+    pub(crate) fn fill_joined(
+        &mut self,
+        number: u64,
+        mut reply: Rope,
+        learnt: bool,
+        output: &mut Rope,
+    ) -> bool {
+        let is_first = number == self.first;
+        let Some(slot) = self.get(number) else {
+            return false;
+        };
+        let len = reply.len();
+        slot.bytes = if learnt { len } else { 0 };
+        slot.done = true;
+        if is_first {
+            output.append(&mut reply);
+            return self.advance(output) || len > 0;
+        }
+        slot.stash.set(reply);
+        self.stashed += len;
+        false
+    }
+}
+
+impl<K> Default for Slot<K> {
+    fn default() -> Self {
+        Self {
+            stash: Stash::new(),
+            extra: None,
+            bytes: 0,
+            may_be_large: false,
+            done: false,
+        }
+    }
+}
+
+impl<K> Slot<K> {
+    /// Bytes of memory besides the slot itself.
+    fn footprint(&self) -> usize {
+        let extra = match self.extra.as_deref() {
+            None => 0,
+            Some(Extra::Join(join)) => join.footprint(),
+            Some(Extra::Retry(retry)) => size_of::<Retry>() + retry.request.len(),
+        };
+        self.stash.footprint() + extra
+    }
+}

@@ -1,0 +1,412 @@
+//! Every client of a worker's pool: who there is, who may go on, who is watched, and how each ends.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::phase::Phase;
+use super::session::{Hold, Session};
+use crate::event::Event;
+use crate::flow::memory::MemoryPart;
+use crate::flow::outbox::{Action, Flush, Outbox};
+use crate::id::{SessionId, Table};
+use crate::limits::CLIENT_SCAN_AT_LEAST;
+use crate::metrics::{PoolCounters, PoolMetric};
+use crate::protocol::Protocol;
+use crate::settings::PoolSettings;
+use crate::time::Time;
+
+/// The clients.
+pub(crate) struct Clients<P: Protocol> {
+    sessions: Table<SessionId, Session<P>>,
+    settings: Arc<PoolSettings>,
+    counters: Arc<PoolCounters>,
+    memory: Arc<MemoryPart>,
+    /// Sessions that were held and may go on.
+    ready: VecDeque<SessionId>,
+    /// Sessions that have more to be looked at, when others have had their turn.
+    again: Vec<SessionId>,
+    /// Since when there are any.
+    again_at: Option<Time>,
+    /// When each session that is watched is to be judged, the next one first: all wait for the same time.
+    watched: VecDeque<(Time, SessionId)>,
+    /// When clients are looked at, if any can be late.
+    next_scan: Option<Time>,
+    /// How many are held because memory is short.
+    held_for_memory: usize,
+    shutting_down: bool,
+}
+
+/// How a client ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It has been answered, as far as it is to be.
+    Finished { linger: bool },
+    /// Its connection is gone.
+    Gone,
+    /// It is closed for what it does, or does not do.
+    Closed,
+}
+
+impl<P: Protocol> Clients<P> {
+    pub(crate) fn new(
+        settings: Arc<PoolSettings>,
+        counters: Arc<PoolCounters>,
+        memory: Arc<MemoryPart>,
+    ) -> Self {
+        Self {
+            sessions: Table::new(),
+            settings,
+            counters,
+            memory,
+            ready: VecDeque::new(),
+            again: Vec::new(),
+            again_at: None,
+            watched: VecDeque::new(),
+            next_scan: None,
+            held_for_memory: 0,
+            shutting_down: false,
+        }
+    }
+
+    /// A client has connected.
+    pub(crate) fn open(&mut self, name: Box<str>, client: P::Client, now: Time) -> SessionId {
+        self.schedule_scan(now);
+        self.counters.add(PoolMetric::ClientConnections, 1);
+        self.counters.add(PoolMetric::ClientTotal, 1);
+        self.memory.memory().add_client();
+        let new = Session::new(name, client, now);
+        self.sessions.insert_with(|_| new)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: SessionId) -> Option<&Session<P>> {
+        self.sessions.get(id)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: SessionId) -> Option<&mut Session<P>> {
+        self.sessions.get_mut(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session<P>)> {
+        self.sessions.iter()
+    }
+
+    /// The session has new output: it is written when everything has been looked at.
+    #[inline]
+    pub(crate) fn flush(&mut self, id: SessionId, outbox: &mut Outbox) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.list_for_flush()
+        {
+            outbox.flush(Flush::Session(id));
+        }
+    }
+
+    /// Something of the session has gone out or come back, or it has ended: it goes on if it was held and may,
+    /// is watched if it must read, and is closed if nothing is left to do.
+    pub(crate) fn settle(&mut self, id: SessionId, now: Time, outbox: &mut Outbox) {
+        self.note_progress(id);
+        self.close_if_finished(id, now, outbox);
+    }
+
+    /// If the session was held, it may go on now.
+    #[inline]
+    pub(crate) fn note_progress(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.list_if_ready()
+        {
+            self.ready.push_back(id);
+        }
+    }
+
+    /// The next session that was held and may go on.
+    #[inline]
+    pub(crate) fn next_ready(&mut self, now: Time) -> Option<SessionId> {
+        while let Some(id) = self.ready.pop_front() {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.go_on(now);
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// A session has gone on with one piece of its input. It has its next turn when others have had theirs;
+    /// if it has no more input, it may have come to its end.
+    pub(crate) fn after_piece(&mut self, id: SessionId, now: Time, outbox: &mut Outbox) {
+        let most = self.settings.clients.backlog;
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if session.resume_reading(most) {
+            outbox.act(Action::ReadSession { session: id });
+        }
+        if session.has_backlog() {
+            if session.list_again() {
+                self.again.push(id);
+                self.again_at.get_or_insert(now);
+            }
+            return;
+        }
+        if session.has_ended() {
+            self.drop_incomplete(id, outbox);
+        }
+        self.close_if_finished(id, now, outbox);
+    }
+
+    /// Sessions that have more to be looked at are ready for their next turn.
+    pub(crate) fn take_turns(&mut self) {
+        self.again_at = None;
+        self.ready.extend(self.again.drain(..));
+    }
+
+    /// Whether the client is to be read.
+    pub(crate) fn wants_read(&self, id: SessionId) -> bool {
+        let session = self.sessions.get(id);
+        session.is_some_and(|session| session.wants_read(self.settings.clients.backlog))
+    }
+
+    /// If the client has sent as much ahead as it may, it is not read until some of that is gone.
+    #[inline]
+    pub(crate) fn stop_reading(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.stop_reading(self.settings.clients.backlog);
+        }
+    }
+
+    /// Holds a session that holds too much.
+    pub(crate) fn hold_for_memory(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && !session.is_held_for_memory()
+        {
+            session.hold(Hold::Memory);
+            self.held_for_memory += 1;
+            self.counters.add(PoolMetric::ClientHeldBack, 1);
+        }
+    }
+
+    /// Lets a session go on that was held for that.
+    pub(crate) fn release_for_memory(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.is_held_for_memory()
+        {
+            session.release(Hold::Memory);
+            self.held_for_memory -= 1;
+            self.counters.add(PoolMetric::ClientHeldBack, -1);
+            self.note_progress(id);
+        }
+    }
+
+    /// How many sessions are held for that.
+    pub(crate) fn held_for_memory(&self) -> usize {
+        self.held_for_memory
+    }
+
+    /// The session takes nothing further; it ends when what was accepted is answered and read.
+    pub(crate) fn quit(&mut self, id: SessionId, linger: bool, now: Time, outbox: &mut Outbox) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.quit(linger);
+        }
+        self.await_end(id, now, outbox);
+    }
+
+    /// A session has taken its last request. What its client still sends is read and dropped; it ends when its
+    /// last replies are read, or not read for too long.
+    pub(crate) fn await_end(&mut self, id: SessionId, now: Time, outbox: &mut Outbox) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.read_to_the_end()
+        {
+            outbox.act(Action::ReadSession { session: id });
+        }
+        self.close_if_finished(id, now, outbox);
+    }
+
+    /// Every session ends as it is answered.
+    pub(crate) fn begin_shutdown(&mut self, now: Time, outbox: &mut Outbox) {
+        self.shutting_down = true;
+        for id in self.sessions.ids() {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.shut_down();
+            }
+            self.close_if_finished(id, now, outbox);
+        }
+    }
+
+    pub(crate) fn close_if_finished(&mut self, id: SessionId, now: Time, outbox: &mut Outbox) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        if let Some(linger) = session.is_finished() {
+            self.close(id, Ending::Finished { linger }, outbox);
+        } else if session.needs_watch() {
+            self.watch(id, now);
+        }
+    }
+
+    /// Removes a session and has its socket closed. Its requests stay at the servers; their replies will find
+    /// nobody.
+    pub(crate) fn close(&mut self, id: SessionId, ending: Ending, outbox: &mut Outbox) {
+        let Some(session) = self.sessions.remove(id) else {
+            return;
+        };
+        if session.is_held_for_memory() {
+            self.held_for_memory -= 1;
+            self.counters.add(PoolMetric::ClientHeldBack, -1);
+        }
+        self.memory.memory().remove_client();
+        self.counters.add(PoolMetric::ClientConnections, -1);
+        self.counters.add(self.ending_metric(&session, ending), 1);
+        match ending {
+            Ending::Gone => {}
+            Ending::Finished { linger } => outbox.act(Action::CloseSession {
+                session: id,
+                linger,
+            }),
+            Ending::Closed => outbox.act(Action::CloseSession {
+                session: id,
+                linger: false,
+            }),
+        }
+    }
+
+    fn ending_metric(&self, session: &Session<P>, ending: Ending) -> PoolMetric {
+        match (ending, session.phase()) {
+            (Ending::Gone | Ending::Closed, _) => PoolMetric::ClientErr,
+            (Ending::Finished { .. }, Phase::Broken) => PoolMetric::ClientErr,
+            (Ending::Finished { .. }, Phase::Quitting { linger: true }) if !self.shutting_down => {
+                PoolMetric::ClientErr
+            }
+            (Ending::Finished { .. }, _) => PoolMetric::ClientEof,
+        }
+    }
+
+    /// Drops a request that will never be whole, for the client sends nothing further.
+    pub(crate) fn drop_incomplete(&mut self, id: SessionId, outbox: &mut Outbox) {
+        let session = self.sessions.get_mut(id);
+        if let Some(intake) = session.and_then(Session::take_intake) {
+            let len = intake.len();
+            outbox.tell(Event::IncompleteRequest { len });
+        }
+    }
+}
+
+/// Clients that leave many replies unread are held back, and judged by how much they move: one that moves
+/// less than `client_min_rate` for `client_stall_timeout` is closed. So is one that is to be closed when it has
+/// read its last replies, and reads nothing of them for that long.
+impl<P: Protocol> Clients<P> {
+    /// The session has more unread replies than it is granted, or is to end when it has read its last: from
+    /// now on it must read, or be closed.
+    #[cold]
+    pub(crate) fn watch(&mut self, id: SessionId, now: Time) {
+        let Some((time, _)) = self.settings.clients.patience() else {
+            return;
+        };
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.watch()
+        {
+            self.watched.push_back((now + time, id));
+        }
+    }
+
+    /// Closes those whose time is over and who have moved too little.
+    pub(crate) fn judge_readers(&mut self, now: Time, outbox: &mut Outbox) {
+        let Some((_, least)) = self.settings.clients.patience() else {
+            return;
+        };
+        while let Some(&(due, id)) = self.watched.front()
+            && due <= now
+        {
+            self.watched.pop_front();
+            let Some(session) = self.sessions.get_mut(id) else {
+                continue;
+            };
+            let Some(watch) = session.take_watch() else {
+                continue;
+            };
+            // One that is to be closed anyway, and holds little, may read its last as slowly as it likes.
+            let least = if session.is_over() { least } else { 1 };
+            match session.must_read() {
+                false => {}
+                true if watch.was_below || watch.moved >= least => self.watch(id, now),
+                true => self.close_stalled(id, watch.moved, outbox),
+            }
+        }
+    }
+
+    fn close_stalled(&mut self, id: SessionId, moved: usize, outbox: &mut Outbox) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        outbox.tell(Event::ClientStalled {
+            client: session.name().into(),
+            unread: session.unread(),
+            moved,
+        });
+        self.counters.add(PoolMetric::ClientOverflow, 1);
+        self.close(id, Ending::Closed, outbox);
+    }
+}
+
+/// Clients that say nothing, or stop in the middle of a request.
+impl<P: Protocol> Clients<P> {
+    /// When something may have to be done for a client without any input.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        let judged = self.watched.front().map(|(due, _)| *due);
+        [self.next_scan, self.again_at, judged]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Arranges for clients to be looked at, if any may be late some day.
+    fn schedule_scan(&mut self, now: Time) {
+        if self.next_scan.is_none()
+            && let Some(shortest) = self.shortest_timeout()
+        {
+            self.next_scan = Some(now + (shortest / 4).max(CLIENT_SCAN_AT_LEAST));
+        }
+    }
+
+    fn shortest_timeout(&self) -> Option<Duration> {
+        let failure = &self.settings.failure;
+        [failure.client_idle_timeout, failure.client_request_timeout]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Closes clients that are idle, or in the middle of a request, for too long.
+    pub(crate) fn close_idle(&mut self, now: Time, outbox: &mut Outbox) {
+        if self.next_scan.is_none_or(|due| now < due) {
+            return;
+        }
+        self.next_scan = None;
+        for id in self.sessions.ids() {
+            let session = self.sessions.get(id);
+            if let Some(session) = session.filter(|session| self.is_late(session, now)) {
+                let mid_request = session.is_mid_request();
+                outbox.tell(Event::ClientTimedOut { mid_request });
+                self.close(id, Ending::Closed, outbox);
+            }
+        }
+        if self.sessions.len() > 0 {
+            self.schedule_scan(now);
+        }
+    }
+
+    fn is_late(&self, session: &Session<P>, now: Time) -> bool {
+        let limit = match session.is_mid_request() {
+            true => self.settings.failure.client_request_timeout,
+            false => self.settings.failure.client_idle_timeout,
+        };
+        let since = session.idle_since();
+        since
+            .zip(limit)
+            .is_some_and(|(since, limit)| since + limit <= now)
+    }
+}

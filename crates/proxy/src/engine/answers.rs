@@ -1,0 +1,221 @@
+//! What clients are told by the proxy itself: replies made here, error lines, and what the replies of
+//! fragments are joined to.
+//!
+//! A reply that its client does not want (`noreply`, CLIENT REPLY OFF) is dropped, but what its client would
+//! have been told of a failure must not be lost with it: it is counted, and at times logged.
+
+use super::state::Engine;
+use crate::cause::Cause;
+use crate::event::Event;
+use crate::flow::buffer::Rope;
+use crate::id::{ServerId, SessionId};
+use crate::metrics::PoolMetric;
+use crate::protocol::Protocol;
+use crate::protocol::fanout::{Join, Joined};
+use crate::protocol::grammar::{Refusal, Reply};
+
+impl<P: Protocol> Engine<P> {
+    /// The session has new output, or one request less: it is written to, and what follows is done.
+    #[inline]
+    pub(super) fn note_delivered(&mut self, id: SessionId) {
+        self.clients.flush(id, &mut self.outbox);
+        self.clients.settle(id, self.now, &mut self.outbox);
+    }
+
+    /// Answers the session's next request with what the plan has for it, if that is wanted and there is
+    /// anything.
+    pub(super) fn respond(&mut self, id: SessionId, reply: Reply) {
+        let event = self.output.event.take();
+        let line = std::mem::take(&mut self.output.reply);
+        match reply {
+            Reply::Wanted => {
+                event.into_iter().for_each(|event| self.outbox.tell(event));
+                if !line.is_empty() {
+                    self.answer(id, &line);
+                }
+            }
+            Reply::Dropped => self.drop_reply(&line),
+        }
+        self.output.reply = line;
+    }
+
+    /// The same with a refusal.
+    pub(super) fn refuse(&mut self, id: SessionId, reply: Reply, refusal: Refusal) {
+        match reply {
+            Reply::Wanted => {
+                self.outbox.tell(refusal.event);
+                self.answer(id, &refusal.reply);
+            }
+            Reply::Dropped => self.drop_reply(&refusal.reply),
+        }
+    }
+
+    /// Answers the session's next request, in its turn.
+    fn answer(&mut self, id: SessionId, reply: &[u8]) {
+        if let Some(session) = self.clients.get_mut(id)
+            && session.answer(reply)
+        {
+            self.clients.flush(id, &mut self.outbox);
+        }
+    }
+
+    /// Answers it with an error.
+    pub(super) fn answer_error(&mut self, id: SessionId, cause: &Cause, server: Option<ServerId>) {
+        let line = self.error_line(cause, server);
+        self.answer(id, &line);
+    }
+
+    /// The error line for a request that failed at `server`.
+    fn error_line(&mut self, cause: &Cause, server: Option<ServerId>) -> Vec<u8> {
+        self.counters.add(PoolMetric::ForwardError, 1);
+        let mut line = Vec::new();
+        match self.settings.error_detail || *cause == Cause::Ejected {
+            true => P::error_line(&mut line, cause, Some(&self.detail(cause, server))),
+            false => P::error_line(&mut line, cause, None),
+        }
+        line
+    }
+
+    /// Why a request failed at `server`, or before there was one, in plain words.
+    fn detail(&self, cause: &Cause, server: Option<ServerId>) -> String {
+        match server {
+            Some(server) => {
+                let server = self.roster.server(server).described();
+                format!("{server}: {}", cause.detail())
+            }
+            None if *cause == Cause::Overloaded => "the proxy is short of memory".into(),
+            None => format!("every server of pool '{}' is ejected", self.settings.name),
+        }
+    }
+
+    /// Completes the request in `slot` with a reply made here.
+    pub(super) fn fill_slot(&mut self, id: SessionId, slot: u64, reply: &[u8]) {
+        if let Some(session) = self.clients.get_mut(id)
+            && session.fill(slot, reply)
+        {
+            self.note_delivered(id);
+        }
+    }
+
+    /// Completes it with an error.
+    pub(super) fn fail_slot(&mut self, id: SessionId, slot: u64, cause: &Cause, server: ServerId) {
+        let session = self.clients.get(id);
+        if session.is_some_and(|session| session.is_open(slot)) {
+            let line = self.error_line(cause, Some(server));
+            self.fill_slot(id, slot, &line);
+        }
+    }
+
+    /// A fragment has failed; the others may still come.
+    pub(super) fn fail_fragment(&mut self, id: SessionId, slot: u64, fragment: u32, cause: &Cause) {
+        if let Some(session) = self.clients.get_mut(id)
+            && session.fail_fragment(slot, fragment, cause)
+        {
+            self.finish_join(id, slot);
+        }
+    }
+
+    /// Joins the replies of fragments that have all ended.
+    pub(super) fn finish_join(&mut self, id: SessionId, slot: u64) {
+        let Some(session) = self.clients.get_mut(id) else {
+            return;
+        };
+        let Some(mut join) = session.take_join(slot) else {
+            return;
+        };
+        let roster = &self.roster;
+        let name_of = |server| roster.server(server).name().into();
+        let mut joined = Rope::new();
+        let end = self
+            .protocol
+            .join(&mut join, session.client(), &name_of, &mut joined);
+        let is_done = matches!(end, Joined::Done);
+        match end {
+            Joined::Done => {}
+            Joined::Failed(fragment) => joined = self.failed_join(&mut join, fragment),
+            Joined::Mismatch => {
+                let server = join.fragments[0].server;
+                joined = self.failed_reply(&Cause::Protocol, server);
+            }
+        }
+        if let Some(session) = self.clients.get_mut(id)
+            && session.fill_joined(slot, joined, is_done)
+        {
+            self.note_delivered(id);
+        }
+    }
+
+    /// The whole request fails as one of its fragments did: with the server's own error, or with ours.
+    fn failed_join(&mut self, join: &mut Join<P::Kind>, fragment: usize) -> Rope {
+        let part = &mut join.fragments[fragment];
+        match part.outcome.take() {
+            Some(Err(cause)) => self.failed_reply(&cause, part.server),
+            _ => std::mem::take(&mut part.reply),
+        }
+    }
+
+    fn failed_reply(&mut self, cause: &Cause, server: ServerId) -> Rope {
+        let mut reply = Rope::new();
+        reply.extend(&self.error_line(cause, Some(server)));
+        reply
+    }
+}
+
+/// What no client hears.
+impl<P: Protocol> Engine<P> {
+    /// Drops a reply that was made here.
+    pub(super) fn drop_reply(&mut self, reply: &[u8]) {
+        if P::is_error(reply) {
+            self.note_unheard(|_| shown(reply));
+        }
+    }
+
+    /// A request, or a fragment of one, was lost whose reply nobody wanted.
+    pub(super) fn note_lost(&mut self, cause: &Cause, server: Option<ServerId>) {
+        self.note_unheard(|engine| engine.detail(cause, server));
+    }
+
+    /// A server has answered such a request with an error; `line` is that, if it is at hand.
+    pub(super) fn note_refused(&mut self, server: ServerId, line: Option<&[u8]>) {
+        self.note_unheard(|engine| {
+            let name = engine.roster.server(server).name();
+            match line {
+                Some(line) => format!("server '{name}' answered {}", shown(line)),
+                None => format!("server '{name}' answered with an error"),
+            }
+        });
+    }
+
+    fn note_unheard(&mut self, reason: impl FnOnce(&Self) -> String) {
+        self.counters.add(PoolMetric::Unheard, 1);
+        if self.unheard.limit.note() {
+            self.unheard.first = reason(self);
+        }
+    }
+
+    /// Tells of what no client heard, if there is something and it is time.
+    #[inline]
+    pub(super) fn tell_unheard(&mut self) {
+        if let Some(count) = self.unheard.limit.due(self.now) {
+            let first = std::mem::take(&mut self.unheard.first);
+            self.outbox.tell(Event::Unheard { count, first });
+        }
+    }
+}
+
+/// Bytes of an error line that are logged.
+const LONGEST_SHOWN: usize = 200;
+
+/// The first line of a reply, fit for the log.
+fn shown(reply: &[u8]) -> String {
+    let line = reply.split(|byte| *byte == b'\r').next();
+    let bytes = line.unwrap_or_default().iter().take(LONGEST_SHOWN);
+    let mut text = String::new();
+    for byte in bytes {
+        match byte {
+            b' '..=b'~' => text.push(char::from(*byte)),
+            odd => text.extend(std::ascii::escape_default(*odd).map(char::from)),
+        }
+    }
+    text
+}

@@ -1,0 +1,200 @@
+//! What the shell may ask: each call is passed on to the file that answers it, and then what it has made
+//! possible is done.
+
+use std::ops::Range;
+
+use super::endings::Blame;
+use super::state::Engine;
+use crate::cause::Cause;
+use crate::clients::table::Ending;
+use crate::event::Event;
+use crate::flow::buffer::{Chunk, Rope};
+use crate::flow::outbox::{Action, Flush};
+use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::protocol::Protocol;
+use crate::protocol::planner::Version;
+use crate::time::Time;
+
+/// Clients.
+impl<P: Protocol> Engine<P> {
+    pub(crate) fn open_session(&mut self, name: Box<str>, now: Time) -> SessionId {
+        self.now = now;
+        let client = self.protocol.client(self.numbers.next());
+        self.clients.open(name, client, now)
+    }
+
+    pub(crate) fn handle_session_data(
+        &mut self,
+        id: SessionId,
+        chunk: &Chunk,
+        range: Range<usize>,
+        now: Time,
+    ) {
+        self.now = now;
+        let Some(session) = self.clients.get_mut(id) else {
+            return;
+        };
+        if !session.takes_input() {
+            // Nothing further is served: what a client still sends is read so that it can finish sending,
+            // and see its last replies.
+            return;
+        }
+        let bytes = range.len();
+        session.note_read(bytes, now);
+        if !session.add_to_backlog(chunk, range.clone()) {
+            self.feed(id, chunk, range);
+        }
+        self.clients.stop_reading(id);
+        self.run_ready();
+        self.note_read(bytes);
+    }
+
+    pub(crate) fn handle_session_end(&mut self, id: SessionId, now: Time) {
+        self.now = now;
+        let Some(session) = self.clients.get_mut(id) else {
+            return;
+        };
+        session.end();
+        if !session.has_backlog() {
+            self.clients.drop_incomplete(id, &mut self.outbox);
+        }
+        self.clients.close_if_finished(id, now, &mut self.outbox);
+        self.run_ready();
+    }
+
+    pub(crate) fn handle_session_error(&mut self, id: SessionId, now: Time) {
+        self.now = now;
+        self.clients.close(id, Ending::Gone, &mut self.outbox);
+    }
+
+    pub(crate) fn session_wants_read(&self, id: SessionId) -> bool {
+        self.clients.wants_read(id)
+    }
+
+    pub(crate) fn session_output(&self, id: SessionId) -> &Rope {
+        let session = self.clients.get(id);
+        session.map_or(&self.nothing, |session| session.output())
+    }
+
+    pub(crate) fn handle_session_written(&mut self, id: SessionId, count: usize, now: Time) {
+        self.now = now;
+        let Some(session) = self.clients.get_mut(id) else {
+            return;
+        };
+        session.note_written(count, now);
+        if session.is_held_for_memory() {
+            self.reconsider(id);
+        }
+        self.clients.settle(id, now, &mut self.outbox);
+        self.run_ready();
+    }
+
+    pub(crate) fn session_count(&self) -> usize {
+        self.clients.len()
+    }
+
+    pub(crate) fn requests_seen(&self) -> u64 {
+        self.requests_seen
+    }
+}
+
+/// Servers.
+impl<P: Protocol> Engine<P> {
+    /// Opens the connections that `preconnect` asks for: one to each server, as nutcracker does.
+    pub(crate) fn preconnect(&mut self, now: Time) {
+        self.now = now;
+        if !self.settings.preconnect {
+            return;
+        }
+        let servers: Vec<ServerId> = self.routes.own().collect();
+        for id in servers {
+            let purpose = self.roster.server(id).shared_by(Version::Base);
+            self.roster.open(id, purpose, now, &mut self.outbox);
+        }
+    }
+
+    pub(crate) fn handle_connected(&mut self, id: ConnectionId, now: Time) {
+        self.now = now;
+        self.begin_handshake(id);
+    }
+
+    pub(crate) fn handle_connection_data(
+        &mut self,
+        id: ConnectionId,
+        chunk: &Chunk,
+        range: Range<usize>,
+        now: Time,
+    ) {
+        self.now = now;
+        let bytes = range.len();
+        self.take_server_data(id, chunk, range);
+        self.run_ready();
+        self.note_read(bytes);
+    }
+
+    pub(crate) fn handle_connection_closed(&mut self, id: ConnectionId, cause: &Cause, now: Time) {
+        self.now = now;
+        self.end_connection(id, cause, Blame::Server);
+        self.run_ready();
+    }
+
+    pub(crate) fn connection_output(&self, id: ConnectionId) -> &Rope {
+        let connection = self.roster.get(id);
+        connection.map_or(&self.nothing, |connection| connection.output())
+    }
+
+    pub(crate) fn handle_connection_written(&mut self, id: ConnectionId, count: usize) {
+        if let Some(connection) = self.roster.get_mut(id) {
+            connection.written(count);
+        }
+    }
+}
+
+/// What is to be done, and when.
+impl<P: Protocol> Engine<P> {
+    pub(crate) fn poll_action(&mut self) -> Option<Action> {
+        self.outbox.next_action()
+    }
+
+    pub(crate) fn poll_flush(&mut self) -> Option<Flush> {
+        loop {
+            let flush = self.outbox.next_flush()?;
+            let live = match flush {
+                Flush::Session(id) => self
+                    .clients
+                    .get_mut(id)
+                    .map(|session| session.unlist_for_flush()),
+                Flush::Connection(id) => self
+                    .roster
+                    .get_mut(id)
+                    .map(|connection| connection.unlist()),
+            };
+            if live.is_some() {
+                return Some(flush);
+            }
+        }
+    }
+
+    pub(crate) fn poll_event(&mut self) -> Option<Event> {
+        self.outbox.next_event()
+    }
+
+    pub(crate) fn poll_deadline(&self) -> Option<Time> {
+        self.next_deadline()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Time) {
+        self.now = now;
+        self.take_time();
+    }
+
+    pub(crate) fn begin_shutdown(&mut self, now: Time) {
+        self.now = now;
+        self.clients.begin_shutdown(now, &mut self.outbox);
+    }
+
+    /// Bytes that all buffers hold.
+    pub(crate) fn bytes_held(&self) -> usize {
+        self.held()
+    }
+}

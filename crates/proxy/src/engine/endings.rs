@@ -1,0 +1,150 @@
+//! Connections that end, and what it means for their requests.
+
+use super::state::Engine;
+use crate::cause::Cause;
+use crate::clients::order::CutOff;
+use crate::event::Event;
+use crate::flow::outbox::Action;
+use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::metrics::ServerMetric;
+use crate::protocol::Protocol;
+use crate::protocol::planner::Version;
+use crate::servers::connection::Connection;
+use crate::servers::purpose::Purpose;
+use crate::servers::queue::{InFlight, ReplyTo};
+
+/// Whether the end of a connection speaks against its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blame {
+    /// It counts as a failure.
+    Server,
+    /// The server is well.
+    Nobody,
+}
+
+impl<P: Protocol> Engine<P> {
+    /// Closes a connection ourselves, as for a broken protocol or a request that waited too long. That is
+    /// asked for first: a read that is sent again may need a connection, which may get the same index.
+    pub(super) fn close_connection(&mut self, id: ConnectionId, cause: &Cause, blame: Blame) {
+        self.outbox.act(Action::CloseConnection { connection: id });
+        self.end_connection(id, cause, blame);
+    }
+
+    /// A connection has ended: forgets it, and fails its requests.
+    pub(super) fn end_connection(&mut self, id: ConnectionId, cause: &Cause, blame: Blame) {
+        let Some(connection) = self.roster.remove(id) else {
+            return;
+        };
+        let version = match connection.purpose() {
+            Purpose::Shared { version, .. } => version,
+            // It was ejected already, and when to ask again was settled when this probe was claimed.
+            Purpose::Probe => return,
+        };
+        let server = connection.server();
+        count_ending(&connection, cause);
+        // A server that closes an idle connection (redis `timeout`) has not failed.
+        let was_idle = connection.queue().is_empty() && *cause == Cause::Closed;
+        if blame == Blame::Server && !was_idle {
+            self.count_failure(server, connection.opened());
+        }
+        match version {
+            Version::Base => {}
+            Version::Resp3 => self.note_upgrade_ending(server),
+        }
+        self.log_ending(&connection, cause);
+        self.fail_requests(id, &connection, cause);
+    }
+
+    fn log_ending(&mut self, connection: &Connection<P>, cause: &Cause) {
+        self.outbox.tell(Event::ServerClosed {
+            server: self.roster.server(connection.server()).name().to_owned(),
+            lost: connection.queue().len(),
+            cause: cause.clone(),
+        });
+    }
+
+    fn fail_requests(&mut self, id: ConnectionId, connection: &Connection<P>, cause: &Cause) {
+        if !self.single_connection {
+            // All of them before any is sent again.
+            for entry in connection.queue().iter() {
+                if let Some(session) = self.clients.get_mut(entry.session) {
+                    session.carriers_mut().remove(id);
+                }
+            }
+        }
+        let mut is_torn = connection.is_mid_reply();
+        for entry in connection.queue().iter() {
+            if std::mem::take(&mut is_torn) && self.cut_off(entry) {
+                continue;
+            }
+            self.fail_request(entry, cause, connection.server());
+        }
+    }
+
+    /// The reply to a request has broken off. Where part of it has gone to the client, nothing may follow: that
+    /// client is closed. Returns whether the request was dealt with so.
+    fn cut_off(&mut self, entry: &InFlight) -> bool {
+        let Some(session) = self.clients.get_mut(entry.session) else {
+            return true;
+        };
+        let ReplyTo::Slot(slot) = entry.reply_to else {
+            return false;
+        };
+        match session.cut_off(slot) {
+            CutOff::Unknown => true,
+            CutOff::Forgotten => false,
+            CutOff::Torn => {
+                let (now, outbox) = (self.now, &mut self.outbox);
+                self.clients.await_end(entry.session, now, outbox);
+                true
+            }
+        }
+    }
+
+    /// A request (or fragment) has failed: it is sent once more, or gets its error line, or what the join makes
+    /// of it.
+    fn fail_request(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
+        match entry.reply_to {
+            ReplyTo::Slot(slot) if self.retry(entry.session, slot, cause) => {}
+            _ => self.fail_finally(entry, cause, server),
+        }
+    }
+
+    /// The same for one that is not to be sent again.
+    pub(super) fn fail_finally(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
+        let id = entry.session;
+        match entry.reply_to {
+            ReplyTo::Forgotten { .. } => {}
+            ReplyTo::Nobody => {
+                self.note_lost(cause, Some(server));
+                self.end_silent(id);
+            }
+            ReplyTo::Follower => self.end_silent(id),
+            ReplyTo::Slot(slot) => self.fail_slot(id, slot, cause, server),
+            ReplyTo::Fragment(slot, fragment) => self.fail_fragment(id, slot, fragment, cause),
+        }
+    }
+
+    /// A request whose reply nobody waited for has ended.
+    pub(super) fn end_silent(&mut self, id: SessionId) {
+        if let Some(session) = self.clients.get_mut(id) {
+            session.end_silent();
+        }
+        self.clients.settle(id, self.now, &mut self.outbox);
+    }
+}
+
+fn count_ending<P: Protocol>(connection: &Connection<P>, cause: &Cause) {
+    let counters = connection.counters();
+    let (sent, waiting) = connection.queue().amounts();
+    let metric = match cause {
+        Cause::Closed => ServerMetric::ServerEof,
+        Cause::TimedOut => ServerMetric::ServerTimedout,
+        _ => ServerMetric::ServerErr,
+    };
+    counters.add(metric, 1);
+    counters.add(ServerMetric::InQueue, -(waiting.requests as i64));
+    counters.add(ServerMetric::InQueueBytes, -(waiting.bytes as i64));
+    counters.add(ServerMetric::OutQueue, -(sent.requests as i64));
+    counters.add(ServerMetric::OutQueueBytes, -(sent.bytes as i64));
+}

@@ -1,0 +1,207 @@
+//! A request to several servers: split by server, one fragment each, joined in their slot; or to all of them.
+
+use super::sending::{Asked, write_request};
+use super::state::Engine;
+use crate::cause::Cause;
+use crate::clients::order::Expected;
+use crate::flow::buffer::Rope;
+use crate::id::{ConnectionId, ServerId};
+use crate::metrics::PoolMetric;
+use crate::protocol::Protocol;
+use crate::protocol::fanout::{Body, Fragment, Join, JoinKind, Key};
+use crate::protocol::grammar::Reply;
+use crate::protocol::planner::Facts;
+use crate::routes::grouping::{Grouping, Keys};
+use crate::routes::routing::Destination;
+use crate::servers::queue::ReplyTo;
+
+impl<P: Protocol> Engine<P> {
+    /// Splits the request over the keys that its plan has found.
+    pub(super) fn split(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        bodies: &mut [Body],
+        kind: JoinKind,
+    ) {
+        let mut grouping = std::mem::take(&mut self.grouping);
+        grouping.begin(std::mem::take(&mut self.output.keys));
+        if self.find_owners(&mut grouping, asked) {
+            grouping.group(P::most_key_bytes(facts.command));
+            let count = grouping.parts().len();
+            self.counters.add(PoolMetric::Fragments, count as i64);
+            let lenient = self.counts_as_miss(asked, facts);
+            let reply_to = self.place_of(asked, facts, || new_join(&grouping, kind, lenient));
+            self.send_fragments(asked, facts, reply_to, &grouping, bodies);
+        } else {
+            self.answer_failure(asked, facts, &Cause::Refused, None);
+        }
+        self.output.keys = grouping.end();
+        self.grouping = grouping;
+    }
+
+    /// Sends the request to every server.
+    pub(super) fn broadcast(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        kind: JoinKind,
+    ) {
+        if self.routes.has_failover() {
+            self.look_at_health();
+        }
+        let servers: Vec<ServerId> = self.routes.own().collect();
+        let reply_to = self.place_of(asked, facts, || Join {
+            kind,
+            lenient: false,
+            fragments: servers
+                .iter()
+                .map(|server| Fragment::new(*server))
+                .collect(),
+            owners: Vec::new(),
+            waiting: servers.len(),
+        });
+        for (fragment, server) in servers.into_iter().enumerate() {
+            let reply_to = fragment_of(reply_to, fragment);
+            // Whether an ejected server is well is not for a client's request to find out.
+            let destination = match self.roster.server(server).share().is_live() {
+                true => Destination::Server(server),
+                false => Destination::Ejected(server),
+            };
+            match self.connection_to(asked.id, destination) {
+                Ok(connection) => self.send(asked.id, connection, reply_to, |out| {
+                    let left_out = facts.left_out.as_ref();
+                    write_request(&asked.source, &mut Vec::new(), left_out, out);
+                }),
+                Err(cause) => self.fail_unsent(asked, facts, reply_to, &cause, destination),
+            }
+        }
+    }
+
+    /// The place of a request in its client's order, where `join` waits for the replies to its fragments.
+    fn place_of(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        join: impl FnOnce() -> Join<P::Kind>,
+    ) -> ReplyTo {
+        self.note_change(asked.id, facts);
+        match facts.reply {
+            Reply::Dropped => ReplyTo::Nobody,
+            Reply::Wanted => self.open_slot(asked.id, Expected::Fragments(join())),
+        }
+    }
+
+    /// A fragment cannot be sent.
+    fn fail_unsent(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        reply_to: ReplyTo,
+        cause: &Cause,
+        destination: Destination,
+    ) {
+        match reply_to {
+            ReplyTo::Fragment(slot, fragment) => {
+                self.fail_fragment(asked.id, slot, fragment, cause);
+            }
+            _ => self.answer_failure(asked, facts, cause, destination.server()),
+        }
+    }
+
+    /// Finds each key's server; false when no server is live.
+    fn find_owners(&mut self, grouping: &mut Grouping, asked: &Asked<'_, P>) -> bool {
+        self.look_at_health();
+        for index in 0..grouping.keys().len() {
+            let key = grouping.keys()[index].range();
+            let destination = self.routes.route(&asked.source.text[key]);
+            if !grouping.push_owner(destination) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn send_fragments(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        reply_to: ReplyTo,
+        grouping: &Grouping,
+        bodies: &mut [Body],
+    ) {
+        for (fragment, (destination, keys)) in grouping.parts().enumerate() {
+            let reply_to = fragment_of(reply_to, fragment);
+            match self.connection_to(asked.id, destination) {
+                Ok(connection) => {
+                    let seconds = self.ttl_cap(destination);
+                    let to = (connection, reply_to);
+                    self.send_fragment(asked, facts, to, keys, bodies, seconds);
+                }
+                Err(cause) => self.fail_unsent(asked, facts, reply_to, &cause, destination),
+            }
+        }
+    }
+
+    fn send_fragment(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        (connection, reply_to): (ConnectionId, ReplyTo),
+        keys: Keys<'_>,
+        bodies: &mut [Body],
+        seconds: Option<u32>,
+    ) {
+        let mut fragment = Rope::new();
+        let (command, request) = (facts.command, asked.request);
+        self.protocol
+            .fragment_start(command, request, keys.len(), seconds, &mut fragment);
+        for key in keys.iter() {
+            let body = body_at(bodies, key);
+            let (parser, source) = (request.parser, &asked.source);
+            self.protocol
+                .fragment_key(command, parser, source, key, &mut fragment, body);
+        }
+        self.protocol.fragment_end(&mut fragment);
+        self.send(asked.id, connection, reply_to, |out| {
+            out.append(&mut fragment);
+        });
+        if let Some(seconds) = seconds {
+            self.follow_fragment(asked, facts, connection, keys.iter(), seconds);
+        }
+    }
+}
+
+/// The gathered body that belongs right after `key`, if its value was large.
+fn body_at(bodies: &mut [Body], key: Key) -> Option<&mut Rope> {
+    if bodies.is_empty() {
+        return None;
+    }
+    let end = key.range().end;
+    let next = bodies.partition_point(|body| body.at < end);
+    bodies.get_mut(next).map(|body| &mut body.rope)
+}
+
+fn new_join<K>(grouping: &Grouping, kind: JoinKind, lenient: bool) -> Join<K> {
+    let parts = grouping.parts();
+    let servers = parts.filter_map(|(destination, _)| destination.server());
+    let fragments: Vec<_> = servers.map(Fragment::new).collect();
+    let owners = match kind.is_ordered() {
+        true => grouping.fragments_of_keys(),
+        false => Vec::new(),
+    };
+    Join {
+        kind,
+        lenient,
+        waiting: fragments.len(),
+        fragments,
+        owners,
+    }
+}
+
+fn fragment_of(reply_to: ReplyTo, fragment: usize) -> ReplyTo {
+    match reply_to {
+        ReplyTo::Slot(slot) => ReplyTo::Fragment(slot, fragment as u32),
+        other => other,
+    }
+}

@@ -1,0 +1,186 @@
+//! Connections until they carry requests.
+
+use super::endings::Blame;
+use super::state::Engine;
+use crate::cause::Cause;
+use crate::event::Event;
+use crate::flow::outbox::Action;
+use crate::id::{ConnectionId, ServerId};
+use crate::protocol::Protocol;
+use crate::protocol::greeting::{HandshakeError, Step, StepKind, StepOutcome};
+use crate::protocol::planner::Version;
+use crate::servers::connection::{Progress, StepReply};
+use crate::servers::purpose::Purpose;
+use crate::servers::upgrades::Support;
+
+/// Why a server of the failover pool is of no use.
+const CANNOT_CAP: &str = "the failover server cannot limit the time to live";
+
+impl<P: Protocol> Engine<P> {
+    /// The socket of a connection is there.
+    pub(super) fn begin_handshake(&mut self, id: ConnectionId) {
+        let Some(connection) = self.roster.get(id) else {
+            return;
+        };
+        if connection.progress() != Progress::Connecting {
+            return;
+        }
+        let steps = self.steps(connection.server(), connection.purpose());
+        if !self.roster.shake_hands(id, steps, &mut self.outbox) {
+            self.make_ready(id);
+        }
+    }
+
+    /// What a connection is told first.
+    fn steps(&self, server: ServerId, purpose: Purpose) -> Vec<Step> {
+        let server = self.roster.server(server);
+        let endpoint = server.endpoint();
+        match purpose {
+            Purpose::Shared { version, database } => {
+                let mut steps = P::handshake(version, database, endpoint);
+                if server.ttl_cap().is_some() {
+                    steps.extend(P::can_cap());
+                }
+                steps
+            }
+            Purpose::Probe => {
+                let mut steps = P::handshake(Version::Base, endpoint.database, endpoint);
+                steps.push(P::probe());
+                steps
+            }
+        }
+    }
+
+    /// Every step of the handshake has been answered.
+    fn make_ready(&mut self, id: ConnectionId) {
+        let Some(connection) = self.roster.get_mut(id) else {
+            return;
+        };
+        let (server, purpose) = (connection.server(), connection.purpose());
+        let version = match purpose {
+            Purpose::Shared { version, .. } => version,
+            Purpose::Probe => return self.finish_probe(id),
+        };
+        if connection.become_ready() {
+            self.roster.flush(id, &mut self.outbox);
+        }
+        match version {
+            Version::Base => {}
+            Version::Resp3 => {
+                self.note_support(server, Support::Yes);
+                self.settle_upgrades(false);
+            }
+        }
+    }
+
+    /// The server has answered its probe.
+    fn finish_probe(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.roster.remove(id) {
+            self.outbox.act(Action::CloseConnection { connection: id });
+            self.readmit(connection.server());
+        }
+    }
+
+    /// Reads on in the replies to the handshake. Returns how much was taken; `None` when the server is out of
+    /// step.
+    pub(super) fn take_step_reply(&mut self, id: ConnectionId, data: &[u8]) -> Option<usize> {
+        let connection = self.roster.get_mut(id)?;
+        let server = connection.server();
+        let (len, step, kind, reply) = match connection.next_step_reply(data).ok()? {
+            StepReply::Partial => return Some(data.len()),
+            StepReply::Complete {
+                len,
+                step,
+                kind,
+                reply,
+            } => (len, step, kind, reply),
+        };
+        let is_finished = connection.has_shaken_hands();
+        let is_closed = match P::judge(&step, kind, &reply) {
+            StepOutcome::Fine => false,
+            StepOutcome::Complain(text) => {
+                self.complain(step.kind, server, text);
+                false
+            }
+            StepOutcome::Refused(error) => self.handle_refusal(id, error),
+            StepOutcome::CannotCap => {
+                self.refuse_failover(id, server);
+                true
+            }
+            StepOutcome::NoSuchVersion => {
+                self.refuse_version(id, server);
+                true
+            }
+        };
+        if is_closed {
+            return Some(data.len());
+        }
+        if is_finished {
+            self.make_ready(id);
+        }
+        Some(len)
+    }
+
+    fn complain(&mut self, kind: StepKind, server: ServerId, text: String) {
+        let server = self.roster.server(server).name().to_owned();
+        self.outbox.tell(match kind {
+            StepKind::Auth | StepKind::Hello | StepKind::Probe | StepKind::Cap => {
+                Event::AuthFailed { server, text }
+            }
+            StepKind::Select => Event::SelectFailed { server, text },
+        });
+    }
+
+    /// A server has answered a step of the handshake by an error that makes the connection useless. Whether
+    /// the connection was closed: for a probe most errors are a sign of life like any other.
+    fn handle_refusal(&mut self, id: ConnectionId, error: HandshakeError) -> bool {
+        let Some(connection) = self.roster.get(id) else {
+            return true;
+        };
+        let (server, purpose) = (connection.server(), connection.purpose());
+        match purpose {
+            Purpose::Probe if !error.is_failure => return false,
+            Purpose::Probe => {}
+            Purpose::Shared { .. } => {
+                let chance = self.routes.draw();
+                let refuser = self.roster.server_mut(server);
+                refuser.note_refusal(purpose, error.cause.clone(), self.now, chance);
+            }
+        }
+        let blame = match error.is_failure {
+            true => Blame::Server,
+            false => Blame::Nobody,
+        };
+        self.close_connection(id, &error.cause, blame);
+        true
+    }
+
+    /// The first that a server says is no reply to anything. That it does not want the connection is told
+    /// as that; anything else breaks the protocol.
+    pub(super) fn handle_unasked(&mut self, id: ConnectionId, data: &[u8]) {
+        let refused = match P::unasked_error(data) {
+            Some(error) => self.handle_refusal(id, error),
+            None => false,
+        };
+        if !refused {
+            self.close_connection(id, &Cause::Protocol, Blame::Server);
+        }
+    }
+
+    /// A server is well, but does not speak the connection's version.
+    fn refuse_version(&mut self, id: ConnectionId, server: ServerId) {
+        self.note_support(server, Support::No);
+        self.outbox.tell(Event::NoResp3 {
+            server: self.roster.server(server).name().to_owned(),
+        });
+        self.close_connection(id, &Cause::Protocol, Blame::Nobody);
+    }
+
+    /// A server of the other pool cannot limit how long something lives: nothing may be written there.
+    fn refuse_failover(&mut self, id: ConnectionId, server: ServerId) {
+        self.outbox.tell(Event::CannotCap {
+            server: self.roster.server(server).name().to_owned(),
+        });
+        self.close_connection(id, &Cause::Other(CANNOT_CAP.into()), Blame::Nobody);
+    }
+}

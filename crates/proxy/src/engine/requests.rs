@@ -1,0 +1,153 @@
+//! What becomes of a whole request.
+
+use super::sending::{Asked, write_request};
+use super::state::Engine;
+use crate::clients::session::Hold;
+use crate::event::Event;
+use crate::id::ConnectionId;
+use crate::metrics::PoolMetric;
+use crate::protocol::Protocol;
+use crate::protocol::fanout::Body;
+use crate::protocol::planner::{Facts, Planned, Route};
+use crate::routes::routing::Destination;
+use crate::servers::queue::ReplyTo;
+
+/// The key that stands in for none, as in nutcracker 0.5.0.
+const PLACEHOLDER: &[u8] = b"placeholder";
+
+/// What became of a parsed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Accepted; the next one may be looked at.
+    Yes,
+    /// Not yet: it must be the first of what is looked at next.
+    Later,
+    /// Accepted, and nothing after it is looked at.
+    Last,
+}
+
+impl<P: Protocol> Engine<P> {
+    /// Plans one whole request and carries the plan out.
+    pub(super) fn take_request(
+        &mut self,
+        mut asked: Asked<'_, P>,
+        bodies: &mut Vec<Body>,
+    ) -> Taken {
+        let Some(session) = self.clients.get_mut(asked.id) else {
+            return Taken::Last;
+        };
+        self.requests_seen += 1;
+        self.output.clear();
+        asked.request.is_idle = session.is_idle();
+        let (client, output) = (session.client_mut(), &mut self.output);
+        let Planned { route, facts } = self.protocol.plan(asked.request, client, output);
+        let (asked, facts) = (&asked, &facts);
+        match route {
+            Route::Key(key) => {
+                let destination = self.route(&asked.source.text[key.clone()]);
+                let key = Some(key).filter(|_| bodies.is_empty());
+                let may_be_large = !facts.is_small;
+                if let Some(to) = self.prepare(asked, facts, destination, key, may_be_large) {
+                    self.forward(asked, facts, destination, to, bodies);
+                }
+            }
+            Route::Local => self.respond(asked.id, facts.reply),
+            Route::Together { command, anyway } => {
+                self.forward_together(asked, facts, command, anyway, bodies)
+            }
+            Route::Placeholder => {
+                let destination = self.route(PLACEHOLDER);
+                self.forward_unkeyed(asked, facts, destination, bodies);
+            }
+            Route::Split { join } => self.split(asked, facts, bodies, join),
+            Route::Broadcast { join } => self.broadcast(asked, facts, join),
+            Route::WhenIdle => {
+                if let Some(session) = self.clients.get_mut(asked.id) {
+                    session.hold(Hold::UntilIdle);
+                }
+                return Taken::Later;
+            }
+            Route::Upgrade => self.begin_upgrade(asked.id, facts.reply),
+            Route::Quit => {
+                self.respond(asked.id, facts.reply);
+                self.clients
+                    .quit(asked.id, false, self.now, &mut self.outbox);
+                return Taken::Last;
+            }
+        }
+        Taken::Yes
+    }
+
+    /// Sends a request as it is, or capped where another pool stands in.
+    #[inline]
+    fn forward(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        destination: Destination,
+        (connection, reply_to): (ConnectionId, ReplyTo),
+        bodies: &mut Vec<Body>,
+    ) {
+        if let Some(seconds) = self.ttl_cap(destination) {
+            let to = (connection, reply_to);
+            return self.send_capped(asked, facts, to, bodies, seconds);
+        }
+        self.send(asked.id, connection, reply_to, |out| {
+            write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
+        });
+    }
+
+    /// A request whose reply is not known to be small, and which is not sent once more.
+    fn forward_unkeyed(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        destination: Destination,
+        bodies: &mut Vec<Body>,
+    ) {
+        if let Some(to) = self.prepare(asked, facts, destination, None, true) {
+            self.forward(asked, facts, destination, to, bodies);
+        }
+    }
+
+    /// A command whose keys must be at one server.
+    fn forward_together(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        command: &'static str,
+        anyway: bool,
+        bodies: &mut Vec<Body>,
+    ) {
+        let Some(first) = self.output.keys.first().map(|key| key.range()) else {
+            return;
+        };
+        let destination = self.route(&asked.source.text[first]);
+        if !self.keys_are_together(asked, destination) {
+            if !anyway {
+                P::apart(&mut self.output.reply);
+                return self.respond(asked.id, facts.reply);
+            }
+            self.report_cross_shard(command);
+        }
+        self.forward_unkeyed(asked, facts, destination, bodies);
+    }
+
+    fn keys_are_together(&mut self, asked: &Asked<'_, P>, destination: Destination) -> bool {
+        if self.routes.is_random() {
+            return true;
+        }
+        let (keys, routes) = (&self.output.keys[1..], &mut self.routes);
+        let text = asked.source.text;
+        keys.iter()
+            .all(|key| routes.route(&text[key.range()]) == destination)
+    }
+
+    fn report_cross_shard(&mut self, command: &'static str) {
+        self.counters.add(PoolMetric::CrossShard, 1);
+        self.cross_shard.note();
+        if let Some(count) = self.cross_shard.due(self.now) {
+            self.outbox.tell(Event::CrossShard { command, count });
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! A request to one server: a connection for it, its place in its client's order, its bytes. And what becomes
+//! of one that cannot be sent, or is lost.
+
+use std::ops::Range;
+
+use super::state::Engine;
+use crate::cause::Cause;
+use crate::clients::order::{Expected, Retry};
+use crate::flow::buffer::Rope;
+use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::limits::MAX_RETRY_BYTES;
+use crate::metrics::PoolMetric;
+use crate::protocol::Protocol;
+use crate::protocol::fanout::{Body, Source};
+use crate::protocol::grammar::Reply;
+use crate::protocol::planner::{Facts, Request};
+use crate::routes::routing::Destination;
+use crate::servers::queue::ReplyTo;
+use crate::settings::EjectPolicy;
+
+/// One whole request: who asks, and what.
+pub(super) struct Asked<'r, P: Protocol> {
+    pub(super) id: SessionId,
+    pub(super) request: Request<'r, P>,
+    pub(super) source: Source<'r>,
+}
+
+impl<P: Protocol> Engine<P> {
+    /// A connection that can take a request, opened if need be.
+    #[inline]
+    pub(super) fn connection_to(
+        &mut self,
+        id: SessionId,
+        destination: Destination,
+    ) -> Result<ConnectionId, Cause> {
+        let server = match destination {
+            Destination::Server(server) | Destination::Substitute(server) => server,
+            Destination::Ejected(_) => return Err(Cause::Ejected),
+            Destination::Nobody => return Err(Cause::Refused),
+        };
+        let session = self.clients.get(id).ok_or(Cause::Closed)?;
+        let version = P::version(session.client());
+        let bound = |purpose| session.carriers().find(server, purpose);
+        let chosen = self
+            .roster
+            .choose(server, version, bound, self.now, &mut self.outbox)?;
+        match self.roster.get(chosen) {
+            Some(connection) if connection.has_room(self.now) => Ok(chosen),
+            _ => Err(Cause::Overloaded),
+        }
+    }
+
+    /// Finds a connection for a request and takes its place in its client's order. `key` is where the key is
+    /// that it may be sent by once more. `None` when it cannot be sent; it has been answered then.
+    #[inline]
+    pub(super) fn prepare(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        destination: Destination,
+        key: Option<Range<usize>>,
+        may_be_large: bool,
+    ) -> Option<(ConnectionId, ReplyTo)> {
+        let connection = match self.connection_to(asked.id, destination) {
+            Ok(connection) => connection,
+            Err(cause) => {
+                self.answer_failure(asked, facts, &cause, destination.server());
+                return None;
+            }
+        };
+        self.note_change(asked.id, facts);
+        let reply_to = match facts.reply {
+            Reply::Dropped => ReplyTo::Nobody,
+            Reply::Wanted => {
+                let expected = self.expected(asked, facts, may_be_large, key);
+                self.open_slot(asked.id, expected)
+            }
+        };
+        Some((connection, reply_to))
+    }
+
+    /// What is expected of a request that goes to one server. A pure read keeps what a retry takes.
+    #[inline]
+    fn expected(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        may_be_large: bool,
+        key: Option<Range<usize>>,
+    ) -> Expected<P::Kind> {
+        if self.settings.failure.retry_reads {
+            self.budget.earn();
+            let text = asked.source.text;
+            if let Some(key) = key
+                && text.len() <= MAX_RETRY_BYTES
+                && facts.is_pure_read
+            {
+                let request = text.into();
+                let retry = Retry { request, key };
+                return Expected::Retriable {
+                    may_be_large,
+                    retry,
+                };
+            }
+        }
+        Expected::Reply { may_be_large }
+    }
+
+    /// Opens the next slot of a session.
+    #[inline]
+    pub(super) fn open_slot(&mut self, id: SessionId, expected: Expected<P::Kind>) -> ReplyTo {
+        match self.clients.get_mut(id) {
+            Some(session) => ReplyTo::Slot(session.open_slot(expected)),
+            None => ReplyTo::Nobody,
+        }
+    }
+
+    /// A request goes to servers: one that is no pure read keeps those before it from being sent again.
+    #[inline]
+    pub(super) fn note_change(&mut self, id: SessionId, facts: &Facts<P::Command>) {
+        if self.settings.failure.retry_reads
+            && !facts.is_pure_read
+            && let Some(session) = self.clients.get_mut(id)
+        {
+            session.note_change();
+        }
+    }
+
+    /// Sends what `write` appends on a connection.
+    #[inline]
+    pub(super) fn send(
+        &mut self,
+        id: SessionId,
+        connection: ConnectionId,
+        reply_to: ReplyTo,
+        write: impl FnOnce(&mut Rope),
+    ) {
+        let (roster, outbox) = (&mut self.roster, &mut self.outbox);
+        roster.send(connection, id, reply_to, self.now, outbox, write);
+        if reply_to.is_silent() || !self.single_connection {
+            self.note_outstanding(id, connection, reply_to);
+        }
+    }
+
+    fn note_outstanding(&mut self, id: SessionId, connection: ConnectionId, reply_to: ReplyTo) {
+        let Some(session) = self.clients.get_mut(id) else {
+            return;
+        };
+        if reply_to.is_silent() {
+            session.note_silent();
+        }
+        if let Some(carrier) = self
+            .roster
+            .get(connection)
+            .filter(|_| !self.single_connection)
+        {
+            let carriers = session.carriers_mut();
+            carriers.add(carrier.server(), carrier.purpose(), connection);
+        }
+    }
+
+    /// Answers a request that cannot be sent: with a miss where the pool's policy says so, else with
+    /// an error.
+    pub(super) fn answer_failure(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        cause: &Cause,
+        server: Option<ServerId>,
+    ) {
+        if *cause == Cause::Ejected && self.counts_as_miss(asked, facts) {
+            return self.respond(asked.id, facts.reply);
+        }
+        match facts.reply {
+            Reply::Wanted => self.answer_error(asked.id, cause, server),
+            Reply::Dropped => self.note_lost(cause, server),
+        }
+    }
+
+    /// Whether the request is a read whose keys may count as missing; the output has then what it is answered
+    /// if all of them do.
+    pub(super) fn counts_as_miss(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+    ) -> bool {
+        if self.settings.failure.eject != EjectPolicy::Miss {
+            return false;
+        }
+        let Some(session) = self.clients.get(asked.id) else {
+            return false;
+        };
+        let out = &mut self.output.reply;
+        out.clear();
+        self.protocol
+            .miss(facts.command, asked.request, session.client(), out)
+    }
+
+    /// Sends the request in `slot` once more, if it is a read of whose reply nothing was seen. Returns
+    /// whether it was.
+    pub(super) fn retry(&mut self, id: SessionId, slot: u64, cause: &Cause) -> bool {
+        let session = self.clients.get_mut(id);
+        let Some(retry) = session.and_then(|session| session.take_retry(slot)) else {
+            return false;
+        };
+        let hopeless = matches!(cause, Cause::Overloaded | Cause::Ejected);
+        if hopeless || !self.budget.has_enough() {
+            return false;
+        }
+        let destination = self.route(&retry.request[retry.key.clone()]);
+        let Ok(connection) = self.connection_to(id, destination) else {
+            return false;
+        };
+        self.budget.spend();
+        self.counters.add(PoolMetric::Retries, 1);
+        let stands_in = matches!(destination, Destination::Substitute(_));
+        self.counters
+            .add(PoolMetric::Failovers, i64::from(stands_in));
+        self.send(id, connection, ReplyTo::Slot(slot), |out| {
+            out.extend(&retry.request);
+        });
+        true
+    }
+}
+
+/// Writes a request as it came, its gathered bodies in their places, without the range `left_out`.
+pub(super) fn write_request(
+    source: &Source<'_>,
+    bodies: &mut Vec<Body>,
+    left_out: Option<&Range<usize>>,
+    out: &mut Rope,
+) {
+    let mut pos = 0;
+    if let Some(left_out) = left_out {
+        source.write(0..left_out.start, out);
+        pos = left_out.end;
+    }
+    for mut body in bodies.drain(..) {
+        source.write(pos..body.at, out);
+        out.append(&mut body.rope);
+        pos = body.at;
+    }
+    source.write(pos..source.text.len(), out);
+}

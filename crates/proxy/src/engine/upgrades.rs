@@ -1,0 +1,135 @@
+//! Sessions that ask for the newer version of the protocol, which is granted only where the servers speak it.
+
+use super::state::Engine;
+use crate::cause::Cause;
+use crate::clients::order::Expected;
+use crate::clients::session::Hold;
+use crate::id::{ServerId, SessionId};
+use crate::limits::PROBE_PATIENCE;
+use crate::protocol::Protocol;
+use crate::protocol::grammar::Reply;
+use crate::protocol::planner::Version;
+use crate::servers::upgrades::{Support, Verdict, Waiter};
+
+impl<P: Protocol> Engine<P> {
+    /// A session asks for the newer version. Nothing of it is outstanding.
+    pub(super) fn begin_upgrade(&mut self, id: SessionId, reply: Reply) {
+        let Some(session) = self.clients.get_mut(id) else {
+            return;
+        };
+        let slot = session.open_slot(Expected::Reply {
+            may_be_large: false,
+        });
+        session.hold(Hold::UntilIdle);
+        let waiter = Waiter {
+            session: id,
+            slot,
+            reply,
+        };
+        if !self.upgrades.add(waiter) {
+            return self.finish_upgrade(waiter, &Err(Cause::Overloaded));
+        }
+        if !self.protocol.may_upgrade() {
+            return self.answer_waiters(&Ok(false));
+        }
+        if self.settle_upgrades(false) {
+            return;
+        }
+        self.ask_servers();
+        self.settle_upgrades(false);
+    }
+
+    /// Puts the question to every server that has not answered, unless that was done just now. An ejected
+    /// one is not asked: every client would wait for it.
+    fn ask_servers(&mut self) {
+        if self.upgrades.deadline().is_some() {
+            return;
+        }
+        let patience = self.settings.timeout.unwrap_or(PROBE_PATIENCE);
+        let deadline = self.now + patience.min(PROBE_PATIENCE);
+        self.upgrades.begin(deadline);
+        let servers: Vec<ServerId> = self.routes.own().collect();
+        for server in servers {
+            if self.upgrades.of(server) != Some(Support::Yes) {
+                self.ask(server);
+            }
+        }
+    }
+
+    fn ask(&mut self, id: ServerId) {
+        let server = self.roster.server(id);
+        let refuses = server.refusal(Version::Resp3, self.now).is_some();
+        if refuses || !server.share().is_live() {
+            return self.upgrades.note(id, Support::Unreachable);
+        }
+        let purpose = server.shared_by(Version::Resp3);
+        let is_connected = !server.connections(Version::Resp3).is_empty();
+        self.upgrades.note(id, Support::Asked);
+        if !is_connected {
+            self.roster.open(id, purpose, self.now, &mut self.outbox);
+        }
+    }
+
+    /// A connection of the newer version has carried its handshake through, or its server has refused it.
+    pub(super) fn note_support(&mut self, server: ServerId, support: Support) {
+        self.upgrades.note(server, support);
+    }
+
+    /// Such a connection has ended, maybe before its server had answered.
+    pub(super) fn note_upgrade_ending(&mut self, server: ServerId) {
+        if matches!(self.upgrades.of(server), None | Some(Support::Asked)) {
+            self.upgrades.note(server, Support::Unreachable);
+        }
+        self.settle_upgrades(false);
+    }
+
+    /// Answers the waiters if enough is known, or with `anyway` with what is known. Whether nobody waits any
+    /// more.
+    pub(super) fn settle_upgrades(&mut self, anyway: bool) -> bool {
+        if !self.upgrades.is_anybody_waiting() {
+            return true;
+        }
+        let answer = match self.upgrades.verdict(self.routes.own(), anyway) {
+            None => return false,
+            Some(Verdict::Granted) => Ok(true),
+            Some(Verdict::Refused) => Ok(false),
+            Some(Verdict::Unreachable) => {
+                let refusal = |id| self.roster.server(id).refusal(Version::Resp3, self.now);
+                let told = self.routes.own().find_map(refusal);
+                Err(told.cloned().unwrap_or(Cause::Refused))
+            }
+        };
+        self.upgrades.end();
+        self.answer_waiters(&answer);
+        true
+    }
+
+    fn answer_waiters(&mut self, granted: &Result<bool, Cause>) {
+        for waiter in self.upgrades.take_waiters() {
+            self.finish_upgrade(waiter, granted);
+        }
+    }
+
+    fn finish_upgrade(&mut self, waiter: Waiter, granted: &Result<bool, Cause>) {
+        let Some(session) = self.clients.get_mut(waiter.session) else {
+            return;
+        };
+        let mut line = Vec::new();
+        self.protocol
+            .upgraded(session.client_mut(), granted.clone(), &mut line);
+        if waiter.reply == Reply::Dropped {
+            self.drop_reply(&line);
+            line.clear();
+        }
+        self.fill_slot(waiter.session, waiter.slot, &line);
+    }
+
+    /// The servers have had their time to answer.
+    pub(super) fn time_out_upgrades(&mut self) {
+        let is_due = |due| due <= self.now;
+        if self.upgrades.deadline().is_some_and(is_due) {
+            self.settle_upgrades(true);
+            self.upgrades.end();
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Requests to several servers: split into fragments, one for each server, whose replies are joined; and
+//! requests to another pool, which are kept from writing what lives for too long.
+
+use std::ops::Range;
+
+use super::planner::{Planner, Request};
+use crate::cause::Cause;
+use crate::flow::buffer::{Chunk, Rope};
+use crate::id::ServerId;
+use crate::limits::SEGMENT_BYTES;
+
+/// Splits requests, joins replies, and limits how long what is written lives.
+pub(crate) trait FanOut: Planner {
+    /// How many bytes of keys one fragment may have.
+    fn most_key_bytes(command: Self::Command) -> usize;
+
+    /// Writes the part of a fragment before its keys. With `seconds` no time in it is longer.
+    fn fragment_start(
+        &self,
+        command: Self::Command,
+        request: Request<'_, Self>,
+        keys: usize,
+        seconds: Option<u32>,
+        out: &mut Rope,
+    );
+
+    /// Writes one key of a fragment, with its value if it has one; `body` is a large one's.
+    fn fragment_key(
+        &self,
+        command: Self::Command,
+        parser: &Self::Parser,
+        source: &Source<'_>,
+        key: Key,
+        out: &mut Rope,
+        body: Option<&mut Rope>,
+    );
+
+    /// Writes the part of a fragment after its keys.
+    fn fragment_end(&self, out: &mut Rope);
+
+    /// Joins the fragments' replies into one. Only called when every fragment has ended. `name_of` tells the
+    /// names of servers.
+    fn join(
+        &self,
+        join: &mut Join<Self::Kind>,
+        client: &Self::Client,
+        name_of: &dyn Fn(ServerId) -> Box<str>,
+        out: &mut Rope,
+    ) -> Joined;
+
+    /// Edits and follow-ups that cap the TTL of everything this request writes at `seconds`.
+    fn cap(
+        &self,
+        command: Self::Command,
+        request: Request<'_, Self>,
+        seconds: u32,
+        cap: &mut TtlCap,
+    );
+
+    /// Follow-ups that cap the TTL of one key of a fragment, which was begun with the same `seconds`.
+    fn cap_key(
+        &self,
+        command: Self::Command,
+        request: Request<'_, Self>,
+        key: Key,
+        seconds: u32,
+        cap: &mut TtlCap,
+    );
+}
+
+/// Where a request's bytes are.
+pub(crate) struct Source<'a> {
+    /// The request's text.
+    pub(crate) text: &'a [u8],
+    /// The chunk it lies in and where it starts there, if its bytes may be passed on by reference.
+    pub(crate) chunk: Option<(&'a Chunk, usize)>,
+}
+
+impl Source<'_> {
+    /// Appends a part of the text to `out`.
+    pub(crate) fn write(&self, range: Range<usize>, out: &mut Rope) {
+        match self.chunk {
+            Some((chunk, at)) => out.push(chunk, at + range.start..at + range.end),
+            None => out.extend(&self.text[range]),
+        }
+    }
+}
+
+/// A large argument that was gathered outside the text.
+#[derive(Debug)]
+pub(crate) struct Body {
+    /// Where in the text it belongs.
+    pub(crate) at: usize,
+    pub(crate) rope: Rope,
+}
+
+/// One key of a request that may be split: where it is, and which argument it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+    pub(crate) arg: u32,
+}
+
+impl Key {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.len as usize
+    }
+}
+
+/// How fragments' replies become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinKind {
+    /// Elements in the order of the request's keys (MGET).
+    Array,
+    /// The sum of integers (DEL).
+    Sum,
+    /// One OK when all say OK (MSET, FLUSHALL, flush_all).
+    Ok,
+    /// VALUE blocks (get).
+    Values,
+    /// STAT lines (stats).
+    Stats,
+}
+
+impl JoinKind {
+    /// Whether the joined reply is small whatever the keys hold.
+    pub(crate) fn is_small(self) -> bool {
+        match self {
+            JoinKind::Sum | JoinKind::Ok => true,
+            JoinKind::Array | JoinKind::Values | JoinKind::Stats => false,
+        }
+    }
+
+    /// Whether the joined reply has its parts in the order of the request's keys, so that it must be known
+    /// where each part of a fragment's reply ends.
+    pub(crate) fn is_ordered(self) -> bool {
+        match self {
+            JoinKind::Array | JoinKind::Values => true,
+            JoinKind::Sum | JoinKind::Ok | JoinKind::Stats => false,
+        }
+    }
+}
+
+/// The replies to a split request, as they come in.
+#[derive(Debug)]
+pub(crate) struct Join<K> {
+    pub(crate) kind: JoinKind,
+    /// The keys of an ejected server count as missing.
+    pub(crate) lenient: bool,
+    pub(crate) fragments: Vec<Fragment<K>>,
+    /// For joins in key order: the fragment that owns each key.
+    pub(crate) owners: Vec<u32>,
+    /// Fragments that have not ended.
+    pub(crate) waiting: usize,
+}
+
+/// One server's part of a split request.
+#[derive(Debug)]
+pub(crate) struct Fragment<K> {
+    pub(crate) server: ServerId,
+    pub(crate) reply: Rope,
+    pub(crate) marks: Vec<u64>,
+    pub(crate) outcome: Option<Result<K, Cause>>,
+}
+
+impl<K> Join<K> {
+    /// Bytes of memory.
+    pub(crate) fn footprint(&self) -> usize {
+        let fragment = |fragment: &Fragment<K>| {
+            let marks = fragment.marks.capacity() * size_of::<u64>();
+            size_of::<Fragment<K>>() + fragment.reply.footprint() + marks
+        };
+        let fragments: usize = self.fragments.iter().map(fragment).sum();
+        size_of::<Self>() + fragments + self.owners.capacity() * size_of::<u32>()
+    }
+
+    /// Bytes of replies that are held.
+    pub(crate) fn held(&self) -> usize {
+        let held = |fragment: &Fragment<K>| fragment.reply.len();
+        self.fragments.iter().map(held).sum()
+    }
+}
+
+impl<K> Fragment<K> {
+    /// A fragment whose reply is to come.
+    pub(crate) fn new(server: ServerId) -> Self {
+        Self {
+            server,
+            reply: Rope::new(),
+            marks: Vec::new(),
+            outcome: None,
+        }
+    }
+}
+
+/// What a join came to.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// The reply has been written.
+    Done,
+    /// The request failed, as the fragment with this index did.
+    Failed(usize),
+    /// The fragments' replies do not fit together.
+    Mismatch,
+}
+
+/// What caps the TTL of everything that a request writes: edits of its text, and requests that follow it.
+#[derive(Debug, Default)]
+pub(crate) struct TtlCap {
+    /// Ranges of the request's text, and what is to stand there.
+    pub(crate) edits: Vec<(Range<usize>, Vec<u8>)>,
+    /// Requests that are to follow it, one after the other.
+    followers: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl TtlCap {
+    /// Adds a request that is to follow.
+    pub(crate) fn follow(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.followers);
+        self.ends.push(self.followers.len());
+    }
+
+    /// The requests that are to follow.
+    pub(crate) fn followers(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ends = self.ends.iter();
+        starts
+            .zip(ends)
+            .map(|(start, end)| &self.followers[start..*end])
+    }
+
+    /// Forgets all; a large request's memory is given back.
+    pub(crate) fn clear(&mut self) {
+        if self.followers.capacity() > SEGMENT_BYTES {
+            *self = Self::default();
+        }
+        self.edits.clear();
+        self.followers.clear();
+        self.ends.clear();
+    }
+}

@@ -1,0 +1,143 @@
+//! What becomes of each request.
+
+use std::ops::Range;
+
+use super::fanout::{JoinKind, Key};
+use super::grammar::{Grammar, Reply};
+use crate::event::Event;
+
+/// Decides what becomes of requests.
+pub(crate) trait Planner: Grammar {
+    /// What a session remembers between requests.
+    type Client;
+    /// Which command a request is.
+    type Command: Copy;
+
+    /// A client that has said nothing yet; `id` is unlike any other client's of the pool.
+    fn client(&self, id: u64) -> Self::Client;
+
+    /// The version of the protocol that the client speaks.
+    fn version(client: &Self::Client) -> Version;
+
+    /// Decides what becomes of the request. What it answers itself, and the keys of a request with several,
+    /// are in `out`, which is empty before.
+    fn plan(
+        &self,
+        request: Request<'_, Self>,
+        client: &mut Self::Client,
+        out: &mut PlanOutput,
+    ) -> Planned<Self::Command>;
+
+    /// Passes over bytes of the client that are not planned: blank ones, and those that are no request.
+    /// Says whether a reply to them is wanted.
+    fn pass_over(client: &mut Self::Client) -> Reply;
+
+    /// Writes what the request would be answered if its keys did not exist; false when it is not a pure
+    /// read or that is not known.
+    fn miss(
+        &self,
+        command: Self::Command,
+        request: Request<'_, Self>,
+        client: &Self::Client,
+        out: &mut Vec<u8>,
+    ) -> bool;
+
+    /// Appends the error for a request whose keys belong to several servers.
+    fn apart(out: &mut Vec<u8>);
+}
+
+/// Which version of the protocol somebody speaks. Connections to servers are kept apart by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// RESP2, and the text protocol of memcached: what needs no agreement.
+    Base,
+    /// RESP3, which HELLO agrees on.
+    Resp3,
+}
+
+/// One whole request.
+pub(crate) struct Request<'a, P: Grammar> {
+    /// Its bytes, without those of large arguments that were gathered elsewhere.
+    pub(crate) text: &'a [u8],
+    /// What the parser found in them.
+    pub(crate) parser: &'a P::Parser,
+    /// Whether nothing of the client is outstanding.
+    pub(crate) is_idle: bool,
+}
+
+impl<P: Grammar> Clone for Request<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Grammar> Copy for Request<'_, P> {}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(crate) struct Planned<C> {
+    /// Where it goes.
+    pub(crate) route: Route,
+    /// What is to be known of it on the way.
+    pub(crate) facts: Facts<C>,
+}
+
+/// What is to be known of a request wherever it goes.
+#[derive(Debug)]
+pub(crate) struct Facts<C> {
+    /// What becomes of its reply.
+    pub(crate) reply: Reply,
+    /// Asking twice does no harm, and the reply is one frame.
+    pub(crate) is_pure_read: bool,
+    /// The reply is small whatever the keys hold.
+    pub(crate) is_small: bool,
+    /// A range of its text that servers do not get.
+    pub(crate) left_out: Option<Range<usize>>,
+    /// The command, for whatever else is asked of the protocol.
+    pub(crate) command: C,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub(crate) enum Route {
+    /// Answered here, by [`PlanOutput::reply`] (possibly nothing).
+    Local,
+    /// To the server of the key at this place in the text.
+    Key(Range<usize>),
+    /// To the first key's server if all of [`PlanOutput::keys`] belong there. If not, it goes there all the same
+    /// where `anyway`, and is refused otherwise. `command` is its name.
+    Together { command: &'static str, anyway: bool },
+    /// To the server that owns the placeholder key.
+    Placeholder,
+    /// Split by server over [`PlanOutput::keys`].
+    Split { join: JoinKind },
+    /// To every server.
+    Broadcast { join: JoinKind },
+    /// To be planned again when nothing of the session is outstanding.
+    WhenIdle,
+    /// Changes the session's version, if the servers can.
+    Upgrade,
+    /// Answered by [`PlanOutput::reply`], then the session ends.
+    Quit,
+}
+
+/// What a plan has besides [`Planned`]; it lives in the pool, so that requests allocate nothing.
+#[derive(Debug, Default)]
+pub(crate) struct PlanOutput {
+    /// A reply made here.
+    pub(crate) reply: Vec<u8>,
+    /// The keys of a request with several.
+    pub(crate) keys: Vec<Key>,
+    /// Something to log.
+    pub(crate) event: Option<Event>,
+}
+
+impl PlanOutput {
+    pub(crate) fn clear(&mut self) {
+        self.reply.clear();
+        self.keys.clear();
+        if self.event.is_some() {
+            self.event = None;
+        }
+    }
+}

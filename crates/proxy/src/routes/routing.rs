@@ -1,0 +1,152 @@
+//! Which server serves a key now: its own, or one of the failover pool in its place.
+
+use std::sync::Arc;
+
+use super::shards::Shards;
+use crate::id::ServerId;
+use crate::share::PoolShare;
+use crate::time::Time;
+
+/// Where a request for a key goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// To this server.
+    Server(ServerId),
+    /// To this server of the failover pool, in the place of an ejected one. What is written there lives no
+    /// longer than for a given time.
+    Substitute(ServerId),
+    /// Nowhere: its server is ejected, the keys stay with it, and nobody stands in.
+    Ejected(ServerId),
+    /// Nowhere: every server is ejected.
+    Nobody,
+}
+
+/// How a pool's keys are routed.
+#[derive(Debug)]
+pub(crate) struct Routes {
+    own: Shards,
+    /// The servers of the failover pool, which serve the keys of ejected servers.
+    failover: Option<Box<Shards>>,
+    /// Keys stay with their servers, ejected or not.
+    keys_stay: bool,
+    /// When the health is to be looked at although no epoch has changed.
+    next_look: Option<Time>,
+}
+
+impl Destination {
+    /// The server that it names, if any.
+    pub(crate) fn server(self) -> Option<ServerId> {
+        match self {
+            Destination::Server(server)
+            | Destination::Substitute(server)
+            | Destination::Ejected(server) => Some(server),
+            Destination::Nobody => None,
+        }
+    }
+}
+
+impl Routes {
+    pub(crate) fn new(own: Shards, failover: Option<Shards>, keys_stay: bool) -> Self {
+        let mut routes = Self {
+            own,
+            failover: failover.map(Box::new),
+            keys_stay,
+            next_look: None,
+        };
+        routes.plan_look();
+        routes
+    }
+
+    /// Where a request for `key` goes, by what was last seen of the servers' health.
+    #[inline]
+    pub(crate) fn route(&mut self, key: &[u8]) -> Destination {
+        match self.own.place(key) {
+            None => Destination::Nobody,
+            Some(placed) if placed.is_live || !self.keys_stay => Destination::Server(placed.server),
+            Some(placed) => self.substitute(placed.server, key),
+        }
+    }
+
+    #[cold]
+    fn substitute(&mut self, ejected: ServerId, key: &[u8]) -> Destination {
+        let failover = self.failover.as_mut();
+        let placed = failover.and_then(|failover| failover.place(key));
+        match placed {
+            Some(placed) if placed.is_live => Destination::Substitute(placed.server),
+            _ => Destination::Ejected(ejected),
+        }
+    }
+
+    /// Whether nothing is to be seen of the servers' health that was not taken over.
+    #[inline]
+    pub(crate) fn is_current(&self, now: Time) -> bool {
+        self.own.is_current()
+            && self.next_look.is_none_or(|due| now < due)
+            && self
+                .failover
+                .as_ref()
+                .is_none_or(|failover| failover.is_current())
+    }
+
+    /// Takes over what has changed in the health of the servers.
+    pub(crate) fn refresh(&mut self) {
+        self.own.refresh();
+        if let Some(failover) = &mut self.failover {
+            failover.refresh();
+        }
+        self.plan_look();
+    }
+
+    fn plan_look(&mut self) {
+        self.next_look = self.next_retry();
+    }
+
+    /// When the rest of an ejected server is over, of whichever pool.
+    pub(crate) fn next_retry(&self) -> Option<Time> {
+        let retry = |shards: &Shards| shards.pool().health.next_retry();
+        let failover = self.failover.as_deref();
+        let pools = [Some(&self.own), failover];
+        pools.into_iter().flatten().filter_map(retry).min()
+    }
+
+    /// The pool's own servers.
+    pub(crate) fn own(&self) -> impl Iterator<Item = ServerId> {
+        self.own.servers()
+    }
+
+    /// The servers of the failover pool.
+    pub(crate) fn failover(&self) -> impl Iterator<Item = ServerId> {
+        self.failover.iter().flat_map(|failover| failover.servers())
+    }
+
+    /// The pools whose servers requests may go to, and those servers.
+    pub(crate) fn pools(&self) -> Vec<(Arc<PoolShare>, Vec<ServerId>)> {
+        let pool = |shards: &Shards| (Arc::clone(shards.pool()), shards.servers().collect());
+        let failover = self.failover.as_deref();
+        [Some(&self.own), failover]
+            .into_iter()
+            .flatten()
+            .map(pool)
+            .collect()
+    }
+
+    /// Whether there is a failover pool.
+    pub(crate) fn has_failover(&self) -> bool {
+        self.failover.is_some()
+    }
+
+    /// Whether every server of the pool's own is in use.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.own.is_whole()
+    }
+
+    /// A number by chance.
+    pub(crate) fn draw(&mut self) -> u32 {
+        self.own.draw()
+    }
+
+    /// Whether every request is placed anew, so that keys have no home.
+    pub(crate) fn is_random(&self) -> bool {
+        self.own.is_random()
+    }
+}

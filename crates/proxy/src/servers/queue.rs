@@ -1,0 +1,358 @@
+//! The requests on one server connection: their bytes until they are written, and an entry for each until
+//! it is answered.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::flow::buffer::Rope;
+use crate::id::SessionId;
+use crate::limits::{KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
+use crate::time::Time;
+
+/// A request (or a fragment of one) at a server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InFlight {
+    pub(crate) session: SessionId,
+    pub(crate) reply_to: ReplyTo,
+    /// Its size on the wire.
+    pub(crate) bytes: usize,
+    /// When it was queued: the deadline follows from it.
+    pub(crate) queued: Time,
+}
+
+/// Where a reply belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReplyTo {
+    /// The session's slot with this number.
+    Slot(u64),
+    /// A fragment of the slot.
+    Fragment(u64, u32),
+    /// Nowhere any more: the request was failed for being late. The session still counts it as bound here.
+    Forgotten {
+        /// It was a [`ReplyTo::Follower`].
+        follows: bool,
+    },
+    /// Nowhere: the client asked for no reply.
+    Nobody,
+    /// Nowhere: it is the proxy's own and belongs to the request before it, which must not be without it.
+    Follower,
+}
+
+impl ReplyTo {
+    /// Whether the client waits for nothing here.
+    pub(crate) fn is_silent(self) -> bool {
+        matches!(self, ReplyTo::Nobody | ReplyTo::Follower)
+    }
+
+    /// Whether it belongs to the request before it, late or not.
+    fn follows(self) -> bool {
+        matches!(
+            self,
+            ReplyTo::Follower | ReplyTo::Forgotten { follows: true }
+        )
+    }
+}
+
+/// The requests on one connection, in order.
+///
+/// ```text
+///  answered │ forgotten ... (failed for being late) │ waited for ...
+///           │ sent ... (wholly written) │ the next, partly │ unsent ...
+/// ```
+#[derive(Debug, Default)]
+pub(crate) struct RequestQueue {
+    /// Bytes to be written, once the connection is ready.
+    output: Rope,
+    /// Requests whose replies have not ended, oldest first.
+    entries: VecDeque<InFlight>,
+    /// How many of them (from the front) are wholly written, and how many bytes of the next one are.
+    sent: usize,
+    sent_of_next: usize,
+    /// Unwritten bytes of requests that were answered before they were wholly written.
+    answered_early: usize,
+    /// How many of the entries (from the front) have been dealt with for being late.
+    forgotten: usize,
+}
+
+/// So many requests, and their bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Amount {
+    pub(crate) requests: usize,
+    pub(crate) bytes: usize,
+}
+
+impl RequestQueue {
+    /// Appends a request, whose bytes `write` appends. Returns how many those are.
+    pub(crate) fn push(
+        &mut self,
+        session: SessionId,
+        reply_to: ReplyTo,
+        queued: Time,
+        write: impl FnOnce(&mut Rope),
+    ) -> usize {
+        let before = self.output.len();
+        write(&mut self.output);
+        let bytes = self.output.len() - before;
+        self.entries.push_back(InFlight {
+            session,
+            reply_to,
+            bytes,
+            queued,
+        });
+        bytes
+    }
+
+    /// What is to be written.
+    pub(crate) fn output(&self) -> &Rope {
+        &self.output
+    }
+
+    /// Requests that have not been answered.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether no request is unanswered.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The requests that have not been answered, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &InFlight> {
+        self.entries.iter()
+    }
+
+    /// Whether there is room for a further request, where at most `most` are to be unanswered.
+    pub(crate) fn has_room(&self, most: usize) -> bool {
+        self.entries.len() < most.min(MAX_IN_FLIGHT) && self.output.len() < MAX_CONNECTION_BYTES
+    }
+
+    /// Notes that `count` bytes of the output were written; returns the requests that are thereby wholly
+    /// written.
+    pub(crate) fn written(&mut self, count: usize) -> Amount {
+        self.output.consume_keeping(count, KEEP_OUTPUT);
+        let early = count.min(self.answered_early);
+        self.answered_early -= early;
+        let mut left = count - early;
+        let mut whole = Amount::default();
+        while let Some(next) = self.entries.get(self.sent) {
+            let missing = next.bytes - self.sent_of_next;
+            if left < missing {
+                self.sent_of_next += left;
+                break;
+            }
+            left -= missing;
+            self.sent += 1;
+            self.sent_of_next = 0;
+            whole.requests += 1;
+            whole.bytes += next.bytes;
+        }
+        whole
+    }
+
+    /// The oldest request, if it has at least begun to be written, so that what the server says can be its
+    /// reply.
+    pub(crate) fn front(&self) -> Option<&InFlight> {
+        let begun = self.sent > 0 || self.sent_of_next > 0;
+        self.entries.front().filter(|_| begun)
+    }
+
+    /// The oldest request, written or not.
+    pub(crate) fn oldest(&self) -> Option<&InFlight> {
+        self.entries.front()
+    }
+
+    /// Takes the oldest request off the queue; says whether it was wholly written.
+    pub(crate) fn pop(&mut self) -> Option<(InFlight, bool)> {
+        let entry = self.entries.pop_front()?;
+        self.forgotten = self.forgotten.saturating_sub(1);
+        let whole = self.sent > 0;
+        if whole {
+            self.sent -= 1;
+        } else {
+            self.answered_early += entry.bytes - self.sent_of_next;
+            self.sent_of_next = 0;
+        }
+        if self.entries.is_empty() && self.entries.capacity() > KEEP_IN_FLIGHT {
+            self.entries = VecDeque::new();
+        }
+        Some((entry, whole))
+    }
+
+    /// The oldest request that somebody still waits for.
+    pub(crate) fn oldest_waiting(&self) -> Option<&InFlight> {
+        self.entries.get(self.forgotten)
+    }
+
+    /// Whether a reply is under way that is late: one nobody waits for, or one that is being passed on.
+    pub(crate) fn owes_forgotten(&self) -> bool {
+        self.forgotten > 0
+    }
+
+    /// Forgets the next request that has waited for `timeout`, and returns it. One whose reply is being passed
+    /// on (`mid_reply`, of the oldest) stays: a late reply is better than half of one.
+    pub(crate) fn forget_late(
+        &mut self,
+        now: Time,
+        timeout: Duration,
+        mid_reply: bool,
+    ) -> Option<InFlight> {
+        loop {
+            let skip = self.forgotten == 0 && mid_reply;
+            let entry = self.entries.get_mut(self.forgotten)?;
+            if entry.queued + timeout > now {
+                return None;
+            }
+            self.forgotten += 1;
+            if !skip {
+                let late = *entry;
+                entry.reply_to = ReplyTo::Forgotten {
+                    follows: late.reply_to.follows(),
+                };
+                return Some(late);
+            }
+        }
+    }
+
+    /// How many requests are wholly written, and how many are not.
+    pub(crate) fn amounts(&self) -> (Amount, Amount) {
+        let sum = |entries: &mut dyn Iterator<Item = &InFlight>| {
+            entries.fold(Amount::default(), |sum, entry| Amount {
+                requests: sum.requests + 1,
+                bytes: sum.bytes + entry.bytes,
+            })
+        };
+        let sent = sum(&mut self.entries.iter().take(self.sent));
+        (sent, sum(&mut self.entries.iter().skip(self.sent)))
+    }
+
+    /// Requests of which nothing has been written.
+    pub(crate) fn unsent(&self) -> impl Iterator<Item = &InFlight> {
+        self.entries.iter().skip(self.first_unsent())
+    }
+
+    /// Drops the requests of which nothing has been written and whose session `is_gone`. What follows a
+    /// request that has been written stays with it.
+    pub(crate) fn drop_unsent(&mut self, is_gone: impl Fn(SessionId) -> bool) -> Amount {
+        let first = self.first_unsent();
+        let begun = match self.entries.get(self.sent) {
+            Some(next) if self.sent_of_next > 0 => next.bytes - self.sent_of_next,
+            _ => 0,
+        };
+        let mut kept = Rope::new();
+        kept.take_from(&mut self.output, self.answered_early + begun);
+        let (mut index, mut late) = (0, 0);
+        let mut dropped = Amount::default();
+        let mut stays = true;
+        self.entries.retain(|entry| {
+            let follows = entry.reply_to.follows() && stays;
+            stays = index < first || follows || !is_gone(entry.session);
+            if index >= first && stays {
+                kept.take_from(&mut self.output, entry.bytes);
+            } else if !stays {
+                self.output.consume(entry.bytes);
+                dropped.requests += 1;
+                dropped.bytes += entry.bytes;
+                late += usize::from(index < self.forgotten);
+            }
+            index += 1;
+            stays
+        });
+        self.output = kept;
+        self.forgotten -= late;
+        dropped
+    }
+
+    fn first_unsent(&self) -> usize {
+        self.sent + usize::from(self.sent_of_next > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Table;
+
+    /// A write under way or not yet, with what limits its life, between other requests of two clients.
+    fn queue(written: usize, places: &[(SessionId, ReplyTo, &str)]) -> RequestQueue {
+        let mut queue = RequestQueue::default();
+        for (session, place, text) in places {
+            let write = |out: &mut Rope| out.extend(text.as_bytes());
+            queue.push(*session, *place, Time::ZERO, write);
+        }
+        queue.written(written);
+        queue
+    }
+
+    fn left(queue: &RequestQueue) -> String {
+        let bytes: Vec<u8> = queue.output().slices().flatten().copied().collect();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn amount(requests: usize, bytes: usize) -> Amount {
+        Amount { requests, bytes }
+    }
+
+    #[test]
+    fn a_write_under_way_keeps_its_limit_when_its_client_has_gone_and_one_that_is_not_loses_both() {
+        let mut sessions = Table::new();
+        let (gone, there) = (sessions.insert_with(|_| ()), sessions.insert_with(|_| ()));
+        let places = [
+            (gone, ReplyTo::Slot(0), "SET "),
+            (gone, ReplyTo::Follower, "limit "),
+            (there, ReplyTo::Slot(0), "GET "),
+            (gone, ReplyTo::Fragment(1, 0), "MSET "),
+            (gone, ReplyTo::Follower, "limits "),
+            (gone, ReplyTo::Follower, "more "),
+            (gone, ReplyTo::Nobody, "noreply "),
+            (there, ReplyTo::Slot(1), "SET "),
+            (there, ReplyTo::Follower, "limit"),
+        ];
+        let is_gone = |id: SessionId| id == gone;
+        let mut one = queue(1, &places);
+        assert_eq!(one.drop_unsent(is_gone), amount(4, 25));
+        assert_eq!(left(&one), "ET limit GET SET limit");
+
+        let mut one = queue(0, &places);
+        assert_eq!(one.drop_unsent(is_gone), amount(6, 35));
+        assert_eq!(left(&one), "GET SET limit");
+
+        let mut one = queue(4 + 6 + 4 + 5, &places);
+        assert_eq!(one.drop_unsent(is_gone), amount(1, 8));
+        assert_eq!(left(&one), "limits more SET limit");
+
+        // Late and forgotten, it follows all the same.
+        let mut late = queue(1, &places);
+        let timeout = Duration::ZERO;
+        let later = late.entries.range_mut(2..);
+        later.for_each(|entry| entry.queued = Time::from_micros(9));
+        assert!(late.forget_late(Time::ZERO, timeout, false).is_some());
+        assert!(late.forget_late(Time::ZERO, timeout, false).is_some());
+        assert!(late.forget_late(Time::ZERO, timeout, false).is_none());
+        assert_eq!(late.drop_unsent(is_gone), amount(4, 25));
+        assert_eq!(left(&late), "ET limit GET SET limit");
+
+        let mut one = queue(4, &places);
+        one.pop();
+        assert_eq!(one.drop_unsent(is_gone), amount(4, 25));
+        assert_eq!(left(&one), "limit GET SET limit", "after its reply");
+        assert_eq!(one.len(), 4);
+    }
+
+    #[test]
+    fn what_is_left_of_a_request_that_was_answered_early_counts_for_no_other() {
+        let mut sessions = Table::new();
+        let session = sessions.insert_with(|_| ());
+        let places = ["early ", "next ", "last"].map(|text| (session, ReplyTo::Slot(0), text));
+        let mut one = queue(1, &places);
+        assert!(one.front().is_some());
+        let (_, whole) = one.pop().unwrap();
+        assert!(!whole && one.front().is_none());
+        assert_eq!(one.written(2), amount(0, 0));
+        assert_eq!(one.written(3 + 5), amount(1, 5));
+        assert_eq!(one.written(4), amount(1, 4));
+        assert_eq!(one.amounts(), (amount(2, 9), amount(0, 0)));
+        let (_, whole) = one.pop().unwrap();
+        assert!(whole && one.front().is_some());
+    }
+}

@@ -1,0 +1,298 @@
+//! Every server of a worker's pool, and every connection to one: opened, chosen, written to, removed.
+
+use std::time::Duration;
+
+use super::connection::{Connection, Progress};
+use super::purpose::Purpose;
+use super::queue::ReplyTo;
+use super::server::Server;
+use crate::cause::Cause;
+use crate::flow::buffer::Rope;
+use crate::flow::outbox::{Action, Flush, Outbox};
+use crate::id::{ConnectionId, ServerId, SessionId, Table};
+use crate::limits::{PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR};
+use crate::metrics::ServerMetric;
+use crate::protocol::Protocol;
+use crate::protocol::greeting::Step;
+use crate::protocol::planner::Version;
+use crate::settings::{PoolSettings, TimeoutAction};
+use crate::time::Time;
+
+/// The servers and their connections.
+pub(crate) struct Roster<P: Protocol> {
+    servers: Table<ServerId, Server>,
+    connections: Table<ConnectionId, Connection<P>>,
+    /// No connection can be late before this.
+    earliest: Option<Time>,
+}
+
+impl<P: Protocol> Roster<P> {
+    pub(crate) fn new() -> Self {
+        Self {
+            servers: Table::new(),
+            connections: Table::new(),
+            earliest: None,
+        }
+    }
+
+    pub(crate) fn add_server(&mut self, server: Server) -> ServerId {
+        self.servers.insert_with(|_| server)
+    }
+
+    /// A server that is here: one of the routes, or one that a connection is to.
+    #[inline]
+    pub(crate) fn server(&self, id: ServerId) -> &Server {
+        let server = self.servers.get(id);
+        server.expect("a server stays while a route or a connection leads to it")
+    }
+
+    pub(crate) fn server_mut(&mut self, id: ServerId) -> &mut Server {
+        let server = self.servers.get_mut(id);
+        server.expect("a server stays while a route or a connection leads to it")
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Connection<P>> {
+        self.connections.get(id)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Connection<P>> {
+        self.connections.get_mut(id)
+    }
+
+    /// Every connection.
+    pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection<P>> {
+        self.connections.iter().map(|(_, connection)| connection)
+    }
+
+    /// The ids of all connections.
+    pub(crate) fn connection_ids(&self) -> Vec<ConnectionId> {
+        self.connections.ids()
+    }
+
+    /// Opens a connection.
+    pub(crate) fn open(
+        &mut self,
+        server: ServerId,
+        purpose: Purpose,
+        now: Time,
+        outbox: &mut Outbox,
+    ) -> ConnectionId {
+        let (counters, share, endpoint) = {
+            let server = self.server(server);
+            (server.counters(), server.share(), server.endpoint())
+        };
+        let (counters, server_share, endpoint) =
+            (counters.clone(), share.clone(), endpoint.clone());
+        match purpose {
+            Purpose::Shared { .. } => counters.add(ServerMetric::ServerTotal, 1),
+            Purpose::Probe => {}
+        }
+        let new = Connection::new(server, purpose, counters, now);
+        let id = self.connections.insert_with(|_| new);
+        self.server_mut(server).add(purpose, id);
+        outbox.act(Action::Connect {
+            connection: id,
+            server: server_share,
+            endpoint,
+        });
+        self.note_deadline(id);
+        id
+    }
+
+    /// A connection for a request to a server of a session that speaks `version`: the one that `bound` names,
+    /// else the least loaded, else a new one.
+    #[inline]
+    pub(crate) fn choose(
+        &mut self,
+        id: ServerId,
+        version: Version,
+        bound: impl FnOnce(Purpose) -> Option<ConnectionId>,
+        now: Time,
+        outbox: &mut Outbox,
+    ) -> Result<ConnectionId, Cause> {
+        let server = self.server(id);
+        if let ([only], 1) = (
+            server.connections(version),
+            server.settings().server_connections,
+        ) {
+            return Ok(*only);
+        }
+        if let Some(bound) = bound(server.shared_by(version)) {
+            return Ok(bound);
+        }
+        self.choose_freely(id, version, now, outbox)
+    }
+
+    fn choose_freely(
+        &mut self,
+        id: ServerId,
+        version: Version,
+        now: Time,
+        outbox: &mut Outbox,
+    ) -> Result<ConnectionId, Cause> {
+        let server = self.server(id);
+        let open = server.connections(version);
+        let load = |id: &ConnectionId| {
+            let connection = self.connections.get(*id);
+            connection.map_or(usize::MAX, |connection| connection.queue().len())
+        };
+        let least = open.iter().min_by_key(|id| load(id));
+        if let Some(least) = least
+            && (load(least) == 0 || open.len() >= server.settings().server_connections)
+        {
+            return Ok(*least);
+        }
+        match (server.refusal(version, now), least) {
+            (None, _) => Ok(self.open(id, server.shared_by(version), now, outbox)),
+            (Some(_), Some(least)) => Ok(*least),
+            (Some(cause), None) => Err(cause.clone()),
+        }
+    }
+
+    /// Queues a request, whose bytes `write` appends, on a connection.
+    #[inline]
+    pub(crate) fn send(
+        &mut self,
+        id: ConnectionId,
+        session: SessionId,
+        reply_to: ReplyTo,
+        now: Time,
+        outbox: &mut Outbox,
+        write: impl FnOnce(&mut Rope),
+    ) {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return;
+        };
+        // What waits already is due before this.
+        let is_first = connection.queue().oldest_waiting().is_none();
+        if connection.push(session, reply_to, now, write) && connection.list() {
+            outbox.flush(Flush::Connection(id));
+        }
+        if is_first {
+            let server = connection.server();
+            let timeout = self.server(server).settings().timeout;
+            self.note_due(timeout.map(|timeout| now + timeout));
+        }
+    }
+
+    /// Has the connection written to, if it has anything to write.
+    pub(crate) fn flush(&mut self, id: ConnectionId, outbox: &mut Outbox) {
+        if let Some(connection) = self.connections.get_mut(id)
+            && connection.list()
+        {
+            outbox.flush(Flush::Connection(id));
+        }
+    }
+
+    /// The socket of a connection is there, and `steps` are to be taken on it next; says whether there are any.
+    pub(crate) fn shake_hands(
+        &mut self,
+        id: ConnectionId,
+        steps: Vec<Step>,
+        outbox: &mut Outbox,
+    ) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else {
+            return false;
+        };
+        let has_steps = !steps.is_empty();
+        connection.begin_handshake(steps);
+        connection
+            .counters()
+            .add(ServerMetric::ServerConnections, 1);
+        if has_steps {
+            self.flush(id, outbox);
+        }
+        has_steps
+    }
+
+    /// Removes a connection, whose requests are the caller's then.
+    pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection<P>> {
+        let connection = self.connections.remove(id)?;
+        self.server_mut(connection.server())
+            .remove(connection.purpose(), id);
+        match connection.progress() {
+            Progress::Connecting => {}
+            Progress::Handshaking | Progress::Ready => {
+                let gauge = ServerMetric::ServerConnections;
+                connection.counters().add(gauge, -1);
+            }
+        }
+        Some(connection)
+    }
+
+    /// When a connection may be late.
+    pub(crate) fn next_deadline(&self) -> Option<Time> {
+        self.earliest
+    }
+
+    /// The connections that are late at `now`. Whoever deals with one without removing it calls
+    /// [`Roster::note_deadline`] then.
+    pub(crate) fn take_late(&mut self, now: Time) -> Vec<ConnectionId> {
+        if self.earliest.is_none_or(|earliest| now < earliest) {
+            return Vec::new();
+        }
+        self.earliest = None;
+        let mut late = Vec::new();
+        for id in self.connections.ids() {
+            let connection = self.connections.get(id);
+            match connection.and_then(|connection| self.deadline_of(connection)) {
+                Some(due) if due <= now => late.push(id),
+                due => self.note_due(due),
+            }
+        }
+        late
+    }
+
+    /// Looks at a connection in time.
+    pub(crate) fn note_deadline(&mut self, id: ConnectionId) {
+        let connection = self.connections.get(id);
+        let due = connection.and_then(|connection| self.deadline_of(connection));
+        self.note_due(due);
+    }
+
+    fn note_due(&mut self, at: Option<Time>) {
+        if let Some(at) = at {
+            self.earliest = Some(self.earliest.map_or(at, |known| known.min(at)));
+        }
+    }
+
+    /// When the connection is late, as things are.
+    fn deadline_of(&self, connection: &Connection<P>) -> Option<Time> {
+        let settings = self.server(connection.server()).settings();
+        let connect = match (connection.progress(), connection.purpose()) {
+            (Progress::Ready, _) => None,
+            (_, Purpose::Probe) => Some(
+                settings
+                    .timeout
+                    .unwrap_or(PROBE_PATIENCE)
+                    .min(PROBE_PATIENCE),
+            ),
+            (_, Purpose::Shared { .. }) => settings.failure.connect_timeout,
+        };
+        let connect = connect.map(|patience| connection.opened() + patience);
+        let oldest = connection.queue().oldest_waiting().zip(settings.timeout);
+        let request = oldest.map(|(oldest, timeout)| oldest.queued + timeout);
+        let silence = silence(settings).filter(|_| connection.queue().owes_forgotten());
+        let silence = silence.map(|bound| connection.waiting_since(connection.opened()) + bound);
+        [connect, request, silence].into_iter().flatten().min()
+    }
+
+    /// Whether a connection that is late is to be closed for it; else only its late requests fail.
+    pub(crate) fn is_lost(&self, connection: &Connection<P>, now: Time) -> bool {
+        let settings = self.server(connection.server()).settings();
+        connection.progress() != Progress::Ready
+            || silence(settings).is_none_or(|bound| connection.waiting_since(now) + bound <= now)
+    }
+}
+
+/// How long a server may be silent that owes a reply which nobody waits for any more; `None` where a request
+/// that is late closes its connection.
+fn silence(settings: &PoolSettings) -> Option<Duration> {
+    let timeout = settings.timeout?;
+    match settings.failure.timeout_action {
+        TimeoutAction::Close => None,
+        TimeoutAction::Answer => Some((timeout * SILENCE_FACTOR).max(SILENCE_AT_LEAST)),
+    }
+}

@@ -1,0 +1,180 @@
+//! Which servers speak the newer version of the protocol, and who waits to learn it: it is granted to a
+//! session only where the servers speak it.
+
+use std::collections::HashMap;
+
+use crate::id::{ServerId, SessionId};
+use crate::limits::MAX_UPGRADE_WAITERS;
+use crate::protocol::grammar::Reply;
+use crate::time::Time;
+
+/// What is known, and who waits.
+#[derive(Debug, Default)]
+pub(crate) struct Upgrades {
+    waiters: Vec<Waiter>,
+    /// When the waiters are answered with what is known by then; set while servers are asked.
+    deadline: Option<Time>,
+    /// What servers have answered when they were last asked.
+    known: HashMap<ServerId, Support>,
+}
+
+/// A session that waits, and where its answer belongs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiter {
+    pub(crate) session: SessionId,
+    pub(crate) slot: u64,
+    pub(crate) reply: Reply,
+}
+
+/// Whether a server speaks the newer version, as far as is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Support {
+    /// It is being asked.
+    Asked,
+    /// It does.
+    Yes,
+    /// It refused.
+    No,
+    /// It could not be asked.
+    Unreachable,
+}
+
+/// What the waiters are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The servers speak it.
+    Granted,
+    /// One of them does not.
+    Refused,
+    /// None could be asked.
+    Unreachable,
+}
+
+impl Upgrades {
+    /// Adds a session that waits, unless too many do; says whether it waits.
+    pub(crate) fn add(&mut self, waiter: Waiter) -> bool {
+        let fits = self.waiters.len() < MAX_UPGRADE_WAITERS;
+        if fits {
+            self.waiters.push(waiter);
+        }
+        fits
+    }
+
+    /// Takes those who wait.
+    pub(crate) fn take_waiters(&mut self) -> Vec<Waiter> {
+        std::mem::take(&mut self.waiters)
+    }
+
+    /// Whether anybody waits.
+    pub(crate) fn is_anybody_waiting(&self) -> bool {
+        !self.waiters.is_empty()
+    }
+
+    /// Notes what is known of a server.
+    pub(crate) fn note(&mut self, server: ServerId, support: Support) {
+        self.known.insert(server, support);
+    }
+
+    /// What is known of a server.
+    pub(crate) fn of(&self, server: ServerId) -> Option<Support> {
+        self.known.get(&server).copied()
+    }
+
+    /// When the waiters are answered at the latest.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        self.deadline
+    }
+
+    /// Servers are asked; the waiters are answered at `deadline` at the latest.
+    pub(crate) fn begin(&mut self, deadline: Time) {
+        self.deadline = Some(deadline);
+    }
+
+    /// Nothing is asked any more.
+    pub(crate) fn end(&mut self) {
+        self.deadline = None;
+    }
+
+    /// What those who wait are told, if enough is known of the `servers`: one refusal decides, else every server
+    /// must have been heard or found unreachable. With `anyway`, what is known must do.
+    pub(crate) fn verdict(
+        &self,
+        servers: impl Iterator<Item = ServerId>,
+        anyway: bool,
+    ) -> Option<Verdict> {
+        let (mut yes, mut no, mut unknown) = (false, false, false);
+        for server in servers {
+            match self.of(server) {
+                Some(Support::Yes) => yes = true,
+                Some(Support::No) => no = true,
+                Some(Support::Unreachable) => {}
+                Some(Support::Asked) | None => unknown = true,
+            }
+        }
+        let is_asking = self.deadline.is_some();
+        match () {
+            () if no => is_asking.then_some(Verdict::Refused),
+            () if unknown && !anyway => None,
+            () if yes => Some(Verdict::Granted),
+            () => is_asking.then_some(Verdict::Unreachable),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Table;
+
+    #[test]
+    fn one_refusal_decides_and_else_every_server_must_have_been_heard() {
+        let mut table = Table::new();
+        let servers: [ServerId; 3] = [(); 3].map(|()| table.insert_with(|_| ()));
+        let verdict = |known: [Option<Support>; 3], asking, anyway| {
+            let mut upgrades = Upgrades::default();
+            for (server, support) in servers.iter().zip(known) {
+                support
+                    .into_iter()
+                    .for_each(|known| upgrades.note(*server, known));
+            }
+            if asking {
+                upgrades.begin(Time::ZERO);
+            }
+            upgrades.verdict(servers.into_iter(), anyway)
+        };
+        let (yes, no) = (Some(Support::Yes), Some(Support::No));
+        let (asked, gone) = (Some(Support::Asked), Some(Support::Unreachable));
+        assert_eq!(
+            verdict([yes, yes, yes], false, false),
+            Some(Verdict::Granted)
+        );
+        assert_eq!(
+            verdict([yes, gone, yes], true, false),
+            Some(Verdict::Granted)
+        );
+        assert_eq!(verdict([yes, asked, yes], true, false), None);
+        assert_eq!(verdict([yes, None, yes], false, false), None);
+        assert_eq!(
+            verdict([yes, asked, yes], true, true),
+            Some(Verdict::Granted)
+        );
+        assert_eq!(
+            verdict([asked, no, None], true, false),
+            Some(Verdict::Refused)
+        );
+        assert_eq!(
+            verdict([yes, no, yes], false, false),
+            None,
+            "it is asked again first"
+        );
+        assert_eq!(
+            verdict([gone, gone, gone], true, false),
+            Some(Verdict::Unreachable)
+        );
+        assert_eq!(verdict([gone, gone, gone], false, false), None);
+        assert_eq!(
+            verdict([asked, gone, asked], true, true),
+            Some(Verdict::Unreachable)
+        );
+    }
+}
