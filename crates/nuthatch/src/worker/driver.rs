@@ -8,6 +8,7 @@
 mod depth;
 mod opening;
 mod reading;
+mod state;
 mod writing;
 
 #[cfg(test)]
@@ -28,10 +29,12 @@ use depth::Depth;
 use super::chunks::Chunks;
 use super::endpoint::{Endpoint, Readiness, Role};
 use super::net::{Caller, Dialled, Net, Target};
-use super::pool::{PoolPart, PoolParts};
+use super::pool::PoolParts;
 use crate::connections::{ConnectionCounts, Counted};
 use crate::logger::{ALERT, log};
 use crate::pool::PoolId;
+
+pub(super) use state::Driver;
 
 /// Bytes read in a tick after which what they led to is written before more is read: it is still in the
 /// cache then, the chunks that hold it are soon free again, and writes of this size gain nothing from waiting.
@@ -39,30 +42,6 @@ const WRITE_AFTER: usize = 512 << 10;
 
 /// Bytes read after which a tick may be a busy one: with less, whoever waits is to be served at once.
 const BUSY_AFTER: usize = 2 << 10;
-
-/// The part of a worker between its poll and the core.
-#[derive(Debug)]
-pub(super) struct Driver<N: Net> {
-    net: N,
-    pools: PoolParts,
-    counts: Arc<ConnectionCounts>,
-    /// Every socket; the key is its token in the poll.
-    endpoints: Slab<Endpoint<N::Stream>>,
-    chunks: Chunks,
-    now: Time,
-    tick: u32,
-    /// Bytes that were read since everything was last written.
-    unwritten: usize,
-    depth: Depth,
-    /// Endpoints that had more to do than a tick allows.
-    waiting: Vec<usize>,
-    /// Endpoints that can be written to again and have output.
-    writable: Vec<usize>,
-    /// Pools whose core was called since it was last drained.
-    touched: Vec<PoolId>,
-    /// In order of their deadlines; some have closed already, and another may have their place.
-    lingering: VecDeque<(Time, usize)>,
-}
 
 impl<N: Net> Driver<N> {
     /// A driver for `pools`, which counts their server connections in `counts`.
@@ -215,33 +194,6 @@ impl<N: Net> Driver<N> {
                 .endpoints
                 .iter()
                 .any(|(_, endpoint)| client(endpoint.role))
-    }
-
-    fn part(&mut self, pool: PoolId) -> &mut PoolPart {
-        &mut self.pools[pool]
-    }
-
-    fn has_role(&self, key: usize, pool: PoolId, role: Role) -> bool {
-        let endpoint = self.endpoints.get(key);
-        endpoint.is_some_and(|endpoint| endpoint.pool == pool && endpoint.role == role)
-    }
-
-    /// The core of `pool` was called, so it may have something to say.
-    fn touch(&mut self, pool: PoolId) {
-        let part = &mut self.pools[pool];
-        if !part.touched {
-            part.touched = true;
-            self.touched.push(pool);
-        }
-    }
-
-    /// Has the endpoint go on in the next tick, without sleep in between.
-    fn wait_for_next_tick(&mut self, key: usize) {
-        let endpoint = &mut self.endpoints[key];
-        if !endpoint.queued {
-            endpoint.queued = true;
-            self.waiting.push(key);
-        }
     }
 
     fn resume(&mut self, key: usize) {

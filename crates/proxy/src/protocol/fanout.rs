@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::planner::{Planner, Request};
+use super::planner::{JoinKind, Key, Planner, Request};
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::ServerId;
@@ -92,54 +92,6 @@ pub(crate) struct Body {
     /// Where in the text it belongs.
     pub(crate) at: usize,
     pub(crate) rope: Rope,
-}
-
-/// One key of a request that may be split: where it is, and which argument it is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Key {
-    pub(crate) start: u32,
-    pub(crate) len: u32,
-    pub(crate) arg: u32,
-}
-
-impl Key {
-    pub(crate) fn range(self) -> Range<usize> {
-        self.start as usize..self.start as usize + self.len as usize
-    }
-}
-
-/// How fragments' replies become one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum JoinKind {
-    /// Elements in the order of the request's keys (MGET).
-    Array,
-    /// The sum of integers (DEL).
-    Sum,
-    /// One OK when all say OK (MSET, FLUSHALL, flush_all).
-    Ok,
-    /// VALUE blocks (get).
-    Values,
-    /// STAT lines (stats).
-    Stats,
-}
-
-impl JoinKind {
-    /// Whether the joined reply is small whatever the keys hold.
-    pub(crate) fn is_small(self) -> bool {
-        match self {
-            JoinKind::Sum | JoinKind::Ok => true,
-            JoinKind::Array | JoinKind::Values | JoinKind::Stats => false,
-        }
-    }
-
-    /// Whether the joined reply has its parts in the order of the request's keys, so that it must be known
-    /// where each part of a fragment's reply ends.
-    pub(crate) fn is_ordered(self) -> bool {
-        match self {
-            JoinKind::Array | JoinKind::Values => true,
-            JoinKind::Sum | JoinKind::Ok | JoinKind::Stats => false,
-        }
-    }
 }
 
 /// The replies to a split request, as they come in.

@@ -9,10 +9,12 @@ use crate::event::Event;
 use crate::flow::buffer::Rope;
 use crate::id::ServerId;
 use crate::protocol::Protocol;
-use crate::protocol::fanout::{FanOut, Fragment, Join, JoinKind, Joined, Key, Source, TtlCap};
+use crate::protocol::fanout::{FanOut, Fragment, Join, Joined, Source, TtlCap};
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
-use crate::protocol::planner::{self, Facts, PlanOutput, Planned, Planner, Route, Version};
+use crate::protocol::planner::{
+    self, Facts, JoinKind, Key, PlanOutput, Planned, Planner, Route, Version,
+};
 use crate::settings::{PoolSettings, ProtocolSettings};
 use crate::share::Endpoint;
 

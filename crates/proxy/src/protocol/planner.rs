@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use super::fanout::{JoinKind, Key};
 use super::grammar::{Grammar, Reply};
 use crate::event::Event;
 
@@ -119,6 +118,54 @@ pub(crate) enum Route {
     Upgrade,
     /// Answered by [`PlanOutput::reply`], then the session ends.
     Quit,
+}
+
+/// One key of a request that may be split: where it is, and which argument it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    pub(crate) start: u32,
+    pub(crate) len: u32,
+    pub(crate) arg: u32,
+}
+
+impl Key {
+    pub(crate) fn range(self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.len as usize
+    }
+}
+
+/// How fragments' replies become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JoinKind {
+    /// Elements in the order of the request's keys (MGET).
+    Array,
+    /// The sum of integers (DEL).
+    Sum,
+    /// One OK when all say OK (MSET, FLUSHALL, flush_all).
+    Ok,
+    /// VALUE blocks (get).
+    Values,
+    /// STAT lines (stats).
+    Stats,
+}
+
+impl JoinKind {
+    /// Whether the joined reply is small whatever the keys hold.
+    pub(crate) fn is_small(self) -> bool {
+        match self {
+            JoinKind::Sum | JoinKind::Ok => true,
+            JoinKind::Array | JoinKind::Values | JoinKind::Stats => false,
+        }
+    }
+
+    /// Whether the joined reply has its parts in the order of the request's keys, so that it must be known
+    /// where each part of a fragment's reply ends.
+    pub(crate) fn is_ordered(self) -> bool {
+        match self {
+            JoinKind::Array | JoinKind::Values => true,
+            JoinKind::Sum | JoinKind::Ok | JoinKind::Stats => false,
+        }
+    }
 }
 
 /// What a plan has besides [`Planned`]; it lives in the pool, so that requests allocate nothing.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::routing::Destination;
-use crate::protocol::fanout::Key;
+use crate::protocol::planner::Key;
 
 /// Work space, kept from request to request.
 #[derive(Debug, Default)]

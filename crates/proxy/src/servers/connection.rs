@@ -271,7 +271,7 @@ impl<P: Protocol> Connection<P> {
         match &self.state {
             State::Connecting => false,
             State::Handshaking(handshake) => handshake.expects_reply(),
-            State::Ready => self.queue.front().is_some(),
+            State::Ready => self.queue.begun().is_some(),
         }
     }
 
@@ -333,7 +333,7 @@ impl<P: Protocol> Connection<P> {
                 Scan::Partial => Ok(Found::Push(data.len())),
             };
         }
-        let entry = *self.queue.front().ok_or(BadReply)?;
+        let entry = *self.queue.begun().ok_or(BadReply)?;
         let wants_marks = match entry.reply_to {
             ReplyTo::Fragment(..) => Some(marks),
             ReplyTo::Slot(_) | ReplyTo::Nobody | ReplyTo::Follower | ReplyTo::Forgotten { .. } => {

@@ -152,7 +152,7 @@ impl RequestQueue {
 
     /// The oldest request, if it has at least begun to be written, so that what the server says can be its
     /// reply.
-    pub(crate) fn front(&self) -> Option<&InFlight> {
+    pub(crate) fn begun(&self) -> Option<&InFlight> {
         let begun = self.sent > 0 || self.sent_of_next > 0;
         self.entries.front().filter(|_| begun)
     }
@@ -345,14 +345,14 @@ mod tests {
         let session = sessions.insert_with(|_| ());
         let places = ["early ", "next ", "last"].map(|text| (session, ReplyTo::Slot(0), text));
         let mut one = queue(1, &places);
-        assert!(one.front().is_some());
+        assert!(one.begun().is_some());
         let (_, whole) = one.pop().unwrap();
-        assert!(!whole && one.front().is_none());
+        assert!(!whole && one.begun().is_none());
         assert_eq!(one.written(2), amount(0, 0));
         assert_eq!(one.written(3 + 5), amount(1, 5));
         assert_eq!(one.written(4), amount(1, 4));
         assert_eq!(one.amounts(), (amount(2, 9), amount(0, 0)));
         let (_, whole) = one.pop().unwrap();
-        assert!(whole && one.front().is_some());
+        assert!(whole && one.begun().is_some());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proxy::{ConnectionId, SessionId};
 
-use super::Driver;
+use super::state::Driver;
 use crate::connections::Kind;
 use crate::net::cause_of;
 use crate::pool::PoolId;

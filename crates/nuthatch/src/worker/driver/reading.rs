@@ -2,7 +2,7 @@
 
 use proxy::{Cause, ConnectionId, SessionId};
 
-use super::Driver;
+use super::state::Driver;
 use crate::net::cause_of;
 use crate::worker::endpoint::{Read, Role};
 use crate::worker::net::Net;

@@ -14,6 +14,7 @@ use super::*;
 use crate::connections::{ConnectionCounts, Kind};
 use crate::pool::PoolShare;
 use crate::worker::chunks::CHUNK_BYTES;
+use crate::worker::pool::PoolPart;
 
 /// One pool of three Redis servers, their clients and the servers themselves.
 struct World {

@@ -1,8 +1,8 @@
 //! From the core to sockets, and whatever else the core asks for.
 
-use proxy::{Action, ConnectionId, Flush, SessionId};
+use proxy::{Action, ConnectionId, Flush};
 
-use super::Driver;
+use super::state::Driver;
 use crate::net::cause_of;
 use crate::pool::PoolId;
 use crate::worker::endpoint::{Role, Written};
@@ -102,11 +102,6 @@ impl<N: Net> Driver<N> {
             }
             self.touch(pool);
         }
-    }
-
-    pub(super) fn key_of_session(&self, pool: PoolId, id: SessionId) -> Option<usize> {
-        let key = self.pools[pool].sessions.get(id.index())?;
-        self.has_role(key, pool, Role::Session(id)).then_some(key)
     }
 
     /// The key of an established connection.

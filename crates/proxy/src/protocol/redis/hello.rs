@@ -4,7 +4,8 @@ use redis_proto::{Version, encode};
 
 use super::client::{RedisClient, is_valid_name};
 use super::introspect::REDIS_VERSION;
-use super::{Redis, Request, shown};
+use super::request::{Request, shown};
+use super::state::Redis;
 use crate::cause::Cause;
 use crate::protocol::grammar::Grammar;
 use crate::protocol::planner::{PlanOutput, Route};

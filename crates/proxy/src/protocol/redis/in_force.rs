@@ -1,12 +1,8 @@
 //! Refusals that are still in force: what follows a refused MULTI, WATCH or SELECT was meant for a
 //! transaction or a database that is not there, and must not be carried out without it.
 
-use redis_proto::command::{Action, Command, LocalCommand, Transaction, Why};
+use redis_proto::command::{Action, Command, LocalCommand, Transaction};
 use redis_proto::encode;
-
-use super::client::RedisClient;
-use super::refuse;
-use crate::protocol::planner::{PlanOutput, Route};
 
 /// What a client was refused, as long as later commands depend on it.
 #[derive(Debug, Default)]
@@ -56,8 +52,37 @@ impl InForce {
         true
     }
 
+    /// A MULTI was refused.
+    pub(super) fn refuse_multi(&mut self) {
+        self.multi = true;
+    }
+
+    /// A WATCH was refused.
+    pub(super) fn refuse_watch(&mut self) {
+        self.watch = true;
+    }
+
+    /// UNWATCH was served.
+    pub(super) fn allow_unwatched(&mut self) {
+        self.watch = false;
+    }
+
+    /// Whether what follows was meant for a transaction.
+    pub(super) fn is_within_multi(&self) -> bool {
+        self.multi
+    }
+
+    /// An EXEC with arguments ends a transaction, too, as in Redis.
+    pub(super) fn abort(&mut self, error: &str, out: &mut Vec<u8>) {
+        self.end_transaction();
+        encode::error(
+            out,
+            &format!("EXECABORT Transaction discarded because of: {error}"),
+        );
+    }
+
     /// Ends what would have been a transaction, and says which command was refused for it, if any was.
-    fn end_transaction(&mut self) -> Option<&'static str> {
+    pub(super) fn end_transaction(&mut self) -> Option<&'static str> {
         let multi = std::mem::take(&mut self.multi).then_some("multi");
         let watch = std::mem::take(&mut self.watch).then_some("watch");
         multi.or(watch)
@@ -80,53 +105,4 @@ fn uses_database(command: &Command) -> bool {
         command.action,
         Action::Forward | Action::Split(_) | Action::Flush
     )
-}
-
-/// An EXEC with arguments ends a transaction, too, as in Redis.
-pub(super) fn abort(client: &mut RedisClient, error: &str, out: &mut Vec<u8>) {
-    client.in_force.end_transaction();
-    encode::error(
-        out,
-        &format!("EXECABORT Transaction discarded because of: {error}"),
-    );
-}
-
-/// MULTI and WATCH are refused; what ends a transaction tells whether there was to be one.
-pub(super) fn transaction(
-    command: &'static Command,
-    asked: Transaction,
-    client: &mut RedisClient,
-    output: &mut PlanOutput,
-) -> Route {
-    let (in_force, out) = (&mut client.in_force, &mut output.reply);
-    let reason = Why::Transaction.reason();
-    match asked {
-        Transaction::Multi => {
-            in_force.multi = true;
-            return refuse(command, reason, output);
-        }
-        Transaction::Watch => {
-            in_force.watch = true;
-            return refuse(command, reason, output);
-        }
-        Transaction::Exec => match in_force.end_transaction() {
-            Some(refused) => encode::error(
-                out,
-                &format!(
-                    "EXECABORT Transaction discarded because of: unsupported command '{refused}': {reason}"
-                ),
-            ),
-            None => encode::error(out, "ERR EXEC without MULTI"),
-        },
-        Transaction::Discard if in_force.multi => {
-            in_force.end_transaction();
-            encode::simple(out, "OK");
-        }
-        Transaction::Discard => encode::error(out, "ERR DISCARD without MULTI"),
-        Transaction::Unwatch => {
-            in_force.watch = false;
-            encode::simple(out, "OK");
-        }
-    }
-    Route::Local
 }

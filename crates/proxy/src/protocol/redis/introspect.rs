@@ -4,7 +4,7 @@ use redis_proto::command::{self, Command, Flags};
 use redis_proto::{Version, encode};
 
 use super::client::RedisClient;
-use super::{Request, shown};
+use super::request::{Request, shown};
 
 /// The version of Redis whose manners the proxy has, for clients that ask before they use a feature.
 /// The servers behind it may be older or newer.

@@ -3,8 +3,10 @@
 use redis_proto::command::LocalCommand;
 use redis_proto::{Version, encode};
 
-use super::client::{self, RedisClient};
-use super::{Redis, Request, introspect};
+use super::client::RedisClient;
+use super::request::Request;
+use super::state::Redis;
+use super::{client_command, introspect};
 use crate::protocol::planner::{PlanOutput, Route};
 
 impl Redis {
@@ -25,49 +27,13 @@ impl Redis {
             }
             LocalCommand::Auth => self.auth(request, client, out),
             LocalCommand::Hello => return self.hello(request, client, output),
-            LocalCommand::Client => return client::client(request, client, output),
+            LocalCommand::Client => return client_command::plan(request, client, output),
             LocalCommand::Select => self.select(request, client, out),
             LocalCommand::Info => introspect::info(request, client, out),
             LocalCommand::Command => introspect::command(request, client, out),
             LocalCommand::Reset => return self.reset(request, client, output),
         }
         Route::Local
-    }
-
-    fn auth(&self, request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
-        let (user, password) = match request.args.len() {
-            2 => (None, request.arg(1)),
-            _ => (Some(request.arg(1)), request.arg(2)),
-        };
-        match self.authenticate(client, user, password) {
-            Ok(()) => encode::simple(out, "OK"),
-            Err(error) => out.extend_from_slice(error),
-        }
-    }
-
-    /// Checks a password. A wrong one takes away what an earlier one gave, as in nutcracker 0.5.0, whose
-    /// words these are where no user is named.
-    pub(super) fn authenticate(
-        &self,
-        client: &mut RedisClient,
-        user: Option<&[u8]>,
-        password: &[u8],
-    ) -> Result<(), &'static [u8]> {
-        let Some(expected) = &self.settings.auth else {
-            return match user {
-                None => Err(b"-ERR Client sent AUTH, but no password is set\r\n"),
-                // The default user of a server without password has none: any will do.
-                Some(b"default") => Ok(()),
-                Some(_) => Err(WRONG_PASS),
-            };
-        };
-        client.authenticated =
-            user.is_none_or(|user| user == b"default") && equal(expected, password);
-        match (client.authenticated, user) {
-            (true, _) => Ok(()),
-            (false, None) => Err(b"-ERR invalid password\r\n"),
-            (false, Some(_)) => Err(WRONG_PASS),
-        }
     }
 
     /// A pool has one database: its own number and 0 both name it.
@@ -105,17 +71,6 @@ impl Redis {
         encode::simple(&mut output.reply, "RESET");
         Route::Local
     }
-}
-
-const WRONG_PASS: &[u8] = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n";
-
-/// Takes the same time wherever the first difference is.
-fn equal(expected: &[u8], given: &[u8]) -> bool {
-    let differences = expected
-        .iter()
-        .zip(given)
-        .fold(0, |found, (a, b)| found | (a ^ b));
-    expected.len() == given.len() && differences == 0
 }
 
 fn echo(request: &Request<'_>, output: &mut PlanOutput) -> Route {

@@ -3,7 +3,7 @@
 
 use redis_proto::{Version, encode};
 
-use super::Request;
+use super::request::Request;
 
 /// The kinds of such answers.
 enum Miss {

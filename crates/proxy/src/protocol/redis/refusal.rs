@@ -4,7 +4,7 @@ use redis_proto::command::{self, Action, Command, Transaction};
 use redis_proto::encode;
 
 use super::client::RedisClient;
-use super::{Request, in_force};
+use super::request::{Request, shown};
 use crate::event::Event;
 use crate::limits::MAX_KEY;
 use crate::protocol::grammar;
@@ -43,7 +43,7 @@ impl Refusal {
                 let error = format!("wrong number of arguments for '{}' command", command.name);
                 match command.action {
                     Action::Transaction(Transaction::Exec) => {
-                        in_force::abort(client, &error, &mut output.reply);
+                        client.in_force.abort(&error, &mut output.reply);
                     }
                     _ => encode::error(&mut output.reply, &format!("ERR {error}")),
                 }
@@ -72,10 +72,4 @@ pub(super) fn refuse_key(command: &'static Command, output: &mut PlanOutput) -> 
         ),
     );
     Route::Local
-}
-
-/// A client's word, fit for an error line or the log.
-pub(super) fn shown(word: &[u8]) -> String {
-    let short = &word[..word.len().min(64)];
-    short.escape_ascii().to_string()
 }

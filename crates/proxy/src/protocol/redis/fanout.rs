@@ -1,0 +1,125 @@
+//! Commands with keys of several servers, and commands whose effect lives for a limited time.
+
+use redis_proto::encode;
+use redis_proto::request::RequestParser;
+use redis_proto::response::ReplyKind;
+
+use super::client::RedisClient;
+use super::join;
+use super::state::Redis;
+use crate::flow::buffer::Rope;
+use crate::id::ServerId;
+use crate::protocol::fanout::{FanOut, Join, Joined, Source, TtlCap};
+use crate::protocol::planner::{self, Key};
+
+impl FanOut for Redis {
+    fn most_key_bytes(_command: Self::Command) -> usize {
+        usize::MAX
+    }
+
+    fn fragment_start(
+        &self,
+        _command: Self::Command,
+        request: planner::Request<'_, Self>,
+        keys: usize,
+        _seconds: Option<u32>,
+        out: &mut Rope,
+    ) {
+        let name = name_of(request);
+        let parts = if is_mset(name) { 2 * keys } else { keys };
+        out.extend_with(|out| {
+            encode::array_header(out, parts + 1);
+            encode::bulk_header(out, name.len());
+            out.extend(name.iter().map(u8::to_ascii_lowercase));
+            out.extend_from_slice(b"\r\n");
+        });
+    }
+
+    fn fragment_key(
+        &self,
+        command: Self::Command,
+        parser: &RequestParser,
+        source: &Source<'_>,
+        key: Key,
+        out: &mut Rope,
+        body: Option<&mut Rope>,
+    ) {
+        out.extend_with(|out| encode::bulk(out, &source.text[key.range()]));
+        if !command.is_some_and(|command| is_mset(command.name.as_bytes())) {
+            return;
+        }
+        let value = parser.args()[key.arg as usize + 1];
+        out.extend_with(|out| encode::bulk_header(out, value.len as usize));
+        match body {
+            Some(body) if value.diverted => out.append(body),
+            _ => source.write(
+                value.start as usize..value.start as usize + value.len as usize,
+                out,
+            ),
+        }
+        out.extend(b"\r\n");
+    }
+
+    fn fragment_end(&self, _out: &mut Rope) {}
+
+    fn join(
+        &self,
+        join: &mut Join<ReplyKind>,
+        client: &RedisClient,
+        _name_of: &dyn Fn(ServerId) -> Box<str>,
+        out: &mut Rope,
+    ) -> Joined {
+        join::join(join, client.version, out)
+    }
+
+    fn cap(
+        &self,
+        command: Self::Command,
+        request: planner::Request<'_, Self>,
+        seconds: u32,
+        cap: &mut TtlCap,
+    ) {
+        let Some(command) = command else {
+            return;
+        };
+        let (text, args) = (request.text, request.parser.args());
+        let edits = &mut cap.edits;
+        let kind = command.cap(text, args, seconds, &mut |range, with| {
+            edits.push((range, with));
+        });
+        let mut indices = Vec::new();
+        if kind == redis_proto::cap::Cap::Limits
+            && command.written_keys(text, args, &mut indices).is_ok()
+        {
+            let keys = indices.iter().filter_map(|index| args.get(*index));
+            for key in keys.filter_map(|key| key.bytes(text)) {
+                cap.follow(|out| redis_proto::cap::limit(out, key, seconds));
+            }
+        }
+    }
+
+    fn cap_key(
+        &self,
+        command: Self::Command,
+        request: planner::Request<'_, Self>,
+        key: Key,
+        seconds: u32,
+        cap: &mut TtlCap,
+    ) {
+        if command.is_some_and(|command| is_mset(command.name.as_bytes())) {
+            let key = &request.text[key.range()];
+            cap.follow(|out| redis_proto::cap::limit(out, key, seconds));
+        }
+    }
+}
+
+/// The command as the client wrote it.
+fn name_of<'a>(request: planner::Request<'a, Redis>) -> &'a [u8] {
+    let name = request.parser.args().first();
+    let bytes = name.and_then(|name| name.bytes(request.text));
+    bytes.unwrap_or_default()
+}
+
+fn is_mset(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"mset")
+}

@@ -1,0 +1,94 @@
+//! RESP, as the engine asks for it.
+
+use redis_proto::encode;
+use redis_proto::request::{Progress, RequestParser};
+use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_code};
+
+use super::refusal;
+use super::state::Redis;
+use crate::cause::Cause;
+use crate::protocol::grammar::{BadReply, Grammar, Parsed, Scan};
+
+impl Grammar for Redis {
+    type Parser = RequestParser;
+    type Scanner = ReplyScanner;
+    type Kind = ReplyKind;
+
+    /// The words of redis-server.
+    const TOO_MANY_CLIENTS: &'static [u8] = b"-ERR max number of clients reached\r\n";
+
+    fn parse(&self, parser: &mut RequestParser, text: &[u8]) -> Parsed {
+        match parser.parse(&self.limits, text) {
+            Ok(Progress::Complete { len }) => Parsed::Request { len },
+            Ok(Progress::Skip { len }) => Parsed::Skip { len },
+            Ok(Progress::Partial) => Parsed::Partial,
+            Ok(Progress::Body { at, len }) => Parsed::Body { at, len },
+            Err(error) => Parsed::Fatal(refusal::bad_request(&error)),
+        }
+    }
+
+    fn after_body(&self, parser: &mut RequestParser, text: &[u8], _tail: [u8; 2]) -> Parsed {
+        self.parse(parser, text)
+    }
+
+    fn missing(parser: &RequestParser, len: usize) -> usize {
+        parser.missing(len)
+    }
+
+    fn rewritten(parser: &RequestParser) -> Option<&[u8]> {
+        parser.inline()
+    }
+
+    fn reset(parser: &mut RequestParser) {
+        parser.reset();
+    }
+
+    fn scan(
+        scanner: &mut ReplyScanner,
+        data: &[u8],
+        marks: Option<&mut Vec<u64>>,
+    ) -> Result<Scan<ReplyKind>, BadReply> {
+        let scan = match marks {
+            Some(marks) => scanner.scan_marked(data, marks),
+            None => scanner.scan(data),
+        };
+        match scan {
+            Ok(RedisScan::Complete { len, kind }) => Ok(Scan::Complete { len, kind }),
+            Ok(RedisScan::Partial) => Ok(Scan::Partial),
+            Err(_) => Err(BadReply),
+        }
+    }
+
+    fn is_between_replies(scanner: &ReplyScanner) -> bool {
+        scanner.is_idle()
+    }
+
+    fn is_push(first: u8) -> bool {
+        first == b'>'
+    }
+
+    fn has_first_line(bytes: &[u8]) -> bool {
+        bytes.contains(&b'\n')
+    }
+
+    fn is_error(reply: &[u8]) -> bool {
+        reply.starts_with(b"-")
+    }
+
+    fn is_error_kind(kind: ReplyKind) -> bool {
+        kind == ReplyKind::Error
+    }
+
+    fn is_transient_failure(kind: ReplyKind, start: &[u8]) -> bool {
+        kind == ReplyKind::Error && matches!(error_code(start), b"OOM" | b"BUSY" | b"LOADING")
+    }
+
+    fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {
+        match (cause, detail) {
+            // As a client without a proxy would see it, code included.
+            (Cause::Refusal { line, .. }, _) => encode::error(out, line),
+            (_, None) => encode::error(out, &format!("ERR {cause}")),
+            (_, Some(detail)) => encode::error(out, &format!("ERR {cause}: {detail}")),
+        }
+    }
+}

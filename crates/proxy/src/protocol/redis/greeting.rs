@@ -1,0 +1,53 @@
+//! Handshakes with Redis servers.
+
+use redis_proto::encode;
+use redis_proto::response::ReplyKind;
+
+use super::client::RedisClient;
+use super::state::Redis;
+use super::{handshake, hello};
+use crate::cause::Cause;
+use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
+use crate::protocol::planner::Version;
+use crate::settings::Resp3;
+use crate::share::Endpoint;
+
+impl Greeting for Redis {
+    fn handshake(version: Version, database: u32, endpoint: &Endpoint) -> Vec<Step> {
+        handshake::steps(version, database, endpoint)
+    }
+
+    fn probe() -> Step {
+        let mut request = Vec::new();
+        encode::command(&mut request, &[b"PING"]);
+        Step {
+            request,
+            kind: StepKind::Probe,
+        }
+    }
+
+    fn can_cap() -> Option<Step> {
+        let mut request = Vec::new();
+        redis_proto::cap::question(&mut request);
+        Some(Step {
+            request,
+            kind: StepKind::Cap,
+        })
+    }
+
+    fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
+        handshake::judge(step, kind, reply)
+    }
+
+    fn unasked_error(data: &[u8]) -> Option<HandshakeError> {
+        handshake::unasked(data)
+    }
+
+    fn may_upgrade(&self) -> bool {
+        self.settings.resp3 != Resp3::Off
+    }
+
+    fn upgraded(&self, client: &mut RedisClient, granted: Result<bool, Cause>, out: &mut Vec<u8>) {
+        hello::upgraded(client, granted, out);
+    }
+}

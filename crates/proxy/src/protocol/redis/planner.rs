@@ -1,0 +1,230 @@
+//! What becomes of each command.
+
+use redis_proto::command::{self, Action, Command, Flags};
+use redis_proto::encode;
+
+use super::client::RedisClient;
+use super::refusal::{Refusal, refuse, refuse_key};
+use super::request::Request;
+use super::state::Redis;
+use super::{miss, transaction};
+use crate::protocol::grammar::Reply;
+use crate::protocol::planner::{
+    self, Facts, JoinKind, PlanOutput, Planned, Planner, Route, Version,
+};
+use crate::settings::CrossShard;
+
+impl Planner for Redis {
+    type Client = RedisClient;
+    type Command = Option<&'static Command>;
+
+    fn client(&self, id: u64) -> RedisClient {
+        RedisClient::new(id, self.settings.auth.is_none())
+    }
+
+    fn version(client: &RedisClient) -> Version {
+        match client.version {
+            redis_proto::Version::Resp2 => Version::Base,
+            redis_proto::Version::Resp3 => Version::Resp3,
+        }
+    }
+
+    fn plan(
+        &self,
+        asked: planner::Request<'_, Self>,
+        client: &mut RedisClient,
+        output: &mut PlanOutput,
+    ) -> Planned<Self::Command> {
+        client.replies.begin();
+        let request = request_of(asked);
+        let found = self.find_command(&request);
+        let route = match &found {
+            Ok(command) => self.route(command, &request, client, output),
+            Err(refusal) => refusal.answer(&request, client, output),
+        };
+        if matches!(route, Route::WhenIdle) {
+            client.replies.put_off();
+        }
+        let command = found.ok();
+        let is = |property: &dyn Fn(&Command) -> bool| command.is_some_and(property);
+        Planned {
+            route,
+            facts: Facts {
+                reply: client.replies.present(),
+                is_pure_read: is(&|command| command.flags.contains(Flags::READONLY)),
+                is_small: is(&|command| command.has_small_reply(request.text, request.args)),
+                left_out: None,
+                command,
+            },
+        }
+    }
+
+    fn pass_over(client: &mut RedisClient) -> Reply {
+        client.replies.begin();
+        client.replies.present()
+    }
+
+    fn miss(
+        &self,
+        _command: Self::Command,
+        request: planner::Request<'_, Self>,
+        client: &RedisClient,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        miss::reply(&request_of(request), client.version, out)
+    }
+
+    fn apart(out: &mut Vec<u8>) {
+        encode::error(
+            out,
+            "CROSSSLOT Keys in request don't hash to the same server",
+        );
+    }
+}
+
+impl Redis {
+    fn route(
+        &self,
+        command: &'static Command,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        output: &mut PlanOutput,
+    ) -> Route {
+        if !client.authenticated && !may_precede_auth(command) {
+            output
+                .reply
+                .extend_from_slice(b"-NOAUTH Authentication required\r\n");
+            return Route::Local;
+        }
+        if client.in_force.forbids(command, &mut output.reply) {
+            return Route::Local;
+        }
+        match command.action {
+            Action::Forward => self.plan_forward(command, request, output),
+            Action::Split(join) => self.plan_split(command, join, request, output),
+            Action::Placeholder => Route::Placeholder,
+            Action::Local(local) => self.plan_local(local, request, client, output),
+            Action::Flush => self.plan_flush(command, output),
+            Action::Transaction(asked) => transaction::plan(command, asked, client, output),
+            Action::Unsupported(why) => refuse(command, why.reason(), output),
+        }
+    }
+
+    fn find_command(&self, request: &Request<'_>) -> Result<&'static Command, Refusal> {
+        let name = request.name();
+        let command = match self.last.get() {
+            Some(last) if last.name.as_bytes().eq_ignore_ascii_case(name) => last,
+            _ => command::lookup(name).ok_or(Refusal::Unknown)?,
+        };
+        self.last.set(Some(command));
+        let command = match command.subs {
+            [] => command,
+            _ => command.resolve(request.text, request.args),
+        };
+        match command.arity.check(request.args.len()) {
+            true => Ok(command),
+            false => Err(Refusal::Arity(command)),
+        }
+    }
+
+    fn plan_forward(
+        &self,
+        command: &'static Command,
+        request: &Request<'_>,
+        output: &mut PlanOutput,
+    ) -> Route {
+        if let Some(index) = command.single_key() {
+            return match request.key(index) {
+                Some(key) => Route::Key(key.range()),
+                None => refuse_key(command, output),
+            };
+        }
+        if command.flags.contains(Flags::BLOCK_OPTION) && command.blocks(request.text, request.args)
+        {
+            return refuse(command, command::Why::Blocking.reason(), output);
+        }
+        if let Some(route) = self.collect_keys(command, request, output) {
+            return route;
+        }
+        match output.keys[..] {
+            [only] => Route::Key(only.range()),
+            _ => Route::Together {
+                command: command.name,
+                anyway: command.flags.contains(Flags::LEGACY)
+                    && self.settings.cross_shard == CrossShard::FirstKey,
+            },
+        }
+    }
+
+    fn plan_split(
+        &self,
+        command: &'static Command,
+        join: command::Join,
+        request: &Request<'_>,
+        output: &mut PlanOutput,
+    ) -> Route {
+        if let Some(route) = self.collect_keys(command, request, output) {
+            return route;
+        }
+        if let [only] = output.keys[..] {
+            return Route::Key(only.range());
+        }
+        let join = match join {
+            command::Join::Array => JoinKind::Array,
+            command::Join::Sum => JoinKind::Sum,
+            command::Join::Ok => JoinKind::Ok,
+        };
+        Route::Split { join }
+    }
+
+    /// Finds the request's keys; returns a route when there is something wrong with them.
+    fn collect_keys(
+        &self,
+        command: &'static Command,
+        request: &Request<'_>,
+        output: &mut PlanOutput,
+    ) -> Option<Route> {
+        let mut indices = self.indices.take();
+        let found = command.keys(request.text, request.args, &mut indices);
+        output
+            .keys
+            .extend(indices.iter().map_while(|index| request.key(*index)));
+        let all_routable = output.keys.len() == indices.len() && !indices.is_empty();
+        self.indices.set(indices);
+        match found {
+            Ok(()) if all_routable => None,
+            Ok(()) => Some(refuse_key(command, output)),
+            Err(error) => {
+                encode::error(&mut output.reply, &format!("ERR {error}"));
+                Some(Route::Local)
+            }
+        }
+    }
+
+    fn plan_flush(&self, command: &'static Command, output: &mut PlanOutput) -> Route {
+        if self.allow_flush {
+            return Route::Broadcast { join: JoinKind::Ok };
+        }
+        let name = command.name.to_ascii_uppercase();
+        encode::error(
+            &mut output.reply,
+            &format!(
+                "ERR {name} destroys the data of every server of the pool; to allow it set allow_flush: true in the pool"
+            ),
+        );
+        Route::Local
+    }
+}
+
+fn request_of(asked: planner::Request<'_, Redis>) -> Request<'_> {
+    Request {
+        text: asked.text,
+        args: asked.parser.args(),
+        is_idle: asked.is_idle,
+    }
+}
+
+fn may_precede_auth(command: &Command) -> bool {
+    use command::LocalCommand::{Auth, Hello, Quit, Reset};
+    matches!(command.action, Action::Local(Auth | Hello | Quit | Reset))
+}
