@@ -4,8 +4,8 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-use super::Finding;
 use super::files::ProjectFile;
+use super::finding::Finding;
 
 /// Lines from `fn` to the closing brace, outside tests.
 const LONGEST_FUNCTION: usize = 70;

@@ -1,6 +1,6 @@
 //! Licences of everything that is linked, tested or built with.
 
-use super::Finding;
+use super::finding::Finding;
 use super::metadata::{Metadata, Package};
 
 /// Licences that an Apache-2.0 project can be distributed with.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Finding;
 use super::files::ProjectFile;
+use super::finding::Finding;
 
 /// Checks every relative link of every Markdown file, headings included.
 pub(super) fn check(files: &[ProjectFile]) -> Vec<Finding> {

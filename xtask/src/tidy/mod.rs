@@ -5,6 +5,7 @@
 
 mod code;
 mod files;
+mod finding;
 mod licences;
 mod links;
 pub(crate) mod metadata;
@@ -13,29 +14,8 @@ mod text;
 mod walls;
 
 use files::ProjectFile;
+use finding::Finding;
 use metadata::Metadata;
-
-/// One violation of one rule.
-#[derive(Debug, PartialEq, Eq)]
-struct Finding {
-    /// A path, `path:line`, or the name of a package.
-    at: String,
-    /// What is wrong and what would be right.
-    says: String,
-}
-
-impl Finding {
-    fn new(at: impl Into<String>, says: impl Into<String>) -> Finding {
-        Finding {
-            at: at.into(),
-            says: says.into(),
-        }
-    }
-
-    fn on_line(file: &ProjectFile, line: usize, says: impl Into<String>) -> Finding {
-        Finding::new(format!("{}:{line}", file.path), says)
-    }
-}
 
 /// Checks every rule and prints every finding.
 ///

@@ -7,9 +7,9 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-use super::Finding;
 use super::code::is_for_tests;
 use super::files::ProjectFile;
+use super::finding::Finding;
 
 /// The crates below `nuthatch`.
 const BELOW: [&str; 4] = ["hashkit", "memcached-proto", "proxy", "redis-proto"];

@@ -1,7 +1,7 @@
 //! House rules for files as text.
 
-use super::Finding;
 use super::files::ProjectFile;
+use super::finding::Finding;
 
 /// Lines of a Rust file.
 const LONGEST_FILE: usize = 600;

@@ -1,6 +1,6 @@
 //! The walls between crates: who may depend on what.
 
-use super::Finding;
+use super::finding::Finding;
 use super::metadata::{Metadata, Package};
 
 /// What one of our crates may name in its manifest.
