@@ -24,6 +24,7 @@ Usage: cargo xtask COMMAND
   test --only NAME   the tests of one crate or of one test file
                      (what follows -- is passed to the test program)
   tidy               check walls, licences and house rules
+  tidy --graph NAME  which module of a crate names what of which other
   fuzz [--seconds N | --executions N] [TARGET ...]
                      run the fuzz targets, 60 s in total unless told,
                      or until N inputs were executed
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         ["test", "--only", name] => test::only(name, &[]),
         ["test", "--only", name, "--", rest @ ..] => test::only(name, rest),
         ["tidy"] => tidy::run(),
+        ["tidy", "--graph", name] => tidy::print_graph(name),
         ["fuzz", rest @ ..] => fuzz::targets_for(rest),
         ["coverage", rest @ ..] => coverage::coverage(rest),
         ["mutants", rest @ ..] => mutants::mutants(rest),

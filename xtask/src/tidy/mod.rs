@@ -6,6 +6,7 @@
 mod code;
 mod files;
 mod finding;
+mod graph;
 mod licences;
 mod links;
 pub(crate) mod metadata;
@@ -31,6 +32,7 @@ pub(crate) fn run() -> Result<(), String> {
     findings.extend(text::changelog(&files));
     findings.extend(text::lints_inherited(&files));
     findings.extend(links::check(&files));
+    findings.extend(graph::check(&files));
     if findings.is_empty() {
         println!(
             "tidy: {} files and {} packages are in order",
@@ -43,6 +45,16 @@ pub(crate) fn run() -> Result<(), String> {
         println!("{}: {}", finding.at, finding.says);
     }
     Err(format!("tidy: {} findings", findings.len()))
+}
+
+/// Prints which module of a crate names what of which other.
+///
+/// # Errors
+///
+/// When there is no such crate, or the project could not be read.
+pub(crate) fn print_graph(name: &str) -> Result<(), String> {
+    print!("{}", graph::text(&files::load()?, name)?);
+    Ok(())
 }
 
 /// The rules that look at one file at a time.

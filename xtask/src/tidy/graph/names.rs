@@ -1,0 +1,124 @@
+//! What a path means: which file of the crate defines what it names.
+
+use super::tree::{Module, Tree};
+
+/// Imports of imports that are followed; more are a circle of them.
+const DEEPEST: u32 = 32;
+
+/// What a path names in its crate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Target {
+    Module(usize),
+    Item(Item),
+}
+
+/// An item of a module, and what the path names below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) file: usize,
+    pub(super) name: String,
+    /// A variant, or an associated function, if the path goes on.
+    pub(super) below: Option<String>,
+}
+
+/// What `path` names in a module of `tree`, through imports and re-exports; `None` when it is nothing of this
+/// crate.
+pub(super) fn resolve(tree: &Tree, module: usize, path: &[String]) -> Option<Target> {
+    Resolver { tree, depth: 0 }.resolve(module, path)
+}
+
+struct Resolver<'t> {
+    tree: &'t Tree,
+    depth: u32,
+}
+
+impl Resolver<'_> {
+    fn resolve(&mut self, module: usize, path: &[String]) -> Option<Target> {
+        let (first, mut rest) = path.split_first()?;
+        let mut target = match first.as_str() {
+            "crate" => Target::Module(0),
+            "self" => Target::Module(module),
+            "super" => Target::Module(self.module(module).parent?),
+            name => self.in_scope(module, name, !rest.is_empty())?,
+        };
+        while let Some((name, after)) = rest.split_first() {
+            target = match target {
+                Target::Module(module) if name == "super" => {
+                    Target::Module(self.module(module).parent?)
+                }
+                Target::Module(module) => self
+                    .in_scope(module, name, !after.is_empty())
+                    .unwrap_or_else(|| self.unseen(module, name)),
+                Target::Item(item) => return Some(Target::Item(with_below(item, name))),
+            };
+            rest = after;
+        }
+        Some(target)
+    }
+
+    /// What a name means within a module. A module and a function may share it: a path that goes on can only
+    /// mean the module, and one that ends there rather means the function.
+    fn in_scope(&mut self, number: usize, name: &str, goes_on: bool) -> Option<Target> {
+        let module = &self.tree.modules[number];
+        let child = module.children.get(name).copied().map(Target::Module);
+        if goes_on && child.is_some() {
+            return child;
+        }
+        if module.items.contains(name) {
+            return Some(Target::Item(item(module.file, name)));
+        }
+        let imported = module.imports.get(name);
+        let imported =
+            imported.and_then(|path| self.deeper(|resolver| resolver.resolve(number, path)));
+        if matches!(imported, Some(Target::Item(_))) {
+            return imported;
+        }
+        child
+            .or(imported)
+            .or_else(|| self.in_globs(number, name, goes_on))
+    }
+
+    fn in_globs(&mut self, number: usize, name: &str, goes_on: bool) -> Option<Target> {
+        self.tree.modules[number].globs.iter().find_map(|path| {
+            self.deeper(|resolver| match resolver.resolve(number, path)? {
+                Target::Module(from) => resolver.in_scope(from, name, goes_on),
+                // The variants of an enum were brought in, and their names are not known here.
+                Target::Item(_) => None,
+            })
+        })
+    }
+
+    fn deeper(&mut self, look: impl FnOnce(&mut Self) -> Option<Target>) -> Option<Target> {
+        if self.depth == DEEPEST {
+            return None;
+        }
+        self.depth += 1;
+        let found = look(self);
+        self.depth -= 1;
+        found
+    }
+
+    /// An item that a macro makes: it belongs to the module whose name stands before it.
+    fn unseen(&self, module: usize, name: &str) -> Target {
+        Target::Item(item(self.module(module).file, name))
+    }
+
+    fn module(&self, number: usize) -> &Module {
+        &self.tree.modules[number]
+    }
+}
+
+fn item(file: usize, name: &str) -> Item {
+    Item {
+        file,
+        name: name.into(),
+        below: None,
+    }
+}
+
+fn with_below(item: Item, name: &str) -> Item {
+    Item {
+        below: Some(name.into()),
+        ..item
+    }
+}
