@@ -1,4 +1,4 @@
-//! Asserts `memcached_proto::check::requests_once` for whatever the fuzzer finds.
+//! Asserts `properties::memcached_parsers::requests_once` for whatever the fuzzer finds.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| memcached_proto::check::requests_once(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::memcached_parsers::requests_once(data));

@@ -1,4 +1,4 @@
-//! Asserts `redis_proto::check::replies_once` for whatever the fuzzer finds.
+//! Asserts `properties::redis_parsers::replies_once` for whatever the fuzzer finds.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| redis_proto::check::replies_once(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::redis_parsers::replies_once(data));

@@ -9,7 +9,6 @@
 //!   by.
 //! - [`encode`]: the few lines that the proxy itself originates.
 //! - [`cap`]: keeping what a request writes from living too long.
-//! - [`check`]: properties that hold for any bytes at all, for a fuzz target and the tests.
 //!
 //! Protocol facts come from memcached's `doc/protocol.txt`; what it leaves open was tried out on
 //! memcached 1.6.18 and is kept in a table of the tests. What is served here, memcached frames in
@@ -18,7 +17,6 @@
 //! connection out of step.
 
 pub mod cap;
-pub mod check;
 pub mod encode;
 mod line;
 mod number;

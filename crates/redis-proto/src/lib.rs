@@ -7,14 +7,12 @@
 //! * [`response`] finds where a server's reply ends, without holding any of it;
 //! * [`command`] says what is known of each command: arity, keys, and what a proxy may do with it;
 //! * [`cap`] keeps what a request writes from living too long;
-//! * [`encode`] writes the few messages that a proxy originates;
-//! * [`check`] states the properties of the two parsers for arbitrary bytes, for fuzzing and tests.
+//! * [`encode`] writes the few messages that a proxy originates.
 //!
 //! Sources of protocol facts: the Redis serialization protocol specification (RESP2, RESP3), the replies of
 //! redis-server 7.0.15 to malformed input, and, for which commands twemproxy served, nutcracker 0.5.0.
 
 pub mod cap;
-pub mod check;
 pub mod command;
 pub mod encode;
 mod inline;

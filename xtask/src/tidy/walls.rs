@@ -50,14 +50,18 @@ const BARRED: [(&str, &[&str]); 2] = [
 const BELOW_IN_TESTS: [&str; 4] = ["proptest", "serde_json", "tempfile", "testkit"];
 
 /// The crates that may use what they need.
-const FREE: [&str; 6] = [
+const FREE: [&str; 7] = [
     "nuthatch",
     "nuthatch-bench",
     "nuthatch-demo",
+    "properties",
     "testkit",
     "versus",
     "xtask",
 ];
+
+/// The crates that never ship: what ships may use them in its tests only.
+const FOR_TESTS: [&str; 3] = ["properties", "testkit", "versus"];
 
 /// Packages (and families, with a trailing `*`) that open sockets, read clocks, start
 /// threads or run futures; not even linked indirectly below `nuthatch`.
@@ -103,7 +107,7 @@ pub(super) fn check(metadata: &Metadata) -> Vec<Finding> {
             None => findings.extend(check_is_known(package)),
         }
         findings.extend(check_barred(package));
-        findings.extend(check_testkit_is_for_tests(package));
+        findings.extend(check_never_ships(package));
         findings.extend(check_versions(package));
     }
     findings
@@ -167,15 +171,19 @@ fn check_is_known(package: &Package) -> Option<Finding> {
 }
 
 /// The project's chores never ship either, and benches start servers as tests do.
-fn check_testkit_is_for_tests(package: &Package) -> Option<Finding> {
+fn check_never_ships(package: &Package) -> Vec<Finding> {
     if package.name == "xtask" {
-        return None;
+        return Vec::new();
     }
     package
         .declared
         .iter()
-        .any(|dependency| dependency.name == "testkit" && !dependency.is_dev)
-        .then(|| Finding::new(&package.name, "testkit may only be a dev-dependency"))
+        .filter(|dependency| FOR_TESTS.contains(&&*dependency.name) && !dependency.is_dev)
+        .map(|dependency| {
+            let says = format!("{} may only be a dev-dependency", dependency.name);
+            Finding::new(&package.name, says)
+        })
+        .collect()
 }
 
 fn check_versions(package: &Package) -> Vec<Finding> {
@@ -274,9 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn testkit_never_ships() {
-        let found = findings(vec![depends("nuthatch", &[("testkit", false)])]);
-        assert!(found[0].contains("dev-dependency"), "{found:?}");
+    fn what_is_for_tests_never_ships() {
+        for name in FOR_TESTS {
+            let found = findings(vec![depends("nuthatch", &[(name, false)])]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].contains("dev-dependency"), "{found:?}");
+            let in_tests = depends("nuthatch", &[(name, true)]);
+            assert_eq!(findings(vec![in_tests]), [""; 0]);
+        }
         let chores = depends("xtask", &[("testkit", false)]);
         assert_eq!(findings(vec![chores]), [""; 0]);
     }

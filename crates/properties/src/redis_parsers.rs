@@ -1,8 +1,10 @@
-//! The properties of the two parsers for arbitrary bytes, as functions that panic when one does not hold.
-//! The fuzz targets and the ordinary tests drive the same functions.
+//! The two parsers of `redis-proto` for arbitrary bytes.
 
-use crate::request::{Progress, RequestError, RequestLimits, RequestParser};
-use crate::response::{BadReply, ReplyKind, ReplyScanner, Scan};
+use redis_proto::{
+    BadReply, Progress, ReplyKind, ReplyScanner, RequestError, RequestLimits, RequestParser, Scan,
+};
+
+use crate::chance::chance;
 
 /// Checks that a stream of requests parses alike however it is cut and however long an argument must be to
 /// be diverted, and that no span lies outside its text.
@@ -85,14 +87,6 @@ const PIECES: usize = 5;
 fn pieces(data: &[u8]) -> [usize; PIECES] {
     // The fourth depends on the data, so that a fuzzer can choose it.
     [1, 2, 3, 4 + chance(data) % 251, data.len()]
-}
-
-/// A number that any change of the data changes.
-fn chance(data: &[u8]) -> usize {
-    let mix = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let sum = data.iter().fold(0xcbf2_9ce4_8422_2325, mix);
-    // The low bits depend on the low bits alone.
-    (sum >> 20) as usize
 }
 
 /// Draws a number below `below`, and leaves the rest for further draws.

@@ -1,10 +1,11 @@
-//! Properties that hold for any bytes, as functions that panic where one does not: for a fuzz
-//! target and for the tests, so that both ask the same.
+//! The two parsers of `memcached-proto` for arbitrary bytes.
 
-use crate::{
-    Arg, BadReply, Progress, ReplyKind, ReplyScanner, Request, RequestLimits, RequestParser, Scan,
-    Verb,
+use memcached_proto::{
+    Arg, BadReply, MAX_KEY, Progress, Refusal, ReplyKind, ReplyScanner, Request, RequestLimits,
+    RequestParser, Scan, Verb,
 };
+
+use crate::chance::chance;
 
 /// Up to this length every single cut is tried; beyond it, delivery byte by byte and in a few sizes
 /// of pieces.
@@ -88,14 +89,6 @@ fn with_one_cut(data: &[u8], chance: usize, with: impl FnOnce(&mut dyn Iterator<
             with(&mut [head, tail].into_iter());
         }
     }
-}
-
-/// A number that any change of the data changes.
-fn chance(data: &[u8]) -> usize {
-    let mix = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let sum = data.iter().fold(0xcbf2_9ce4_8422_2325, mix);
-    // The low bits depend on the low bits alone.
-    (sum >> 20) as usize
 }
 
 /// Calls `with` for each way of cutting the data that is tried.
@@ -251,7 +244,7 @@ impl Client {
         true
     }
 
-    fn refuse(&mut self, len: u64, refusal: crate::Refusal, noreply: bool) {
+    fn refuse(&mut self, len: u64, refusal: Refusal, noreply: bool) {
         let mut line = Vec::new();
         refusal.line(&mut line);
         assert_one_line(&line);
@@ -266,7 +259,7 @@ impl Client {
         bytes.extend(self.body.take().map_or_else(Vec::new, |body| body.data));
         assert_eq!(request.verb.is_storage(), bytes.len() > line.len());
         for key in self.parser.keys() {
-            assert!((1..=crate::MAX_KEY).contains(&key.of(&line).len()));
+            assert!((1..=MAX_KEY).contains(&key.of(&line).len()));
             assert!(!key.of(&line).iter().any(|b| b" \r\n\0".contains(b)));
         }
         assert!(self.parser.keys().len() == 1 || many_or_no_keys(request.verb));

@@ -1,62 +1,33 @@
-//! Properties that hold for every input: cutting changes nothing, random bytes do no harm, and what is
-//! encoded is read back.
+//! The parsers of `redis-proto`: cutting changes nothing, and random bytes do no harm.
 
+use properties::redis_parsers::{replies, requests};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use redis_proto::{
-    Progress, ReplyScanner, RequestLimits, RequestParser, Scan, Version, check, encode,
-};
+use redis_proto::{ReplyScanner, Scan, Version, encode};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn requests_parse_alike_however_cut(stream in request_stream()) {
-        check::requests(&stream);
+        requests(&stream);
     }
 
     #[test]
     fn replies_are_framed_alike_however_cut(stream in reply_stream()) {
-        check::replies(&stream);
+        replies(&stream);
     }
 
     #[test]
     fn random_bytes_do_no_harm(data in vec(any::<u8>(), 0..64)) {
-        check::requests(&data);
-        check::replies(&data);
+        requests(&data);
+        replies(&data);
     }
 
     #[test]
     fn nearly_right_bytes_do_no_harm(data in vec(protocol_byte(), 0..64)) {
-        check::requests(&data);
-        check::replies(&data);
-    }
-
-    #[test]
-    fn an_encoded_command_is_read_back(args in vec(vec(any::<u8>(), 0..300), 1..40)) {
-        let mut text = Vec::new();
-        let slices: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-        encode::command(&mut text, &slices);
-        let mut parser = RequestParser::default();
-        let progress = parser.parse(&RequestLimits::default(), &text);
-        prop_assert_eq!(progress, Ok(Progress::Complete { len: text.len() }));
-        let read: Vec<&[u8]> = parser.args().iter().map(|arg| arg.bytes(&text).unwrap()).collect();
-        prop_assert_eq!(read, slices);
-    }
-
-    #[test]
-    fn a_request_cut_at_every_byte_is_complete_only_at_its_end(
-        args in vec(vec(any::<u8>(), 0..12), 1..6)
-    ) {
-        let mut text = Vec::new();
-        encode::command(&mut text, &args.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        for cut in 0..text.len() {
-            let mut parser = RequestParser::default();
-            let limits = RequestLimits::default();
-            prop_assert_eq!(parser.parse(&limits, &text[..cut]), Ok(Progress::Partial));
-            let progress = parser.parse(&limits, &text);
-            prop_assert_eq!(progress, Ok(Progress::Complete { len: text.len() }));
-        }
+        requests(&data);
+        replies(&data);
     }
 
     #[test]

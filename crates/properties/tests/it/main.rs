@@ -1,0 +1,4 @@
+//! The properties, driven by what proptest makes up.
+
+mod memcached_parsers;
+mod redis_parsers;
