@@ -1,4 +1,4 @@
-//! Asserts `proxy::check::memcached` for whatever the fuzzer finds.
+//! Asserts `properties::pool::memcached` for whatever the fuzzer finds.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| proxy::check::memcached(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::pool::memcached(data));

@@ -1,4 +1,4 @@
-//! Asserts `proxy::check::redis` for whatever the fuzzer finds.
+//! Asserts `properties::pool::redis` for whatever the fuzzer finds.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| proxy::check::redis(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::pool::redis(data));

@@ -1,4 +1,4 @@
-//! `cargo xtask mutants`: small faults put into the core one by one; its tests must notice.
+//! `cargo xtask mutants`: small faults put into the core one by one; its tests and properties must notice.
 
 use crate::run::{self, at_root};
 
@@ -23,6 +23,8 @@ pub(crate) fn mutants(words: &[&str]) -> Result<(), String> {
     let tool = run::installed("cargo-mutants", CARGO_MUTANTS)?;
     let mut command = at_root(&tool.to_string_lossy());
     command.args(["mutants", "--package", "proxy", "--profile", "mutants"]);
+    // The properties of a pool are tests of the core, too.
+    command.args(["--test-package", "proxy", "--test-package", "properties"]);
     // The tests have just passed, or will be run by whoever wants to know.
     command.args(["--baseline", "skip", "--timeout", PATIENCE]);
     command.args(["--jobs", "1", "--output", "target"]);

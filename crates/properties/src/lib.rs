@@ -3,4 +3,5 @@
 
 mod chance;
 pub mod memcached_parsers;
+pub mod pool;
 pub mod redis_parsers;

@@ -23,7 +23,6 @@
 //! Nothing in here knows a socket, a clock, a thread or a file.
 
 mod cause;
-pub mod check;
 mod clients;
 mod engine;
 mod event;
