@@ -3,10 +3,13 @@
 //! All arithmetic is modulo 2^32 unless a function says otherwise.
 
 mod bob_jenkins;
+mod bytes;
 mod crc;
 mod fnv;
 mod hsieh;
 mod murmur;
+
+pub use bytes::CharSign;
 
 use crate::md5;
 
@@ -40,21 +43,6 @@ pub enum HashKind {
     Murmur,
     /// Bob Jenkins's lookup3.
     Jenkins,
-}
-
-/// Whether the C program's `char` was a signed number on the machine whose
-/// placement is to be kept.
-///
-/// It decides what a byte of 0x80 or more adds to a hash, so the two place
-/// such keys differently; keys in ASCII are placed alike. It concerns
-/// `one_at_a_time`, the four `fnv` functions and `hsieh`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum CharSign {
-    /// As on x86 and x86-64: 0x80 counts as -128.
-    #[default]
-    Signed,
-    /// As on ARM Linux: 0x80 counts as 128.
-    Unsigned,
 }
 
 impl HashKind {
@@ -128,34 +116,6 @@ impl HashKind {
             Self::Jenkins => bob_jenkins::lookup3(key),
         }
     }
-}
-
-impl CharSign {
-    /// A byte as C converts a `char` to a 32-bit number.
-    #[inline]
-    fn widen(self, byte: u8) -> u32 {
-        match self {
-            Self::Signed => i32::from(byte.cast_signed()).cast_unsigned(),
-            Self::Unsigned => u32::from(byte),
-        }
-    }
-}
-
-/// The little-endian 32-bit word that `bytes` begin with, missing bytes
-/// counting as zero.
-#[inline]
-fn le_word(bytes: &[u8]) -> u32 {
-    let mut word = [0; 4];
-    let present = bytes.len().min(4);
-    word[..present].copy_from_slice(&bytes[..present]);
-    u32::from_le_bytes(word)
-}
-
-/// The length of a key as the C program passes it on. Only keys of 4 GiB and
-/// more, which no protocol lets in, would be cut short.
-#[inline]
-fn len32(key: &[u8]) -> u32 {
-    key.len() as u32
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Two hashes by Bob Jenkins: one-at-a-time and lookup3.
 
-use super::{CharSign, le_word, len32};
+use super::bytes::{CharSign, le_word, len32};
 
 pub(super) fn one_at_a_time(sign: CharSign, key: &[u8]) -> u32 {
     let hash = key.iter().fold(0_u32, |hash, &byte| {

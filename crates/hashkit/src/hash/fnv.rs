@@ -3,7 +3,7 @@
 //! FNV-1 multiplies, then mixes the byte in; FNV-1a mixes first. The originals
 //! take bytes as unsigned; nutcracker takes them as `char`.
 
-use super::CharSign;
+use super::bytes::CharSign;
 
 const OFFSET_32: u32 = 0x811c_9dc5;
 const PRIME_32: u32 = 0x0100_0193;

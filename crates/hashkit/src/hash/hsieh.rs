@@ -1,6 +1,6 @@
 //! Paul Hsieh's SuperFastHash.
 
-use super::CharSign;
+use super::bytes::CharSign;
 
 /// SuperFastHash as nutcracker has it: it starts from 0, where the original
 /// starts from the length of the key.

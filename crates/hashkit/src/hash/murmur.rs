@@ -1,6 +1,6 @@
 //! Austin Appleby's MurmurHash2 of 32 bits.
 
-use super::{le_word, len32};
+use super::bytes::{le_word, len32};
 
 const MULTIPLIER: u32 = 0x5bd1_e995;
 

@@ -11,7 +11,7 @@ pub(super) struct Exception {
 }
 
 /// All of them.
-pub(super) const EXCEPTIONS: [Exception; 9] = [
+pub(super) const EXCEPTIONS: [Exception; 8] = [
     Exception {
         tree: "bench",
         modules: &[
@@ -22,17 +22,6 @@ pub(super) const EXCEPTIONS: [Exception; 9] = [
             "crate::load::replies",
             "crate::load::tally",
             "crate::load::traffic",
-        ],
-        reason: "to be taken apart",
-    },
-    Exception {
-        tree: "hashkit",
-        modules: &[
-            "crate::hash",
-            "crate::hash::bob_jenkins",
-            "crate::hash::fnv",
-            "crate::hash::hsieh",
-            "crate::hash::murmur",
         ],
         reason: "to be taken apart",
     },
