@@ -1,33 +1,97 @@
-//! The ways to share keys among servers, by name.
+//! The ways to share keys among servers: one line for each.
 
-/// How a pool shares its keys among its servers: the `distribution` setting
-/// of nutcracker 0.5.0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Distribution {
+use crate::ketama::Continuum;
+use crate::member::Member;
+use crate::modula::Slots;
+use crate::random::Live;
+use crate::shares::{Located, PlaceKind, Shares};
+
+/// Makes [`Distribution`] and [`Owners`] of the lines below.
+macro_rules! distributions {
+    ($($(#[$about:meta])* $kind:ident: $shares:ty,)*) => {
+        /// How a pool shares its keys among its servers: the `distribution` setting
+        /// of nutcracker 0.5.0.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        pub enum Distribution {
+            $($(#[$about])* $kind,)*
+        }
+
+        impl Distribution {
+            /// Every distribution, in the order in which the manual lists them.
+            pub const ALL: [Self; [$(<$shares>::NAME),*].len()] = [$(Self::$kind),*];
+
+            /// The name by which a configuration file asks for it.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => <$shares>::NAME,)*
+                }
+            }
+
+            /// Whether a draw decides, a new one for each request, so that
+            /// keys have no server of their own.
+            #[inline]
+            pub fn is_drawn(self) -> bool {
+                match self {
+                    $(Self::$kind => <$shares>::IS_DRAWN,)*
+                }
+            }
+
+            /// What [`Located::point`] means.
+            pub fn places(self) -> PlaceKind {
+                match self {
+                    $(Self::$kind => <$shares>::PLACES,)*
+                }
+            }
+        }
+
+        /// A distribution worked out for one set of members.
+        #[derive(Clone, Debug)]
+        pub(crate) enum Owners {
+            $($kind($shares),)*
+        }
+
+        impl Owners {
+            pub(crate) fn build(distribution: Distribution, members: &[Member<'_>]) -> Self {
+                match distribution {
+                    $(Distribution::$kind => Self::$kind(<$shares>::build(members)),)*
+                }
+            }
+
+            #[inline]
+            pub(crate) fn locate(&self, value: u32) -> Option<Located> {
+                match self {
+                    $(Self::$kind(shares) => shares.locate(value),)*
+                }
+            }
+
+            pub(crate) fn at(&self, position: u64) -> Option<Located> {
+                match self {
+                    $(Self::$kind(shares) => shares.at(position),)*
+                }
+            }
+
+            pub(crate) fn owned(&self, members: &[Member<'_>]) -> Vec<u32> {
+                match self {
+                    $(Self::$kind(shares) => shares.owned(members),)*
+                }
+            }
+        }
+    };
+}
+
+distributions! {
     /// Consistent hashing: losing one server moves only that server's keys.
     /// nutcracker's default.
     #[default]
-    Ketama,
+    Ketama: Continuum,
     /// Hash modulo the sum of the weights: losing a server moves most keys.
-    Modula,
+    Modula: Slots,
     /// Any live server, drawn anew each time; the key and the weights do not
     /// matter.
-    Random,
+    Random: Live,
 }
 
 impl Distribution {
-    /// Every distribution, in the order in which the manual lists them.
-    pub const ALL: [Self; 3] = [Self::Ketama, Self::Modula, Self::Random];
-
-    /// The name by which a configuration file asks for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ketama => "ketama",
-            Self::Modula => "modula",
-            Self::Random => "random",
-        }
-    }
-
     /// The distribution called `name` (case matters, as in nutcracker), or
     /// `None` if there is none.
     pub fn from_name(name: &str) -> Option<Self> {

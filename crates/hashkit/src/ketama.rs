@@ -2,10 +2,9 @@
 
 mod counts;
 
-use crate::{
-    md5,
-    ring::{Located, Member, live},
-};
+use crate::md5;
+use crate::member::{Member, live};
+use crate::shares::{Located, PlaceKind, Shares};
 
 /// nutcracker hashes no more than this of `NAME-i`.
 const MAX_LABEL: usize = 272;
@@ -24,34 +23,43 @@ pub(crate) struct Continuum {
     shift: u32,
 }
 
-impl Continuum {
-    pub(crate) fn build(members: &[Member<'_>]) -> Self {
+impl Shares for Continuum {
+    const NAME: &'static str = "ketama";
+    const PLACES: PlaceKind = PlaceKind::Point;
+
+    fn build(members: &[Member<'_>]) -> Self {
         Self::from_points(sorted_points(members))
     }
 
     /// The first point at `hash` or above; past the last point the ring
     /// begins anew.
     #[inline]
-    pub(crate) fn locate(&self, hash: u32) -> Option<Located> {
+    fn locate(&self, hash: u32) -> Option<Located> {
         let position = self.lower_bound(hash);
-        self.at(position).or_else(|| self.at(0))
+        self.point(position).or_else(|| self.point(0))
     }
 
-    /// The point at a position of the sorted ring.
-    #[inline]
-    pub(crate) fn at(&self, position: usize) -> Option<Located> {
-        Some(Located {
-            index: *self.owners.get(position)? as usize,
-            point: *self.values.get(position)?,
-        })
+    fn at(&self, position: u64) -> Option<Located> {
+        self.point(usize::try_from(position).ok()?)
     }
 
-    pub(crate) fn points_by_member(&self, members: usize) -> Vec<u32> {
-        let mut points = vec![0; members];
+    fn owned(&self, members: &[Member<'_>]) -> Vec<u32> {
+        let mut points = vec![0; members.len()];
         for &owner in &self.owners {
             points[owner as usize] += 1;
         }
         points
+    }
+}
+
+impl Continuum {
+    /// The point at a position of the sorted ring.
+    #[inline]
+    fn point(&self, position: usize) -> Option<Located> {
+        Some(Located {
+            index: *self.owners.get(position)? as usize,
+            point: *self.values.get(position)?,
+        })
     }
 
     /// How many points lie below `hash`.

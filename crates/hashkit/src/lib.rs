@@ -14,7 +14,9 @@
 //! 2. [`HashKind::hash`] makes 32 bits of it.
 //! 3. [`Ring::lookup`] finds the member that owns these 32 bits.
 //!
-//! [`Placement`] holds a pool's choices and does the three in order. Members
+//! [`Placement`] holds a pool's choices and does the three in order, for the
+//! proxy ([`Placement::place`]) and for whoever asks why
+//! ([`Placement::explain`]): nobody else codes them. Members
 //! are known by their index; [`index_order`] is the order in which nutcracker
 //! numbers the servers of a pool.
 //!
@@ -26,14 +28,18 @@ mod distribution;
 mod hash;
 mod ketama;
 mod md5;
+mod member;
 mod modula;
 mod placement;
 mod random;
 mod ring;
+mod shares;
 mod tag;
 
 pub use distribution::Distribution;
 pub use hash::{CharSign, HashKind};
-pub use placement::Placement;
-pub use ring::{Located, Member, Ring, index_order};
+pub use member::{Member, index_order};
+pub use placement::{Belongs, Placement};
+pub use ring::Ring;
+pub use shares::{Located, PlaceKind};
 pub use tag::HashTag;

@@ -1,6 +1,7 @@
 //! Modula: the hash modulo the sum of the live weights.
 
-use crate::ring::{Located, Member, live};
+use crate::member::{Member, live, shares};
+use crate::shares::{Located, PlaceKind, Shares};
 
 /// One slot per unit of weight, the members' slots following one another in
 /// index order.
@@ -16,8 +17,11 @@ pub(crate) struct Slots {
     owners: Vec<u32>,
 }
 
-impl Slots {
-    pub(crate) fn build(members: &[Member<'_>]) -> Self {
+impl Shares for Slots {
+    const NAME: &'static str = "modula";
+    const PLACES: PlaceKind = PlaceKind::Slot;
+
+    fn build(members: &[Member<'_>]) -> Self {
         let mut end = 0;
         let ends = live(members).map(|(_, member)| {
             end += u64::from(member.weight);
@@ -30,7 +34,7 @@ impl Slots {
     }
 
     #[inline]
-    pub(crate) fn locate(&self, hash: u32) -> Option<Located> {
+    fn locate(&self, hash: u32) -> Option<Located> {
         let total = *self.ends.last()?;
         let slot = u64::from(hash).checked_rem(total)?;
         let position = self.ends.partition_point(|&end| end <= slot);
@@ -39,5 +43,13 @@ impl Slots {
             // No larger than the hash itself.
             point: slot as u32,
         })
+    }
+
+    fn at(&self, position: u64) -> Option<Located> {
+        self.locate(u32::try_from(position).ok()?)
+    }
+
+    fn owned(&self, members: &[Member<'_>]) -> Vec<u32> {
+        shares(members, |member| member.weight)
     }
 }

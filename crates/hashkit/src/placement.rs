@@ -1,6 +1,11 @@
 //! A pool's choices, from the whole key to the member.
 
-use crate::{CharSign, Distribution, HashKind, HashTag, Member, Ring};
+use crate::distribution::Distribution;
+use crate::hash::{CharSign, HashKind};
+use crate::member::Member;
+use crate::ring::Ring;
+use crate::shares::Located;
+use crate::tag::HashTag;
 
 /// How a pool places its keys. The default is that of nutcracker 0.5.0 on
 /// x86-64: `fnv1a_64`, no tag, `ketama`.
@@ -45,25 +50,63 @@ impl Placement {
     /// The index of the member that `key` belongs to, or `None` if nobody
     /// owns anything. `ring` is one that [`ring`](Self::ring) made.
     ///
-    /// `draw` is asked for a number from all of `u32` under the `random`
-    /// distribution, and only then. A pool of one server asks neither it nor
-    /// the hash.
+    /// `draw` is asked for a number from all of `u32` under a distribution
+    /// that is [drawn](Distribution::is_drawn), and only then. A pool of one
+    /// server asks neither it nor the hash, nor does one without live servers.
     #[inline]
     pub fn place(&self, ring: &Ring, key: &[u8], draw: impl FnOnce() -> u32) -> Option<usize> {
-        if ring.members() == 1 {
-            return ring.lookup(0);
+        if !ring.is_owned() {
+            return None;
         }
-        let hash = match self.distribution {
-            Distribution::Random => draw(),
-            Distribution::Ketama | Distribution::Modula => self.hash_of(key),
+        if ring.members() == 1 {
+            return Some(0);
+        }
+        let value = if self.distribution.is_drawn() {
+            draw()
+        } else {
+            self.hash_of(key)
         };
-        ring.lookup(hash)
+        ring.lookup(value)
     }
+
+    /// Why `key` is placed where [`place`](Self::place) says.
+    pub fn explain(&self, ring: &Ring, key: &[u8]) -> Belongs {
+        if !ring.is_owned() {
+            return Belongs::Nobody;
+        }
+        if ring.members() == 1 {
+            return Belongs::Only;
+        }
+        if self.distribution.is_drawn() {
+            return Belongs::Drawn;
+        }
+        let hash = self.hash_of(key);
+        ring.locate(hash)
+            .map_or(Belongs::Nobody, |located| Belongs::Hashed { hash, located })
+    }
+}
+
+/// Whose a key is, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// That of the only member, with index 0; nothing is hashed.
+    Only,
+    /// Any live member's, drawn anew for each request.
+    Drawn,
+    /// The member's that owns its hash.
+    Hashed {
+        /// The hash.
+        hash: u32,
+        /// The member, and the point or slot where the hash led.
+        located: Located,
+    },
+    /// No member owns anything.
+    Nobody,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Placement;
+    use super::{Belongs, Placement};
     use crate::{CharSign, Distribution, HashKind, HashTag, Member};
 
     const BRACES: Option<HashTag> = Some(HashTag {
@@ -133,6 +176,44 @@ mod tests {
                 assert!(expected.is_some());
                 assert_eq!(placement.place(&ring, b"key", no_draw), expected);
             }
+        }
+    }
+
+    #[test]
+    fn what_is_explained_is_what_is_done() {
+        let all = members(&["a", "b", "c"]);
+        let none = all.clone().into_iter().map(|member| Member {
+            live: false,
+            ..member
+        });
+        let none: Vec<Member<'_>> = none.collect();
+        for distribution in Distribution::ALL {
+            let placement = Placement {
+                distribution,
+                ..Placement::default()
+            };
+            let why = |members: &[Member<'_>], key: &[u8]| {
+                let ring = placement.ring(members);
+                (
+                    placement.explain(&ring, key),
+                    placement.place(&ring, key, || 4),
+                )
+            };
+            assert_eq!(why(&all[..1], b"key"), (Belongs::Only, Some(0)));
+            assert_eq!(why(&none[..1], b"key"), (Belongs::Nobody, None));
+            for key in [&b"key"[..], b"", b"other key"] {
+                match why(&all, key) {
+                    (Belongs::Drawn, Some(1)) => assert!(distribution.is_drawn()),
+                    (Belongs::Hashed { hash, located }, placed) => {
+                        assert_eq!(hash, placement.hash_of(key));
+                        assert_eq!(placed, Some(located.index));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            assert_eq!(why(&none, b"key"), (Belongs::Nobody, None));
+            let ring = placement.ring(&none);
+            assert_eq!(placement.place(&ring, b"key", no_draw), None);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Random: any live member, by the caller's draw.
 
-use crate::ring::{Located, Member, live};
+use crate::member::{Member, live, shares};
+use crate::shares::{Located, PlaceKind, Shares};
 
 /// The live members in index order, one slot each.
 #[derive(Clone, Debug)]
@@ -8,20 +9,32 @@ pub(crate) struct Live {
     owners: Vec<u32>,
 }
 
-impl Live {
-    pub(crate) fn build(members: &[Member<'_>]) -> Self {
+impl Shares for Live {
+    const NAME: &'static str = "random";
+    const IS_DRAWN: bool = true;
+    const PLACES: PlaceKind = PlaceKind::Slot;
+
+    fn build(members: &[Member<'_>]) -> Self {
         Self {
             owners: live(members).map(|(index, _)| index).collect(),
         }
     }
 
     #[inline]
-    pub(crate) fn locate(&self, draw: u32) -> Option<Located> {
+    fn locate(&self, draw: u32) -> Option<Located> {
         let slot = (draw as usize).checked_rem(self.owners.len())?;
         Some(Located {
             index: self.owners[slot] as usize,
             // No larger than the draw itself.
             point: slot as u32,
         })
+    }
+
+    fn at(&self, position: u64) -> Option<Located> {
+        self.locate(u32::try_from(position).ok()?)
+    }
+
+    fn owned(&self, members: &[Member<'_>]) -> Vec<u32> {
+        shares(members, |_| 1)
     }
 }

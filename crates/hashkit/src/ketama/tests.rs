@@ -1,6 +1,7 @@
 //! The search against a plain one, and the edges of the ring.
 
 use super::{Continuum, group_values, sorted_points};
+use crate::shares::Shares;
 use crate::{Located, Member, md5};
 use proptest::prelude::*;
 

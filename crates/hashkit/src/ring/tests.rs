@@ -1,7 +1,7 @@
 //! What every distribution keeps to, and modula and random in particular.
 
-use super::{Located, Member, Ring, index_order};
-use crate::Distribution;
+use super::{Located, Member, Ring};
+use crate::{Distribution, index_order};
 use proptest::prelude::*;
 use std::cmp::Ordering;
 

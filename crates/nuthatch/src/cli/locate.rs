@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
 
-use hashkit::{Distribution, Member, Ring};
+use hashkit::{Belongs, Member, PlaceKind, Ring};
 use serde_json::{Value, json};
 
 use super::invocation::LocateOptions;
@@ -39,17 +39,7 @@ fn failed(message: &str) -> ExitCode {
 struct Finding<'c> {
     pool: &'c PoolConfig,
     key: &'c [u8],
-    owner: Owner,
-}
-
-/// Whose a key is.
-enum Owner {
-    /// That of the only server; nothing is hashed.
-    Only,
-    /// Anyone's, at each request anew.
-    Random,
-    /// The server with this index: for its hash, and the point of the ring (or slot) where that led.
-    Hashed { hash: u32, index: usize, point: u32 },
+    belongs: Belongs,
 }
 
 /// The text to print, or what is wrong with the question.
@@ -111,42 +101,23 @@ fn ring(pool: &PoolConfig) -> Ring {
 }
 
 fn finding<'c>(pool: &'c PoolConfig, ring: &Ring, key: &'c [u8]) -> Finding<'c> {
-    let placement = &pool.settings.placement;
-    let hash = placement.hash_of(key);
-    let owner = match (
-        pool.settings.servers.len(),
-        placement.distribution,
-        ring.locate(hash),
-    ) {
-        (1, ..) => Owner::Only,
-        (_, Distribution::Random, _) => Owner::Random,
-        (_, _, Some(located)) => Owner::Hashed {
-            hash,
-            index: located.index,
-            point: located.point,
-        },
-        // A pool has servers with positive weights, so that somebody owns the ring.
-        (_, _, None) => Owner::Random,
-    };
-    Finding { pool, key, owner }
+    let belongs = pool.settings.placement.explain(ring, key);
+    Finding { pool, key, belongs }
 }
 
 impl Finding<'_> {
     /// The index of the server, when it can be told.
     fn index(&self) -> Option<usize> {
-        match self.owner {
-            Owner::Only => Some(0),
-            Owner::Random => None,
-            Owner::Hashed { index, .. } => Some(index),
+        match self.belongs {
+            Belongs::Only => Some(0),
+            Belongs::Hashed { located, .. } => Some(located.index),
+            // Some server is live and has a weight, so that it is not nobody's.
+            Belongs::Drawn | Belongs::Nobody => None,
         }
     }
 
-    /// What is found by a hash: a point of the ring, or a slot.
-    fn spot(&self) -> &'static str {
-        match self.pool.settings.placement.distribution {
-            Distribution::Modula => "slot",
-            Distribution::Ketama | Distribution::Random => "point",
-        }
+    fn places(&self) -> PlaceKind {
+        self.pool.settings.placement.distribution.places()
     }
 }
 
@@ -157,20 +128,22 @@ fn plain_line(finding: &Finding<'_>) -> String {
     let Some(index) = finding.index() else {
         let _ = writeln!(
             line,
-            "any of {} servers (distribution: random)",
-            pool.settings.servers.len()
+            "any of {} servers (distribution: {})",
+            pool.settings.servers.len(),
+            pool.settings.placement.distribution.name()
         );
         return line;
     };
     let server = &pool.settings.servers[index];
     let (name, address) = (&server.name, &server.address);
     let _ = write!(line, "{name} ({address})");
-    let _ = match (&finding.owner, finding.spot()) {
-        (Owner::Hashed { hash, point, .. }, spot @ "slot") => {
-            writeln!(line, ", hash 0x{hash:08x}, {spot} {point}")
-        }
-        (Owner::Hashed { hash, point, .. }, spot) => {
-            writeln!(line, ", hash 0x{hash:08x}, {spot} 0x{point:08x}")
+    let _ = match finding.belongs {
+        Belongs::Hashed { hash, located } => {
+            let point = located.point;
+            match finding.places() {
+                PlaceKind::Slot => writeln!(line, ", hash 0x{hash:08x}, slot {point}"),
+                PlaceKind::Point => writeln!(line, ", hash 0x{hash:08x}, point 0x{point:08x}"),
+            }
         }
         _ => writeln!(line, ", the only server"),
     };
@@ -204,16 +177,18 @@ fn json_value(finding: &Finding<'_>) -> Value {
         value["address"] = pool.settings.servers[index].address.to_string().into();
         value["index"] = index.into();
     }
-    match finding.owner {
-        Owner::Only => value["why"] = "the only server".into(),
-        Owner::Random => value["why"] = "any server, at each request anew".into(),
-        Owner::Hashed { hash, point, .. } => {
+    match finding.belongs {
+        Belongs::Only => value["why"] = "the only server".into(),
+        Belongs::Drawn | Belongs::Nobody => {
+            value["why"] = "any server, at each request anew".into()
+        }
+        Belongs::Hashed { hash, located } => {
             value["function"] = placement.hash.name().into();
             value["hash"] = format!("0x{hash:08x}").into();
-            value[finding.spot()] = match placement.distribution {
-                Distribution::Modula => point.into(),
-                Distribution::Ketama | Distribution::Random => format!("0x{point:08x}").into(),
-            };
+            match finding.places() {
+                PlaceKind::Slot => value["slot"] = located.point.into(),
+                PlaceKind::Point => value["point"] = format!("0x{:08x}", located.point).into(),
+            }
         }
     }
     value

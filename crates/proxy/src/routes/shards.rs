@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashkit::{Distribution, Member, Placement, Ring};
+use hashkit::{Member, Placement, Ring};
 
 use super::random::Random;
 use crate::id::ServerId;
@@ -19,7 +19,6 @@ pub(crate) struct Shards {
     ring: Ring,
     /// The epoch of the health that this is of.
     epoch: u64,
-    any_live: bool,
     /// Keys stay with their servers, ejected or not.
     keys_stay: bool,
     random: Random,
@@ -64,12 +63,10 @@ impl Shards {
             placement: plan.settings.placement,
             ring: plan.settings.placement.ring(&[]),
             servers: ids.iter().zip(&plan.servers).map(shard).collect(),
-            any_live: true,
             keys_stay,
             random: Random::new(seed),
         };
         shards.note_live();
-        shards.any_live &= shards.keys_stay || shards.servers.iter().any(|shard| shard.is_live);
         shards.build();
         shards
     }
@@ -97,11 +94,7 @@ impl Shards {
         }
         self.epoch = epoch;
         self.note_live();
-        if self.keys_stay {
-            return;
-        }
-        self.any_live = self.servers.iter().any(|shard| shard.is_live);
-        if self.any_live {
+        if !self.keys_stay {
             self.build();
         }
     }
@@ -114,9 +107,6 @@ impl Shards {
     /// The server that owns `key`; `None` when none is in use.
     #[inline]
     pub(crate) fn place(&mut self, key: &[u8]) -> Option<Placed> {
-        if !self.any_live {
-            return None;
-        }
         let random = &mut self.random;
         let index = self.placement.place(&self.ring, key, || random.draw())?;
         let shard = &self.servers[index];
@@ -133,7 +123,7 @@ impl Shards {
 
     /// Whether every request is placed anew, so that keys have no home.
     pub(crate) fn is_random(&self) -> bool {
-        self.placement.distribution == Distribution::Random && self.servers.len() > 1
+        self.placement.distribution.is_drawn() && self.servers.len() > 1
     }
 
     fn note_live(&mut self) {

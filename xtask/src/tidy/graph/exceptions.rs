@@ -11,7 +11,7 @@ pub(super) struct Exception {
 }
 
 /// All of them.
-pub(super) const EXCEPTIONS: [Exception; 8] = [
+pub(super) const EXCEPTIONS: [Exception; 7] = [
     Exception {
         tree: "bench",
         modules: &[
@@ -22,16 +22,6 @@ pub(super) const EXCEPTIONS: [Exception; 8] = [
             "crate::load::replies",
             "crate::load::tally",
             "crate::load::traffic",
-        ],
-        reason: "to be taken apart",
-    },
-    Exception {
-        tree: "hashkit",
-        modules: &[
-            "crate::ketama",
-            "crate::modula",
-            "crate::random",
-            "crate::ring",
         ],
         reason: "to be taken apart",
     },
