@@ -18,7 +18,7 @@ mod tally;
 mod traffic;
 
 pub use options::{Mix, Options, Pace, USAGE};
-pub use pattern::Keyspace;
+pub use pattern::{Keyspace, id_and_size_of, push_value};
 pub use tally::Report;
 
 /// The protocol that is spoken.

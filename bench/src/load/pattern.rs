@@ -66,23 +66,13 @@ impl Keyspace {
     /// The number of a key of this keyspace.
     pub fn id_of(&self, key: &[u8]) -> Option<u32> {
         let digits = key.strip_prefix(self.prefix.as_slice())?;
-        let text = std::str::from_utf8(digits).ok()?;
-        let is_ours = digits.len() == DIGITS && digits.iter().all(u8::is_ascii_digit);
-        text.parse().ok().filter(|&id| is_ours && id < self.count)
+        let id = (digits.len() == DIGITS).then(|| number(digits))??;
+        (id < self.count).then_some(id)
     }
 
     /// Appends the value of key `id`.
     pub fn push_value(&self, out: &mut Vec<u8>, id: u32) {
-        let token = self.token(id);
-        let first = self.size.min(PERIOD);
-        let start = out.len();
-        out.reserve(self.size);
-        out.extend_from_slice(&token[..first]);
-        // Doubling keeps the period, as long as it is whole.
-        while out.len() - start < self.size {
-            let have = out.len() - start;
-            out.extend_from_within(start..start + have.min(self.size - have));
-        }
+        push_value(out, id, self.size);
     }
 
     /// Whether `value` is the value of key `id`.
@@ -92,21 +82,49 @@ impl Keyspace {
         }
         let first = self.size.min(PERIOD);
         // A value that starts right and repeats itself is right.
-        value[..first] == self.token(id)[..first] && value[first..] == value[..self.size - first]
+        value[..first] == token(id, self.size)[..first]
+            && value[first..] == value[..self.size - first]
     }
+}
 
-    fn token(&self, id: u32) -> [u8; PERIOD] {
-        let seed = (u64::from(id) << 32) ^ self.size as u64;
-        let (mut low, mut high) = (mix(seed), mix(!seed));
-        let mut token = [0; PERIOD];
-        for pair in token.chunks_exact_mut(2) {
-            pair[0] = ALPHABET[(low & 63) as usize];
-            pair[1] = ALPHABET[(high & 63) as usize];
-            low >>= 6;
-            high >>= 6;
-        }
-        token
+/// The number of a key of whatever keyspace without a tag, and the size of its value.
+pub fn id_and_size_of(key: &[u8]) -> Option<(u32, usize)> {
+    let rest = key.strip_prefix(b"nb")?;
+    let (size, digits) = rest.split_at(rest.len().checked_sub(DIGITS)?);
+    let size = number(size.strip_suffix(b":")?)?;
+    Some((number(digits)?, size as usize))
+}
+
+/// Appends the value of key `id` where values have `size` bytes.
+pub fn push_value(out: &mut Vec<u8>, id: u32, size: usize) {
+    let start = out.len();
+    out.reserve(size);
+    out.extend_from_slice(&token(id, size)[..size.min(PERIOD)]);
+    // Doubling keeps the period, as long as it is whole.
+    while out.len() - start < size {
+        let have = out.len() - start;
+        out.extend_from_within(start..start + have.min(size - have));
     }
+}
+
+fn token(id: u32, size: usize) -> [u8; PERIOD] {
+    let seed = (u64::from(id) << 32) ^ size as u64;
+    let (mut low, mut high) = (mix(seed), mix(!seed));
+    let mut token = [0; PERIOD];
+    for pair in token.chunks_exact_mut(2) {
+        pair[0] = ALPHABET[(low & 63) as usize];
+        pair[1] = ALPHABET[(high & 63) as usize];
+        low >>= 6;
+        high >>= 6;
+    }
+    token
+}
+
+/// A number of up to nine digits and nothing else.
+fn number(digits: &[u8]) -> Option<u32> {
+    let sound = (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    let value = |sum, digit: &u8| sum * 10 + u32::from(digit - b'0');
+    sound.then(|| digits.iter().fold(0, value))
 }
 
 /// A mixing step in the manner of splitmix64: neighbours become strangers.
@@ -171,6 +189,10 @@ mod tests {
             "",
         ] {
             assert_eq!(keys.id_of(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(id_and_size_of(&key), Some((421, 3)));
+        for bad in ["nb:00000421", "nb3:0000421", "nx3:00000421", "nb3", ""] {
+            assert_eq!(id_and_size_of(bad.as_bytes()), None, "{bad}");
         }
         let tagged = keys.tagged("t");
         key.clear();
