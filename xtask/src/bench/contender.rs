@@ -18,6 +18,12 @@ pub(super) const BASE: &str = "nutcracker";
 /// The proxy that is ours.
 pub(super) const OURS: &str = "nuthatch";
 
+/// What answers by itself: what no proxy can go below.
+pub(super) const FLOOR: &str = "floor";
+
+/// The environment variable that names predixy's program; no package has it.
+const PREDIXY: &str = "NUTHATCH_BENCH_PREDIXY";
+
 /// How long a proxy may take to listen after its start.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
@@ -36,6 +42,10 @@ pub(super) enum Kind {
     Haproxy,
     /// Envoy with its Redis proxy filter.
     Envoy(PathBuf),
+    /// predixy with one worker thread.
+    Predixy(PathBuf),
+    /// Our own program that answers every request itself.
+    Floor(PathBuf),
     /// No proxy: the first server itself.
     Direct,
 }
@@ -47,6 +57,8 @@ impl Kind {
             Kind::Nuthatch { name, .. } => name,
             Kind::Haproxy => "haproxy",
             Kind::Envoy(_) => "envoy",
+            Kind::Predixy(_) => "predixy",
+            Kind::Floor(_) => FLOOR,
             Kind::Direct => "direct",
         }
     }
@@ -73,7 +85,9 @@ impl Kind {
         kinds.push(Kind::Haproxy);
         if protocol == Protocol::Redis {
             kinds.extend(setup::envoy().map(Kind::Envoy));
+            kinds.extend(predixy().map(Kind::Predixy));
         }
+        kinds.push(Kind::Floor(bench.floor.clone()));
         kinds.push(Kind::Direct);
         kinds.retain(|kind| kind.is_installed() && kind.is_wanted(options));
         kinds
@@ -83,7 +97,11 @@ impl Kind {
         match self {
             Kind::Nutcracker => Tool::find("nutcracker").is_some(),
             Kind::Haproxy => Tool::find("haproxy").is_some(),
-            Kind::Nuthatch { .. } | Kind::Envoy(_) | Kind::Direct => true,
+            Kind::Nuthatch { .. }
+            | Kind::Envoy(_)
+            | Kind::Predixy(_)
+            | Kind::Floor(_)
+            | Kind::Direct => true,
         }
     }
 
@@ -177,6 +195,8 @@ impl Contender {
             }
             Kind::Haproxy => start_haproxy(port, servers[0].addr())?,
             Kind::Envoy(program) => start_envoy(program, port, servers)?,
+            Kind::Predixy(program) => start_predixy(program, port, servers)?,
+            Kind::Floor(program) => start_floor(program, port)?,
             Kind::Direct => {
                 address = servers[0].addr();
                 Running::Nothing
@@ -267,6 +287,39 @@ static_resources:
       - lb_endpoints:
 ";
 
+/// predixy's program, if the environment names it.
+pub(super) fn predixy() -> Option<PathBuf> {
+    std::env::var_os(PREDIXY).map(PathBuf::from)
+}
+
+/// What there is to say when predixy is not measured.
+pub(super) fn predixy_is_absent() -> Option<String> {
+    predixy()
+        .is_none()
+        .then(|| format!("predixy is not measured: {PREDIXY} names no program"))
+}
+
+/// Written for predixy 7.0.1: one master in each group, no hash tag.
+fn start_predixy(program: &PathBuf, port: u16, servers: &[Server]) -> Result<Running, String> {
+    let groups: String = (0..)
+        .zip(servers)
+        .map(|(number, server)| format!("  Group s{number} {{\n    + {}\n  }}\n", server.addr()))
+        .collect();
+    let conf = format!(
+        "Name bench\nBind 127.0.0.1:{port}\nWorkerThreads 1\nLogInfoSample 0\n\
+         Authority {{\n  Auth {{\n    Mode write\n  }}\n}}\n\
+         StandaloneServerPool {{\n  Hash crc16\n  Distribution modula\n  RefreshMethod fixed\n{groups}}}\n"
+    );
+    start_other(Command::new(program), &[], "predixy.conf", &conf, port)
+}
+
+fn start_floor(program: &PathBuf, port: u16) -> Result<Running, String> {
+    let files = directory()?;
+    let mut command = Command::new(program);
+    command.arg(port.to_string());
+    await_listening(command, FLOOR, port, files)
+}
+
 /// Starts a proxy whose configuration file is its last argument.
 fn start_other(
     mut command: Command,
@@ -275,10 +328,25 @@ fn start_other(
     conf: &str,
     port: u16,
 ) -> Result<Running, String> {
-    let files = TempDir::with_prefix("bench-").map_err(|error| format!("no directory: {error}"))?;
+    let files = directory()?;
     let path = files.path().join(file);
     std::fs::write(&path, conf).map_err(|error| format!("{}: {error}", path.display()))?;
-    command.args(arguments).arg(&path).current_dir(files.path());
+    command.args(arguments).arg(&path);
+    await_listening(command, file, port, files)
+}
+
+fn directory() -> Result<TempDir, String> {
+    TempDir::with_prefix("bench-").map_err(|error| format!("no directory: {error}"))
+}
+
+/// Starts `command` in a directory of its own and waits until it listens.
+fn await_listening(
+    mut command: Command,
+    what: &str,
+    port: u16,
+    files: TempDir,
+) -> Result<Running, String> {
+    command.current_dir(files.path());
     let mut process = Process::spawn(command);
     let endpoint = Endpoint::loopback(port);
     let listening = eventually(START_LIMIT, || {
@@ -291,7 +359,7 @@ fn start_other(
             _files: files,
         }),
         _ => Err(format!(
-            "the proxy with {file} does not listen:\n{}{}",
+            "the proxy with {what} does not listen:\n{}{}",
             process.stdout(),
             process.stderr()
         )),

@@ -129,6 +129,7 @@ struct Bench {
     nuthatch: PathBuf,
     loadgen: PathBuf,
     placement: PathBuf,
+    floor: PathBuf,
 }
 
 impl Bench {
@@ -138,15 +139,16 @@ impl Bench {
         figures::raise_descriptor_limit();
         let built = build_released(
             &["nuthatch", "nuthatch-bench"],
-            &["nuthatch", "loadgen", "placement"],
+            &["nuthatch", "loadgen", "placement", "floor"],
         )?;
-        let [nuthatch, loadgen, placement] = built
+        let [nuthatch, loadgen, placement, floor] = built
             .try_into()
             .map_err(|_| "cargo built another number of programs")?;
         Ok(Bench {
             nuthatch: options.nuthatch.clone().unwrap_or(nuthatch),
             loadgen,
             placement,
+            floor,
         })
     }
 }

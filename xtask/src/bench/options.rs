@@ -26,7 +26,9 @@ Usage: cargo xtask bench [OPTION]...
   --shapes NAME,..     only these shapes (all: every one; --list names them);
                        facts: with --targets, the single figures alone;
                        hang: with --overload, the server that hangs alone
-  --proxies NAME,..    only these contenders: nutcracker, nuthatch, haproxy, envoy, direct
+  --proxies NAME,..    only these contenders: nutcracker, nuthatch, haproxy, envoy, predixy (the program
+                       that NUTHATCH_BENCH_PREDIXY names), floor (a program of ours that answers by
+                       itself), direct
   --rounds N           rounds of each shape (7)
   --seconds S          length of one run of one contender (2)
   --workers N          workers of nuthatch (1)

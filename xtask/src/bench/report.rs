@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::contender::BASE;
+use super::contender::{BASE, FLOOR, predixy_is_absent};
 use super::figures;
 use super::memory::Fact;
 use super::options::Options;
@@ -28,6 +28,12 @@ const RATIOS: [(Figure, &str); 4] = [
     (Figure::P99Typical, "p99 of 0.1 s ratio"),
 ];
 
+/// The figures whose ratios to the floor follow.
+const TO_FLOOR: [(Figure, &str); 2] = [
+    (Figure::Cpu, "CPU/req to floor"),
+    (Figure::Rate, "req/s to floor"),
+];
+
 impl Report {
     /// Says on what machine this happens.
     ///
@@ -40,10 +46,13 @@ impl Report {
         }
         println!("{}", figures::machine());
         println!(
-            "{} rounds of {:.1} s; medians; ratios to {BASE} with their 95 % intervals",
+            "{} rounds of {:.1} s; medians; ratios to {BASE} (and to {FLOOR}, where that is said) with their 95 % intervals",
             options.rounds,
             options.seconds.as_secs_f64()
         );
+        if let Some(line) = predixy_is_absent() {
+            println!("{line}");
+        }
         Ok(Report {
             shapes: Vec::new(),
             facts: Vec::new(),
@@ -121,7 +130,7 @@ fn describe(result: &ShapeResult) -> String {
 }
 
 fn header() -> Vec<String> {
-    let ratios = RATIOS.iter().map(|(_, title)| *title);
+    let ratios = RATIOS.iter().chain(&TO_FLOOR).map(|(_, title)| *title);
     let figures = [
         "CPU us/req",
         "req/s",
@@ -146,6 +155,9 @@ fn row(result: &ShapeResult, one: &ContenderResult) -> Vec<String> {
     let mut cells = vec![one.name.clone()];
     for (figure, _) in RATIOS {
         cells.push(shown_ratio(result.ratio(figure, &one.name, BASE)));
+    }
+    for (figure, _) in TO_FLOOR {
+        cells.push(shown_ratio(result.ratio(figure, &one.name, FLOOR)));
     }
     let number = |figure, digits: usize| shown(one.median(figure), digits);
     cells.extend([
@@ -219,6 +231,9 @@ fn shape_json(result: &ShapeResult) -> Value {
             "ratios": RATIOS.map(|(figure, title)| {
                 json!({ "of": title, "value": ratio_json(result.ratio(figure, &one.name, BASE)) })
             }),
+            "ratios_to_floor": TO_FLOOR.map(|(figure, title)| {
+                json!({ "of": title, "value": ratio_json(result.ratio(figure, &one.name, FLOOR)) })
+            }),
             "syscalls_per_request": one.syscalls,
             "memory": one.memory.map(|m| json!({ "before": m.before, "peak": m.peak, "after": m.after })),
             "rounds": one.cells.iter().map(|cell| json!({
@@ -258,6 +273,7 @@ fn verdict_json(verdict: &Verdict) -> Value {
         "limit": verdict.limit,
         "verdict": verdict.word(),
         "measured": ratio_json(verdict.measured),
+        "to_floor": ratio_json(verdict.to_floor),
     })
 }
 
@@ -285,6 +301,6 @@ mod tests {
             high: 0.55,
         };
         assert_eq!(shown_ratio(Some(ratio)), "0.50 (0.45-0.55)");
-        assert_eq!(header().len(), 16);
+        assert_eq!(header().len(), 18);
     }
 }

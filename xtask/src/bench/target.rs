@@ -1,6 +1,6 @@
 //! What the project promises of its speed, and whether a run bears it out.
 
-use super::contender::{BASE, OURS};
+use super::contender::{BASE, FLOOR, OURS};
 use super::memory::{self, Fact};
 use super::options::Options;
 use super::rounds::{Figure, ShapeResult};
@@ -88,6 +88,8 @@ pub(super) struct Verdict {
     pub(super) limit: f64,
     /// What was measured; none when it could not be.
     pub(super) measured: Option<Ratio>,
+    /// The ratio of the same figure to the floor's, which is not judged.
+    pub(super) to_floor: Option<Ratio>,
 }
 
 impl Verdict {
@@ -162,6 +164,7 @@ fn judge_ratio(target: &Target, result: &ShapeResult) -> Verdict {
         what: format!("{}: {figure} / {}", target.shape, target.peer),
         limit: target.limit,
         measured: result.ratio(target.figure, OURS, target.peer),
+        to_floor: result.ratio(target.figure, OURS, FLOOR),
     }
 }
 
@@ -174,6 +177,7 @@ fn judge_rate(result: &ShapeResult) -> Option<Verdict> {
         what: format!("{}: {BASE}'s requests per second / ours", result.shape.name),
         limit: 1.0,
         measured: result.ratio(Figure::Rate, BASE, OURS),
+        to_floor: None,
     })
 }
 
@@ -183,6 +187,7 @@ fn judge_syscalls(result: &ShapeResult, limit: f64) -> Verdict {
         what: format!("{}: system calls per request", result.shape.name),
         limit,
         measured: count.map(Ratio::exact),
+        to_floor: None,
     }
 }
 
@@ -191,6 +196,7 @@ fn judge_fact(fact: &Fact, limit: f64) -> Verdict {
         what: format!("{}: {}", fact.contender, fact.name),
         limit,
         measured: Some(fact.value),
+        to_floor: None,
     }
 }
 
@@ -201,8 +207,11 @@ pub(super) fn table(verdicts: &[Verdict]) -> String {
         let measured = verdict
             .measured
             .map_or("-".into(), |ratio| ratio.to_string());
+        let to_floor = verdict
+            .to_floor
+            .map_or(String::new(), |ratio| format!(" (to {FLOOR}: {ratio})"));
         text += &format!(
-            "{:13} {:>26} at most {:<8} {}\n",
+            "{:13} {:>26} at most {:<8} {}{to_floor}\n",
             verdict.word(),
             measured,
             verdict.limit,
@@ -225,6 +234,7 @@ mod tests {
                 low,
                 high,
             }),
+            to_floor: None,
         }
     }
 
@@ -241,6 +251,19 @@ mod tests {
             (unknown.word(), unknown.has_failed()),
             ("not measured", false)
         );
+    }
+
+    #[test]
+    fn the_ratio_to_the_floor_stands_beside_and_is_not_judged() {
+        let above = Verdict {
+            to_floor: Some(Ratio::exact(2.5)),
+            ..verdict(0.5, 0.6)
+        };
+        let shown = table(&[above, verdict(0.5, 0.6)]);
+        let mut lines = shown.lines().skip(2);
+        let line = lines.next().unwrap();
+        assert!(line.starts_with("PASS") && line.ends_with(" x (to floor: 2.500)"));
+        assert!(lines.next().unwrap().ends_with(" x"), "{shown}");
     }
 
     #[test]
