@@ -1,4 +1,4 @@
-//! Asserts `nuthatch::config::check::file` for whatever the fuzzer finds.
+//! Asserts `properties::config::file` for whatever the fuzzer finds.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| nuthatch::config::check::file(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::config::file(data));

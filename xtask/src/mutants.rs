@@ -23,8 +23,10 @@ pub(crate) fn mutants(words: &[&str]) -> Result<(), String> {
     let tool = run::installed("cargo-mutants", CARGO_MUTANTS)?;
     let mut command = at_root(&tool.to_string_lossy());
     command.args(["mutants", "--package", "proxy", "--profile", "mutants"]);
-    // The properties of a pool are tests of the core, too.
+    // The properties of a pool are tests of the core, too; those of configuration files would build the
+    // binary for each fault.
     command.args(["--test-package", "proxy", "--test-package", "properties"]);
+    command.arg("--no-default-features");
     // The tests have just passed, or will be run by whoever wants to know.
     command.args(["--baseline", "skip", "--timeout", PATIENCE]);
     command.args(["--jobs", "1", "--output", "target"]);

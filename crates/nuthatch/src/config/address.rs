@@ -94,7 +94,7 @@ impl ListenLine {
 }
 
 /// How a host and a port become the address to listen on.
-pub(super) type Resolve<'r> = &'r dyn Fn(&str, u16) -> io::Result<SocketAddr>;
+pub type Resolve<'r> = &'r dyn Fn(&str, u16) -> io::Result<SocketAddr>;
 
 /// Resolves as the system is configured to; the first address is taken. May block.
 pub(super) fn resolve_by_system(host: &str, port: u16) -> io::Result<SocketAddr> {

@@ -22,8 +22,28 @@ pub fn load(file: &Path, overlay: Option<&Path>, overrides: &Overrides) -> Resul
     checked_inputs(base, overlay, overrides, &resolve_by_system)
 }
 
+/// As [`load`], of files that were read already; `resolve` finds the addresses of hosts in `listen`.
+pub fn load_inputs(
+    base: Input,
+    overlay: Option<Input>,
+    overrides: &Overrides,
+    resolve: Resolve<'_>,
+) -> Result<Config, Report> {
+    checked_inputs(Ok(base), overlay.map(Ok), overrides, resolve)
+}
+
+/// A file as it was read.
+pub struct Input {
+    /// Its name, for messages.
+    name: String,
+    /// What it is, for messages.
+    what: &'static str,
+    /// What is in it.
+    bytes: Vec<u8>,
+}
+
 /// Checks files that were read, or could not be.
-pub(super) fn checked_inputs(
+fn checked_inputs(
     base: Result<Input, Problem>,
     overlay: Option<Result<Input, Problem>>,
     overrides: &Overrides,
@@ -50,17 +70,22 @@ pub(super) fn checked_inputs(
     }
 }
 
-/// A file as it was read.
-pub(super) struct Input {
-    /// Its name, for messages.
-    pub(super) name: String,
-    /// What it is, for messages.
-    pub(super) what: &'static str,
-    /// What is in it.
-    pub(super) bytes: Vec<u8>,
-}
-
 impl Input {
+    /// The bytes of a configuration file called `name`.
+    pub fn configuration(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self::new(name, "configuration", bytes)
+    }
+
+    /// The bytes of an overlay called `name`.
+    pub fn overlay(name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        Self::new(name, "overlay", bytes)
+    }
+
+    fn new(name: impl Into<String>, what: &'static str, bytes: Vec<u8>) -> Self {
+        let name = name.into();
+        Self { name, what, bytes }
+    }
+
     /// Reads the `what` in a file.
     fn open(path: &Path, what: &'static str) -> Result<Self, Problem> {
         let name = path.display().to_string();
@@ -69,7 +94,7 @@ impl Input {
         // One byte more than allowed tells a file that is too large from one that just fits.
         let mut file = File::open(path).map_err(failed)?.take(FILE_MAX + 1);
         file.read_to_end(&mut bytes).map_err(failed)?;
-        Ok(Self { name, what, bytes })
+        Ok(Self::new(name, what, bytes))
     }
 
     /// The file as a tree, with what is wrong with its YAML; an error when it holds no text.

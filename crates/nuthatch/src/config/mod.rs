@@ -5,7 +5,6 @@
 //! is reported; the reader mends a file in one go.
 
 mod address;
-pub mod check;
 mod checked;
 mod choice;
 pub mod docs;
@@ -30,9 +29,9 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-pub use address::Listen;
+pub use address::{Listen, Resolve};
 pub use fault::Fault;
-pub use load::load;
+pub use load::{Input, load, load_inputs};
 pub use number::{NUMBER_MAX, NotANumber, digits};
 pub use overrides::Overrides;
 pub use report::{Place, Problem, Report, Source};

@@ -1,5 +1,4 @@
-//! What holds for any configuration file whatever, as a function that panics when it does not. The fuzz
-//! target and the ordinary tests drive the same function.
+//! Any configuration file whatever.
 
 use std::collections::HashSet;
 use std::io;
@@ -7,10 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use hashkit::index_order;
 
-use super::load::{Input, checked_inputs};
-use super::overrides::Overrides;
-use super::report::Report;
-use super::types::{Config, PoolConfig};
+use nuthatch::config::{Config, Input, Overrides, PoolConfig, Report, load_inputs};
 
 /// Checks that a file is either accepted, as a configuration that the proxy can rely on, or refused with
 /// reasons that stand in it; and that no file can be its own overlay, because every pool has a `listen`,
@@ -33,17 +29,9 @@ pub fn file(data: &[u8]) {
 }
 
 fn read(data: &[u8], overlay: Option<&[u8]>) -> Result<Config, Report> {
-    let input = |name: &str, data: &[u8]| {
-        Ok(Input {
-            name: name.to_owned(),
-            what: "configuration",
-            bytes: data.to_owned(),
-        })
-    };
-    let overlay = overlay.map(|data| input("overlay.yml", data));
-    checked_inputs(
-        input("file.yml", data),
-        overlay,
+    load_inputs(
+        Input::configuration("file.yml", data.to_owned()),
+        overlay.map(|data| Input::overlay("overlay.yml", data.to_owned())),
         &Overrides::default(),
         &resolve_literally,
     )
@@ -132,65 +120,4 @@ fn check_report(report: &Report, data: &[u8]) {
 
 fn is_one_line(text: &str) -> bool {
     !text.chars().any(char::is_control)
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    /// Lines that make a file sound, or nearly so.
-    fn line() -> impl Strategy<Value = String> {
-        let fixed = prop::sample::select(vec![
-            "a:",
-            "b:",
-            "nuthatch:",
-            "  listen: 127.0.0.1:1",
-            "  listen: ::1:2",
-            "  listen: /s 0660",
-            "  servers:",
-            "    - h:1:1",
-            "    - h:2:1 n",
-            "    - /s:1",
-            "    - h:1:0",
-            "  redis: true",
-            "  timeout: 400",
-            "  hash: md5",
-            "  hash_tag: \"{}\"",
-            "  redis_db: 3",
-            "  redis_auth: x",
-            "  workers: 2",
-            "# c",
-            "---",
-            "",
-            "  servers: [h:1:1, h:1:2]",
-            "{a: {listen: 127.0.0.1:3, servers: [h:1:1]}}",
-            "  resp3: off",
-            "  auto_eject_hosts: true",
-            "  failover: a",
-            "  failover: b",
-        ]);
-        prop_oneof![9 => fixed.prop_map(str::to_owned), 1 => "[ -~\\t\u{e9}\u{1b}]{0,20}"]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(512))]
-
-        #[test]
-        fn any_file(lines in prop::collection::vec(line(), 0..12)) {
-            super::file(lines.join("\n").as_bytes());
-        }
-
-        #[test]
-        fn any_bytes(data in prop::collection::vec(any::<u8>(), 0..80)) {
-            super::file(&data);
-        }
-    }
-
-    #[test]
-    fn every_beginning_of_a_file() {
-        let file = include_str!("tests/files/classic.yml");
-        for end in 0..file.len() {
-            super::file(&file.as_bytes()[..end]);
-        }
-    }
 }
