@@ -36,6 +36,13 @@ macro_rules! distributions {
                 }
             }
 
+            /// The largest sum of weights that it is meant to share by.
+            pub fn max_weights(self) -> u64 {
+                match self {
+                    $(Self::$kind => <$shares>::MAX_WEIGHTS,)*
+                }
+            }
+
             /// What [`Located::point`] means.
             pub fn places(self) -> PlaceKind {
                 match self {

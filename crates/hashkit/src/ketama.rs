@@ -26,6 +26,9 @@ pub(crate) struct Continuum {
 impl Shares for Continuum {
     const NAME: &'static str = "ketama";
     const PLACES: PlaceKind = PlaceKind::Point;
+    /// The C program adds weights up in 32 bits; beyond, its shares would be
+    /// nonsense.
+    const MAX_WEIGHTS: u64 = u32::MAX as u64;
 
     fn build(members: &[Member<'_>]) -> Self {
         Self::from_points(sorted_points(members))

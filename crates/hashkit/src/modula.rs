@@ -20,6 +20,8 @@ pub(crate) struct Slots {
 impl Shares for Slots {
     const NAME: &'static str = "modula";
     const PLACES: PlaceKind = PlaceKind::Slot;
+    /// Each unit of weight is a slot, which takes memory in the C program.
+    const MAX_WEIGHTS: u64 = 1 << 24;
 
     fn build(members: &[Member<'_>]) -> Self {
         let mut end = 0;

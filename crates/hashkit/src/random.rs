@@ -13,6 +13,8 @@ impl Shares for Live {
     const NAME: &'static str = "random";
     const IS_DRAWN: bool = true;
     const PLACES: PlaceKind = PlaceKind::Slot;
+    /// Weights do not matter.
+    const MAX_WEIGHTS: u64 = u64::MAX;
 
     fn build(members: &[Member<'_>]) -> Self {
         Self {

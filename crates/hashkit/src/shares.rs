@@ -33,6 +33,9 @@ pub(crate) trait Shares: Sized {
     /// What the number of a found place means.
     const PLACES: PlaceKind;
 
+    /// The largest sum of weights that it is meant to share by.
+    const MAX_WEIGHTS: u64;
+
     /// Works out which member owns what.
     fn build(members: &[Member<'_>]) -> Self;
 

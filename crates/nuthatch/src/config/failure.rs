@@ -23,10 +23,10 @@ pub(super) fn check_eject_policy(
     let Some(given) = pool.values.given(&EJECT_POLICY).filter(|_| keeps) else {
         return;
     };
-    if distribution == Distribution::Random {
-        let policy = policy.name();
+    if distribution.is_drawn() {
+        let (policy, distribution) = (policy.name(), distribution.name());
         let message = format!(
-            "`eject_policy: {policy}` keeps keys with their servers, and with `distribution: random` they have none"
+            "`eject_policy: {policy}` keeps keys with their servers, and with `distribution: {distribution}` they have none"
         );
         let help = "remove it, or use another distribution";
         findings
@@ -51,10 +51,13 @@ pub(super) fn check_failovers(pools: &[ReadPool], whole: bool, findings: &mut Fi
             let help = format!("add it to pool `{}`, or remove `failover`", pool.name);
             complain(&given.key, message, help);
         }
-        if is_random(pool) {
-            let message = "`failover` needs keys that have a server, and with `distribution: random` they have none";
+        if let Some(distribution) = drawn(pool) {
+            let message = format!(
+                "`failover` needs keys that have a server, and with `distribution: {}` they have none",
+                distribution.name()
+            );
             let help = "remove it, or use another distribution".to_owned();
-            complain(&given.key, message.to_owned(), help);
+            complain(&given.key, message, help);
         }
         match pools.iter().find(|other| other.name == name) {
             Some(other) => {
@@ -100,15 +103,19 @@ fn misfit(pool: &ReadPool, other: &ReadPool) -> Option<(String, String)> {
             format!("remove `failover` from `{name}`, or name another pool"),
         ));
     }
-    is_random(other).then(|| {
-        let message =
-            format!("pool `{name}` has `distribution: random`, so keys have no server there");
+    drawn(other).map(|distribution| {
+        let distribution = distribution.name();
+        let message = format!(
+            "pool `{name}` has `distribution: {distribution}`, so keys have no server there"
+        );
         (message, "name a pool with another distribution".into())
     })
 }
 
-fn is_random(pool: &ReadPool) -> bool {
-    pool.values.value(&DISTRIBUTION) == Some(Distribution::Random)
+/// The distribution of a pool in which keys have no server of their own.
+fn drawn(pool: &ReadPool) -> Option<Distribution> {
+    let distribution = pool.values.value(&DISTRIBUTION);
+    distribution.filter(|distribution| distribution.is_drawn())
 }
 
 /// Warns of settings that are without effect because of others.

@@ -19,9 +19,6 @@ use super::table::{Absent, Only, Scope, Setting, of, rows};
 use super::types::PoolConfig;
 use super::values::Values;
 
-/// Most slots of a modula pool, that is, the sum of its weights: each takes memory.
-const MODULA_SLOTS_MAX: u64 = 1 << 24;
-
 /// Checks a pool that listens on `listen`; `None` when anything is wrong with it, which has been reported.
 pub(super) fn check_pool(
     pool: &ReadPool,
@@ -108,18 +105,16 @@ fn check_weights(
     distribution: Distribution,
     findings: &mut Findings,
 ) {
-    let (limit, what) = match distribution {
-        // The C program adds weights up in 32 bits; beyond, its shares would be nonsense.
-        Distribution::Ketama => (u64::from(u32::MAX), ""),
-        Distribution::Modula => (MODULA_SLOTS_MAX, " with `distribution: modula`"),
-        Distribution::Random => return,
-    };
-    let mut sum = 0;
+    let limit = distribution.max_weights();
+    let mut sum: u64 = 0;
     for (server, place) in lines {
         sum += u64::from(server.weight);
         if sum > limit {
             let problem = Problem::at(place, "the weights of the servers add up to too much");
-            let help = format!("their sum can be at most {limit}{what}");
+            let mut help = format!("their sum can be at most {limit}");
+            if distribution != Distribution::default() {
+                help += &format!(" with `distribution: {}`", distribution.name());
+            }
             findings.problems.push(problem.help(help));
             return;
         }
