@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 
 use super::super::code::is_for_tests;
 use super::methods::{Call, Methods, Owner, owner, self_type};
-use super::names::{Target, resolve};
+use super::names::{Target, resolve, resolve_type};
 use super::tree::{Tree, attributes, leaves};
 
 /// From a file to one whose items it names, each with what is named, in the order of the lines.
@@ -266,7 +266,11 @@ impl<'ast> Visit<'ast> for Finder<'_> {
         let exports = !matches!(item.vis, syn::Visibility::Inherited);
         let own = format!("{}::", self.tree.files[self.file].module);
         for leaf in leaves(&item.tree) {
-            let Some(Target::Item(found)) = resolve(self.tree, self.module, &leaf.path) else {
+            let meant = match leaf.is_self {
+                true => resolve_type(self.tree, self.module, &leaf.path),
+                false => resolve(self.tree, self.module, &leaf.path),
+            };
+            let Some(Target::Item(found)) = meant else {
                 continue;
             };
             // A parent that passes on what its children define does not use it.

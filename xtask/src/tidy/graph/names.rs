@@ -24,7 +24,12 @@ pub(super) struct Item {
 /// What `path` names in a module of `tree`, through imports and re-exports; `None` when it is nothing of this
 /// crate.
 pub(super) fn resolve(tree: &Tree, module: usize, path: &[String]) -> Option<Target> {
-    Resolver { tree, depth: 0 }.resolve(module, path)
+    Resolver { tree, depth: 0 }.resolve(module, path, false)
+}
+
+/// The same for a path that means a module or a type where a function has that name as well.
+pub(super) fn resolve_type(tree: &Tree, module: usize, path: &[String]) -> Option<Target> {
+    Resolver { tree, depth: 0 }.resolve(module, path, true)
 }
 
 struct Resolver<'t> {
@@ -33,13 +38,14 @@ struct Resolver<'t> {
 }
 
 impl Resolver<'_> {
-    fn resolve(&mut self, module: usize, path: &[String]) -> Option<Target> {
+    /// `goes_on` when more follows the path.
+    fn resolve(&mut self, module: usize, path: &[String], goes_on: bool) -> Option<Target> {
         let (first, mut rest) = path.split_first()?;
         let mut target = match first.as_str() {
             "crate" => Target::Module(0),
             "self" => Target::Module(module),
             "super" => Target::Module(self.module(module).parent?),
-            name => self.in_scope(module, name, !rest.is_empty())?,
+            name => self.in_scope(module, name, goes_on || !rest.is_empty())?,
         };
         while let Some((name, after)) = rest.split_first() {
             target = match target {
@@ -47,7 +53,7 @@ impl Resolver<'_> {
                     Target::Module(self.module(module).parent?)
                 }
                 Target::Module(module) => self
-                    .in_scope(module, name, !after.is_empty())
+                    .in_scope(module, name, goes_on || !after.is_empty())
                     .unwrap_or_else(|| self.unseen(module, name)),
                 Target::Item(item) => return Some(Target::Item(with_below(item, name))),
             };
@@ -68,8 +74,8 @@ impl Resolver<'_> {
             return Some(Target::Item(item(module.file, name)));
         }
         let imported = module.imports.get(name);
-        let imported =
-            imported.and_then(|path| self.deeper(|resolver| resolver.resolve(number, path)));
+        let imported = imported
+            .and_then(|path| self.deeper(|resolver| resolver.resolve(number, path, goes_on)));
         if matches!(imported, Some(Target::Item(_))) {
             return imported;
         }
@@ -80,7 +86,7 @@ impl Resolver<'_> {
 
     fn in_globs(&mut self, number: usize, name: &str, goes_on: bool) -> Option<Target> {
         self.tree.modules[number].globs.iter().find_map(|path| {
-            self.deeper(|resolver| match resolver.resolve(number, path)? {
+            self.deeper(|resolver| match resolver.resolve(number, path, true)? {
                 Target::Module(from) => resolver.in_scope(from, name, goes_on),
                 // The variants of an enum were brought in, and their names are not known here.
                 Target::Item(_) => None,

@@ -100,6 +100,25 @@ fn a_declaration_a_module_alone_and_a_parents_reexport_are_no_edges() {
 }
 
 #[test]
+fn a_module_and_a_function_may_share_a_name() {
+    let found = |x: &str| {
+        edges_between(&[
+            ("lib.rs", "mod x; mod y; pub fn y() {}"),
+            ("x.rs", x),
+            ("y.rs", "pub fn f() {}"),
+        ])
+    };
+    assert_eq!(
+        found("use crate::y::{self}; fn a() { y::f() }"),
+        ["x -> y: f"]
+    );
+    assert_eq!(found("fn a() { crate::y::f() }"), ["x -> y: f"]);
+    assert_eq!(found("use crate::y;"), ["x -> crate: y"]);
+    let both = found("use crate::y; fn a() { y(); y::f(); }");
+    assert_eq!(both, ["x -> crate: y", "x -> y: f"]);
+}
+
+#[test]
 fn what_is_for_tests_other_crates_and_local_names_are_no_edges() {
     for text in [
         "#[cfg(test)] use crate::y::Y;",

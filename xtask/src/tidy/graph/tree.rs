@@ -69,6 +69,8 @@ pub(super) fn leaves(tree: &syn::UseTree) -> Vec<Leaf> {
 pub(super) struct Leaf {
     pub(super) name: String,
     pub(super) path: Vec<String>,
+    /// It was written `{self}`, which brings in no function.
+    pub(super) is_self: bool,
     pub(super) line: usize,
 }
 
@@ -285,11 +287,17 @@ fn add_leaves(tree: &syn::UseTree, before: &mut Vec<String>, found: &mut Vec<Lea
         let last = last.filter(|last| *last != "self").map(ToString::to_string);
         let path: Vec<String> = before.iter().cloned().chain(last).collect();
         // `use a::b::{self}` brings in `b`.
+        let is_self = path.len() == before.len();
         let name = match name.as_str() {
             "self" => path.last().cloned().unwrap_or(name),
             _ => name,
         };
-        found.push(Leaf { name, path, line });
+        found.push(Leaf {
+            name,
+            path,
+            is_self,
+            line,
+        });
     };
     match tree {
         syn::UseTree::Path(path) => {
