@@ -16,6 +16,7 @@
 //! be answered twice, because it takes the block for a command, and would put a shared server
 //! connection out of step.
 
+mod arg;
 pub mod cap;
 pub mod encode;
 mod line;
@@ -25,8 +26,9 @@ pub mod request;
 pub mod response;
 mod verb;
 
+pub use arg::Arg;
 pub use refusal::{Name, Refusal, RequestError};
-pub use request::{Arg, Progress, Request, RequestLimits, RequestParser};
+pub use request::{Progress, Request, RequestLimits, RequestParser};
 pub use response::{BadReply, LineKind, ReplyKind, ReplyScanner, Scan};
 pub use verb::Verb;
 

@@ -2,7 +2,7 @@
 
 use memchr::{memchr, memchr2};
 
-use crate::request::Arg;
+use crate::arg::Arg;
 use crate::verb::{Arguments, Field};
 use crate::{MAX_FORWARDED_LINE, MAX_KEY, Name, Refusal, Verb, number};
 

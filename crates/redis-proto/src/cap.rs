@@ -7,8 +7,8 @@
 
 use std::ops::Range;
 
+use crate::arg::Arg;
 use crate::command::{Command, Flags};
-use crate::request::Arg;
 use crate::words::Words;
 use crate::{KeyError, encode, number};
 

@@ -3,8 +3,8 @@
 //! Words are split as Redis does (`sdssplitargs`, as observed from redis-server 7.0.15): blanks separate,
 //! double quotes understand `\xHH \n \r \t \b \a` and `\` before any other byte, single quotes understand `\'`.
 
+use crate::arg::Arg;
 use crate::encode;
-use crate::request::Arg;
 
 /// A quote is not closed, or is followed by something other than a blank.
 #[derive(Debug, PartialEq, Eq)]

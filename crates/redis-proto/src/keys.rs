@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use crate::arg::Arg;
 use crate::command::{Action, Command, Flags, Keys, Why, Wording};
 use crate::number;
-use crate::request::Arg;
 use crate::words::Words;
 
 /// The request's keys cannot be told. `Display` gives the text that follows `-ERR `, in Redis's words.

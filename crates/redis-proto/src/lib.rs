@@ -12,6 +12,7 @@
 //! Sources of protocol facts: the Redis serialization protocol specification (RESP2, RESP3), the replies of
 //! redis-server 7.0.15 to malformed input, and, for which commands twemproxy served, nutcracker 0.5.0.
 
+mod arg;
 pub mod cap;
 pub mod command;
 pub mod encode;
@@ -23,8 +24,9 @@ pub mod response;
 mod table;
 mod words;
 
+pub use arg::Arg;
 pub use command::{Command, lookup};
 pub use encode::Version;
 pub use keys::KeyError;
-pub use request::{Arg, Progress, RequestError, RequestLimits, RequestParser};
+pub use request::{Progress, RequestError, RequestLimits, RequestParser};
 pub use response::{BadReply, ReplyKind, ReplyScanner, Scan};

@@ -1,6 +1,6 @@
 //! The arguments of one request, by their number.
 
-use crate::request::Arg;
+use crate::arg::Arg;
 
 /// A request's text, and where its arguments are.
 pub(crate) struct Words<'r> {

@@ -1,10 +1,8 @@
-//! What is known of each Redis and Valkey command: how many arguments, which of them are keys, and what a
-//! sharding proxy may do with it. The rows are in `table/`; a new command is a new row there.
+//! What a row of the table says of its command.
 
 use std::fmt;
 
-use crate::request::Arg;
-use crate::table;
+use crate::arg::Arg;
 
 /// One command, or one subcommand of a container such as OBJECT.
 #[derive(Clone, Copy, Debug)]
@@ -21,17 +19,6 @@ pub struct Command {
     pub flags: Flags,
     /// Subcommands, if it is a container whose subcommands differ. See [`Command::resolve`].
     pub subs: &'static [Command],
-}
-
-/// The command of that name in any case, or `None` if neither Redis (up to 8.10, with the data types that were
-/// modules once), Valkey (up to 9.2) nor nutcracker 0.5.0 has it.
-pub fn lookup(name: &[u8]) -> Option<&'static Command> {
-    table::lookup(name)
-}
-
-/// Every command, grouped by what it works on; subcommands are in [`Command::subs`].
-pub fn all() -> &'static [Command] {
-    table::all()
 }
 
 /// Whether a request's first word shows that an HTTP client was made to talk to us (`POST`, `Host:`). Redis

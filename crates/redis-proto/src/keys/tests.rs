@@ -1,7 +1,8 @@
 //! Keys of requests, and what is said when there are none.
 
+use crate::arg::Arg;
 use crate::command::{Command, lookup};
-use crate::request::{Arg, Progress, RequestLimits, RequestParser};
+use crate::request::{Progress, RequestLimits, RequestParser};
 
 /// Parses an inline command and hands over its row, text and arguments.
 fn with_request<T>(line: &str, use_it: impl FnOnce(&Command, &[u8], &[Arg]) -> T) -> T {

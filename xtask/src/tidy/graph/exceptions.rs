@@ -11,7 +11,7 @@ pub(super) struct Exception {
 }
 
 /// All of them.
-pub(super) const EXCEPTIONS: [Exception; 7] = [
+pub(super) const EXCEPTIONS: [Exception; 4] = [
     Exception {
         tree: "bench",
         modules: &[
@@ -23,31 +23,6 @@ pub(super) const EXCEPTIONS: [Exception; 7] = [
             "crate::load::tally",
             "crate::load::traffic",
         ],
-        reason: "to be taken apart",
-    },
-    Exception {
-        tree: "memcached-proto",
-        modules: &["crate::line", "crate::request"],
-        reason: "to be taken apart",
-    },
-    Exception {
-        tree: "redis-proto",
-        modules: &[
-            "crate::command",
-            "crate::table",
-            "crate::table::bundled",
-            "crate::table::collections",
-            "crate::table::containers",
-            "crate::table::generic",
-            "crate::table::refused",
-            "crate::table::row",
-            "crate::table::strings",
-        ],
-        reason: "to be taken apart",
-    },
-    Exception {
-        tree: "redis-proto",
-        modules: &["crate::inline", "crate::request"],
         reason: "to be taken apart",
     },
     Exception {

@@ -1,0 +1,28 @@
+//! Where the words of a request are.
+
+use std::ops::Range;
+
+/// Where a word stands in the request, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arg {
+    /// Offset of its first byte from the beginning of the request.
+    pub start: u32,
+    /// Its length.
+    pub len: u32,
+}
+
+impl Arg {
+    /// The same as a range.
+    pub fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+
+    /// The word itself, in the text that it was found in.
+    ///
+    /// # Panics
+    /// When `text` is shorter than the text that was parsed.
+    pub fn of(self, text: &[u8]) -> &[u8] {
+        &text[self.range()]
+    }
+}
