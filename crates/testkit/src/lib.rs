@@ -17,6 +17,7 @@
 //! test that fails.
 
 mod client;
+mod endpoint;
 mod port;
 mod process;
 mod proxy;
@@ -25,12 +26,13 @@ mod skip;
 mod tool;
 
 pub use client::Client;
+pub use endpoint::Endpoint;
 pub use port::free_port;
 pub use process::{Process, eventually};
 pub use proxy::{Proxy, nutcracker, nuthatch};
 pub use rustix::process::Signal;
 pub use server::{
-    Endpoint, Server, memcached, memcached_unix, memcached_with, redis, redis_unix, redis_with,
+    Server, memcached, memcached_unix, memcached_with, redis, redis_unix, redis_with,
 };
 pub use skip::{in_ci, skipped};
 pub use tool::Tool;

@@ -1,44 +1,16 @@
 //! Real redis-server (or valkey-server) and memcached processes.
 
-use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Client, Process, Tool, eventually, free_port};
+use crate::{Client, Endpoint, Process, Tool, eventually, free_port};
 
 /// How long a server may take to answer after its start.
 const START_LIMIT: Duration = Duration::from_secs(20);
-
-/// Where something listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Endpoint {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// A unix socket.
-    Unix(PathBuf),
-}
-
-impl Endpoint {
-    /// A port of 127.0.0.1.
-    pub fn loopback(port: u16) -> Endpoint {
-        Endpoint::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
-    }
-}
-
-/// As twemproxy's configuration writes it (`host:port` or a path).
-impl fmt::Display for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Endpoint::Tcp(address) => write!(f, "{address}"),
-            Endpoint::Unix(path) => write!(f, "{}", path.display()),
-        }
-    }
-}
 
 /// A running cache server with a temporary directory of its own.
 ///

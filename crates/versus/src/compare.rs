@@ -2,78 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use crate::difference::Difference;
 use crate::excuses::{self, Then};
+use crate::protocol::Protocol;
 use crate::script::short;
-use crate::{Protocol, memcached, redis};
-
-/// Two answers that differ.
-pub(crate) struct Difference<'a> {
-    pub(crate) protocol: Protocol,
-    /// All that the client sent.
-    pub(crate) sent: &'a [u8],
-    /// The words of the request, where they can be told.
-    pub(crate) words: &'a [Vec<u8>],
-    /// The reply to it; nothing when the connection was closed instead.
-    pub(crate) direct: &'a [u8],
-    pub(crate) through: &'a [u8],
-    /// The reply through the core before this one.
-    pub(crate) before: &'a [u8],
-}
-
-impl Difference<'_> {
-    /// The command, in lower case.
-    pub(crate) fn name(&self) -> String {
-        let name = self.words.first().map_or(&b""[..], Vec::as_slice);
-        String::from_utf8_lossy(name).to_lowercase()
-    }
-
-    /// How the reply through the core begins.
-    pub(crate) fn we_say(&self, start: &str) -> bool {
-        self.through.starts_with(start.as_bytes())
-    }
-
-    /// How the server's own reply begins.
-    pub(crate) fn they_say(&self, start: &str) -> bool {
-        self.direct.starts_with(start.as_bytes())
-    }
-
-    /// Whether both replies begin in one of these ways.
-    pub(crate) fn both_begin(&self, starts: &[&str]) -> bool {
-        starts
-            .iter()
-            .any(|start| self.they_say(start) && self.we_say(start))
-    }
-
-    /// Whether both are errors.
-    pub(crate) fn both_fail(&self) -> bool {
-        self.they_fail() && self.errors().iter().any(|error| self.we_say(error))
-    }
-
-    /// Whether the server's own reply is an error.
-    pub(crate) fn they_fail(&self) -> bool {
-        self.errors().iter().any(|error| self.they_say(error))
-    }
-
-    /// Whether the reply before was an error.
-    pub(crate) fn we_failed_before(&self) -> bool {
-        let begins = |error: &&str| self.before.starts_with(error.as_bytes());
-        self.errors().iter().any(begins)
-    }
-
-    fn errors(&self) -> &'static [&'static str] {
-        match self.protocol {
-            Protocol::Redis => &["-"],
-            Protocol::Memcached => memcached::ERRORS,
-        }
-    }
-
-    /// Whether somewhere a CR stands without its LF.
-    pub(crate) fn sent_lone_cr(&self) -> bool {
-        self.sent
-            .windows(2)
-            .any(|pair| pair[0] == b'\r' && pair[1] != b'\n')
-    }
-}
+use crate::{memcached, redis};
 
 /// Compares all that was said, reply by reply; returns the excuses that were needed.
 ///

@@ -1,7 +1,8 @@
 //! The differences from a direct connection that are meant. Each is a row of docs/compatibility.md.
 
-use crate::compare::Difference;
-use crate::{Protocol, memcached, redis};
+use crate::difference::Difference;
+use crate::protocol::Protocol;
+use crate::{memcached, redis};
 
 /// A difference that is meant.
 #[derive(Debug)]

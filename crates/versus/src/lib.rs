@@ -8,9 +8,11 @@
 //! Each play begins with a flush, so that it depends on nothing but its input.
 
 mod compare;
+mod difference;
 mod direct;
 mod excuses;
 mod memcached;
+mod protocol;
 mod redis;
 mod script;
 mod template;
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 use proxy::settings::{MemcachedSettings, ProtocolSettings, RedisSettings};
 
 pub use excuses::Excuse;
+use protocol::Protocol;
 use script::Script;
 
 /// Arguments for a redis-server that is to be played against: any bytes may reach it, and none may make it
@@ -48,13 +51,6 @@ pub const REDIS_ARGUMENTS: &[&str] = &[
 /// How often a difference must show before it is believed: a second may begin between the two runs, and a
 /// time to live is then another.
 const TRIES: usize = 3;
-
-/// Which protocol is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Redis,
-    Memcached,
-}
 
 /// A real server, on a unix socket, that nobody else talks to.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use arbitrary::{Result, Unstructured};
 
-use crate::Protocol;
+use crate::protocol::Protocol;
 use crate::{memcached, redis};
 
 /// More would not be read by one turn of a server's loop, and its end might overtake its replies.

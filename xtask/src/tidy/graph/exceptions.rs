@@ -11,7 +11,7 @@ pub(super) struct Exception {
 }
 
 /// All of them.
-pub(super) const EXCEPTIONS: [Exception; 4] = [
+pub(super) const EXCEPTIONS: [Exception; 2] = [
     Exception {
         tree: "bench",
         modules: &[
@@ -22,22 +22,6 @@ pub(super) const EXCEPTIONS: [Exception; 4] = [
             "crate::load::replies",
             "crate::load::tally",
             "crate::load::traffic",
-        ],
-        reason: "to be taken apart",
-    },
-    Exception {
-        tree: "testkit",
-        modules: &["crate::client", "crate::server"],
-        reason: "to be taken apart",
-    },
-    Exception {
-        tree: "versus",
-        modules: &[
-            "crate",
-            "crate::compare",
-            "crate::excuses",
-            "crate::script",
-            "crate::through",
         ],
         reason: "to be taken apart",
     },
