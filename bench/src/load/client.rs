@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read, Write};
 
 use mio::net::TcpStream;
 
-use super::Protocol;
 use super::pattern::Keyspace;
+use super::protocol::Protocol;
 use super::replies::{Reader, Step, Verdict};
 use super::traffic::{Request, Traffic};
 

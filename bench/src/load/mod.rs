@@ -12,6 +12,7 @@ mod client;
 mod drive;
 mod options;
 mod pattern;
+mod protocol;
 mod pulse;
 mod replies;
 mod tally;
@@ -19,16 +20,8 @@ mod traffic;
 
 pub use options::{Mix, Options, Pace, USAGE};
 pub use pattern::{Keyspace, id_and_size_of, push_value};
+pub use protocol::Protocol;
 pub use tally::Report;
-
-/// The protocol that is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    /// RESP2.
-    Redis,
-    /// The classic text protocol.
-    Memcached,
-}
 
 /// Connects, loads and checks.
 ///

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Protocol;
+use super::protocol::Protocol;
 
 /// What `loadgen --help` prints.
 pub const USAGE: &str = "\

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use memchr::memchr;
 
-use super::Protocol;
 use super::pattern::Keyspace;
+use super::protocol::Protocol;
 use super::traffic::{Kind, Request, key_at};
 
 /// Longest reply line; a longer one is no reply of these protocols.

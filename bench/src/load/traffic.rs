@@ -1,7 +1,8 @@
 //! Requests: which ones, and their bytes.
 
+use super::options::Mix;
 use super::pattern::{Keyspace, mix};
-use super::{Mix, Protocol};
+use super::protocol::Protocol;
 
 /// One request, as far as its reply's check needs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

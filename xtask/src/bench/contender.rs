@@ -9,8 +9,9 @@ use tempfile::TempDir;
 use testkit::{Client, Endpoint, Process, Proxy, Server, Tool, eventually, free_port};
 
 use super::options::{Mode, Options};
+use super::programs::Bench;
+use super::setup;
 use super::shape::Protocol;
-use super::{Bench, setup};
 
 /// The proxy that all others are compared with.
 pub(super) const BASE: &str = "nutcracker";

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use testkit::{Proxy, Server, free_port};
 
-use super::Bench;
 use super::contender::start_server;
 use super::cores::{Awake, Cores};
 use super::load::{Load, Running};
 use super::offer::{Fate, Offer};
 use super::options::Options;
 use super::overload::word;
+use super::programs::Bench;
 use super::samples::{median, ratio};
 use super::shape::{Ask, Protocol, Shape};
 use crate::run::{at_root, output_of};

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::Bench;
+use super::programs::Bench;
 use super::shape::{Ask, Protocol, Shape};
 
 /// What a load came to. Times are in microseconds.

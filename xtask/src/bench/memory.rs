@@ -5,11 +5,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use super::Bench;
 use super::contender::{Contender, Kind, Rig};
 use super::figures::{self, Memory};
 use super::load::{Amount, Load, Unwatched};
 use super::options::Options;
+use super::programs::Bench;
 use super::samples::Ratio;
 use super::shape::{Ask, Protocol, Shape};
 

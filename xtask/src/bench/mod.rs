@@ -15,6 +15,7 @@ mod offer;
 mod options;
 mod overload;
 mod plot;
+mod programs;
 mod report;
 mod rounds;
 mod samples;
@@ -25,10 +26,9 @@ mod syscalls;
 mod target;
 mod workers;
 
-use std::path::PathBuf;
-
 use cores::Cores;
 use options::{Mode, Options};
+use programs::Bench;
 use report::Report;
 
 pub(crate) use options::USAGE;
@@ -120,35 +120,5 @@ fn overload(options: &Options) -> Result<(), String> {
     match failures {
         0 => Ok(()),
         count => Err(format!("{count} promises are broken")),
-    }
-}
-
-/// The programs that were built for a run.
-#[derive(Debug)]
-struct Bench {
-    nuthatch: PathBuf,
-    loadgen: PathBuf,
-    placement: PathBuf,
-    floor: PathBuf,
-}
-
-impl Bench {
-    /// Builds the proxy and the load generator as they are released.
-    fn prepare(options: &Options) -> Result<Bench, String> {
-        setup::check_essentials()?;
-        figures::raise_descriptor_limit();
-        let built = build_released(
-            &["nuthatch", "nuthatch-bench"],
-            &["nuthatch", "loadgen", "placement", "floor"],
-        )?;
-        let [nuthatch, loadgen, placement, floor] = built
-            .try_into()
-            .map_err(|_| "cargo built another number of programs")?;
-        Ok(Bench {
-            nuthatch: options.nuthatch.clone().unwrap_or(nuthatch),
-            loadgen,
-            placement,
-            floor,
-        })
     }
 }

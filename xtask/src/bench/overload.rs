@@ -3,12 +3,12 @@
 //! What can be carried is the peak of goodput over the rate that is offered. A closed loop's rate, which is
 //! printed too, is no measure for it: it sends 200 requests with one call, the others come by sixteens.
 
-use super::Bench;
 use super::contender::{Kind, OURS, Rig};
 use super::cores::Cores;
 use super::load::{Amount, Load, Unwatched};
 use super::offer::{Fate, Offer};
 use super::options::Options;
+use super::programs::Bench;
 use super::samples::{Ratio, median, ratio};
 use super::shape::Shape;
 

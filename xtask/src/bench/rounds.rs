@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::Bench;
 use super::contender::{BASE, Contender, Kind, Rig};
 use super::cores::Awake;
 use super::figures::{self, Memory};
 use super::load::{Amount, Load, Outcome, Unwatched, Watch};
 use super::options::Options;
+use super::programs::Bench;
 use super::samples::{Ratio, median, ratio};
 use super::shape::{Ask, Shape};
 use super::syscalls;

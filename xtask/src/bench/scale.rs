@@ -1,9 +1,9 @@
 //! How cost grows: with clients, servers, keys of a multi-get and the size of values.
 
-use super::Bench;
 use super::contender::{BASE, Kind, OURS};
 use super::options::Options;
 use super::plot::{self, Line};
+use super::programs::Bench;
 use super::report::Report;
 use super::rounds::{self, Figure, ShapeResult};
 use super::shape::{Ask, Protocol, Shape};

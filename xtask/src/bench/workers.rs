@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 
 use testkit::Tool;
 
-use super::Bench;
 use super::contender::{Kind, OURS, Rig};
 use super::load::{Amount, Load, Unwatched};
 use super::memory::{Fact, protocol_name};
 use super::options::Options;
+use super::programs::Bench;
 use super::rounds::{self, Figure};
 use super::samples::Ratio;
 use super::shape::{self, Ask, Protocol, Shape};
