@@ -71,6 +71,13 @@ macro_rules! distributions {
                 }
             }
 
+            #[inline]
+            pub(crate) fn owner(&self, value: u32) -> Option<usize> {
+                match self {
+                    $(Self::$kind(shares) => shares.owner(value),)*
+                }
+            }
+
             pub(crate) fn at(&self, position: u64) -> Option<Located> {
                 match self {
                     $(Self::$kind(shares) => shares.at(position),)*

@@ -36,10 +36,16 @@ impl Shares for Continuum {
 
     /// The first point at `hash` or above; past the last point the ring
     /// begins anew.
-    #[inline]
     fn locate(&self, hash: u32) -> Option<Located> {
         let position = self.lower_bound(hash);
         self.point(position).or_else(|| self.point(0))
+    }
+
+    #[inline]
+    fn owner(&self, hash: u32) -> Option<usize> {
+        let position = self.lower_bound(hash);
+        let owner = self.owners.get(position).or(self.owners.first())?;
+        Some(*owner as usize)
     }
 
     fn at(&self, position: u64) -> Option<Located> {
@@ -57,7 +63,6 @@ impl Shares for Continuum {
 
 impl Continuum {
     /// The point at a position of the sorted ring.
-    #[inline]
     fn point(&self, position: usize) -> Option<Located> {
         Some(Located {
             index: *self.owners.get(position)? as usize,
@@ -70,7 +75,13 @@ impl Continuum {
     fn lower_bound(&self, hash: u32) -> usize {
         let run = (hash >> self.shift) as usize;
         let (first, end) = (self.starts[run] as usize, self.starts[run + 1] as usize);
-        first + self.values[first..end].partition_point(|&value| value < hash)
+        let values = &self.values[first..end];
+        // Most runs have a point or two, and none has many unless the ring is very large.
+        let below = match values.len() {
+            ..=8 => values.iter().take_while(|&&value| value < hash).count(),
+            _ => values.partition_point(|&value| value < hash),
+        };
+        first + below
     }
 
     fn from_points(points: Vec<(u32, u32)>) -> Self {

@@ -41,11 +41,10 @@ impl Ring {
     /// live ones.
     #[inline]
     pub fn lookup(&self, hash: u32) -> Option<usize> {
-        self.locate(hash).map(|located| located.index)
+        self.owners.owner(hash)
     }
 
     /// Like [`lookup`](Self::lookup), with the point or slot that decided.
-    #[inline]
     pub fn locate(&self, hash: u32) -> Option<Located> {
         self.owners.locate(hash)
     }

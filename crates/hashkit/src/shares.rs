@@ -42,6 +42,12 @@ pub(crate) trait Shares: Sized {
     /// Who owns a value (the hash of a key, or a draw), if anybody.
     fn locate(&self, value: u32) -> Option<Located>;
 
+    /// The index of the owner alone, which is all that a request needs.
+    #[inline]
+    fn owner(&self, value: u32) -> Option<usize> {
+        self.locate(value).map(|located| located.index)
+    }
+
     /// What there is to own at a position, in order.
     fn at(&self, position: u64) -> Option<Located>;
 

@@ -33,11 +33,14 @@ pub(crate) fn canonical(text: &[u8]) -> Option<i64> {
 /// then CR LF. Returns the value and what follows the line. `None` says nothing but that this was not it.
 #[inline]
 pub(crate) fn quick_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
-    // One digit is by far the most common.
-    if let Some([digit @ b'0'..=b'9', b'\r', b'\n']) = text.get(at..at + 3) {
-        return Some((u32::from(digit - b'0'), at + 3));
+    let digit = |byte: u8| u32::from(byte - b'0');
+    match text.get(at..)? {
+        [a @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(*a), at + 3)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            Some((10 * digit(*a) + digit(*b), at + 4))
+        }
+        _ => longer_length(text, at),
     }
-    longer_length(text, at)
 }
 
 fn longer_length(text: &[u8], at: usize) -> Option<(u32, usize)> {

@@ -236,6 +236,9 @@ impl RequestParser {
         if count == 0 || count > limits.max_args {
             return None;
         }
+        // So that offsets fit, and the whole is not too large.
+        let most = limits.max_request.min(u64::from(u32::MAX));
+        let text = &text[..text.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
         for _ in 0..count {
             if text.get(at) != Some(&b'$') {
                 return None;
@@ -246,13 +249,13 @@ impl RequestParser {
                 return None;
             }
             self.args.push(Arg {
-                start: u32::try_from(start).ok()?,
+                start: start as u32,
                 len,
                 diverted: false,
             });
             at = end + 2;
         }
-        (at as u64 <= limits.max_request.min(u64::from(u32::MAX))).then_some(at)
+        Some(at)
     }
 
     /// Reads `*N`. `None` means: go on with the arguments.
