@@ -49,7 +49,7 @@ pub struct FailoverPool {
 }
 
 /// A server in a plan.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlannedServer {
     /// The server, whichever plans it is in.
     pub share: Arc<ServerShare>,
@@ -61,8 +61,7 @@ pub struct PlannedServer {
     pub pname: String,
 }
 
-/// Where a server is, and what it takes to be served there.
-#[derive(PartialEq, Eq)]
+/// Where a server is, what it takes to be served there, and whether it is well there.
 pub struct Endpoint {
     /// Which one of its server it is; each plan that changes it makes another, with the next number.
     pub number: u64,
@@ -72,13 +71,13 @@ pub struct Endpoint {
     pub password: Option<Arc<[u8]>>,
     /// Database that connections select (Redis only); 0 selects nothing.
     pub database: u32,
+    pub(crate) health: ServerHealth,
 }
 
 /// One server of a pool, known by its name on the ring.
 #[derive(Debug)]
 pub struct ServerShare {
     name: Box<str>,
-    pub(crate) health: ServerHealth,
     /// One for each worker.
     counters: Box<[Arc<ServerCounters>]>,
 }
@@ -142,7 +141,6 @@ impl ServerShare {
     fn new(name: &str, workers: usize) -> Self {
         Self {
             name: name.into(),
-            health: ServerHealth::default(),
             counters: (0..workers).map(|_| Arc::default()).collect(),
         }
     }
@@ -152,14 +150,16 @@ impl ServerShare {
         &self.name
     }
 
-    /// Whether the server is in use, that is, not ejected.
-    pub fn is_live(&self) -> bool {
-        self.health.is_live()
-    }
-
     /// What the worker with this number counts.
     pub fn counters(&self, worker: usize) -> &Arc<ServerCounters> {
         &self.counters[worker]
+    }
+}
+
+impl PlannedServer {
+    /// Whether the server is in use, that is, not ejected.
+    pub fn is_live(&self) -> bool {
+        self.endpoint.health.is_live()
     }
 }
 
@@ -174,6 +174,7 @@ impl Endpoint {
             address: server.address.clone(),
             password,
             database: server.db,
+            health: ServerHealth::default(),
         }
     }
 }

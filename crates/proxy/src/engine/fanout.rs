@@ -64,7 +64,7 @@ impl<P: Protocol> Engine<P> {
         for (fragment, server) in servers.into_iter().enumerate() {
             let reply_to = fragment_of(reply_to, fragment);
             // Whether an ejected server is well is not for a client's request to find out.
-            let destination = match self.roster.server(server).share().is_live() {
+            let destination = match self.roster.server(server).health().is_live() {
                 true => Destination::Server(server),
                 false => Destination::Ejected(server),
             };

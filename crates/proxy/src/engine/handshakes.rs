@@ -9,7 +9,7 @@ use crate::id::{ConnectionId, ServerId};
 use crate::protocol::Protocol;
 use crate::protocol::greeting::{HandshakeError, Step, StepKind, StepOutcome};
 use crate::protocol::planner::Version;
-use crate::servers::connection::{Progress, StepReply};
+use crate::servers::connection::{Connection, Progress, StepReply};
 use crate::servers::purpose::Purpose;
 use crate::servers::upgrades::Support;
 
@@ -25,19 +25,19 @@ impl<P: Protocol> Engine<P> {
         if connection.progress() != Progress::Connecting {
             return;
         }
-        let steps = self.steps(connection.server(), connection.purpose());
+        let steps = self.steps(connection);
         if !self.roster.shake_hands(id, steps, &mut self.outbox) {
             self.make_ready(id);
         }
     }
 
     /// What a connection is told first.
-    fn steps(&self, server: ServerId, purpose: Purpose) -> Vec<Step> {
-        let server = self.roster.server(server);
-        let endpoint = server.endpoint();
-        match purpose {
+    fn steps(&self, connection: &Connection<P>) -> Vec<Step> {
+        let endpoint = connection.endpoint();
+        match connection.purpose() {
             Purpose::Shared { version, database } => {
                 let mut steps = P::handshake(version, database, endpoint);
+                let server = self.roster.server(connection.server());
                 if server.ttl_cap().is_some() {
                     steps.extend(P::can_cap());
                 }

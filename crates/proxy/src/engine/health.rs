@@ -71,7 +71,7 @@ impl<P: Protocol> Engine<P> {
     fn readmit_due(&mut self, pool: &PoolShare, servers: &[ServerId]) {
         let mut back = Vec::new();
         let roster = &self.roster;
-        let health = servers.iter().map(|id| &roster.server(*id).share().health);
+        let health = servers.iter().map(|id| roster.server(*id).health());
         pool.health
             .readmit_due(health, self.now, |server| back.push(servers[server]));
         for server in back {
@@ -84,7 +84,7 @@ impl<P: Protocol> Engine<P> {
         let longest = longest.max(FIRST_PROBE_PAUSE);
         for server in servers {
             let chance = self.routes.draw();
-            let health = &self.roster.server(*server).share().health;
+            let health = self.roster.server(*server).health();
             let pause = |failed| pause(failed, longest, chance);
             if health.claim_probe(self.now, pause) {
                 let (roster, outbox) = (&mut self.roster, &mut self.outbox);
@@ -92,15 +92,15 @@ impl<P: Protocol> Engine<P> {
             }
         }
         let roster = &self.roster;
-        let health = servers.iter().map(|id| &roster.server(*id).share().health);
+        let health = servers.iter().map(|id| roster.server(*id).health());
         pool.health.refresh_next_retry(health);
     }
 
     /// A server has answered its probe.
     pub(super) fn readmit(&mut self, server: ServerId) {
-        let (pool, share) = {
+        let (pool, endpoint) = {
             let server = self.roster.server(server);
-            (Arc::clone(server.pool()), Arc::clone(server.share()))
+            (Arc::clone(server.pool()), Arc::clone(server.endpoint()))
         };
         let all = self.routes.pools();
         let servers = all
@@ -108,8 +108,8 @@ impl<P: Protocol> Engine<P> {
             .find(|(other, _)| Arc::ptr_eq(other, &pool))
             .map_or(&[][..], |(_, servers)| servers);
         let roster = &self.roster;
-        let health = servers.iter().map(|id| &roster.server(*id).share().health);
-        if pool.health.readmit(&share.health, health) {
+        let health = servers.iter().map(|id| roster.server(*id).health());
+        if pool.health.readmit(&endpoint.health, health) {
             self.tell_readmitted(server);
         }
         self.refresh_routes();

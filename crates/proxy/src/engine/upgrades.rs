@@ -59,7 +59,7 @@ impl<P: Protocol> Engine<P> {
     fn ask(&mut self, id: ServerId) {
         let server = self.roster.server(id);
         let refuses = server.refusal(Version::Resp3, self.now).is_some();
-        if refuses || !server.share().is_live() {
+        if refuses || !server.health().is_live() {
             return self.upgrades.note(id, Support::Unreachable);
         }
         let purpose = server.shared_by(Version::Resp3);

@@ -6,7 +6,7 @@ use hashkit::{Member, Placement, Ring};
 
 use super::random::Random;
 use crate::id::ServerId;
-use crate::share::{PlannedServer, PoolPlan, PoolShare, ServerShare};
+use crate::share::{PlannedServer, PoolPlan, PoolShare};
 
 /// A worker's own placement of keys on the servers of a pool. It follows the shared health of the pool when it
 /// is told to.
@@ -28,8 +28,7 @@ pub(crate) struct Shards {
 #[derive(Debug)]
 struct Shard {
     id: ServerId,
-    share: Arc<ServerShare>,
-    weight: u32,
+    planned: PlannedServer,
     /// As of the epoch.
     is_live: bool,
 }
@@ -53,8 +52,7 @@ impl Shards {
     ) -> Self {
         let shard = |(id, planned): (&ServerId, &PlannedServer)| Shard {
             id: *id,
-            share: Arc::clone(&planned.share),
-            weight: planned.weight,
+            planned: planned.clone(),
             is_live: true,
         };
         let mut shards = Self {
@@ -128,7 +126,7 @@ impl Shards {
 
     fn note_live(&mut self) {
         for shard in &mut self.servers {
-            shard.is_live = shard.share.is_live();
+            shard.is_live = shard.planned.is_live();
         }
     }
 
@@ -137,8 +135,8 @@ impl Shards {
             .servers
             .iter()
             .map(|shard| Member {
-                name: shard.share.name().as_bytes(),
-                weight: shard.weight,
+                name: shard.planned.share.name().as_bytes(),
+                weight: shard.planned.weight,
                 live: self.keys_stay || shard.is_live,
             })
             .collect();

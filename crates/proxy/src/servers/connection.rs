@@ -12,11 +12,15 @@ use crate::protocol::grammar::{BadReply, Scan};
 use crate::protocol::greeting::Step;
 use crate::servers::purpose::Purpose;
 use crate::servers::queue::{InFlight, ReplyTo, RequestQueue};
+use crate::servers::server::Server;
+use crate::share::Endpoint;
 use crate::time::Time;
 
 /// One connection to a server.
 pub(crate) struct Connection<P: Protocol> {
     server: ServerId,
+    /// Where it leads to; its server may have moved since.
+    endpoint: Arc<Endpoint>,
     purpose: Purpose,
     /// The server's.
     counters: Arc<ServerCounters>,
@@ -107,16 +111,12 @@ pub(crate) struct Tally {
 }
 
 impl<P: Protocol> Connection<P> {
-    pub(crate) fn new(
-        server: ServerId,
-        purpose: Purpose,
-        counters: Arc<ServerCounters>,
-        now: Time,
-    ) -> Self {
+    pub(crate) fn new(id: ServerId, server: &Server, purpose: Purpose, now: Time) -> Self {
         Self {
-            server,
+            server: id,
+            endpoint: Arc::clone(server.endpoint()),
             purpose,
-            counters,
+            counters: Arc::clone(server.counters()),
             state: State::Connecting,
             queue: RequestQueue::default(),
             scanner: P::Scanner::default(),
@@ -131,6 +131,11 @@ impl<P: Protocol> Connection<P> {
 
     pub(crate) fn server(&self) -> ServerId {
         self.server
+    }
+
+    /// Where it leads to.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     pub(crate) fn purpose(&self) -> Purpose {

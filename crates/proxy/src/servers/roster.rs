@@ -79,22 +79,18 @@ impl<P: Protocol> Roster<P> {
         now: Time,
         outbox: &mut Outbox,
     ) -> ConnectionId {
-        let (counters, share, endpoint) = {
-            let server = self.server(server);
-            (server.counters(), server.share(), server.endpoint())
-        };
-        let (counters, server_share, endpoint) =
-            (counters.clone(), share.clone(), endpoint.clone());
+        let to = self.server(server);
+        let (share, endpoint) = (to.share().clone(), to.endpoint().clone());
         match purpose {
-            Purpose::Shared { .. } => counters.add(ServerMetric::ServerTotal, 1),
+            Purpose::Shared { .. } => to.counters().add(ServerMetric::ServerTotal, 1),
             Purpose::Probe => {}
         }
-        let new = Connection::new(server, purpose, counters, now);
+        let new = Connection::new(server, to, purpose, now);
         let id = self.connections.insert_with(|_| new);
         self.server_mut(server).add(purpose, id);
         outbox.act(Action::Connect {
             connection: id,
-            server: server_share,
+            server: share,
             endpoint,
         });
         self.note_deadline(id);

@@ -9,7 +9,7 @@ use crate::id::ConnectionId;
 use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE};
 use crate::metrics::{PoolCounters, ServerCounters};
 use crate::protocol::planner::Version;
-use crate::servers::health::EjectionPolicy;
+use crate::servers::health::{EjectionPolicy, ServerHealth};
 use crate::servers::purpose::Purpose;
 use crate::settings::PoolSettings;
 use crate::share::{Endpoint, PlannedServer, PoolShare, ServerShare};
@@ -106,6 +106,11 @@ impl Server {
         &self.endpoint
     }
 
+    /// Whether it is well where it is now.
+    pub(crate) fn health(&self) -> &ServerHealth {
+        &self.endpoint.health
+    }
+
     /// Most seconds that what is written here may live, if it is a server of a failover pool.
     pub(crate) fn ttl_cap(&self) -> Option<u32> {
         self.ttl_cap
@@ -191,14 +196,14 @@ impl Server {
             failure_limit: self.settings.server_failure_limit,
             retry_timeout: self.settings.server_retry_timeout,
         };
-        let health = &self.share.health;
+        let health = self.health();
         self.pool.health.note_failure(health, opened, now, policy)
     }
 
     /// The server has answered.
     #[inline]
     pub(crate) fn note_success(&self) {
-        self.share.health.note_success();
+        self.health().note_success();
     }
 
     /// The server's pool.

@@ -8,8 +8,8 @@ use hashkit::{Member, Ring};
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings};
 use proxy::{
-    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Memory, Pool, PoolShare, Rope,
-    ServerShare, SessionId, Time, WorkerContext,
+    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Memory, PlannedServer, Pool,
+    PoolShare, Rope, SessionId, Time, WorkerContext,
 };
 
 pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
@@ -30,7 +30,7 @@ pub(crate) struct Stage {
     settings: Arc<PoolSettings>,
     share: Arc<PoolShare>,
     /// The pool's own, and behind them those of the failover pool.
-    servers: Vec<Arc<ServerShare>>,
+    servers: Vec<PlannedServer>,
     workers: Vec<Worker>,
     clients: Vec<Client>,
     links: Vec<Link>,
@@ -114,7 +114,7 @@ impl Stage {
         let share = PoolShare::new(settings, failover.clone(), &memory, workers);
         let plans = std::iter::once(&share).chain(failover.iter().map(|other| &other.pool));
         let servers: Vec<_> = plans
-            .flat_map(|pool| shares(pool).collect::<Vec<_>>())
+            .flat_map(|pool| servers_of(pool).collect::<Vec<_>>())
             .collect();
         let mut stage = Self {
             now: 1_000_000,
@@ -410,7 +410,7 @@ impl Stage {
     }
 
     pub(crate) fn count_at(&self, server: usize, metric: ServerMetric) -> i64 {
-        let of = |worker| self.servers[server].counters(worker).get(metric);
+        let of = |worker| self.servers[server].share.counters(worker).get(metric);
         (0..self.workers.len()).map(of).sum()
     }
 
@@ -472,7 +472,7 @@ impl Stage {
             Action::Connect {
                 connection, server, ..
             } => {
-                let is_it = |known: &Arc<ServerShare>| Arc::ptr_eq(known, &server);
+                let is_it = |known: &PlannedServer| Arc::ptr_eq(&known.share, &server);
                 let server = self.servers.iter().position(is_it);
                 self.connect(worker, connection, server.expect("a server of the stage"));
             }
@@ -540,7 +540,7 @@ fn text(bytes: Vec<u8>) -> String {
 }
 
 /// The servers of a pool, in their order.
-fn shares(pool: &PoolShare) -> impl Iterator<Item = Arc<ServerShare>> {
+fn servers_of(pool: &PoolShare) -> impl Iterator<Item = PlannedServer> {
     let plan = pool.plan();
-    (0..plan.servers.len()).map(move |index| Arc::clone(&plan.servers[index].share))
+    (0..plan.servers.len()).map(move |index| plan.servers[index].clone())
 }

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, Rope, ServerShare, SessionId, Time};
+use proxy::{
+    Action, Cause, Chunk, ConnectionId, Flush, PlannedServer, Pool, Rope, SessionId, Time,
+};
 
 use crate::agenda::Event;
 use crate::faults::Blow;
@@ -383,7 +385,7 @@ impl World {
             Action::Connect {
                 connection, server, ..
             } => {
-                let is_it = |known: &Arc<ServerShare>| Arc::ptr_eq(known, &server);
+                let is_it = |known: &PlannedServer| Arc::ptr_eq(&known.share, &server);
                 let server = self.servers.iter().position(is_it);
                 self.connect(worker, connection, server.expect("a server of the pool"));
             }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use proxy::metrics::{PoolMetric, ServerMetric};
-use proxy::{FailoverPool, Memory, Pool, PoolShare, ServerShare, WorkerContext};
+use proxy::{FailoverPool, Memory, PlannedServer, Pool, PoolShare, WorkerContext};
 
 use crate::agenda::{Agenda, Event};
 use crate::clients::{Client, Phase};
@@ -90,10 +90,10 @@ impl Other {
 }
 
 /// The servers of the pools, in their order.
-fn servers(pools: &[&Arc<PoolShare>]) -> Vec<Arc<ServerShare>> {
+fn servers(pools: &[&Arc<PoolShare>]) -> Vec<PlannedServer> {
     let plans: Vec<_> = pools.iter().map(|pool| pool.plan()).collect();
     let planned = plans.iter().flat_map(|plan| &plan.servers);
-    planned.map(|server| Arc::clone(&server.share)).collect()
+    planned.cloned().collect()
 }
 
 /// Everything there is in one run.
@@ -118,7 +118,7 @@ pub(crate) struct World {
     pub(crate) shutting_down: bool,
     pub(crate) share: Arc<PoolShare>,
     /// The pool's own servers, and behind them those of the other pool.
-    pub(crate) servers: Vec<Arc<ServerShare>>,
+    pub(crate) servers: Vec<PlannedServer>,
     /// The other pool, for keys of ejected servers.
     pub(crate) gutter: Option<Other>,
     pub(crate) shards: Shards,
@@ -477,7 +477,7 @@ impl World {
 
     /// What it counts of a server.
     pub(crate) fn counted_of(&self, worker: usize, server: usize, metric: ServerMetric) -> i64 {
-        self.servers[server].counters(worker).get(metric)
+        self.servers[server].share.counters(worker).get(metric)
     }
 
     /// Notes what happens, if somebody wants to know.
