@@ -45,6 +45,14 @@ impl Backlog {
         });
     }
 
+    /// The same for a request that was gathered piece by piece.
+    pub(crate) fn put_back_gathered(&mut self, mut text: Rope, chunk: &Chunk, range: Range<usize>) {
+        debug_assert!(self.front.is_none(), "one piece is taken at a time");
+        text.push(chunk, range);
+        text.append(&mut self.rest);
+        self.rest = text;
+    }
+
     /// Takes the first piece: no more than a chunk or a segment.
     pub(crate) fn take(&mut self) -> Option<(Chunk, Range<usize>)> {
         self.front.take().or_else(|| self.rest.take_front())

@@ -233,6 +233,12 @@ impl<P: Protocol> Session<P> {
         backlog.put_back(text, chunk, range);
     }
 
+    /// The same for a request that was gathered piece by piece.
+    pub(crate) fn put_back_gathered(&mut self, text: Rope, chunk: &Chunk, range: Range<usize>) {
+        let backlog = self.backlog.get_or_insert_default();
+        backlog.put_back_gathered(text, chunk, range);
+    }
+
     /// Takes the next piece of what waits unparsed.
     pub(crate) fn take_backlog(&mut self) -> Option<(Chunk, Range<usize>)> {
         let backlog = self.backlog.as_mut()?;

@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use super::requests::Taken;
-use super::sending::Asked;
+use super::sending::{Asked, write_request};
 use super::state::Engine;
 use crate::clients::intake::Intake;
-use crate::flow::buffer::Chunk;
+use crate::flow::buffer::{Chunk, Rope};
 use crate::id::SessionId;
 use crate::protocol::Protocol;
 use crate::protocol::fanout::{Body, Source};
@@ -191,7 +191,9 @@ impl<P: Protocol> Engine<P> {
                 };
                 match self.take_parsed(id, parser, source, bodies) {
                     Taken::Yes => pos,
-                    Taken::Later => self.park_all(id, &text[..len], chunk, pos..rest.end),
+                    Taken::Later => {
+                        self.park_gathered(id, &text[..len], bodies, chunk, pos..rest.end)
+                    }
                     Taken::Last => rest.end,
                 }
             }
@@ -276,13 +278,43 @@ impl<P: Protocol> Engine<P> {
         end
     }
 
+    /// The same for a request whose `bodies` are not in its text.
+    fn park_gathered(
+        &mut self,
+        id: SessionId,
+        text: &[u8],
+        bodies: &mut Vec<Body>,
+        chunk: &Chunk,
+        range: Range<usize>,
+    ) -> usize {
+        let end = range.end;
+        if bodies.is_empty() {
+            return self.park_all(id, text, chunk, range);
+        }
+        let mut whole = Rope::new();
+        write_request(&Source { text, chunk: None }, bodies, None, &mut whole);
+        if let Some(session) = self.clients.get_mut(id) {
+            session.put_back_gathered(whole, chunk, range);
+            self.note_parked(id);
+        }
+        end
+    }
+
     /// Keeps `text` and then the rest of the chunk unparsed until the session may go on.
     fn park(&mut self, id: SessionId, text: &[u8], chunk: &Chunk, range: Range<usize>) {
         let Some(session) = self.clients.get_mut(id) else {
             return;
         };
         session.put_back(text, chunk, range);
-        if session.is_over() {
+        self.note_parked(id);
+    }
+
+    fn note_parked(&mut self, id: SessionId) {
+        if self
+            .clients
+            .get(id)
+            .is_some_and(|session| session.is_over())
+        {
             self.clients.watch(id, self.now);
         }
         self.clients.note_progress(id);

@@ -268,3 +268,23 @@ fn an_ejected_server_whose_probe_is_refused_stays_ejected_while_it_cannot_serve(
     stage.answer(probe, "-WRONGPASS no\r\n-NOAUTH no\r\n-NOAUTH no\r\n");
     assert!(stage.is_live(0) && !stage.is_open(probe));
 }
+
+#[test]
+fn a_request_that_waits_for_others_waits_whole_however_large_it_is() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    let name = "n".repeat(200_000);
+    let hello = redis(&["HELLO", "3", "SETNAME", &name]);
+    stage.say(client, get("k"));
+    for piece in hello.as_bytes().chunks(50_000) {
+        stage.say(client, piece);
+    }
+    stage.say(client, PING);
+    let link = stage.link(0);
+    stage.answer(link, "$1\r\nv\r\n");
+    let newer = stage.links(0)[1];
+    stage.answer(newer, HELLO_3);
+    let heard = stage.hear(client);
+    assert!(heard.starts_with("$1\r\nv\r\n%7\r\n"), "{heard}");
+    assert!(heard.ends_with("\r\n+PONG\r\n"), "{heard}");
+}
