@@ -25,6 +25,8 @@ pub enum Cause {
     Ejected,
     /// The server's queue is at its bound.
     Overloaded,
+    /// The server has left the pool, or has moved, and took too long over what was in flight.
+    Left,
     /// The server answered a step of the handshake with an error, or the connection itself.
     Refusal {
         /// What it refused: a command, or `the connection`.
@@ -60,6 +62,7 @@ impl Cause {
             Cause::HostDown => "the server's name could not be resolved",
             Cause::Protocol => "the server broke the protocol",
             Cause::Overloaded => "the server's queue is full",
+            Cause::Left => "the server has left the pool or has moved",
             Cause::Refusal { line, .. } => line,
             Cause::Other(text) => text,
         }
@@ -78,6 +81,7 @@ impl fmt::Display for Cause {
             Cause::HostDown => "Host is down",
             Cause::Protocol => "Invalid argument",
             Cause::Overloaded => "Resource temporarily unavailable",
+            Cause::Left => "Software caused connection abort",
             Cause::Other(text) => text,
         })
     }

@@ -46,5 +46,7 @@ pub use flow::memory::Memory;
 pub use flow::outbox::{Action, Flush};
 pub use id::{ConnectionId, SessionId};
 pub use pool::{Pool, too_many_clients};
-pub use share::{Endpoint, FailoverPool, PlannedServer, PoolPlan, PoolShare, ServerShare};
+pub use share::{
+    Endpoint, FailoverPool, PlanError, PlannedServer, PoolPlan, PoolShare, ServerShare,
+};
 pub use time::Time;

@@ -102,6 +102,14 @@ pub const LONGEST_REFUSAL_PAUSE: Duration = Duration::from_secs(2);
 /// server which comes and goes does not have them made anew each time.
 pub const FAILOVER_LINGER: Duration = Duration::from_secs(10);
 
+/// How long a connection may take to answer what is in flight on it when its server has left the pool or has
+/// moved, where no `timeout` ends that sooner: enough for slow commands, and a server that hangs is not waited
+/// for without end.
+pub const LEAVE_WITHIN: Duration = Duration::from_secs(60);
+
+/// How often it is looked whether such connections have answered everything.
+pub const LEAVE_LOOK: Duration = Duration::from_millis(50);
+
 /// A read longer than this is not kept for a retry: it would cost more memory than it is worth.
 pub const MAX_RETRY_BYTES: usize = 4 << 10;
 

@@ -57,6 +57,13 @@ impl Pool {
         pool
     }
 
+    /// Follows the plan that is in force, see [`PoolShare::publish`]. A pool does so by itself before it routes
+    /// the next request; this is for one that is asked nothing, so that connections to servers which have left
+    /// are closed, and those of `preconnect` opened.
+    pub fn apply(&mut self, now: Time) {
+        either!(self, engine => engine.apply(now));
+    }
+
     /// Bytes that the pool's buffers hold, counted now. This walks all of them.
     pub fn held(&self) -> usize {
         either!(self, engine => engine.bytes_held())

@@ -2,7 +2,9 @@
 //! serves, watches or changes the pool.
 
 use std::fmt;
+use std::mem::discriminant;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -16,6 +18,8 @@ use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
 pub struct PoolShare {
     name: Box<str>,
     plan: ArcSwap<PoolPlan>,
+    /// The number of that plan, set after it: workers compare this before they route.
+    plan_number: AtomicU64,
     pub(crate) health: PoolHealth,
     /// One for each worker.
     workers: Box<[WorkerShare]>,
@@ -28,9 +32,11 @@ struct WorkerShare {
     memory: Arc<MemoryPart>,
 }
 
-/// How a pool is to be served: one of the plans that follow each other.
+/// How a pool is to be served: one of the plans that follow each other. It never changes.
 #[derive(Debug)]
 pub struct PoolPlan {
+    /// Counts the pool's plans, from 1.
+    pub number: u64,
     /// What holds for the pool.
     pub settings: Arc<PoolSettings>,
     /// The servers, in the order of the settings.
@@ -46,6 +52,15 @@ pub struct FailoverPool {
     pub pool: Arc<PoolShare>,
     /// Most seconds that what is written there lives.
     pub seconds: u32,
+}
+
+/// Why settings cannot replace those of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlanError {
+    /// They are of a pool with another name.
+    OtherPool,
+    /// Clients are connected that speak the old protocol.
+    OtherProtocol,
 }
 
 /// A server in a plan.
@@ -94,22 +109,49 @@ impl PoolShare {
             counters: Arc::default(),
             memory: Arc::new(MemoryPart::new(memory)),
         };
-        let server = |server: &ServerSettings| PlannedServer {
-            share: Arc::new(ServerShare::new(&server.name, workers)),
-            endpoint: Arc::new(Endpoint::new(&settings, server)),
-            weight: server.weight,
-            pname: server.pname.clone(),
-        };
+        let plan = PoolPlan::new(1, Arc::new(settings), failover, &[], workers);
         Arc::new(Self {
-            name: settings.name.as_str().into(),
+            name: plan.settings.name.as_str().into(),
             health: PoolHealth::default(),
             workers: (0..workers).map(worker).collect(),
-            plan: ArcSwap::from_pointee(PoolPlan {
-                servers: settings.servers.iter().map(server).collect(),
-                settings: Arc::new(settings),
-                failover,
-            }),
+            plan_number: AtomicU64::new(plan.number),
+            plan: ArcSwap::from_pointee(plan),
         })
+    }
+
+    /// Puts the next plan in force, and returns it. When this returns, no worker routes a request by an earlier
+    /// one.
+    ///
+    /// A server of a name that the last plan had is that server: it keeps its counters, and its health unless
+    /// its address, password or database is another.
+    ///
+    /// # Errors
+    ///
+    /// When the settings are of another pool, or change the protocol. Nothing has changed then.
+    pub fn publish(
+        &self,
+        settings: PoolSettings,
+        failover: Option<FailoverPool>,
+    ) -> Result<Arc<PoolPlan>, PlanError> {
+        if settings.name != *self.name {
+            return Err(PlanError::OtherPool);
+        }
+        if discriminant(&settings.protocol) != discriminant(&self.plan().settings.protocol) {
+            return Err(PlanError::OtherProtocol);
+        }
+        let settings = Arc::new(settings);
+        let mut published = self.plan();
+        self.plan.rcu(|last| {
+            let (number, settings) = (last.number + 1, Arc::clone(&settings));
+            let known = &last.servers;
+            let next = PoolPlan::new(number, settings, failover.clone(), known, self.workers());
+            published = Arc::new(next);
+            Arc::clone(&published)
+        });
+        // Others may publish at the same time: the last plan's number stays.
+        self.plan_number
+            .fetch_max(published.number, Ordering::AcqRel);
+        Ok(published)
     }
 
     /// The pool's name.
@@ -120,6 +162,12 @@ impl PoolShare {
     /// The plan that is in force.
     pub fn plan(&self) -> Arc<PoolPlan> {
         self.plan.load_full()
+    }
+
+    /// The number of the plan that is in force.
+    #[inline]
+    pub(crate) fn plan_number(&self) -> u64 {
+        self.plan_number.load(Ordering::Acquire)
     }
 
     /// How many workers serve the pool.
@@ -134,6 +182,31 @@ impl PoolShare {
 
     pub(crate) fn memory(&self, worker: usize) -> Arc<MemoryPart> {
         Arc::clone(&self.workers[worker].memory)
+    }
+}
+
+impl PoolPlan {
+    /// A plan with `settings`, in which servers that are `known` are the same ones.
+    fn new(
+        number: u64,
+        settings: Arc<PoolSettings>,
+        failover: Option<FailoverPool>,
+        known: &[PlannedServer],
+        workers: usize,
+    ) -> Self {
+        let mut known: Vec<&PlannedServer> = known.iter().collect();
+        let mut server = |server: &ServerSettings| {
+            let is_it = |known: &&PlannedServer| known.share.name() == server.name;
+            // Each is taken once, for names need not differ.
+            let known = known.iter().position(is_it).map(|at| known.remove(at));
+            PlannedServer::new(&settings, server, known, workers)
+        };
+        Self {
+            number,
+            servers: settings.servers.iter().map(&mut server).collect(),
+            settings,
+            failover,
+        }
     }
 }
 
@@ -157,6 +230,29 @@ impl ServerShare {
 }
 
 impl PlannedServer {
+    /// The server that `server` describes, which was `known` before or is new.
+    fn new(
+        pool: &PoolSettings,
+        server: &ServerSettings,
+        known: Option<&Self>,
+        workers: usize,
+    ) -> Self {
+        let (share, last) = match known {
+            Some(known) => (Arc::clone(&known.share), Some(&known.endpoint)),
+            None => (Arc::new(ServerShare::new(&server.name, workers)), None),
+        };
+        let endpoint = Endpoint::new(pool, server, last.map_or(1, |last| last.number + 1));
+        Self {
+            share,
+            endpoint: match last {
+                Some(last) if last.is_like(&endpoint) => Arc::clone(last),
+                _ => Arc::new(endpoint),
+            },
+            weight: server.weight,
+            pname: server.pname.clone(),
+        }
+    }
+
     /// Whether the server is in use, that is, not ejected.
     pub fn is_live(&self) -> bool {
         self.endpoint.health.is_live()
@@ -164,20 +260,38 @@ impl PlannedServer {
 }
 
 impl Endpoint {
-    fn new(pool: &PoolSettings, server: &ServerSettings) -> Self {
+    fn new(pool: &PoolSettings, server: &ServerSettings, number: u64) -> Self {
         let password = match &pool.protocol {
             ProtocolSettings::Redis(redis) => redis.auth.clone(),
             ProtocolSettings::Memcached(_) => None,
         };
         Self {
-            number: 1,
+            number,
             address: server.address.clone(),
             password,
             database: server.db,
             health: ServerHealth::default(),
         }
     }
+
+    /// Whether connections to the other would be the same.
+    fn is_like(&self, other: &Self) -> bool {
+        self.address == other.address
+            && self.password == other.password
+            && self.database == other.database
+    }
 }
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PlanError::OtherPool => "the settings are of a pool with another name",
+            PlanError::OtherProtocol => "the protocol of a pool cannot change while it is served",
+        })
+    }
+}
+
+impl std::error::Error for PlanError {}
 
 /// The password is not shown.
 impl fmt::Debug for Endpoint {

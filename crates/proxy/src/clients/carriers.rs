@@ -42,6 +42,11 @@ impl Carriers {
         }
     }
 
+    /// Forgets what `connection` carries: further requests need not follow it.
+    pub(crate) fn forget(&mut self, connection: ConnectionId) {
+        self.0.retain(|carrier| carrier.connection != connection);
+    }
+
     /// One request on `connection` has ended.
     pub(crate) fn remove(&mut self, connection: ConnectionId) {
         let is = |carrier: &Carrier| carrier.connection == connection;

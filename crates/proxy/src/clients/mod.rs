@@ -6,6 +6,7 @@
 
 pub(crate) mod backlog;
 pub(crate) mod carriers;
+pub(crate) mod holds;
 pub(crate) mod intake;
 pub(crate) mod order;
 pub(crate) mod phase;

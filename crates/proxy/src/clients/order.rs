@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::stash::Stash;
+use crate::id::ServerId;
 use crate::limits::{HOLD_BACK, LARGE_WINDOW};
 use crate::protocol::fanout::Join;
 use crate::protocol::grammar::Grammar;
@@ -364,6 +365,16 @@ impl<P: Grammar> Order<P> {
             Extra::Join(join) => Some(join),
             Extra::Retry(_) => None,
         }
+    }
+
+    /// Whether a fragment of a request here went to this server, answered or not.
+    pub(crate) fn has_fragment_at(&self, server: ServerId) -> bool {
+        let slots = (self.first..self.next).map(|number| &self.slots[self.index(number)]);
+        let mut joins = slots.filter_map(|slot| match slot.extra.as_deref() {
+            Some(Extra::Join(join)) => Some(join),
+            Some(Extra::Retry(_)) | None => None,
+        });
+        joins.any(|join| join.fragments.iter().any(|part| part.server == server))
     }
 
     /// Adds a piece of a fragment's reply, the last one if it has a kind. Returns whether every fragment has

@@ -4,11 +4,13 @@ use std::ops::Range;
 
 use super::backlog::Backlog;
 use super::carriers::Carriers;
+use super::holds::{Hold, Holds};
 use super::intake::Intake;
 use super::order::{CutOff, Expected, Order, Retry};
 use super::phase::Phase;
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
+use crate::id::ServerId;
 use crate::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::Protocol;
 use crate::protocol::fanout::Join;
@@ -43,22 +45,6 @@ pub(crate) struct Session<P: Protocol> {
     lists: Lists,
     /// When it last did something: sent a request, or the first byte of one, or took a reply.
     since: Time,
-}
-
-/// Why a session takes no further request, besides that its window is full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Hold {
-    /// Its next request must find nothing outstanding.
-    UntilIdle,
-    /// It holds too much while memory is short.
-    Memory,
-}
-
-/// A set of [`Hold`].
-#[derive(Debug, Clone, Copy, Default)]
-struct Holds {
-    until_idle: bool,
-    memory: bool,
 }
 
 /// Whether the client is read.
@@ -130,10 +116,7 @@ impl<P: Protocol> Session<P> {
     /// Bytes of memory that its buffers take. It walks all of them.
     pub(crate) fn held(&self) -> usize {
         let intake = self.intake.as_ref().map_or(0, |intake| intake.footprint());
-        let backlog = self
-            .backlog
-            .as_ref()
-            .map_or(0, |backlog| backlog.footprint());
+        let backlog = self.backlog.as_ref().map_or(0, |it| it.footprint());
         self.output.footprint() + self.order.footprint() + intake + backlog
     }
 
@@ -155,7 +138,7 @@ impl<P: Protocol> Session<P> {
     #[inline]
     pub(crate) fn may_take(&self) -> bool {
         let outstanding = self.order.len() + self.silent;
-        if (self.holds.until_idle && outstanding > 0) || self.holds.memory {
+        if self.holds != Holds::NONE && self.holds.block(outstanding == 0) {
             return false;
         }
         outstanding < MAX_WINDOW
@@ -253,7 +236,9 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn wants_read(&self, most: usize) -> bool {
         let has_room = |backlog: &Backlog| backlog.len() < most;
         match self.phase {
-            Phase::Open => !self.holds.memory && self.backlog.as_deref().is_none_or(has_room),
+            Phase::Open => {
+                !self.is_held_for_memory() && self.backlog.as_deref().is_none_or(has_room)
+            }
             Phase::Ended => false,
             // What comes is dropped, so that the client can finish sending.
             Phase::Quitting { .. } | Phase::Broken => true,
@@ -279,26 +264,35 @@ impl<P: Protocol> Session<P> {
 
     /// Holds the session.
     pub(crate) fn hold(&mut self, why: Hold) {
-        match why {
-            Hold::UntilIdle => self.holds.until_idle = true,
-            Hold::Memory => {
-                self.holds.memory = true;
-                self.reading = Reading::Stopped;
-            }
+        self.holds.add(why);
+        if why == Hold::Memory {
+            self.reading = Reading::Stopped;
         }
     }
 
     /// Holds it no longer for that reason.
     pub(crate) fn release(&mut self, why: Hold) {
-        match why {
-            Hold::UntilIdle => self.holds.until_idle = false,
-            Hold::Memory => self.holds.memory = false,
-        }
+        self.holds.remove(why);
     }
 
     /// Whether it is held because memory is short.
     pub(crate) fn is_held_for_memory(&self) -> bool {
-        self.holds.memory
+        self.holds.has(Hold::Memory)
+    }
+
+    /// It has requests on a connection that is to be closed: the next ones wait until nothing is outstanding.
+    pub(crate) fn hold_until_moved(&mut self) {
+        if !self.is_idle() {
+            self.hold(Hold::UntilMoved);
+        }
+    }
+
+    /// Holds it no longer for that, if nothing is outstanding.
+    #[inline]
+    pub(crate) fn release_if_moved(&mut self) {
+        if self.holds.has(Hold::UntilMoved) && self.is_idle() {
+            self.release(Hold::UntilMoved);
+        }
     }
 
     /// Whether something may wait until it goes on: unparsed input, or input that is not read.
@@ -325,6 +319,7 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn go_on(&mut self, now: Time) {
         self.lists.ready = false;
         self.release(Hold::UntilIdle);
+        self.release_if_moved();
         self.since = now;
     }
 }
@@ -350,6 +345,11 @@ impl<P: Protocol> Session<P> {
             false => self.order.open_answered(reply),
         }
         is_next
+    }
+
+    /// Whether a request that is not answered went to this server, among others.
+    pub(crate) fn has_fragment_at(&self, server: ServerId) -> bool {
+        self.order.has_fragment_at(server)
     }
 
     /// One more request is at a server whose reply is dropped.
@@ -464,7 +464,7 @@ impl<P: Protocol> Session<P> {
     /// Whether output needs nothing but to be written: no state waits for it.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.phase == Phase::Open && !self.waits()
+        self.phase == Phase::Open && !self.waits() && !self.holds.has(Hold::UntilMoved)
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::holds::Hold;
 use super::phase::Phase;
-use super::session::{Hold, Session};
+use super::session::Session;
 use crate::event::Event;
 use crate::flow::memory::MemoryPart;
 use crate::flow::outbox::{Action, Flush, Outbox};
-use crate::id::{SessionId, Table};
+use crate::id::{ServerId, SessionId, Table};
 use crate::limits::CLIENT_SCAN_AT_LEAST;
 use crate::metrics::{PoolCounters, PoolMetric};
 use crate::protocol::Protocol;
@@ -69,6 +70,14 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
+    /// Other settings hold from now on.
+    pub(crate) fn follow(&mut self, settings: &Arc<PoolSettings>, now: Time) {
+        self.settings = Arc::clone(settings);
+        if self.sessions.len() > 0 {
+            self.schedule_scan(now);
+        }
+    }
+
     /// A client has connected.
     pub(crate) fn open(&mut self, name: Box<str>, client: P::Client, now: Time) -> SessionId {
         self.schedule_scan(now);
@@ -97,6 +106,12 @@ impl<P: Protocol> Clients<P> {
         self.sessions.iter()
     }
 
+    /// Whether any request that is not answered went to this server, among others.
+    pub(crate) fn name(&self, server: ServerId) -> bool {
+        let mut sessions = self.sessions.iter();
+        sessions.any(|(_, session)| session.has_fragment_at(server))
+    }
+
     /// The session has new output: it is written when everything has been looked at.
     #[inline]
     pub(crate) fn flush(&mut self, id: SessionId, outbox: &mut Outbox) {
@@ -117,9 +132,11 @@ impl<P: Protocol> Clients<P> {
     /// If the session was held, it may go on now.
     #[inline]
     pub(crate) fn note_progress(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.get_mut(id)
-            && session.list_if_ready()
-        {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        session.release_if_moved();
+        if session.list_if_ready() {
             self.ready.push_back(id);
         }
     }

@@ -12,7 +12,6 @@ use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::outbox::{Action, Flush};
 use crate::id::{ConnectionId, ServerId, SessionId};
 use crate::protocol::Protocol;
-use crate::protocol::planner::Version;
 use crate::time::Time;
 
 /// Clients.
@@ -100,17 +99,20 @@ impl<P: Protocol> Engine<P> {
 
 /// Servers.
 impl<P: Protocol> Engine<P> {
-    /// Opens the connections that `preconnect` asks for: one to each server, as nutcracker does.
+    /// Opens the connections that `preconnect` asks for.
     pub(crate) fn preconnect(&mut self, now: Time) {
         self.now = now;
-        if !self.settings.preconnect {
-            return;
-        }
         let servers: Vec<ServerId> = self.routes.own().collect();
-        for id in servers {
-            let purpose = self.roster.server(id).shared_by(Version::Base);
-            self.roster.open(id, purpose, now, &mut self.outbox);
+        self.connect_ahead(&servers);
+    }
+
+    /// Follows the plan that is in force, if it is another one than is followed.
+    pub(crate) fn apply(&mut self, now: Time) {
+        self.now = now;
+        if !self.plans.are_current() {
+            self.follow_plans();
         }
+        self.run_ready();
     }
 
     pub(crate) fn handle_connected(&mut self, id: ConnectionId, now: Time) {

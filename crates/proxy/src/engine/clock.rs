@@ -20,6 +20,7 @@ impl<P: Protocol> Engine<P> {
             self.upgrades.deadline(),
             self.memory.next(),
             self.routes.next_retry(),
+            self.roster.next_look(),
             self.retire_at,
         ]
         .into_iter()
@@ -29,6 +30,9 @@ impl<P: Protocol> Engine<P> {
 
     /// Deals with everything that is due.
     pub(super) fn take_time(&mut self) {
+        if !self.plans.are_current() {
+            self.follow_plans();
+        }
         for id in self.roster.take_late(self.now) {
             self.handle_late(id);
         }
@@ -40,8 +44,26 @@ impl<P: Protocol> Engine<P> {
             self.count_memory();
         }
         self.retire_connections();
+        self.end_leaving();
         self.clients.take_turns();
         self.run_ready();
+    }
+
+    /// Closes connections that take no further request and have answered all, or have had their time; forgets
+    /// servers to which none is left.
+    fn end_leaving(&mut self) {
+        let is_due = |due| due <= self.now;
+        if !self.roster.next_look().is_some_and(is_due) {
+            return;
+        }
+        self.close_done_connections();
+        for id in self.roster.take_overdue(self.now) {
+            self.close_connection(id, &Cause::Left, Blame::Nobody);
+        }
+        let clients = &self.clients;
+        let forgotten = self.roster.forget_servers(|server| clients.name(server));
+        forgotten.iter().for_each(|id| self.upgrades.forget(*id));
+        self.roster.plan_look(self.now);
     }
 
     /// A connection is late: it is closed, or its late requests fail.
@@ -58,7 +80,8 @@ impl<P: Protocol> Engine<P> {
     /// Fails the requests that have waited too long, and only those: their replies are dropped when
     /// they come after all.
     fn answer_late(&mut self, id: ConnectionId) {
-        let Some(server) = self.roster.get(id).map(|connection| connection.server()) else {
+        let connection = self.roster.get(id);
+        let Some((server, is_leaving)) = connection.map(|it| (it.server(), it.is_leaving())) else {
             return;
         };
         let Some(timeout) = self.roster.server(server).settings().timeout else {
@@ -78,8 +101,10 @@ impl<P: Protocol> Engine<P> {
         if let Some(queued) = newest {
             let counters = self.roster.server(server).counters();
             counters.add(ServerMetric::ServerTimedout, 1);
-            // As with connections: what was queued before the last failure fails of the same cause.
-            self.count_failure(server, queued);
+            if !is_leaving {
+                // As with connections: what was queued before the last failure fails of the same cause.
+                self.count_failure(server, queued);
+            }
         }
         self.roster.note_deadline(id);
     }

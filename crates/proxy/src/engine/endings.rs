@@ -44,12 +44,15 @@ impl<P: Protocol> Engine<P> {
         count_ending(&connection, cause);
         // A server that closes an idle connection (redis `timeout`) has not failed.
         let was_idle = connection.queue().is_empty() && *cause == Cause::Closed;
-        if blame == Blame::Server && !was_idle {
-            self.count_failure(server, connection.opened());
-        }
-        match version {
-            Version::Base => {}
-            Version::Resp3 => self.note_upgrade_ending(server),
+        // One to where the server is no more says nothing of where it is now.
+        if !connection.is_leaving() {
+            if blame == Blame::Server && !was_idle {
+                self.count_failure(server, connection.opened());
+            }
+            match version {
+                Version::Base => {}
+                Version::Resp3 => self.note_upgrade_ending(server),
+            }
         }
         self.log_ending(&connection, cause);
         self.fail_requests(id, &connection, cause);

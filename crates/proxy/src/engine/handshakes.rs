@@ -56,8 +56,8 @@ impl<P: Protocol> Engine<P> {
         let Some(connection) = self.roster.get_mut(id) else {
             return;
         };
-        let (server, purpose) = (connection.server(), connection.purpose());
-        let version = match purpose {
+        let (server, is_leaving) = (connection.server(), connection.is_leaving());
+        let version = match connection.purpose() {
             Purpose::Shared { version, .. } => version,
             Purpose::Probe => return self.finish_probe(id),
         };
@@ -66,6 +66,7 @@ impl<P: Protocol> Engine<P> {
         }
         match version {
             Version::Base => {}
+            Version::Resp3 if is_leaving => {}
             Version::Resp3 => {
                 self.note_support(server, Support::Yes);
                 self.settle_upgrades(false);
@@ -141,6 +142,7 @@ impl<P: Protocol> Engine<P> {
         match purpose {
             Purpose::Probe if !error.is_failure => return false,
             Purpose::Probe => {}
+            Purpose::Shared { .. } if connection.is_leaving() => {}
             Purpose::Shared { .. } => {
                 let chance = self.routes.draw();
                 let refuser = self.roster.server_mut(server);
@@ -169,7 +171,10 @@ impl<P: Protocol> Engine<P> {
 
     /// A server is well, but does not speak the connection's version.
     fn refuse_version(&mut self, id: ConnectionId, server: ServerId) {
-        self.note_support(server, Support::No);
+        let connection = self.roster.get(id);
+        if connection.is_some_and(|connection| !connection.is_leaving()) {
+            self.note_support(server, Support::No);
+        }
         self.outbox.tell(Event::NoResp3 {
             server: self.roster.server(server).name().to_owned(),
         });

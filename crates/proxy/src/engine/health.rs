@@ -43,11 +43,15 @@ impl<P: Protocol> Engine<P> {
         for (pool, servers) in self.routes.pools() {
             let settings = Arc::clone(&pool.plan().settings);
             let is_due = |due: Time| due <= self.now;
-            if settings.auto_eject_hosts && pool.health.next_retry().is_some_and(is_due) {
-                match settings.failure.probe {
-                    true => self.probe_due(&pool, &servers, settings.server_retry_timeout),
-                    false => self.readmit_due(&pool, &servers),
+            match pool.health.next_retry() {
+                None => {}
+                // A plan has turned ejection off while some were out.
+                Some(_) if !settings.auto_eject_hosts => self.readmit_all(&pool, &servers),
+                Some(due) if !is_due(due) => {}
+                Some(_) if settings.failure.probe => {
+                    self.probe_due(&pool, &servers, settings.server_retry_timeout)
                 }
+                Some(_) => self.readmit_due(&pool, &servers),
             }
         }
         self.refresh_routes();
@@ -76,6 +80,17 @@ impl<P: Protocol> Engine<P> {
             .readmit_due(health, self.now, |server| back.push(servers[server]));
         for server in back {
             self.tell_readmitted(server);
+        }
+    }
+
+    /// Takes back every server of one pool.
+    fn readmit_all(&mut self, pool: &PoolShare, servers: &[ServerId]) {
+        for server in servers {
+            let roster = &self.roster;
+            let health = servers.iter().map(|id| roster.server(*id).health());
+            if pool.health.readmit(roster.server(*server).health(), health) {
+                self.tell_readmitted(*server);
+            }
         }
     }
 

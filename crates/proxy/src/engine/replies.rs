@@ -51,8 +51,10 @@ impl<P: Protocol> Engine<P> {
         chunk: &Chunk,
         range: Range<usize>,
     ) -> Option<usize> {
-        let server = self.roster.get(id)?.server();
-        let is_watched = self.roster.server(server).settings().auto_eject_hosts;
+        let connection = self.roster.get(id)?;
+        let server = connection.server();
+        let ejects = self.roster.server(server).settings().auto_eject_hosts;
+        let is_watched = ejects && !connection.is_leaving();
         let mut tally = Tally::default();
         let mut marks = std::mem::take(&mut self.marks);
         let mut pos = range.start;

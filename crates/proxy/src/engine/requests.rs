@@ -2,9 +2,9 @@
 
 use super::sending::{Asked, write_request};
 use super::state::Engine;
-use crate::clients::session::Hold;
+use crate::clients::holds::Hold;
 use crate::event::Event;
-use crate::id::ConnectionId;
+use crate::id::{ConnectionId, SessionId};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::fanout::Body;
@@ -33,6 +33,9 @@ impl<P: Protocol> Engine<P> {
         mut asked: Asked<'_, P>,
         bodies: &mut Vec<Body>,
     ) -> Taken {
+        if !self.plans.are_current() && !self.may_take_by_new_plans(asked.id) {
+            return Taken::Later;
+        }
         let Some(session) = self.clients.get_mut(asked.id) else {
             return Taken::Last;
         };
@@ -76,6 +79,14 @@ impl<P: Protocol> Engine<P> {
             }
         }
         Taken::Yes
+    }
+
+    /// Follows the plans that are in force; whether the session may take its next request then.
+    #[cold]
+    fn may_take_by_new_plans(&mut self, id: SessionId) -> bool {
+        self.follow_plans();
+        let session = self.clients.get(id);
+        session.is_some_and(|session| session.may_take())
     }
 
     /// Sends a request as it is, or capped where another pool stands in.

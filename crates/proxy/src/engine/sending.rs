@@ -207,6 +207,9 @@ impl<P: Protocol> Engine<P> {
         if hopeless || !self.budget.has_enough() {
             return false;
         }
+        if !self.plans.are_current() {
+            self.follow_plans();
+        }
         let destination = self.route(&retry.request[retry.key.clone()]);
         let Ok(connection) = self.connection_to(id, destination) else {
             return false;

@@ -14,10 +14,10 @@ use crate::protocol::Protocol;
 use crate::protocol::fanout::TtlCap;
 use crate::protocol::planner::PlanOutput;
 use crate::routes::grouping::Grouping;
+use crate::routes::plans::Plans;
 use crate::routes::routing::Routes;
 use crate::routes::shards::Shards;
 use crate::servers::roster::Roster;
-use crate::servers::server::Server;
 use crate::servers::upgrades::Upgrades;
 use crate::settings::{EjectPolicy, PoolSettings};
 use crate::share::{PoolPlan, PoolShare};
@@ -34,6 +34,9 @@ pub struct WorkerContext {
 
 /// A pool at work.
 pub(crate) struct Engine<P: Protocol> {
+    pub(super) context: WorkerContext,
+    pub(super) plans: Plans,
+    /// Those of the pool's plan.
     pub(super) settings: Arc<PoolSettings>,
     pub(super) protocol: P,
     pub(super) counters: Arc<PoolCounters>,
@@ -51,7 +54,7 @@ pub(crate) struct Engine<P: Protocol> {
     pub(super) unheard: Unheard,
     pub(super) numbers: ClientNumbers,
 
-    /// No server has more than one connection of a kind, so that sessions need not keep to one.
+    /// No server ever had more than one connection of a kind, so that sessions need not keep to one.
     pub(super) single_connection: bool,
     /// When connections to servers of the failover pool are closed that nobody needs.
     pub(super) retire_at: Option<Time>,
@@ -94,14 +97,12 @@ impl ClientNumbers {
 impl<P: Protocol> Engine<P> {
     /// The pool of `share` in one worker, without sessions or connections.
     pub(crate) fn new(share: &Arc<PoolShare>, context: WorkerContext) -> Self {
-        let plan = share.plan();
-        let settings = Arc::clone(&plan.settings);
+        let plans = Plans::new(share);
+        let settings = Arc::clone(&plans.own().settings);
         let counters = Arc::clone(share.counters(context.worker));
         let memory = share.memory(context.worker);
         let mut roster = Roster::new();
-        let routes = routes(share, &plan, context, &mut roster);
-        let other = plan.failover.as_ref().map(|other| other.pool.plan());
-        let most = other.map_or(1, |other| other.settings.server_connections);
+        let routes = routes(&plans, context, &mut roster, &mut Vec::new());
         Self {
             protocol: P::new(&settings),
             clients: Clients::new(
@@ -121,10 +122,12 @@ impl<P: Protocol> Engine<P> {
                 next: context.worker as u64 + 1,
                 step: share.workers() as u64,
             },
-            single_connection: settings.server_connections == 1 && most == 1,
+            single_connection: plans.have_single_connections(),
             retire_at: None,
             requests_seen: 0,
             now: Time::ZERO,
+            context,
+            plans,
             settings,
             counters,
             parser: None,
@@ -137,27 +140,23 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// Puts the servers of a plan, and of its failover pool's, into the roster.
-fn routes<P: Protocol>(
-    share: &Arc<PoolShare>,
-    plan: &PoolPlan,
+/// The routes that the plans ask for. Their servers are put into the roster; those that are new there, or have
+/// moved, are added to `fresh`.
+pub(super) fn routes<P: Protocol>(
+    plans: &Plans,
     context: WorkerContext,
     roster: &mut Roster<P>,
+    fresh: &mut Vec<ServerId>,
 ) -> Routes {
-    let mut enlist = |pool: &Arc<PoolShare>, plan: &PoolPlan, cap: Option<u32>| -> Vec<ServerId> {
-        let server = |planned| Server::new(pool, &plan.settings, planned, cap, context.worker);
-        let servers = plan.servers.iter().map(server);
-        servers.map(|server| roster.add_server(server)).collect()
-    };
-    let own = enlist(share, plan, None);
-    let keys_stay = plan.settings.failure.eject != EjectPolicy::Remap || plan.failover.is_some();
-    let own = Shards::new(share, plan, &own, keys_stay, context.seed);
-    let failover = plan.failover.as_ref().map(|failover| {
-        let theirs = failover.pool.plan();
-        let ids = enlist(&failover.pool, &theirs, Some(failover.seconds));
-        let stay = theirs.settings.failure.eject != EjectPolicy::Remap;
+    let remap = |plan: &PoolPlan| plan.settings.failure.eject == EjectPolicy::Remap;
+    let (pool, plan, worker) = (plans.pool(), plans.own(), context.worker);
+    let keys_stay = !remap(plan) || plans.failover().is_some();
+    let own = roster.enlist(pool, plan, None, worker, fresh);
+    let own = Shards::new(pool, plan, &own, keys_stay, context.seed);
+    let failover = plans.failover().map(|(pool, plan, seconds)| {
+        let ids = roster.enlist(pool, plan, Some(seconds), worker, fresh);
         let seed = context.seed.rotate_left(32);
-        Shards::new(&failover.pool, &theirs, &ids, stay, seed)
+        Shards::new(pool, plan, &ids, !remap(plan), seed)
     });
     Routes::new(own, failover, keys_stay)
 }

@@ -2,8 +2,8 @@
 
 use super::state::Engine;
 use crate::cause::Cause;
+use crate::clients::holds::Hold;
 use crate::clients::order::Expected;
-use crate::clients::session::Hold;
 use crate::id::{ServerId, SessionId};
 use crate::limits::PROBE_PATIENCE;
 use crate::protocol::Protocol;
@@ -56,7 +56,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    fn ask(&mut self, id: ServerId) {
+    pub(super) fn ask(&mut self, id: ServerId) {
         let server = self.roster.server(id);
         let refuses = server.refusal(Version::Resp3, self.now).is_some();
         if refuses || !server.health().is_live() {

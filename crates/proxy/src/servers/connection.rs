@@ -36,6 +36,8 @@ pub(crate) struct Connection<P: Protocol> {
     heard: Option<Time>,
     /// It is on the list of those with new output.
     is_listed: bool,
+    /// It takes no further request, and is closed when it has answered those that it has.
+    is_leaving: bool,
     /// What may be written before there is a socket.
     nothing: Rope,
 }
@@ -125,6 +127,7 @@ impl<P: Protocol> Connection<P> {
             opened: now,
             heard: None,
             is_listed: false,
+            is_leaving: false,
             nothing: Rope::new(),
         }
     }
@@ -134,8 +137,24 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Where it leads to.
-    pub(crate) fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// Whether it takes no further request, because its server has left the pool or has moved. What is seen on
+    /// it says nothing of that server any more.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_leaving
+    }
+
+    /// It takes no further request from now on.
+    pub(super) fn leave(&mut self) {
+        self.is_leaving = true;
+    }
+
+    /// Whether it has nothing more to do, if it takes no further request.
+    pub(crate) fn is_done(&self) -> bool {
+        self.queue.is_empty() && self.queue.output().is_empty()
     }
 
     pub(crate) fn purpose(&self) -> Purpose {

@@ -1,5 +1,6 @@
 //! Every server of a worker's pool, and every connection to one: opened, chosen, written to, removed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::{Connection, Progress};
@@ -10,12 +11,13 @@ use crate::cause::Cause;
 use crate::flow::buffer::Rope;
 use crate::flow::outbox::{Action, Flush, Outbox};
 use crate::id::{ConnectionId, ServerId, SessionId, Table};
-use crate::limits::{PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR};
+use crate::limits::{LEAVE_LOOK, LEAVE_WITHIN, PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR};
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
 use crate::protocol::greeting::Step;
 use crate::protocol::planner::Version;
 use crate::settings::{PoolSettings, TimeoutAction};
+use crate::share::{PlannedServer, PoolPlan, PoolShare};
 use crate::time::Time;
 
 /// The servers and their connections.
@@ -24,6 +26,10 @@ pub(crate) struct Roster<P: Protocol> {
     connections: Table<ConnectionId, Connection<P>>,
     /// No connection can be late before this.
     earliest: Option<Time>,
+    /// Connections that take no further request, and when each is closed whatever it still has.
+    leaving: Vec<(ConnectionId, Time)>,
+    /// When to look at those next.
+    next_look: Option<Time>,
 }
 
 impl<P: Protocol> Roster<P> {
@@ -32,11 +38,9 @@ impl<P: Protocol> Roster<P> {
             servers: Table::new(),
             connections: Table::new(),
             earliest: None,
+            leaving: Vec::new(),
+            next_look: None,
         }
-    }
-
-    pub(crate) fn add_server(&mut self, server: Server) -> ServerId {
-        self.servers.insert_with(|_| server)
     }
 
     /// A server that is here: one of the routes, or one that a connection is to.
@@ -64,6 +68,17 @@ impl<P: Protocol> Roster<P> {
     /// Every connection.
     pub(crate) fn connections(&self) -> impl Iterator<Item = &Connection<P>> {
         self.connections.iter().map(|(_, connection)| connection)
+    }
+
+    /// Those that carry requests and are to carry more.
+    pub(crate) fn shared_connections(
+        &self,
+    ) -> impl Iterator<Item = (ConnectionId, &Connection<P>)> {
+        let is_shared = |connection: &Connection<P>| match connection.purpose() {
+            Purpose::Shared { .. } => !connection.is_leaving(),
+            Purpose::Probe => false,
+        };
+        self.connections.iter().filter(move |(_, it)| is_shared(it))
     }
 
     /// The ids of all connections.
@@ -280,6 +295,115 @@ impl<P: Protocol> Roster<P> {
         let settings = self.server(connection.server()).settings();
         connection.progress() != Progress::Ready
             || silence(settings).is_none_or(|bound| connection.waiting_since(now) + bound <= now)
+    }
+}
+
+/// Plans that follow each other.
+impl<P: Protocol> Roster<P> {
+    /// The servers of a plan, in its order: those that were here are now as the plan has them. Those that are
+    /// new, or have moved, are added to `fresh`.
+    pub(crate) fn enlist(
+        &mut self,
+        pool: &Arc<PoolShare>,
+        plan: &PoolPlan,
+        ttl_cap: Option<u32>,
+        worker: usize,
+        fresh: &mut Vec<ServerId>,
+    ) -> Vec<ServerId> {
+        let mut enlist = |planned: &PlannedServer| {
+            let is_it = |(_, server): &(_, &Server)| Arc::ptr_eq(server.share(), &planned.share);
+            let known = self.servers.iter().find(is_it).map(|(id, _)| id);
+            let is_fresh = match known.and_then(|id| self.servers.get_mut(id)) {
+                Some(server) => server.follow(&plan.settings, planned, ttl_cap),
+                None => true,
+            };
+            let id = known.unwrap_or_else(|| {
+                let server = Server::new(pool, &plan.settings, planned, ttl_cap, worker);
+                self.servers.insert_with(|_| server)
+            });
+            fresh.extend(is_fresh.then_some(id));
+            id
+        };
+        plan.servers.iter().map(&mut enlist).collect()
+    }
+
+    /// Servers that are not in `plan` have left; `gone` gets those that had not before.
+    pub(crate) fn dismiss_servers(&mut self, plan: &[ServerId]) -> Vec<ServerId> {
+        let stays = |(id, server): &(ServerId, &Server)| server.is_gone() || plan.contains(id);
+        let gone: Vec<_> = self.servers.iter().filter(|it| !stays(it)).collect();
+        let gone: Vec<_> = gone.into_iter().map(|(id, _)| id).collect();
+        gone.iter().for_each(|id| self.server_mut(*id).leave());
+        gone
+    }
+
+    /// Connections that are of no further use, because their server has left or moved or may have fewer, take no
+    /// further request. Returns them; the others may be late sooner or later than before.
+    pub(crate) fn dismiss_connections(&mut self, now: Time) -> Vec<ConnectionId> {
+        let is_kept = |id: ConnectionId, connection: &Connection<P>| {
+            let server = self.server(connection.server());
+            connection.is_leaving() || server.keeps(id, connection.purpose(), connection.endpoint())
+        };
+        let all = self.connections.iter();
+        let dismissed = all.filter(|(id, connection)| !is_kept(*id, connection));
+        let dismissed: Vec<_> = dismissed.map(|(id, _)| id).collect();
+        for id in &dismissed {
+            if let Some(connection) = self.connections.get_mut(*id) {
+                connection.leave();
+                let (server, purpose) = (connection.server(), connection.purpose());
+                self.server_mut(server).remove(purpose, *id);
+                self.leaving.push((*id, now + LEAVE_WITHIN));
+            }
+        }
+        self.connections
+            .ids()
+            .into_iter()
+            .for_each(|id| self.note_deadline(id));
+        dismissed
+    }
+
+    /// When to look next at what is leaving.
+    pub(crate) fn next_look(&self) -> Option<Time> {
+        self.next_look
+    }
+
+    /// Takes the connections that take no further request and have answered all.
+    pub(crate) fn take_done(&mut self) -> Vec<ConnectionId> {
+        self.take_leaving(|connection, _| connection.is_done())
+    }
+
+    /// Takes those that have had their time.
+    pub(crate) fn take_overdue(&mut self, now: Time) -> Vec<ConnectionId> {
+        self.take_leaving(|_, until| until <= now)
+    }
+
+    fn take_leaving(&mut self, ends: impl Fn(&Connection<P>, Time) -> bool) -> Vec<ConnectionId> {
+        let mut taken = Vec::new();
+        let connections = &self.connections;
+        self.leaving.retain(|(id, until)| {
+            let connection = connections.get(*id);
+            let ends = connection.is_some_and(|connection| ends(connection, *until));
+            taken.extend(ends.then_some(*id));
+            !ends && connection.is_some()
+        });
+        taken
+    }
+
+    /// Arranges for them to be looked at again, as long as there are any.
+    pub(crate) fn plan_look(&mut self, now: Time) {
+        let gone = self.servers.iter().any(|(_, server)| server.is_gone());
+        let more = gone || !self.leaving.is_empty();
+        self.next_look = more.then_some(now + LEAVE_LOOK);
+    }
+
+    /// Forgets the servers that have left and to which no connection is, unless `is_named`, and returns them.
+    pub(crate) fn forget_servers(&mut self, is_named: impl Fn(ServerId) -> bool) -> Vec<ServerId> {
+        let connections = &self.connections;
+        let is_to = |id: ServerId| connections.iter().any(|(_, link)| link.server() == id);
+        let gone = self.servers.iter().filter(|(_, server)| server.is_gone());
+        let gone = gone.map(|(id, _)| id);
+        let gone: Vec<_> = gone.filter(|id| !is_to(*id) && !is_named(*id)).collect();
+        gone.iter().for_each(|id| drop(self.servers.remove(*id)));
+        gone
     }
 }
 

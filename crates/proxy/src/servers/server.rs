@@ -29,6 +29,8 @@ pub(crate) struct Server {
     pname: String,
     /// Most seconds that what is written here may live.
     ttl_cap: Option<u32>,
+    /// No plan has it any more; it is here while connections to it, or requests, are.
+    is_gone: bool,
     /// Its connections that carry requests, by what they have in common.
     shared: Vec<Shared>,
 }
@@ -71,7 +73,59 @@ impl Server {
             endpoint: Arc::clone(&planned.endpoint),
             pname: planned.pname.clone(),
             ttl_cap,
+            is_gone: false,
             shared: Vec::new(),
+        }
+    }
+
+    /// The server as a further plan has it; says whether it has moved.
+    pub(super) fn follow(
+        &mut self,
+        settings: &Arc<PoolSettings>,
+        planned: &PlannedServer,
+        ttl_cap: Option<u32>,
+    ) -> bool {
+        self.settings = Arc::clone(settings);
+        self.pname.clone_from(&planned.pname);
+        self.ttl_cap = ttl_cap;
+        let has_moved = !Arc::ptr_eq(&self.endpoint, &planned.endpoint);
+        if has_moved {
+            self.endpoint = Arc::clone(&planned.endpoint);
+            let shared = self.shared.iter_mut();
+            shared.for_each(|shared| shared.refusal = None);
+        }
+        has_moved
+    }
+
+    /// No plan has the server any more.
+    pub(super) fn leave(&mut self) {
+        self.is_gone = true;
+    }
+
+    /// Whether no plan has the server any more.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
+    /// Whether a connection that leads to `endpoint` is still of use.
+    pub(super) fn keeps(
+        &self,
+        id: ConnectionId,
+        purpose: Purpose,
+        endpoint: &Arc<Endpoint>,
+    ) -> bool {
+        if self.is_gone || !Arc::ptr_eq(&self.endpoint, endpoint) {
+            return false;
+        }
+        match purpose {
+            Purpose::Shared { version, database } => {
+                let shared = self.find(version, database);
+                let open = shared.map_or(&[][..], |shared| &shared.connections);
+                open.iter()
+                    .take(self.settings.server_connections)
+                    .any(|known| *known == id)
+            }
+            Purpose::Probe => true,
         }
     }
 

@@ -75,6 +75,11 @@ impl Upgrades {
         self.known.insert(server, support);
     }
 
+    /// Forgets what is known of a server.
+    pub(crate) fn forget(&mut self, server: ServerId) {
+        self.known.remove(&server);
+    }
+
     /// What is known of a server.
     pub(crate) fn of(&self, server: ServerId) -> Option<Support> {
         self.known.get(&server).copied()

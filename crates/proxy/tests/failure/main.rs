@@ -13,6 +13,7 @@ mod local;
 mod memory;
 mod miss;
 mod odd;
+mod plans;
 mod pools;
 mod probe;
 mod refusal;

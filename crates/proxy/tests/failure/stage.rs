@@ -9,7 +9,7 @@ use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings};
 use proxy::{
     Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Memory, PlannedServer, Pool,
-    PoolShare, Rope, SessionId, Time, WorkerContext,
+    PoolShare, Rope, ServerShare, SessionId, Time, WorkerContext,
 };
 
 pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
@@ -140,6 +140,53 @@ impl Stage {
             });
         }
         stage
+    }
+
+    /// Puts other settings in force; workers notice when they are asked something, or have time. A server that
+    /// is new comes behind those that there were.
+    pub(crate) fn publish(&mut self, settings: PoolSettings) {
+        let failover = self.share.plan().failover.clone();
+        let plan = self.share.publish(settings, failover);
+        let plan = plan.expect("settings of the same pool");
+        self.settings = Arc::clone(&plan.settings);
+        let others = self.servers.split_off(0);
+        self.servers = others
+            .into_iter()
+            .map(|known| {
+                let mut planned = plan.servers.iter();
+                let same = planned.find(|planned| Arc::ptr_eq(&planned.share, &known.share));
+                same.cloned().unwrap_or(known)
+            })
+            .collect();
+        for planned in &plan.servers {
+            if self.number_of(&planned.share).is_none() {
+                self.servers.push(planned.clone());
+                self.doors.push(Door::Open);
+            }
+        }
+    }
+
+    /// The same, and every worker follows at once.
+    pub(crate) fn apply(&mut self, settings: PoolSettings) {
+        self.publish(settings);
+        let now = self.time();
+        for worker in 0..self.workers.len() {
+            self.workers[worker].pool.apply(now);
+            self.drain(worker);
+        }
+    }
+
+    /// Puts other settings of the failover pool in force.
+    pub(crate) fn publish_failover(&mut self, settings: PoolSettings) {
+        let plan = self.share.plan();
+        let failover = plan.failover.as_ref().expect("there is a failover pool");
+        let published = failover.pool.publish(settings, None);
+        published.expect("settings of the same pool");
+    }
+
+    fn number_of(&self, share: &Arc<ServerShare>) -> Option<usize> {
+        let is_it = |known: &PlannedServer| Arc::ptr_eq(&known.share, share);
+        self.servers.iter().position(is_it)
     }
 
     /// Does what the pool asks for at its start, as the shell does; only preconnect makes a difference.
@@ -382,11 +429,15 @@ impl Stage {
 
     /// Some keys of a server, while all are live.
     pub(crate) fn keys(&self, server: usize, count: usize) -> Vec<String> {
-        let ring = self.ring();
+        let (ring, plan) = (self.ring(), self.share.plan());
         let names = (0..).map(|number| format!("key{number}"));
         let mine = |key: &String| {
             let hash = self.settings.placement.hash_of(key.as_bytes());
-            self.settings.servers.len() == 1 || ring.lookup(hash) == Some(server)
+            let owner = match self.settings.servers.len() {
+                1 => Some(0),
+                _ => ring.lookup(hash),
+            };
+            owner.and_then(|owner| self.number_of(&plan.servers[owner].share)) == Some(server)
         };
         names.filter(mine).take(count).collect()
     }
@@ -418,7 +469,8 @@ impl Stage {
         Time::from_micros(self.now)
     }
 
-    fn next_due(&self) -> Option<(u64, usize)> {
+    /// When the next worker has something to do without being asked, and which.
+    pub(crate) fn next_due(&self) -> Option<(u64, usize)> {
         let due = |(number, worker): (usize, &Worker)| {
             let deadline = worker.pool.poll_deadline()?;
             Some((deadline.as_micros(), number))
@@ -472,8 +524,7 @@ impl Stage {
             Action::Connect {
                 connection, server, ..
             } => {
-                let is_it = |known: &PlannedServer| Arc::ptr_eq(&known.share, &server);
-                let server = self.servers.iter().position(is_it);
+                let server = self.number_of(&server);
                 self.connect(worker, connection, server.expect("a server of the stage"));
             }
             Action::CloseConnection { connection } => {
