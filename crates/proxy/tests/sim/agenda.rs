@@ -25,6 +25,8 @@ pub(crate) enum Event {
     Serve { link: usize },
     /// The state of a server changes.
     Weather { server: usize, weather: Weather },
+    /// Another plan is put in force.
+    Plan,
     /// The proxy is told to stop.
     Shutdown,
 }

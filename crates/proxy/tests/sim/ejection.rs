@@ -93,6 +93,11 @@ impl Ejection {
         record.probes.push(opened);
     }
 
+    /// The server has left, come, or moved: nothing is known of it.
+    pub(crate) fn forget(&mut self, server: usize) {
+        self.servers[server] = Record::default();
+    }
+
     /// The server's answer to a probe was read.
     pub(crate) fn answered_probe(&mut self, server: usize) {
         self.servers[server].probed = true;

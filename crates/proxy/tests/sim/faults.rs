@@ -27,6 +27,8 @@ pub(crate) enum Blow {
     TooOld,
     /// The server refused a step of the handshake with this error.
     Unfit(&'static str),
+    /// The server had left or moved, and was too slow over what it had.
+    Left,
 }
 
 impl Blow {
@@ -43,6 +45,7 @@ impl Blow {
             Blow::Garbage | Blow::Declined | Blow::Probed | Blow::Retired => "Invalid argument",
             Blow::TooOld => "the failover server cannot limit the time to live",
             Blow::Unfit(text) => text,
+            Blow::Left => "Software caused connection abort",
         }
     }
 }
@@ -63,6 +66,7 @@ impl Blow {
             | Blow::Probed
             | Blow::Retired
             | Blow::TooOld
+            | Blow::Left
             | Blow::Unfit(_) => Cause::Protocol,
         }
     }

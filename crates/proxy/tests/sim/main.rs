@@ -15,6 +15,7 @@ mod mishaps;
 mod network;
 mod oracle;
 mod patience;
+mod plans;
 mod properties;
 mod redis_client;
 mod redis_server;
@@ -44,12 +45,12 @@ const REGRESSIONS: &str = include_str!("regressions.txt");
 #[test]
 fn every_seed_keeps_every_promise() {
     if let Some(seed) = number("NUTHATCH_SIM_SEED") {
-        println!("seed {seed}: {:?}", World::new(seed, true).run());
+        println!("seed {seed}: {:?}", World::new(seed, false, true).run());
         return;
     }
     let count = number("NUTHATCH_SIM_SEEDS").unwrap_or(USUAL_SEEDS);
     let first = number("NUTHATCH_SIM_FIRST").unwrap_or(0);
-    let tally = run_all((first..first + count).collect());
+    let tally = run_all((first..first + count).collect(), false);
     println!("{count} seeds: {tally:?}");
     if count >= 500 {
         assert!(
@@ -98,7 +99,23 @@ fn seeds_that_once_failed_keep_every_promise() {
             .filter(|seed| !seed.is_empty())
             .map(|seed| seed.parse().expect("a seed per line"))
             .collect(),
+        false,
     );
+}
+
+#[test]
+fn plans_replace_each_other_under_every_seed() {
+    if let Some(seed) = number("NUTHATCH_SIM_SEED") {
+        println!("seed {seed}: {:?}", World::new(seed, true, true).run());
+        return;
+    }
+    let count = number("NUTHATCH_SIM_SEEDS").unwrap_or(USUAL_SEEDS);
+    let first = number("NUTHATCH_SIM_FIRST").unwrap_or(0);
+    let tally = run_all((first..first + count).collect(), true);
+    println!("{count} seeds: {tally:?}");
+    if count >= 500 {
+        assert!(tally.plans > 1_000, "too few plans: {tally:?}");
+    }
 }
 
 /// A seed takes milliseconds; one that says nothing for so long is caught in a loop.
@@ -112,17 +129,18 @@ enum News {
 }
 
 /// Runs the seeds on all processors; fails with the first seed that does not hold.
-fn run_all(seeds: Vec<u64>) -> Tally {
+fn run_all(seeds: Vec<u64>, has_plans: bool) -> Tally {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let (tell, news) = mpsc::channel();
+    let name = if has_plans { "plans" } else { "every_seed" };
     let (total, mut failures) = std::thread::scope(|scope| {
         for _ in 0..threads {
             let (seeds, next, tell) = (&seeds, &next, tell.clone());
-            scope.spawn(move || run_some(seeds, next, &tell));
+            scope.spawn(move || run_some(seeds, has_plans, next, &tell));
         }
         drop(tell);
-        collect(&news)
+        collect(&news, name)
     });
     failures.sort_unstable();
     if let Some(seed) = failures.first() {
@@ -130,17 +148,18 @@ fn run_all(seeds: Vec<u64>) -> Tally {
             "{} of {} seeds failed: {failures:?}\nreplay with a trace: {}",
             failures.len(),
             seeds.len(),
-            replay(*seed)
+            replay(name, *seed)
         );
     }
     total
 }
 
 /// Runs seeds until none is left.
-fn run_some(seeds: &[u64], next: &AtomicUsize, tell: &mpsc::Sender<News>) {
+fn run_some(seeds: &[u64], has_plans: bool, next: &AtomicUsize, tell: &mpsc::Sender<News>) {
     while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
         let begun = tell.send(News::Begun(*seed));
-        let ended = catch_unwind(AssertUnwindSafe(|| World::new(*seed, false).run()));
+        let world = || World::new(*seed, has_plans, false).run();
+        let ended = catch_unwind(AssertUnwindSafe(world));
         if ended.is_err() {
             eprintln!("that was seed {seed}");
         }
@@ -150,7 +169,7 @@ fn run_some(seeds: &[u64], next: &AtomicUsize, tell: &mpsc::Sender<News>) {
 }
 
 /// Adds up the news; returns the seeds that failed. Does not wait for ever for a seed that never ends.
-fn collect(news: &mpsc::Receiver<News>) -> (Tally, Vec<u64>) {
+fn collect(news: &mpsc::Receiver<News>, name: &str) -> (Tally, Vec<u64>) {
     let mut digests = std::env::var_os("NUTHATCH_SIM_DIGESTS").map(|path| {
         let file = std::fs::OpenOptions::new()
             .create(true)
@@ -173,22 +192,22 @@ fn collect(news: &mpsc::Receiver<News>) -> (Tally, Vec<u64>) {
                 }
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => return (total, failed),
-            Err(mpsc::RecvTimeoutError::Timeout) => give_up(&running),
+            Err(mpsc::RecvTimeoutError::Timeout) => give_up(name, &running),
         }
     }
 }
 
 /// Ends the process, as a thread that loops cannot be ended; past the harness, which keeps what is
 /// printed until a test has ended.
-fn give_up(running: &[u64]) -> ! {
-    let replays: Vec<String> = running.iter().map(|seed| replay(*seed)).collect();
+fn give_up(name: &str, running: &[u64]) -> ! {
+    let replays: Vec<String> = running.iter().map(|seed| replay(name, *seed)).collect();
     let text = format!("no end to seeds {running:?}\n{}\n", replays.join("\n"));
     let _ = std::io::stderr().write_all(text.as_bytes());
     std::process::exit(101)
 }
 
-fn replay(seed: u64) -> String {
-    format!("NUTHATCH_SIM_SEED={seed} cargo test -p proxy --test sim every_seed -- --nocapture")
+fn replay(name: &str, seed: u64) -> String {
+    format!("NUTHATCH_SIM_SEED={seed} cargo test -p proxy --test sim {name} -- --nocapture")
 }
 
 fn number(name: &str) -> Option<u64> {

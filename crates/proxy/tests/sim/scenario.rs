@@ -162,7 +162,14 @@ pub(crate) struct Scenario {
     pub(crate) theme: Theme,
     pub(crate) redis: bool,
     pub(crate) workers: usize,
+    /// Of the pool's own servers: those that it begins with, and those that plans may add.
     pub(crate) weights: Vec<u32>,
+    /// Their weights in the plan that is in force, 0 for those that are not in it.
+    pub(crate) planned: Vec<u32>,
+    /// How often each has moved.
+    pub(crate) moves: Vec<u16>,
+    /// When the plan changes.
+    pub(crate) plans: Vec<u64>,
     pub(crate) spread: Spread,
     pub(crate) tagged: bool,
     /// Number of different salts, so of different homes where keys are tagged.
@@ -215,6 +222,9 @@ impl Scenario {
             redis,
             workers,
             weights: (0..servers).map(|_| rng.between(1, 3) as u32).collect(),
+            planned: Vec::new(),
+            moves: Vec::new(),
+            plans: Vec::new(),
             spread: rng.pick(&[
                 Spread::ModulaFnv1a,
                 Spread::ModulaOneAtATime,
@@ -266,6 +276,8 @@ impl Scenario {
             // Keys have no server that they could stay with.
             scenario.policy.eject = EjectPolicy::Remap;
         }
+        scenario.planned.clone_from(&scenario.weights);
+        scenario.moves = vec![0; servers];
         scenario.leave_time_to_connect();
         scenario.clients = clients(rng, &scenario);
         scenario
@@ -369,8 +381,9 @@ impl Scenario {
         } else {
             ProtocolSettings::Memcached(MemcachedSettings::default())
         };
-        let weights = self.weights.iter().enumerate();
-        let servers = weights.map(|(index, weight)| self.server(index, *weight));
+        let weights = self.planned.iter().enumerate();
+        let servers = weights.filter(|(_, weight)| **weight > 0);
+        let servers = servers.map(|(index, weight)| self.server(index, *weight));
         let mut settings = PoolSettings::new("sim", servers.collect(), protocol);
         settings.placement = self.placement(self.spread);
         settings.timeout = self.timeout.map(micros);
@@ -423,9 +436,10 @@ impl Scenario {
 
     fn server(&self, index: usize, weight: u32) -> ServerSettings {
         let name = self.name(index);
+        let moves = self.moves.get(index).copied().unwrap_or(0);
         ServerSettings {
             pname: format!("{name}:{weight}"),
-            address: Address::tcp(&name, 1),
+            address: Address::tcp(&name, 1 + moves),
             name,
             weight,
             db: self.db,

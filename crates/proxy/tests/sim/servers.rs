@@ -35,6 +35,10 @@ pub(crate) struct ServerSide {
     /// How the connect ended, until the proxy is told.
     pub(crate) outcome: Option<Result<(), Blow>>,
     pub(crate) opened: u64,
+    /// The core asked for it in this step or after it.
+    pub(crate) opened_in: u64,
+    /// The step in which its server left or moved.
+    pub(crate) left: Option<u64>,
     /// Opened while the server was ejected: a probe, or a request that was just too late to be one.
     pub(crate) doubtful: bool,
     /// Last time at which the proxy waited for nothing here.
@@ -61,7 +65,7 @@ pub(crate) struct Reply {
 }
 
 impl ServerSide {
-    pub(crate) fn new(index: usize, now: u64) -> Self {
+    pub(crate) fn new(index: usize, step: u64, now: u64) -> Self {
         Self {
             index,
             talk: RedisTalk::default(),
@@ -75,6 +79,8 @@ impl ServerSide {
             garbled: None,
             outcome: None,
             opened: now,
+            opened_in: step,
+            left: None,
             doubtful: false,
             idle_at: now,
             heard_at: now,
@@ -228,6 +234,7 @@ impl World {
         }
         let changes = !incoming.limit && incoming.keys.iter().any(|key| self.surely_changes(key));
         for tag in tags(incoming) {
+            self.check_plan(link, self.clients[tag.client].sent_at_step(tag.seq));
             if !incoming.limit {
                 self.check_order(link, server, tag, changes);
             }
@@ -275,7 +282,7 @@ impl World {
         let homes = self.shards.candidates(key, sent);
         let bits = match homes.as_deref() {
             Some(homes) => homes.iter().map(|home| 1 << home).collect(),
-            None => vec![self.shards.full()],
+            None => vec![u32::MAX],
         };
         if !bits.iter().any(|home| self.shards.was_ejected(*home, sent)) {
             return Err(format!(
@@ -346,10 +353,11 @@ impl World {
     }
 
     /// Whether requests on one link may be executed after later ones on another: who has changed the
-    /// version when a request had failed for being late does not wait for it.
+    /// version, or whose server has moved, when a request had failed for being late does not wait for it.
     fn may_overtake(&self, link: usize, other: usize) -> bool {
         let version3 = |link: usize| self.links[link].server().talk.version3;
-        self.scenario.policy.answers && version3(link) != version3(other)
+        let has_left = self.may_have_left(link) || self.may_have_left(other);
+        self.scenario.policy.answers && (version3(link) != version3(other) || has_left)
     }
 
     /// Sends what is ready.
@@ -448,7 +456,8 @@ impl World {
             if !reply.handshake {
                 // Of the proxy's own probe nothing is learnt but that the server may come back: what hangs since
                 // before the ejection says nothing new. A client's looks the same.
-                let may_be_late = self.may_be_late(&reply.tags) || reply.probe;
+                let may_be_late =
+                    self.may_be_late(&reply.tags) || reply.probe || self.may_have_left(link);
                 self.ejection
                     .replied(server, reply.transient, may_be_late, self.now);
             }

@@ -4,6 +4,7 @@
 //! asked: while the set of live servers is the same, a key goes to the same server from every worker.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// How the scenario's pool spreads keys, as far as the oracle knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,9 +20,11 @@ pub(crate) enum Spread {
 }
 
 /// The servers in use from a step on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct LiveSet {
     pub(crate) since: u64,
+    /// The weights by the plan, 0 for who is not in it.
+    weights: Rc<[u32]>,
     /// Bit per server.
     pub(crate) mask: u32,
     /// When the first of the ejected ones is due back.
@@ -32,45 +35,83 @@ pub(crate) struct LiveSet {
 #[derive(Debug)]
 pub(crate) struct Shards {
     spread: Spread,
-    weights: Vec<u32>,
     tagged: bool,
     /// Keys stay with their servers, ejected or not.
     keeps: bool,
     history: Vec<LiveSet>,
-    learnt: HashMap<(u32, Vec<u8>), usize>,
+    /// By the weights of those that were in use.
+    learnt: HashMap<(Vec<u32>, Vec<u8>), usize>,
+}
+
+impl LiveSet {
+    /// Everybody in the plan, a bit each.
+    fn full(&self) -> u32 {
+        let planned = |(index, weight): (usize, &u32)| u32::from(*weight > 0) << index;
+        self.weights.iter().enumerate().map(planned).sum()
+    }
+
+    /// The weights of some.
+    fn weights_of(&self, mask: u32) -> Vec<u32> {
+        let weight = |(index, weight): (usize, &u32)| weight * (mask >> index & 1);
+        self.weights.iter().enumerate().map(weight).collect()
+    }
 }
 
 impl Shards {
     pub(crate) fn new(spread: Spread, weights: Vec<u32>, tagged: bool, keeps: bool) -> Self {
-        let mask = (1u32 << weights.len()) - 1;
-        let history = vec![LiveSet {
+        let mut first = LiveSet {
             since: 0,
-            mask,
+            weights: weights.into(),
+            mask: 0,
             due: None,
-        }];
+        };
+        first.mask = first.full();
         Self {
             spread,
-            weights,
             tagged,
             keeps,
-            history,
+            history: vec![first],
             learnt: HashMap::new(),
         }
     }
 
-    /// The servers in use now.
-    pub(crate) fn live(&self) -> u32 {
-        self.history.last().map_or(0, |set| set.mask)
+    fn last(&self) -> &LiveSet {
+        self.history.last().expect("there was a first")
     }
 
+    /// The servers in use now.
+    pub(crate) fn live(&self) -> u32 {
+        self.last().mask
+    }
+
+    /// Everybody in the plan, a bit each.
     pub(crate) fn full(&self) -> u32 {
-        (1u32 << self.weights.len()) - 1
+        self.last().full()
+    }
+
+    /// Another plan came into force at `step`.
+    pub(crate) fn replan(&mut self, step: u64, weights: Vec<u32>, mask: u32, due: Option<u64>) {
+        self.history.push(LiveSet {
+            since: step,
+            weights: weights.into(),
+            mask,
+            due,
+        });
+    }
+
+    /// The weights by each plan that was in force at any time from `step` on.
+    pub(crate) fn plans_since(&self, step: u64) -> Vec<Rc<[u32]>> {
+        let sets = self.sets_since(step).iter();
+        let mut plans: Vec<_> = sets.map(|set| Rc::clone(&set.weights)).collect();
+        plans.dedup();
+        plans
     }
 
     /// The set of live servers changed at `step`.
     pub(crate) fn note(&mut self, step: u64, mask: u32, due: Option<u64>) {
         self.history.push(LiveSet {
             since: step,
+            weights: Rc::clone(&self.last().weights),
             mask,
             due,
         });
@@ -84,20 +125,23 @@ impl Shards {
 
     /// Judges that a request sent at `sent` brought `key` to `server`.
     pub(crate) fn check(&mut self, key: &[u8], server: usize, sent: u64) -> Result<(), String> {
-        let masks: Vec<u32> = self.sets_since(sent).iter().map(|set| set.mask).collect();
+        let sets = self.sets_since(sent).to_vec();
+        let masks: Vec<u32> = sets.iter().map(|set| set.mask).collect();
         if !masks.iter().any(|mask| mask & (1 << server) != 0) {
             return Err(format!(
                 "went to server {server}, which was ejected all the time (live sets {masks:?})"
             ));
         }
-        match masks[..] {
-            _ if self.keeps => self.learn(self.full(), key, server),
-            [mask] => self.learn(mask, key, server),
+        match &sets[..] {
+            [set] if !self.keeps => self.learn(set.weights_of(set.mask), key, server),
+            [set, rest @ ..] if self.keeps && rest.iter().all(|it| it.weights == set.weights) => {
+                self.learn(set.weights_of(set.full()), key, server);
+            }
             _ => {}
         }
         match self.candidates(key, sent) {
             Some(homes) if !homes.contains(&server) => Err(format!(
-                "went to server {server}, but belongs to {homes:?} (live sets {masks:?})"
+                "went to server {server}, but belongs to {homes:?} (live sets {sets:?})"
             )),
             _ => Ok(()),
         }
@@ -105,65 +149,72 @@ impl Shards {
 
     /// The servers that `key` may have been sent to since `sent`; `None` if not known.
     pub(crate) fn candidates(&self, key: &[u8], sent: u64) -> Option<Vec<usize>> {
-        if self.weights.len() == 1 {
+        if self.last().weights.len() == 1 {
             return Some(vec![0]);
         }
         let home = home(key, self.tagged);
+        let sets = self
+            .sets_since(sent)
+            .iter()
+            .filter(|set| self.keeps || set.mask != 0);
+        let owner = |set: &LiveSet| {
+            let mask = if self.keeps { set.full() } else { set.mask };
+            self.owner(set.weights_of(mask), home)
+        };
+        let mut owners = sets.map(owner).collect::<Option<Vec<_>>>()?;
         if self.keeps {
-            return self.owner(self.full(), home).map(|server| vec![server]);
+            owners.dedup();
         }
-        let sets = self.sets_since(sent).iter().filter(|set| set.mask != 0);
-        sets.map(|set| self.owner(set.mask, home)).collect()
+        Some(owners)
     }
 
-    /// Where what is hashed of a key belongs while these servers are in use.
-    fn owner(&self, mask: u32, home: &[u8]) -> Option<usize> {
+    /// Where what is hashed of a key belongs while servers of these weights are in use.
+    fn owner(&self, weights: Vec<u32>, home: &[u8]) -> Option<usize> {
         match self.spread {
             Spread::Random => None,
-            Spread::Ketama => self.learnt.get(&(mask, home.to_vec())).copied(),
-            Spread::ModulaFnv1a => Some(self.modula(mask, fnv1a(home))),
-            Spread::ModulaOneAtATime => Some(self.modula(mask, one_at_a_time(home))),
+            Spread::Ketama => self.learnt.get(&(weights, home.to_vec())).copied(),
+            Spread::ModulaFnv1a => Some(modula(&weights, fnv1a(home))),
+            Spread::ModulaOneAtATime => Some(modula(&weights, one_at_a_time(home))),
         }
     }
 
-    fn learn(&mut self, mask: u32, key: &[u8], server: usize) {
+    fn learn(&mut self, weights: Vec<u32>, key: &[u8], server: usize) {
         if self.spread == Spread::Ketama {
             let home = home(key, self.tagged).to_vec();
-            self.learnt.entry((mask, home)).or_insert(server);
+            self.learnt.entry((weights, home)).or_insert(server);
         }
-    }
-
-    /// Each live server holds as many slots as its weight, in index order.
-    fn modula(&self, mask: u32, hash: u32) -> usize {
-        let live = |server: &usize| mask & (1 << server) != 0;
-        let total: u32 = (0..self.weights.len())
-            .filter(live)
-            .map(|server| self.weights[server])
-            .sum();
-        let mut slot = hash % total;
-        for server in (0..self.weights.len()).filter(live) {
-            if slot < self.weights[server] {
-                return server;
-            }
-            slot -= self.weights[server];
-        }
-        unreachable!("the slot is below the sum of the weights")
     }
 
     /// Whether any of `servers`, a bit each, was ejected at any time since `step`.
     pub(crate) fn was_ejected(&self, servers: u32, step: u64) -> bool {
         let mut sets = self.sets_since(step).iter();
-        sets.any(|set| set.mask & servers != servers)
+        sets.any(|set| set.mask & servers != servers & set.full())
     }
 
     /// How many servers own a key that was seen while everybody was live.
     pub(crate) fn owners(&self) -> (usize, usize) {
-        let full = self.full();
-        let homes = self.learnt.iter().filter(|((mask, _), _)| *mask == full);
+        let all = &self.last().weights[..];
+        let homes = self
+            .learnt
+            .iter()
+            .filter(|((weights, _), _)| weights == all);
         let servers: std::collections::HashSet<usize> =
             homes.clone().map(|(_, server)| *server).collect();
         (homes.count(), servers.len())
     }
+}
+
+/// Each server in use holds as many slots as its weight, in index order.
+fn modula(weights: &[u32], hash: u32) -> usize {
+    let total: u32 = weights.iter().sum();
+    let mut slot = hash % total;
+    for (server, weight) in weights.iter().enumerate() {
+        if slot < *weight {
+            return server;
+        }
+        slot -= weight;
+    }
+    unreachable!("the slot is below the sum of the weights")
 }
 
 /// The part of a key that is hashed.

@@ -4,11 +4,8 @@
 
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 
-use proxy::{
-    Action, Cause, Chunk, ConnectionId, Flush, PlannedServer, Pool, Rope, SessionId, Time,
-};
+use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, Rope, SessionId, Time};
 
 use crate::agenda::Event;
 use crate::faults::Blow;
@@ -26,6 +23,8 @@ pub(crate) struct Worker {
     ready: Vec<usize>,
     /// When the next turn of the loop is planned.
     planned: Option<u64>,
+    /// The last step in which everything was done that the core wanted.
+    drained_in: u64,
     /// How often in a row something was due at once when what was due had been done.
     due_again: usize,
     /// Chunks that the core was given, as long as it holds them.
@@ -43,6 +42,7 @@ impl Worker {
             connections: HashMap::new(),
             ready: Vec::new(),
             planned: None,
+            drained_in: 0,
             due_again: 0,
             chunks: Vec::new(),
             stale_sessions: Vec::new(),
@@ -103,7 +103,7 @@ impl World {
     /// Whether no turn is taken but the one that is planned. A turn too many does no harm, but where memory is
     /// counted by the clock each would plan the next, and there would be ever more of them.
     fn counts_turns(&self) -> bool {
-        self.scenario.max_memory > 0 || self.is_impatient()
+        self.scenario.max_memory > 0 || self.is_impatient() || !self.scenario.plans.is_empty()
     }
 
     /// One turn of a worker's loop.
@@ -368,6 +368,7 @@ impl World {
                 _ => self.do_flush(worker),
             });
             if !done {
+                self.workers[worker].drained_in = self.step;
                 break;
             }
         }
@@ -383,11 +384,13 @@ impl World {
         self.trace(|| format!("worker {worker}: {action:?}"));
         match action {
             Action::Connect {
-                connection, server, ..
+                connection,
+                server,
+                endpoint,
             } => {
-                let is_it = |known: &PlannedServer| Arc::ptr_eq(&known.share, &server);
-                let server = self.servers.iter().position(is_it);
-                self.connect(worker, connection, server.expect("a server of the pool"));
+                let server = self.number_of(&server).expect("a server of the pool");
+                self.connect(worker, connection, server);
+                self.note_endpoint(server, &endpoint);
             }
             Action::CloseConnection { connection } => {
                 if let Some(link) = self.workers[worker].connections.get(&connection).copied() {
@@ -411,7 +414,9 @@ impl World {
     }
 
     fn connect(&mut self, worker: usize, id: ConnectionId, server: usize) {
-        let mut side = Box::new(ServerSide::new(server, self.now));
+        // The core may have asked for it some time ago.
+        let asked = self.workers[worker].drained_in;
+        let mut side = Box::new(ServerSide::new(server, asked, self.now));
         side.doubtful = !self.is_live(server);
         let pace = self.scenario.server_pace.clone();
         self.links.push(Link::new(

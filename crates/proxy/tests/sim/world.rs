@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use proxy::metrics::{PoolMetric, ServerMetric};
-use proxy::{FailoverPool, Memory, PlannedServer, Pool, PoolShare, WorkerContext};
+use proxy::{FailoverPool, Memory, PlannedServer, Pool, PoolShare, ServerShare, WorkerContext};
 
 use crate::agenda::{Agenda, Event};
 use crate::clients::{Client, Phase};
@@ -29,6 +29,7 @@ const SHORT_OF_PATIENCE: u64 = 0x3c3c_8765_4321_c3c3;
 const REFUSED_STEPS: u64 = 0x5a5a_0fed_cba9_a5a5;
 const READERS: u64 = 0x6996_1029_3847_9669;
 const DEPENDENT: u64 = 0x55aa_5222_55aa_5222;
+const PLANS: u64 = 0x7117_acca_7117_acca;
 
 /// What was seen, so that nobody can believe in a simulation in which nothing happened.
 #[derive(Debug, Default, Clone)]
@@ -67,6 +68,8 @@ pub(crate) struct Tally {
     pub(crate) not_executed: usize,
     pub(crate) muted: usize,
     pub(crate) unheard: i64,
+    /// Plans that replaced others.
+    pub(crate) plans: usize,
     /// Changes with every byte that the core wrote, with its link and its time.
     pub(crate) digest: u64,
 }
@@ -90,10 +93,18 @@ impl Other {
 }
 
 /// The servers of the pools, in their order.
-fn servers(pools: &[&Arc<PoolShare>]) -> Vec<PlannedServer> {
-    let plans: Vec<_> = pools.iter().map(|pool| pool.plan()).collect();
-    let planned = plans.iter().flat_map(|plan| &plan.servers);
-    planned.cloned().collect()
+fn servers(
+    scenario: &Scenario,
+    pool: &PoolShare,
+    other: Option<&Other>,
+) -> Vec<Option<PlannedServer>> {
+    let mut servers: Vec<_> = pool.plan().servers.iter().cloned().map(Some).collect();
+    // Those behind them may come later.
+    servers.resize(scenario.weights.len(), None);
+    let other = other.map(|other| other.share.plan());
+    let theirs = other.iter().flat_map(|plan| &plan.servers);
+    servers.extend(theirs.cloned().map(Some));
+    servers
 }
 
 /// Everything there is in one run.
@@ -117,8 +128,13 @@ pub(crate) struct World {
     pub(crate) faults_allowed: bool,
     pub(crate) shutting_down: bool,
     pub(crate) share: Arc<PoolShare>,
-    /// The pool's own servers, and behind them those of the other pool.
-    pub(crate) servers: Vec<PlannedServer>,
+    /// The pool's own servers as its plan has them, if it has them, and behind them those of the other pool.
+    pub(crate) servers: Vec<Option<PlannedServer>>,
+    /// What servers were in earlier plans.
+    pub(crate) former: Vec<(usize, Arc<ServerShare>)>,
+    pub(crate) plans_rng: Rng,
+    /// The step in which the plan changed last.
+    pub(crate) plan_changed_at: Option<u64>,
     /// The other pool, for keys of ejected servers.
     pub(crate) gutter: Option<Other>,
     pub(crate) shards: Shards,
@@ -137,9 +153,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, tracing: bool) -> Self {
+    /// The world of a seed; with plans that replace each other if `has_plans`.
+    pub(crate) fn new(seed: u64, has_plans: bool, tracing: bool) -> Self {
         let mut rng = Rng::new(seed);
         let mut scenario = Scenario::new(&mut rng);
+        let mut plans_rng = Rng::new(seed ^ PLANS);
+        if has_plans {
+            scenario.draw_plans(&mut plans_rng);
+        }
         scenario.limit_memory(&mut Rng::new(seed ^ SHORT_OF_MEMORY));
         scenario.draw_gutter(&mut Rng::new(!seed));
         scenario.limit_patience(&mut Rng::new(seed ^ SHORT_OF_PATIENCE));
@@ -155,9 +176,7 @@ impl World {
             seconds: gutter.seconds,
         });
         let share = PoolShare::new(scenario.settings(), failover, &memory, scenario.workers);
-        let other = gutter.as_ref().map(|other| &other.share);
-        let pools: Vec<_> = std::iter::once(&share).chain(other).collect();
-        let servers = servers(&pools);
+        let servers = servers(&scenario, &share, gutter.as_ref());
         let worker = |number: usize| {
             let context = WorkerContext {
                 worker: number,
@@ -169,7 +188,7 @@ impl World {
         let mut world = World {
             shards: Shards::new(
                 scenario.spread,
-                scenario.weights.clone(),
+                scenario.planned.clone(),
                 scenario.tagged,
                 scenario.keeps_keys(),
             ),
@@ -188,6 +207,9 @@ impl World {
             shutting_down: false,
             share,
             servers,
+            former: Vec::new(),
+            plans_rng,
+            plan_changed_at: None,
             gutter,
             faults: FaultLog::default(),
             tally: Tally::default(),
@@ -211,6 +233,7 @@ impl World {
             self.agenda
                 .plan(self.now + at, Event::Weather { server, weather });
         }
+        self.expect_plans();
         if let Some(at) = self.scenario.shutdown_at {
             self.agenda.plan(self.now + at, Event::Shutdown);
         }
@@ -258,9 +281,12 @@ impl World {
         while let Some(at) = self.agenda.next_at() {
             let out = self.scenario.policy.probe && self.ejection.is_anybody_out();
             // While somebody is held back, room is looked for again and again, and so is a connection to the
-            // other pool that hangs, and a client that says nothing.
-            let ticking =
-                out || self.scenario.max_memory > 0 || self.gutter.is_some() || self.is_impatient();
+            // other pool that hangs, and a client that says nothing, and a server that has left.
+            let ticking = out
+                || self.scenario.max_memory > 0
+                || self.gutter.is_some()
+                || self.is_impatient()
+                || !self.scenario.plans.is_empty();
             if ticking && at > self.busy_at + ONLY_PROBES {
                 break;
             }
@@ -296,6 +322,7 @@ impl World {
             Event::Client { .. }
             | Event::ClientLeaves { .. }
             | Event::Weather { .. }
+            | Event::Plan
             | Event::Shutdown => false,
         }
     }
@@ -331,6 +358,7 @@ impl World {
             Event::ClientLeaves { client } => self.client_leaves(client),
             Event::Serve { link } => self.serve(link),
             Event::Weather { server, weather } => self.change_weather(server, weather),
+            Event::Plan => self.change_plan(),
             Event::Shutdown => self.shut_down(),
         }
     }
@@ -477,7 +505,14 @@ impl World {
 
     /// What it counts of a server.
     pub(crate) fn counted_of(&self, worker: usize, server: usize, metric: ServerMetric) -> i64 {
-        self.servers[server].share.counters(worker).get(metric)
+        let now = self.servers[server].iter().map(|known| &known.share);
+        let former = self.former.iter().filter(|(number, _)| *number == server);
+        let mut shares: Vec<_> = now.chain(former.map(|(_, share)| share)).collect();
+        // One that has moved was there before.
+        shares.sort_by_key(|share| Arc::as_ptr(share));
+        shares.dedup_by_key(|share| Arc::as_ptr(share));
+        let of = |share: &Arc<ServerShare>| share.counters(worker).get(metric);
+        shares.into_iter().map(of).sum()
     }
 
     /// Notes what happens, if somebody wants to know.
@@ -523,6 +558,7 @@ impl Tally {
         self.not_executed += other.not_executed;
         self.muted += other.muted;
         self.unheard += other.unheard;
+        self.plans += other.plans;
         self.digest = self.digest.wrapping_add(other.digest);
     }
 }

@@ -82,9 +82,18 @@ impl Case<'_> {
         if self.is_refused_as_ejected() {
             return Ok(());
         }
+        let plans = self.world.shards.plans_since(self.sent());
+        let mut judged = plans.iter().map(|weights| self.stats_of(weights));
+        let last = || self.stats_of(plans.last().expect("there is a plan"));
+        judged.find(Result::is_ok).unwrap_or_else(last)
+    }
+
+    /// Where the servers of these weights were asked.
+    fn stats_of(&self, weights: &[u32]) -> Result<(), String> {
         let mut rest = self.frame;
-        let count = self.world.scenario.weights.len();
-        for server in 0..count {
+        let asked = (0..weights.len()).filter(|server| weights[*server] > 0);
+        let count = asked.clone().count();
+        for server in asked {
             let whole = memcached::stats(server);
             let whole = String::from_utf8_lossy(whole.strip_suffix(b"END\r\n").unwrap_or(&whole))
                 .into_owned();
