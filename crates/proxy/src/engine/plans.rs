@@ -9,7 +9,6 @@ use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId};
 use crate::protocol::Protocol;
 use crate::protocol::planner::Version;
-use crate::servers::purpose::Purpose;
 
 impl<P: Protocol> Engine<P> {
     /// Follows the plans that are in force.
@@ -43,11 +42,6 @@ impl<P: Protocol> Engine<P> {
         let Some(connection) = self.roster.get(id) else {
             return;
         };
-        match connection.purpose() {
-            Purpose::Shared { .. } => {}
-            // Whether a server is well where it was is of no interest.
-            Purpose::Probe => return self.drop_connection(id),
-        }
         for entry in connection.queue().iter() {
             if let Some(session) = self.clients.get_mut(entry.session) {
                 session.hold_until_moved();

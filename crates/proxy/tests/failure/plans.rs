@@ -1,11 +1,13 @@
 //! Plans that replace each other while clients have requests under way.
 
 use hashkit::Distribution;
-use proxy::settings::{Address, EjectPolicy, PoolSettings, ProtocolSettings, ServerSettings};
+use proxy::settings::{
+    Address, EjectPolicy, PoolSettings, ProtocolSettings, ServerSettings, TimeoutAction,
+};
 use proxy::{Cause, Memory, PlanError, PoolShare};
 
 use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
-use crate::words::{REFUSED, TIMED_OUT, bulk, get, redis, set, value};
+use crate::words::{HELLO_3, REFUSED, TIMED_OUT, bulk, get, redis, set, value};
 
 const OK: &str = "+OK\r\n";
 
@@ -166,11 +168,63 @@ fn health_is_of_where_a_server_is() {
     stage.say(client, get(&key));
     let new = stage.link(1);
     assert_eq!(stage.heard(new), get(&key));
-    // What happens where it was says nothing of where it is.
+    // What happens where it was says nothing of where it is, whether the worker knows or not.
     stage.publish(settings());
     stage.hang_up(new, Cause::Reset);
     assert!(stage.is_live(1));
     assert_eq!(stage.hear(client), "-ERR Connection reset by peer\r\n");
+    stage.say(client, get(&key));
+    let old = stage.link(1);
+    stage.apply(moved(settings(), 1));
+    stage.hang_up(old, Cause::Reset);
+    assert!(stage.is_live(1));
+    assert_eq!(stage.hear(client), "-ERR Connection reset by peer\r\n");
+}
+
+#[test]
+fn a_session_that_gave_up_on_a_moved_server_goes_on_where_that_is_now() {
+    let mut settings = redis_pool(1);
+    settings.server_connections = 2;
+    settings.timeout = Some(millis(100));
+    settings.failure.timeout_action = TimeoutAction::Answer;
+    let mut stage = Stage::new(settings.clone());
+    let client = stage.client();
+    stage.say(client, get("k"));
+    let old = stage.link(0);
+    stage.heard(old);
+    stage.wait(150);
+    assert_eq!(stage.hear(client), TIMED_OUT);
+    stage.apply(moved(settings, 0));
+    stage.say(client, get("k"));
+    assert_eq!(stage.heard(old), "");
+    let new = stage.links(0)[1];
+    assert_eq!(stage.heard(new), get("k"));
+    stage.answer(old, "$1\r\na\r\n");
+    stage.answer(new, "$1\r\nb\r\n");
+    assert_eq!(stage.hear(client), "$1\r\nb\r\n");
+}
+
+#[test]
+fn a_server_that_has_moved_is_asked_anew_what_it_speaks() {
+    let mut stage = Stage::new(redis_pool(1));
+    let hello = redis(&["HELLO", "3"]);
+    let (client, other) = (stage.client(), stage.client());
+    stage.say(client, &hello);
+    let old = stage.link(0);
+    stage.answer(old, HELLO_3);
+    assert!(stage.hear(client).starts_with("%7\r\n"));
+    stage.apply(moved(redis_pool(1), 0));
+    stage.say(other, &hello);
+    let new = stage.link(0);
+    assert_eq!(stage.heard(new), hello);
+    assert_eq!(stage.hear(other), "");
+    // Who waits for a server that leaves waits for those that are left.
+    let mut settings = redis_pool(2);
+    settings.servers.remove(0);
+    stage.apply(settings);
+    let last = stage.link(1);
+    stage.answer(last, HELLO_3);
+    assert!(stage.hear(other).starts_with("%7\r\n"));
 }
 
 #[test]

@@ -338,7 +338,9 @@ impl World {
         };
         let harmless = blows.iter().all(is_harmless) || (blow == Blow::Fin && idle) || is_probe;
         self.faults.record(self.step, worker, server, blows, begun);
-        if !harmless {
+        // One to where the server is no more says nothing of where it is.
+        let has_left = self.links[link].server().left.is_some();
+        if !harmless && !has_left {
             let sure = match blow {
                 Blow::Declined | Blow::Probed | Blow::Retired => false,
                 Blow::Left | Blow::TooOld | Blow::Unfit(_) => false,
