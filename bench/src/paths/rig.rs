@@ -1,7 +1,6 @@
 //! A pool on a fake network.
 
 use std::ops::Range;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -325,7 +324,7 @@ fn arrival<Id>(from: Id, bytes: &[u8]) -> Arrival<Id> {
     let pieces = bytes.chunks(CHUNK_BYTES).map(|piece| {
         let mut chunk = vec![0; CHUNK_BYTES];
         chunk[..piece.len()].copy_from_slice(piece);
-        (Rc::from(chunk), 0..piece.len())
+        (chunk.into(), 0..piece.len())
     });
     Arrival {
         from,

@@ -1,6 +1,5 @@
 //! Buffers to read into: usually one per worker, whatever the number of connections.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use proxy::{Chunk, Time};
@@ -32,10 +31,11 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// A chunk that nobody else holds, so that [`Rc::get_mut`] succeeds on it.
-    pub(super) fn free(&mut self) -> &mut Chunk {
+    /// The bytes of a chunk that nobody else holds, to read into.
+    pub(super) fn free(&mut self) -> &mut [u8] {
         self.at = self.find();
-        &mut self.ring[self.at]
+        let chunk = &mut self.ring[self.at];
+        chunk.get_mut().expect("a free chunk has one owner")
     }
 
     /// The chunk that [`Chunks::free`] gave last, to be shared with the core.
@@ -68,36 +68,37 @@ impl Chunks {
     }
 
     fn find_any(&mut self) -> usize {
-        let free = |chunk: &Chunk| Rc::strong_count(chunk) == 1;
-        if let Some(at) = self.ring.iter().position(free) {
+        if let Some(at) = self.ring.iter().position(|chunk| !chunk.is_shared()) {
             return at;
         }
         if self.ring.len() < MAX_CHUNKS {
-            self.ring.push(new_chunk());
+            self.ring.push(Chunk::zeroed(CHUNK_BYTES));
             return self.ring.len() - 1;
         }
         // All are held: give one up to its holders and put a new one in its place.
         let at = (self.at + 1) % self.ring.len();
-        self.ring[at] = new_chunk();
+        self.ring[at] = Chunk::zeroed(CHUNK_BYTES);
         at
     }
-}
-
-fn new_chunk() -> Chunk {
-    std::iter::repeat_n(0, CHUNK_BYTES).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// Takes a free chunk and keeps a reference to it, as the core does.
+    fn hold(chunks: &mut Chunks) -> Chunk {
+        chunks.free();
+        chunks.current().clone()
+    }
+
     #[test]
     fn a_free_chunk_is_used_again_and_a_held_one_is_not() {
         let mut chunks = Chunks::default();
-        let first = Rc::as_ptr(chunks.free());
-        assert_eq!(Rc::as_ptr(chunks.free()), first);
-        let held = Rc::clone(chunks.free());
-        assert_ne!(Rc::as_ptr(chunks.free()), first);
+        let first = chunks.free().as_ptr();
+        assert_eq!(chunks.free().as_ptr(), first);
+        let held = hold(&mut chunks);
+        assert_ne!(chunks.free().as_ptr(), first);
         drop(held);
         assert_eq!(chunks.ring.len(), 2);
     }
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn chunks_that_are_not_needed_any_more_are_given_back() {
         let mut chunks = Chunks::default();
-        let held: Vec<_> = (0..9).map(|_| Rc::clone(chunks.free())).collect();
+        let held: Vec<_> = (0..9).map(|_| hold(&mut chunks)).collect();
         chunks.retire(Time::ZERO);
         drop(held);
         chunks.retire(Time::ZERO + KEEP_FOR / 2);
@@ -113,7 +114,7 @@ mod tests {
         let due = chunks.retire_at().unwrap();
         chunks.retire(due);
         assert_eq!((chunks.ring.len(), chunks.retire_at()), (KEEP_CHUNKS, None));
-        assert!(Rc::get_mut(chunks.free()).is_some());
+        assert_eq!(chunks.free().len(), CHUNK_BYTES);
     }
 
     #[test]
@@ -121,9 +122,7 @@ mod tests {
         let mut chunks = Chunks::default();
         let mut held = Vec::new();
         for _ in 0..3 * MAX_CHUNKS {
-            let chunk = chunks.free();
-            assert!(Rc::get_mut(chunk).is_some());
-            held.push(Rc::clone(chunk));
+            held.push(hold(&mut chunks));
         }
         assert_eq!(chunks.ring.len(), MAX_CHUNKS);
     }

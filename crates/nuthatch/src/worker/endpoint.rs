@@ -1,7 +1,6 @@
 //! One socket of a worker and what is known of its readiness.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::rc::Rc;
 
 use proxy::{ConnectionId, Rope, SessionId, Time};
 
@@ -168,7 +167,7 @@ impl<S: ByteStream> Endpoint<S> {
         let Some(stream) = &mut self.stream else {
             return Read::Nothing;
         };
-        let buffer = Rc::get_mut(chunks.free()).expect("a free chunk has one owner");
+        let buffer = chunks.free();
         let room = buffer.len();
         match retry(|| stream.read(buffer)) {
             Ok(0) => {

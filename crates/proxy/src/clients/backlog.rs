@@ -1,7 +1,6 @@
 //! What a client has sent and the proxy has not looked at yet, because the client has enough under way.
 
 use std::ops::Range;
-use std::rc::Rc;
 
 use crate::flow::buffer::{Chunk, Rope};
 
@@ -36,7 +35,7 @@ impl Backlog {
     pub(crate) fn put_back(&mut self, text: &[u8], chunk: &Chunk, range: Range<usize>) {
         debug_assert!(self.front.is_none(), "one piece is taken at a time");
         self.front = Some(match text.is_empty() && range.len() >= chunk.len() / 4 {
-            true => (Rc::clone(chunk), range),
+            true => (chunk.clone(), range),
             false => {
                 let bytes: Chunk = [text, &chunk[range]].concat().into();
                 let all = 0..bytes.len();
@@ -91,17 +90,17 @@ mod tests {
         let mut backlog = Backlog::default();
         let whole = chunk(&[1; 64 << 10]);
         backlog.push(&whole, 0..64 << 10);
-        assert_eq!(Rc::strong_count(&whole), 2);
+        assert!(whole.is_shared());
         for _ in 0..1_000 {
             backlog.push(&whole, 5..6);
         }
-        assert_eq!(Rc::strong_count(&whole), 2);
+        assert!(whole.is_shared());
         assert!(backlog.footprint() < 200 << 10, "{}", backlog.footprint());
         let (first, range) = backlog.take().unwrap();
-        assert!(Rc::ptr_eq(&first, &whole) && range == (0..64 << 10));
+        assert!(first.as_ptr() == whole.as_ptr() && range == (0..64 << 10));
         backlog.put_back(&[], &first, 60 << 10..64 << 10);
         drop(first);
-        assert_eq!(Rc::strong_count(&whole), 1, "a small rest pins no chunk");
+        assert!(!whole.is_shared(), "a small rest pins no chunk");
         assert_eq!(backlog.len(), (4 << 10) + 1_000);
     }
 }

@@ -1,7 +1,6 @@
 //! A request on its way into the proxy: one that is not whole yet, so that what has come of it is kept.
 
 use std::ops::Range;
-use std::rc::Rc;
 
 use crate::flow::buffer::{Chunk, Rope};
 use crate::limits::PARTIAL_STEP;
@@ -114,7 +113,7 @@ impl<P: Grammar> Intake<P> {
 
     /// The same, where its beginning is what the text has from `at` on.
     pub(crate) fn begin_gathered_body(&mut self, at: usize, len: usize) {
-        let begun: Chunk = Rc::from(&self.text[at..]);
+        let begun = Chunk::from(&self.text[at..]);
         self.text.truncate(at);
         self.begin_body(len, &begun, 0..begun.len());
     }

@@ -4,14 +4,59 @@
 //! arrived in, so that a value of a megabyte crosses the proxy without being copied.
 
 use std::collections::VecDeque;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 
 use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST, SHARE_MAX_WASTE};
 
-/// A block of bytes as read from a socket. The shell reads into it while it is the only owner
-/// (`Rc::get_mut`) and takes another one while the core still holds slices of it.
-pub type Chunk = Rc<[u8]>;
+/// A block of bytes as read from a socket. The shell reads into it while nobody else holds it
+/// ([`Chunk::get_mut`]) and takes another one while the core still holds slices of it. Cloning it adds a holder
+/// and copies nothing. What memory it is stays private, so that a shell may come to offer other memory.
+#[derive(Debug, Clone)]
+pub struct Chunk(Rc<[u8]>);
+
+impl Chunk {
+    /// A chunk of `len` zeros, held by nobody else.
+    pub fn zeroed(len: usize) -> Self {
+        std::iter::repeat_n(0, len).collect()
+    }
+
+    /// The bytes to read into, while nobody else holds the chunk.
+    pub fn get_mut(&mut self) -> Option<&mut [u8]> {
+        Rc::get_mut(&mut self.0)
+    }
+
+    /// Whether somebody else holds the chunk too.
+    pub fn is_shared(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for Chunk {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<Vec<u8>> for Chunk {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl FromIterator<u8> for Chunk {
+    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
+        Self(bytes.into_iter().collect())
+    }
+}
 
 /// Smallest allocation of an owned segment: one small reply or request and its neighbours.
 const FIRST_CAPACITY: usize = 256;
@@ -139,7 +184,7 @@ impl Rope {
             return self.extend(&chunk[range]);
         }
         self.len += range.len();
-        self.push_segment(Segment::Shared(Rc::clone(chunk), range));
+        self.push_segment(Segment::Shared(chunk.clone(), range));
     }
 
     /// Moves everything `other` holds to the end of this rope.
@@ -169,7 +214,7 @@ impl Rope {
         let front = match &self.first[..] {
             [] => match self.more.as_ref()?.front()? {
                 Segment::Owned(bytes) => owned(bytes),
-                Segment::Shared(chunk, range) => (Rc::clone(chunk), range.start + skip..range.end),
+                Segment::Shared(chunk, range) => (chunk.clone(), range.start + skip..range.end),
             },
             first => owned(first),
         };
@@ -378,23 +423,23 @@ mod tests {
 
     #[test]
     fn large_slices_are_shared_and_small_ones_copied() {
-        let chunk: Chunk = Rc::from(vec![1u8; 64 << 10]);
+        let chunk: Chunk = Chunk::from(vec![1u8; 64 << 10]);
         let mut rope = Rope::new();
         rope.push(&chunk, 0..100);
-        assert_eq!(Rc::strong_count(&chunk), 1);
+        assert_eq!(Rc::strong_count(&chunk.0), 1);
         rope.push(&chunk, 0..32 << 10);
-        assert_eq!(Rc::strong_count(&chunk), 2);
+        assert_eq!(Rc::strong_count(&chunk.0), 2);
         rope.consume(100 + (32 << 10));
-        assert_eq!(Rc::strong_count(&chunk), 1);
+        assert_eq!(Rc::strong_count(&chunk.0), 1);
     }
 
     #[test]
     fn what_is_shared_depends_on_its_size_and_on_how_much_it_pins() {
         let shares = |chunk: usize, len: usize| {
-            let chunk: Chunk = Rc::from(vec![1u8; chunk]);
+            let chunk: Chunk = Chunk::from(vec![1u8; chunk]);
             let mut rope = Rope::new();
             rope.push(&chunk, 0..len);
-            Rc::strong_count(&chunk) == 2
+            Rc::strong_count(&chunk.0) == 2
         };
         assert!(shares(SHARE_AT_LEAST, SHARE_AT_LEAST));
         assert!(!shares(SHARE_AT_LEAST, SHARE_AT_LEAST - 1));
@@ -437,16 +482,16 @@ mod tests {
 
     #[test]
     fn parts_can_be_taken_and_the_rest_stays_cheap() {
-        let chunk: Chunk = Rc::from(vec![1u8; 64 << 10]);
+        let chunk: Chunk = Chunk::from(vec![1u8; 64 << 10]);
         let (mut from, mut to) = (Rope::new(), Rope::new());
         from.push(&chunk, 0..64 << 10);
         to.take_from(&mut from, 0);
         assert!(to.is_empty());
         to.take_from(&mut from, 40 << 10);
         assert_eq!((to.len(), from.len()), (40 << 10, 24 << 10));
-        assert_eq!(Rc::strong_count(&chunk), 3, "neither was copied");
+        assert_eq!(Rc::strong_count(&chunk.0), 3, "neither was copied");
         from.consume(24 << 10);
-        assert_eq!(Rc::strong_count(&chunk), 2);
+        assert_eq!(Rc::strong_count(&chunk.0), 2);
     }
 
     #[test]

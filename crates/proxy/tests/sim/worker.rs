@@ -3,7 +3,6 @@
 //! short writes, calls that come too late.
 
 use std::collections::HashMap;
-use std::rc::{Rc, Weak};
 
 use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, Rope, SessionId, Time};
 
@@ -28,7 +27,7 @@ pub(crate) struct Worker {
     /// How often in a row something was due at once when what was due had been done.
     due_again: usize,
     /// Chunks that the core was given, as long as it holds them.
-    chunks: Vec<Weak<[u8]>>,
+    chunks: Vec<Chunk>,
     /// Ids that mean nothing any more.
     stale_sessions: Vec<SessionId>,
     stale_connections: Vec<ConnectionId>,
@@ -60,12 +59,8 @@ impl Worker {
 
     /// Bytes of the chunks that the core still holds.
     pub(crate) fn bytes_held(&mut self) -> usize {
-        self.chunks.retain(|chunk| chunk.strong_count() > 0);
-        self.chunks
-            .iter()
-            .filter_map(Weak::upgrade)
-            .map(|chunk| chunk.len())
-            .sum()
+        self.chunks.retain(Chunk::is_shared);
+        self.chunks.iter().map(|chunk| chunk.len()).sum()
     }
 }
 
@@ -338,8 +333,8 @@ impl World {
         let mut all = vec![b'\n'; before];
         all.extend_from_slice(bytes);
         all.resize(before + bytes.len() + after, b'\n');
-        let chunk: Chunk = Rc::from(all);
-        self.workers[worker].chunks.push(Rc::downgrade(&chunk));
+        let chunk = Chunk::from(all);
+        self.workers[worker].chunks.push(chunk.clone());
         (chunk, before..before + bytes.len())
     }
 
