@@ -106,12 +106,16 @@ impl Pool {
         either!(self, engine => engine.session_wants_read(id))
     }
 
-    /// What is to be written to the client.
+    /// What is to be written to the client. The shell takes the bytes from the front, slice by slice
+    /// ([`Rope::slices`]), and reports what it has written with [`Pool::handle_session_written`]; only that
+    /// removes them. It may write less than all, and a write that its stream has taken counts as written even if
+    /// the stream still buffers it. The slices are valid until the next call.
     pub fn session_output(&self, id: SessionId) -> &Rope {
         either!(self, engine => engine.session_output(id))
     }
 
-    /// The first `count` bytes of [`Pool::session_output`] were written.
+    /// The first `count` bytes of [`Pool::session_output`] were written, at most all of them. They are never
+    /// offered again.
     pub fn handle_session_written(&mut self, id: SessionId, count: usize, now: Time) {
         either!(self, engine => engine.handle_session_written(id, count, now));
     }
@@ -137,7 +141,8 @@ impl Pool {
         either!(self, engine => engine.handle_connection_closed(id, &cause, now));
     }
 
-    /// What is to be written to the server; nothing until it is connected.
+    /// What is to be written to the server; nothing until it is connected. Taken and reported like
+    /// [`Pool::session_output`], with [`Pool::handle_connection_written`].
     pub fn connection_output(&self, id: ConnectionId) -> &Rope {
         either!(self, engine => engine.connection_output(id))
     }
@@ -152,7 +157,8 @@ impl Pool {
         either!(self, engine => engine.poll_action())
     }
 
-    /// The next session or connection with new output; each is named once until it is polled.
+    /// The next session or connection with new output; each is named once until it is polled. Output that the
+    /// shell leaves unwritten is not announced again: the shell goes on when the socket takes more.
     pub fn poll_flush(&mut self) -> Option<Flush> {
         either!(self, engine => engine.poll_flush())
     }
