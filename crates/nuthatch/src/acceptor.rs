@@ -11,12 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use rustix::io::Errno;
 
 use crate::connections::{ConnectionCounts, Counted, Kind};
 use crate::logger::{ALERT, WARN, log};
-use crate::net::{Farewells, Listener, Stream, error_text};
+use crate::net::{LingeringCloses, Listener, Stream, error_text};
 use crate::pool::PoolShare;
 use crate::worker;
 use balancer::Balancer;
@@ -98,7 +99,7 @@ struct Acceptor {
     /// Most clients at a time, over all pools.
     max_clients: usize,
     counts: Arc<ConnectionCounts>,
-    farewells: Farewells,
+    lingering: LingeringCloses,
     /// Set while accepting rests.
     resume_at: Option<Instant>,
     complained_at: Option<Instant>,
@@ -149,7 +150,7 @@ impl Acceptor {
             balancer: Balancer::new(workers, Arc::clone(&counts)),
             max_clients,
             counts,
-            farewells: Farewells::default(),
+            lingering: LingeringCloses::default(),
             resume_at: None,
             complained_at: None,
             stop,
@@ -166,24 +167,28 @@ impl Acceptor {
                 panic!("the poll of the acceptor failed: {error}");
             }
             for event in &events {
-                self.handle_ready(event.token());
+                self.handle_ready(event);
             }
             self.tick(Instant::now());
         }
     }
 
-    fn handle_ready(&mut self, token: Token) {
+    fn handle_ready(&mut self, event: &Event) {
+        let token = event.token();
         if token == WAKE {
             return;
         }
         match self.listeners.get_mut(token.0) {
             Some(listening) => listening.ready = true,
-            None => self.farewells.handle_ready(token.0 - self.listeners.len()),
+            None => {
+                let key = token.0 - self.listeners.len();
+                self.lingering.handle_ready(key, event.into());
+            }
         }
     }
 
     fn tick(&mut self, now: Instant) {
-        self.farewells.handle_timeout(now);
+        self.lingering.handle_timeout(now);
         if self.resume_at.is_some_and(|at| now < at) {
             return;
         }
@@ -202,8 +207,8 @@ impl Acceptor {
             Some(at) => Some(at),
             None => somebody_waits.then_some(now),
         };
-        let farewells = self.farewells.next_deadline();
-        let next = accept.into_iter().chain(farewells).min()?;
+        let lingering = self.lingering.next_deadline();
+        let next = accept.into_iter().chain(lingering).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -250,7 +255,9 @@ impl Acceptor {
         let refusal = proxy::too_many_clients(pool.core()).into();
         let registry = self.poll.registry();
         // A client that cannot even be refused is closed.
-        let _ = self.farewells.send(stream, refusal, registry, first, now);
+        let _ = self
+            .lingering
+            .send_and_close(stream, refusal, registry, first, now);
         let (name, clients) = (pool.name(), pool.clients());
         let line = format!("pool '{name}' has {clients} clients; a further one was refused");
         self.complain(now, &line);

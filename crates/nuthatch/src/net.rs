@@ -1,11 +1,11 @@
-//! Sockets: streams, listeners, and last words to those who are turned away.
+//! Sockets: streams, listeners, and the lingering close of connections that are sent one last message.
 
 mod cause;
-mod farewell;
+mod lingering_close;
 mod listener;
 mod stream;
 
 pub(crate) use cause::{cause_of, error_text};
-pub(crate) use farewell::Farewells;
+pub(crate) use lingering_close::LingeringCloses;
 pub(crate) use listener::{Listener, SocketFile};
-pub(crate) use stream::{ByteStream, Stream};
+pub(crate) use stream::{ByteStream, Readiness, Received, Stream};

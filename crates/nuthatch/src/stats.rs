@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use mio::{Events, Poll, Token};
 
 use crate::logger::{WARN, log};
-use crate::net::{Farewells, Listener, error_text};
+use crate::net::{LingeringCloses, Listener, error_text};
 
 pub(crate) use document::Source;
 
@@ -39,7 +39,7 @@ pub(crate) fn start(mut listener: Listener, source: Source) -> io::Result<()> {
         poll,
         listener,
         source,
-        farewells: Farewells::default(),
+        lingering: LingeringCloses::default(),
         accept_at: Some(Instant::now()),
     };
     thread::Builder::new()
@@ -52,7 +52,7 @@ struct Server {
     poll: Poll,
     listener: Listener,
     source: Source,
-    farewells: Farewells,
+    lingering: LingeringCloses,
     /// When to accept: at once if readers may be waiting, later if it just failed, else `None`.
     accept_at: Option<Instant>,
 }
@@ -71,10 +71,10 @@ impl Server {
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept_at = Some(now),
-                    Token(token) => self.farewells.handle_ready(token - READERS),
+                    Token(token) => self.lingering.handle_ready(token - READERS, event.into()),
                 }
             }
-            self.farewells.handle_timeout(now);
+            self.lingering.handle_timeout(now);
             if self.accept_at.is_some_and(|at| at <= now) {
                 self.accept_at = self.accept(now);
             }
@@ -82,8 +82,8 @@ impl Server {
     }
 
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let farewells = self.farewells.next_deadline();
-        let next = self.accept_at.into_iter().chain(farewells).min()?;
+        let lingering = self.lingering.next_deadline();
+        let next = self.accept_at.into_iter().chain(lingering).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -96,8 +96,8 @@ impl Server {
                     let registry = self.poll.registry();
                     // A reader that is gone already needs no answer.
                     let _ = self
-                        .farewells
-                        .send(stream, document, registry, READERS, now);
+                        .lingering
+                        .send_and_close(stream, document, registry, READERS, now);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => return None,

@@ -15,7 +15,6 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_cha
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 use proxy::{Time, WorkerContext};
 
@@ -25,7 +24,6 @@ use crate::logger::{ALERT, log};
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use driver::Driver;
-use endpoint::Readiness;
 use pool::{PoolPart, PoolParts};
 use sockets::Sockets;
 
@@ -186,7 +184,7 @@ impl Worker {
         for event in events {
             match event.token() {
                 WAKE => self.woken = true,
-                Token(key) => self.driver.handle_ready(key, readiness(event)),
+                Token(key) => self.driver.handle_ready(key, event.into()),
             }
         }
     }
@@ -232,15 +230,6 @@ impl Worker {
     fn is_finished(&self, now: Time) -> bool {
         self.end
             .is_some_and(|end| now >= end || self.driver.is_drained())
-    }
-}
-
-fn readiness(event: &Event) -> Readiness {
-    Readiness {
-        readable: event.is_readable(),
-        writable: event.is_writable(),
-        read_closed: event.is_read_closed(),
-        error: event.is_error(),
     }
 }
 

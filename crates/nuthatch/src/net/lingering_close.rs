@@ -1,4 +1,5 @@
-//! Last words: one message to a peer that is then left, without a slow one holding up anybody.
+//! Lingering close: sends a peer one last message and closes the connection once the peer has closed its side.
+//! It never blocks, so a slow peer delays nobody.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
@@ -8,39 +9,41 @@ use std::time::{Duration, Instant};
 use mio::{Registry, Token};
 use slab::Slab;
 
-use super::stream::{ByteStream, Stream};
+use super::stream::{ByteStream, Readiness, Received, Stream};
 
 /// How long a peer may take to read its message and to close.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Peers that may be taking leave at a time; the one that has been at it longest makes room.
-const MAX_LEAVING: usize = 64;
+/// Connections that may linger at a time; beyond that the oldest one is closed at once.
+const MAX_LINGERING: usize = 64;
 
-/// Reads per wake-up that discard what the peer still sends.
+/// Reads per edge that discard what the peer still sends.
 const DISCARDS: usize = 16;
 
-/// Connections that are sent a message, told that it was all, and closed once they close too.
+/// Connections that were sent a last message and the end of the stream, and wait for the peer to close.
 ///
-/// Closing at once would be shorter, but a socket that is closed with unread input is reset, and
-/// the reset can overtake the message.
+/// They are not closed at once because closing a socket with unread input sends a reset, and the reset can
+/// destroy the message before the peer reads it.
 #[derive(Debug, Default)]
-pub(crate) struct Farewells {
-    leaving: Slab<Leaving>,
-    /// In order of their deadlines. Some have left already, and another may have their place.
+pub(crate) struct LingeringCloses {
+    connections: Slab<Lingering>,
+    /// Deadline and key, the earliest first. An entry may be stale: its connection is closed, and the key may
+    /// belong to another one.
     deadlines: VecDeque<(Instant, usize)>,
 }
 
 #[derive(Debug)]
-struct Leaving {
+struct Lingering {
     stream: Stream,
     message: Arc<[u8]>,
     written: usize,
     deadline: Instant,
 }
 
-impl Farewells {
-    /// Sends `message` on `stream` and leaves. Tokens from `first` upwards must be the caller's to give.
-    pub(crate) fn send(
+impl LingeringCloses {
+    /// Sends `message` on `stream`, then closes it. The streams are registered with the tokens from `first`
+    /// upwards, which nothing else may use.
+    pub(crate) fn send_and_close(
         &mut self,
         mut stream: Stream,
         message: Arc<[u8]>,
@@ -49,33 +52,40 @@ impl Farewells {
         now: Instant,
     ) -> io::Result<()> {
         self.make_room();
-        let entry = self.leaving.vacant_entry();
+        let entry = self.connections.vacant_entry();
         let key = entry.key();
         stream.register(registry, Token(first + key))?;
-        let deadline = now + PATIENCE;
-        entry.insert(Leaving {
+        let deadline = now + TIME_LIMIT;
+        entry.insert(Lingering {
             stream,
             message,
             written: 0,
             deadline,
         });
         self.deadlines.push_back((deadline, key));
-        self.handle_ready(key);
+        self.advance(key);
         Ok(())
     }
 
-    /// The peer with `key` (token less `first`) is ready for something.
-    pub(crate) fn handle_ready(&mut self, key: usize) {
-        let Some(leaving) = self.leaving.get_mut(key) else {
-            return;
-        };
-        // Both an error and the peer's end mean that nothing is left to wait for.
-        if leaving.advance().unwrap_or(true) {
-            self.leaving.remove(key);
+    /// The poll has reported `ready` for the connection with `key` (its token minus `first`).
+    pub(crate) fn handle_ready(&mut self, key: usize, ready: Readiness) {
+        if let Some(lingering) = self.connections.get_mut(key) {
+            lingering.stream.handle_edge(ready);
+            self.advance(key);
         }
     }
 
-    /// Drops those whose time is over.
+    fn advance(&mut self, key: usize) {
+        let Some(lingering) = self.connections.get_mut(key) else {
+            return;
+        };
+        // After an error or the peer's end there is nothing left to wait for.
+        if lingering.advance().unwrap_or(true) {
+            self.connections.remove(key);
+        }
+    }
+
+    /// Closes those whose deadline has passed.
     pub(crate) fn handle_timeout(&mut self, now: Instant) {
         while let Some(&(deadline, key)) = self.deadlines.front()
             && deadline <= now
@@ -85,13 +95,13 @@ impl Farewells {
         }
     }
 
-    /// When [`Farewells::handle_timeout`] has something to do.
+    /// When [`LingeringCloses::handle_timeout`] has something to do.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         self.deadlines.front().map(|&(deadline, _)| deadline)
     }
 
     fn make_room(&mut self) {
-        while self.leaving.len() >= MAX_LEAVING || self.deadlines.len() >= 2 * MAX_LEAVING {
+        while self.connections.len() >= MAX_LINGERING || self.deadlines.len() >= 2 * MAX_LINGERING {
             let Some((deadline, key)) = self.deadlines.pop_front() else {
                 return;
             };
@@ -100,19 +110,19 @@ impl Farewells {
     }
 
     fn drop_if_due(&mut self, key: usize, deadline: Instant) {
-        if let Some(leaving) = self.leaving.get_mut(key)
-            && leaving.deadline == deadline
+        if let Some(lingering) = self.connections.get_mut(key)
+            && lingering.deadline == deadline
         {
-            // What has arrived since the last event is read, so that closing is no reset. It is
-            // dropped either way.
-            let _ = leaving.advance();
-            self.leaving.remove(key);
+            // Reads what has arrived since the last event, so that closing does not send a reset. The
+            // result does not matter: the connection is closed either way.
+            let _ = lingering.advance();
+            self.connections.remove(key);
         }
     }
 }
 
-impl Leaving {
-    /// Writes and discards what can be now; `true` when the peer has closed too.
+impl Lingering {
+    /// Writes and discards as much as possible now; `true` once the peer has closed its side.
     fn advance(&mut self) -> io::Result<bool> {
         while self.written < self.message.len() {
             let rest = IoSlice::new(&self.message[self.written..]);
@@ -120,7 +130,7 @@ impl Leaving {
                 Ok(0) => return Ok(true),
                 Ok(count) => self.written += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return self.discard(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
             if self.written == self.message.len() {
@@ -130,20 +140,25 @@ impl Leaving {
         self.discard()
     }
 
-    /// Reads and forgets. A peer that sends without end keeps its socket until the deadline, and
-    /// costs nothing meanwhile: past the bound its bytes stay where they are.
+    /// Reads and discards, up to a bound per edge: a peer that sends without end costs nothing more until the
+    /// deadline.
     fn discard(&mut self) -> io::Result<bool> {
-        let mut nowhere = [0; 4096];
+        let mut buffer = [0; 4096];
         for _ in 0..DISCARDS {
-            match self.stream.read(&mut nowhere) {
-                Ok(0) => return Ok(self.written == self.message.len()),
-                Ok(_) => {}
+            match self.stream.read(&mut buffer) {
+                Ok(Received::End) => return Ok(self.is_sent()),
+                Ok(Received::Bytes { drained: true, .. }) => return Ok(false),
+                Ok(Received::Bytes { .. }) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
         Ok(false)
+    }
+
+    fn is_sent(&self) -> bool {
+        self.written == self.message.len() && !self.stream.has_unsent()
     }
 }
 
@@ -163,18 +178,18 @@ mod tests {
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (stream, _) = listener.accept().unwrap();
         stream.set_nonblocking(true).unwrap();
-        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+        let stream = Stream::from(mio::net::TcpStream::from_std(stream));
         let (poll, now) = (Poll::new().unwrap(), Instant::now());
-        let mut farewells = Farewells::default();
+        let mut closes = LingeringCloses::default();
         let message = Arc::from(b"that is all".as_slice());
-        farewells
-            .send(stream, message, poll.registry(), 0, now)
+        closes
+            .send_and_close(stream, message, poll.registry(), 0, now)
             .unwrap();
         // Its event is never handled.
         peer.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
-        assert_eq!(farewells.next_deadline(), Some(now + PATIENCE));
-        farewells.handle_timeout(now + PATIENCE);
-        assert!(farewells.leaving.is_empty());
+        assert_eq!(closes.next_deadline(), Some(now + TIME_LIMIT));
+        closes.handle_timeout(now + TIME_LIMIT);
+        assert!(closes.connections.is_empty());
         let mut text = String::new();
         peer.read_to_string(&mut text).unwrap();
         assert_eq!(text, "that is all");

@@ -68,11 +68,11 @@ impl Listener {
         match self {
             Listener::Tcp(listener) => {
                 let (stream, address) = listener.accept()?;
-                Ok((Stream::Tcp(stream), address.to_string().into()))
+                Ok((stream.into(), address.to_string().into()))
             }
             Listener::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
-                Ok((Stream::Unix(stream), "on a unix socket".into()))
+                Ok((stream.into(), "on a unix socket".into()))
             }
         }
     }

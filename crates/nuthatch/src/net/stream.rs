@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 
-use mio::event::Source;
+use mio::event::{Event, Source};
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::net::{RecvFlags, SendFlags};
@@ -18,50 +18,155 @@ use socket2::{SockRef, TcpKeepalive};
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(300);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What the event loop needs of a non-blocking stream. Tests drive the loop over a stream that cuts
-/// reads and writes anywhere; TLS would be another one.
-pub(crate) trait ByteStream {
-    /// Reads what there is; 0 is the peer's end, `WouldBlock` that nothing is there now.
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize>;
+/// What an edge of the poll, or a stream, says of its readiness. These are hints: a read or write finds out.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// The peer has sent its end (FIN), maybe after data.
+    pub(crate) read_closed: bool,
+    pub(crate) error: bool,
+}
 
-    /// Writes as much as fits of `slices`, in order.
+impl From<&Event> for Readiness {
+    fn from(event: &Event) -> Self {
+        Self {
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+            error: event.is_error(),
+        }
+    }
+}
+
+/// What a read brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// The first `count` bytes of the buffer, at least one.
+    Bytes {
+        count: usize,
+        /// Whether the event loop need not read again before the next readable edge. `false` is always
+        /// safe; it costs one more read. The loop never guesses this from `count`.
+        drained: bool,
+    },
+    /// The peer will send nothing more. It may still read.
+    End,
+}
+
+/// A non-blocking, ordered stream of bytes: what the event loop needs of a connection.
+///
+/// [`Stream`] is a plain socket. The tests' stream cuts reads and writes anywhere, buffers writes and needs a
+/// handshake. TLS would be another one; nothing but the stream itself would know of it. The contract:
+///
+/// **Edges.** The poll is edge-triggered and always watches both directions. The loop hands every edge of the
+/// socket to [`ByteStream::handle_edge`] first, and acts only on what that returns. It reads until a read says
+/// `drained` or `WouldBlock`, and writes until `WouldBlock`; then it waits for the next readable or writable
+/// edge. A stream must not stop either side in another way unless the socket still owes it an edge.
+///
+/// **Handshakes.** A stream may have to write when only a read was asked for, and the reverse. It does both
+/// inside whichever call it is in, `handle_edge` above all, and keeps what the socket does not take for a
+/// later edge. Until the handshake is over, reads and writes are `WouldBlock` (or writes are buffered) and
+/// `handle_edge` reports neither direction; once it is over, `handle_edge` reports each direction that is
+/// possible. For a connection that this side opens, the handshake is part of connecting:
+/// [`ByteStream::finish_connect`] is `false` until it is over.
+///
+/// **Buffered writes.** The loop counts bytes that a write took as written and forgets them. Bytes that were
+/// taken but not yet handed to the kernel make [`ByteStream::has_unsent`] true; the stream sends them at later
+/// writable edges without being asked. It must bound them: past the bound a write is `WouldBlock`. The loop
+/// does not drop a client's stream with unsent bytes until they are sent, the stream fails, or the time that
+/// a client may linger is over. A server connection is dropped as it is.
+///
+/// **Half close.** [`Received::End`] ends only the reading side, and [`ByteStream::shut_write`] only the
+/// writing side.
+///
+/// **Errors.** Any error other than `WouldBlock` and `Interrupted` (the loop calls again) means that the
+/// connection is broken; the loop drops the stream. A stream that finds an error in `handle_edge` keeps it for
+/// the next read, write or `finish_connect` and reports readiness with `error`. Dropping a stream closes it.
+pub(crate) trait ByteStream {
+    /// The poll has reported `socket` for the socket below. Does what the stream itself has to do, such as a
+    /// handshake or sending what it holds, and returns what the loop may try now.
+    fn handle_edge(&mut self, socket: Readiness) -> Readiness;
+
+    /// Reads what there is into `buffer`, which is not empty.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`: nothing is there before the next readable edge.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received>;
+
+    /// Writes as much as fits of `slices`, in order; returns how many bytes it took.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`: nothing is taken before the next writable edge.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-    /// Whether a connect that was under way has succeeded (`true`) or is not decided yet (`false`).
+    /// Whether bytes that a write took are still to be handed to the kernel.
+    fn has_unsent(&self) -> bool;
+
+    /// Whether an attempt to connect, with its handshake, has succeeded (`true`) or is not decided yet (`false`).
     ///
     /// # Errors
     ///
     /// Why it failed.
     fn finish_connect(&mut self) -> io::Result<bool>;
 
-    /// Tells the peer that nothing more will be written. It may be gone already, so nothing is reported.
+    /// Tells the peer that nothing more will be written, after everything that is unsent. The peer may be gone
+    /// already, so nothing is reported.
     fn shut_write(&mut self);
 }
 
 /// A connected (or connecting) socket.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    socket: Socket,
+    /// The poll has reported the peer's end, so a read that is cut short may be followed by it.
+    end_reported: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(socket: TcpStream) -> Self {
+        Self {
+            socket: Socket::Tcp(socket),
+            end_reported: false,
+        }
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(socket: UnixStream) -> Self {
+        Self {
+            socket: Socket::Unix(socket),
+            end_reported: false,
+        }
+    }
 }
 
 impl Stream {
     /// Begins to connect to `address`.
     pub(crate) fn connect_tcp(address: SocketAddr, keepalive: bool) -> io::Result<Self> {
-        let stream = Stream::Tcp(TcpStream::connect(address)?);
+        let stream = Stream::from(TcpStream::connect(address)?);
         stream.tune(keepalive);
         Ok(stream)
     }
 
     /// Connects to the unix socket at `path`; unlike TCP this succeeds or fails at once.
     pub(crate) fn connect_unix(path: &Path) -> io::Result<Self> {
-        UnixStream::connect(path).map(Stream::Unix)
+        UnixStream::connect(path).map(Stream::from)
     }
 
     /// Turns Nagle's delay off and, if asked for, keepalive on. A peer that is gone already makes
     /// these fail, which the next read reports better.
     pub(crate) fn tune(&self, keepalive: bool) {
-        let Stream::Tcp(stream) = self else { return };
+        let Socket::Tcp(stream) = &self.socket else {
+            return;
+        };
         let _ = stream.set_nodelay(true);
         if keepalive {
             let probes = TcpKeepalive::new()
@@ -72,17 +177,17 @@ impl Stream {
     }
 
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
+        match &self.socket {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
         }
     }
 
     /// Has `registry` report readiness of both kinds under `token`, at every change.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let source: &mut dyn Source = match self {
-            Stream::Tcp(stream) => stream,
-            Stream::Unix(stream) => stream,
+        let source: &mut dyn Source = match &mut self.socket {
+            Socket::Tcp(stream) => stream,
+            Socket::Unix(stream) => stream,
         };
         registry.register(source, token, Interest::READABLE | Interest::WRITABLE)
     }
@@ -92,9 +197,21 @@ impl Stream {
 /// each, for there are other threads. One slice, the common case, is sent without a detour through the
 /// kernel's file layer.
 impl ByteStream for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (count, _) = rustix::net::recv(self.as_fd(), buffer, RecvFlags::empty())?;
-        Ok(count)
+    fn handle_edge(&mut self, socket: Readiness) -> Readiness {
+        self.end_reported |= socket.read_closed || socket.error;
+        socket
+    }
+
+    /// A short read has emptied the socket: what comes later brings an edge. Only the peer's end may have come
+    /// in the same edge as the data, and then only one more read finds it.
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        match rustix::net::recv(self.as_fd(), &mut *buffer, RecvFlags::empty())? {
+            (0, _) => Ok(Received::End),
+            (count, _) => Ok(Received::Bytes {
+                count,
+                drained: count < buffer.len() && !self.end_reported,
+            }),
+        }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -105,10 +222,14 @@ impl ByteStream for Stream {
         Ok(written?)
     }
 
+    fn has_unsent(&self) -> bool {
+        false
+    }
+
     fn finish_connect(&mut self) -> io::Result<bool> {
-        let (error, peer) = match self {
-            Stream::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
-            Stream::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+        let (error, peer) = match &self.socket {
+            Socket::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
+            Socket::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
         };
         match (error, peer) {
             (Some(error), _) => Err(error),
@@ -119,9 +240,9 @@ impl ByteStream for Stream {
     }
 
     fn shut_write(&mut self) {
-        let _ = match self {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+        let _ = match &self.socket {
+            Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
         };
     }
 }

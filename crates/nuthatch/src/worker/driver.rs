@@ -27,11 +27,12 @@ use slab::Slab;
 use depth::Depth;
 
 use super::chunks::Chunks;
-use super::endpoint::{Endpoint, Readiness, Role};
+use super::endpoint::{Endpoint, Role};
 use super::net::{Caller, Dialled, Net, Target};
 use super::pool::PoolParts;
 use crate::connections::{ConnectionCounts, Counted};
 use crate::logger::{ALERT, log};
+use crate::net::Readiness;
 use crate::pool::PoolId;
 
 pub(super) use state::Driver;
@@ -73,13 +74,13 @@ impl<N: Net> Driver<N> {
         self.depth.begin_tick();
     }
 
-    /// The endpoint with `key` is ready for something. Keys that mean nothing any more do no harm.
+    /// The poll has reported `ready` for the endpoint with `key`. Stale keys are ignored.
     pub(super) fn handle_ready(&mut self, key: usize, ready: Readiness) {
         let Some(endpoint) = self.endpoints.get_mut(key) else {
             return;
         };
         let was_blocked = !endpoint.is_writable();
-        endpoint.note(ready);
+        let ready = endpoint.note(ready);
         match endpoint.role {
             Role::Connecting(_) => self.finish_connect(key),
             // A client that was reset reads no reply and has sent its last.
@@ -88,6 +89,7 @@ impl<N: Net> Driver<N> {
             _ => {}
         }
         self.read(key);
+        self.finish_lingering(key);
         if self.unwritten >= WRITE_AFTER {
             self.drain();
         }

@@ -6,7 +6,7 @@ use proxy::{ConnectionId, Rope, SessionId, Time};
 
 use super::chunks::Chunks;
 use crate::connections::Counted;
-use crate::net::ByteStream;
+use crate::net::{ByteStream, Readiness, Received};
 use crate::pool::PoolId;
 
 /// Reads per tick from a client, so that one that sends without end lets others have their turn.
@@ -37,26 +37,14 @@ pub(super) enum Role {
     Connection(ConnectionId),
 }
 
-/// What the poll said of a socket. Hints: a read or write finds out.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Readiness {
-    pub(super) readable: bool,
-    pub(super) writable: bool,
-    /// The peer has sent its end, maybe after data.
-    pub(super) read_closed: bool,
-    pub(super) error: bool,
-}
-
 /// A socket.
 #[derive(Debug)]
 pub(super) struct Endpoint<S> {
     pub(super) pool: PoolId,
     pub(super) role: Role,
     stream: Option<S>,
-    /// There may be something to read: no read since the last edge has found the end of it.
+    /// There may be something to read: the stream has not said since the last edge that it is drained.
     readable: bool,
-    /// A read may find the peer's end, so a short read does not mean that nothing is left.
-    read_closed: bool,
     /// The peer's end was read.
     ended: bool,
     /// A write may succeed: none has blocked since the last edge.
@@ -109,7 +97,6 @@ impl<S: ByteStream> Endpoint<S> {
             role,
             stream,
             readable: false,
-            read_closed: false,
             ended: false,
             writable: matches!(role, Role::Session(_)),
             queued: false,
@@ -124,15 +111,17 @@ impl<S: ByteStream> Endpoint<S> {
         self.stream = Some(stream);
     }
 
-    /// Takes note of an edge.
-    pub(super) fn note(&mut self, ready: Readiness) {
-        if self.ended {
-            self.writable |= ready.writable || ready.error;
-            return;
-        }
-        self.readable |= ready.readable || ready.read_closed || ready.error;
-        self.read_closed |= ready.read_closed || ready.error;
+    /// Takes note of an edge of the socket; returns what it means for the stream.
+    pub(super) fn note(&mut self, socket: Readiness) -> Readiness {
+        let ready = match &mut self.stream {
+            Some(stream) => stream.handle_edge(socket),
+            None => socket,
+        };
         self.writable |= ready.writable || ready.error;
+        if !self.ended {
+            self.readable |= ready.readable || ready.read_closed || ready.error;
+        }
+        ready
     }
 
     pub(super) fn is_readable(&self) -> bool {
@@ -167,18 +156,15 @@ impl<S: ByteStream> Endpoint<S> {
         let Some(stream) = &mut self.stream else {
             return Read::Nothing;
         };
-        let buffer = chunks.free();
-        let room = buffer.len();
-        match retry(|| stream.read(buffer)) {
-            Ok(0) => {
+        match retry(|| stream.read(chunks.free())) {
+            Ok(Received::Bytes { count, drained }) => {
+                self.readable = !drained;
+                Read::Data(count)
+            }
+            Ok(Received::End) => {
                 self.readable = false;
                 self.ended = true;
                 Read::End
-            }
-            Ok(count) => {
-                // Data and FIN can come in one edge: then only a further read finds the end.
-                self.readable = count == room || self.read_closed;
-                Read::Data(count)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.readable = false;
@@ -210,6 +196,16 @@ impl<S: ByteStream> Endpoint<S> {
             Some(stream) => retry(|| stream.finish_connect()),
             None => Ok(false),
         }
+    }
+
+    /// Whether the peer's end was read and nothing is left to be sent.
+    pub(super) fn is_over(&self) -> bool {
+        self.ended && !self.has_unsent()
+    }
+
+    /// Whether the stream still holds bytes that the core counts as written.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.stream.as_ref().is_some_and(ByteStream::has_unsent)
     }
 
     /// Sends our end.

@@ -1,5 +1,6 @@
-//! A network for tests: streams that cut reads and writes anywhere, say "not now" and "interrupted"
-//! whenever they like, and owe an edge exactly when a kernel would.
+//! A network for tests. Its streams cut reads and writes anywhere, return `WouldBlock` and `Interrupted` at
+//! random, and owe an edge exactly when a kernel would. Like TLS, some need a handshake of several edges before
+//! they carry data, and some buffer what is written and send it at a later edge.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,7 +8,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
 
 use super::*;
-use crate::net::{ByteStream, cause_of};
+use crate::net::{ByteStream, Received, cause_of};
 
 /// A tiny generator (splitmix64): a seed means the same for ever.
 #[derive(Debug, Clone)]
@@ -22,6 +23,9 @@ impl Dice {
         ((z ^ (z >> 31)) % sides as u64) as usize
     }
 }
+
+/// Bytes that a stream which buffers writes takes at most before it has sent them.
+const MAX_UNSENT: usize = 3_000;
 
 /// Both ends of one connection, seen from the driver.
 #[derive(Debug)]
@@ -47,6 +51,16 @@ pub(super) struct Pipe {
     pub(super) edge: bool,
     /// A write was cut short or blocked, so an edge follows as soon as there is room.
     starved: bool,
+    /// Edges until the handshake is over. Until then the stream carries no data.
+    handshake: usize,
+    /// Writes are buffered, some of them.
+    buffers: bool,
+    /// What the driver has written and the stream has not sent yet.
+    unsent: VecDeque<u8>,
+    /// The driver's end follows `unsent`.
+    shut_follows: bool,
+    /// What reads have said so far: by whether the buffer was full, then whether the stream was drained.
+    pub(super) said: [[bool; 2]; 2],
     /// Nothing is cut, delayed or interrupted, so that no edge comes that is not owed.
     pub(super) calm: bool,
     dice: Dice,
@@ -56,6 +70,8 @@ pub(super) type Shared = Rc<RefCell<Pipe>>;
 
 impl Pipe {
     pub(super) fn new(key: usize, seed: u64) -> Shared {
+        let mut dice = Dice(seed);
+        let (handshake, buffers) = (dice.roll(4), dice.roll(2) == 0);
         Rc::new(RefCell::new(Pipe {
             key,
             inbound: VecDeque::new(),
@@ -69,9 +85,19 @@ impl Pipe {
             refused: false,
             edge: true,
             starved: false,
+            handshake,
+            buffers,
+            unsent: VecDeque::new(),
+            shut_follows: false,
+            said: Default::default(),
             calm: false,
-            dice: Dice(seed),
+            dice,
         }))
+    }
+
+    /// From now on nothing is cut, delayed, buffered or interrupted, and there is no handshake.
+    pub(super) fn calm_down(&mut self) {
+        (self.calm, self.buffers, self.handshake) = (true, false, 0);
     }
 
     /// The peer sends.
@@ -119,13 +145,50 @@ impl Pipe {
         !self.calm && self.dice.roll(sides) == 0
     }
 
-    /// From 1 to `most`, often very few.
+    /// From 1 to `most`, often very few and sometimes all.
     fn cut(&mut self, most: usize) -> usize {
         if self.calm {
             return most;
         }
-        let scale = [2, 20, 300, 100_000][self.dice.roll(4)];
-        1 + self.dice.roll(most.min(scale))
+        match [2, 20, 300, 100_000, usize::MAX][self.dice.roll(5)] {
+            usize::MAX => most,
+            scale => 1 + self.dice.roll(most.min(scale)),
+        }
+    }
+
+    /// Whether a read that leaves `left` behind says that the stream is drained: at random, whether or not the
+    /// read filled its buffer. If it says so too early, it is as if the rest came later, with an edge. The end
+    /// does not come later: it was part of the edge that brought the data.
+    fn is_drained(&mut self, left: usize) -> bool {
+        match left {
+            0 => !self.fin && (self.calm || self.dice.roll(2) == 0),
+            _ => {
+                let delayed = self.one_in(2);
+                self.edge |= delayed;
+                delayed
+            }
+        }
+    }
+
+    /// Takes part of the handshake; whether it is over.
+    fn shake_hands(&mut self) -> bool {
+        self.handshake = self.handshake.saturating_sub(1);
+        // The peer answers.
+        self.edge |= self.handshake > 0;
+        self.handshake == 0
+    }
+
+    /// Sends what the stream holds, as far as the peer takes it.
+    fn send_unsent(&mut self) {
+        if self.reset {
+            return;
+        }
+        let count = self.unsent.len().min(self.window);
+        let sent = self.unsent.drain(..count);
+        self.outbound.extend(sent);
+        self.window = self.window.saturating_sub(count);
+        self.starved |= !self.unsent.is_empty();
+        self.shut |= self.shut_follows && self.unsent.is_empty();
     }
 }
 
@@ -133,17 +196,37 @@ impl Pipe {
 pub(super) struct FakeStream(pub(super) Shared);
 
 impl ByteStream for FakeStream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn handle_edge(&mut self, socket: Readiness) -> Readiness {
+        let mut pipe = self.0.borrow_mut();
+        let was_over = pipe.handshake == 0;
+        if !pipe.shake_hands() {
+            return Readiness {
+                error: socket.error,
+                ..Readiness::default()
+            };
+        }
+        pipe.send_unsent();
+        Readiness {
+            // Edges that came during the handshake were not passed on.
+            readable: socket.readable || (!was_over && !pipe.inbound.is_empty()),
+            writable: pipe.connected && pipe.window > 0,
+            ..socket
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut pipe = self.0.borrow_mut();
         pipe.interrupted()?;
         if pipe.reset {
             return Err(ErrorKind::ConnectionReset.into());
         }
+        if pipe.handshake > 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
         if pipe.inbound.is_empty() {
-            return if pipe.fin {
-                Ok(0)
-            } else {
-                Err(ErrorKind::WouldBlock.into())
+            return match pipe.fin {
+                true => Ok(Received::End),
+                false => Err(ErrorKind::WouldBlock.into()),
             };
         }
         if pipe.one_in(6) {
@@ -156,10 +239,11 @@ impl ByteStream for FakeStream {
         for (place, byte) in buffer.iter_mut().zip(pipe.inbound.drain(..count)) {
             *place = byte;
         }
-        // A read that is cut short for no reason is as if the rest came later. The end does not come
-        // later: it was part of the edge.
-        pipe.edge |= count < buffer.len() && !pipe.inbound.is_empty();
-        Ok(count)
+        let left = pipe.inbound.len();
+        let drained = pipe.is_drained(left);
+        let full = count == buffer.len();
+        pipe.said[usize::from(full)][usize::from(drained)] = true;
+        Ok(Received::Bytes { count, drained })
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
@@ -170,31 +254,47 @@ impl ByteStream for FakeStream {
         }
         let all: usize = slices.iter().map(|slice| slice.len()).sum();
         assert!(all > 0 && slices.len() <= 64, "an empty or oversized write");
-        if pipe.window == 0 || pipe.one_in(6) {
+        let buffered = pipe.buffers && (!pipe.unsent.is_empty() || pipe.one_in(2));
+        let room = match buffered {
+            true => MAX_UNSENT - pipe.unsent.len(),
+            false => pipe.window,
+        };
+        if room == 0 || pipe.handshake > 0 || pipe.one_in(6) {
             // Room comes a moment later, if the peer reads.
             pipe.edge |= pipe.window > 0;
             pipe.starved = true;
             return Err(ErrorKind::WouldBlock.into());
         }
-        let most = all.min(pipe.window);
-        let count = pipe.cut(most);
+        let count = pipe.cut(all.min(room));
         let bytes = slices.iter().flat_map(|slice| slice.iter());
-        let bytes: Vec<u8> = bytes.take(count).copied().collect();
-        pipe.outbound.extend(bytes);
-        pipe.window = pipe.window.saturating_sub(count);
+        let bytes = bytes.take(count).copied();
+        if buffered {
+            pipe.unsent.extend(bytes);
+            pipe.edge |= pipe.window > 0;
+            pipe.starved |= pipe.window == 0;
+        } else {
+            pipe.outbound.extend(bytes);
+            pipe.window = pipe.window.saturating_sub(count);
+        }
         Ok(count)
+    }
+
+    fn has_unsent(&self) -> bool {
+        !self.0.borrow().unsent.is_empty()
     }
 
     fn finish_connect(&mut self) -> io::Result<bool> {
         let pipe = self.0.borrow();
         match pipe.refused {
             true => Err(ErrorKind::ConnectionRefused.into()),
-            false => Ok(pipe.connected),
+            false => Ok(pipe.connected && pipe.handshake == 0),
         }
     }
 
     fn shut_write(&mut self) {
-        self.0.borrow_mut().shut = true;
+        let mut pipe = self.0.borrow_mut();
+        pipe.shut_follows = true;
+        pipe.shut = pipe.unsent.is_empty();
     }
 }
 

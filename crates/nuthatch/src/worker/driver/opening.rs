@@ -90,7 +90,9 @@ impl<N: Net> Driver<N> {
             return;
         };
         let endpoint = &mut self.endpoints[key];
-        if !linger || endpoint.has_ended() || self.lingering.len() >= MAX_LINGERING {
+        // A stream that buffers writes may still hold the last reply.
+        let lingers = endpoint.has_unsent() || (linger && !endpoint.has_ended());
+        if !lingers || self.lingering.len() >= MAX_LINGERING {
             self.endpoints.remove(key);
             return;
         }

@@ -68,7 +68,17 @@ impl<N: Net> Driver<N> {
     }
 
     fn handle_lingering_read(&mut self, key: usize, read: Read) {
-        if matches!(read, Read::End | Read::Failed(_)) {
+        match read {
+            Read::Failed(_) => drop(self.endpoints.remove(key)),
+            Read::End => self.finish_lingering(key),
+            Read::Data(_) | Read::Nothing => {}
+        }
+    }
+
+    /// Closes a lingering client that has closed its side, once its stream has sent everything.
+    pub(super) fn finish_lingering(&mut self, key: usize) {
+        let endpoint = self.endpoints.get(key);
+        if endpoint.is_some_and(|it| matches!(it.role, Role::Lingering(_)) && it.is_over()) {
             self.endpoints.remove(key);
         }
     }

@@ -61,7 +61,9 @@ impl World {
 
     fn client(&mut self) -> Shared {
         let pipe = Pipe::new(0, self.dice.roll(usize::MAX) as u64);
-        pipe.borrow_mut().calm = self.calm;
+        if self.calm {
+            pipe.borrow_mut().calm_down();
+        }
         let counted = self.counts.count(Kind::Client {
             pool: Arc::clone(&self.share),
             worker: 0,
@@ -191,6 +193,7 @@ fn keys(dice: &mut Dice, count: usize) -> Vec<String> {
 
 #[test]
 fn replies_are_whole_and_in_order_however_the_streams_are_cut() {
+    let mut said = [[false; 2]; 2];
     for seed in 0..30 {
         let mut world = World::new(seed, Answer::Accept);
         let mut expected = Vec::new();
@@ -218,9 +221,20 @@ fn replies_are_whole_and_in_order_however_the_streams_are_cut() {
             assert!(client.outbound == expected, "seed {seed}");
             assert!(client.closed, "seed {seed}");
         }
+        for pipe in world.clients.iter().chain(world.dialled.borrow().iter()) {
+            let pipe = pipe.borrow();
+            assert!(
+                pipe.inbound.is_empty(),
+                "seed {seed}: bytes are left unread"
+            );
+            said[0] = [said[0][0] | pipe.said[0][0], said[0][1] | pipe.said[0][1]];
+            said[1] = [said[1][0] | pipe.said[1][0], said[1][1] | pipe.said[1][1]];
+        }
         assert_eq!(world.counts.clients(), 0);
         assert_eq!(world.pool_metric(PoolMetric::ClientConnections), 0);
     }
+    // Short and full reads both said that the stream was drained, and that it was not.
+    assert_eq!(said, [[true; 2]; 2]);
 }
 
 /// A world whose clients' streams give no edge that is not owed: a forgotten one shows.
