@@ -1,7 +1,6 @@
-//! Accepts clients for all pools on one thread and gives them to the workers.
+//! Accepts clients for all pools on one thread and hands each to a worker.
 //!
-//! Each client goes to the worker that has the fewest, so that the workers share the load evenly
-//! however the clients arrive.
+//! Each client goes to the worker that has the fewest clients, so that the load stays even.
 
 mod balancer;
 
@@ -22,19 +21,19 @@ use crate::pool::PoolShare;
 use crate::worker;
 use balancer::Balancer;
 
-/// Clients accepted in a row for one pool before the others have their turn.
+/// Clients accepted in a row for one pool before it is the next pool's turn.
 const BATCH: usize = 64;
 
-/// How long accepting rests when it cannot go on: descriptors are short, or all workers are behind.
-/// Clients wait in the kernel's queue meanwhile.
+/// How long accepting pauses when it cannot go on: descriptors are short, or all workers are behind.
+/// Meanwhile clients wait in the kernel's queue.
 const REST: Duration = Duration::from_millis(50);
 
-/// Least time between two log lines about the same trouble.
+/// Minimum time between two log lines about accept problems.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 const WAKE: Token = Token(usize::MAX);
 
-/// Where the clients of a pool arrive.
+/// A listening socket and the pool that its clients belong to.
 #[derive(Debug)]
 pub(crate) struct PoolListener {
     pub(crate) listener: Listener,
@@ -54,7 +53,7 @@ impl Handle {
     pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::Release);
         if self.waker.wake().is_ok() {
-            // A panic was reported when it happened.
+            // A panic was already reported when it happened.
             let _ = self.thread.join();
         }
     }
@@ -64,7 +63,7 @@ impl Handle {
 ///
 /// # Errors
 ///
-/// When there is no poll or no thread to be had.
+/// When no poll or thread can be created.
 pub(crate) fn start(
     listeners: Vec<PoolListener>,
     workers: Vec<worker::Handle>,
@@ -100,26 +99,26 @@ struct Acceptor {
     max_clients: usize,
     counts: Arc<ConnectionCounts>,
     lingering: LingeringCloses,
-    /// Set while accepting rests.
+    /// When accepting goes on, while it is paused.
     resume_at: Option<Instant>,
     complained_at: Option<Instant>,
     stop: Arc<AtomicBool>,
 }
 
-/// A listener at work.
+/// A listener and whether clients may be waiting on it.
 struct Listening {
     listener: Listener,
     pool: Arc<PoolShare>,
-    /// Clients may be waiting: the listener has not said since the last edge that there are none.
+    /// Clients may be waiting: `accept` has not returned `WouldBlock` since the last edge.
     ready: bool,
     _counted: Counted,
 }
 
-/// Why accepting from one listener ended.
+/// Why accepting from one listener stopped.
 enum Pause {
-    /// Nobody waits.
+    /// No client is waiting.
     Empty,
-    /// Others have their turn; more may wait.
+    /// The batch is used up; more clients may be waiting.
     Batch,
     /// It cannot go on for now.
     Trouble,
@@ -200,7 +199,7 @@ impl Acceptor {
         }
     }
 
-    /// How long to sleep: not at all while somebody waits, unless accepting rests.
+    /// How long to sleep: not at all while a client waits, unless accepting is paused.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         let somebody_waits = self.listeners.iter().any(|listening| listening.ready);
         let accept = match self.resume_at {
@@ -254,7 +253,7 @@ impl Acceptor {
         let first = self.listeners.len();
         let refusal = proxy::too_many_clients(pool.core()).into();
         let registry = self.poll.registry();
-        // A client that cannot even be refused is closed.
+        // A client that cannot even be sent the refusal is closed without it.
         let _ = self
             .lingering
             .send_and_close(stream, refusal, registry, first, now);
@@ -263,12 +262,12 @@ impl Acceptor {
         self.complain(now, &line);
     }
 
-    /// Whether a pool may have one more client. Nobody else lets any in.
+    /// Whether a pool may have one more client. Only this thread admits clients, so the answer stays true.
     fn has_room(&self, pool: &PoolShare) -> bool {
         self.counts.clients() < self.max_clients && pool.has_room()
     }
 
-    /// Logs, unless there was a complaint a moment ago: clients must not be able to fill the log.
+    /// Logs a warning, unless there was one a moment ago: clients must not be able to fill the log.
     fn complain(&mut self, now: Instant, line: &str) {
         if self
             .complained_at
@@ -282,11 +281,11 @@ impl Acceptor {
 
 /// What to do after accept failed.
 enum After {
-    /// The next client: this one left, or its connection brought an error along (as Linux does).
+    /// Accept the next client: this one has left, or Linux reported an error of its connection here.
     Next,
-    /// Wait until one comes.
+    /// Wait until a client comes.
     Empty,
-    /// Wait a while: the process or the system lacks something.
+    /// Pause: the process or the system is short of a resource.
     Rest,
 }
 

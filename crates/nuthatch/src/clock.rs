@@ -1,11 +1,11 @@
-//! The process's clock: the core's times count from its origin.
+//! The process's clock: the core's times are measured from its origin.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use proxy::Time;
 
-/// A clock whose origin is the start of the process. Copies share the origin, so that all workers
-/// give the core the same times.
+/// A clock whose origin is the start of the process. Copies share the origin, so that all workers give the
+/// core comparable times.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     origin: Instant,
@@ -36,7 +36,7 @@ impl Clock {
         Time::from_micros(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// `time` in microseconds since the epoch, as the wall clock at the origin had it.
+    /// `time` in microseconds since the Unix epoch, according to the wall clock when the process started.
     pub(crate) fn to_epoch_micros(self, time: Time) -> u64 {
         self.epoch_micros.saturating_add(time.as_micros())
     }

@@ -1,24 +1,26 @@
-//! How many connections there are: counts that every thread sees, kept right by guards.
+//! Counts of connections that all threads share; guards keep them correct.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use crate::pool::PoolShare;
 
-/// The process's connections, by what limits, balances or reports them.
+/// The connections of the process, counted for limits, balancing and statistics.
 ///
-/// They change when connections come and go, never with requests, so shared counters are cheap enough.
+/// The counts change only when connections come and go, never with requests, so shared counters are cheap
+/// enough.
 #[derive(Debug)]
 pub(crate) struct ConnectionCounts {
-    /// Connection objects ever made: listeners, clients and servers (as nutcracker 0.5.0 counts them).
+    /// Connections ever made: listeners, clients and servers (counted like nutcracker 0.5.0's connection
+    /// objects).
     total: AtomicI64,
-    /// Those that exist.
+    /// Those that exist now.
     current: AtomicI64,
     clients: AtomicUsize,
     clients_by_worker: Box<[AtomicUsize]>,
 }
 
-/// A connection that is counted, until this is dropped.
+/// Counts one connection until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Counted {
     counts: Arc<ConnectionCounts>,
@@ -32,9 +34,9 @@ pub(crate) enum Kind {
     Listener,
     /// A client of a pool, given to a worker.
     Client {
-        /// The pool, which counts it, too.
+        /// The pool, which counts it too.
         pool: Arc<PoolShare>,
-        /// The worker's number; 32 bits wide because every idle client holds it.
+        /// The worker's number; 32 bits because every idle client stores it.
         worker: u32,
     },
     /// A connection to a server.
@@ -42,7 +44,7 @@ pub(crate) enum Kind {
 }
 
 impl ConnectionCounts {
-    /// No connection yet, in so many workers.
+    /// No connections, for this many workers.
     pub(crate) fn new(workers: usize) -> Arc<Self> {
         Arc::new(Self {
             total: AtomicI64::new(0),
@@ -67,12 +69,12 @@ impl ConnectionCounts {
         }
     }
 
-    /// Connection objects made since the start.
+    /// Connections made since the start.
     pub(crate) fn total(&self) -> i64 {
         self.total.load(Ordering::Relaxed)
     }
 
-    /// Connection objects that exist.
+    /// Connections that exist now.
     pub(crate) fn current(&self) -> i64 {
         self.current.load(Ordering::Relaxed)
     }
@@ -89,7 +91,7 @@ impl ConnectionCounts {
 }
 
 impl Counted {
-    /// The number of the worker that a client was given to.
+    /// The number of the client's worker.
     pub(crate) fn worker(&self) -> Option<usize> {
         match &self.kind {
             Kind::Client { worker, .. } => Some(*worker as usize),

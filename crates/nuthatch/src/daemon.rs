@@ -1,9 +1,9 @@
-//! Running in the background (`-d`), without hiding what goes wrong at start.
+//! Running in the background (`-d`), with startup errors still visible on the terminal.
 //!
-//! The process starts itself once more, as a child with the same arguments, and waits: the child
-//! leaves the terminal's session, does everything that can fail, then reports that it is ready and
-//! lets go of standard output and error. Until then its messages reach the terminal. The parent
-//! exits with 0 when the child is ready, else with the child's status.
+//! The process starts itself again as a child with the same arguments, and waits. The child leaves the
+//! terminal's session, does everything that can fail, reports that it is ready, and then closes standard
+//! output and error. Until then its messages reach the terminal. The parent exits with 0 when the child is
+//! ready, else with the child's status.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -15,23 +15,23 @@ use rustix::fs::Mode;
 use rustix::process::{setsid, umask};
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 
-/// Tells the child that it is one. It holds the parent's process id, so that a variable inherited
-/// by chance means nothing.
+/// Tells the child that it is the child. It holds the parent's process id, so that an inherited variable has
+/// no effect.
 const PARENT_VARIABLE: &str = "NUTHATCH_DAEMON_PARENT";
 
 /// What the child writes to its standard output when it is ready.
 const READY: u8 = b'r';
 
-/// Who we are after [`daemonize`].
+/// Which process this is after [`daemonize`].
 #[derive(Debug)]
 pub(crate) enum Role {
-    /// The process that was started: it exits with this.
+    /// The parent: it exits with this status.
     Parent(ExitCode),
-    /// The daemon: it goes on, and calls [`Daemon::report_ready`] in the end.
+    /// The daemon: it goes on, and calls [`Daemon::report_ready`] once started.
     Daemon(Daemon),
 }
 
-/// Proof of being the child.
+/// Proof that this process is the child.
 #[derive(Debug)]
 pub(crate) struct Daemon(());
 
@@ -39,10 +39,10 @@ pub(crate) struct Daemon(());
 ///
 /// # Errors
 ///
-/// When the child cannot be started, or (in the child) a new session cannot.
+/// When the child cannot be started, or (in the child) a new session cannot be created.
 pub(crate) fn daemonize() -> io::Result<Role> {
     if is_child() {
-        // As with nutcracker 0.5.0: a new session, the directory kept, no umask.
+        // As in nutcracker 0.5.0: a new session, the same directory, no umask.
         setsid()?;
         umask(Mode::empty());
         return Ok(Role::Daemon(Daemon(())));
@@ -52,7 +52,7 @@ pub(crate) fn daemonize() -> io::Result<Role> {
 }
 
 impl Daemon {
-    /// Lets the parent exit with 0, and gives up the terminal.
+    /// Lets the parent exit with 0, and closes the terminal.
     pub(crate) fn report_ready(self) -> io::Result<()> {
         let null = OpenOptions::new()
             .read(true)
@@ -94,7 +94,7 @@ fn wait_for_report(mut child: Child) -> io::Result<ExitCode> {
     if report == [READY] {
         return Ok(ExitCode::SUCCESS);
     }
-    // No report: it is ending. Dead by a signal counts as a failure too.
+    // No report: the child is exiting. Death by a signal counts as a failure too.
     let status = child
         .wait()?
         .code()

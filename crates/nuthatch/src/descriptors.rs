@@ -1,15 +1,15 @@
-//! How many descriptors the process may open, and what that leaves for clients.
+//! How many descriptors the process may open, and how many of them are left for clients.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Descriptors for everything but listeners, clients and servers: the log, standard streams, the
-/// stats port. As many as nutcracker 0.5.0 sets aside.
+/// Descriptors for everything but listeners, clients and servers: the log, standard streams, the statistics
+/// port. As many as nutcracker 0.5.0 reserves.
 const RESERVED: u64 = 32;
 
-/// Descriptors that a worker has for itself: its poll and what wakes it.
+/// Descriptors of each worker: its poll and its waker.
 const PER_WORKER: u64 = 2;
 
-/// Raises the soft limit of open descriptors to the hard one; returns what holds then.
+/// Raises the soft limit of open descriptors to the hard limit; returns the resulting limit.
 pub(crate) fn raise_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit {
@@ -18,11 +18,11 @@ pub(crate) fn raise_limit() -> u64 {
     };
     let raised = setrlimit(Resource::Nofile, wanted).is_ok();
     let holds = if raised { limit.maximum } else { limit.current };
-    // None is without limit.
+    // `None` means unlimited.
     holds.unwrap_or(u64::MAX)
 }
 
-/// What the descriptors are needed for besides clients.
+/// Descriptors that are needed for other things than clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Needs {
     /// Listening sockets.
@@ -34,7 +34,7 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    /// How many clients `limit` descriptors leave room for; `None` when there is hardly any.
+    /// How many clients `limit` descriptors leave room for; `None` if there is hardly any room.
     pub(crate) fn clients(&self, limit: u64) -> Option<u64> {
         let needed = self
             .server_connections

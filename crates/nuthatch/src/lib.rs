@@ -1,7 +1,7 @@
-//! Nuthatch: a sharding proxy for Redis, Valkey and memcached that takes twemproxy's place.
+//! Nuthatch: a sharding proxy for Redis, Valkey and memcached that replaces twemproxy.
 //!
-//! The crate is the program's shell around the core in `proxy`: it alone knows sockets, threads, clocks,
-//! files and YAML. It is a library so that its tests can reach it; the program is [`cli::main`].
+//! This crate is the shell around the core in `proxy`: only it knows sockets, threads, clocks, files and
+//! YAML. It is a library so that its tests can reach it; the program is [`cli::main`].
 
 mod acceptor;
 pub mod cli;

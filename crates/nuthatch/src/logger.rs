@@ -1,8 +1,8 @@
-//! The log: levels as nutcracker's, lines as nutcracker's, and never a wait for whoever logs.
+//! The log: nutcracker's levels and line format. Logging never blocks.
 //!
-//! A record goes through a bounded queue to a thread of its own, which formats and writes it. When
-//! the log cannot be written as fast as it comes (a full disk, a pipe that nobody reads), records
-//! are dropped and counted, and a line says how many as soon as there is room.
+//! A record goes through a bounded queue to a thread of its own, which formats and writes it. If the log
+//! cannot be written fast enough (a full disk, a pipe that nobody reads), records are dropped and counted,
+//! and a later line says how many.
 //!
 //! Use the [`log!`](crate::log) macro; before [`start`] it does nothing.
 
@@ -27,7 +27,7 @@ use writer::Writer;
 pub(crate) const ALWAYS: u8 = 0;
 /// Something failed.
 pub(crate) const ALERT: u8 = 1;
-/// Something is wrong but was coped with.
+/// Something is wrong but was handled.
 pub(crate) const WARN: u8 = 4;
 /// Normal but notable.
 pub(crate) const NOTICE: u8 = 5;
@@ -35,13 +35,13 @@ pub(crate) const NOTICE: u8 = 5;
 /// The highest level.
 const MAX_LEVEL: u8 = 11;
 
-/// Bytes of a message; what is longer is cut. nutcracker 0.5.0 cuts at 255.
+/// Maximum bytes of a message; the rest is cut off. nutcracker 0.5.0 cuts at 255.
 const MAX_MESSAGE: usize = 1024;
 
-/// Records that wait to be written: a burst fits, and the memory is bounded by a few MiB.
+/// Maximum records waiting to be written: a burst fits, and memory is bounded by a few MiB.
 const MAX_WAITING: usize = 4096;
 
-/// How often [`flush`] looks for room in a full queue.
+/// How often [`flush`] retries while the queue is full.
 const FLUSH_RETRY: Duration = Duration::from_millis(5);
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
@@ -63,8 +63,8 @@ pub(crate) fn enabled(level: u8) -> bool {
         .is_some_and(|logger| level <= logger.level.load(Ordering::Relaxed))
 }
 
-/// Opens the log (standard error without a `path`) at `level`, 0 to 11, and starts its thread.
-/// Only the first call of a process has an effect.
+/// Opens the log (standard error without a `path`) at `level`, 0 to 11, and starts its thread. Only the first
+/// call in a process has an effect.
 ///
 /// # Errors
 ///
@@ -80,11 +80,11 @@ pub(crate) fn start(path: Option<PathBuf>, level: u8) -> io::Result<()> {
     Ok(())
 }
 
-/// Queues one record. Called by [`log!`] after the level was checked.
+/// Queues one record. Called by [`log!`] after checking the level.
 pub(crate) fn record(file: &'static str, line: u32, message: fmt::Arguments<'_>) {
     let Some(logger) = LOGGER.get() else { return };
     let mut text = Bounded(String::new());
-    // The only error is that the rest was cut off.
+    // The only error is that the text was cut off.
     let _ = text.write_fmt(message);
     logger.submit(Order::Write(Record {
         at: SystemTime::now(),
@@ -104,14 +104,14 @@ pub(crate) fn lower_level() -> Option<u8> {
     change_level(|level| level.checked_sub(1))
 }
 
-/// Has the file closed and opened again, after it was renamed.
+/// Has the file closed and reopened, after it was renamed (log rotation).
 pub(crate) fn reopen() {
     if let Some(logger) = LOGGER.get() {
         logger.submit(Order::Reopen);
     }
 }
 
-/// Waits until everything so far is written, at most for `patience`.
+/// Waits until everything queued so far is written, at most for `patience`.
 pub(crate) fn flush(patience: Duration) {
     let Some(logger) = LOGGER.get() else { return };
     let end = Instant::now() + patience;
@@ -154,7 +154,7 @@ impl Logger {
         }
     }
 
-    /// Queues `order` if there is room; `false` when it was dropped.
+    /// Queues `order` if there is room; returns `false` if it was dropped.
     fn submit(&self, order: Order) -> bool {
         match self.sender.try_send(order) {
             Ok(()) => true,
@@ -167,7 +167,7 @@ impl Logger {
     }
 }
 
-/// Text that takes no more than [`MAX_MESSAGE`] bytes.
+/// A text of at most [`MAX_MESSAGE`] bytes.
 struct Bounded(String);
 
 impl Write for Bounded {
@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(text.0.len(), MAX_MESSAGE - 1);
     }
 
-    /// Nobody reads the queue here, as when the writer hangs in a full pipe.
+    /// Nothing reads the queue in this test, as when the writer is blocked on a full pipe.
     #[test]
     fn a_full_queue_drops_and_counts_and_never_waits() {
         let (sender, _receiver) = sync_channel(2);

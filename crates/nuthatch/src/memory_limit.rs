@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where the kernel shows control groups.
+/// Where control groups (cgroups) are mounted.
 const CGROUPS: &str = "/sys/fs/cgroup";
 
-/// Half of what the process may use: of the least limit of its control groups, or of the machine's memory if
-/// that is less. 0, for no cap, where neither can be read.
+/// Half of the memory that the process may use: of the smallest limit of its control groups, or of the
+/// machine's memory if that is smaller. 0 (no limit) if neither can be read.
 pub(crate) fn half_of_memory() -> u64 {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let machine = rustix::system::sysinfo();
@@ -16,15 +16,16 @@ pub(crate) fn half_of_memory() -> u64 {
     limits.chain([machine]).min().unwrap_or_default() / 2
 }
 
-/// The limits of the groups in `groups`, which has the form of `/proc/self/cgroup`, and of all groups around
-/// them, as shown below `root`. A group that has none says `max` (version 2) or a very large number (version 1).
+/// The limits of the groups in `groups` (in the format of `/proc/self/cgroup`) and of all their parent
+/// groups, as found below `root`. A group without a limit has `max` (version 2) or a very large number
+/// (version 1).
 fn limits(root: &Path, groups: &str) -> impl Iterator<Item = u64> {
     let files = groups.lines().flat_map(|line| limit_files(root, line));
     let texts = files.filter_map(|file| fs::read_to_string(file).ok());
     texts.filter_map(|text| text.trim().parse().ok())
 }
 
-/// The files that may hold a limit for the group in one line: `number:controllers:path`.
+/// The files that may hold a limit for one group, given as `number:controllers:path`.
 fn limit_files(root: &Path, line: &str) -> Vec<PathBuf> {
     let mut fields = line.splitn(3, ':');
     let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next())
@@ -39,7 +40,7 @@ fn limit_files(root: &Path, line: &str) -> Vec<PathBuf> {
         _ => return Vec::new(),
     };
     let inner = Path::new(path.trim_start_matches('/'));
-    // Within a container the path may not be shown; the root then is the container's own group.
+    // Inside a container the path may be missing; the root is then the container's own group.
     inner
         .ancestors()
         .map(|group| root.join(group).join(name))

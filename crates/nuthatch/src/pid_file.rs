@@ -1,11 +1,11 @@
-//! The file that holds the process id while the process runs.
+//! The pid file, which exists while the process runs.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// A pid file; dropping it removes the file, unless it names another process by then.
+/// A pid file. Dropping it removes the file, unless it now names another process.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
@@ -13,8 +13,8 @@ pub(crate) struct PidFile {
 }
 
 impl PidFile {
-    /// Writes our process id to `path`: decimal, without a line feed, mode 0644, replacing what is
-    /// there, as nutcracker 0.5.0 does.
+    /// Writes our process id to `path`: decimal, without a line feed, mode 0644, replacing an existing file,
+    /// as nutcracker 0.5.0 does.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         let content = std::process::id().to_string();
         let mut file = OpenOptions::new()
@@ -32,7 +32,7 @@ impl PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         if fs::read_to_string(&self.path).is_ok_and(|content| content == self.content) {
-            // A file that stays is overwritten by the next start.
+            // A file that remains is overwritten by the next start.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -1,9 +1,9 @@
-//! One pool of the process: what the acceptor, the workers and the statistics share of it. It is made once.
+//! One pool of the process: what the acceptor, the workers and the statistics share. Created once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Which pool: a small number, dense, fit to index a table.
+/// A pool's number: small and dense, so that it can index a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolId(u32);
 
@@ -17,20 +17,20 @@ impl PoolId {
     }
 }
 
-/// A pool, for all threads.
+/// A pool, shared by all threads.
 #[derive(Debug)]
 pub(crate) struct PoolShare {
     id: PoolId,
     core: Arc<proxy::PoolShare>,
     /// Whether TCP connections, to clients and to servers, send keepalive probes.
     keepalive: bool,
-    /// Most clients at a time.
+    /// Maximum clients at a time.
     max_clients: usize,
     clients: AtomicUsize,
 }
 
 impl PoolShare {
-    /// A pool without clients, where at most `max_clients` may come in.
+    /// A pool without clients that admits at most `max_clients`.
     pub(crate) fn new(
         id: PoolId,
         core: Arc<proxy::PoolShare>,
@@ -54,7 +54,7 @@ impl PoolShare {
         self.core.name()
     }
 
-    /// What the core shares of it.
+    /// The core's part.
     pub(crate) fn core(&self) -> &Arc<proxy::PoolShare> {
         &self.core
     }
@@ -63,13 +63,13 @@ impl PoolShare {
         self.keepalive
     }
 
-    /// Clients at present.
+    /// Current clients.
     pub(crate) fn clients(&self) -> usize {
         self.clients.load(Ordering::Relaxed)
     }
 
-    /// Whether one more client may come in. Only one thread lets them in, so that nobody comes between this and
-    /// the count that follows it.
+    /// Whether one more client may be admitted. Only one thread admits clients, so the answer is still true
+    /// when the client is counted.
     pub(crate) fn has_room(&self) -> bool {
         self.clients() < self.max_clients
     }

@@ -1,16 +1,16 @@
-//! What the program is called, and what it then says it is.
+//! The program's name and version.
 
 /// The names under which the program can be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
-    /// As itself.
+    /// `nuthatch`.
     Nuthatch,
-    /// In place of nutcracker: it then also says so.
+    /// `nutcracker`: the version also names Nuthatch.
     Nutcracker,
 }
 
 impl Program {
-    /// The name that stands before messages.
+    /// The name at the start of messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Nuthatch => "nuthatch",
@@ -18,8 +18,8 @@ impl Program {
         }
     }
 
-    /// The version that goes with the name. Under nutcracker's it is that of the release whose place is
-    /// taken, because scripts look for it.
+    /// The version that goes with the name. As nutcracker it is the version of the release that is replaced,
+    /// because scripts look for it.
     pub fn version(self) -> &'static str {
         match self {
             Self::Nuthatch => env!("CARGO_PKG_VERSION"),

@@ -1,7 +1,7 @@
-//! Names to addresses, with `getaddrinfo` (so as the system is configured), off the event loops.
+//! Resolves server names with `getaddrinfo` on a thread of its own.
 //!
-//! A name is looked up again for every new connection, as nutcracker 0.5.0 does, but a slow answer
-//! holds up only those who wait for it. Questions that wait for the same name get the same answer.
+//! A name is resolved again for every new connection, as in nutcracker 0.5.0, but a slow answer delays only
+//! those who wait for it. Requests waiting for the same name share one answer.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
-/// Questions that wait; further ones are refused.
+/// Maximum requests waiting; further ones are refused.
 const MAX_WAITING: usize = 4096;
 
-/// Takes the answer to a question; `None` when the name means nothing.
+/// Takes the answer; `None` if the name cannot be resolved.
 pub(crate) type Reply = Box<dyn FnOnce(Option<SocketAddr>) + Send>;
 
-/// A handle to the thread that looks names up.
+/// A handle to the resolver's thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Resolver {
     questions: SyncSender<Question>,
@@ -43,8 +43,8 @@ impl Resolver {
         Ok(Self { questions })
     }
 
-    /// Asks for the address of `host`; `reply` is called on the resolver's thread. `false` when too
-    /// many questions wait already: `reply` is dropped then.
+    /// Asks for the address of `host`; `reply` is called on the resolver's thread. Returns `false`, and drops
+    /// `reply`, if too many requests are waiting.
     #[must_use]
     pub(crate) fn ask(&self, host: Arc<str>, port: u16, reply: Reply) -> bool {
         let question = Question { host, port, reply };
@@ -75,7 +75,7 @@ fn serve(inbox: &Receiver<Question>, look_up: impl Fn(&str, u16) -> Option<Socke
     }
 }
 
-/// The first address that the system gives, like nutcracker 0.5.0.
+/// The first address that the system returns, as nutcracker 0.5.0 uses.
 fn look_up(host: &str, port: u16) -> Option<SocketAddr> {
     (host, port).to_socket_addrs().ok()?.next()
 }

@@ -1,5 +1,5 @@
-//! Running the proxy: everything that can fail at start, in an order that leaves nothing behind when
-//! it does; then waiting for a signal; then a clean end.
+//! Runs the proxy: does everything that can fail at start, in an order that leaves nothing behind on failure;
+//! then waits for a signal; then shuts down.
 
 mod failure;
 mod options;
@@ -38,23 +38,22 @@ use sockets::Sockets;
 
 pub use options::RunOptions;
 
-/// Time that workers get on top of `shutdown_timeout` to end by themselves.
+/// Time that workers get on top of `shutdown_timeout` to end on their own.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// How often the end looks whether the workers are through.
+/// How often the shutdown checks whether the workers have ended.
 const WATCH: Duration = Duration::from_millis(10);
 
-/// How long the last log lines may take to be written.
+/// Maximum time to write the last log lines.
 const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Stops that wait to be seen: the first one, and a second that hurries it.
+/// Stop requests that can be pending: the first one, and a second that ends the shutdown at once.
 const STOPS: usize = 2;
 
 /// Runs the proxy until it is told to stop.
 ///
-/// The status is 0 after a clean end, 1 when it could not start or a second signal cut the end short.
-/// With `daemonize` the process that was started returns as soon as the daemon is ready, or with its
-/// failure.
+/// The status is 0 after a clean shutdown, and 1 if it could not start or a second signal cut the shutdown
+/// short. With `daemonize` the original process returns as soon as the daemon is ready or has failed.
 pub fn run(options: RunOptions) -> ExitCode {
     let daemon = match options.daemonize.then(daemonize).transpose() {
         Ok(Some(Role::Parent(code))) => return code,
@@ -72,21 +71,21 @@ pub fn run(options: RunOptions) -> ExitCode {
     }
 }
 
-/// Tells why there was no start, on standard error and in the log if that is another place.
+/// Reports why the proxy did not start, on standard error and also in the log if that is elsewhere.
 fn fail(options: &RunOptions, Failure { details, line }: &Failure) -> ExitCode {
     if options.log_file.is_some() {
         details.lines().for_each(|line| log!(ALERT, "{line}"));
         log!(ALERT, "{line}");
     }
-    // So that the reason is the last thing to be read where the log is standard error.
+    // So that the reason comes last when the log is standard error.
     logger::flush(LOG_PATIENCE);
     let name = options.program.name();
-    // There is nowhere left to complain about standard error.
+    // A failure of standard error cannot be reported.
     let _ = writeln!(std::io::stderr(), "{details}{name}: {line}");
     ExitCode::FAILURE
 }
 
-/// The proxy at work. Dropping it removes the files of sockets and the pid file.
+/// The running proxy. Dropping it removes the socket files and the pid file.
 struct Running {
     acceptor: acceptor::Handle,
     workers: Vec<(worker::Handle, JoinHandle<()>)>,
@@ -96,7 +95,7 @@ struct Running {
     pid_file: Option<PidFile>,
 }
 
-/// Does everything that can fail, and only then lets the parent of a daemon go.
+/// Does everything that can fail, and only then lets a daemon's parent exit.
 fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failure> {
     let clock = Clock::start();
     let started = Instant::now();
@@ -161,14 +160,14 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
 }
 
 impl Running {
-    /// Waits until the end is asked for, then ends.
+    /// Waits for a stop request, then shuts down.
     fn serve(self) -> ExitCode {
-        // The signals' thread never ends, so this only returns with a stop.
+        // The signals' thread never ends, so this only returns on a stop request.
         let _ = self.stops.recv();
         self.end()
     }
 
-    /// No new clients, what is in flight answered, nothing left behind.
+    /// Closes the listeners, answers what is in flight, and cleans up.
     fn end(self) -> ExitCode {
         self.acceptor.stop();
         drop(self.socket_files);
@@ -242,8 +241,8 @@ fn start_workers(
     started.map_err(|error| Failure::of("starting a worker", &error))
 }
 
-/// How many clients the descriptors leave room for, or are wanted if that is less; said aloud together with
-/// what descriptors are shared with.
+/// The number of clients that descriptors allow, or the wanted number if that is smaller; logs it with the
+/// other uses of descriptors.
 fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
     let server_connections = config.pools.iter().fold(0u64, |sum, pool| {
         let connections = |pool: &PoolConfig| {

@@ -1,4 +1,4 @@
-//! Signals, as nutcracker 0.5.0 has them, except that the ending ones end cleanly.
+//! Signals, as in nutcracker 0.5.0, except that those that end the process shut it down cleanly.
 
 use std::ffi::c_int;
 use std::io;
@@ -16,11 +16,11 @@ const HANDLED: [c_int; 8] = [
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
 ];
 
-/// A request to end the process.
+/// A request to shut down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stop;
 
-/// Takes over the signals; each one that asks for the end sends a [`Stop`].
+/// Installs the handlers; each signal that ends the process sends a [`Stop`].
 ///
 /// # Errors
 ///
@@ -57,7 +57,7 @@ fn handle(signal: c_int, stops: &SyncSender<Stop>) {
 
 fn stop(signal: c_int, name: &str, stops: &SyncSender<Stop>) {
     announce(signal, name, ", exiting");
-    // A full queue means that enough have asked already.
+    // A full queue means that enough requests are pending.
     let _ = stops.try_send(Stop);
 }
 

@@ -1,7 +1,8 @@
-//! The statistics port: connect, read one line of JSON, and it is closed (as nutcracker 0.5.0 has it).
+//! The statistics port: a reader connects, gets one line of JSON, and is disconnected (as in nutcracker
+//! 0.5.0).
 //!
-//! A thread of its own reads the workers' counters when somebody asks, so the document is never older
-//! than its request. A reader that is slow or silent keeps nobody waiting.
+//! A thread of its own reads the workers' counters when a reader connects, so the document is always current.
+//! A slow or silent reader delays nobody.
 
 mod document;
 
@@ -18,20 +19,20 @@ pub(crate) use document::Source;
 
 const LISTENER: Token = Token(0);
 
-/// Tokens from here on are those of readers.
+/// Tokens from here on belong to readers.
 const READERS: usize = 1;
 
-/// Readers accepted in a row before others are served.
+/// Readers accepted in a row before existing ones are served.
 const BATCH: usize = 64;
 
-/// How long accepting rests when descriptors are short.
+/// How long accepting pauses when descriptors are short.
 const REST: Duration = Duration::from_millis(100);
 
-/// Serves the document of `source` to whoever connects to `listener`, for as long as the process runs.
+/// Serves the document of `source` to every reader of `listener`, for as long as the process runs.
 ///
 /// # Errors
 ///
-/// When there is no poll or no thread to be had.
+/// When no poll or thread can be created.
 pub(crate) fn start(mut listener: Listener, source: Source) -> io::Result<()> {
     let poll = Poll::new()?;
     listener.register(poll.registry(), LISTENER)?;
@@ -53,7 +54,7 @@ struct Server {
     listener: Listener,
     source: Source,
     lingering: LingeringCloses,
-    /// When to accept: at once if readers may be waiting, later if it just failed, else `None`.
+    /// When to accept: now if readers may be waiting, later if it just failed, else `None`.
     accept_at: Option<Instant>,
 }
 
@@ -87,14 +88,14 @@ impl Server {
         Some(next.saturating_duration_since(now))
     }
 
-    /// Answers those who wait; returns when to go on without having been told.
+    /// Answers waiting readers; returns when to try again without an event.
     fn accept(&mut self, now: Instant) -> Option<Instant> {
         for _ in 0..BATCH {
             match self.listener.accept() {
                 Ok((stream, _)) => {
                     let document = self.source.document().into();
                     let registry = self.poll.registry();
-                    // A reader that is gone already needs no answer.
+                    // A reader that has left needs no answer.
                     let _ = self
                         .lingering
                         .send_and_close(stream, document, registry, READERS, now);

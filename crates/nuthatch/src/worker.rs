@@ -1,4 +1,4 @@
-//! A worker: one thread, one poll, and its share of every pool's clients.
+//! A worker: one thread with one poll, serving its share of every pool's clients.
 
 mod chunks;
 mod driver;
@@ -29,22 +29,22 @@ use sockets::Sockets;
 
 pub(crate) use message::Message;
 
-/// Messages that wait for a worker; the acceptor tries another worker, or waits, when it is full.
+/// Maximum messages waiting for a worker; when it is full, the acceptor tries another worker or waits.
 const INBOX: usize = 1024;
 
-/// Events that one poll brings at most.
+/// Maximum events per poll.
 const EVENTS: usize = 1024;
 
-/// How often a busy tick looks again before it writes. Light load never waits for this.
+/// How often a busy tick polls again before it writes. Light load never waits for this.
 const LOOKS: usize = 3;
 
-/// The token of the waker; endpoints have the low numbers.
+/// The waker's token; endpoints have the low numbers.
 const WAKE: Token = Token(usize::MAX);
 
 /// What a worker needs to start.
 #[derive(Debug)]
 pub(crate) struct WorkerPlan {
-    /// Which worker it is.
+    /// The worker's number and seed.
     pub(crate) context: WorkerContext,
     /// Its pools.
     pub(crate) pools: Vec<Arc<PoolShare>>,
@@ -52,11 +52,11 @@ pub(crate) struct WorkerPlan {
     pub(crate) counts: Arc<ConnectionCounts>,
     /// The process's clock.
     pub(crate) clock: Clock,
-    /// Looks names up.
+    /// Resolves server names.
     pub(crate) resolver: Resolver,
 }
 
-/// A worker as other threads see it.
+/// A worker as seen by other threads.
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     inbox: SyncSender<Message>,
@@ -64,7 +64,7 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// Gives a worker a message, or it back when the worker's inbox is full or the worker has ended.
+    /// Sends a worker a message; returns it when the worker's inbox is full or the worker has ended.
     pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
         match self.inbox.try_send(message) {
             Ok(()) => self.wake(),
@@ -77,7 +77,7 @@ impl Handle {
 
     /// Tells the worker to end once its clients are answered, after `patience` at the latest.
     pub(crate) fn shut_down(&self, patience: Duration) {
-        // A worker that has ended takes no message.
+        // A worker that has ended takes no messages.
         let _ = self.inbox.send(Message::Shutdown(patience));
         self.wake();
     }
@@ -93,7 +93,7 @@ impl Handle {
 ///
 /// # Errors
 ///
-/// When there is no poll or no thread to be had.
+/// When no poll or thread can be created.
 pub(crate) fn start(plan: WorkerPlan) -> io::Result<(Handle, JoinHandle<()>)> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
@@ -120,7 +120,7 @@ struct Worker {
     clock: Clock,
     driver: Driver<Sockets>,
     woken: bool,
-    /// When to end, whoever is still there; set once the end has begun.
+    /// When to end at the latest; set once the shutdown has begun.
     end: Option<Time>,
 }
 
@@ -149,7 +149,7 @@ impl Worker {
         }
     }
 
-    /// Sleeps until something happens or is due.
+    /// Sleeps until an event or a deadline.
     fn wait(&mut self, events: &mut Events, now: Time) {
         let end = self.end.map(|end| end.since(now));
         let messages = self.woken.then_some(Duration::ZERO);
@@ -158,12 +158,12 @@ impl Worker {
         if let Err(error) = self.poll.poll(events, timeout)
             && error.kind() != ErrorKind::Interrupted
         {
-            // Nothing that can be done or waited for makes a broken poll whole.
+            // A broken poll cannot be repaired or waited for.
             panic!("the poll of a worker failed: {error}");
         }
     }
 
-    /// One turn: every event, then everything that follows from them.
+    /// One tick: handles every event, then everything that follows from them.
     fn tick(&mut self, events: &mut Events, now: Time) {
         self.driver.begin_tick(now);
         self.take(events);
@@ -179,7 +179,7 @@ impl Worker {
         }
     }
 
-    /// Hands the events on.
+    /// Hands the events to the driver.
     fn take(&mut self, events: &Events) {
         for event in events {
             match event.token() {
@@ -189,11 +189,11 @@ impl Worker {
         }
     }
 
-    /// Asks what else has become ready meanwhile; whether anything has.
+    /// Polls without waiting; returns whether there are further events.
     fn look_again(&mut self, events: &mut Events) -> bool {
         match self.poll.poll(events, Some(Duration::ZERO)) {
             Ok(()) => !events.is_empty(),
-            // The next wait will say so again.
+            // The next wait reports the error again.
             Err(_) => false,
         }
     }
@@ -205,13 +205,13 @@ impl Worker {
                 Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
             }
         }
-        // There may be more; those who sent them have woken us already.
+        // There may be more messages; their senders have already woken this worker.
         self.woken = true;
     }
 
     fn handle_message(&mut self, message: Message, now: Time) {
         match message {
-            // Too late: the client finds the connection closed.
+            // Too late: the client sees the connection closed.
             Message::Client { .. } if self.end.is_some() => {}
             Message::Client {
                 pool,
@@ -233,8 +233,8 @@ impl Worker {
     }
 }
 
-/// A worker that is gone would leave its clients hanging; a supervisor restarts a process that died.
-/// (Release builds abort on any panic.)
+/// A dead worker would leave its clients hanging, so a panic ends the whole process for a supervisor to
+/// restart. (Release builds abort on any panic.)
 struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -247,9 +247,9 @@ impl Drop for AbortOnPanic {
 
 #[cfg(test)]
 impl Handle {
-    /// A worker that only collects its messages.
+    /// A handle without a worker: its messages are only collected.
     pub(crate) fn for_tests() -> (Self, Receiver<Message>) {
-        // The waker outlives its poll; waking nobody is no error.
+        // The waker outlives its poll; waking nobody is not an error.
         let poll = Poll::new().unwrap();
         let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
         let (inbox, messages) = sync_channel(INBOX);

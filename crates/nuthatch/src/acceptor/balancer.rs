@@ -1,4 +1,4 @@
-//! Which worker gets a client.
+//! Chooses the worker for each client.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::net::Stream;
 use crate::pool::PoolShare;
 use crate::worker::{Handle, Message};
 
-/// Shares clients evenly among workers.
+/// Spreads clients evenly over workers.
 #[derive(Debug)]
 pub(super) struct Balancer {
     workers: Vec<Handle>,
     counts: Arc<ConnectionCounts>,
-    /// Where the search for the emptiest worker begins, so that ties go round.
+    /// Where the search for the least loaded worker begins, so that ties rotate.
     next: usize,
-    /// A client whose worker's inbox was full.
+    /// A client that could not be handed over because its worker's inbox was full.
     held: Option<Message>,
 }
 
@@ -28,7 +28,7 @@ impl Balancer {
         }
     }
 
-    /// Gives a client of `pool` to the worker with the fewest.
+    /// Hands a client of `pool` to the worker with the fewest clients.
     pub(super) fn give(&mut self, pool: &Arc<PoolShare>, stream: Stream, name: Box<str>) {
         let worker = self.emptiest();
         self.next = (worker + 1) % self.workers.len();
@@ -45,7 +45,7 @@ impl Balancer {
         self.held = self.workers[worker].send(client).err();
     }
 
-    /// Whether a client can be given away. One that could not be keeps the next ones waiting.
+    /// Whether a client can be handed over. While one is pending, the next ones are not accepted.
     pub(super) fn has_room(&mut self) -> bool {
         let Some(client) = self.held.take() else {
             return true;

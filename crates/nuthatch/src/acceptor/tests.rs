@@ -1,4 +1,4 @@
-//! The acceptor with real sockets and with workers that only collect what they are given.
+//! The acceptor with real sockets and with workers that only collect their messages.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};

@@ -1,4 +1,4 @@
-//! Testing a configuration: `-t`, and `check`, which says a little more.
+//! Checks a configuration file: `-t`, and `check`, which also prints a summary.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use super::invocation::{CheckOptions, TestOptions};
 use super::output::{print_error, print_result};
 use crate::config::{Config, Overrides, load};
 
-/// `-t`: the reasons and the warnings, then nutcracker's verdict as the last line; all on standard error.
+/// `-t`: errors and warnings, then nutcracker's verdict as the last line; all on standard error.
 pub(super) fn test_conf(options: &TestOptions) -> ExitCode {
     let (text, sound) = verdict(options);
     print_error(&text);

@@ -1,5 +1,5 @@
-//! nutcracker's command line: every flag, default, check and message, and beside them the few long
-//! options of our own.
+//! nutcracker's command line: every flag, default, validation and message. A few long options of our own are
+//! accepted too.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ use crate::config::{NUMBER_MAX, NotANumber, Overrides, digits};
 use crate::program::Program;
 use crate::run::RunOptions;
 
-/// Sizes of a buffer that nutcracker allows; here the size is without effect.
+/// Buffer sizes that nutcracker allows. Here the size has no effect.
 const MBUF_MIN: u32 = 512;
 const MBUF_MAX: u32 = 16 << 20;
 
 /// Highest logging level.
 const VERBOSITY_MAX: u8 = 11;
 
-/// Reads a command line, the program's name not among the arguments.
+/// Parses a command line; `arguments` does not include the program's name.
 pub(super) fn parse(
     program: Program,
     arguments: impl Iterator<Item = OsString>,
@@ -54,7 +54,7 @@ fn read(
     Ok(line.action(program, layout))
 }
 
-/// The options as given.
+/// The parsed options.
 struct Line {
     help: bool,
     version: bool,
@@ -94,8 +94,9 @@ impl Line {
         }
     }
 
-    /// Reads all options; the message of the first error, without the program's name. Other words are
-    /// errors, but not for nutcracker, and not behind an option that asks for information.
+    /// Parses all options. The error is the message of the first mistake, without the program's name.
+    /// Arguments that are not options are errors, except when called as nutcracker and after an option that
+    /// asks for information.
     fn read(program: Program, arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let mut line = Self::new();
         let own = own_options();
@@ -157,7 +158,7 @@ impl Line {
         }
     }
 
-    /// Takes from the environment what no flag says.
+    /// Takes from the environment what no flag sets.
     fn take_environment(
         &mut self,
         environment: &dyn Fn(&str) -> Option<OsString>,
@@ -166,7 +167,7 @@ impl Line {
             if self.overrides.has(setting) {
                 continue;
             }
-            // Empty is as good as unset: a service file cannot unset a variable.
+            // Empty counts as unset: a service file cannot unset a variable.
             if let Some(value) = environment(outside.env).filter(|value| !value.is_empty()) {
                 let what = format!("environment variable {}", outside.env);
                 set(&mut self.overrides, setting, &value, &what)?;
@@ -179,7 +180,7 @@ impl Line {
         self.help || self.version || self.describe
     }
 
-    /// What is to be done, when it is not to print information.
+    /// What to do, unless only information is asked for.
     fn action(self, program: Program, layout: &Layout) -> Invocation {
         let files = match self.conf_file {
             Some(conf) => Files {
@@ -298,7 +299,7 @@ fn dashed(known: Known) -> String {
     }
 }
 
-/// How nutcracker names an option in a complaint: by its letter, whatever was written.
+/// How nutcracker names an option in an error message: by its letter, even if the long form was given.
 fn spelt(known: Known) -> String {
     match known.short {
         Some(letter) => char::from(letter).to_string(),
@@ -317,7 +318,8 @@ fn printable_letter(letter: u8) -> String {
     }
 }
 
-/// Numbers on the command line: digits, as large as nutcracker's (beyond, its numbers wrap around).
+/// Numbers on the command line: digits only, up to nutcracker's maximum (beyond it, nutcracker's numbers
+/// overflow).
 fn read_number(value: &OsStr) -> Result<u32, NotANumber> {
     let number = digits(&value.to_string_lossy(), NUMBER_MAX)?;
     u32::try_from(number).map_err(|_| NotANumber::TooLarge)

@@ -1,51 +1,51 @@
-//! Options as `getopt_long` of the C library reads them, because scripts rely on what it accepts:
-//! `-dv5`, `-v 5`, `--verbose=5`, `--verb 5`, options after other arguments, `--`.
+//! Parses options as `getopt_long` of the C library does, because scripts rely on what it accepts: `-dv5`,
+//! `-v 5`, `--verbose=5`, `--verb 5`, options after other arguments, `--`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// An option that may be given.
+/// An option that can be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Known {
-    /// Its letter, when it has one.
+    /// Its short form.
     pub(super) short: Option<u8>,
-    /// Its name.
+    /// Its long form.
     pub(super) long: &'static str,
-    /// Whether a value follows.
+    /// Whether it takes a value.
     pub(super) takes_value: bool,
 }
 
-/// What was found on the command line.
+/// One item found on the command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
     /// An option, with its value if it takes one.
     Option(Known, OsString),
-    /// An option at the end of the line, without the value that it takes.
+    /// An option at the end of the line that lacks its value.
     ValueMissing(Known),
-    /// A long option that takes no value, with one.
+    /// A long option that takes no value but was given one.
     ValueUnwanted(Known),
-    /// An unknown letter.
+    /// An unknown short option.
     UnknownShort(u8),
-    /// A long option that is unknown, or short for several; as written.
+    /// A long option that is unknown or an ambiguous abbreviation, as written.
     UnknownLong(OsString),
     /// An argument that is neither an option nor the value of one.
     Word(OsString),
 }
 
-/// Reads the options of a command line, and the words between and behind them.
+/// Iterates over the options of a command line and the other arguments.
 pub(super) struct Options<'k, I> {
-    /// The tables of options. A name that is cut short is looked for in one after the other, so that a
-    /// later table takes no abbreviation away from an earlier one.
+    /// The tables of options. An abbreviation is looked up in one table after the other, so that a later
+    /// table does not make an abbreviation of an earlier one ambiguous.
     tables: &'k [&'k [Known]],
     arguments: I,
-    /// What is left of an argument with several letters.
+    /// The rest of an argument with several letters.
     letters: Vec<u8>,
     /// Whether `--` has ended the options.
     ended: bool,
 }
 
 impl<'k, I: Iterator<Item = OsString>> Options<'k, I> {
-    /// Reads `arguments`, the program's name not among them.
+    /// Parses `arguments`, which do not include the program's name.
     pub(super) fn new(tables: &'k [&'k [Known]], arguments: I) -> Self {
         Self {
             tables,
@@ -73,7 +73,7 @@ impl<'k, I: Iterator<Item = OsString>> Options<'k, I> {
         }
     }
 
-    /// The long option that `name` is, or is the beginning of, if it is so for one only.
+    /// The long option called `name`, or the only one that begins with `name`.
     fn find_long(&self, name: &[u8]) -> Option<Known> {
         let all = || self.tables.iter().flat_map(|table| table.iter());
         if let Some(exact) = all().find(|known| known.long.as_bytes() == name) {
@@ -108,7 +108,7 @@ impl<'k, I: Iterator<Item = OsString>> Options<'k, I> {
         }
     }
 
-    /// An option whose value is the next argument, whatever that looks like.
+    /// An option whose value is the next argument, even if that looks like an option.
     fn value_of(&mut self, known: Known) -> Found {
         match self.arguments.next() {
             Some(value) => Found::Option(known, value),

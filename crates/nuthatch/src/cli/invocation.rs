@@ -10,14 +10,14 @@ use crate::config::Overrides;
 use crate::program::Program;
 use crate::run::RunOptions;
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug)]
 pub enum Invocation {
     /// Run the proxy.
     Run(RunOptions),
-    /// Test the configuration (`-t`).
+    /// Check the configuration (`-t`).
     TestConf(TestOptions),
-    /// Print something and end.
+    /// Print something and exit.
     Print(Output),
     /// `check`.
     Check(CheckOptions),
@@ -27,36 +27,36 @@ pub enum Invocation {
     Locate(LocateOptions),
 }
 
-/// What `-t` tests.
+/// Options of `-t`.
 #[derive(Debug, Clone)]
 pub struct TestOptions {
     /// The name under which the program was called, for the verdict.
     pub program: Program,
     /// The configuration file.
     pub conf_file: PathBuf,
-    /// Settings laid over it.
+    /// The overlay: a second file with settings.
     pub overlay: Option<PathBuf>,
     /// Global settings from the command line and the environment.
     pub overrides: Overrides,
 }
 
-/// What `check` checks.
+/// Options of `check`.
 #[derive(Debug, Clone)]
 pub struct CheckOptions {
     /// The configuration file.
     pub conf_file: PathBuf,
-    /// Settings laid over it.
+    /// The overlay: a second file with settings.
     pub overlay: Option<PathBuf>,
 }
 
-/// What `locate` is asked.
+/// Options of `locate`.
 #[derive(Debug, Clone)]
 pub struct LocateOptions {
     /// The configuration file.
     pub conf_file: PathBuf,
-    /// Settings laid over it.
+    /// The overlay: a second file with settings.
     pub overlay: Option<PathBuf>,
-    /// The pool to look in; all of them when absent.
+    /// The pool to look in; all pools when absent.
     pub pool: Option<String>,
     /// Whether to print JSON.
     pub json: bool,

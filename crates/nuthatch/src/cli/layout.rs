@@ -1,12 +1,12 @@
-//! Where files are when the command line does not say.
+//! Default paths of the configuration, log and pid files.
 //!
-//! nutcracker itself has `conf/nutcracker.yml` and nothing else; Debian's package has files of its own
-//! for configuration, log and pid. Its service starts the program without any option, so that whoever
-//! replaces its binary needs these.
+//! nutcracker itself only has `conf/nutcracker.yml`. Debian's package adds paths of its own for
+//! configuration, log and pid file, and its service starts the program without any option, so a replacement
+//! of its binary needs them too.
 
 use std::path::{Path, PathBuf};
 
-/// The files that are looked for.
+/// The candidate files.
 #[derive(Debug, Clone)]
 pub struct Layout {
     /// nutcracker's own configuration file, relative to the working directory.
@@ -17,19 +17,19 @@ pub struct Layout {
     debian_pid: PathBuf,
 }
 
-/// The files that are used.
+/// The files to use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     /// The configuration.
     pub(super) conf: PathBuf,
     /// The log; standard error when there is none.
     pub(super) log: Option<PathBuf>,
-    /// The file for the process id, if one is to be written.
+    /// The pid file, if one is to be written.
     pub(super) pid: Option<PathBuf>,
 }
 
 impl Layout {
-    /// The layout of a system whose files are below `root`, seen from the directory `work`.
+    /// The layout of a system with root directory `root` and working directory `work`.
     pub fn new(root: &Path, work: &Path) -> Self {
         Self {
             conf: work.join("conf/nutcracker.yml"),
@@ -44,9 +44,9 @@ impl Layout {
         Self::new(Path::new("/"), Path::new(""))
     }
 
-    /// The files to use when no configuration is named: nutcracker's when it is there or Debian's is
-    /// not. Debian's come together, but the log and the pid file only where the package has made their
-    /// directories, and the pid file for daemons only, as there.
+    /// The files to use when no configuration is named: nutcracker's if it exists or Debian's does not. With
+    /// Debian's configuration come its log and pid file, but only where the package has created their
+    /// directories, and the pid file only for daemons, as in the package.
     pub(super) fn files(&self, daemonize: bool) -> Files {
         if self.conf.exists() || !self.debian_conf.exists() {
             return Files {

@@ -1,4 +1,4 @@
-//! `locate`: which server a key belongs to, when all servers are there.
+//! `locate`: tells which server each key belongs to while all servers are up.
 
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -42,7 +42,7 @@ struct Finding<'c> {
     belongs: Belongs,
 }
 
-/// The text to print, or what is wrong with the question.
+/// The text to print, or an error message.
 pub(super) fn answer(config: &Config, options: &LocateOptions) -> Result<String, String> {
     let pools = asked_pools(config, options)?;
     let mut findings = Vec::new();
@@ -106,12 +106,12 @@ fn finding<'c>(pool: &'c PoolConfig, ring: &Ring, key: &'c [u8]) -> Finding<'c> 
 }
 
 impl Finding<'_> {
-    /// The index of the server, when it can be told.
+    /// The index of the server, unless it is chosen at random.
     fn index(&self) -> Option<usize> {
         match self.belongs {
             Belongs::Only => Some(0),
             Belongs::Hashed { located, .. } => Some(located.index),
-            // Some server is live and has a weight, so that it is not nobody's.
+            // Some server is live and has a weight, so there is a result.
             Belongs::Drawn | Belongs::Nobody => None,
         }
     }
@@ -152,7 +152,7 @@ fn plain_line(finding: &Finding<'_>) -> String {
 
 fn json_text(findings: &[Finding<'_>]) -> String {
     let values: Vec<Value> = findings.iter().map(json_value).collect();
-    // Maps with text keys can always be written.
+    // Maps with string keys can always be serialized.
     serde_json::to_string_pretty(&values).map_or_else(|_| String::new(), |text| text + "\n")
 }
 

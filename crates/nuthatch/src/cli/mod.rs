@@ -1,7 +1,7 @@
-//! The command line, by two doors: nutcracker's own, flag for flag, and the commands that only Nuthatch
-//! has. The first argument decides, and the name under which the program is called: as nutcracker it has
-//! no commands, because nutcracker passes over arguments that are no options. Under our own name these are
-//! errors.
+//! The command line, in two forms: nutcracker's own, flag for flag, and the commands that only Nuthatch has.
+//! The first argument decides, together with the name under which the program is called: as `nutcracker` it
+//! has no commands, because nutcracker ignores arguments that are not options. Under our own name such
+//! arguments are errors.
 
 mod check;
 mod classic;
@@ -27,7 +27,7 @@ pub use invocation::{CheckOptions, Invocation, LocateOptions, TestOptions};
 pub use layout::Layout;
 pub use output::Output;
 
-/// The whole program: reads the command line and does what it says.
+/// The whole program: parses the command line and runs it.
 pub fn main() -> ExitCode {
     match parse(std::env::args_os()) {
         Invocation::Run(options) => crate::run::run(options),
@@ -39,12 +39,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Reads a command line, the program's name first, in this process's environment.
+/// Parses a command line, whose first item is the program's name, in this process's environment.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Invocation {
     parse_in(arguments, &|name| std::env::var_os(name), &Layout::system())
 }
 
-/// Reads a command line with the environment and the files that are given.
+/// Parses a command line with the given environment and files.
 pub fn parse_in(
     arguments: impl Iterator<Item = OsString>,
     environment: &dyn Fn(&str) -> Option<OsString>,

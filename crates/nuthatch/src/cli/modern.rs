@@ -1,4 +1,4 @@
-//! The commands that nutcracker does not have, read by clap.
+//! The commands that nutcracker does not have, parsed by clap.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,11 +11,11 @@ use super::layout::Layout;
 use super::output::Output;
 use nuthatch_demo::DemoOptions;
 
-/// A command as the usage text and messages show it.
+/// A command as shown in the usage text and in messages.
 pub(super) struct NamedCommand {
-    /// The word that must come first.
+    /// The command's name, which must be the first argument.
     pub(super) name: &'static str,
-    /// The word and what follows it.
+    /// Its name and arguments.
     pub(super) form: &'static str,
     /// What it does.
     pub(super) help: &'static str,
@@ -45,7 +45,7 @@ pub(super) const COMMANDS: &[NamedCommand] = &[
     },
 ];
 
-/// A command for those who work on this program, which is not shown.
+/// A command for developers, which is not listed.
 pub(super) const DOCS: NamedCommand = NamedCommand {
     name: "docs",
     form: "docs PAGE",
@@ -58,7 +58,7 @@ pub(super) fn is_command(argument: &OsString) -> bool {
     all.any(|command| argument == command.name)
 }
 
-/// Reads a command line whose first argument is a command; the program's name not among the arguments.
+/// Parses a command line whose first argument is a command; the program's name is not included.
 pub(super) fn parse(arguments: impl Iterator<Item = OsString>, layout: &Layout) -> Invocation {
     let name = OsString::from("nuthatch");
     match Line::try_parse_from(std::iter::once(name).chain(arguments)) {

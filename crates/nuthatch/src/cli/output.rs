@@ -1,21 +1,21 @@
-//! What the program prints before it ends.
+//! Text that the program prints before it exits.
 
 use std::io::Write;
 use std::process::ExitCode;
 
-/// Text to print before the program ends.
+/// Text to print before the program exits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// The text.
     pub text: String,
-    /// Whether it goes to standard output instead of standard error.
+    /// Whether it is printed to standard output instead of standard error.
     pub to_stdout: bool,
     /// The exit status.
     pub status: u8,
 }
 
 impl Output {
-    /// What is wrong with the command line.
+    /// An error in the command line.
     pub(super) fn error(text: String) -> Self {
         Self {
             text,
@@ -24,7 +24,7 @@ impl Output {
         }
     }
 
-    /// What the information modes of nutcracker print, which is on standard error.
+    /// The output of nutcracker's information options, which goes to standard error.
     pub(super) fn information(text: String) -> Self {
         Self {
             text,
@@ -33,7 +33,7 @@ impl Output {
         }
     }
 
-    /// What was asked for.
+    /// The result of a command.
     pub(super) fn result(text: String) -> Self {
         Self {
             text,
@@ -43,7 +43,7 @@ impl Output {
     }
 }
 
-/// Prints it; the exit status.
+/// Prints it; returns the exit status.
 pub(super) fn print(output: &Output) -> ExitCode {
     match output.to_stdout {
         true => print_result(&output.text),
@@ -52,7 +52,7 @@ pub(super) fn print(output: &Output) -> ExitCode {
     ExitCode::from(output.status)
 }
 
-/// Writes to standard output. A reader that has gone (`| head`) is no error.
+/// Writes to standard output. A reader that has closed the pipe (`| head`) is not an error.
 pub(super) fn print_result(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }

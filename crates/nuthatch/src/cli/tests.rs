@@ -1,7 +1,7 @@
-//! The command line of nutcracker, row by row, and the door to our own commands.
+//! nutcracker's command line, row by row, and the dispatch to our own commands.
 //!
-//! `files/help.txt` and `files/describe-stats.txt` are what nutcracker 0.5.0 printed for `-h` and `-D`,
-//! with the three defaults that Debian's package changes put back to nutcracker's own.
+//! `files/help.txt` and `files/describe-stats.txt` are the output of nutcracker 0.5.0 for `-h` and `-D`, with
+//! the three defaults that Debian's package changes set back to nutcracker's own.
 
 mod information;
 mod locate;
@@ -14,12 +14,12 @@ use std::path::Path;
 use super::{Invocation, Layout, Output, parse_in};
 use crate::run::RunOptions;
 
-/// Reads a line, the program's name first, without environment and files.
+/// Parses a line that begins with the program's name, without environment and files.
 fn read(line: &str) -> Invocation {
     read_with(line, &[])
 }
 
-/// Reads a line in an environment.
+/// Parses a line with an environment.
 fn read_with(line: &str, environment: &[(&str, &str)]) -> Invocation {
     let arguments = line
         .split(' ')

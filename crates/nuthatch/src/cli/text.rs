@@ -1,4 +1,4 @@
-//! What the information modes print.
+//! The texts of the information options.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use super::modern::{COMMANDS, NamedCommand};
 use crate::config::table::{Scope, of};
 use crate::program::Program;
 
-/// The lines that `-V` prints, which also stand above the other information.
+/// The lines that `-V` prints, which also precede the other texts.
 pub(super) fn version(program: Program) -> String {
     let (name, version) = (program.name(), program.version());
     format!("This is {name}-{version}\nasync event backend: epoll\n\n")
 }
 
-/// The usage text. Called as nutcracker it is nutcracker's to the byte, line ends included.
+/// The usage text. When called as nutcracker it equals nutcracker's byte for byte, line ends included.
 pub(super) fn usage(program: Program) -> String {
     let name = program.name();
     let indent = " ".repeat("Usage: ".len() + name.len() + 1);
@@ -30,8 +30,8 @@ pub(super) fn usage(program: Program) -> String {
     text
 }
 
-/// What follows the message of an error: as nutcracker its usage text, else a line that tells where ours
-/// is, so that the message stays in sight.
+/// What follows an error message: nutcracker's usage text when called as nutcracker, else one line that
+/// points to `--help`, so that the message stays visible.
 pub(super) fn after_error(program: Program) -> String {
     match program {
         Program::Nutcracker => usage(program),
@@ -39,8 +39,8 @@ pub(super) fn after_error(program: Program) -> String {
     }
 }
 
-/// What `-D` prints after the version: the counters in the statistics document, which are nutcracker's
-/// unless the document is `extended`.
+/// What `-D` prints after the version: the counters in the statistics document. These are nutcracker's, and
+/// with `extended` ours too.
 pub(super) fn describe_stats(extended: bool) -> String {
     let mut text = String::new();
     section(&mut text, extended, "pool stats", POOL_ROWS);

@@ -1,5 +1,5 @@
-//! What is said of an argument that is neither an option nor a command. nutcracker passes over such words;
-//! under our own name a command that is mistyped, or in the wrong place, must not start the proxy.
+//! The error message for an argument that is neither an option nor a command. nutcracker ignores such
+//! arguments; under our own name a mistyped or misplaced command must not start the proxy.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::config::{nearest, printable};
 /// Endings of configuration files.
 const CONF_ENDINGS: [&str; 3] = ["yml", "yaml", "conf"];
 
-/// The message for such a word, without the program's name.
+/// The message for such an argument, without the program's name.
 pub(super) fn unexpected(word: &OsStr) -> String {
     let text = printable(&word.to_string_lossy());
     let find = |name: &str| COMMANDS.iter().chain([&DOCS]).find(|it| it.name == name);

@@ -1,5 +1,5 @@
-//! The two kinds of line that hold an address: `listen` and the servers. Both are taken apart from the
-//! right, exactly as nutcracker 0.5.0 does, because the name that results decides where keys live.
+//! The two kinds of value that hold an address: `listen` and the lines of `servers`. Both are parsed from the
+//! right, exactly as in nutcracker 0.5.0, because the resulting server name decides where keys live.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -11,7 +11,7 @@ use super::fault::Fault;
 use super::number::{NUMBER_MAX, digits};
 use super::report::reason;
 
-/// The port that a server's name leaves out (memcached's own; libmemcached does so).
+/// The port that is left out of a server's default name: memcached's own (libmemcached does the same).
 const UNNAMED_PORT: u16 = 11211;
 
 /// Longest path of a unix socket, in bytes: 108 with the NUL that ends it (unix(7)).
@@ -25,7 +25,7 @@ const MODE_MAX: u32 = 0o777;
 pub enum Listen {
     /// A TCP address.
     Tcp {
-        /// The address that the host was resolved to.
+        /// The address that the host resolved to.
         addr: SocketAddr,
         /// As written.
         text: String,
@@ -34,7 +34,7 @@ pub enum Listen {
     Unix {
         /// Its path.
         path: PathBuf,
-        /// Its mode, when one is to be set; else the umask decides.
+        /// Its file mode, if one is set; otherwise the umask decides.
         mode: Option<u32>,
         /// As written.
         text: String,
@@ -50,7 +50,7 @@ impl Listen {
     }
 }
 
-/// A `listen` value, read but not resolved.
+/// A `listen` value, parsed but not resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ListenLine {
     /// `host:port`.
@@ -93,10 +93,10 @@ impl ListenLine {
     }
 }
 
-/// How a host and a port become the address to listen on.
+/// A function that turns a host and port into the address to listen on.
 pub type Resolve<'r> = &'r dyn Fn(&str, u16) -> io::Result<SocketAddr>;
 
-/// Resolves as the system is configured to; the first address is taken. May block.
+/// Resolves with the system's resolver and takes the first address. May block.
 pub(super) fn resolve_by_system(host: &str, port: u16) -> io::Result<SocketAddr> {
     let none = || io::Error::other("it has no address");
     (host, port).to_socket_addrs()?.next().ok_or_else(none)
@@ -107,15 +107,15 @@ pub(super) fn resolve_by_system(host: &str, port: u16) -> io::Result<SocketAddr>
 pub(super) struct ServerLine {
     /// The server's identity on the ring and in the statistics.
     pub(super) name: String,
-    /// The line without the name that may end it, for log lines.
+    /// The line without an explicit name at its end, for log lines.
     pub(super) pname: String,
-    /// Share of the keys, from 1 to 2147483647.
+    /// Its share of the keys, from 1 to 2147483647.
     pub(super) weight: u32,
     /// Where it is.
     pub(super) address: Address,
 }
 
-/// Reads a `listen` value. The text beside it is a warning.
+/// Parses a `listen` value. The text beside it is a warning.
 pub(super) fn listen(text: &str) -> Result<(ListenLine, Option<String>), Fault> {
     match text.starts_with('/') {
         true => listen_unix(text).map(|(listen, warning)| (ListenLine::Unix(listen), warning)),
@@ -123,9 +123,9 @@ pub(super) fn listen(text: &str) -> Result<(ListenLine, Option<String>), Fault> 
     }
 }
 
-/// Reads a server line.
+/// Parses a server line.
 pub(super) fn server(text: &str) -> Result<ServerLine, Fault> {
-    // An explicit name follows the last blank, wherever that stands.
+    // An explicit name follows the last blank.
     let (pname, name) = match text.rsplit_once(' ') {
         Some((pname, name)) => (pname, Some(name)),
         None => (text, None),
@@ -141,7 +141,7 @@ pub(super) fn server(text: &str) -> Result<ServerLine, Fault> {
     }
     let weight = weight(weight_text, address.len() + 1)?;
     let (address, own_name) = match unix {
-        // What nutcracker's `host:port` leaves of a path is the path with the colon.
+        // nutcracker splits off `host:port` here; for a path, the rest is the path with the colon.
         true => (Address::unix(address.as_ref()), format!("{address}:")),
         false => server_tcp(address)?,
     };
@@ -182,8 +182,8 @@ fn listen_unix(text: &str) -> Result<(Listen, Option<String>), Fault> {
     Ok((listen, warning))
 }
 
-/// The mode of a unix socket, read as leniently as C's `strtol` reads octal, which is what nutcracker
-/// uses: digits up to the first other character, and 0 stands for no mode.
+/// The file mode of a unix socket, parsed as C's `strtol` parses octal, which nutcracker uses: digits up to
+/// the first other character. 0 means that no mode is set.
 fn socket_mode(text: &str) -> Result<(Option<u32>, Option<String>), Fault> {
     let help = "a mode is an octal number up to 0777, such as 0660";
     let fault = || Fault::new("has an invalid file permission", help);
@@ -227,8 +227,8 @@ fn port_text(text: &str) -> &str {
     text.rsplit_once(':').map_or("", |(_, port)| port)
 }
 
-/// `host` without the brackets of an IPv6 address. nutcracker takes them for a part of the name and
-/// then fails to resolve it, so nothing that works there changes.
+/// `host` without the brackets of an IPv6 address. nutcracker treats them as part of the name and then fails
+/// to resolve it, so no working file changes its meaning.
 fn bare(host: &str) -> &str {
     let inner = host
         .strip_prefix('[')
@@ -245,7 +245,7 @@ fn bad_server() -> Fault {
     Fault::new("is not a server", SERVER_HELP)
 }
 
-/// A server's share of the keys; `start` is where the text begins in the line.
+/// A server's weight; `start` is where the text begins in the line.
 fn weight(text: &str, start: usize) -> Result<u32, Fault> {
     let weight = digits(text, NUMBER_MAX)
         .ok()
@@ -258,8 +258,7 @@ fn weight(text: &str, start: usize) -> Result<u32, Fault> {
     Err(Fault::new(message, WEIGHT_HELP).in_part(start..start + text.len()))
 }
 
-/// A TCP server's address, and its name when it has none of its own: the host, and the port as it is
-/// written unless it is 11211.
+/// A TCP server's address, and its default name: the host, then the port as written unless that is 11211.
 fn server_tcp(address: &str) -> Result<(Address, String), Fault> {
     let (host, port_text) = address.rsplit_once(':').ok_or_else(bad_server)?;
     let invalid =

@@ -1,4 +1,4 @@
-//! A configuration as checked: every pool by itself, then all of them together.
+//! Checks a configuration: every pool by itself, then all pools together.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use super::types::{Config, Globals, PoolConfig};
 use super::values::Values;
 use super::written::Node;
 
-/// Checks a file's tree, the overlay's if there is one, and what the command line says on top. Hosts to
+/// Checks a file's tree, the overlay's if there is one, and the overrides from the command line. Hosts to
 /// listen on are resolved by `resolve`.
 pub(super) fn check(
     base: Option<Node>,
@@ -29,7 +29,7 @@ pub(super) fn check(
 ) -> Option<Config> {
     let (mut pools, mut globals) = read_file(base.as_ref(), findings);
     let whole = base.as_ref().is_some_and(is_whole);
-    // Of a file that broke off nobody knows which pools it has.
+    // If the file could not be read to its end, its list of pools may be incomplete.
     if let Some(overlay) = overlay.filter(|_| whole) {
         let overlay = read_overlay(&overlay, &pools, findings);
         lay_over(overlay, &mut pools, &mut globals);
@@ -90,7 +90,7 @@ fn resolve_listen(
     }
 }
 
-/// Complains about pools that listen on the same address.
+/// Reports pools that listen on the same address.
 fn check_listeners(pools: &[ReadPool], listens: &[Option<Listen>], findings: &mut Findings) {
     let mut texts: HashMap<String, &ReadPool> = HashMap::new();
     let mut bound: HashMap<String, &ReadPool> = HashMap::new();
@@ -99,7 +99,7 @@ fn check_listeners(pools: &[ReadPool], listens: &[Option<Listen>], findings: &mu
             continue;
         };
         let same_text = texts.insert(listen.text().to_owned(), pool);
-        // The same address in another spelling fails to bind, unless both share the port on purpose.
+        // The same address in another spelling fails at bind time, unless both pools set `reuseport`.
         let shared = |other: &&ReadPool| [other, pool].iter().all(|it| it.values.get(&REUSEPORT));
         let same_bound = bound
             .insert(bind_key(listen), pool)

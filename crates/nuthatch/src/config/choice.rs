@@ -1,8 +1,8 @@
-//! Settings whose value is one of a few names: each name stands once, beside the row of its setting.
+//! Settings whose value is one of a few names. Each name is written once, beside the row of its setting.
 
-/// A type whose values have names in a configuration. The default is what holds when nothing is written.
+/// A type whose values have names in a configuration. Its `Default` is the setting's default.
 pub(super) trait Choice: Copy + Default + 'static {
-    /// What the names are names of, for messages.
+    /// What the names stand for, for messages.
     const NOUN: &'static str;
 
     /// Every value, in the order of the manual.

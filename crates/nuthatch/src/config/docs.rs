@@ -1,4 +1,4 @@
-//! The manual of the settings, made from their table.
+//! The manual page of the settings, generated from their table.
 
 use std::fmt::Write;
 

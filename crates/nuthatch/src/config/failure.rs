@@ -1,4 +1,4 @@
-//! How the settings of a pool that say what happens when servers or clients fail go together.
+//! Checks the settings of a pool about failing servers and clients against each other.
 
 use hashkit::Distribution;
 use proxy::settings::{EjectPolicy, TimeoutAction};
@@ -12,7 +12,7 @@ use super::table::ours::{
 };
 use super::table::theirs::{AUTO_EJECT_HOSTS, DISTRIBUTION, REDIS, TIMEOUT};
 
-/// Complains about keys that are to stay with their servers where they have none.
+/// Reports an `eject_policy` that keeps keys with their servers where keys have no server.
 pub(super) fn check_eject_policy(
     pool: &ReadPool,
     distribution: Distribution,
@@ -35,7 +35,8 @@ pub(super) fn check_eject_policy(
     }
 }
 
-/// Complains about failover pools that cannot be. Of a file that broke off nobody knows which pools it has.
+/// Reports invalid `failover` settings. If the file could not be read to its end, missing pools are not
+/// reported.
 pub(super) fn check_failovers(pools: &[ReadPool], whole: bool, findings: &mut Findings) {
     for pool in pools {
         let values = &pool.values;
@@ -76,7 +77,7 @@ pub(super) fn check_failovers(pools: &[ReadPool], whole: bool, findings: &mut Fi
     }
 }
 
-/// Why `other` cannot be the failover of `pool`, if it cannot, and what to do.
+/// Why `other` cannot be the failover pool of `pool`, if so, and what to do.
 fn misfit(pool: &ReadPool, other: &ReadPool) -> Option<(String, String)> {
     let name = &other.name;
     let redis = |pool: &ReadPool| pool.values.value(&REDIS);
@@ -112,13 +113,13 @@ fn misfit(pool: &ReadPool, other: &ReadPool) -> Option<(String, String)> {
     })
 }
 
-/// The distribution of a pool in which keys have no server of their own.
+/// The distribution of a pool, if it is one in which keys have no server of their own.
 fn drawn(pool: &ReadPool) -> Option<Distribution> {
     let distribution = pool.values.value(&DISTRIBUTION);
     distribution.filter(|distribution| distribution.is_drawn())
 }
 
-/// Warns of settings that are without effect because of others.
+/// Warns of settings that have no effect because of other settings.
 pub(super) fn warn_of_idle_settings(pool: &ReadPool, findings: &mut Findings) {
     let values = &pool.values;
     let timeout = values.get(&TIMEOUT);

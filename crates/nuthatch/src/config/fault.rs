@@ -1,4 +1,4 @@
-//! What is wrong with one value, before it is known where the value stands.
+//! What is wrong with one value, without the place of the value in the file.
 
 use std::ops::Range;
 
@@ -7,11 +7,11 @@ use super::report::{Place, Problem};
 /// What is wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// In one line; reads on from the setting's name ("... has an invalid port").
+    /// One line that continues the setting's name ("... has an invalid port").
     pub message: String,
     /// What was expected.
     pub help: String,
-    /// The bytes of the value that are to blame, when it is not the whole.
+    /// The bytes of the value that are wrong, if not all of it.
     pub part: Option<Range<usize>>,
 }
 
@@ -25,7 +25,7 @@ impl Fault {
         }
     }
 
-    /// The same fault, of a part of the value.
+    /// The same fault, limited to a part of the value.
     pub(super) fn in_part(self, part: Range<usize>) -> Self {
         Self {
             part: Some(part),
@@ -34,7 +34,7 @@ impl Fault {
     }
 }
 
-/// A fault of a value as a problem, with the caret under the part to blame.
+/// Turns the fault into a problem with a caret under the wrong part.
 pub(super) fn faulty(subject: &str, text: &str, place: &Place, fault: Fault) -> Problem {
     let place = match &fault.part {
         Some(part) => part_of(text, place, part),
@@ -43,8 +43,8 @@ pub(super) fn faulty(subject: &str, text: &str, place: &Place, fault: Fault) -> 
     Problem::at(&place, format!("{subject} {}", fault.message)).help(fault.help)
 }
 
-/// The place of a part of a value. When the value does not stand in the file as it reads (escapes,
-/// several lines), it is the place of the whole.
+/// The place of a part of a value. If the value does not appear literally in the file (escapes, several
+/// lines), it is the place of the whole value.
 fn part_of(text: &str, place: &Place, part: &Range<usize>) -> Place {
     let line = place.source.line(place.line);
     let written: String = line.chars().skip(place.column - 1).collect();

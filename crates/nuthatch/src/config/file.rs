@@ -1,4 +1,4 @@
-//! What stands at the top of a file: pools, and the settings of the whole process.
+//! Reads the top level of a file: pools, and the settings of the whole process.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use super::written::{Content, Entry, Mapping, Node};
 /// The top-level key that is reserved for settings of the whole process.
 pub(super) const RESERVED: &str = "nuthatch";
 
-/// A pool as read: not yet checked as a whole.
+/// A pool as read: its settings are not yet checked against each other.
 #[derive(Debug)]
 pub(super) struct ReadPool {
     /// Its name.
     pub(super) name: String,
-    /// Where the name stands.
+    /// The place of the name.
     pub(super) place: Place,
-    /// Its settings, the overlay's included.
+    /// Its settings, including the overlay's.
     pub(super) values: Values,
-    /// False when the file broke off within the pool.
+    /// False if the file could not be read to the pool's end.
     pub(super) whole: bool,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn top_level<'n>(root: &'n Node, findings: &mut Findings) -> Option<&
     None
 }
 
-/// The entries of a mapping, with complaints about keys that are empty or repeat.
+/// The entries of a mapping; reports keys that are empty or repeated.
 pub(super) fn distinct<'m>(
     mapping: &'m Mapping,
     what: &str,
@@ -123,8 +123,8 @@ pub(super) fn mapping_of<'e>(entry: &'e Entry, findings: &mut Findings) -> Optio
 const POOL_HELP: &str =
     "a pool is a name, a colon, and indented settings such as `listen: 127.0.0.1:22121`";
 
-/// Whether an entry holds the global settings. One with a `listen` is a pool that happens to be called
-/// so, since files that nutcracker accepts keep their meaning.
+/// Whether an entry holds the global settings. One with a `listen` is a pool that happens to have this name:
+/// files that nutcracker accepts keep their meaning.
 fn is_reserved(entry: &Entry, mapping: &Mapping) -> bool {
     entry.key == RESERVED && !mapping.entries.iter().any(|entry| entry.key == LISTEN.name)
 }

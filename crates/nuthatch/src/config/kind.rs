@@ -1,4 +1,4 @@
-//! What may be written as a value, and what is read from it.
+//! The kinds of value that a setting can have, and how each is parsed.
 
 use hashkit::HashTag;
 
@@ -9,21 +9,21 @@ use super::number::{NotANumber, bytes, digits};
 use super::report::Place;
 use super::types::Workers;
 
-/// Most event loops; far beyond any machine's use.
+/// Maximum number of event loops; more than any machine can use.
 const WORKERS_MAX: u64 = 1024;
 
-/// What may be written as a value.
+/// A kind of value.
 #[derive(Debug)]
 pub enum Kind {
     /// `true` or `false`.
     Bool,
-    /// Decimal digits, for a number from `min` to `max`; `unit` as one would say it, or empty.
+    /// Decimal digits, for a number from `min` to `max`. `unit` is its unit in words, or empty.
     Integer {
         /// Smallest.
         min: u64,
         /// Largest.
         max: u64,
-        /// What is counted.
+        /// The unit.
         unit: &'static str,
     },
     /// An amount of bytes: digits, and `k`, `m` or `g` for powers of 1024.
@@ -33,9 +33,9 @@ pub enum Kind {
         /// Largest.
         max: u64,
     },
-    /// One of some names; `noun` says of what.
+    /// One of some names; `noun` says what they stand for.
     Choice {
-        /// What the names are names of.
+        /// What the names stand for.
         noun: &'static str,
         /// The names.
         names: fn() -> Vec<&'static str>,
@@ -52,7 +52,7 @@ pub enum Kind {
     Workers,
 }
 
-/// A value, read as its setting's kind.
+/// A parsed value.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
     /// Of [`Kind::Bool`].
@@ -73,7 +73,7 @@ pub(super) enum Value {
     Workers(Workers),
 }
 
-/// Reads a value of a kind that is written as one text. The text beside it is a warning.
+/// Parses a value of a kind that is written as one text. The text beside it is a warning.
 pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String>), Fault> {
     let plain = |value| Ok((value, None));
     match kind {

@@ -1,4 +1,4 @@
-//! From files to a configuration, or to a report of all that is wrong with them.
+//! Turns files into a configuration, or into a report of everything that is wrong with them.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use super::report::{Findings, Problem, Report, Source, reason};
 use super::types::Config;
 use super::written;
 
-/// Largest file that is read: room for some 50,000 servers.
+/// Maximum size of a file: room for about 50,000 servers.
 const FILE_MAX: u64 = 4 << 20;
 
 /// Reads and checks the configuration in `file`, with `overlay` and then `overrides` on top. Hosts in
@@ -22,7 +22,7 @@ pub fn load(file: &Path, overlay: Option<&Path>, overrides: &Overrides) -> Resul
     checked_inputs(base, overlay, overrides, &resolve_by_system)
 }
 
-/// As [`load`], of files that were read already; `resolve` finds the addresses of hosts in `listen`.
+/// Like [`load`], for files that were read already; `resolve` finds the addresses of hosts in `listen`.
 pub fn load_inputs(
     base: Input,
     overlay: Option<Input>,
@@ -42,7 +42,7 @@ pub struct Input {
     bytes: Vec<u8>,
 }
 
-/// Checks files that were read, or could not be.
+/// Checks files, of which some may have failed to be read.
 fn checked_inputs(
     base: Result<Input, Problem>,
     overlay: Option<Result<Input, Problem>>,
@@ -56,7 +56,7 @@ fn checked_inputs(
         (Ok(base), Ok(overlay)) => {
             checked::check(base, overlay.flatten(), overrides, resolve, &mut findings)
         }
-        // Nothing sensible can be said of what could not be read.
+        // A file that could not be read is the only thing to report.
         (base, overlay) => {
             findings
                 .problems

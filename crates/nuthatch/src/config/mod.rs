@@ -1,8 +1,8 @@
-//! Configuration: twemproxy's YAML file, the overlay, and what the command line says on top.
+//! Configuration: twemproxy's YAML file, the overlay, and overrides from the command line.
 //!
-//! It is held twice: [`written`] is the text with its places, [`Config`] what the proxy may rely on.
-//! Between the two stands [`table`], one row for every setting. All errors are found before the first
-//! is reported; the reader mends a file in one go.
+//! There are two forms: [`written`] is the text with positions, [`Config`] is what the proxy runs on.
+//! [`table`], with one row per setting, connects the two. All errors are collected before any is reported, so
+//! that the user can fix the file in one go.
 
 mod address;
 mod checked;

@@ -1,10 +1,10 @@
-//! Which of the known names a misspelt one was probably meant to be.
+//! Finds the known name that a misspelt one was probably meant to be.
 
-/// Longest name that is compared. No known name could be meant by a longer one, and the cost is quadratic.
+/// Longest name that is compared: no known name is as long, and the cost is quadratic.
 const COMPARED_MAX: usize = 256;
 
-/// The name among `known` that comes nearest to `name`, if one is near: the same but for case and
-/// separators, else the one that takes the fewest edits.
+/// The name among `known` that is nearest to `name`, if any is near: one that differs only in case and
+/// separators, else the one with the smallest edit distance.
 pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let known: Vec<&str> = known.into_iter().collect();
     same_but_for_form(name, &known).or_else(|| {
@@ -13,8 +13,8 @@ pub(crate) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) 
     })
 }
 
-/// The same for names that must not be mistaken for one another, such as hashes, where the wrong one moves
-/// every key: nothing when the edits leave a choice.
+/// Like [`nearest`], for names such as hashes where a wrong guess would move every key: `None` when several
+/// names are within reach.
 pub(crate) fn only_near<'n>(
     name: &str,
     known: impl IntoIterator<Item = &'n str>,
@@ -39,8 +39,8 @@ fn fold(name: &str) -> String {
     kept.flat_map(char::to_lowercase).collect()
 }
 
-/// The known names that a few edits make of `name`, with their number: one, and one more for every four
-/// characters.
+/// The known names within a small edit distance of `name`, with the distance: at most one edit, plus one for
+/// every four characters.
 fn within_reach<'n>(name: &str, known: &[&'n str]) -> impl Iterator<Item = (usize, &'n str)> {
     let compared = if name.len() <= COMPARED_MAX {
         known
@@ -109,8 +109,8 @@ mod tests {
         assert_eq!(only_near("ketma", distributions), Some("ketama"));
     }
 
-    /// A slip of the finger is never answered with another hash than was meant, unless it writes that one
-    /// without its separator.
+    /// A typo in a hash's name is never answered with another hash, unless it is that one without its
+    /// separator.
     #[test]
     fn one_edit_of_a_hash_never_suggests_another() {
         let letters = || ('a'..='z').chain('0'..='9');

@@ -1,19 +1,19 @@
-//! Numbers as a configuration writes them: decimal digits and nothing else. Signs, blanks and numbers
-//! that do not fit are refused (nutcracker 0.5.0 lets the latter wrap around).
+//! Parses numbers in a configuration: decimal digits only. Signs, blanks and numbers that are too large are
+//! refused (nutcracker 0.5.0 lets the latter overflow).
 
-/// Largest number in nutcracker's settings; what it read beyond wrapped around silently.
+/// Largest number in nutcracker's settings; larger ones overflowed silently.
 pub const NUMBER_MAX: u64 = i32::MAX as u64;
 
-/// Why a text is no number.
+/// Why a text is not a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotANumber {
-    /// Something else than digits, or nothing at all.
+    /// It is empty or holds something other than digits.
     NotDigits,
-    /// Digits, but for a number above the limit.
+    /// It holds digits only, but exceeds the limit.
     TooLarge,
 }
 
-/// The number that `text` writes, if it is at most `max`.
+/// Parses a number of at most `max`.
 pub fn digits(text: &str, max: u64) -> Result<u64, NotANumber> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(NotANumber::NotDigits);
@@ -24,7 +24,8 @@ pub fn digits(text: &str, max: u64) -> Result<u64, NotANumber> {
     }
 }
 
-/// The amount of bytes that `text` writes: digits, with `k`, `m` or `g` (either case) for powers of 1024.
+/// Parses an amount of bytes: digits, optionally followed by `k`, `m` or `g` (either case) for powers of
+/// 1024.
 pub(super) fn bytes(text: &str, max: u64) -> Result<u64, NotANumber> {
     let (number, shift) = match text.as_bytes().last() {
         Some(b'k' | b'K') => (&text[..text.len() - 1], 10),

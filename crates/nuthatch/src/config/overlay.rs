@@ -1,5 +1,5 @@
-//! The overlay: a second file of the same shape that holds only settings of our own, so that nutcracker
-//! can still start from the first.
+//! The overlay: a second file of the same form that holds only Nuthatch's own settings, so that nutcracker
+//! can still start from the first file.
 
 use super::file::{RESERVED, ReadPool, distinct, mapping_of, top_level};
 use super::report::{Findings, Problem};
@@ -7,7 +7,7 @@ use super::table::Scope;
 use super::values::{Rules, Values};
 use super::written::{Entry, Mapping, Node};
 
-/// What an overlay says.
+/// The contents of an overlay.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
     /// Settings of the whole process.
@@ -28,7 +28,8 @@ pub(super) fn read_overlay(root: &Node, pools: &[ReadPool], findings: &mut Findi
         };
         let index = pools.iter().position(|pool| pool.name == entry.key);
         if entry.key == RESERVED {
-            // Where a pool has that name too, its settings may stand here as well: no name is in both scopes.
+            // If a pool has that name too, its settings may be here as well: no setting exists in both
+            // scopes.
             overlay.globals = read_scope(entry, mapping, index.is_some(), findings);
             overlay
                 .pools

@@ -1,4 +1,4 @@
-//! Global settings given on the command line or in the environment, which come before any file.
+//! Global settings from the command line or the environment, which override those in files.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,7 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// Sets `setting` to what `text` says. What is set later holds; a text that is no such value
-    /// changes nothing.
+    /// Sets `setting` to the parsed `text`, replacing an earlier value. An invalid text changes nothing.
     pub fn set(&mut self, setting: &'static Setting, text: &str) -> Result<(), Fault> {
         let (value, _) = read_text(&setting.kind, text)?;
         self.values.insert(setting.name, value);

@@ -1,4 +1,4 @@
-//! One pool: from its settings, each valid by itself, to what the proxy runs on.
+//! Checks one pool's settings against each other and turns them into what the proxy runs on.
 
 use hashkit::{Distribution, HashKind, index_order};
 use proxy::settings::{
@@ -19,7 +19,7 @@ use super::table::{Absent, Only, Scope, Setting, of, rows};
 use super::types::PoolConfig;
 use super::values::Values;
 
-/// Checks a pool that listens on `listen`; `None` when anything is wrong with it, which has been reported.
+/// Checks a pool that listens on `listen`; `None` if anything is wrong, which has been reported.
 pub(super) fn check_pool(
     pool: &ReadPool,
     listen: Option<Listen>,
@@ -40,7 +40,7 @@ pub(super) fn check_pool(
     Some(pool_config(pool, listen, servers?, findings))
 }
 
-/// Complains about what is missing.
+/// Reports required settings that are missing.
 fn check_required(pool: &ReadPool, findings: &mut Findings) {
     if !pool.whole {
         return;
@@ -57,7 +57,7 @@ fn check_required(pool: &ReadPool, findings: &mut Findings) {
     }
 }
 
-/// Complains about settings that only the other protocol has.
+/// Reports settings that only the other protocol has.
 fn check_protocol(pool: &ReadPool, findings: &mut Findings) {
     let Some(redis) = pool.values.value(&REDIS) else {
         return;
@@ -76,7 +76,7 @@ fn check_protocol(pool: &ReadPool, findings: &mut Findings) {
     }
 }
 
-/// The servers in index order, when nothing is wrong with them.
+/// The servers in index order, if they are valid.
 fn check_servers(
     pool: &ReadPool,
     distribution: Distribution,
@@ -99,7 +99,7 @@ fn check_servers(
     sound.then_some(servers)
 }
 
-/// Complains about the line with which the sum of the weights passes what can be reckoned with.
+/// Reports the line at which the sum of the weights exceeds the limit of the distribution.
 fn check_weights(
     lines: &[(ServerLine, Place)],
     distribution: Distribution,
@@ -121,7 +121,7 @@ fn check_weights(
     }
 }
 
-/// Warns of what is valid, but not what the reader of the file would expect.
+/// Warns of settings that are valid but act differently than a reader may expect.
 fn warn_of_surprises(pool: &ReadPool, findings: &mut Findings) {
     let (name, values) = (&pool.name, &pool.values);
     let given = |setting: &Setting| values.given(setting).map(|given| &given.key);
@@ -187,12 +187,12 @@ fn failover(values: &Values) -> Option<FailoverSettings> {
     })
 }
 
-/// The database in which each server's data is.
+/// The database that each server's data is in.
 ///
-/// nutcracker 0.5.0 sends SELECT before AUTH, so that a server with a password refuses it, and none at
-/// all over a unix socket, where connecting completes at once; the data of its users is in database 0
-/// then, whatever `redis_db` says. Selecting another now would lose it from sight, so that is only done
-/// when asked for.
+/// nutcracker 0.5.0 sends SELECT before AUTH, so a server with a password refuses it; over a unix socket,
+/// where connecting completes at once, it sends no SELECT at all. In both cases its users have their data in
+/// database 0, whatever `redis_db` says. Selecting another one now would hide that data, so it is only done
+/// with `redis_db_fixed`.
 fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -> Vec<u32> {
     let values = &pool.values;
     let db = values.get(&REDIS_DB);

@@ -1,7 +1,7 @@
-//! What is wrong with a configuration, said so that the reader can mend it.
+//! Problems in a configuration and how they are shown.
 //!
-//! Problems are collected, never thrown at the first one: whoever mends a file wants to see all of it at
-//! once. Each knows its place and shows the line with a caret under the culprit.
+//! All problems are collected and shown together, so that the user can fix them in one go. Each one has its
+//! place and shows the line with a caret under the wrong part.
 
 use std::fmt;
 use std::io;
@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use super::nearest::nearest;
 
-/// Most problems shown of one file; the rest is only counted.
+/// Maximum number of problems shown per file; the others are only counted.
 const SHOWN: usize = 100;
 
-/// Most characters of a line that are shown around the caret.
+/// Maximum number of characters shown of a line, around the caret.
 const LINE_SHOWN: usize = 120;
 
-/// A file that was read, kept so that its lines can be shown.
+/// A file's text, kept so that its lines can be shown.
 #[derive(Debug)]
 pub struct Source {
     /// The file's name as the user gave it.
@@ -36,7 +36,7 @@ impl Source {
         Arc::new(Self { name, text, lines })
     }
 
-    /// A line's text, without what ends it; lines are counted from 1. Empty beyond the end.
+    /// A line's text without its line end; lines are counted from 1. Empty past the end.
     pub fn line(&self, number: usize) -> &str {
         let begin = |index: usize| self.lines.get(index).copied().unwrap_or(self.text.len());
         let line = &self.text[begin(number.wrapping_sub(1))..begin(number)];
@@ -44,7 +44,7 @@ impl Source {
     }
 }
 
-/// A stretch of characters in a file.
+/// A range of characters in a file.
 #[derive(Debug, Clone)]
 pub struct Place {
     /// The file.
@@ -53,12 +53,12 @@ pub struct Place {
     pub line: usize,
     /// Column of the first character, counted in characters from 1.
     pub column: usize,
-    /// How many characters, at least 1; what does not fit into the line is not marked.
+    /// Number of characters, at least 1; those past the line's end are not marked.
     pub width: usize,
 }
 
 impl Place {
-    /// The `width` characters that begin `offset` characters further to the right.
+    /// The `width` characters starting `offset` characters further right.
     pub fn part(&self, offset: usize, width: usize) -> Self {
         Self {
             column: self.column + offset,
@@ -74,10 +74,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone)]
 pub struct Problem {
-    /// Where; `None` when it is about the file as a whole.
+    /// Where it is; `None` when it concerns the whole file.
     pub place: Option<Place>,
     /// What is wrong, in one line.
     pub message: String,
@@ -95,7 +95,7 @@ impl Problem {
         }
     }
 
-    /// A problem of the whole file; the message should name it.
+    /// A problem of the whole file; the message should name the file.
     pub fn of_file(message: impl Into<String>) -> Self {
         Self {
             place: None,
@@ -110,7 +110,7 @@ impl Problem {
         self
     }
 
-    /// Adds the known name that comes nearest to a misspelt one, if one is near.
+    /// Suggests the known name that is nearest to a misspelt one, if any is near.
     pub fn nearest<'n>(self, name: &str, known: impl IntoIterator<Item = &'n str>) -> Self {
         match nearest(name, known) {
             Some(near) => self.help(format!("did you mean `{near}`?")),
@@ -150,7 +150,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of `problems`: file by file as they first appear, each in the order of its lines.
+    /// A report of `problems`: grouped by file in order of first appearance, each group in line order.
     pub fn new(problems: Vec<Problem>) -> Self {
         let mut files: Vec<Vec<Problem>> = Vec::new();
         for problem in problems {
@@ -172,7 +172,7 @@ impl Report {
         }
     }
 
-    /// The problems, in the order in which they are shown.
+    /// The problems, in the order shown.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
@@ -192,31 +192,31 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// What reading found besides the values.
+/// Problems and warnings found while reading.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// What is wrong.
     pub(super) problems: Vec<Problem>,
-    /// What is allowed but probably not meant; one line each, beginning with the place.
+    /// Things that are allowed but probably not intended; one line each, beginning with the place.
     pub(super) warnings: Vec<String>,
 }
 
 impl Findings {
-    /// Notes something that is allowed but probably not meant.
+    /// Adds a warning about something that is allowed but probably not intended.
     pub(super) fn warn(&mut self, place: &Place, message: impl std::fmt::Display) {
         let line = format!("{place}: warning: {message}");
         self.warnings.push(printable(&line));
     }
 }
 
-/// `text` without anything that could move a terminal's cursor.
+/// `text` without control characters, which could move a terminal's cursor.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
 }
 
-/// An error of the system in its own words, without the number that Rust appends.
+/// The text of a system error, without the number that Rust appends.
 pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {
@@ -235,7 +235,7 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     let start = place.column - 1;
-    // A window that holds the caret, when the line is too long to be shown whole.
+    // If the line is too long to show whole, a window around the caret.
     let first = if start < LINE_SHOWN {
         0
     } else {

@@ -8,8 +8,8 @@ use super::kind::{Kind, expected};
 use super::report::{Findings, Place, Problem};
 use super::written::{Content, Node};
 
-/// Reads the servers of `owner` ("pool `alpha`"); `None` when anything is wrong with them, which has
-/// been reported.
+/// Reads the servers of `owner` ("pool `alpha`"); `None` if anything is wrong with them, which has been
+/// reported.
 pub(super) fn read_servers(
     items: &[Node],
     owner: &str,
@@ -47,7 +47,7 @@ fn read_server(item: &Node) -> Result<ServerLine, Problem> {
     }
 }
 
-/// Complains about servers of one name, which would own the same points of the ring.
+/// Reports servers with the same name, which would own the same points of the ring.
 fn check_names(servers: &[(ServerLine, Place)], owner: &str, findings: &mut Findings) -> bool {
     let mut seen: HashMap<&str, &Place> = HashMap::with_capacity(servers.len());
     let mut distinct = true;

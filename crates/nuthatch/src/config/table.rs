@@ -1,6 +1,6 @@
-//! The table of settings: one row each, from which the parser, the checks, the command line and the
-//! manual are fed, so that they cannot disagree. A row is a static: code that asks for a setting names it,
-//! and gets a value of its type.
+//! The table of settings, one row each. The parser, the checks, the command line and the manual are all
+//! driven by it, so that they cannot disagree. A row is a static: code that reads a setting refers to it and
+//! gets a value of its type.
 
 pub(super) mod globals;
 pub(super) mod ours;

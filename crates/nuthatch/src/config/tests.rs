@@ -1,4 +1,4 @@
-//! Whole configurations: what is refused, with its place; what is accepted, with its meaning.
+//! Whole configurations: which are refused and where, which are accepted and with what meaning.
 
 mod accepted;
 mod failure;
@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 
 use super::{Config, Overrides, Report, load};
 
-/// Checks a text as if it stood in `n.yml`.
+/// Checks a text as the file `n.yml`.
 fn load_text(text: &str) -> Result<Config, Report> {
     load_texts(text, None, &Overrides::default())
 }
 
-/// Checks a text, and an overlay's as if that stood in `o.yml`.
+/// Checks a text as the file `n.yml`, and an overlay as `o.yml`.
 fn load_texts(text: &str, overlay: Option<&str>, overrides: &Overrides) -> Result<Config, Report> {
     let temp = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| -> PathBuf {
@@ -29,7 +29,7 @@ fn load_texts(text: &str, overlay: Option<&str>, overrides: &Overrides) -> Resul
     load(&file, overlay.as_deref(), overrides)
 }
 
-/// What a report says: `n.yml:LINE:COLUMN: MESSAGE` for each problem.
+/// A report as lines: `n.yml:LINE:COLUMN: MESSAGE` for each problem.
 fn lines(report: &Report) -> Vec<String> {
     let line = |problem: &super::Problem| match &problem.place {
         Some(place) => {

@@ -1,5 +1,4 @@
-//! Kinds of values together with the types that they are read as: which type a setting has follows from
-//! what may be written for it.
+//! Kinds of values paired with Rust types: the type of a setting follows from its kind.
 
 use std::time::Duration;
 
@@ -12,11 +11,11 @@ use super::number::NUMBER_MAX;
 use super::report::Place;
 use super::types::Workers;
 
-/// What may be written, for a setting that is read as a `T`.
+/// A kind of value that is read as a `T`.
 pub(super) struct Typed<T> {
-    /// What may be written.
+    /// The kind.
     pub(super) kind: Kind,
-    /// The value as a `T`; always there for a value of the kind.
+    /// Converts a value of that kind; it always succeeds.
     pub(super) read: fn(&Value) -> Option<T>,
 }
 
@@ -35,7 +34,7 @@ pub(super) const MILLISECONDS: Typed<Duration> = Typed {
     read: |value| number_of(value).map(Duration::from_millis),
 };
 
-/// A time after which something ends; 0 sets no limit.
+/// A duration after which something ends; 0 means no limit.
 pub(super) const TIME_LIMIT: Typed<Option<Duration>> = Typed {
     kind: MILLIS,
     read: |value| {
@@ -89,12 +88,12 @@ pub(super) const WORKERS: Typed<Workers> = Typed {
     },
 };
 
-/// A number from 0 on.
+/// A number from 0 upwards.
 pub(super) const fn number<N: TryFrom<u64>>(unit: &'static str) -> Typed<N> {
     integer(0, NUMBER_MAX, unit)
 }
 
-/// A number from `min` to `max`, which an `N` can hold; `unit` as one would say it, or empty.
+/// A number from `min` to `max`, which an `N` can hold. `unit` is its unit in words, or empty.
 pub(super) const fn integer<N: TryFrom<u64>>(min: u64, max: u64, unit: &'static str) -> Typed<N> {
     Typed {
         kind: Kind::Integer { min, max, unit },

@@ -1,4 +1,4 @@
-//! A configuration that the proxy can run on, as data.
+//! The checked configuration, as data.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use proxy::settings::PoolSettings;
 
 use super::address::Listen;
 
-/// A configuration that the proxy can run on.
+/// A checked configuration that the proxy can run on.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The pools, sorted by name as nutcracker 0.5.0 does: shorter first, then bytewise.
     pub pools: Vec<PoolConfig>,
-    /// What concerns the whole process.
+    /// Settings of the whole process.
     pub globals: Globals,
-    /// What is allowed but deserves a line at start and in `-t`, each beginning with its place.
+    /// Warnings to log at start and to print with `-t`, each beginning with its place.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// The pool that serves the keys of `pool`'s ejected servers, by its index.
+    /// The index of the pool that serves the keys of `pool`'s ejected servers.
     pub fn failover_of(&self, pool: &PoolConfig) -> Option<usize> {
         let failover = pool.settings.failure.failover.as_ref()?;
         let is_it = |other: &PoolConfig| other.settings.name == failover.pool;
@@ -29,21 +29,20 @@ impl Config {
 /// Settings of the whole process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Globals {
-    /// How many event loops there are.
+    /// Number of event loops.
     pub workers: Workers,
-    /// Bytes that the buffers of all clients and servers may take; 0 is no cap, and without it half of the
-    /// memory is meant.
+    /// Maximum bytes in the buffers of all clients and servers; 0 means no limit, `None` half of the memory.
     pub max_memory: Option<u64>,
-    /// Clients of all pools; 0 is as many as there are descriptors for.
+    /// Maximum clients of all pools; 0 means as many as descriptors allow.
     pub max_clients: u64,
-    /// How long requests in flight are waited for at the end.
+    /// How long a shutdown waits for requests in flight.
     pub shutdown_timeout: Duration,
     /// Whether the statistics document has counters that nutcracker does not have.
     pub stats_extended: bool,
 }
 
 impl Default for Globals {
-    /// What holds when nothing is set.
+    /// The defaults.
     fn default() -> Self {
         Self {
             workers: Workers::Count(1),
@@ -64,7 +63,7 @@ pub struct PoolConfig {
     pub listen: Listen,
     /// Length of the queue of connections not yet accepted.
     pub backlog: u32,
-    /// Most clients at a time; 0 sets no limit.
+    /// Maximum clients at a time; 0 means no limit.
     pub client_connections: u32,
     /// Whether TCP connections, to clients and to servers, send keepalive probes.
     pub tcpkeepalive: bool,
@@ -73,7 +72,7 @@ pub struct PoolConfig {
 }
 
 impl PoolConfig {
-    /// A pool of which nothing else is said.
+    /// A pool with default settings.
     pub(super) fn new(settings: PoolSettings, listen: Listen) -> Self {
         Self {
             settings,
@@ -86,12 +85,12 @@ impl PoolConfig {
     }
 }
 
-/// How many event loops there are to be.
+/// The number of event loops, as configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workers {
     /// One for every core that the process may use.
     Auto,
-    /// So many, at least 1.
+    /// This many, at least 1.
     Count(usize),
 }
 

@@ -1,4 +1,4 @@
-//! The settings of one mapping, each read as the table of settings says.
+//! The settings of one mapping, each parsed as the table of settings says.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::servers::read_servers;
 use super::table::{Origin, Row, Scope, Setting, find, of};
 use super::written::{Content, Entry, Mapping, Node};
 
-/// A value that was given, and where.
+/// A value that was given, and its place.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     /// The setting.
@@ -31,11 +31,11 @@ pub(super) struct Values {
 /// Which settings a mapping may hold.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rules<'r> {
-    /// The mapping, as a message calls it: "pool `alpha`".
+    /// The mapping's name in messages: "pool `alpha`".
     pub(super) owner: &'r str,
-    /// The scopes whose settings are admitted.
+    /// The scopes whose settings are allowed.
     pub(super) scopes: &'r [Scope],
-    /// Whether only our own settings are admitted.
+    /// Whether only our own settings are allowed.
     pub(super) overlay: bool,
 }
 
@@ -68,12 +68,12 @@ impl Values {
         values
     }
 
-    /// Lets what `over` has replace what is here.
+    /// Adds the values of `over`, which replace those already here.
     pub(super) fn lay_over(&mut self, over: Self) {
         self.given.extend(over.given);
     }
 
-    /// The settings of one scope among these.
+    /// The settings of one scope.
     pub(super) fn only(&self, scope: Scope) -> Self {
         let given = self.given.iter();
         let given = given.filter(|(_, given)| given.setting.scope == scope);
@@ -86,7 +86,7 @@ impl Values {
         self.given.get(setting.name)
     }
 
-    /// What was given for a setting and could be read, if anything.
+    /// The value given for a setting, if there is one that could be parsed.
     pub(super) fn read_of(&self, setting: &Setting) -> Option<&Value> {
         self.given(setting).and_then(|given| given.value.as_ref())
     }
@@ -96,8 +96,8 @@ impl Values {
         self.given.values()
     }
 
-    /// The value of a setting: as given, else its default; `None` when it has none, or when what was
-    /// given could not be read.
+    /// The value of a setting: as given, else its default; `None` if it has no default, or if the given value
+    /// could not be parsed.
     pub(super) fn value<T>(&self, row: &Row<T>) -> Option<T> {
         match self.given(row) {
             Some(given) => given.value.as_ref().and_then(|value| row.read(value)),
@@ -105,13 +105,13 @@ impl Values {
         }
     }
 
-    /// The same, with the default of the type where there is no value.
+    /// The same, or the type's default if there is no value.
     pub(super) fn get<T: Default>(&self, row: &Row<T>) -> T {
         self.value(row).unwrap_or_default()
     }
 }
 
-/// The setting of an entry, if it may stand there.
+/// The setting of an entry, if it is allowed here.
 fn admit(entry: &Entry, rules: Rules<'_>, findings: &mut Findings) -> Option<&'static Setting> {
     let setting = rules
         .scopes
@@ -151,7 +151,7 @@ fn unknown(entry: &Entry, rules: Rules<'_>) -> Problem {
     problem.nearest(key, known.map(|setting| setting.name))
 }
 
-/// Reads an entry's value, or says why not.
+/// Parses an entry's value, or reports why it cannot.
 fn read_value(
     setting: &Setting,
     entry: &Entry,
@@ -187,7 +187,7 @@ fn read_value(
 fn wrong_shape(key: &str, node: &Node, shape: &str, kind: &Kind) -> Problem {
     let problem = Problem::at(&node.place, format!("setting `{key}` cannot be a {shape}"));
     match kind {
-        // `hash_tag: {}` is an empty mapping for YAML.
+        // `hash_tag: {}` is an empty mapping in YAML.
         Kind::HashTag => problem.help("quote it: \"{}\""),
         _ => problem.help(expected(kind)),
     }

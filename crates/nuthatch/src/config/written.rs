@@ -1,9 +1,8 @@
-//! A configuration file as written: YAML into a tree of text, each node with its place.
+//! A configuration file as written: YAML parsed into a tree of text, each node with its place.
 //!
-//! Every value is raw text here, as it is for nutcracker 0.5.0: `redis_auth: 0123` is four characters,
-//! not a number. What YAML itself offers beyond that (flow style, a document marker) is accepted;
-//! aliases and tags are not, because nobody can have them in a file that nutcracker starts from and a
-//! configuration without them stays readable.
+//! Every value is raw text here, as in nutcracker 0.5.0: `redis_auth: 0123` is four characters, not a number.
+//! Other YAML syntax (flow style, a document marker) is accepted. Aliases and tags are not: a file that
+//! nutcracker starts from cannot have them, and a configuration without them is easier to read.
 
 use std::sync::Arc;
 
@@ -11,37 +10,37 @@ use granit_parser::{Event, Marker, Parser, ScanError, Span};
 
 use super::report::{Place, Problem, Source};
 
-/// Deepest nesting that is read: twice what a valid file has, so that the error can name the culprit.
+/// Maximum nesting that is parsed: twice that of a valid file, so that the error can name the entry at fault.
 const DEEPEST: usize = 6;
 
-/// A piece of the file.
+/// A node of the tree.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Where it stands.
+    /// Its place.
     pub(super) place: Place,
-    /// What it is.
+    /// Its content.
     pub(super) content: Content,
 }
 
-/// What stands in a place.
+/// The content of a node.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// Text, quoted or not; empty when nothing is written.
+    /// Text, quoted or not; empty when no value is written.
     Text(String),
     /// A sequence.
     List(Vec<Node>),
     /// A mapping.
     Mapping(Mapping),
-    /// Something that has been complained about already.
+    /// Something that was reported already.
     Broken,
 }
 
-/// A mapping in the order of the file; keys may repeat.
+/// A mapping in file order; keys may repeat.
 #[derive(Debug)]
 pub(super) struct Mapping {
     /// Its entries.
     pub(super) entries: Vec<Entry>,
-    /// False when the file broke off within it: what is absent may only be unread.
+    /// False if the file could not be read to the mapping's end: a missing key may only be unread.
     pub(super) whole: bool,
 }
 
@@ -56,8 +55,8 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// Reads a file's text. Even when there are problems, what could be read is returned, so that the
-/// reader hears of everything at once.
+/// Parses a file's text. If there are problems, the part that could be parsed is still returned, so that
+/// everything is reported at once.
 pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<Node> {
     let options = granit_parser::options! {
         emit_comments: false,
@@ -83,7 +82,7 @@ pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<
     builder.root
 }
 
-/// Builds the tree from the parser's events, with a stack of its own instead of recursion.
+/// Builds the tree from the parser's events, with an explicit stack instead of recursion.
 struct Builder<'s> {
     source: &'s Arc<Source>,
     root: Option<Node>,
@@ -91,7 +90,7 @@ struct Builder<'s> {
     documents: usize,
 }
 
-/// A collection that has begun.
+/// A collection that has begun and not ended.
 struct Open {
     place: Place,
     collection: Collection,
@@ -103,7 +102,7 @@ enum Collection {
 }
 
 impl Builder<'_> {
-    /// Takes one event; an error ends the reading.
+    /// Takes one event; an error ends the parsing.
     fn take(
         &mut self,
         event: &Event<'_>,
@@ -121,7 +120,7 @@ impl Builder<'_> {
         }
         match event {
             Event::DocumentStart(..) => return self.document(&place),
-            // The parser makes a null (`~`) of nothing at all; here that is an empty text.
+            // The parser reports a missing value as a null (`~`); here that is an empty text.
             Event::Scalar(..) if span.is_empty() => return self.scalar("", place),
             Event::Scalar(text, ..) => return self.scalar(text, place),
             Event::Alias(_) => {
@@ -191,7 +190,7 @@ impl Builder<'_> {
         self.place_node(Node { place, content })
     }
 
-    /// Puts a finished node where it belongs.
+    /// Puts a finished node into its parent.
     fn place_node(&mut self, node: Node) -> Result<(), Problem> {
         match self.open.last_mut().map(|open| &mut open.collection) {
             None => self.root = Some(node),
@@ -207,10 +206,10 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// What there is when the file cannot be read to its end.
+    /// The tree as far as it was parsed when the file cannot be read to its end.
     fn broken_off(mut self) -> Option<Node> {
         while !self.open.is_empty() {
-            // A collection is placed under a key, which it had when it began: no error is possible.
+            // A collection is put under the key that it had when it began, so no error is possible.
             let _ = self.end(false);
         }
         self.root

@@ -1,16 +1,16 @@
-//! What goes through the queue to the log's thread.
+//! Messages to the log's thread.
 
 use std::sync::mpsc::SyncSender;
 use std::time::SystemTime;
 
-/// What the log's thread is asked to do.
+/// A message to the log's thread.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Write this.
     Write(Record),
-    /// Close the file and open it again.
+    /// Close the file and reopen it.
     Reopen,
-    /// Write out what there is, and then say so.
+    /// Write everything out, then reply.
     Flush(SyncSender<()>),
 }
 

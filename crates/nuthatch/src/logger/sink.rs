@@ -1,4 +1,4 @@
-//! Where log lines end up: standard error, or a file that can be opened again after it was renamed.
+//! Where log lines go: standard error, or a file that can be reopened after it was renamed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -12,8 +12,8 @@ pub(super) enum Sink {
         path: PathBuf,
         file: File,
     },
-    /// The file could not be opened again: logging has stopped, as it does with nutcracker 0.5.0,
-    /// until a further attempt succeeds.
+    /// The file could not be reopened: logging has stopped, as in nutcracker 0.5.0, until a later attempt
+    /// succeeds.
     Lost {
         path: PathBuf,
     },
@@ -31,7 +31,7 @@ impl Sink {
         }
     }
 
-    /// Opens the file anew; a failure goes to standard error.
+    /// Reopens the file; a failure is reported on standard error.
     pub(super) fn reopen(&mut self) {
         let (Sink::File { path, .. } | Sink::Lost { path }) = self else {
             return;
@@ -51,7 +51,7 @@ impl Sink {
 
     /// Writes whole lines with one system call, if the file takes them at once.
     pub(super) fn write(&mut self, lines: &[u8]) {
-        // There is no better place to report to when the log itself fails.
+        // There is no better place to report a failure of the log itself.
         let _ = match self {
             Sink::Stderr => io::stderr().write_all(lines),
             Sink::File { file, .. } => file.write_all(lines),

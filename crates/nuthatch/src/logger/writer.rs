@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use super::order::{Order, Record};
 use super::sink::Sink;
 
-/// Lines are gathered up to this size before they are written.
+/// Lines are collected up to this size before they are written.
 const BATCH_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Writer {
         }
     }
 
-    /// Serves orders until every sender is gone.
+    /// Handles orders until every sender is gone.
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
             self.perform(order);
@@ -56,7 +56,7 @@ impl Writer {
             Order::Flush(done) => {
                 self.report_lost();
                 self.write_out();
-                // Whoever asked may have given up.
+                // The caller may have stopped waiting.
                 let _ = done.send(());
             }
         }
@@ -76,14 +76,14 @@ impl Writer {
         }
     }
 
-    /// `[YYYY-MM-DD hh:mm:ss.mmm] file:LINE message`, in local time, as nutcracker 0.5.0 has it.
+    /// `[YYYY-MM-DD hh:mm:ss.mmm] file:LINE message`, in local time, as in nutcracker 0.5.0.
     fn format(&mut self, record: &Record) {
         let at = Timestamp::try_from(record.at).unwrap_or_default();
         let stamp = at.to_zoned(self.zone.clone());
         let stamp = stamp.strftime("%Y-%m-%d %H:%M:%S.%3f");
         let file = record.file.rsplit('/').next().unwrap_or(record.file);
         let line = record.line;
-        // A line feed in a message would look like a record of its own.
+        // A line feed in a message would look like another record.
         let text = record.text.replace(['\n', '\r'], " ");
         let _ = writeln!(self.lines, "[{stamp}] {file}:{line} {text}");
     }

@@ -1,10 +1,10 @@
-//! Errors of the operating system in the core's words.
+//! Translates errors of the operating system into the core's [`Cause`].
 
 use std::io::{self, ErrorKind};
 
 use proxy::Cause;
 
-/// Why a server connection ended, from the error that its socket gave.
+/// Why a server connection ended, from its socket's error.
 pub(crate) fn cause_of(error: &io::Error) -> Cause {
     match error.kind() {
         ErrorKind::ConnectionRefused => Cause::Refused,
@@ -15,7 +15,7 @@ pub(crate) fn cause_of(error: &io::Error) -> Cause {
     }
 }
 
-/// The text of an error as C's `strerror` gives it: without the number that Rust appends.
+/// The text of an error as C's `strerror` returns it: without the number that Rust appends.
 pub(crate) fn error_text(error: &io::Error) -> String {
     let mut text = error.to_string();
     if error.raw_os_error().is_some()

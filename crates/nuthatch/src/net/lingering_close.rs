@@ -171,7 +171,7 @@ mod tests {
 
     use super::*;
 
-    /// Closing with unread input would be a reset.
+    /// Closing with unread input would send a reset.
     #[test]
     fn what_arrived_before_the_deadline_is_read_before_the_end() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

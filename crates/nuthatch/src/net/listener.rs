@@ -1,4 +1,4 @@
-//! Listening sockets, made at start so that every error is known before clients come.
+//! Listening sockets, opened at start so that every error is known before clients come.
 
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
@@ -37,14 +37,13 @@ impl Listener {
         Ok(Listener::Tcp(TcpListener::from_std(socket.into())))
     }
 
-    /// Listens on the unix socket `path`, taking the place of a socket that a dead process left
-    /// there, or with `reuseport` a running one. The file is removed when the returned
-    /// [`SocketFile`] is dropped.
+    /// Listens on the unix socket `path`. Replaces a socket that a dead process left there, or with
+    /// `reuseport` one of a running process. The file is removed when the returned [`SocketFile`] is dropped.
     ///
     /// # Errors
     ///
-    /// Those of the system calls; `AddrInUse` when a running process listens there, and
-    /// `AlreadyExists` when something other than a socket is there (nutcracker 0.5.0 deletes either).
+    /// Those of the system calls; `AddrInUse` if a running process listens there, and `AlreadyExists` if
+    /// something other than a socket is there (nutcracker 0.5.0 deletes either).
     pub(crate) fn unix(
         path: &Path,
         mode: Option<u32>,
@@ -63,7 +62,7 @@ impl Listener {
         Ok((Listener::Unix(UnixListener::from_std(socket.into())), file))
     }
 
-    /// Takes the next client that waits, with its name for log lines; `WouldBlock` when none does.
+    /// Accepts the next waiting client, with its name for log lines; `WouldBlock` when there is none.
     pub(crate) fn accept(&self) -> io::Result<(Stream, Box<str>)> {
         match self {
             Listener::Tcp(listener) => {
@@ -87,8 +86,7 @@ impl Listener {
     }
 }
 
-/// The file of a listening unix socket; dropping it removes the file, unless another process has
-/// put its own there meanwhile.
+/// The file of a listening unix socket. Dropping it removes the file, unless another process has replaced it.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -107,7 +105,7 @@ impl SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
-            // Nobody is left to tell; the next start takes the place of a left-over socket.
+            // A failure cannot be reported here; the next start replaces a left-over socket.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -135,7 +133,7 @@ fn remove_old_socket(path: &Path, even_in_use: bool) -> io::Result<()> {
     }
 }
 
-/// Whether somebody listens: only then a connection is made, or (`WouldBlock`) has to queue.
+/// Whether a process listens: only then connecting succeeds or (`WouldBlock`) has to queue.
 fn is_in_use(path: &Path) -> bool {
     match UnixStream::connect(path) {
         Ok(_) => true,
@@ -143,7 +141,7 @@ fn is_in_use(path: &Path) -> bool {
     }
 }
 
-/// The kernel caps the backlog itself, far below this.
+/// The kernel limits the backlog itself, far below this.
 fn clamped(backlog: u32) -> i32 {
     i32::try_from(backlog).unwrap_or(i32::MAX)
 }

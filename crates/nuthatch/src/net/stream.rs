@@ -1,4 +1,4 @@
-//! Byte streams: what the event loop asks of a socket, and the sockets that answer.
+//! Byte streams: what the event loop needs of a connection, and the sockets that provide it.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -12,9 +12,10 @@ use mio::{Interest, Registry, Token};
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{SockRef, TcpKeepalive};
 
-/// Silence after which the kernel probes a peer with `tcpkeepalive: true`, and the time between probes.
+/// Idle time after which the kernel probes a peer with `tcpkeepalive: true`, and the time between probes.
 ///
-/// nutcracker 0.5.0 leaves the kernel's two hours; shorter, a dead peer is noticed before a firewall forgets it.
+/// nutcracker 0.5.0 keeps the kernel's default of two hours; shorter times detect a dead peer before a
+/// firewall drops the connection.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(300);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -161,8 +162,8 @@ impl Stream {
         UnixStream::connect(path).map(Stream::from)
     }
 
-    /// Turns Nagle's delay off and, if asked for, keepalive on. A peer that is gone already makes
-    /// these fail, which the next read reports better.
+    /// Turns Nagle's algorithm off and, if asked for, keepalive on. If the peer is gone already these fail,
+    /// which the next read reports better.
     pub(crate) fn tune(&self, keepalive: bool) {
         let Socket::Tcp(stream) = &self.socket else {
             return;
@@ -183,7 +184,7 @@ impl Stream {
         }
     }
 
-    /// Has `registry` report readiness of both kinds under `token`, at every change.
+    /// Has `registry` report readability and writability under `token`, edge-triggered.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let source: &mut dyn Source = match &mut self.socket {
             Socket::Tcp(stream) => stream,
@@ -193,17 +194,16 @@ impl Stream {
     }
 }
 
-/// Reads and writes go straight to the kernel: the C library would turn cancellation on and off around
-/// each, for there are other threads. One slice, the common case, is sent without a detour through the
-/// kernel's file layer.
+/// Reads and writes use direct system calls: the C library would enable and disable thread cancellation
+/// around each. One slice, the common case, is sent with `send`, which avoids the kernel's file layer.
 impl ByteStream for Stream {
     fn handle_edge(&mut self, socket: Readiness) -> Readiness {
         self.end_reported |= socket.read_closed || socket.error;
         socket
     }
 
-    /// A short read has emptied the socket: what comes later brings an edge. Only the peer's end may have come
-    /// in the same edge as the data, and then only one more read finds it.
+    /// A short read has emptied the socket: whatever arrives later brings an edge. Only the peer's end may
+    /// have arrived in the same edge as the data; then one more read is needed to find it.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
         match rustix::net::recv(self.as_fd(), &mut *buffer, RecvFlags::empty())? {
             (0, _) => Ok(Received::End),

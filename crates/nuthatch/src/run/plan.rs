@@ -1,4 +1,4 @@
-//! From the configuration to what all threads share.
+//! Turns the configuration into the pools that all threads share.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use proxy::{FailoverPool, Memory};
 use crate::config::{Config, PoolConfig};
 use crate::pool::{PoolId, PoolShare};
 
-/// The pools that `config` asks for, in its order, where all buffers may hold `max_memory` bytes (0 is no cap).
+/// The pools of `config`, in its order. All buffers together may hold `max_memory` bytes (0 means no limit).
 pub(super) fn pools(config: &Config, workers: usize, max_memory: u64) -> Vec<Arc<PoolShare>> {
     let cap = usize::try_from(max_memory).unwrap_or(usize::MAX);
     let memory = Arc::new(Memory::new(cap));
     let core = |pool: &PoolConfig, failover| {
         proxy::PoolShare::new(pool.settings.clone(), failover, &memory, workers)
     };
-    // A failover pool has none itself, so it is complete before those that use it.
+    // A failover pool has no failover itself, so it is complete before the pools that use it.
     let mut cores: Vec<_> = config
         .pools
         .iter()
@@ -41,7 +41,7 @@ pub(super) fn pools(config: &Config, workers: usize, max_memory: u64) -> Vec<Arc
     pools.enumerate().map(share).collect()
 }
 
-/// Most clients of a pool at a time.
+/// Maximum clients of a pool at a time.
 fn max_clients(pool: &PoolConfig) -> usize {
     match pool.client_connections {
         0 => usize::MAX,

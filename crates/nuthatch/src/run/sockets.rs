@@ -1,4 +1,4 @@
-//! The listening sockets of the process, all of them or a reason that names the one that failed.
+//! Opens all listening sockets of the process, or fails with a reason that names the one that failed.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -8,29 +8,29 @@ use super::failure::Failure;
 use crate::config::{Config, Listen, PoolConfig};
 use crate::net::{Listener, SocketFile, error_text};
 
-/// Readers of the statistics that may wait to be accepted.
+/// Length of the accept queue of the statistics port.
 const STATS_BACKLOG: u32 = 512;
 
 /// Listening sockets.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    /// The pools', in their order.
+    /// The pools', in pool order.
     pub(super) pools: Vec<Listener>,
     /// The statistics'.
     pub(super) stats: Listener,
-    /// Files of those that are unix sockets.
+    /// Files of the unix sockets.
     pub(super) files: Vec<SocketFile>,
 }
 
 impl Sockets {
-    /// Listens for every pool and for readers of the statistics.
+    /// Opens the sockets of every pool and of the statistics port.
     pub(super) fn open(
         config: &Config,
         stats_addr: &str,
         stats_port: u16,
     ) -> Result<Self, Failure> {
         let mut files = Vec::new();
-        // Who wants to start a successor beside a running process needs both to have the statistics, too.
+        // Starting a successor beside a running process requires sharing the statistics port as well.
         let shared = config.pools.iter().any(|pool| pool.reuseport);
         let stats = open_stats(stats_addr, stats_port, shared, &mut files)?;
         let open = |pool| open_pool(pool, &mut files);
@@ -59,7 +59,7 @@ fn open_pool(pool: &PoolConfig, files: &mut Vec<SocketFile>) -> Result<Listener,
     })
 }
 
-/// A port is `shared` only on purpose: readers would get the figures of one process or another by chance.
+/// The port is `shared` only on purpose: readers would get the numbers of a random process.
 fn open_stats(
     addr: &str,
     port: u16,

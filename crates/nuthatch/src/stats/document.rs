@@ -1,6 +1,6 @@
-//! The statistics document, in the byte-exact shape of nutcracker 0.5.0: the same names, order and
-//! separators, and by default no name that it does not have. Programs that read the document take every
-//! other name in a pool for a server. On request, metrics of our own follow nutcracker's in each object.
+//! The statistics document, in the exact format of nutcracker 0.5.0: the same names, order and separators,
+//! and by default no other names, because programs that read the document take every unknown name in a pool
+//! for a server. On request, our own metrics follow nutcracker's in each object.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::connections::ConnectionCounts;
 use crate::pool::PoolShare;
 
-/// Where the document's figures come from.
+/// Where the document's numbers come from.
 #[derive(Debug)]
 pub(crate) struct Source {
     /// Version to report.
@@ -22,18 +22,18 @@ pub(crate) struct Source {
     pub(crate) hostname: String,
     /// When the process started.
     pub(crate) started: Instant,
-    /// Turns the core's times into the world's.
+    /// Converts the core's times to wall-clock times.
     pub(crate) clock: Clock,
     /// Connection counts.
     pub(crate) counts: Arc<ConnectionCounts>,
-    /// Whether metrics that nutcracker does not have are in the document.
+    /// Whether metrics that nutcracker does not have are included.
     pub(crate) extended: bool,
     /// The pools, in order.
     pub(crate) pools: Vec<Arc<PoolShare>>,
 }
 
 impl Source {
-    /// The document as of now, one line.
+    /// The current document, one line.
     pub(crate) fn document(&self) -> Vec<u8> {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let timestamp = since_epoch.map_or(0, |since| since.as_secs());
@@ -63,7 +63,7 @@ impl Source {
             let workers = workers.clone();
             workers.map(move |worker| core.counters(worker).row(row))
         };
-        // What only pools with a failover have is not shown of others.
+        // Metrics of failover are only shown for pools that have one.
         let hidden = match plan.failover {
             Some(_) => None,
             None => Some(PoolMetric::Failovers as usize),
@@ -102,7 +102,7 @@ impl Source {
         }
     }
 
-    /// One value from those of all workers.
+    /// Combines the values of all workers.
     fn combine(&self, kind: Kind, mut values: impl Iterator<Item = i64>) -> i64 {
         match kind {
             Kind::Counter | Kind::Gauge => values.fold(0, i64::wrapping_add),
@@ -124,7 +124,7 @@ impl Source {
 #[derive(Debug)]
 struct Json {
     text: String,
-    /// What stands before the next member.
+    /// What is written before the next member.
     separator: &'static str,
 }
 
@@ -171,7 +171,7 @@ impl Json {
         self.text.push(':');
     }
 
-    /// A string, escaped; nutcracker leaves names as they are, which is no JSON if they hold a quote.
+    /// A string, escaped. nutcracker does not escape names, which is invalid JSON if they hold a quote.
     fn string(&mut self, value: &str) {
         self.text.push('"');
         for char in value.chars() {

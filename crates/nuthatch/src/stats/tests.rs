@@ -1,4 +1,4 @@
-//! The document to the byte, and the port with readers of every kind.
+//! The document byte for byte, and the port with all kinds of readers.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -107,7 +107,7 @@ fn document_from(mut stream: TcpStream) -> String {
         .unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).unwrap();
-    // A reset that came behind the document costs nothing here, but does where it discards what was not read.
+    // A reset after the document does no harm here, but does where it discards unread bytes.
     let reset = stream.take_error().unwrap();
     assert!(reset.is_none(), "{reset:?}");
     text
@@ -116,7 +116,7 @@ fn document_from(mut stream: TcpStream) -> String {
 #[test]
 fn silent_and_talkative_readers_keep_nobody_waiting() {
     let address = serve();
-    // More than may be taking leave at a time.
+    // More than may linger at a time.
     let silent: Vec<TcpStream> = (0..200)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
@@ -139,7 +139,7 @@ fn whatever_readers_send_and_whenever_they_read_they_get_the_whole_document() {
     let readers: Vec<TcpStream> = [http, b"", b"\xff\0stats\n", &[b'x'; 60_000], b"\n"]
         .into_iter()
         .cycle()
-        // More than may be taking leave at a time.
+        // More than may linger at a time.
         .take(150)
         .map(|request| {
             let mut reader = TcpStream::connect(address).unwrap();

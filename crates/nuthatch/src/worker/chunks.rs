@@ -1,32 +1,32 @@
-//! Buffers to read into: usually one per worker, whatever the number of connections.
+//! Read buffers: usually one per worker, for all its connections.
 
 use std::time::Duration;
 
 use proxy::{Chunk, Time};
 
-/// Bytes of a chunk, so the most that one read brings. Long enough that large values need few
-/// system calls, small enough to stay in the second-level cache. With the two counts before it, a chunk is an
-/// allocation of just 64 KiB: sixteen bytes more, and the allocator would take 80 KiB.
+/// Size of a chunk, and so the maximum that one read returns. Long enough that large values need few system
+/// calls, short enough to stay in the second-level cache. With its two reference counts a chunk is an
+/// allocation of exactly 64 KiB; 16 bytes more and the allocator would use 80 KiB.
 pub(super) const CHUNK_BYTES: usize = (64 << 10) - 2 * size_of::<usize>();
 
 /// Chunks kept for reading while the core still holds slices of others: 1 MiB at most.
 const MAX_CHUNKS: usize = 16;
 
-/// Chunks kept when no more were needed for a while.
+/// Chunks kept after no more were needed for a while.
 const KEEP_CHUNKS: usize = 2;
 
-/// How long more are kept after they were needed.
+/// How long more than [`KEEP_CHUNKS`] are kept after they were needed.
 const KEEP_FOR: Duration = Duration::from_secs(1);
 
-/// A ring of chunks. One that nobody else holds is read into; the core holds on to a chunk as long
-/// as it keeps slices of it.
+/// A ring of chunks. Reads use one that nobody else holds; the core holds a chunk as long as it keeps slices
+/// of it.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     ring: Vec<Chunk>,
     at: usize,
-    /// More than are kept for good were needed since [`Chunks::retire`] was last called.
+    /// More than [`KEEP_CHUNKS`] were needed since [`Chunks::retire`] was last called.
     many: bool,
-    /// When those that are too many are given back, if there are such.
+    /// When the surplus chunks are freed, if there are any.
     retire_at: Option<Time>,
 }
 
@@ -38,12 +38,12 @@ impl Chunks {
         chunk.get_mut().expect("a free chunk has one owner")
     }
 
-    /// The chunk that [`Chunks::free`] gave last, to be shared with the core.
+    /// The chunk that [`Chunks::free`] returned last, to be shared with the core.
     pub(super) fn current(&self) -> &Chunk {
         &self.ring[self.at]
     }
 
-    /// Gives back what has not been needed for a while. To be called once in a tick.
+    /// Frees chunks that have not been needed for a while. Called once per tick.
     pub(super) fn retire(&mut self, now: Time) {
         if std::mem::take(&mut self.many) {
             self.retire_at = Some(now + KEEP_FOR);
@@ -59,8 +59,8 @@ impl Chunks {
         self.retire_at
     }
 
-    /// Prefers the first ones: in the common case the core keeps nothing of what is read, and the first
-    /// chunk is still in the cache.
+    /// Prefers the first ones: usually the core keeps nothing of what is read, and the first chunk is still
+    /// in the cache.
     fn find(&mut self) -> usize {
         let at = self.find_any();
         self.many |= at >= KEEP_CHUNKS;
@@ -75,7 +75,7 @@ impl Chunks {
             self.ring.push(Chunk::zeroed(CHUNK_BYTES));
             return self.ring.len() - 1;
         }
-        // All are held: give one up to its holders and put a new one in its place.
+        // All are in use: leave one to its holders and replace it with a new one.
         let at = (self.at + 1) % self.ring.len();
         self.ring[at] = Chunk::zeroed(CHUNK_BYTES);
         at

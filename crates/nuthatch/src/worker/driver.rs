@@ -1,9 +1,9 @@
-//! Drives the core: readiness in, reads and writes out. It knows no poll and no clock, so that tests
-//! can drive it over streams of their own.
+//! Drives the core: turns readiness into reads and writes. It knows no poll and no clock, so that tests can
+//! drive it over streams of their own.
 //!
-//! A tick is [`Driver::begin_tick`], [`Driver::handle_ready`] for every event, then
-//! [`Driver::finish_tick`]: whatever was read goes into the core at once, whatever the core wants
-//! written is written once at the end, so that requests and replies leave in batches.
+//! A tick is [`Driver::begin_tick`], [`Driver::handle_ready`] for every event, then [`Driver::finish_tick`].
+//! What is read goes to the core at once; what the core wants to write is written once at the end, so that
+//! requests and replies leave in batches.
 
 mod depth;
 mod opening;
@@ -37,11 +37,11 @@ use crate::pool::PoolId;
 
 pub(super) use state::Driver;
 
-/// Bytes read in a tick after which what they led to is written before more is read: it is still in the
-/// cache then, the chunks that hold it are soon free again, and writes of this size gain nothing from waiting.
+/// Bytes read in a tick after which pending output is written before more is read: the data is still in the
+/// cache, its chunks are soon free again, and larger writes would not be more efficient.
 const WRITE_AFTER: usize = 512 << 10;
 
-/// Bytes read after which a tick may be a busy one: with less, whoever waits is to be served at once.
+/// Bytes read in a tick before it can count as busy. With less, clients are served at once.
 const BUSY_AFTER: usize = 2 << 10;
 
 impl<N: Net> Driver<N> {
@@ -95,20 +95,20 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// Whether it is worth looking what else has become ready before anything is written: where clients
-    /// pipeline, more is likely to become ready while this is handled, and what leaves together costs fewer
-    /// system calls. Where each waits for its one reply, looking costs a call and gains nothing.
+    /// Whether to poll again before writing. Where clients pipeline, more is likely to be ready by now, and
+    /// writing it together saves system calls. Where each client waits for one reply, another poll costs a
+    /// system call and gains nothing.
     pub(super) fn is_busy(&self) -> bool {
         self.unwritten >= BUSY_AFTER && self.depth.is_deep()
     }
 
-    /// Goes on with what was left over, runs timers, and writes everything that is to be written.
+    /// Continues what the last tick left over, runs timers, and writes all pending output.
     pub(super) fn finish_tick(&mut self) {
         let mut waiting = std::mem::take(&mut self.waiting);
         for key in waiting.drain(..) {
             self.resume(key);
         }
-        // Those that wait again were put on a new list; keep the longer allocation.
+        // Endpoints that wait again were put on a new list; keep the longer allocation.
         if self.waiting.is_empty() {
             self.waiting = waiting;
         }
@@ -125,7 +125,7 @@ impl<N: Net> Driver<N> {
         name: Box<str>,
         counted: Counted,
     ) {
-        // The core may use the index of a departed session again whose socket is still to be closed.
+        // The core may reuse the index of a closed session whose socket is still to be closed.
         self.drain();
         let entry = self.endpoints.vacant_entry();
         let key = entry.key();
@@ -146,7 +146,7 @@ impl<N: Net> Driver<N> {
         self.touch(pool);
     }
 
-    /// The name of a server was looked up.
+    /// The name of a server was resolved.
     pub(super) fn handle_resolved(&mut self, caller: Caller, address: Option<SocketAddr>) {
         let part = &self.pools[caller.pool];
         let key = part.connections.get(caller.connection.index());
@@ -166,7 +166,7 @@ impl<N: Net> Driver<N> {
         self.drain();
     }
 
-    /// How long the poll may sleep; `None` is for ever.
+    /// How long the poll may sleep; `None` means without limit.
     pub(super) fn timeout(&self) -> Option<Duration> {
         if !self.waiting.is_empty() || !self.writable.is_empty() {
             return Some(Duration::ZERO);
@@ -178,7 +178,7 @@ impl<N: Net> Driver<N> {
         Some(next.since(self.now))
     }
 
-    /// Has every pool take no further requests.
+    /// Tells every pool to take no further requests.
     pub(super) fn begin_shutdown(&mut self) {
         for pool in self.pools.ids() {
             let now = self.now;
@@ -188,7 +188,7 @@ impl<N: Net> Driver<N> {
         self.drain();
     }
 
-    /// Whether no client is left, nor one that lingers.
+    /// Whether no clients are left, not even lingering ones.
     pub(super) fn is_drained(&self) -> bool {
         let client = |role| matches!(role, Role::Session(_) | Role::Lingering(_));
         self.pools.iter().all(|part| part.core.is_drained())

@@ -1,4 +1,4 @@
-//! One socket of a worker and what is known of its readiness.
+//! One connection of a worker: its stream, its role and its readiness.
 
 use std::io::{self, ErrorKind, IoSlice};
 
@@ -9,27 +9,27 @@ use crate::connections::Counted;
 use crate::net::{ByteStream, Readiness, Received};
 use crate::pool::PoolId;
 
-/// Reads per tick from a client, so that one that sends without end lets others have their turn.
+/// Reads per tick from a client, so that one that sends without end does not starve others.
 const SESSION_READS: u8 = 4;
 
-/// Reads per tick from a server. Many clients wait behind one server connection, hence more.
+/// Reads per tick from a server; more, because many clients wait behind one server connection.
 const CONNECTION_READS: u8 = 16;
 
 /// Writes per tick to either.
 const WRITES: u8 = 16;
 
-/// Slices that one write gathers.
+/// Maximum slices per write.
 const MAX_SLICES: usize = 64;
 
-/// What a socket is for.
+/// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// A client.
     Session(SessionId),
-    /// A client that was told that nothing more will come: what it still sends is read and
-    /// forgotten, until it closes or the time is over.
+    /// A client whose write side is shut: what it still sends is read and discarded, until it closes or the
+    /// time is up.
     Lingering(Time),
-    /// A server connection whose server's name is being looked up; there is no socket yet.
+    /// A server connection whose server's name is being resolved; there is no stream yet.
     Resolving(ConnectionId),
     /// A server connection that is not established yet.
     Connecting(ConnectionId),
@@ -37,7 +37,7 @@ pub(super) enum Role {
     Connection(ConnectionId),
 }
 
-/// A socket.
+/// A connection.
 #[derive(Debug)]
 pub(super) struct Endpoint<S> {
     pub(super) pool: PoolId,
@@ -49,14 +49,14 @@ pub(super) struct Endpoint<S> {
     ended: bool,
     /// A write may succeed: none has blocked since the last edge.
     writable: bool,
-    /// Is on the list of those that go on in the next tick.
+    /// Is on the list of endpoints that continue in the next tick.
     pub(super) queued: bool,
     turn: Turn,
-    /// Counts it; dropped with it.
+    /// Counts the connection until the endpoint is dropped.
     _counted: Counted,
 }
 
-/// What one endpoint has had of the current tick.
+/// What an endpoint has used of its share of the current tick.
 #[derive(Debug, Default)]
 struct Turn {
     tick: u32,
@@ -71,26 +71,25 @@ pub(super) enum Read {
     Data(usize),
     /// The peer will send nothing more.
     End,
-    /// Nothing for now.
+    /// Nothing now.
     Nothing,
     /// The connection is broken.
     Failed(io::Error),
 }
 
-/// What a write achieved.
+/// The result of a write.
 #[derive(Debug)]
 pub(super) enum Written {
     /// This many bytes.
     Bytes(usize),
-    /// Nothing for now; the next edge tells when.
+    /// Nothing now; the next edge tells when.
     Blocked,
     /// The connection is broken.
     Failed(io::Error),
 }
 
 impl<S: ByteStream> Endpoint<S> {
-    /// An endpoint that knows nothing of its stream's readiness but that an accepted one can be
-    /// written to.
+    /// An endpoint whose readiness is unknown, except that an accepted client can be written to.
     pub(super) fn new(pool: PoolId, role: Role, stream: Option<S>, counted: Counted) -> Self {
         Self {
             pool,
@@ -151,7 +150,7 @@ impl<S: ByteStream> Endpoint<S> {
         take(&mut self.turn.of(tick).writes, WRITES)
     }
 
-    /// Reads once into the free chunk of `chunks`.
+    /// Reads once into a free chunk of `chunks`.
     pub(super) fn read(&mut self, chunks: &mut Chunks) -> Read {
         let Some(stream) = &mut self.stream else {
             return Read::Nothing;
@@ -190,7 +189,7 @@ impl<S: ByteStream> Endpoint<S> {
         }
     }
 
-    /// Asks how an attempt to connect went.
+    /// Whether an attempt to connect has succeeded.
     pub(super) fn finish_connect(&mut self) -> io::Result<bool> {
         match &mut self.stream {
             Some(stream) => retry(|| stream.finish_connect()),
@@ -208,7 +207,7 @@ impl<S: ByteStream> Endpoint<S> {
         self.stream.as_ref().is_some_and(ByteStream::has_unsent)
     }
 
-    /// Sends our end.
+    /// Ends the write side.
     pub(super) fn shut_write(&mut self) {
         if let Some(stream) = &mut self.stream {
             stream.shut_write();
@@ -234,7 +233,7 @@ fn take(count: &mut u8, most: u8) -> bool {
     left
 }
 
-/// Does it again when a signal interrupted it.
+/// Repeats the call while a signal interrupts it.
 fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

@@ -1,4 +1,4 @@
-//! What other threads tell a worker.
+//! Messages from other threads to a worker.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::connections::Counted;
 use crate::net::Stream;
 use crate::pool::PoolId;
 
-/// One message.
+/// A message to a worker.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// A client was accepted.
@@ -19,16 +19,16 @@ pub(crate) enum Message {
         stream: Stream,
         /// Its name in log lines.
         name: Box<str>,
-        /// Counts it.
+        /// Counts the connection.
         counted: Counted,
     },
-    /// A server's name was looked up; no address when it means nothing.
+    /// A server's name was resolved; `None` if that failed.
     Resolved {
-        /// Who asked.
+        /// The connection that asked.
         caller: Caller,
         /// The answer.
         address: Option<SocketAddr>,
     },
-    /// Answer what is in flight, for so long at most, and end.
+    /// Answer what is in flight, within this time, and end.
     Shutdown(Duration),
 }

@@ -1,4 +1,4 @@
-//! The event loop's way to the network, behind a trait so that tests can be the network.
+//! The event loop's access to the network, behind a trait so that tests can replace it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -23,7 +23,7 @@ pub(crate) enum Target {
     Name(Arc<str>, u16),
     /// A unix socket.
     Unix(PathBuf),
-    /// What no socket can reach, such as a path that is too long.
+    /// Unreachable, such as a path that is too long.
     Nowhere,
 }
 
@@ -53,7 +53,7 @@ impl Target {
     }
 }
 
-/// Which server connection of which pool.
+/// A server connection of a pool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Caller {
     /// The pool.
@@ -62,12 +62,12 @@ pub(crate) struct Caller {
     pub(crate) connection: ConnectionId,
 }
 
-/// What became of an attempt to connect.
+/// The result of starting to connect.
 #[derive(Debug)]
 pub(super) enum Dialled<S> {
-    /// It is under way on this stream.
+    /// Connecting has begun on this stream.
     Stream(S),
-    /// The name is being looked up; the answer will come as a message.
+    /// The name is being resolved; the answer comes as a message.
     Resolving,
     /// It failed at once.
     Failed(Cause),
@@ -78,7 +78,7 @@ pub(super) trait Net {
     /// A connection.
     type Stream: ByteStream;
 
-    /// Begins to connect to `target`, with readiness reported under `token`.
+    /// Begins to connect to `target`; its readiness is reported under `token`.
     fn dial(
         &mut self,
         caller: Caller,

@@ -1,4 +1,4 @@
-//! What a worker has of each pool.
+//! A worker's part of each pool.
 
 use std::fmt;
 use std::ops::{Index, IndexMut};
@@ -9,21 +9,21 @@ use proxy::{Pool, Time, WorkerContext};
 use crate::logger::{enabled, log};
 use crate::pool::{PoolId, PoolShare};
 
-/// A pool in its worker.
+/// A worker's part of a pool.
 pub(super) struct PoolPart {
     pub(super) core: Pool,
     pub(super) share: Arc<PoolShare>,
-    /// From a session's index to its endpoint's key.
+    /// Maps a session's index to its endpoint's key.
     pub(super) sessions: Keys,
-    /// From a connection's index to its endpoint's key.
+    /// Maps a connection's index to its endpoint's key.
     pub(super) connections: Keys,
-    /// When the core wants to be called at the latest, as of the last [`PoolPart::settle`].
+    /// When the core must be called at the latest, as of the last [`PoolPart::settle`].
     pub(super) deadline: Option<Time>,
     /// Is on the driver's list of pools to drain.
     pub(super) touched: bool,
 }
 
-/// What a worker has of all pools.
+/// A worker's parts of all pools.
 #[derive(Debug)]
 pub(super) struct PoolParts(Vec<PoolPart>);
 
@@ -68,7 +68,7 @@ impl PoolPart {
         }
     }
 
-    /// Takes what the core has to say that needs no socket: log records and the next deadline.
+    /// Collects from the core what needs no socket: log records and the next deadline.
     pub(super) fn settle(&mut self) {
         while let Some(event) = self.core.poll_event() {
             let level = event.level() as u8;
@@ -89,8 +89,8 @@ impl fmt::Debug for PoolPart {
     }
 }
 
-/// From the small dense indices that the core gives out to keys of endpoints. An entry may be out of
-/// date; the endpoint knows its owner's full id.
+/// Maps the small dense indices that the core assigns to keys of endpoints. An entry may be stale; the
+/// endpoint knows its owner's full id.
 #[derive(Debug, Default)]
 pub(super) struct Keys(Vec<u32>);
 

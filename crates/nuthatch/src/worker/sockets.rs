@@ -12,7 +12,7 @@ use super::net::{Caller, Dialled, Net, Target};
 use crate::net::{Stream, cause_of};
 use crate::resolver::Resolver;
 
-/// Sockets, with readiness reported by the worker's poll.
+/// Sockets whose readiness the worker's poll reports.
 #[derive(Debug)]
 pub(super) struct Sockets {
     registry: Registry,
@@ -51,7 +51,7 @@ impl Sockets {
     fn resolve(&mut self, caller: Caller, host: &Arc<str>, port: u16) -> Dialled<Stream> {
         let (inbox, waker) = (self.inbox.clone(), Arc::clone(&self.waker));
         let reply = Box::new(move |address| {
-            // The worker always empties its inbox, so this waits briefly if at all; it may have ended.
+            // The worker always empties its inbox, so this waits briefly at most; the worker may have ended.
             let _ = inbox.send(Message::Resolved { caller, address });
             let _ = waker.wake();
         });

@@ -1,4 +1,4 @@
-//! What is printed and nothing else done.
+//! Options that only print something.
 
 use super::super::Invocation;
 use super::{output, read};

@@ -1,4 +1,4 @@
-//! `locate`, against placements recorded from nutcracker 0.5.0 (see the data's own description).
+//! `locate`, checked against placements recorded from nutcracker 0.5.0 (the data file says how).
 
 use std::ffi::OsString;
 use std::fs;
@@ -124,7 +124,7 @@ fn the_text_says_all_there_is() {
         lines[0].contains(", hash 0x") && lines[0].contains(", point 0x"),
         "{text}"
     );
-    // 0xcbf43926 is odd or even by its last digit: slot 0 of two.
+    // 0xcbf43926 mod 2 is 0, so slot 0 of two.
     assert_eq!(
         lines[1],
         "modula: 123456789 -> one (h:1), hash 0xcbf43926, slot 0"

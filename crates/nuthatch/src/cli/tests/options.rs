@@ -1,4 +1,4 @@
-//! Every flag: its default, what it takes, and what is said when that is wrong.
+//! Every flag: its default, what it accepts, and the error message otherwise.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ fn lenient_values() {
     assert_eq!(run("nutcracker -s 65535").stats_port, 65535);
 }
 
-/// The table of nutcracker's messages; each is followed by the usage, on standard error, status 1.
+/// nutcracker's error messages; each is followed by the usage text, on standard error, with status 1.
 #[test]
 fn every_error() {
     for (line, message) in [
@@ -157,7 +157,7 @@ fn errors_of_our_own_options() {
     }
 }
 
-/// The values that hold for a configuration file which says something else.
+/// The resulting settings, for a configuration file that sets other values.
 fn globals(overrides: &Overrides) -> (Workers, Duration) {
     let temp = tempfile::tempdir().expect("a folder");
     let file = temp.path().join("n.yml");
@@ -210,7 +210,7 @@ fn a_bad_variable_is_named() {
     let message = "nuthatch: environment variable NUTHATCH_WORKERS is not a number: 'lots'";
     assert!(printed.text.starts_with(message), "{}", printed.text);
     assert_eq!(printed.status, 1);
-    // A flag takes its place, and help is always given.
+    // A flag overrides it, and help is always printed.
     assert!(matches!(
         read_with("nuthatch --workers 2", &bad),
         Invocation::Run(_)

@@ -1,11 +1,11 @@
-//! Words that are no options: nutcracker passes over them; under our own name they are mistyped commands.
+//! Arguments that are not options: ignored when called as nutcracker, mistyped commands under our own name.
 
 use super::super::Invocation;
 use super::{output, read};
 
 const HINT: &str = "For more information, try 'nuthatch --help'.\n";
 
-/// What a line that starts nothing says.
+/// The error message of a command line that does not start the proxy.
 fn refusal(line: &str) -> String {
     let printed = output(line);
     assert_eq!((printed.status, printed.to_stdout), (1, false), "{line}");

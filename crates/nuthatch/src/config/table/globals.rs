@@ -6,7 +6,7 @@ use super::super::typed::{self, BOOL, MILLISECONDS, bytes, number};
 use super::super::types::Workers;
 use super::row::{Absent, AnyRow, Outside, Row, rows};
 
-/// Most that `max_memory` can be: 1 PiB, far beyond any machine.
+/// Maximum of `max_memory`: 1 PiB, more than any machine has.
 const MEMORY_MAX: u64 = 1 << 50;
 
 rows! {

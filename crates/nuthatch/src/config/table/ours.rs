@@ -9,13 +9,13 @@ use super::super::choice::{Choice, choices};
 use super::super::typed::{BOOL, TEXT, TIME_LIMIT, bytes, integer};
 use super::row::{Absent, AnyRow, Row, rows};
 
-/// Largest value that a memcached pool can be told to take: 16 GiB.
+/// Maximum of `max_value` of a memcached pool: 16 GiB.
 const VALUE_MAX: u64 = 16 << 30;
 
-/// Most that a client may be told to leave waiting, or to read in a second: 1 TiB, far beyond any use.
+/// Maximum of `client_backlog` and `client_min_rate`: 1 TiB, more than anyone needs.
 const BACKLOG_MAX: u64 = 1 << 40;
 
-/// Longest life in a failover pool, in seconds: what is more is a point in time for memcached.
+/// Maximum of `failover_ttl`, in seconds: memcached reads larger numbers as a point in time.
 const FAILOVER_TTL_MAX: u64 = 30 * 24 * 60 * 60;
 
 choices!(EjectPolicy, "eject_policy", "remap" => Remap, "error" => Error, "miss" => Miss);

@@ -12,25 +12,25 @@ use super::super::types::{Globals, PoolConfig};
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// Its key in the file.
+    /// Its key in a configuration file.
     pub name: &'static str,
-    /// Where it may stand.
+    /// Where it is allowed.
     pub scope: Scope,
-    /// Whose it is.
+    /// nutcracker's or ours.
     pub origin: Origin,
-    /// What may be written.
+    /// The kind of value.
     pub kind: Kind,
-    /// What holds when nothing is written.
+    /// Its default.
     pub absent: Absent,
-    /// The only protocol that has it, if it is not for both.
+    /// The only protocol that has it, unless both do.
     pub only: Option<Only>,
-    /// How else it can be given.
+    /// Its command-line option and environment variable, for global settings.
     pub outside: Option<Outside>,
-    /// What it means, for the manual.
+    /// Its description in the manual.
     pub doc: &'static str,
 }
 
-/// Where a setting may stand.
+/// Where a setting is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// In a pool.
@@ -39,7 +39,7 @@ pub enum Scope {
     Global,
 }
 
-/// Whose setting it is.
+/// Where a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Known to nutcracker, with the same meaning.
@@ -48,7 +48,7 @@ pub enum Origin {
     Nuthatch,
 }
 
-/// The protocol to which a setting is confined.
+/// The only protocol that has a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Only {
     /// `redis: true`.
@@ -57,44 +57,44 @@ pub enum Only {
     Memcached,
 }
 
-/// What holds when a setting is not given.
+/// The default of a setting.
 #[derive(Debug, Clone, Copy)]
 pub enum Absent {
-    /// It must be given.
+    /// None: the setting is required.
     Required,
-    /// Nothing: the feature is off.
+    /// None: the feature is off.
     Nothing,
-    /// As if this were written.
+    /// This text.
     Value(&'static str),
-    /// As if this name were written, which is that of the type's default.
+    /// This name, which is that of the type's `Default`.
     Choice(fn() -> &'static str),
-    /// Something that depends on the machine, in these words.
+    /// A value that depends on the machine, described by this text.
     Computed(&'static str),
 }
 
-/// The other ways to give a global setting.
+/// Ways to give a global setting outside of the files.
 #[derive(Debug, Clone, Copy)]
 pub struct Outside {
     /// Long option, without the dashes.
     pub flag: &'static str,
     /// Environment variable.
     pub env: &'static str,
-    /// What stands for the value in the help.
+    /// Placeholder of the value in the help text.
     pub argument: &'static str,
-    /// One line for the help.
+    /// Its line in the help text.
     pub help: &'static str,
 }
 
-/// A setting that is read as a `T`.
+/// A setting whose value has type `T`.
 pub(crate) struct Row<T> {
     setting: Setting,
     read: fn(&Value) -> Option<T>,
     fill: Fill<T>,
 }
 
-/// What a setting is the value of.
+/// The field that a setting fills.
 enum Fill<T> {
-    /// No field alone: it is used together with others.
+    /// No field: it is used together with other settings.
     Nothing,
     Pool(fn(&mut PoolConfig, T)),
     Redis(fn(&mut RedisSettings, T)),
@@ -102,20 +102,20 @@ enum Fill<T> {
     Globals(fn(&mut Globals, T)),
 }
 
-/// A row of whatever type.
+/// A row, whatever its type.
 pub(crate) trait AnyRow: Sync {
-    /// What holds for every type.
+    /// The part that does not depend on the type.
     fn setting(&self) -> &Setting;
 
-    /// Writes what is `given`, else the default if there is one, to the field of the pool that the setting
-    /// is for. Nothing is written where it is for none, or for the other protocol.
+    /// Writes the `given` value, or else the default, to the setting's field of the pool. Writes nothing if
+    /// the setting has no such field or belongs to the other protocol.
     fn fill_pool(&self, given: Option<&Value>, pool: &mut PoolConfig);
 
     /// The same for a setting of the whole process.
     fn fill_globals(&self, given: Option<&Value>, globals: &mut Globals);
 }
 
-/// Makes a static of every row, and `ROWS` of all of them, in the order of the manual.
+/// Defines a static for every row, and `ROWS` with all of them in the order of the manual.
 macro_rules! rows {
     ($($name:ident: $type:ty = $row:expr;)+) => {
         $(pub(crate) static $name: Row<$type> = $row;)+
@@ -131,7 +131,7 @@ macro_rules! rows {
 pub(super) use rows;
 
 impl Setting {
-    /// The text that holds when nothing is written, if there is one.
+    /// The default as text, if there is one.
     pub(crate) fn default_text(&self) -> Option<&'static str> {
         match self.absent {
             Absent::Value(text) => Some(text),
@@ -176,7 +176,7 @@ impl<T> AnyRow for Row<T> {
 }
 
 impl<T> Row<T> {
-    /// A setting of nutcracker's.
+    /// A setting that nutcracker has.
     pub(super) const fn theirs(
         name: &'static str,
         typed: Typed<T>,
@@ -199,7 +199,7 @@ impl<T> Row<T> {
         }
     }
 
-    /// A setting of ours in a pool.
+    /// A pool setting of our own.
     pub(super) const fn ours(
         name: &'static str,
         typed: Typed<T>,
@@ -211,7 +211,7 @@ impl<T> Row<T> {
         row
     }
 
-    /// A setting of ours for the whole process.
+    /// A global setting of our own.
     pub(super) const fn global(
         name: &'static str,
         typed: Typed<T>,
@@ -225,43 +225,43 @@ impl<T> Row<T> {
         row
     }
 
-    /// The same for Redis pools only.
+    /// The same, for Redis pools only.
     pub(super) const fn only_redis(mut self) -> Self {
         self.setting.only = Some(Only::Redis);
         self
     }
 
-    /// With the field of a pool that it is for.
+    /// Sets the pool's field that it fills.
     pub(super) const fn fills(mut self, fill: fn(&mut PoolConfig, T)) -> Self {
         self.fill = Fill::Pool(fill);
         self
     }
 
-    /// With the field that it is for, which only Redis pools have.
+    /// Sets the field that it fills, which only Redis pools have.
     pub(super) const fn fills_redis(mut self, fill: fn(&mut RedisSettings, T)) -> Self {
         self.fill = Fill::Redis(fill);
         self.only_redis()
     }
 
-    /// With the field that it is for, which only memcached pools have.
+    /// Sets the field that it fills, which only memcached pools have.
     pub(super) const fn fills_memcached(mut self, fill: fn(&mut MemcachedSettings, T)) -> Self {
         self.fill = Fill::Memcached(fill);
         self.setting.only = Some(Only::Memcached);
         self
     }
 
-    /// With the field of the whole process that it is for.
+    /// Sets the global field that it fills.
     pub(super) const fn fills_globals(mut self, fill: fn(&mut Globals, T)) -> Self {
         self.fill = Fill::Globals(fill);
         self
     }
 
-    /// What `value` says, which is of this setting.
+    /// Converts `value`, which must be of this setting's kind.
     pub(crate) fn read(&self, value: &Value) -> Option<T> {
         (self.read)(value)
     }
 
-    /// What is `given`, else what holds when nothing is written, if there is anything.
+    /// The `given` value, else the default, if there is one.
     pub(crate) fn value(&self, given: Option<&Value>) -> Option<T> {
         match given {
             Some(value) => self.read(value),
@@ -274,12 +274,12 @@ impl<T> Row<T> {
 }
 
 impl<T: Choice> Row<T> {
-    /// A setting of nutcracker's that has names for values.
+    /// A nutcracker setting whose value is one of some names.
     pub(super) const fn their_choice(name: &'static str, doc: &'static str) -> Self {
         Self::theirs(name, choice(), Absent::Choice(|| T::default().name()), doc)
     }
 
-    /// A setting of ours in a pool that has names for values.
+    /// A pool setting of our own whose value is one of some names.
     pub(super) const fn our_choice(name: &'static str, doc: &'static str) -> Self {
         Self::ours(name, choice(), Absent::Choice(|| T::default().name()), doc)
     }

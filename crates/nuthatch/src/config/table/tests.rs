@@ -1,4 +1,4 @@
-//! Names, defaults, fields, and the other ways to give a setting, for every row.
+//! Names, defaults and fields of every row, and the other ways to give a setting.
 
 use proxy::settings::{MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings};
 
@@ -42,7 +42,7 @@ fn every_default_can_be_read() {
     }
 }
 
-/// A pool of each protocol, and the whole process, with nothing set.
+/// A pool of each protocol, and the global settings, with nothing set.
 fn nothing_set() -> ([PoolConfig; 2], Globals) {
     let protocols = [
         ProtocolSettings::Redis(RedisSettings::default()),
@@ -59,7 +59,7 @@ fn nothing_set() -> ([PoolConfig; 2], Globals) {
     (protocols.map(pool), Globals::default())
 }
 
-/// What a row makes of them.
+/// The same after a row has filled its field.
 fn filled(row: &dyn AnyRow, text: Option<&str>) -> String {
     let read = |text| read_text(&row.setting().kind, text).expect("such a value");
     let given = text.map(|text| read(text).0);
@@ -75,7 +75,7 @@ fn all_rows() -> impl Iterator<Item = &'static dyn AnyRow> {
     [Scope::Pool, Scope::Global].into_iter().flat_map(rows)
 }
 
-/// The core, and the types here, say for themselves what holds when nothing is set.
+/// The defaults in the table equal the `Default` of the settings' types.
 #[test]
 fn defaults_are_those_of_the_fields() {
     let (pools, globals) = nothing_set();

@@ -132,7 +132,7 @@ rows! {
     )
     .fills_redis(|redis, password| redis.auth = Some(Arc::from(password.as_bytes())));
 
-    // Not confined to Redis: nutcracker accepts and ignores it in a memcached pool, and so must we.
+    // Not limited to Redis: nutcracker accepts and ignores it in a memcached pool, so this must too.
     REDIS_DB: u32 = Row::theirs(
         "redis_db",
         number(""),

@@ -1,4 +1,4 @@
-//! What is accepted, and what it means.
+//! Configurations that are accepted, and their meaning.
 
 use std::path::Path;
 use std::time::Duration;
@@ -159,7 +159,7 @@ fn surprises_are_warned_of() {
     );
 }
 
-/// The shapes in which people keep their files.
+/// Forms of files that users have.
 #[test]
 fn files_as_users_have_them() {
     for (file, pools) in [

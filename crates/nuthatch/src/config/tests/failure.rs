@@ -1,4 +1,4 @@
-//! The settings of failure: what they mean, and which do not go together.
+//! The settings about failures: what they mean, and which combinations are refused.
 
 use std::time::Duration;
 
@@ -180,8 +180,8 @@ fn bad_values_of_failure_settings() {
     }
 }
 
-/// Pool `p` with these settings, and others: `gutter`, `mc` of memcached, `chain` with a failover, `chance`
-/// without homes for keys.
+/// Pool `p` with these settings, and others: `gutter`, `mc` (memcached), `chain` (has a failover), `chance`
+/// (keys have no server).
 fn with_others(settings: &[&str]) -> String {
     let other = |name: &str, port: u16, lines: &str| {
         format!("{name}:\n  listen: 127.0.0.1:{port}\n  servers: [h:2:1]\n{lines}")

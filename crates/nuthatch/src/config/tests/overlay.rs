@@ -1,4 +1,4 @@
-//! The overlay, and who prevails: flag, environment, overlay, file, default.
+//! The overlay, and the precedence: flag, environment, overlay, file, default.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is refused: every kind of error that nutcracker knows, and ours.
+//! Configurations that are refused: every kind of error that nutcracker reports, and ours.
 
 use super::super::load;
 use super::{lines, load_text};
@@ -9,7 +9,7 @@ fn with(line: &str) -> String {
     format!("a:\n  listen: 127.0.0.1:1\n{line}\n  servers:\n    - h:1:1\n")
 }
 
-/// Each text is refused with exactly the problem that begins so.
+/// Each text is refused with exactly one problem, which begins with the given text.
 fn assert_refused(cases: &[(&str, &str)]) {
     for (text, expected) in cases {
         let report = load_text(text).expect_err(text);
@@ -361,7 +361,7 @@ fn advice_is_given() {
             "did you mean `server_connections`?",
         ),
         ("  hash: murmr", "did you mean `murmur`?"),
-        // `fnv1_64` is as near by edits, and would move every key.
+        // `fnv1_64` has the same edit distance, and would move every key.
         ("  hash: fnv1a64", "did you mean `fnv1a_64`?"),
         ("  hash: FNV1A-64", "did you mean `fnv1a_64`?"),
         ("  hash: crc-32a", "did you mean `crc32a`?"),

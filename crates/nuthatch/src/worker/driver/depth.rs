@@ -1,12 +1,12 @@
-//! How deep clients pipeline.
+//! Pipeline depth: how many requests clients send at once.
 
-/// Requests that a read of a client brings on average where clients pipeline.
+/// Average requests per client read from which clients count as pipelining.
 const DEEP: u64 = 4;
 
-/// Compares what clients sent with how often they were read.
+/// Compares the requests that clients sent with the number of reads.
 #[derive(Debug, Default)]
 pub(super) struct Depth {
-    /// Of the current tick.
+    /// Counts of the current tick.
     reads: u64,
     requests: u64,
     /// Whether clients pipelined in the last tick that read any.
@@ -14,7 +14,7 @@ pub(super) struct Depth {
 }
 
 impl Depth {
-    /// A tick begins; what is known of the last one holds until a client is read.
+    /// A tick begins; the result of the last one stays valid until a client is read.
     pub(super) fn begin_tick(&mut self) {
         *self = Self {
             was_deep: self.is_deep(),
@@ -22,7 +22,7 @@ impl Depth {
         };
     }
 
-    /// A client was read and sent so many whole requests.
+    /// A client read returned this many whole requests.
     pub(super) fn note(&mut self, requests: u64) {
         self.reads += 1;
         self.requests += requests;

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::*;
 use crate::net::{ByteStream, Received, cause_of};
 
-/// A tiny generator (splitmix64): a seed means the same for ever.
+/// A small random generator (splitmix64): a seed always yields the same numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Dice(pub(super) u64);
 
@@ -24,44 +24,44 @@ impl Dice {
     }
 }
 
-/// Bytes that a stream which buffers writes takes at most before it has sent them.
+/// Maximum bytes that a buffering stream holds unsent.
 const MAX_UNSENT: usize = 3_000;
 
 /// Both ends of one connection, seen from the driver.
 #[derive(Debug)]
 pub(super) struct Pipe {
     pub(super) key: usize,
-    /// What the driver can read.
+    /// Bytes that the driver can read.
     pub(super) inbound: VecDeque<u8>,
     /// The peer's end follows `inbound`.
     pub(super) fin: bool,
     pub(super) reset: bool,
-    /// What the driver has written.
+    /// Bytes that the driver has written.
     pub(super) outbound: Vec<u8>,
-    /// How much more the peer takes before writes block.
+    /// How many more bytes the peer accepts before writes block.
     pub(super) window: usize,
     /// The driver sent its end.
     pub(super) shut: bool,
     /// The driver dropped the stream.
     pub(super) closed: bool,
-    /// The connect is over.
+    /// Connecting has finished.
     pub(super) connected: bool,
     pub(super) refused: bool,
-    /// The poll has something to report.
+    /// An edge is due.
     pub(super) edge: bool,
-    /// A write was cut short or blocked, so an edge follows as soon as there is room.
+    /// A write was cut short or blocked, so an edge is due as soon as there is room.
     starved: bool,
     /// Edges until the handshake is over. Until then the stream carries no data.
     handshake: usize,
-    /// Writes are buffered, some of them.
+    /// Some writes are buffered.
     buffers: bool,
-    /// What the driver has written and the stream has not sent yet.
+    /// Bytes that the driver has written and the stream has not sent yet.
     unsent: VecDeque<u8>,
     /// The driver's end follows `unsent`.
     shut_follows: bool,
-    /// What reads have said so far: by whether the buffer was full, then whether the stream was drained.
+    /// What reads have reported so far, indexed by "the buffer was full", then by "drained".
     pub(super) said: [[bool; 2]; 2],
-    /// Nothing is cut, delayed or interrupted, so that no edge comes that is not owed.
+    /// Nothing is cut, delayed or interrupted, and there are no extra edges.
     pub(super) calm: bool,
     dice: Dice,
 }
@@ -115,13 +115,13 @@ impl Pipe {
         self.edge = true;
     }
 
-    /// The peer makes room.
+    /// The peer accepts more.
     pub(super) fn open_window(&mut self) {
         self.window = usize::MAX;
         self.edge |= std::mem::take(&mut self.starved);
     }
 
-    /// The edge that is owed, as the poll would report it.
+    /// The due edge, as the poll would report it.
     pub(super) fn take_edge(&mut self) -> Option<Readiness> {
         if self.closed || !std::mem::take(&mut self.edge) {
             return None;
@@ -170,7 +170,7 @@ impl Pipe {
         }
     }
 
-    /// Takes part of the handshake; whether it is over.
+    /// Does one step of the handshake; returns whether it is over.
     fn shake_hands(&mut self) -> bool {
         self.handshake = self.handshake.saturating_sub(1);
         // The peer answers.
@@ -178,7 +178,7 @@ impl Pipe {
         self.handshake == 0
     }
 
-    /// Sends what the stream holds, as far as the peer takes it.
+    /// Sends the buffered bytes, as many as the peer accepts.
     fn send_unsent(&mut self) {
         if self.reset {
             return;
@@ -304,7 +304,7 @@ impl Drop for FakeStream {
     }
 }
 
-/// What a server does with those who connect.
+/// What a server does with connection attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     Accept,
@@ -313,7 +313,7 @@ pub(super) enum Answer {
     NoDescriptor,
 }
 
-/// The network: keeps the connections that were dialled for the test to find.
+/// The network: keeps the dialled connections for the test to find.
 #[derive(Debug)]
 pub(super) struct FakeNet {
     pub(super) dialled: Rc<RefCell<Vec<Shared>>>,

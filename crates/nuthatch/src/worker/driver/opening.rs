@@ -1,4 +1,4 @@
-//! Opening and closing sockets as the core asks for it.
+//! Opens and closes sockets as the core asks.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::pool::PoolId;
 use crate::worker::endpoint::{Endpoint, Role};
 use crate::worker::net::{Caller, Dialled, Net, Target};
 
-/// How long a client that was told that nothing more will come may take to close.
+/// How long a lingering client may take to close.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
-/// Clients that may linger at a time; beyond, they are closed at once.
+/// Maximum lingering clients; beyond that they are closed at once.
 const MAX_LINGERING: usize = 1024;
 
 impl<N: Net> Driver<N> {
@@ -52,7 +52,7 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// An attempt to connect may be over.
+    /// An attempt to connect may have finished.
     pub(super) fn finish_connect(&mut self, key: usize) {
         let endpoint = &mut self.endpoints[key];
         let Role::Connecting(id) = endpoint.role else {

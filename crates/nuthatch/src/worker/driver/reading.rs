@@ -1,4 +1,4 @@
-//! From sockets to the core.
+//! Reads from sockets into the core.
 
 use proxy::{Cause, ConnectionId, SessionId};
 
@@ -8,13 +8,13 @@ use crate::worker::endpoint::{Read, Role};
 use crate::worker::net::Net;
 
 impl<N: Net> Driver<N> {
-    /// Reads while there is something, it is wanted, and the tick's share is not used up.
+    /// Reads while there is data, the core wants it, and the tick's share is not used up.
     pub(super) fn read(&mut self, key: usize) {
         while let Some(endpoint) = self.endpoints.get_mut(key) {
             let (pool, role) = (endpoint.pool, endpoint.role);
             let part = &mut self.pools[pool];
             let wanted = match role {
-                // When the core wants it again, it says so with an action.
+                // When the core wants to read again, it asks with an action.
                 Role::Session(id) => part.core.session_wants_read(id),
                 Role::Connection(_) | Role::Lingering(_) => true,
                 Role::Resolving(_) | Role::Connecting(_) => false,

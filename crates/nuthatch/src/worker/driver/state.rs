@@ -1,4 +1,4 @@
-//! What a driver has, and what all that it does has in common.
+//! The driver's state and what its other modules share.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -25,16 +25,17 @@ pub(in crate::worker) struct Driver<N: Net> {
     pub(super) chunks: Chunks,
     pub(super) now: Time,
     pub(super) tick: u32,
-    /// Bytes that were read since everything was last written.
+    /// Bytes read since all pending output was last written.
     pub(super) unwritten: usize,
     pub(super) depth: Depth,
-    /// Endpoints that had more to do than a tick allows.
+    /// Endpoints with more to do than one tick allows.
     pub(super) waiting: Vec<usize>,
     /// Endpoints that can be written to again and have output.
     pub(super) writable: Vec<usize>,
-    /// Pools whose core was called since it was last drained.
+    /// Pools whose core was called since its output was last drained.
     pub(super) touched: Vec<PoolId>,
-    /// In order of their deadlines; some have closed already, and another may have their place.
+    /// Lingering clients in order of their deadlines. An entry may be stale: its client is closed, and the
+    /// key may belong to another one.
     pub(super) lingering: VecDeque<(Time, usize)>,
 }
 
@@ -48,7 +49,7 @@ impl<N: Net> Driver<N> {
         endpoint.is_some_and(|endpoint| endpoint.pool == pool && endpoint.role == role)
     }
 
-    /// The core of `pool` was called, so it may have something to say.
+    /// The core of `pool` was called, so it may have actions or output.
     pub(super) fn touch(&mut self, pool: PoolId) {
         let part = &mut self.pools[pool];
         if !part.touched {
@@ -57,7 +58,7 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// Has the endpoint go on in the next tick, without sleep in between.
+    /// Continues the endpoint in the next tick, which then follows without sleeping.
     pub(super) fn wait_for_next_tick(&mut self, key: usize) {
         let endpoint = &mut self.endpoints[key];
         if !endpoint.queued {
@@ -66,7 +67,7 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// The key of a client that is not closed.
+    /// The key of a client's endpoint, unless it is closed.
     pub(super) fn key_of_session(&self, pool: PoolId, id: SessionId) -> Option<usize> {
         let key = self.pools[pool].sessions.get(id.index())?;
         self.has_role(key, pool, Role::Session(id)).then_some(key)

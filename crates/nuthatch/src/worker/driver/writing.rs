@@ -1,4 +1,4 @@
-//! From the core to sockets, and whatever else the core asks for.
+//! Writes from the core to sockets, and performs the core's other actions.
 
 use proxy::{Action, ConnectionId, Flush};
 
@@ -9,8 +9,8 @@ use crate::worker::endpoint::{Role, Written};
 use crate::worker::net::Net;
 
 impl<N: Net> Driver<N> {
-    /// Does what the cores ask until they ask for nothing more. It ends because every endpoint has
-    /// a limited share of reads and writes in a tick.
+    /// Performs what the cores ask until they ask for nothing more. This ends because every endpoint has a
+    /// limited share of reads and writes per tick.
     pub(in crate::worker) fn drain(&mut self) {
         self.unwritten = 0;
         while !self.touched.is_empty() || !self.writable.is_empty() {
@@ -33,7 +33,7 @@ impl<N: Net> Driver<N> {
             for pool in touched.drain(..) {
                 self.part(pool).settle();
             }
-            // Writing may have put new ones on either list; keep the allocations otherwise.
+            // New entries may have been added to either list; otherwise keep the allocations.
             if self.touched.is_empty() {
                 self.touched = touched;
             }
@@ -70,7 +70,7 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// Writes while there is output, it is taken, and the tick's share is not used up.
+    /// Writes while there is output, the stream takes it, and the tick's share is not used up.
     fn write(&mut self, key: usize) {
         while let Some(endpoint) = self.endpoints.get_mut(key) {
             let (pool, role, now) = (endpoint.pool, endpoint.role, self.now);
@@ -97,7 +97,7 @@ impl<N: Net> Driver<N> {
                 (Written::Failed(error), Role::Connection(id)) => {
                     return self.lose_connection(key, id, cause_of(&error));
                 }
-                // The next edge will say when to go on.
+                // The next edge tells when to continue.
                 _ => return,
             }
             self.touch(pool);
