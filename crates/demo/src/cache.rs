@@ -1,4 +1,4 @@
-//! One cache server of the demo: a real program where there is one, else an embedded one.
+//! One cache server of the demo: the real program if it is installed, else an embedded one.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::kind::Kind;
 use crate::narrator::Stop;
 use crate::port::Port;
 
-/// How long a server may take to answer after its start.
+/// How long a server may take to answer after it is started.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where servers of one kind come from.
@@ -22,7 +22,7 @@ const START_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) enum Source {
     /// This program.
     Program(PathBuf),
-    /// Threads of our own.
+    /// Threads of this process.
     Embedded,
 }
 
@@ -37,7 +37,7 @@ impl Source {
         found.map_or(Source::Embedded, Source::Program)
     }
 
-    /// One phrase for the reader.
+    /// A phrase for the demo's output.
     pub(crate) fn describe(&self, kind: Kind) -> String {
         match (self, kind) {
             (Source::Program(path), _) => path.display().to_string(),
@@ -49,7 +49,7 @@ impl Source {
     }
 }
 
-/// A server with a name and a port of its own, running or not.
+/// A server with a fixed name and port, running or not.
 pub(crate) struct CacheServer {
     pub(crate) name: String,
     kind: Kind,
@@ -59,14 +59,14 @@ pub(crate) struct CacheServer {
     running: Option<Running>,
 }
 
-/// Dropping it ends the server.
+/// Dropping it stops the server.
 enum Running {
     Child(Child),
     Embedded(Embedded),
 }
 
 impl CacheServer {
-    /// Starts a server and waits until it answers; what it writes goes to `dir`.
+    /// Starts a server and waits until it answers; its files go to `dir`.
     pub(crate) fn start(
         kind: Kind,
         name: String,
@@ -85,22 +85,22 @@ impl CacheServer {
         Ok(server)
     }
 
-    /// Its port of 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub(crate) fn port(&self) -> u16 {
         self.port.number()
     }
 
-    /// Whether it was started and not killed since.
+    /// Whether it is running as far as the demo knows: started and not killed since.
     pub(crate) fn is_up(&self) -> bool {
         self.running.is_some()
     }
 
-    /// Ends it at once, as a crash would.
+    /// Kills it at once, as a crash would.
     pub(crate) fn kill(&mut self) {
         self.running = None;
     }
 
-    /// Starts it (again), empty, on its port.
+    /// Starts it again, empty, on the same port.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl CacheServer {
         self.wait_until_it_answers()
     }
 
-    /// Asks this server, not the proxy, for a key.
+    /// Asks this server directly, not through the proxy, for a key.
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl CacheServer {
     }
 }
 
-/// A server on loopback that writes nothing outside `dir`.
+/// The command of a server on loopback that writes no files outside `dir`.
 fn command(kind: Kind, program: &Path, port: u16, dir: &Path) -> Command {
     let mut command = Command::new(program);
     let port = port.to_string();
@@ -182,7 +182,7 @@ fn command(kind: Kind, program: &Path, port: u16, dir: &Path) -> Command {
             command.args(["-l", "127.0.0.1", "-p", &port, "-U", "0"]);
             command.args(["-m", "64", "-t", "1"]);
             if rustix::process::geteuid().is_root() {
-                // It refuses to run as root unless told that root is meant.
+                // memcached refuses to run as root unless told to.
                 command.args(["-u", "root"]);
             }
         }

@@ -1,10 +1,9 @@
 //! Child processes that never outlive the demo.
 //!
-//! Four nets, one below the other: each child is killed when its guard is dropped;
-//! a panic kills all of them first (a release build aborts without dropping
-//! anything); where util-linux's `setpriv` is installed the kernel kills them when
-//! this process dies in any other way; and they stand in process groups of their
-//! own, so that Ctrl-C reaches only the demo, which then stops them in order.
+//! There are four safeguards: each child is killed when its guard is dropped; a panic kills all of them first
+//! (a release build aborts without dropping anything); if util-linux's `setpriv` is installed, the kernel
+//! kills them when this process dies in any other way; and they are in process groups of their own, so that
+//! Ctrl-C reaches only the demo, which then stops them in order.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,10 +16,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Children that have not been reaped.
+/// Children that have not been reaped yet.
 static LIVING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// A running child; what it prints goes to a file.
+/// A running child; its output goes to a file.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: process::Child,
@@ -30,8 +29,8 @@ pub(crate) struct Child {
 impl Child {
     /// Starts `command` without input and with its output in the file `log`.
     ///
-    /// To be called on a thread that lives as long as the demo: the kernel's
-    /// parent-death signal is sent when the spawning *thread* ends.
+    /// Call it on a thread that lives as long as the demo: the kernel sends the parent-death signal when the
+    /// spawning *thread* ends.
     pub(crate) fn spawn(command: &Command, log: &Path) -> io::Result<Child> {
         let output = File::options().create(true).append(true).open(log)?;
         let mut bound = bound_to_us(command);
@@ -57,10 +56,10 @@ impl Child {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Asks it to end (SIGTERM), waits up to `patience`, and kills it if it is still there.
+    /// Asks it to end (SIGTERM), waits up to `patience`, then kills it.
     pub(crate) fn stop(&mut self, patience: Duration) {
         if self.is_running() {
-            // It was not reaped (see above), so the id is still its own.
+            // It has not been reaped (see above), so the id is still its own.
             let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
         }
         let end = Instant::now() + patience;
@@ -73,7 +72,7 @@ impl Child {
     /// Kills it at once (SIGKILL) and reaps it.
     pub(crate) fn kill(&mut self) {
         let pid = Pid::from_child(&self.process);
-        // From here on its id may be given to another process.
+        // From here on its id may be reused for another process.
         living(|pids| pids.retain(|&other| other != pid));
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -94,7 +93,7 @@ impl Drop for Child {
     }
 }
 
-/// Makes every panic kill all children first, and only then go its way.
+/// Makes every panic kill all children before it continues.
 pub(crate) fn kill_all_on_panic() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -107,7 +106,7 @@ pub(crate) fn kill_all_on_panic() {
     }));
 }
 
-/// Whether an executable file of that name is on PATH, and where.
+/// The path of the executable called `name` on PATH, if there is one.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -144,7 +143,7 @@ fn bound_to_us(command: &Command) -> Command {
     bound
 }
 
-/// The `setpriv` that knows `--pdeathsig` (busybox has a lesser one).
+/// A `setpriv` that supports `--pdeathsig` (busybox's does not).
 fn setpriv() -> Option<&'static Path> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOUND

@@ -1,4 +1,4 @@
-//! A client of either protocol: ask, wait for the whole reply, read it.
+//! A client of either protocol: sends a request and reads the whole reply.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::kind::Kind;
 
-/// How long an answer may take; the proxy's own time-out is shorter.
+/// How long to wait for a reply; the proxy's own timeout is shorter.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Longest reply that is waited for.
+/// Maximum length of a reply.
 const LONGEST_REPLY: usize = 1 << 20;
 
 /// A connection to a server or to the proxy.
@@ -18,26 +18,26 @@ pub(crate) struct Client {
     stream: TcpStream,
 }
 
-/// What came back.
+/// A parsed reply.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
-    /// It was stored.
+    /// The value was stored.
     Stored,
-    /// The values asked for, `None` where there is none.
+    /// The requested values, `None` for each missing one.
     Values(Vec<Option<String>>),
-    /// An error line, without its line end.
+    /// An error line without its line end.
     Refused(String),
-    /// Bytes that are no answer to what was asked.
+    /// Bytes that are not a valid reply.
     Strange(String),
 }
 
 impl Answer {
-    /// Whether it is this one value.
+    /// Whether it is this single value.
     pub(crate) fn is_value(&self, value: &str) -> bool {
         matches!(self, Answer::Values(values) if matches!(&**values, [Some(v)] if v == value))
     }
 
-    /// Whether there is no such key.
+    /// Whether the key does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Answer::Values(values) if **values == [None])
     }
@@ -89,7 +89,7 @@ impl Client {
         Ok(values.map_or_else(|| failure(&reply), Answer::Values))
     }
 
-    /// Asks for several values with one request; they come in the order of the keys.
+    /// Asks for several values with one request; they are returned in the order of the keys.
     pub(crate) fn get_many(&mut self, keys: &[&str]) -> io::Result<Answer> {
         let words: Vec<&str> = ["MGET"].iter().chain(keys).copied().collect();
         let reply = match self.kind {
@@ -119,7 +119,8 @@ impl Client {
         Ok(reply)
     }
 
-    /// Whether these bytes are one whole reply. The demo's replies are small: each look starts anew.
+    /// Whether these bytes are one whole reply. The demo's replies are small, so each check starts from the
+    /// beginning.
     fn is_whole(&self, bytes: &[u8]) -> io::Result<bool> {
         let strange = |what: String| io::Error::new(ErrorKind::InvalidData, what);
         Ok(match self.kind {
@@ -154,7 +155,7 @@ fn failure(reply: &[u8]) -> Answer {
     }
 }
 
-/// A bulk string (or null) at the start, and what follows it.
+/// A bulk string (or null) at the start, and the bytes after it.
 fn take_bulk(reply: &[u8]) -> Option<(Option<String>, &[u8])> {
     if let Some(rest) = reply.strip_prefix(b"$-1\r\n") {
         return Some((None, rest));
@@ -179,7 +180,7 @@ fn array_of_bulks(reply: &[u8], count: usize) -> Option<Vec<Option<String>>> {
     rest.is_empty().then_some(values)
 }
 
-/// The blocks of a retrieval, put in the order of `keys`.
+/// The value blocks of a retrieval, in the order of `keys`.
 fn value_blocks(reply: &[u8], keys: &[&str]) -> Option<Vec<Option<String>>> {
     let mut values = vec![None; keys.len()];
     let mut rest = reply;
@@ -198,7 +199,7 @@ fn value_blocks(reply: &[u8], keys: &[&str]) -> Option<Vec<Option<String>>> {
     (rest == b"END\r\n").then_some(values)
 }
 
-/// A decimal line and what follows it.
+/// A decimal line, and the bytes after it.
 fn number_line(text: &[u8]) -> Option<(usize, &[u8])> {
     let end = text.iter().position(|&byte| byte == b'\r')?;
     let number = std::str::from_utf8(&text[..end]).ok()?.parse().ok()?;

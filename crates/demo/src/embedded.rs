@@ -1,8 +1,7 @@
 //! An embedded server: threads of this process behind a loopback port.
 //!
-//! It is for machines without redis-server or memcached, and small on purpose: one
-//! thread per connection, a bounded store, no persistence. [`Speaker`] is what the two
-//! protocols add.
+//! It is for machines without redis-server or memcached and deliberately small: one thread per connection, a
+//! bounded store, no persistence. Each protocol implements [`Speaker`].
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -14,18 +13,18 @@ use std::time::Duration;
 
 use crate::store::Store;
 
-/// Connections that one server serves; further ones are closed at once.
+/// Maximum connections of a server; further ones are closed at once.
 const MAX_CONNECTIONS: usize = 256;
 
-/// How long a client may refuse to take its replies.
+/// How long a write to a client may block.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Output gathered before it is written.
+/// Output is written once this many bytes are collected.
 const OUTPUT_CHUNK: usize = 64 << 10;
 
-/// One connection's half of a protocol.
+/// The protocol's side of one connection.
 pub(crate) trait Speaker: Send + 'static {
-    /// Answers the whole requests at the start of `input` and consumes them.
+    /// Answers the whole requests at the start of `input` and removes them from it.
     ///
     /// # Errors
     ///
@@ -36,21 +35,21 @@ pub(crate) trait Speaker: Send + 'static {
 /// What a connection does after its requests were answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Reads on.
+    /// Read on.
     Continue,
-    /// Ends, once all replies are written.
+    /// Close once all replies are written.
     Close,
 }
 
-/// The store that the connections of one server share.
+/// The store, shared by all connections of one server.
 pub(crate) type SharedStore = Arc<Mutex<Store>>;
 
-/// Opens the store; a connection that panicked cannot have broken it.
+/// Locks the store. A connection that panicked cannot have left it inconsistent.
 pub(crate) fn open(store: &SharedStore) -> MutexGuard<'_, Store> {
     store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Replies on their way to a client.
+/// Replies to be written to a client.
 pub(crate) struct Output {
     /// Where replies are appended.
     pub(crate) bytes: Vec<u8>,
@@ -65,7 +64,7 @@ impl Output {
         }
     }
 
-    /// Writes what was gathered once it is much, so that a long reply is never held whole.
+    /// Writes what was collected once it is large, so that a long reply is never held whole.
     pub(crate) fn spill(&mut self) -> io::Result<()> {
         if self.bytes.len() < OUTPUT_CHUNK {
             return Ok(());
@@ -80,7 +79,7 @@ impl Output {
     }
 }
 
-/// A running embedded server; gone, with all its connections, when dropped.
+/// A running embedded server. Dropping it stops it and closes its connections.
 #[derive(Debug)]
 pub(crate) struct Embedded {
     port: u16,
@@ -89,7 +88,7 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Listens on a port of 127.0.0.1; `speaker` makes the protocol of each connection.
+    /// Listens on a port of 127.0.0.1; `speaker` creates the protocol's side of each connection.
     pub(crate) fn start<S: Speaker>(
         port: u16,
         speaker: impl Fn(SharedStore) -> S + Send + 'static,
@@ -104,7 +103,7 @@ impl Embedded {
                     return;
                 }
                 let speaker = speaker(Arc::clone(&store));
-                // One that cannot be served is closed by being dropped.
+                // A connection that cannot be served is closed by dropping it.
                 let _ = shared.serve(stream, speaker);
             }
         });
@@ -115,7 +114,7 @@ impl Embedded {
         })
     }
 
-    /// Whether it still takes connections.
+    /// Whether it still accepts connections.
     pub(crate) fn is_running(&self) -> bool {
         let acceptor = self.acceptor.as_ref();
         acceptor.is_some_and(|acceptor| !acceptor.is_finished())
@@ -125,11 +124,11 @@ impl Embedded {
 impl Drop for Embedded {
     fn drop(&mut self) {
         self.open.closing.store(true, Ordering::Release);
-        // The acceptor waits for a client: be one.
+        // The acceptor is blocked until a client connects, so connect once.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let woken = TcpStream::connect_timeout(&address, Duration::from_secs(1));
         if let (Some(acceptor), Ok(_)) = (self.acceptor.take(), &woken) {
-            // It ends at the next client, which has just come.
+            // It ends at the next client, which has just connected.
             let _ = acceptor.join();
         }
         self.open.close_all();
@@ -152,7 +151,7 @@ impl Connections {
         };
         let connections = Arc::clone(self);
         let started = thread::Builder::new().spawn(move || {
-            // Whatever ends a connection ends only that.
+            // Whatever ends a connection ends only that one.
             let _ = converse(stream, speaker);
             connections.leave(id);
         });
@@ -175,7 +174,7 @@ impl Connections {
 
     fn leave(&self, id: u64) {
         if let Some(stream) = self.streams().1.remove(&id) {
-            // The clone kept here would hold the connection open.
+            // The clone kept here would keep the connection open.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
@@ -215,7 +214,7 @@ mod tests {
     use super::*;
     use crate::port::Port;
 
-    /// Sends back what it gets; closes after a `q`.
+    /// Sends back what it receives; closes after a `q`.
     struct Echo;
 
     impl Speaker for Echo {

@@ -13,18 +13,18 @@ const LIMITS: RequestLimits = RequestLimits {
     max_line: 8 << 10,
     max_retrieval_line: 1 << 20,
     max_keys: 8192,
-    // Data blocks are gathered in place: none is longer than a value and its line end.
+    // Data blocks are collected in one buffer: none is longer than a value and its line end.
     divert: MAX_VALUE + 2,
 };
 
-/// Longer lives are dates (memcached `protocol.txt`): thirty days in seconds.
+/// Larger expiry times are dates (memcached `protocol.txt`): thirty days in seconds.
 const LONGEST_LIFE: i64 = 60 * 60 * 24 * 30;
 
 /// One connection.
 pub(crate) struct MemcachedSpeaker {
     store: SharedStore,
     parser: RequestParser,
-    /// Bytes of a refused data block still to be dropped.
+    /// Bytes of a refused data block that are still to be discarded.
     skip: u64,
 }
 
@@ -74,7 +74,7 @@ impl Speaker for MemcachedSpeaker {
                     done += at;
                     done += self.skip_block(input.len() - done);
                 }
-                // No block is long enough for the latter with these limits.
+                // With these limits no block is long enough for the latter.
                 Ok(Progress::Partial | Progress::Body { .. }) => break Next::Continue,
                 Err(error) => {
                     error.line(&mut out.bytes);
@@ -95,7 +95,7 @@ impl MemcachedSpeaker {
         skipped
     }
 
-    /// Carries out one request.
+    /// Executes one request.
     fn request(&self, text: &[u8], request: Request, out: &mut Output) -> io::Result<Next> {
         let now = Instant::now();
         let verb = request.verb;
@@ -139,8 +139,8 @@ impl MemcachedSpeaker {
         Ok(Next::Continue)
     }
 
-    /// get, gets, gat and gats. The store is opened for each key anew, so that
-    /// writing to a slow client keeps nobody waiting.
+    /// get, gets, gat and gats. The store is locked for each key separately, so that writing to a slow client
+    /// blocks nobody else.
     fn retrieve(&self, text: &[u8], verb: Verb, now: Instant, out: &mut Output) -> io::Result<()> {
         let exptime = self.parser.exptime().map(|arg| arg.of(text));
         for key in self.parser.keys() {
@@ -290,7 +290,7 @@ fn unsigned(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(word).ok()?.trim_end().parse().ok()
 }
 
-/// How long something is kept.
+/// How long an item is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Life {
     Unbounded,
@@ -307,8 +307,8 @@ impl Life {
     }
 }
 
-/// An exptime: 0 is for ever, a negative one is over, up to thirty days counts from
-/// now, and more is a date in seconds since 1970.
+/// Converts an exptime: 0 is never, a negative one has expired, up to thirty days is relative to now, and
+/// more is a date in seconds since 1970.
 fn expiry(exptime: i64, now: Instant) -> Life {
     let seconds = match exptime {
         0 => return Life::Unbounded,
@@ -323,7 +323,7 @@ fn expiry(exptime: i64, now: Instant) -> Life {
     };
     match u64::try_from(seconds).ok().filter(|&seconds| seconds > 0) {
         None => Life::Over,
-        // A date beyond the clock's range never comes.
+        // A date beyond the clock's range is never reached.
         Some(seconds) => now
             .checked_add(Duration::from_secs(seconds))
             .map_or(Life::Unbounded, Life::Until),

@@ -16,7 +16,7 @@ const LIMITS: RequestLimits = RequestLimits {
     max_args: 8192,
     max_bulk: MAX_VALUE as u64,
     max_inline: 64 << 10,
-    // Arguments are gathered in place: none is longer than a value.
+    // Arguments are collected in one buffer: none is longer than a value.
     divert: MAX_VALUE,
     max_request: 4 * MAX_VALUE as u64,
 };
@@ -57,7 +57,7 @@ impl Speaker for RedisSpeaker {
                     }
                     out.spill()?;
                 }
-                // Nothing is diverted with these limits.
+                // With these limits nothing is diverted.
                 Ok(Progress::Partial | Progress::Body { .. }) => break Next::Continue,
                 Err(error) => {
                     encode::error(&mut out.bytes, &format!("ERR {error}"));
@@ -71,7 +71,7 @@ impl Speaker for RedisSpeaker {
 }
 
 impl RedisSpeaker {
-    /// Carries out one command. The name is always there; an argument is never diverted.
+    /// Executes one command. The name is always present, and an argument is never diverted.
     fn command(&mut self, args: &[&[u8]], out: &mut Output) -> io::Result<Next> {
         let name = args[0].to_ascii_uppercase();
         let now = Instant::now();
@@ -112,7 +112,7 @@ impl RedisSpeaker {
         Ok(Next::Continue)
     }
 
-    /// The store is opened for each key anew, so that writing to a slow client keeps nobody waiting.
+    /// The store is locked for each key separately, so that writing to a slow client blocks nobody else.
     fn mget(&self, keys: &[&[u8]], now: Instant, out: &mut Output) -> io::Result<()> {
         encode::array_header(&mut out.bytes, keys.len());
         for key in keys {
@@ -171,7 +171,7 @@ impl RedisSpeaker {
     }
 }
 
-/// Commands about the connection; `None` when it is none of them.
+/// Commands about the connection; `None` if it is another command.
 fn connection_command(
     name: &[u8],
     args: &[&[u8]],
@@ -206,7 +206,7 @@ fn unknown(args: &[&[u8]]) -> Refusal {
 mod tests {
     use super::*;
 
-    /// What the server sends for `input`, and whether it closes then.
+    /// The server's output for `input`, and whether it then closes.
     fn answer_to(speaker: &mut RedisSpeaker, input: &[u8]) -> (String, Next) {
         let mut out = Output::new(io::sink());
         let mut input = input.to_vec();

@@ -1,13 +1,12 @@
-//! `nuthatch demo`: the main job, with nothing to configure.
+//! `nuthatch demo`: shows the proxy at work without any configuration.
 //!
-//! It starts three Redis servers, three memcached servers and this very program as
-//! the proxy in front of them, walks through what a proxy is for, and then keeps
-//! serving until it is told to stop. Real servers are used where they are on PATH,
-//! small embedded ones otherwise. Whatever was started is gone at the end,
-//! however the end comes about.
+//! It starts three Redis servers, three memcached servers and this program as the proxy in front of them,
+//! demonstrates what the proxy does, and then serves until it is told to stop. Real servers are used if they
+//! are on PATH, small embedded ones otherwise. Everything that was started is stopped at the end, however the
+//! demo ends.
 //!
-//! The proxy is a child process: the demo gives it a configuration file and options, and
-//! looks at it as its clients and operators do. So nothing of its code is used here.
+//! The proxy is a child process: the demo gives it a configuration file and options and uses it as clients
+//! and operators do. So none of its code is used here.
 
 mod cache;
 mod child;
@@ -37,10 +36,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use narrator::{Narrator, Stop};
 use stage::{Program, Stage};
 
-/// How often a demo that only serves looks whether it should end.
+/// How often a demo that only serves checks whether to stop.
 const WATCH: Duration = Duration::from_millis(100);
 
-/// What was asked for on the command line.
+/// Options from the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DemoOptions {
     /// End after the tour instead of serving until a signal.
@@ -49,9 +48,8 @@ pub struct DemoOptions {
 
 /// Runs the demo on standard output.
 ///
-/// The exit status is 1 when something could not be started, when anything that the
-/// tour shows turned out otherwise, or when a tour that is all there is was
-/// interrupted; 0 else, also after SIGINT, SIGTERM or SIGHUP.
+/// The exit status is 1 if something could not be started, if any check of the tour failed, or if a `--once`
+/// tour was interrupted. Otherwise it is 0, also after SIGINT, SIGTERM or SIGHUP.
 pub fn run(options: DemoOptions) -> ExitCode {
     match try_run(options) {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,7 +84,7 @@ fn try_run(options: DemoOptions) -> Result<(), Stop> {
     tour
 }
 
-/// Serves until a signal arrives (which is how it should end) or the proxy does.
+/// Serves until a signal arrives (the normal end) or the proxy exits.
 fn serve(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
     while !narrator.is_interrupted() {
         stage.check_proxy_runs()?;
@@ -95,11 +93,11 @@ fn serve(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
     Ok(())
 }
 
-/// A flag that the first signal raises; a second one ends the process at once.
+/// A flag that the first signal sets; a second signal ends the process at once.
 fn stop_flag() -> Result<Arc<AtomicBool>, Stop> {
     let flag = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        // In this order: the first signal finds the flag still down.
+        // In this order: at the first signal the flag is still unset.
         signal_hook::flag::register_conditional_default(signal, Arc::clone(&flag))?;
         signal_hook::flag::register(signal, Arc::clone(&flag))?;
     }

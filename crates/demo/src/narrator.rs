@@ -1,14 +1,14 @@
-//! What the demo says, and whether what it showed was so.
+//! The demo's output, and the results of its checks.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Why the demo goes no further.
+/// Why the demo stops.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// A signal asked for the end.
+    /// A signal asked it to stop.
     Interrupted,
     /// Something did not work; the text says what.
     Failed(String),
@@ -20,7 +20,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// Writes the story, counts what held, and notices when it should end.
+/// Prints the demo's output, counts its checks, and notices when to stop.
 pub(crate) struct Narrator {
     out: Box<dyn Write>,
     asked_to_stop: Arc<AtomicBool>,
@@ -38,11 +38,11 @@ impl Narrator {
         }
     }
 
-    /// Writes one line or several.
+    /// Prints one or more lines.
     ///
     /// # Errors
     ///
-    /// When the demo was asked to stop, or nobody can read any more.
+    /// When the demo was asked to stop, or standard output is closed.
     pub(crate) fn say(&mut self, text: &str) -> Result<(), Stop> {
         if self.is_interrupted() {
             return Err(Stop::Interrupted);
@@ -52,11 +52,11 @@ impl Narrator {
         Ok(())
     }
 
-    /// Says whether something that was just shown held, and remembers it.
+    /// Prints whether a check succeeded, and counts it.
     ///
     /// # Errors
     ///
-    /// As [`Narrator::say`]; what did not hold is no error here, see [`Narrator::verdict`].
+    /// As [`Narrator::say`]. A failed check is not an error here, see [`Narrator::verdict`].
     pub(crate) fn check(&mut self, held: bool, claim: impl fmt::Display) -> Result<(), Stop> {
         if held {
             self.held += 1;
@@ -67,12 +67,12 @@ impl Narrator {
         }
     }
 
-    /// Whether a signal asked for the end.
+    /// Whether a signal asked the demo to stop.
     pub(crate) fn is_interrupted(&self) -> bool {
         self.asked_to_stop.load(Ordering::Relaxed)
     }
 
-    /// An error when anything did not hold, or when nothing was looked at.
+    /// An error if any check failed, or if there were none.
     pub(crate) fn verdict(&self) -> Result<(), Stop> {
         let all = self.held + self.broken;
         if self.broken > 0 || all == 0 {
@@ -82,7 +82,7 @@ impl Narrator {
         Ok(())
     }
 
-    /// The last line after a signal. Nobody may be there to read it.
+    /// The last line after a signal. Standard output may be closed already.
     pub(crate) fn farewell(&mut self) -> Result<(), Stop> {
         let _ = writeln!(self.out, "\nStopping the proxy and its servers.");
         Ok(())

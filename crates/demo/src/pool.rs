@@ -16,7 +16,7 @@ const SERVERS: usize = 3;
 /// Failures in a row that eject a server.
 pub(crate) const FAILURE_LIMIT: u32 = 2;
 
-/// How long an ejected server rests, in milliseconds.
+/// How long a server stays ejected, in milliseconds.
 pub(crate) const RETRY_AFTER_MS: u32 = 2000;
 
 /// A pool: a port of the proxy with three servers behind it.
@@ -58,8 +58,8 @@ impl DemoPool {
             .map_err(|error| Stop::Failed(format!("the proxy refuses port {port}: {error}")))
     }
 
-    /// The pool as nutcracker's configuration writes it. Keys are placed by
-    /// [`Placement::default`], which [`locate`](Self::locate) goes by.
+    /// The pool in nutcracker's configuration format. Keys are placed by [`Placement::default`], which
+    /// [`locate`](Self::locate) uses too.
     pub(crate) fn configuration(&self) -> String {
         let servers: String = self
             .servers
@@ -78,8 +78,8 @@ impl DemoPool {
         )
     }
 
-    /// The name of the server that a key belongs to while `dead` is ejected, worked out as
-    /// `nuthatch locate` does it.
+    /// The name of the server that a key belongs to while `dead` is ejected, computed as `nuthatch locate`
+    /// does.
     pub(crate) fn locate(&self, key: &str, dead: Option<&str>) -> &str {
         let members: Vec<_> = self
             .servers
@@ -97,7 +97,7 @@ impl DemoPool {
         server.map_or("nobody", |server| &server.name)
     }
 
-    /// The names of the servers that hold `key` with this value, asked one by one.
+    /// The names of the servers that hold `key` with this value; asks each of them.
     pub(crate) fn holders(&self, key: &str, value: &str) -> Result<Vec<&str>, Stop> {
         let mut holders = Vec::new();
         for server in self.servers.iter().filter(|server| server.is_up()) {

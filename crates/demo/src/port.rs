@@ -1,14 +1,14 @@
-//! Ports that stay ours from the moment they are chosen.
+//! Ports that stay reserved from the moment they are chosen.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 
-/// A TCP port of 127.0.0.1, held by a socket that is bound and never listens.
+/// A TCP port of 127.0.0.1, reserved by a socket that is bound and never listens.
 ///
-/// Connecting to it is refused, the kernel gives it to nobody else, and a listener
-/// that sets SO_REUSEADDR, as every server here does, can use it.
+/// Connecting to it is refused, the kernel gives it to no other process, and a listener that sets
+/// SO_REUSEADDR, as every server here does, can use it.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,
@@ -20,7 +20,7 @@ impl Port {
     pub(crate) fn reserve() -> io::Result<Port> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-        // Only now: otherwise the kernel might choose a port that another one reserved.
+        // Set only after binding: otherwise the kernel might choose a port that is already reserved.
         socket.set_reuse_address(true)?;
         let bound = socket.local_addr()?.as_socket();
         let number = bound.ok_or(io::ErrorKind::AddrNotAvailable)?.port();

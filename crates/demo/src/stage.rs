@@ -1,4 +1,4 @@
-//! Everything that the demo starts, in one value: dropped, it is gone.
+//! Everything that the demo starts, in one value. Dropping it stops everything.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, Read};
@@ -19,13 +19,13 @@ use crate::port::Port;
 /// How long the proxy may take to listen after its start.
 const START_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long it may take to end.
+/// How long it may take to exit.
 const END_LIMIT: Duration = Duration::from_secs(3);
 
 /// Longest stats document that is read.
 const LONGEST_DOCUMENT: u64 = 1 << 20;
 
-/// The program that is the proxy, with arguments of its own.
+/// The program to run as the proxy, with its arguments.
 #[derive(Debug, Clone)]
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
@@ -33,7 +33,7 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// This very executable.
+    /// This executable.
     pub(crate) fn this_one() -> Result<Program, Stop> {
         let path = std::env::current_exe()
             .map_err(|error| Stop::Failed(format!("cannot find my own program file: {error}")))?;
@@ -44,8 +44,7 @@ impl Program {
     }
 }
 
-/// The proxy, its pools and their directory. The order of the fields is the order
-/// in which they go.
+/// The proxy, its pools and their directory. They are dropped in the order of the fields.
 pub(crate) struct Stage {
     proxy: Child,
     pub(crate) pools: Vec<DemoPool>,
@@ -55,7 +54,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Starts servers and proxy, and says what was started.
+    /// Starts the servers and the proxy, and prints what was started.
     pub(crate) fn build(program: &Program, narrator: &mut Narrator) -> Result<Stage, Stop> {
         narrator
             .say("Nuthatch: one proxy, two pools, three servers in each, all on 127.0.0.1.\n")?;
@@ -83,11 +82,11 @@ impl Stage {
         Ok(stage)
     }
 
-    /// The proxy's stats document.
+    /// The proxy's statistics document.
     ///
     /// # Errors
     ///
-    /// When it cannot be read or is no JSON.
+    /// When it cannot be read or is not JSON.
     pub(crate) fn stats(&self) -> Result<serde_json::Value, Stop> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.stats.number()));
         let patience = Duration::from_secs(5);
@@ -99,7 +98,7 @@ impl Stage {
             .map_err(|error| Stop::Failed(format!("the stats are no JSON: {error}\n{text}")))
     }
 
-    /// An error, with its last words, when the proxy has ended.
+    /// An error with the proxy's last output if it has exited.
     pub(crate) fn check_proxy_runs(&mut self) -> Result<(), Stop> {
         if self.proxy.is_running() {
             return Ok(());
@@ -108,7 +107,7 @@ impl Stage {
         Err(Stop::Failed(format!("the proxy has ended:\n{words}")))
     }
 
-    /// Lines to paste into another terminal.
+    /// Commands to paste into another terminal.
     pub(crate) fn invitation(&self) -> String {
         let port = |kind| {
             self.pools
@@ -191,7 +190,7 @@ fn start_proxy(program: &Program, conf: &Path, stats: &Port, dir: &Path) -> Resu
     })
 }
 
-/// A directory of our own, removed when dropped.
+/// A temporary directory, removed when dropped.
 struct Scratch {
     path: PathBuf,
 }
@@ -199,7 +198,7 @@ struct Scratch {
 impl Scratch {
     fn make() -> io::Result<Scratch> {
         let pid = std::process::id();
-        // A name that is taken belongs to somebody else, or to a demo that was killed.
+        // A name that exists belongs to another demo, or to one that was killed.
         for attempt in 0..1000 {
             let path = std::env::temp_dir().join(format!("nuthatch-demo-{pid}-{attempt}"));
             match DirBuilder::new().mode(0o700).create(&path) {
@@ -214,7 +213,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // Nothing but logs of servers that are gone.
+        // It holds only logs of servers that have exited.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! What an embedded server remembers: bounded, in memory, with expiry.
+//! The store of an embedded server: in memory, bounded, with expiry.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -9,18 +9,18 @@ pub(crate) const MAX_BYTES: usize = 64 << 20;
 /// Bytes of one value.
 pub(crate) const MAX_VALUE: usize = 1 << 20;
 
-/// What an entry costs besides its bytes, roughly.
+/// Approximate overhead of an entry.
 const OVERHEAD: usize = 100;
 
 /// One stored value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Item {
     pub(crate) value: Vec<u8>,
-    /// The client's own number (memcached).
+    /// The client's flags (memcached).
     pub(crate) flags: u32,
-    /// When it ceases to exist.
+    /// When it expires.
     pub(crate) expires: Option<Instant>,
-    /// Grows with every change (memcached's `cas unique`); given by the store.
+    /// Changes with every update (memcached's `cas unique`); assigned by the store.
     pub(crate) cas: u64,
 }
 
@@ -46,11 +46,11 @@ impl Store {
         self.items.get(key)
     }
 
-    /// Stores an item in place of any other.
+    /// Stores an item, replacing an existing one.
     ///
     /// # Errors
     ///
-    /// [`Full`] when it is too large or the store is; what was there stays then.
+    /// [`Full`] if the item is too large or the store is full; an existing item then stays.
     pub(crate) fn put(&mut self, key: &[u8], item: Item) -> Result<(), Full> {
         let freed = self.items.get(key).map_or(0, |old| cost(key, old));
         let after = self.bytes - freed + cost(key, &item);
@@ -67,7 +67,7 @@ impl Store {
         Ok(())
     }
 
-    /// Changes when an item expires, and nothing else; false when there is none.
+    /// Sets only an item's expiry time; false if there is no such item.
     pub(crate) fn expire(&mut self, key: &[u8], expires: Option<Instant>, now: Instant) -> bool {
         if self.get(key, now).is_none() {
             return false;
@@ -78,7 +78,7 @@ impl Store {
         true
     }
 
-    /// Removes an item; false when there was none.
+    /// Removes an item; false if there was none.
     pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
         let removed = self.items.remove(key);
         self.bytes -= removed.as_ref().map_or(0, |item| cost(key, item));
@@ -91,7 +91,7 @@ impl Store {
         self.bytes = 0;
     }
 
-    /// Number of items, expired ones that nobody asked for since included.
+    /// Number of items, including expired ones that nobody has asked for since.
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

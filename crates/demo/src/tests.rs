@@ -1,4 +1,4 @@
-//! The tour with another proxy: what it shows is true of nutcracker, too.
+//! The tour with nutcracker as the proxy: what the demo shows is true of nutcracker too.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ fn nutcracker_passes_the_same_tour() {
     let Some(nutcracker) = testkit::Tool::find("nutcracker") else {
         testkit::skip!("nutcracker is not installed");
     };
-    // Debian's build logs to a file of the system unless it is told the empty name;
-    // its stats are as old as the interval.
+    // Debian's build logs to a system file unless given the empty name. nutcracker's statistics are as old as
+    // its interval.
     let program = program(nutcracker.path(), &["-o", "", "-i", "100"]);
     let mut narrator = Narrator::new(std::io::sink(), Arc::new(AtomicBool::new(false)));
     let mut stage = Stage::build(&program, &mut narrator).unwrap();

@@ -1,4 +1,4 @@
-//! The tour: where keys land, what the death of a server means, and how it ends.
+//! The tour: where keys are placed, and what the death and return of a server mean.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use crate::narrator::{Narrator, Stop};
 use crate::pool::{DemoPool, FAILURE_LIMIT, RETRY_AFTER_MS};
 use crate::stage::Stage;
 
-/// Keys that each pool is given.
+/// Keys that are stored in each pool.
 const KEYS: [&str; 12] = [
     "user:alice",
     "user:bob",
@@ -24,13 +24,13 @@ const KEYS: [&str; 12] = [
     "user:niaj",
 ];
 
-/// Which server of each pool dies.
+/// Index of the server that is killed in each pool.
 const VICTIM: usize = 1;
 
-/// How long a change may take that the proxy makes by itself.
+/// How long the proxy may take for a change that it makes by itself.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Walks through everything, in both pools.
+/// Runs the whole tour in both pools.
 pub(crate) fn run(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
     let pools = stage.pools.len();
     for index in 0..pools {
@@ -45,7 +45,7 @@ pub(crate) fn run(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop
     statistics(stage, narrator)
 }
 
-/// Keys go in through the proxy; each is then looked for on every server.
+/// Stores keys through the proxy, then looks for each one on every server.
 fn placement(stage: &Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
     let pool = &stage.pools[index];
     let name = pool.name();
@@ -78,7 +78,7 @@ fn placement(stage: &Stage, index: usize, narrator: &mut Narrator) -> Result<(),
     )
 }
 
-/// A server dies under a connected client.
+/// Kills a server while a client is connected.
 fn death(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
     let mut client = stage.pools[index].client()?;
     let before = count_readable(&mut client, &KEYS, value)?;
@@ -116,7 +116,7 @@ fn death(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(),
     ejection(stage, index, &mut client, &theirs, errors.len(), narrator)
 }
 
-/// After enough failures the dead server's keys belong to the living.
+/// After enough failures the keys of the dead server move to the other servers.
 fn ejection(
     stage: &Stage,
     index: usize,
@@ -156,7 +156,7 @@ fn ejection(
     )
 }
 
-/// The server comes back, empty, and gets its own keys again.
+/// The server returns, empty, and gets its own keys back.
 fn recovery(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
     let (theirs, _) = keys_of_victim(stage, index);
     let victim = victim(stage, index);
@@ -195,7 +195,7 @@ fn recovery(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<
     )
 }
 
-/// What an operator sees of it.
+/// Shows the statistics.
 fn statistics(stage: &Stage, narrator: &mut Narrator) -> Result<(), Stop> {
     narrator.say("\n== the stats document ==\n")?;
     let end = Instant::now() + PATIENCE;
@@ -222,7 +222,7 @@ fn victim(stage: &Stage, index: usize) -> String {
     stage.pools[index].servers[VICTIM].name.clone()
 }
 
-/// The keys of the server that dies, and all others.
+/// The keys of the server that is killed, and all others.
 fn keys_of_victim(stage: &Stage, index: usize) -> (Vec<&'static str>, Vec<&'static str>) {
     let (pool, victim) = (&stage.pools[index], victim(stage, index));
     KEYS.iter()

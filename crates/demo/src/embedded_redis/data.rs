@@ -6,10 +6,10 @@ use redis_proto::encode::{self, Version};
 
 use crate::store::{Full, Item, Store};
 
-/// Why a command was not carried out: the text after `-`.
+/// Why a command failed: the error text after `-`.
 pub(super) type Refusal = String;
 
-/// One command at work: on a store, at a time, into a reply.
+/// A command being executed: the store, the time and the reply.
 pub(super) struct Work<'w> {
     pub(super) store: &'w mut Store,
     pub(super) now: Instant,
@@ -17,12 +17,11 @@ pub(super) struct Work<'w> {
     pub(super) reply: &'w mut Vec<u8>,
 }
 
-/// What became of a command; without a refusal its reply is written.
+/// The result of a command; if it is `Ok`, the reply has been written.
 type Outcome = Result<(), Refusal>;
 
 impl Work<'_> {
-    /// Carries out a command about data; `None` when the name or the number of
-    /// arguments is none of theirs.
+    /// Executes a command about data; `None` if it is another command or the number of arguments is wrong.
     pub(super) fn command(&mut self, name: &[u8], args: &[&[u8]]) -> Option<Outcome> {
         match (name, args) {
             (b"GET", [key]) => self.get(key),
@@ -53,7 +52,7 @@ impl Work<'_> {
         Some(Ok(()))
     }
 
-    /// Commands about keys whatever their value.
+    /// Commands about keys of any type.
     fn key_command(&mut self, name: &[u8], args: &[&[u8]]) -> Option<Outcome> {
         match (name, args) {
             (b"DEL" | b"UNLINK", [_, ..]) => {
@@ -190,7 +189,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Whether there was anything to remove; what has expired was not there.
+    /// Whether there was anything to remove; an expired key does not count.
     fn remove(&mut self, key: &[u8]) -> bool {
         self.item(key).is_some() && self.store.remove(key)
     }
@@ -208,7 +207,7 @@ fn plain(value: &[u8]) -> Item {
     }
 }
 
-/// Appends a value, or the null of the client's version.
+/// Appends a value, or the null of the client's protocol version.
 pub(super) fn value_or_null(reply: &mut Vec<u8>, value: Option<&[u8]>, version: Version) {
     match value {
         Some(value) => encode::bulk(reply, value),
@@ -225,8 +224,8 @@ fn not_an_integer() -> Refusal {
     "ERR value is not an integer or out of range".into()
 }
 
-/// The end of a life of so many seconds or milliseconds; `None` when it is over already
-/// or lasts beyond the clock's range.
+/// The expiry time after this many seconds or milliseconds; `None` if it has passed or exceeds the clock's
+/// range.
 fn expiry(now: Instant, time: i64, in_seconds: bool) -> Option<Instant> {
     let time = u64::try_from(time).ok().filter(|&time| time > 0)?;
     let life = match in_seconds {
@@ -236,7 +235,7 @@ fn expiry(now: Instant, time: i64, in_seconds: bool) -> Option<Instant> {
     now.checked_add(life)
 }
 
-/// -2 without a key, -1 without an end, else what is left, seconds rounded as Redis does.
+/// -2 without a key, -1 without an expiry time, else the time left, with seconds rounded as Redis does.
 fn time_left(item: Option<&Item>, now: Instant, in_seconds: bool) -> i64 {
     let Some(item) = item else { return -2 };
     let Some(end) = item.expires else { return -1 };
