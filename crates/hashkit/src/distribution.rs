@@ -1,4 +1,4 @@
-//! The ways to share keys among servers: one line for each.
+//! The distributions: the ways to divide keys among servers, one line each.
 
 use crate::ketama::Continuum;
 use crate::member::Member;
@@ -6,11 +6,10 @@ use crate::modula::Slots;
 use crate::random::Live;
 use crate::shares::{Located, PlaceKind, Shares};
 
-/// Makes [`Distribution`] and [`Owners`] of the lines below.
+/// Defines [`Distribution`] and [`Owners`] from the lines below.
 macro_rules! distributions {
     ($($(#[$about:meta])* $kind:ident: $shares:ty,)*) => {
-        /// How a pool shares its keys among its servers: the `distribution` setting
-        /// of nutcracker 0.5.0.
+        /// How a pool divides its keys among its servers: the `distribution` setting of nutcracker 0.5.0.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum Distribution {
             $($(#[$about])* $kind,)*
@@ -20,15 +19,15 @@ macro_rules! distributions {
             /// Every distribution, in the order in which the manual lists them.
             pub const ALL: [Self; [$(<$shares>::NAME),*].len()] = [$(Self::$kind),*];
 
-            /// The name by which a configuration file asks for it.
+            /// Its name in a configuration file.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => <$shares>::NAME,)*
                 }
             }
 
-            /// Whether a draw decides, a new one for each request, so that
-            /// keys have no server of their own.
+            /// Whether the server is drawn at random for each request, so that keys have no server of their
+            /// own.
             #[inline]
             pub fn is_drawn(self) -> bool {
                 match self {
@@ -36,7 +35,7 @@ macro_rules! distributions {
                 }
             }
 
-            /// The largest sum of weights that it is meant to share by.
+            /// The largest sum of weights that it supports.
             pub fn max_weights(self) -> u64 {
                 match self {
                     $(Self::$kind => <$shares>::MAX_WEIGHTS,)*
@@ -51,7 +50,7 @@ macro_rules! distributions {
             }
         }
 
-        /// A distribution worked out for one set of members.
+        /// A distribution built for one set of members.
         #[derive(Clone, Debug)]
         pub(crate) enum Owners {
             $($kind($shares),)*
@@ -100,8 +99,7 @@ distributions! {
     Ketama: Continuum,
     /// Hash modulo the sum of the weights: losing a server moves most keys.
     Modula: Slots,
-    /// Any live server, drawn anew each time; the key and the weights do not
-    /// matter.
+    /// Any live server, drawn at random for each request; the key and the weights do not matter.
     Random: Live,
 }
 

@@ -20,11 +20,10 @@ pub enum HashKind {
     OneAtATime,
     /// The first four bytes of the MD5 digest, little-endian.
     Md5,
-    /// CRC-16/XMODEM whose state is never cut to 16 bits. Not the hash of
-    /// Redis Cluster's slots, which is.
+    /// CRC-16/XMODEM whose state is never masked to 16 bits. (The hash of Redis Cluster's slots is masked.)
     Crc16,
-    /// Fifteen bits of the CRC-32. With ketama nearly all keys come to one
-    /// server; kept because fleets run on it.
+    /// Bits 16 to 30 of the CRC-32. With ketama, nearly all keys land on one server; kept because existing
+    /// deployments use it.
     Crc32,
     /// The CRC-32 of zlib.
     Crc32a,
@@ -62,7 +61,7 @@ impl HashKind {
         Self::Jenkins,
     ];
 
-    /// The name by which a configuration file asks for it.
+    /// Its name in a configuration file.
     pub fn name(self) -> &'static str {
         match self {
             Self::OneAtATime => "one_at_a_time",
@@ -86,9 +85,8 @@ impl HashKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The hash by which `key` is placed: 0 for the empty key whatever the
-    /// function, as nutcracker's dispatcher has it, otherwise
-    /// [`digest`](Self::digest).
+    /// The hash by which `key` is placed: 0 for the empty key with every function, as in nutcracker's
+    /// dispatcher, otherwise [`digest`](Self::digest).
     pub fn hash(self, sign: CharSign, key: &[u8]) -> u32 {
         if key.is_empty() {
             0
@@ -97,9 +95,8 @@ impl HashKind {
         }
     }
 
-    /// The bare function, which has a value for the empty key as well (that
-    /// of `md5` is not 0, for instance). For placing a key use
-    /// [`hash`](Self::hash).
+    /// The function itself, which may return a value other than 0 for the empty key (`md5` does). To place a
+    /// key use [`hash`](Self::hash).
     pub fn digest(self, sign: CharSign, key: &[u8]) -> u32 {
         match self {
             Self::OneAtATime => bob_jenkins::one_at_a_time(sign, key),

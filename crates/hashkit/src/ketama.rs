@@ -1,4 +1,4 @@
-//! Ketama: consistent hashing on a ring of 160 points or so for each server.
+//! Ketama: consistent hashing on a ring with about 160 points per server.
 
 mod counts;
 
@@ -6,15 +6,14 @@ use crate::md5;
 use crate::member::{Member, live};
 use crate::shares::{Located, PlaceKind, Shares};
 
-/// nutcracker hashes no more than this of `NAME-i`.
+/// nutcracker hashes at most this many bytes of `NAME-i`.
 const MAX_LABEL: usize = 272;
 
 /// The points of all live members, sorted by value.
 ///
-/// Values and owners are apart, so that a search reads values only. `starts`
-/// shortens it: for each run of hashes that agree in their top bits it holds
-/// the position of the first point not below the run. There are about as many
-/// runs as points, so that what is left to search is a point or two.
+/// Values and owners are stored separately, so that a search reads values only. `starts` is an index into
+/// them: for each group of hashes with the same top bits it holds the position of the first point that is not
+/// below the group. There are about as many groups as points, so one or two points are left to search.
 #[derive(Clone, Debug)]
 pub(crate) struct Continuum {
     values: Vec<u32>,
@@ -26,16 +25,14 @@ pub(crate) struct Continuum {
 impl Shares for Continuum {
     const NAME: &'static str = "ketama";
     const PLACES: PlaceKind = PlaceKind::Point;
-    /// The C program adds weights up in 32 bits; beyond, its shares would be
-    /// nonsense.
+    /// The C program adds weights in 32 bits; a larger sum would give wrong shares.
     const MAX_WEIGHTS: u64 = u32::MAX as u64;
 
     fn build(members: &[Member<'_>]) -> Self {
         Self::from_points(sorted_points(members))
     }
 
-    /// The first point at `hash` or above; past the last point the ring
-    /// begins anew.
+    /// The first point at or above `hash`; past the last point it is the first one of the ring.
     fn locate(&self, hash: u32) -> Option<Located> {
         let position = self.lower_bound(hash);
         self.point(position).or_else(|| self.point(0))
@@ -76,7 +73,7 @@ impl Continuum {
         let run = (hash >> self.shift) as usize;
         let (first, end) = (self.starts[run] as usize, self.starts[run + 1] as usize);
         let values = &self.values[first..end];
-        // Most runs have a point or two, and none has many unless the ring is very large.
+        // Most groups have one or two points, and none has many unless the ring is very large.
         let below = match values.len() {
             ..=8 => values.iter().take_while(|&&value| value < hash).count(),
             _ => values.partition_point(|&value| value < hash),
@@ -97,8 +94,8 @@ impl Continuum {
     }
 }
 
-/// Value and owner of every point in ring order. Equal values stay in index
-/// order, as glibc's `qsort` (a merge sort) leaves them.
+/// Value and owner of every point in ring order. Equal values stay in index order, as glibc's `qsort` (a
+/// merge sort) leaves them.
 fn sorted_points(members: &[Member<'_>]) -> Vec<(u32, u32)> {
     let groups = counts::groups(live(members).map(|(_, member)| member.weight));
     let mut points = Vec::new();
@@ -111,7 +108,7 @@ fn sorted_points(members: &[Member<'_>]) -> Vec<(u32, u32)> {
     points
 }
 
-/// The four points that come of one digest: that of `NAME-i`.
+/// The four points derived from the digest of `NAME-i`.
 fn group_values(name: &[u8], group: u32) -> [u32; 4] {
     let mut label = name.to_vec();
     label.extend_from_slice(format!("-{group}").as_bytes());
@@ -119,19 +116,18 @@ fn group_values(name: &[u8], group: u32) -> [u32; 4] {
     md5::words(&label)
 }
 
-/// How many top bits tell runs apart: at least 1, so that a hash can be
-/// shifted by the rest, and at most 16, which is 256 KiB of `starts`.
+/// Number of top bits that form a group: at least 1, so that a hash can be shifted by the rest, and at most
+/// 16, which makes `starts` 256 KiB.
 fn run_bits(points: usize) -> u32 {
     points.max(1).ilog2().clamp(1, 16)
 }
 
-/// For each run, and for the end of the last one, the position of the first
-/// point not below it.
+/// For each group, and for the end of the last one, the position of the first point that is not below it.
 fn run_starts(values: &[u32], bits: u32) -> Vec<u32> {
     let shift = u32::BITS - bits;
     let runs = 1_u64 << bits;
     let below = |run: u64| values.partition_point(|&value| u64::from(value >> shift) < run);
-    // A ring has 160 points for each member, and so no more than a u32 counts.
+    // A ring has 160 points per member, so a u32 can count them.
     (0..=runs).map(|run| below(run) as u32).collect()
 }
 

@@ -1,4 +1,4 @@
-//! MD5 as nutcracker uses it: never for secrecy, always as little-endian words.
+//! MD5 as nutcracker uses it: for hashing, not for security, and as little-endian words.
 
 use md5::{Digest, Md5};
 

@@ -5,21 +5,20 @@ use std::cmp::Ordering;
 /// A server as a ring sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
-    /// The server's name; to ketama it is what the server's points are made
-    /// of. By nutcracker's rules: the configured name, else host and port
-    /// (the port left out when it is 11211), else socket path and a colon.
+    /// The server's name, from which ketama derives the server's points. By nutcracker's rules: the
+    /// configured name, else host and port (without the port if it is 11211), else socket path and a colon.
     pub name: &'a [u8],
-    /// The server's share relative to the other live ones. nutcracker allows
-    /// no weight of 0; here it means no share.
+    /// The server's share relative to the other live ones. nutcracker allows no weight of 0; here it means no
+    /// share.
     pub weight: u32,
-    /// Whether the server takes part, that is, is not ejected at present.
+    /// Whether the server takes part, that is, is not ejected.
     pub live: bool,
 }
 
-/// The order by name in which nutcracker 0.5.0 numbers the servers of a pool:
-/// shorter names first, those of equal length by their bytes.
+/// The order by name in which nutcracker 0.5.0 numbers the servers of a pool: shorter names first, those of
+/// equal length by their bytes.
 ///
-/// Every distribution depends on it; the order in the file never matters.
+/// Every distribution depends on it; the order in the file does not matter.
 pub fn index_order(a: &[u8], b: &[u8]) -> Ordering {
     a.len().cmp(&b.len()).then_with(|| a.cmp(b))
 }

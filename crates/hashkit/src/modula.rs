@@ -3,14 +3,12 @@
 use crate::member::{Member, live, shares};
 use crate::shares::{Located, PlaceKind, Shares};
 
-/// One slot per unit of weight, the members' slots following one another in
-/// index order.
+/// One slot per unit of weight; the members' slots follow one another in index order.
 ///
-/// nutcracker writes every slot down, and with them an array as large as the
-/// weights say. Here each live member has one entry, the number of the slot
-/// after its last, so that no weight costs memory. Should the weights add up
-/// to more than a `u32` holds, where nutcracker wrote past its array, the sum
-/// stays exact and every slot up to `u32::MAX` can be hit.
+/// nutcracker stores every slot, in an array as large as the sum of the weights. Here each live member has
+/// one entry, the number of the slot after its last, so that weights cost no memory. If the sum exceeds a
+/// `u32`, where nutcracker wrote past its array, the sum stays exact and every slot up to `u32::MAX` can be
+/// selected.
 #[derive(Clone, Debug)]
 pub(crate) struct Slots {
     ends: Vec<u64>,
@@ -42,7 +40,7 @@ impl Shares for Slots {
         let position = self.ends.partition_point(|&end| end <= slot);
         Some(Located {
             index: self.owners[position] as usize,
-            // No larger than the hash itself.
+            // The slot is not larger than the hash itself.
             point: slot as u32,
         })
     }

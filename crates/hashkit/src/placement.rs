@@ -1,4 +1,4 @@
-//! A pool's choices, from the whole key to the member.
+//! A pool's placement settings, applied from the whole key to the member.
 
 use crate::distribution::Distribution;
 use crate::hash::{CharSign, HashKind};
@@ -27,32 +27,31 @@ pub struct Placement {
     pub hash: HashKind,
     /// How bytes of 0x80 and more are read.
     pub sign: CharSign,
-    /// The delimiters of the part of a key that counts, if the pool has any.
+    /// The delimiters of the hash tag, if the pool has one.
     pub tag: Option<HashTag>,
-    /// How hashes are shared among the servers.
+    /// How hashes are divided among the servers.
     pub distribution: Distribution,
 }
 
 impl Placement {
-    /// The hash of what counts of `key`: of its tag if it has one, else of
-    /// the whole. 0 for an empty key.
+    /// The hash of `key`'s tag if it has one, else of the whole key. 0 for an empty key.
     #[inline]
     pub fn hash_of(&self, key: &[u8]) -> u32 {
         let counting = self.tag.map_or(key, |tag| tag.apply(key));
         self.hash.hash(self.sign, counting)
     }
 
-    /// The ring for these members, which stand in index order.
+    /// The ring for these members, which must be in index order.
     pub fn ring(&self, members: &[Member<'_>]) -> Ring {
         Ring::build(self.distribution, members)
     }
 
-    /// The index of the member that `key` belongs to, or `None` if nobody
-    /// owns anything. `ring` is one that [`ring`](Self::ring) made.
+    /// The index of the member that `key` belongs to, or `None` if no member owns anything. `ring` must come
+    /// from [`ring`](Self::ring).
     ///
-    /// `draw` is asked for a number from all of `u32` under a distribution
-    /// that is [drawn](Distribution::is_drawn), and only then. A pool of one
-    /// server asks neither it nor the hash, nor does one without live servers.
+    /// `draw` returns a random number from the whole range of `u32`. It is called only if the distribution is
+    /// [drawn](Distribution::is_drawn). With one server, or without live servers, neither `draw` nor the hash
+    /// is used.
     #[inline]
     pub fn place(&self, ring: &Ring, key: &[u8], draw: impl FnOnce() -> u32) -> Option<usize> {
         if !ring.is_owned() {
@@ -86,21 +85,21 @@ impl Placement {
     }
 }
 
-/// Whose a key is, and why.
+/// Which member a key belongs to, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Belongs {
-    /// That of the only member, with index 0; nothing is hashed.
+    /// The only member, index 0; nothing is hashed.
     Only,
-    /// Any live member's, drawn anew for each request.
+    /// Any live member, drawn at random for each request.
     Drawn,
-    /// The member's that owns its hash.
+    /// The member that owns its hash.
     Hashed {
         /// The hash.
         hash: u32,
-        /// The member, and the point or slot where the hash led.
+        /// The member, and the point or slot that the hash selected.
         located: Located,
     },
-    /// No member owns anything.
+    /// None: no member owns anything.
     Nobody,
 }
 

@@ -1,4 +1,4 @@
-//! Random: any live member, by the caller's draw.
+//! Random: any live member, selected by the caller's random number.
 
 use crate::member::{Member, live, shares};
 use crate::shares::{Located, PlaceKind, Shares};
@@ -27,7 +27,7 @@ impl Shares for Live {
         let slot = (draw as usize).checked_rem(self.owners.len())?;
         Some(Located {
             index: self.owners[slot] as usize,
-            // No larger than the draw itself.
+            // The slot is not larger than the number itself.
             point: slot as u32,
         })
     }

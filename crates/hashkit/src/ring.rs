@@ -4,10 +4,9 @@ use crate::distribution::{Distribution, Owners};
 use crate::member::Member;
 use crate::shares::Located;
 
-/// A distribution worked out for one set of members.
+/// A distribution built for one set of members.
 ///
-/// It never changes: when a server is ejected or returns, build another.
-/// Looking up allocates nothing.
+/// It never changes: when a server is ejected or returns, build another. A lookup allocates nothing.
 #[derive(Clone, Debug)]
 pub struct Ring {
     points_of: Vec<u32>,
@@ -16,12 +15,10 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Works out which member owns what; a member that is not live owns
-    /// nothing.
+    /// Builds the ring; a member that is not live owns nothing.
     ///
-    /// `members` stand in index order (see [`index_order`](crate::index_order)).
-    /// The size of the ring is bounded by their number, whatever the weights:
-    /// under ketama by 160 points for each live member and 1,600 more.
+    /// `members` must be in index order (see [`index_order`](crate::index_order)). The size of the ring is
+    /// bounded by their number, whatever the weights: with ketama by 160 points per live member plus 1,600.
     pub fn build(distribution: Distribution, members: &[Member<'_>]) -> Self {
         let owners = Owners::build(distribution, members);
         let points_of = owners.owned(members);
@@ -32,13 +29,11 @@ impl Ring {
         }
     }
 
-    /// The index of the member that owns `hash`, or `None` if nobody owns
-    /// anything.
+    /// The index of the member that owns `hash`, or `None` if no member owns anything.
     ///
-    /// For a distribution that is [drawn](Distribution::is_drawn) `hash` is a
-    /// draw of the caller's from all of `u32`, a new one each time: under
-    /// `random` the result is the live member at draw modulo the number of
-    /// live ones.
+    /// For a distribution that is [drawn](Distribution::is_drawn), `hash` is a random number from the whole
+    /// range of `u32`, a new one for each request: with `random` the result is the live member at that number
+    /// modulo the number of live ones.
     #[inline]
     pub fn lookup(&self, hash: u32) -> Option<usize> {
         self.owners.owner(hash)
@@ -58,11 +53,11 @@ impl Ring {
             .map_or(0, |&points| points as usize)
     }
 
-    /// Everything there is to own, in order: the points of the ring by value
-    /// (equal values by member), or the slots by number.
+    /// Everything that can be owned, in order: the points of the ring by value (equal values by member), or
+    /// the slots by number.
     ///
-    /// Under modula there are as many slots as the weights add up to, which
-    /// may be thousands of millions; they are made as they are asked for.
+    /// With modula there are as many slots as the sum of the weights, possibly billions; they are generated
+    /// lazily.
     pub fn points(&self) -> impl Iterator<Item = Located> + '_ {
         let total = self.points_of.iter().map(|&points| u64::from(points)).sum();
         (0..total).map_while(|position| self.owners.at(position))

@@ -2,8 +2,8 @@
 
 /// The two delimiters of a pool's `hash_tag` setting.
 ///
-/// Keys whose tagged parts are equal live on the same server, whatever
-/// surrounds them: with `{}`, `user:{42}:name` and `user:{42}:mail` do.
+/// Keys with equal tagged parts live on the same server: with `{}`, for example, `user:{42}:name` and
+/// `user:{42}:mail`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct HashTag {
     /// The byte before the tag.
@@ -15,9 +15,8 @@ pub struct HashTag {
 impl HashTag {
     /// The tagged part of `key`, or all of `key` if it has none.
     ///
-    /// As in nutcracker 0.5.0, only the first `open` counts, and only the
-    /// first `close` after it. An empty tag is none, even if another tag
-    /// follows: `{}{a}` is hashed whole.
+    /// As in nutcracker 0.5.0, only the first `open` counts, and only the first `close` after it. An empty
+    /// tag counts as none, even if another tag follows: `{}{a}` is hashed whole.
     pub fn apply<'k>(&self, key: &'k [u8]) -> &'k [u8] {
         match self.find(key) {
             Some(tag) if !tag.is_empty() => tag,
@@ -25,7 +24,7 @@ impl HashTag {
         }
     }
 
-    /// What stands between the delimiters, perhaps nothing.
+    /// The bytes between the delimiters, possibly none.
     fn find<'k>(&self, key: &'k [u8]) -> Option<&'k [u8]> {
         let rest = &key[position(key, self.open)? + 1..];
         Some(&rest[..position(rest, self.close)?])

@@ -1,8 +1,7 @@
-//! Every recorded value of nutcracker's placement, compared.
+//! Compares every recorded value of nutcracker's placement.
 //!
-//! `tests/data/README.md` says what the recording holds and how it was made.
-//! The point counts of equal weights are compared beside their arithmetic, in
-//! `src/ketama/counts.rs`.
+//! `tests/data/README.md` says what the recording holds and how it was made. The point counts of equal
+//! weights are compared in `src/ketama/counts.rs`, beside their arithmetic.
 
 #![expect(
     clippy::unwrap_used,
@@ -70,7 +69,7 @@ fn every_recorded_pool() {
     assert_eq!(seen, expected);
 }
 
-/// How much was compared; a recording cut short must not pass.
+/// How much was compared; a truncated recording must not pass.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     ketama: usize,
@@ -108,8 +107,8 @@ impl<'v> Pool<'v> {
         }
     }
 
-    /// The recorded index order is the one this crate says; and those not
-    /// live are those the set calls ejected.
+    /// Compares the recorded index order with this crate's, and the members that are not live with the
+    /// ejected ones.
     fn check_order(&self) {
         let names = |members: &[Member<'v>]| -> Vec<&'v [u8]> {
             members.iter().map(|member| member.name).collect()
@@ -193,7 +192,7 @@ impl<'v> Pool<'v> {
             let no_draw = || panic!("{} is not random", self.id);
             let placed = self.placement.place(&self.ring, key, no_draw).unwrap();
             assert_eq!(placed as u64, number(choice), "{} {key:x?}", self.id);
-            // The way without the shortcut for a single server leads there too.
+            // The result is the same without the shortcut for a single server.
             let looked_up = self.ring.lookup(self.placement.hash_of(key));
             assert_eq!(looked_up, Some(placed), "{} {key:x?}", self.id);
             seen.choices += 1;

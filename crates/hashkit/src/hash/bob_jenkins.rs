@@ -15,8 +15,8 @@ pub(super) fn one_at_a_time(sign: CharSign, key: &[u8]) -> u32 {
 
 /// The `hashlittle` of lookup3 with initial value 13 (nutcracker's choice).
 ///
-/// Every group of twelve bytes but the last is mixed; the last, which may be
-/// full, is padded with zeros and closes the hash.
+/// Every group of twelve bytes but the last is mixed in. The last one, which may be full, is padded with
+/// zeros and finishes the hash.
 pub(super) fn lookup3(key: &[u8]) -> u32 {
     let mut state = State::new(len32(key));
     let mut rest = key;
@@ -33,7 +33,7 @@ pub(super) fn lookup3(key: &[u8]) -> u32 {
     state.c
 }
 
-/// The bytes that enter lookup3 at once: one word for each of its registers.
+/// Bytes that lookup3 processes at once: one word for each of its registers.
 const GROUP: usize = 12;
 
 struct State {
@@ -52,7 +52,7 @@ impl State {
         }
     }
 
-    /// Adds up to twelve bytes, missing ones counting as zero.
+    /// Adds up to twelve bytes; missing ones count as zero.
     fn add(&mut self, group: &[u8]) {
         let word = |at: usize| le_word(group.get(at..).unwrap_or_default());
         self.a = self.a.wrapping_add(word(0));

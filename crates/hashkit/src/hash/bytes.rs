@@ -1,11 +1,9 @@
 //! How the C program reads the bytes of a key.
 
-/// Whether the C program's `char` was a signed number on the machine whose
-/// placement is to be kept.
+/// Whether C's `char` is signed on the machine whose placement is to be kept.
 ///
-/// It decides what a byte of 0x80 or more adds to a hash, so the two place
-/// such keys differently; keys in ASCII are placed alike. It concerns
-/// `one_at_a_time`, the four `fnv` functions and `hsieh`.
+/// It decides what a byte of 0x80 or more adds to a hash, so the two variants place such keys differently;
+/// ASCII keys are placed alike. It affects `one_at_a_time`, the four `fnv` functions and `hsieh`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CharSign {
     /// As on x86 and x86-64: 0x80 counts as -128.
@@ -26,8 +24,7 @@ impl CharSign {
     }
 }
 
-/// The little-endian 32-bit word that `bytes` begin with, missing bytes
-/// counting as zero.
+/// The little-endian 32-bit word at the start of `bytes`; missing bytes count as zero.
 #[inline]
 pub(super) fn le_word(bytes: &[u8]) -> u32 {
     let mut word = [0; 4];
@@ -36,8 +33,8 @@ pub(super) fn le_word(bytes: &[u8]) -> u32 {
     u32::from_le_bytes(word)
 }
 
-/// The length of a key as the C program passes it on. Only keys of 4 GiB and
-/// more, which no protocol lets in, would be cut short.
+/// The length of a key as the C program passes it on. Only keys of 4 GiB or more, which no protocol allows,
+/// would be truncated.
 #[inline]
 pub(super) fn len32(key: &[u8]) -> u32 {
     key.len() as u32

@@ -1,13 +1,12 @@
 //! The cyclic redundancy checks.
 //!
-//! Bytes enter them through a mask of eight bits, so the sign of `char` does
-//! not matter here.
+//! Bytes are masked to eight bits first, so the sign of `char` does not matter here.
 
-/// CRC-16/XMODEM (polynomial 0x1021, most significant bit first, start 0) in a
-/// 32-bit state that is never cut back to 16 bits.
+/// CRC-16/XMODEM (polynomial 0x1021, most significant bit first, start 0) in a 32-bit state that is never
+/// masked to 16 bits.
 ///
-/// The low half of the result is the true CRC-16; the high half is what the
-/// shifts pushed out, and takes part in the placement.
+/// The low half of the result is the true CRC-16. The high half is what the shifts pushed out, and it takes
+/// part in the placement.
 pub(super) fn crc16(key: &[u8]) -> u32 {
     key.iter().fold(0, |crc: u32, &byte| {
         let [.., high, _low] = crc.to_be_bytes();
@@ -25,7 +24,7 @@ pub(super) fn crc32a(key: &[u8]) -> u32 {
     crc32fast::hash(key)
 }
 
-/// What each value of the outgoing byte does to the 16 bits below it.
+/// What each value of the outgoing byte changes in the 16 bits below it.
 static CRC16_TABLE: [u16; 256] = crc16_table();
 
 const fn crc16_table() -> [u16; 256] {

@@ -1,7 +1,7 @@
 //! The four variants of Fowler, Noll and Vo's hash.
 //!
-//! FNV-1 multiplies, then mixes the byte in; FNV-1a mixes first. The originals
-//! take bytes as unsigned; nutcracker takes them as `char`.
+//! FNV-1 multiplies, then mixes the byte in; FNV-1a mixes first. The original functions read bytes as
+//! unsigned; nutcracker reads them as `char`.
 
 use super::bytes::CharSign;
 

@@ -2,10 +2,10 @@
 
 use super::bytes::CharSign;
 
-/// SuperFastHash as nutcracker has it: it starts from 0, where the original
-/// starts from the length of the key.
+/// SuperFastHash as implemented in nutcracker: it starts from 0, where the original starts from the length of
+/// the key.
 ///
-/// Of all bytes only the last one of a key whose length is 3 modulo 4 is read
+/// Only the last byte of a key whose length is 3 modulo 4 is read as a `char`.
 /// as a `char`.
 pub(super) fn hsieh(sign: CharSign, key: &[u8]) -> u32 {
     let (groups, tail) = key.as_chunks::<4>();
@@ -41,7 +41,7 @@ fn mix_tail(sign: CharSign, hash: u32, tail: &[u8]) -> u32 {
     }
 }
 
-/// Makes the last bytes reach every bit of the result.
+/// Lets the last bytes reach every bit of the result.
 fn finish(hash: u32) -> u32 {
     let hash = hash ^ (hash << 3);
     let hash = hash.wrapping_add(hash >> 5);

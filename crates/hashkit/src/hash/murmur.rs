@@ -4,7 +4,7 @@ use super::bytes::{le_word, len32};
 
 const MULTIPLIER: u32 = 0x5bd1_e995;
 
-/// MurmurHash2 with a seed that nutcracker makes of the length of the key.
+/// MurmurHash2 with the seed that nutcracker derives from the length of the key.
 pub(super) fn murmur(key: &[u8]) -> u32 {
     let seed = 0xdead_beef_u32.wrapping_mul(len32(key));
     let (groups, tail) = key.as_chunks::<4>();

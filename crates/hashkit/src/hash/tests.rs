@@ -1,10 +1,10 @@
-//! What holds for the functions beyond the recorded values in
-//! `tests/vectors.rs`: names, published check values, the sign of `char`.
+//! Tests of the hash functions beyond the recorded values in `tests/vectors.rs`: names, published check
+//! values, the sign of `char`.
 
 use super::{CharSign, HashKind};
 use proptest::prelude::*;
 
-/// The functions that read every byte as `char`; `hsieh` does so with some.
+/// The functions that read every byte as `char`; `hsieh` reads some bytes so.
 const CHAR_READERS: [HashKind; 5] = [
     HashKind::OneAtATime,
     HashKind::Fnv1_64,
@@ -27,8 +27,7 @@ fn every_name_leads_back() {
 #[test]
 fn published_check_values() {
     let cases: [(HashKind, &[u8], u32); 8] = [
-        // The catalogue's check value of CRC-16/XMODEM is 0x31c3; here it is
-        // the low half.
+        // The published check value of CRC-16/XMODEM is 0x31c3; here it is the low half.
         (HashKind::Crc16, b"123456789", 0x8690_31c3),
         (HashKind::Crc32a, b"123456789", 0xcbf4_3926),
         (HashKind::Crc32, b"123456789", 0x4bf4),
@@ -52,7 +51,7 @@ fn the_empty_key_is_placed_by_zero() {
             assert_eq!(kind.hash(sign, b""), 0, "{kind:?}");
         }
     }
-    // Not because the functions say so.
+    // The functions themselves return other values.
     assert_ne!(HashKind::Md5.digest(CharSign::Signed, b""), 0);
 }
 
@@ -79,8 +78,8 @@ fn the_sign_of_char_matters_for_high_bytes() {
     }
 }
 
-/// The functions again for unsigned bytes, written in another way: in 128-bit
-/// integers, by remainder and by power of two instead of masks and shifts.
+/// The functions again for unsigned bytes, written differently: in 128-bit integers, with remainders and
+/// powers of two instead of masks and shifts.
 mod unsigned {
     use super::HashKind;
 

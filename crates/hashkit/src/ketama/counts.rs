@@ -1,28 +1,24 @@
 //! How many points each server gets, in nutcracker's arithmetic.
 
-/// A server of average weight gets this many points, before rounding.
+/// Points of a server of average weight, before rounding.
 const POINTS_PER_SERVER: f32 = 160.0;
 
-/// Points come in groups: one digest gives this many.
+/// Points come in groups: one digest yields this many.
 const POINTS_PER_GROUP: f32 = 4.0;
 
-/// nutcracker makes room for this many servers more than are live.
+/// nutcracker allocates room for this many servers beyond the live ones.
 const SPARE_SERVERS: u64 = 10;
 
 /// The number of point groups for each of the live servers, given their
 /// weights in index order.
+/// Everything is rounded to single precision, and a server gets whole groups only. So equal weights do not
+/// always give 160 points (25 servers get 156 each), and a server whose share is below one group gets none.
+/// Existing deployments have their keys there; more exact arithmetic would move them.
 ///
-/// Everything is rounded to single precision, and a server gets whole groups
-/// only. So equal weights do not always give 160 points (25 servers get 156
-/// each), and a server whose share is less than a group gets none. That is
-/// where the keys of existing fleets are; more exact arithmetic would move
-/// them.
-///
-/// The sum of the weights is a `u32` in C and wraps around. A wrapped sum is
-/// kept as long as nutcracker survived it, that is, while the points fit the
-/// memory it takes for this many live servers. Where it wrote past that, there
-/// is no placement to keep, and the true sum is used. So there are never more
-/// than 40 groups for each live server and 400 more.
+/// In C the sum of the weights is a `u32` and overflows. An overflowed sum is kept as long as nutcracker
+/// survived it, that is, while the points fit the memory that it allocates for this many live servers. Where
+/// it wrote past that, there is no placement to keep, and the true sum is used. So there are never more than
+/// 40 groups per live server plus 400.
 pub(super) fn groups(weights: impl Iterator<Item = u32> + Clone) -> Vec<u32> {
     let live = weights.clone().count();
     let wrapped = weights.clone().fold(0, u32::wrapping_add);
@@ -40,17 +36,16 @@ fn groups_of_total(weights: impl Iterator<Item = u32>, total: f32, live: usize) 
         .collect()
 }
 
-/// A server's share in groups. Each step is rounded to single precision, from
-/// left to right. A total of 0 gives infinity, or for a weight of 0 no number;
-/// the conversion to an integer makes these `u32::MAX` and 0.
+/// A server's share in groups. Each step is rounded to single precision, from left to right. A total of 0
+/// gives infinity, or NaN for a weight of 0; converting to an integer turns these into `u32::MAX` and 0.
 fn share(weight: u32, total: f32, live: f32) -> f32 {
     let part = weight as f32 / total;
     let share = part * POINTS_PER_SERVER / POINTS_PER_GROUP * live;
-    // Too small to lift any share to the next group; the C code has it.
+    // Too small to raise any share to the next group; the C code has it.
     (f64::from(share) + 0.000_000_000_1) as f32
 }
 
-/// Whether nutcracker had room for all these points.
+/// Whether nutcracker's allocation had room for all these points.
 fn fits(groups: &[u32], live: usize) -> bool {
     let needed: u64 = groups.iter().map(|&groups| u64::from(groups)).sum();
     let per_server = (POINTS_PER_SERVER / POINTS_PER_GROUP) as u64;
@@ -103,11 +98,11 @@ mod tests {
 
     #[test]
     fn a_wrapped_sum_is_kept_while_its_points_fit() {
-        // The sum wraps to 2^31: each server counts as the whole, 120 groups.
-        // Room is for (3 + 10) * 40 = 520.
+        // The sum overflows to 2^31: each server counts as the whole, 120 groups. There is room for (3 + 10)
+        // * 40 = 520.
         let half = 1 << 31;
         assert_eq!(groups_of(&[half; 3]), [120; 3]);
-        // Five wrap to 2^31 as well: 5 * 200 = 1,000, but room for 600 only.
+        // Five overflow to 2^31 as well: 5 * 200 = 1,000, but there is room for 600 only.
         assert_eq!(groups_of(&[half; 5]), [40; 5]);
     }
 

@@ -1,4 +1,4 @@
-//! The search against a plain one, and the edges of the ring.
+//! Compares the search with a linear one, and tests the ends of the ring.
 
 use super::{Continuum, group_values, sorted_points};
 use crate::shares::Shares;
@@ -18,7 +18,7 @@ fn plain_search(points: &[(u32, u32)], hash: u32) -> Option<Located> {
     })
 }
 
-/// Hashes at which a search can go wrong: around every point and every end.
+/// Hashes at which a search can go wrong: around every point and at both ends.
 fn telling_hashes(points: &[(u32, u32)]) -> Vec<u32> {
     let around = |value: u32| [value.wrapping_sub(1), value, value.wrapping_add(1)];
     let values = points.iter().map(|&(value, _)| value);

@@ -1,4 +1,4 @@
-//! What every distribution keeps to, and modula and random in particular.
+//! Properties of every distribution, and of modula and random in particular.
 
 use super::{Located, Member, Ring};
 use crate::{Distribution, index_order};
