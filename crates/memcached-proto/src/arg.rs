@@ -1,8 +1,8 @@
-//! Where the words of a request are.
+//! Positions of a request's words.
 
 use std::ops::Range;
 
-/// Where a word stands in the request, in bytes.
+/// The position of a word in the request, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arg {
     /// Offset of its first byte from the beginning of the request.
@@ -18,7 +18,7 @@ impl Arg {
         start..start + self.len as usize
     }
 
-    /// The word itself, in the text that it was found in.
+    /// The word's bytes in the text that was parsed.
     ///
     /// # Panics
     /// When `text` is shorter than the text that was parsed.

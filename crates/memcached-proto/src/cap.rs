@@ -1,4 +1,4 @@
-//! How a request is kept from writing anything that lives longer than a given time.
+//! Limits the expiry time of what a request writes.
 
 use crate::{Verb, number};
 
@@ -6,11 +6,11 @@ use crate::{Verb, number};
 pub const LONGEST_SPAN: u32 = 60 * 60 * 24 * 30;
 
 impl Verb {
-    /// What `exptime`, as the request has it, must be made so that nothing lives longer than `seconds` (at
-    /// most [`LONGEST_SPAN`]); `None` if it may stay.
+    /// What to replace `exptime`, as given in the request, with so that no item lives longer than `seconds`
+    /// (at most [`LONGEST_SPAN`]); `None` if it can stay.
     ///
-    /// 0, which is for ever, and points in time become `seconds`: what time it is now is not known here. A
-    /// negative one, already over, stays. append and prepend ignore theirs: the item keeps the one it has.
+    /// 0 (never expires) and points in time become `seconds`, because the current time is not known here. A
+    /// negative one (already expired) stays. append and prepend ignore theirs: the item keeps the one it has.
     pub fn capped_exptime(self, exptime: &[u8], seconds: u32) -> Option<u32> {
         if matches!(self, Verb::Append | Verb::Prepend) {
             return None;
@@ -18,7 +18,7 @@ impl Verb {
         match number::signed(exptime) {
             Some(..0) => None,
             Some(given) if given != 0 && given <= seconds.into() => None,
-            // What is no number has been refused before.
+            // Anything that is not a number was refused before.
             Some(_) | None => Some(seconds),
         }
     }

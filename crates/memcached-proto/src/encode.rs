@@ -1,8 +1,8 @@
-//! The few lines that the proxy itself originates.
+//! The messages that the proxy itself writes.
 
 use crate::Verb;
 
-/// The end of values or statistics; alone: none found.
+/// Ends values or statistics; alone it means that nothing was found.
 pub const END: &[u8] = b"END\r\n";
 
 /// The reply of flush_all and verbosity.
@@ -32,9 +32,9 @@ pub fn version(out: &mut Vec<u8>, text: &str) {
     line(out, "VERSION ", text);
 }
 
-/// Appends a retrieval in the form in which nutcracker 0.5.0 writes the part of one server: `get k1
-/// k2 \r\n`, with a space before the line end. `exptime` is for gat and gats, and stands before the
-/// keys. Nothing is checked: keys and exptime are words of a request that was parsed.
+/// Appends a retrieval in the form that nutcracker 0.5.0 sends to each server: `get k1 k2 \r\n`, with a space
+/// before the line end. `exptime` is for gat and gats, and precedes the keys. Nothing is validated: keys and
+/// exptime must come from a parsed request.
 pub fn retrieval<'a>(
     out: &mut Vec<u8>,
     verb: Verb,
@@ -50,7 +50,7 @@ pub fn retrieval<'a>(
     out.extend_from_slice(b"\r\n");
 }
 
-/// A line whose text cannot break out of it.
+/// A line whose text cannot contain a line end.
 fn line(out: &mut Vec<u8>, word: &str, text: &str) {
     out.extend_from_slice(word.as_bytes());
     out.extend(text.bytes().map(|byte| match byte {

@@ -1,18 +1,18 @@
-//! The classic memcached text protocol, as a proxy sees it.
+//! The classic memcached text protocol, as a proxy needs it.
 //!
-//! Nothing here does I/O, reads a clock or keeps a peer's payload: the caller owns the buffers, the
-//! parsers hand back spans and lengths.
+//! Nothing here does I/O, reads a clock or stores a peer's payload: the caller owns the buffers, and the
+//! parsers return offsets and lengths.
 //!
-//! - [`request`]: where one request of a client ends, its command, its keys, and whether it can be
-//!   served.
-//! - [`response`]: where one reply of a server ends and of which kind it is, found while it streams
-//!   by.
-//! - [`encode`]: the few lines that the proxy itself originates.
-//! - [`cap`]: keeping what a request writes from living too long.
+//! - [`request`]: where a client's request ends, its command, its keys, and whether it can be served.
+//! - [`response`]: where a server's reply ends and what kind it is, found while its bytes pass through.
+//! - [`encode`]: the messages that the proxy itself writes.
+//! - [`cap`]: limits the expiry time of what a request writes.
 //!
-//! Protocol facts come from memcached's `doc/protocol.txt`; what it leaves open was tried out on
-//! memcached 1.6.18 and is kept in a table of the tests. What is served here, memcached frames in
-//! the same way and answers exactly once: a line that it refuses although a data block follows would
+//! Protocol facts come from memcached's `doc/protocol.txt`; what it leaves open was determined with memcached
+//! 1.6.18 and is recorded in a table of the tests. For every request that is served here, memcached agrees on
+//! where it ends and answers exactly once. If it refused a line that is followed by a data block, it would
+//! answer twice, because it takes the block for a command, and later replies on a shared server connection
+//! would go to the wrong requests.
 //! be answered twice, because it takes the block for a command, and would put a shared server
 //! connection out of step.
 
@@ -35,10 +35,10 @@ pub use verb::Verb;
 /// Longest key, in bytes (memcached `protocol.txt`; nutcracker 0.5.0 has the same bound).
 pub const MAX_KEY: usize = 250;
 
-/// Longest command line, its end included, that may be sent to a server as it is.
+/// Longest command line, its end included, that may be forwarded unchanged.
 ///
-/// memcached 1.6.18 closes the connection when 2,048 bytes came without a line end, unless they
-/// begin with `get ` or `gets ` (behind at most 100 spaces). A connection shared by many sessions
-/// must not be lost to the padding of one, so longer lines are refused; those of several keys are
-/// rewritten (see [`encode::retrieval`]) and may be longer.
+/// memcached 1.6.18 closes the connection after 2,048 bytes without a line end, unless they begin with `get `
+/// or `gets ` (after at most 100 spaces). The padding of one session's request must not cost a connection
+/// that many sessions share, so longer lines are refused. Lines with several keys are rewritten (see
+/// [`encode::retrieval`]) and may be longer.
 pub const MAX_FORWARDED_LINE: usize = 2048;

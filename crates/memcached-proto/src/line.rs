@@ -1,4 +1,4 @@
-//! One whole command line: which command it is, where its keys are, and whether it can be served.
+//! Parses one whole command line: its command, the positions of its keys, and whether it can be served.
 
 use memchr::{memchr, memchr2};
 
@@ -6,29 +6,29 @@ use crate::arg::Arg;
 use crate::verb::{Arguments, Field};
 use crate::{MAX_FORWARDED_LINE, MAX_KEY, Name, Refusal, Verb, number};
 
-/// What a line turned out to be.
+/// A parsed command line.
 pub(crate) enum Line {
     /// A request that can be served.
     Served {
         verb: Verb,
         /// Start and end of ` noreply` with the blanks before it.
         noreply: Option<(u32, u32)>,
-        /// Length of the data block that follows, its CRLF apart.
+        /// Length of the data block that follows, without its CRLF.
         block: Option<u64>,
     },
-    /// One that cannot.
+    /// A request that is refused.
     Refused {
         refusal: Refusal,
-        /// Whether the client asked for silence.
+        /// Whether the request says `noreply`.
         noreply: bool,
-        /// As above: to be swallowed.
+        /// Length of the data block to discard, as above.
         block: Option<u64>,
     },
     /// A line of an HTTP request.
     Http,
 }
 
-/// Where a line's keys and its exptime are, for the caller of the parser to see.
+/// Positions of a line's keys and exptime, returned by the parser's methods.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) keys: Vec<Arg>,
@@ -60,7 +60,7 @@ pub(crate) fn read(line: &[u8], full: usize, max_keys: usize, found: &mut Found)
     }
 }
 
-/// The words by which Redis, too, knows that an HTTP client was made to talk to it.
+/// The first words by which Redis, too, recognises an HTTP client.
 fn is_http(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:")
 }
@@ -91,7 +91,7 @@ fn retrieval(
             None => Ok(()),
         })
         .and_then(|()| match found.keys.len() {
-            // Lines of several keys are written anew, one for each server.
+            // Lines with several keys are rewritten, one per server.
             1 => forwarded_length(verb, full),
             _ => Ok(()),
         });
@@ -185,7 +185,7 @@ fn check(
     Ok(())
 }
 
-/// Whether one argument is of the form that its place asks for.
+/// Whether an argument has the form that its position requires.
 fn field(verb: Verb, form: Field, token: &[u8]) -> Result<(), Refusal> {
     let good = match form {
         Field::Key => return key_length(verb, token.len()),
@@ -218,8 +218,8 @@ fn forwarded_length(verb: Verb, len: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// memcached takes a NUL for the end of the line and keeps a carriage return as part of a key;
-/// nutcracker 0.5.0 refuses the latter. Neither is forwarded.
+/// memcached ends the line at a NUL and keeps a carriage return as part of a key; nutcracker 0.5.0 refuses
+/// the latter. Neither is forwarded.
 fn control_bytes(verb: Verb, line: &[u8]) -> Result<(), Refusal> {
     match memchr2(b'\r', 0, line) {
         Some(_) => Err(Refusal::ControlByte(verb)),
@@ -243,10 +243,10 @@ fn meta_block(words: Words<'_>) -> Option<u64> {
         .and_then(number::length)
 }
 
-/// Most arguments any command takes, and `noreply`.
+/// Maximum number of arguments of any command, plus `noreply`.
 const KNOWN: usize = 6;
 
-/// The arguments of a command that takes few: the first of them, the last, and how many there are.
+/// The arguments of a command that takes few: the first ones, the last one, and their number.
 #[derive(Default)]
 struct Given {
     first: [Arg; KNOWN],
@@ -275,8 +275,8 @@ impl Given {
         given
     }
 
-    /// Removes a last word `noreply` and tells where it and the blanks before it are. In a key's
-    /// place it is a key.
+    /// Removes a final `noreply` and returns the position of it and the blanks before it. In the position of
+    /// a key it is a key.
     fn take_noreply(&mut self, line: &[u8], arguments: &Arguments) -> Option<(u32, u32)> {
         let keys = usize::from(arguments.fields.first() == Some(&Field::Key));
         if self.count <= keys || self.last.of(line) != b"noreply" {
@@ -295,7 +295,7 @@ impl Given {
     }
 }
 
-/// The words of a line, separated by one or more spaces (by nothing else: a tab is part of a word).
+/// The words of a line, separated by one or more spaces (and nothing else: a tab is part of a word).
 struct Words<'a> {
     line: &'a [u8],
     at: usize,
@@ -313,7 +313,7 @@ impl Iterator for Words<'_> {
         }
         let len = memchr(b' ', rest).unwrap_or(rest.len());
         self.at = start + len;
-        // Lines are bounded far below 4 GiB.
+        // Lines are limited far below 4 GiB.
         Some(Arg {
             start: start as u32,
             len: len as u32,

@@ -1,4 +1,4 @@
-//! Numbers as the protocol writes them: ASCII decimal digits.
+//! Numbers in the protocol: ASCII decimal digits.
 
 /// An unsigned number: one or more digits (leading zeros allowed, as in memcached), at most
 /// `u64::MAX`.
@@ -21,9 +21,8 @@ pub(crate) fn signed(token: &[u8]) -> Option<i64> {
     }
 }
 
-/// The length of a data block, read as generously as memcached reads it (`+` allowed), because the
-/// block of a refused command must be swallowed too. Beyond `u64::MAX` it is `u64::MAX`, which no
-/// limit admits.
+/// The length of a data block, read as leniently as memcached reads it (`+` is allowed), because the block of
+/// a refused command must be discarded too. Above `u64::MAX` it is `u64::MAX`, which exceeds every limit.
 pub(crate) fn length(token: &[u8]) -> Option<u64> {
     let digits = token.strip_prefix(b"+").unwrap_or(token);
     if !is_digits(digits) {

@@ -1,32 +1,32 @@
-//! What a client is told when its bytes cannot be served.
+//! Error replies to requests that cannot be served.
 
 use std::fmt;
 
 use crate::{MAX_FORWARDED_LINE, MAX_KEY, Verb};
 
-/// Why a request that could be framed is not served. The connection stays open and in step.
+/// Why a well-formed request is not served. The connection stays open and usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// A line without a word. memcached answers a bare `ERROR`, and so do we.
+    /// An empty line. memcached answers a bare `ERROR`, and so does the proxy.
     EmptyLine,
-    /// A word that names no command, or one that is not offered (the meta commands among them).
+    /// An unknown command, or one that is not supported (such as the meta commands).
     UnknownCommand(Name),
     /// Too few or too many arguments.
     WrongCount(Verb),
-    /// An argument that is not of the form its place asks for.
+    /// An argument that does not have the form that its position requires.
     BadArgument {
         /// The command.
         verb: Verb,
-        /// What the argument is called in memcached's `protocol.txt`.
+        /// The argument's name in memcached's `protocol.txt`.
         argument: &'static str,
     },
-    /// A carriage return or a NUL among the arguments, which servers read in different ways.
+    /// A carriage return or a NUL among the arguments, which servers interpret differently.
     ControlByte(Verb),
     /// A key longer than [`MAX_KEY`].
     KeyTooLong {
         /// The command.
         verb: Verb,
-        /// Length of the offending key in bytes.
+        /// Length of the key in bytes.
         len: usize,
     },
     /// More keys than the limits allow.
@@ -36,7 +36,7 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
-    /// A line longer than [`MAX_FORWARDED_LINE`] that would be sent to a server as it is.
+    /// A line longer than [`MAX_FORWARDED_LINE`] that would be forwarded unchanged.
     LineTooLong {
         /// The command.
         verb: Verb,
@@ -46,9 +46,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Appends the reply line, CRLF included. It begins with memcached's own word for the case:
-    /// `ERROR` when the command is unknown or its arguments are too few or too many, `CLIENT_ERROR`
-    /// when one of them is bad.
+    /// Appends the reply line, CRLF included. It begins with the same word as memcached's reply: `ERROR` if
+    /// the command is unknown or the number of arguments is wrong, `CLIENT_ERROR` if an argument is invalid.
     pub fn line(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.to_string().as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -96,8 +95,8 @@ fn bad_format(f: &mut fmt::Formatter<'_>, verb: Verb) -> fmt::Result {
     )
 }
 
-/// Bytes that cannot be framed: nobody can tell where the next request begins, so the caller
-/// answers [`RequestError::line`] and closes.
+/// Bytes after which the start of the next request cannot be determined, so the caller answers
+/// [`RequestError::line`] and closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
     /// A line longer than its limit.
@@ -105,18 +104,17 @@ pub enum RequestError {
         /// The limit in bytes.
         max: usize,
     },
-    /// A line of keys that is longer than other lines may be, and a word far in it that is no key: it may
-    /// go on for ever.
+    /// A line of keys that exceeds the limit of other lines and holds a word that is too long for a key: it
+    /// may never end.
     EndlessKey,
     /// A data block that is not followed by CRLF.
     BadDataChunk,
     /// A data block announced to be longer than the limit.
     ValueTooLarge,
-    /// The request magic of the binary protocol (0x80), which is not spoken here.
+    /// The request magic of the binary protocol (0x80), which is not supported.
     BinaryProtocol,
-    /// A line of an HTTP request (`POST`, `Host:`). Whoever sends one, perhaps a browser on behalf of a web
-    /// page, is not served, so that no command can be smuggled in with the request's body. Redis does
-    /// the same.
+    /// A line of an HTTP request (`POST`, `Host:`). Its sender, perhaps a browser on behalf of a web page, is
+    /// not served, so that no command can be smuggled in with the request's body. Redis does the same.
     Http,
 }
 
@@ -137,7 +135,7 @@ impl fmt::Display for RequestError {
             RequestError::EndlessKey => {
                 write!(f, "CLIENT_ERROR key is longer than {MAX_KEY} bytes")
             }
-            // These two in memcached's own words.
+            // These two use memcached's own texts.
             RequestError::BadDataChunk => write!(f, "CLIENT_ERROR bad data chunk"),
             RequestError::ValueTooLarge => write!(f, "SERVER_ERROR object too large for cache"),
             RequestError::BinaryProtocol => {
@@ -150,8 +148,7 @@ impl fmt::Display for RequestError {
 
 impl std::error::Error for RequestError {}
 
-/// A client's word for a command, made fit to be shown: printable ASCII, the rest as `\xNN`, and
-/// cut short.
+/// A client's word for a command, made safe to show: printable ASCII, other bytes as `\xNN`, and truncated.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {
     bytes: [u8; Name::KEPT],
@@ -160,10 +157,10 @@ pub struct Name {
 }
 
 impl Name {
-    /// How many bytes of the word are shown.
+    /// Maximum number of bytes shown.
     const KEPT: usize = 24;
 
-    /// Takes the beginning of a word.
+    /// Takes the first bytes of a word.
     pub fn new(word: &[u8]) -> Name {
         let kept = word.len().min(Name::KEPT);
         let mut bytes = [0; Name::KEPT];

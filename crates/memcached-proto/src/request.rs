@@ -1,7 +1,7 @@
-//! Requests of clients: where one ends, what it asks for, where its keys are.
+//! Parses clients' requests: where a request ends, its command, and the positions of its keys.
 //!
-//! The parser is fed a buffer that begins with a request and may end anywhere. It copies nothing
-//! and never looks at the same byte of an unfinished line twice.
+//! The parser gets a buffer that begins with a request and may end anywhere. It copies nothing and never
+//! reads a byte of an unfinished line twice.
 //!
 //! ```text
 //!            LF found                          block whole
@@ -16,20 +16,21 @@ use crate::arg::Arg;
 use crate::line::{self, Found, Line};
 use crate::{MAX_KEY, Refusal, RequestError, Verb};
 
-/// What a client may send. All in bytes, unless said otherwise.
+/// Limits on clients' requests. In bytes, unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLimits {
     /// Longest data block that may be announced.
     pub max_value: u64,
     /// Longest line, its end included, of any command but get, gets, gat and gats.
     pub max_line: usize,
-    /// Longest line, its end included, of get, gets, gat and gats. At most 4 GiB count. Beyond `max_line`
-    /// a word longer than any key ends it, so that a line of keys may be long and an endless one may not.
+    /// Longest line, its end included, of get, gets, gat and gats. More than 4 GiB counts as 4 GiB. Beyond
+    /// `max_line`, a word longer than any key is an error, so that a line of many keys may be long but an
+    /// endless one may not.
     pub max_retrieval_line: usize,
     /// Most keys in one request.
     pub max_keys: usize,
-    /// A data block longer than this, its CRLF included, that is not wholly there is gathered by
-    /// the caller ([`Progress::Body`]).
+    /// A data block longer than this (CRLF included) that is not in the buffer as a whole is collected by the
+    /// caller ([`Progress::Body`]).
     pub divert: usize,
 }
 
@@ -52,10 +53,10 @@ impl Default for RequestLimits {
 pub struct Request {
     /// The command.
     pub verb: Verb,
-    /// Start and end offset of ` noreply` and the blanks before it: without these bytes the line
-    /// asks for a reply.
+    /// Start and end offset of ` noreply` and the blanks before it: without these bytes the request asks for
+    /// a reply.
     pub noreply: Option<(u32, u32)>,
-    /// Whether the data block was gathered by the caller and is not part of the text.
+    /// Whether the data block was collected by the caller and is not part of the text.
     pub diverted: bool,
     /// Length of the command line, its end included: where the data block begins.
     pub line_len: u32,
@@ -64,44 +65,44 @@ pub struct Request {
 /// What the parser found at the beginning of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A request: the first `len` bytes, a diverted data block excluded.
+    /// A request: the first `len` bytes, without a diverted data block.
     Complete {
         /// Bytes to consume.
         len: usize,
-        /// What they are.
+        /// The request.
         request: Request,
     },
-    /// Not enough yet: call again with the same text, grown.
+    /// Incomplete: call again with the same text and more bytes.
     Partial,
-    /// A storage command whose data block is long and not wholly here. The caller takes
-    /// `text[at..]` away, gathers exactly `len` bytes elsewhere and calls
-    /// [`RequestParser::finish_body`]; `text[..at]` stays.
+    /// A storage command with a long data block that is not in the text as a whole. The caller removes
+    /// `text[at..]`, collects exactly `len` bytes elsewhere and calls [`RequestParser::finish_body`];
+    /// `text[..at]` stays.
     Body {
         /// Where the command line ends.
         at: usize,
         /// Length of the data block, its CRLF included.
         len: usize,
     },
-    /// A request that is not served, and its data block if it has one: consume `len` bytes and
-    /// answer, unless the client asked for silence.
+    /// A request that is not served, with its data block if it has one: consume `len` bytes and answer,
+    /// unless it says `noreply`.
     Refused {
         /// Bytes to consume.
         len: usize,
-        /// What to answer.
+        /// The error to answer with.
         refusal: Refusal,
-        /// Whether to keep silent.
+        /// Whether the request says `noreply`.
         noreply: bool,
     },
-    /// The same where the data block is not wholly here: consume `text[..at]`, then drop `skip`
+    /// The same if the data block is not in the text as a whole: consume `text[..at]`, then discard `skip`
     /// bytes.
     RefusedBody {
         /// Where the command line ends.
         at: usize,
         /// Length of the data block, its CRLF included.
         skip: u64,
-        /// What to answer.
+        /// The error to answer with.
         refusal: Refusal,
-        /// Whether to keep silent.
+        /// Whether the request says `noreply`.
         noreply: bool,
     },
 }
@@ -115,11 +116,11 @@ pub struct RequestParser {
 
 #[derive(Clone, Copy, Debug)]
 enum Stage {
-    /// Looking for the end of the line; so many bytes hold none.
+    /// Looking for the end of the line; the first `searched` bytes hold none.
     Line { searched: usize },
-    /// The line is read, its data block is waited for in the text.
+    /// The line is parsed; its data block is not in the text as a whole yet.
     Block(Pending),
-    /// The caller gathers the data block.
+    /// The caller collects the data block.
     Body(Pending),
 }
 
@@ -138,12 +139,12 @@ struct Pending {
 }
 
 impl RequestParser {
-    /// Looks for one request at the beginning of `text`. After [`Progress::Partial`] the text must
-    /// begin with the same bytes again; after [`Progress::Body`] the answer stays the same until
-    /// [`RequestParser::finish_body`]; after anything else the next request begins.
+    /// Parses one request at the beginning of `text`. After [`Progress::Partial`] the text must begin with
+    /// the same bytes again. After [`Progress::Body`] the result stays the same until
+    /// [`RequestParser::finish_body`]. After anything else the next call begins the next request.
     ///
     /// # Errors
-    /// Bytes that cannot be framed: see [`RequestError`].
+    /// Bytes that are not a request: see [`RequestError`].
     pub fn parse(&mut self, limits: &RequestLimits, text: &[u8]) -> Result<Progress, RequestError> {
         match self.stage {
             Stage::Line { searched } => self.parse_line(limits, text, searched),
@@ -152,8 +153,8 @@ impl RequestParser {
         }
     }
 
-    /// Tells that the data block of [`Progress::Body`] has been gathered, and its last two bytes,
-    /// which must be CRLF. Without a block to gather it is [`Progress::Partial`].
+    /// Reports that the data block of [`Progress::Body`] has been collected, with its last two bytes, which
+    /// must be CRLF. If no block was expected the result is [`Progress::Partial`].
     ///
     /// # Errors
     /// [`RequestError::BadDataChunk`] when they are not.
@@ -172,19 +173,19 @@ impl RequestParser {
         })
     }
 
-    /// Where the keys of the request are that [`RequestParser::parse`] has found (not of a refused
-    /// one). Valid until the next request is looked for.
+    /// Positions of the keys of the request that [`RequestParser::parse`] returned last (not of a refused
+    /// one). Valid until the next request is parsed.
     pub fn keys(&self) -> &[Arg] {
         &self.found.keys
     }
 
-    /// The exptime, of the commands that have one: storage, touch, gat and gats. Valid as long as the keys.
+    /// Position of the exptime, for storage commands, touch, gat and gats. Valid as long as the keys.
     pub fn exptime(&self) -> Option<Arg> {
         self.found.exptime
     }
 
-    /// How many bytes are certainly missing when `len` bytes of text gave [`Progress::Partial`]; 0
-    /// if that is not known. Saves a caller from calling again before it can help.
+    /// Minimum number of bytes missing when `len` bytes of text gave [`Progress::Partial`]; 0 if unknown.
+    /// Saves the caller calls that cannot succeed.
     pub fn missing(&self, len: usize) -> usize {
         match &self.stage {
             Stage::Block(pending) => {
@@ -194,7 +195,7 @@ impl RequestParser {
         }
     }
 
-    /// Forgets all, and gives back the memory that a request of many keys took.
+    /// Resets the parser, and frees the memory that a request with many keys took.
     pub fn reset(&mut self) {
         self.stage = Stage::default();
         self.found.clear();
@@ -315,7 +316,7 @@ impl Pending {
 }
 
 impl Found {
-    /// Keys whose memory is kept between requests: most clients ask for a few.
+    /// Number of keys whose memory is kept between requests: most clients ask for a few.
     const KEPT: usize = 32;
 
     fn clear(&mut self) {
@@ -330,8 +331,8 @@ impl Found {
 /// First byte of every request of the binary protocol; no command begins with it.
 const BINARY_MAGIC: u8 = 0x80;
 
-/// Whether a line of `len` bytes, its end included, is within its limit. `text` begins with the
-/// line, of which `searched` bytes have been here before.
+/// Whether a line of `len` bytes, its end included, is within its limit. `text` begins with the line, of
+/// which the first `searched` bytes were seen by an earlier call.
 fn check_line_length(
     limits: &RequestLimits,
     text: &[u8],
@@ -346,15 +347,15 @@ fn check_line_length(
     {
         return Ok(());
     }
-    // The word must be within the first `max_line` bytes, so that the verdict does not depend on
-    // how much of the line is there.
+    // The word must be within the first `max_line` bytes, so that the result does not depend on how much of
+    // the line has arrived.
     let head = &text[..text.len().min(limits.max_line)];
     let is_retrieval = begins_retrieval(head);
     let max = match is_retrieval {
         true => limits.max_retrieval_line,
         false => limits.max_line,
     };
-    // Spans are 32 bits wide.
+    // Offsets are 32 bits wide.
     let max = max.min(u32::MAX as usize);
     if is_retrieval {
         let seen = searched.max(limits.max_line).saturating_sub(LONGEST_WORD);
@@ -369,10 +370,10 @@ fn check_line_length(
     Ok(())
 }
 
-/// A key and the CR after the last one.
+/// A key plus the CR after the last one.
 const LONGEST_WORD: usize = MAX_KEY + 1;
 
-/// Whether more than [`LONGEST_WORD`] bytes without a blank stand in a row.
+/// Whether there are more than [`LONGEST_WORD`] bytes in a row without a blank.
 fn has_endless_word(mut line: &[u8]) -> bool {
     while let Some(window) = line.get(..=LONGEST_WORD) {
         match memrchr(b' ', window) {
@@ -399,7 +400,7 @@ fn block_length(limits: &RequestLimits, bytes: u64) -> Result<usize, RequestErro
     bytes
         .checked_add(2)
         .and_then(|block| usize::try_from(block).ok())
-        // The end of line and block together must be a length too.
+        // The end of line and block together must fit a length too.
         .filter(|&block| block <= usize::MAX - u32::MAX as usize)
         .ok_or(RequestError::ValueTooLarge)
 }

@@ -1,6 +1,7 @@
-//! Replies of servers: where one ends and of which kind it is, found while its bytes stream by.
+//! Parses servers' replies: where a reply ends and what kind it is, found while its bytes pass through.
 //!
-//! Values are skipped by count and never buffered. Only a line that is cut across two reads is kept
+//! Values are skipped by count and never buffered. Only a line that is cut between two reads is kept until it
+//! is complete, and lines are short.
 //! until its end has come, and lines are short.
 
 use std::fmt;
@@ -9,14 +10,13 @@ use memchr::memchr;
 
 use crate::{MAX_KEY, number};
 
-/// Longest reply line but `VALUE`, its end included, in bytes: error texts and statistics.
+/// Longest reply line except `VALUE`, its end included, in bytes: error texts and statistics.
 pub const MAX_REPLY_LINE: usize = 8 << 10;
 
-/// Longest `VALUE` line, its end included, in bytes: a key, three numbers and the spaces between
-/// fit in 350.
+/// Longest `VALUE` line, its end included, in bytes: a key, three numbers and the spaces fit in 350.
 pub const MAX_VALUE_LINE: usize = 512;
 
-/// What a reply is.
+/// The kind of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyKind {
     /// One line.
@@ -28,8 +28,8 @@ pub enum ReplyKind {
     Stats,
 }
 
-/// What a reply of one line says. Also the kind of a reply whose values or statistics are ended by
-/// an error line instead of `END`.
+/// The kind of a one-line reply. Also the kind of a reply whose values or statistics end with an error line
+/// instead of `END`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineKind {
     /// `STORED`
@@ -72,28 +72,28 @@ impl LineKind {
     }
 }
 
-/// How far a reply has come.
+/// The result of a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scan {
-    /// The reply ends after `len` bytes of the data just given; what follows belongs to the next.
+    /// The reply ends after `len` bytes of the given data; the rest belongs to the next reply.
     Complete {
         /// Bytes of this data that belong to the reply.
         len: usize,
-        /// What it is.
+        /// Its kind.
         kind: ReplyKind,
     },
-    /// All of the data belongs to the reply, and more is to come.
+    /// All of the data belongs to the reply, which continues.
     Partial,
 }
 
-/// Bytes that are no reply of memcached. The connection that they came from is out of step.
+/// Bytes that are not a memcached reply. The connection's later replies cannot be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadReply {
-    /// A line that is none of those known, or not in this place.
+    /// An unknown line, or one that is not allowed at this point.
     UnknownLine,
     /// A line longer than [`MAX_REPLY_LINE`] or [`MAX_VALUE_LINE`].
     LineTooLong,
-    /// A `VALUE` line with missing, additional or bad fields.
+    /// A `VALUE` line with missing, extra or invalid fields.
     BadValueLine,
     /// A value announced to be longer than the limit.
     ValueTooLarge,
@@ -115,15 +115,15 @@ impl fmt::Display for BadReply {
 
 impl std::error::Error for BadReply {}
 
-/// An incremental scanner of one server connection. It is given every byte once, in order; after an
-/// error it must not be used again without [`ReplyScanner::reset`].
+/// An incremental scanner of one server connection. It must be given every byte once, in order. After an
+/// error it must be [reset](ReplyScanner::reset) before it is used again.
 #[derive(Debug)]
 pub struct ReplyScanner {
     stage: Stage,
     sequence: Sequence,
-    /// Bytes of the current reply that were given in earlier calls.
+    /// Bytes of the current reply given in earlier calls.
     seen: u64,
-    /// The beginning of a line whose end has not come yet.
+    /// The beginning of a line that is not complete yet.
     line: Vec<u8>,
     max_value: u64,
 }
@@ -131,13 +131,13 @@ pub struct ReplyScanner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Line,
-    /// Within a value: so many bytes are left, its CRLF included.
+    /// Inside a value: this many bytes are left, its CRLF included.
     Value {
         left: u64,
     },
 }
 
-/// What the lines of the current reply have been so far.
+/// The kind of lines that the current reply has had so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sequence {
     Nothing,
@@ -153,7 +153,7 @@ impl Default for ReplyScanner {
 }
 
 impl ReplyScanner {
-    /// A scanner that refuses values longer than `max_value` bytes when they are announced.
+    /// A scanner that refuses values longer than `max_value` bytes as soon as their header is read.
     pub fn with_max_value(max_value: u64) -> Self {
         ReplyScanner {
             stage: Stage::Line,
@@ -172,9 +172,9 @@ impl ReplyScanner {
         self.scan_with(data, |_| ())
     }
 
-    /// As [`ReplyScanner::scan`], and appends to `marks` where each `VALUE` block (its data and
-    /// CRLF included) or each `STAT` line ends, in bytes from the beginning of the reply. In a
-    /// reply that an error line ends instead of `END`, the last mark tells where that line begins.
+    /// Like [`ReplyScanner::scan`], and appends to `marks` where each `VALUE` block (with its data and CRLF)
+    /// or each `STAT` line ends, in bytes from the start of the reply. If an error line ends the reply
+    /// instead of `END`, the last mark is where that line begins.
     ///
     /// # Errors
     /// See [`BadReply`].
@@ -182,12 +182,12 @@ impl ReplyScanner {
         self.scan_with(data, |end| marks.push(end))
     }
 
-    /// Whether the scanner stands between two replies.
+    /// Whether the scanner is between two replies.
     pub fn is_idle(&self) -> bool {
         self.seen == 0
     }
 
-    /// Forgets the current reply.
+    /// Resets the scanner.
     pub fn reset(&mut self) {
         *self = ReplyScanner::with_max_value(self.max_value);
     }
@@ -237,8 +237,8 @@ impl ReplyScanner {
         Ok(Scan::Partial)
     }
 
-    /// The usual cases in one go: a whole `VALUE` block with nothing odd about it (no kind), or the
-    /// line that ends the reply. `None` says nothing but that this was neither.
+    /// Fast path: a whole, regular `VALUE` block (no kind), or the line that ends the reply. `None` only
+    /// means that the fast path does not apply.
     fn quick(&self, rest: &[u8]) -> Option<(usize, Option<ReplyKind>)> {
         if !self.line.is_empty() {
             return None;
@@ -260,7 +260,7 @@ impl ReplyScanner {
         }
     }
 
-    /// Keeps the beginning of a line, if it can still become one.
+    /// Keeps the beginning of a line, if it can still become a valid one.
     fn keep(&mut self, part: &[u8]) -> Result<(), BadReply> {
         if self.line.len() + part.len() >= MAX_REPLY_LINE {
             return Err(BadReply::LineTooLong);
@@ -272,7 +272,7 @@ impl ReplyScanner {
         Ok(())
     }
 
-    /// Reads a line that ends with `part`.
+    /// Parses a line that ends with `part`.
     fn take_line(&mut self, part: &[u8]) -> Result<Step, BadReply> {
         if self.line.is_empty() {
             return self.read_line(part);
@@ -320,12 +320,12 @@ impl ReplyScanner {
     }
 }
 
-/// The length of a whole `VALUE KEY FLAGS LENGTH [CAS]` block at the start of `data`, its data and
-/// CRLF included, if it is here and as it should be.
+/// The length of a whole, regular `VALUE KEY FLAGS LENGTH [CAS]` block at the start of `data`, with its data
+/// and CRLF.
 fn quick_block(data: &[u8], max: u64) -> Option<usize> {
     let fields = data.strip_prefix(b"VALUE ")?;
     let window = &fields[..fields.len().min(MAX_KEY + 1)];
-    // A plain loop: keys are too short for a vector search to pay.
+    // A simple loop: keys are too short for a vectorised search to be faster.
     let key = window
         .iter()
         .position(|byte| matches!(byte, b' ' | b'\r' | b'\n'))?;
@@ -347,7 +347,7 @@ fn quick_block(data: &[u8], max: u64) -> Option<usize> {
     whole.then_some(end + 2)
 }
 
-/// One to nine digits from `at` on, and what follows them.
+/// One to nine digits starting at `at`, and the bytes after them.
 fn quick_number(text: &[u8], at: usize) -> Option<(u32, usize)> {
     let mut value = 0;
     let mut end = at;
@@ -361,10 +361,10 @@ fn quick_number(text: &[u8], at: usize) -> Option<(u32, usize)> {
     (end > at).then_some((value, end))
 }
 
-/// What a line does to the reply.
+/// The effect of a line on the reply.
 enum Step {
     Ends(ReplyKind),
-    /// A value follows: so many bytes, its CRLF included.
+    /// A value follows, of this many bytes with its CRLF.
     Value {
         block: u64,
     },
@@ -386,14 +386,14 @@ fn longest(line: &[u8]) -> usize {
     }
 }
 
-/// Takes what is there of a value and its CRLF, of which `left` bytes are missing. Gives how much
-/// was taken and how much is still missing.
+/// Skips the available part of a value and its CRLF, of which `left` bytes are missing. Returns how much was
+/// skipped and how much is still missing.
 fn skip_value(left: u64, data: &[u8]) -> Result<(usize, u64), BadReply> {
     let here = u64::try_from(data.len()).unwrap_or(u64::MAX).min(left);
     let taken = here as usize;
     let still = left - here;
     let ends = &data[left.saturating_sub(2).min(here) as usize..taken];
-    // The bytes from two before the end on are CR and LF, as far as they are here.
+    // The last two bytes must be CR and LF, as far as they are available.
     let expected: &[u8] = if left == 1 { b"\n" } else { b"\r\n" };
     if !expected.starts_with(ends) {
         return Err(BadReply::BadValueEnd);

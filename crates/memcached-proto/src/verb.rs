@@ -1,4 +1,4 @@
-//! The table of commands: their words and what may follow them.
+//! The table of commands: their names and arguments.
 
 /// A command that the proxy serves (memcached `protocol.txt`, "classic" text protocol).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,7 +67,7 @@ impl Verb {
         Verb::Quit,
     ];
 
-    /// The command that a word names. Commands are lower case: memcached tells case apart.
+    /// The command called `word`. Commands are lower case: memcached is case-sensitive.
     pub fn from_word(word: &[u8]) -> Option<Verb> {
         Some(match word {
             b"get" => Verb::Get,
@@ -93,7 +93,7 @@ impl Verb {
         })
     }
 
-    /// The command's word on the wire.
+    /// The command's name in the protocol.
     pub fn name(self) -> &'static str {
         match self {
             Verb::Get => "get",
@@ -118,7 +118,7 @@ impl Verb {
         }
     }
 
-    /// Whether it asks for values and may name several keys: get, gets, gat, gats.
+    /// Whether it retrieves values and may name several keys: get, gets, gat, gats.
     pub fn is_retrieval(self) -> bool {
         matches!(self, Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats)
     }
@@ -136,7 +136,7 @@ impl Verb {
         matches!(self, Verb::Gat | Verb::Gats)
     }
 
-    /// What may follow the word; `None` for retrievals, whose keys are many.
+    /// Its arguments; `None` for retrievals, which take any number of keys.
     pub(crate) fn arguments(self) -> Option<&'static Arguments> {
         match self {
             Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats => None,
@@ -152,23 +152,23 @@ impl Verb {
     }
 }
 
-/// What may follow a command's word, `noreply` apart.
+/// The arguments of a command, without `noreply`.
 pub(crate) struct Arguments {
-    /// Each argument in its place.
+    /// The form of each argument by position.
     pub(crate) fields: &'static [Field],
-    /// How many of them must be there.
+    /// How many of them are required.
     pub(crate) required: usize,
-    /// Whether a last word `noreply` asks for silence.
+    /// Whether a final `noreply` is allowed.
     pub(crate) noreply: bool,
-    /// Whether any further words are allowed and left to the server.
+    /// Whether any further words are allowed and passed to the server.
     pub(crate) free: bool,
 }
 
-/// One argument and the form it must have.
+/// The form of one argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Field {
     Key,
-    /// `u64`: memcached reads flags with `strtoul` and may be built to keep 64 bits of them.
+    /// `u64`: memcached reads flags with `strtoul` and can be built to keep 64 bits of them.
     Flags,
     /// `i64`, negative allowed ("already expired").
     Exptime,
@@ -176,9 +176,9 @@ pub(crate) enum Field {
     Bytes,
     /// `u64`.
     Cas,
-    /// Digits of any value, `-` allowed: the server judges it.
+    /// Digits, with an optional `-`; the server checks the value.
     Delta,
-    /// The literal `0` that `delete` still accepts in the place of its former time argument.
+    /// The literal `0` that `delete` still accepts where its time argument used to be.
     Zero,
     /// `u64`.
     Level,
@@ -187,7 +187,7 @@ pub(crate) enum Field {
 }
 
 impl Field {
-    /// How an error message calls it.
+    /// Its name in error messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Field::Key => "key",
@@ -220,8 +220,8 @@ const TOUCH: Arguments = fixed(&[Field::Key, Field::Exptime], 2);
 const VERBOSITY: Arguments = fixed(&[Field::Level], 1);
 const FLUSH_ALL: Arguments = fixed(&[Field::Delay], 0);
 
-/// memcached 1.6 answers `version x` and obeys `quit x` as if the rest were not there (memccapable
-/// insists on the former), and what `stats` takes is undocumented on purpose.
+/// memcached 1.6 answers `version x` and obeys `quit x` as if there were no argument (memccapable tests the
+/// former), and the arguments of `stats` are deliberately undocumented.
 const FREE: Arguments = Arguments {
     fields: &[],
     required: 0,

@@ -1,6 +1,6 @@
-//! Where the arguments of a request are.
+//! Positions of a request's arguments.
 
-/// Where one argument is: `text[start..start + len]`, unless it was diverted.
+/// The position of one argument: `text[start..start + len]`, unless it was diverted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arg {
     /// Offset of the first byte from the start of the request (or of [`RequestParser::inline`](crate::RequestParser::inline)).

@@ -1,9 +1,9 @@
-//! How a request is kept from writing anything that lives longer than a given time.
+//! Limits the time to live (TTL) of everything a request writes.
 //!
-//! The commands that set a time to live themselves are edited: the time is made less, or given where there
-//! is none. Whatever else writes is to be followed by `PEXPIRE key milliseconds LT` for each key that it may
-//! have written ([`limit`]), which makes a longer life shorter and leaves a shorter one alone. `LT` needs
-//! Redis 7.0 or any Valkey; [`question`] and [`knows_limit`] find out.
+//! Commands that set a TTL are edited: it is reduced, or added where there is none. Any other write is
+//! followed by `PEXPIRE key milliseconds LT` for each key that it may have written ([`limit`]), which
+//! shortens a longer TTL and leaves a shorter one alone. `LT` needs Redis 7.0 or any Valkey; [`question`] and
+//! [`knows_limit`] find out whether a server has it.
 
 use std::ops::Range;
 
@@ -12,23 +12,23 @@ use crate::command::{Command, Flags};
 use crate::words::Words;
 use crate::{KeyError, encode, number};
 
-/// What it takes for a request.
+/// What has to be done to limit the TTL of a request's writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cap {
-    /// Nothing: it writes nothing that stays, or nothing that stays for too long.
+    /// Nothing: it writes nothing, or nothing that lives too long.
     Nothing,
-    /// The edits that were given out.
+    /// The edits that were passed to `edit`.
     Edits,
-    /// A [`limit`] for each of [`Command::written_keys`], after it.
+    /// Follow-ups: a [`limit`] for each of [`Command::written_keys`], after the request.
     Limits,
 }
 
-/// A time beyond this many seconds may be refused by servers as invalid, and is left to them.
+/// Servers may refuse a longer TTL, in seconds, as invalid; it is passed on as it is.
 const LONGEST: i64 = 1_000_000_000_000;
 
 impl Command {
-    /// Finds out what it takes that nothing which the request writes lives longer than `seconds`. Calls
-    /// `edit` with ranges of `text` (without what was diverted), in order, and what is to stand there.
+    /// Edits and follow-ups that limit the TTL of everything this request writes to `seconds`. Calls `edit`,
+    /// in order, with ranges of `text` (which lacks diverted arguments) and their replacements.
     pub fn cap(
         &self,
         text: &[u8],
@@ -64,7 +64,7 @@ impl Command {
         }
     }
 
-    /// The keys that the request may have written, as argument indices: those of [`Command::keys`] but for
+    /// The keys that the request may have written, as argument indices: those of [`Command::keys`] without
     /// the ones that are only read.
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Command {
     ) -> Result<(), KeyError> {
         self.keys(text, args, out)?;
         match self.name {
-            // The destination comes last, if there is one.
+            // The destination, if there is one, comes last.
             "copy" | "sort" | "georadius" | "georadiusbymember" => drop(out.remove(0)),
             "bitop" | "pfmerge" | "sdiffstore" | "sinterstore" | "sunionstore" | "zdiffstore"
             | "zinterstore" | "zunionstore" | "zrangestore" | "geosearchstore" | "cms.merge"
@@ -88,19 +88,21 @@ impl Command {
     }
 }
 
-/// Appends the request that makes `key` live no longer than `seconds` from now.
+/// Appends a request that limits the TTL of `key` to `seconds` from now.
 pub fn limit(out: &mut Vec<u8>, key: &[u8], seconds: u32) {
     let millis = (u64::from(seconds) * 1_000).to_string();
     encode::command(out, &[b"PEXPIRE", key, millis.as_bytes(), b"LT"]);
 }
 
-/// Appends a request that does nothing, and whose reply tells whether the server knows [`limit`].
+/// Appends a request that changes nothing, and whose reply tells whether the server supports [`limit`].
 pub fn question(out: &mut Vec<u8>) {
-    // Servers that know the options say that these two exclude each other, others count the arguments.
+    // Servers that support the options reply that the two exclude each other; others report a wrong number of
+    // arguments.
     encode::command(out, &[b"PEXPIRE", b"nuthatch", b"1", b"LT", b"GT"]);
 }
 
-/// What the reply to [`question`] tells. A server that knows both options refuses them together.
+/// Whether the reply to [`question`] shows support for [`limit`]: a server that knows both options refuses
+/// the combination.
 pub fn knows_limit(reply: &[u8]) -> bool {
     let said = |words: &[u8]| reply.windows(words.len()).any(|part| part == words);
     !reply.starts_with(b"-") || (said(b"GT") && said(b"LT"))
@@ -114,7 +116,7 @@ struct Request<'r> {
 }
 
 impl Request<'_> {
-    /// SET: edits its EX or PX, or gives it an EX; `None` where that is not enough.
+    /// SET: edits its EX or PX, or adds an EX; `None` if that is not possible.
     fn cap_set(&self) -> Option<Edits> {
         let mut time = None;
         let mut index = 3;
@@ -142,8 +144,8 @@ impl Request<'_> {
         }
     }
 
-    /// Makes a number of seconds, or of thousandths, at most what it may be; `None` if it is no number or
-    /// one that the server may not accept.
+    /// Reduces a number of seconds or milliseconds to the limit; `None` if it is not a number or one that the
+    /// server may refuse.
     fn cap_number(&self, index: usize, unit: i64) -> Option<Edits> {
         let value = number::canonical(self.words.bytes(index)?)?;
         let most = self.seconds * unit;
@@ -159,7 +161,7 @@ impl Request<'_> {
         Some(vec![(self.bulk_of(index)?, with)])
     }
 
-    /// One more option.
+    /// Adds one option, EX.
     fn add_ex(&self) -> Option<Edits> {
         let end = self.words.text.len();
         let header = self.words.text.iter().position(|byte| *byte == b'\n')? + 1;
@@ -170,7 +172,7 @@ impl Request<'_> {
         Some(vec![(0..header, count), (end..end, option)])
     }
 
-    /// Where an argument stands with its length, its line end apart.
+    /// The position of an argument together with its length line, without its line end.
     fn bulk_of(&self, index: usize) -> Option<Range<usize>> {
         let (arg, before) = (
             self.words.args.get(index)?,

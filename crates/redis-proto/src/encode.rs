@@ -1,22 +1,22 @@
-//! The few messages that a proxy originates. Everything is appended to the caller's buffer.
+//! The messages that the proxy itself writes. Everything is appended to the caller's buffer.
 
 /// The protocol version that a connection speaks (set by HELLO; RESP2 until then).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Version {
-    /// RESP2, spoken by every server and by clients that never said HELLO 3.
+    /// RESP2, supported by every server; the default until a client sends HELLO 3.
     #[default]
     Resp2,
     /// RESP3 (Redis 6 and later): maps, pushes and a single null.
     Resp3,
 }
 
-/// Appends the header of an array of `n` values, which the caller writes next.
+/// Appends the header of an array of `n` values, which the caller appends next.
 pub fn array_header(out: &mut Vec<u8>, n: usize) {
     line(out, b'*', n);
 }
 
-/// Appends the header of a map of `n` pairs, which the caller writes next as key, value, key, value.
-/// RESP2 has no maps: there it is an array of `2 * n` values, as Redis itself does it.
+/// Appends the header of a map of `n` pairs, which the caller appends next as key, value, key, value. RESP2
+/// has no maps: there it is an array of `2 * n` values, as in Redis.
 pub fn map_header(out: &mut Vec<u8>, n: usize, version: Version) {
     match version {
         Version::Resp2 => line(out, b'*', n.saturating_mul(2)),
@@ -41,13 +41,13 @@ pub fn integer(out: &mut Vec<u8>, value: i64) {
     line(out, b':', value);
 }
 
-/// Appends a status reply such as `+OK`. CR and LF in `text` become blanks.
+/// Appends a status reply such as `+OK`. CR and LF in `text` become spaces.
 pub fn simple(out: &mut Vec<u8>, text: &str) {
     sanitised_line(out, b'+', text);
 }
 
-/// Appends an error reply. `text` is all that follows the `-`, its code included: `ERR unknown command`.
-/// CR and LF in it become blanks, so that quoted input can never end the reply early.
+/// Appends an error reply. `text` is everything after the `-`, including the code: `ERR unknown command`. CR
+/// and LF in it become spaces, so that quoted input cannot end the reply early.
 pub fn error(out: &mut Vec<u8>, text: &str) {
     sanitised_line(out, b'-', text);
 }

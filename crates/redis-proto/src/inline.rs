@@ -1,17 +1,17 @@
 //! Inline commands: a line of words instead of a RESP array.
 //!
-//! Words are split as Redis does (`sdssplitargs`, as observed from redis-server 7.0.15): blanks separate,
-//! double quotes understand `\xHH \n \r \t \b \a` and `\` before any other byte, single quotes understand `\'`.
+//! Words are split as in Redis (`sdssplitargs`, as observed in redis-server 7.0.15): blanks separate words,
+//! double quotes support `\xHH \n \r \t \b \a` and `\` before any other byte, single quotes support `\'`.
 
 use crate::arg::Arg;
 use crate::encode;
 
-/// A quote is not closed, or is followed by something other than a blank.
+/// A quote is not closed, or is not followed by a blank.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unbalanced;
 
-/// Splits `line` (without its line end), appends the words to `out` as RESP bulk strings and notes in `args`
-/// where in `out` they are.
+/// Splits `line` (without its line end), appends the words to `out` as RESP bulk strings and adds their
+/// positions in `out` to `args`.
 pub(crate) fn split(line: &[u8], out: &mut Vec<u8>, args: &mut Vec<Arg>) -> Result<(), Unbalanced> {
     let mut word = Vec::new();
     let mut rest = skip_blanks(line);
@@ -30,7 +30,7 @@ pub(crate) fn split(line: &[u8], out: &mut Vec<u8>, args: &mut Vec<Arg>) -> Resu
     Ok(())
 }
 
-/// Moves one word from `text` into `word` and returns what follows it.
+/// Moves one word from `text` into `word` and returns the rest.
 fn take_word<'t>(mut text: &'t [u8], word: &mut Vec<u8>) -> Result<&'t [u8], Unbalanced> {
     loop {
         text = match text {
@@ -103,12 +103,12 @@ fn hex(digit: u8) -> u8 {
     }
 }
 
-/// C's `isspace`, which includes the vertical tab that Rust's `is_ascii_whitespace` leaves out.
+/// C's `isspace`, which includes the vertical tab, unlike Rust's `is_ascii_whitespace`.
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t'..=b'\r')
 }
 
-/// `text` without the blanks that it begins with.
+/// `text` without leading blanks.
 fn skip_blanks(text: &[u8]) -> &[u8] {
     let blanks = text.iter().take_while(|&&byte| is_blank(byte)).count();
     &text[blanks..]

@@ -7,7 +7,7 @@ use crate::command::{Action, Command, Flags, Keys, Why, Wording};
 use crate::number;
 use crate::words::Words;
 
-/// The request's keys cannot be told. `Display` gives the text that follows `-ERR `, in Redis's words.
+/// The request's keys cannot be determined. `Display` gives the text after `-ERR `, the same as Redis's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KeyError {
     command: &'static str,
@@ -61,13 +61,13 @@ impl fmt::Display for KeyError {
 impl std::error::Error for KeyError {}
 
 impl Command {
-    /// Fills `out` with the indices in `args` of the request's keys, the one that decides about routing
-    /// first. For a command with keys there is at least one, or an error; without, `out` is left empty.
-    /// `text` is what the spans of `args` lie in.
+    /// Fills `out` with the indices in `args` of the request's keys, the one that decides the routing first.
+    /// For a command with keys there is at least one, or an error; otherwise `out` stays empty. `text` is the
+    /// text that `args` refer to.
     ///
     /// # Errors
-    /// [`KeyError`] when a number of keys is wrong or a keyword is missing. Redis would refuse the request too,
-    /// except for a script without keys, which cannot be routed.
+    /// [`KeyError`] if a number of keys is invalid or a keyword is missing. Redis would refuse the request
+    /// too, except for a script without keys, which cannot be routed.
     pub fn keys(&self, text: &[u8], args: &[Arg], out: &mut Vec<usize>) -> Result<(), KeyError> {
         out.clear();
         let request = Words { text, args };
@@ -93,8 +93,8 @@ impl Command {
         })
     }
 
-    /// Whether the request would wait for other clients: always for the commands that are refused as
-    /// [`Why::Blocking`], and with the option BLOCK for XREAD, XREADGROUP and TS.READ.
+    /// Whether the request would wait for other clients: always for commands refused as [`Why::Blocking`],
+    /// and with the option BLOCK for XREAD, XREADGROUP and TS.READ.
     pub fn blocks(&self, text: &[u8], args: &[Arg]) -> bool {
         let request = Words { text, args };
         if self.keys == Keys::Streams {
@@ -106,7 +106,7 @@ impl Command {
         self.action == Action::Unsupported(Why::Blocking)
     }
 
-    /// Whether the reply is small whatever the key holds: a number, a status or a word. SET with the option
+    /// Whether the reply is small whatever the key's value: a number, a status or a word. SET with the option
     /// GET replies with the old value.
     pub fn has_small_reply(&self, text: &[u8], args: &[Arg]) -> bool {
         let request = Words { text, args };
@@ -149,7 +149,7 @@ impl Words<'_> {
             return Err(Problem::Arity);
         }
         let number = self.bytes(count_at.into()).and_then(number::canonical);
-        // The direction (LEFT, MIN ...) must follow the keys that are popped from.
+        // The direction (LEFT, MIN ...) must follow the keys.
         let after = usize::from(wording == Wording::Pop);
         let room = self.args.len().saturating_sub(first + after) / step;
         let count = checked_count(number, room, wording)?;
@@ -173,7 +173,8 @@ impl Words<'_> {
         Ok(())
     }
 
-    /// Walks over the options, so that a group or consumer named `streams` or `block` is not taken for one.
+    /// Skips the options one by one, so that a group or consumer named `streams` or `block` is not mistaken
+    /// for one.
     fn stream_options(&self) -> StreamOptions {
         let mut options = StreamOptions {
             blocks: false,

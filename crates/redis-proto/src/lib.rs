@@ -1,16 +1,17 @@
 //! The Redis wire protocol (RESP2 and RESP3) and the command table, without I/O or a clock.
 //!
-//! Callers own every buffer. The parsers return spans into what they were given and keep only a few
-//! words of state between calls, so a request or reply may be cut at any byte:
+//! Callers own every buffer. The parsers return positions in what they were given and keep only a few words
+//! of state between calls, so a request or reply may be cut at any byte:
 //!
 //! * [`request`] finds where a client's request and each of its arguments begin and end;
-//! * [`response`] finds where a server's reply ends, without holding any of it;
-//! * [`command`] says what is known of each command: arity, keys, and what a proxy may do with it;
-//! * [`cap`] keeps what a request writes from living too long;
-//! * [`encode`] writes the few messages that a proxy originates.
+//! * [`response`] finds where a server's reply ends, without storing any of it;
+//! * [`command`] has the properties of each command: arity, keys, and how a proxy handles it;
+//! * [`cap`] limits the TTL of what a request writes;
+//! * [`encode`] writes the messages that a proxy itself sends.
 //!
-//! Sources of protocol facts: the Redis serialization protocol specification (RESP2, RESP3), the replies of
-//! redis-server 7.0.15 to malformed input, and, for which commands twemproxy served, nutcracker 0.5.0.
+//! Protocol facts come from the Redis serialization protocol specification (RESP2, RESP3), from the replies
+//! of redis-server 7.0.15 to malformed input, and from nutcracker 0.5.0 for the commands that twemproxy
+//! supports.
 
 mod arg;
 pub mod cap;

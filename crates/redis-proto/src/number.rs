@@ -1,9 +1,9 @@
-//! Decimal numbers as Redis reads them.
+//! Decimal numbers as Redis parses them.
 
-/// Reads a canonical decimal: an optional `-`, then digits without leading zeros, in the range of `i64`.
+/// Parses a canonical decimal: an optional `-`, then digits without leading zeros, in the range of `i64`.
 ///
-/// Signs other than one `-`, blanks, `-0` and the empty text are refused, as Redis refuses them in lengths
-/// and in counts of keys.
+/// Other signs, blanks, `-0` and the empty text are refused, as Redis refuses them in lengths and in numbers
+/// of keys.
 pub(crate) fn canonical(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
@@ -20,7 +20,7 @@ pub(crate) fn canonical(text: &[u8]) -> Option<i64> {
             return None;
         }
         let shifted = value.checked_mul(10)?;
-        // Counted downwards below zero, because i64::MIN has no positive twin.
+        // Negative numbers are built downwards, because i64::MIN has no positive counterpart.
         if negative {
             shifted.checked_sub(digit)
         } else {
@@ -29,8 +29,9 @@ pub(crate) fn canonical(text: &[u8]) -> Option<i64> {
     })
 }
 
-/// Reads a length line's number the quick way: one to nine digits without a leading zero at `text[at..]`,
-/// then CR LF. Returns the value and what follows the line. `None` says nothing but that this was not it.
+/// Fast path for the number of a length line: one to nine digits without a leading zero at `text[at..]`, then
+/// CR LF. Returns the value and the position after the line. `None` only means that the fast path does not
+/// apply.
 #[inline]
 pub(crate) fn quick_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
     let digit = |byte: u8| u32::from(byte - b'0');

@@ -1,9 +1,10 @@
-//! Requests of clients: where each begins and ends, and where its arguments are.
+//! Parses clients' requests: where each begins and ends, and the positions of its arguments.
 //!
-//! A request is a RESP array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`) or an inline command (a line of
-//! words). [`RequestParser`] reads it from a text that the caller lets grow, and can stop and resume at any byte.
+//! A request is a RESP array of bulk strings (`*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`) or an inline command (a line
+//! of words). [`RequestParser`] parses it from a text to which the caller appends, and can stop and resume at
+//! any byte.
 //!
-//! It is stricter than Redis where being lenient would let one client's sloppy bytes disturb a server
+//! It is stricter than Redis where leniency would let one client's malformed bytes disturb a server
 //! connection that others share: the two bytes after each line and each argument must be CR LF.
 
 use std::fmt;
@@ -13,7 +14,7 @@ use memchr::{memchr, memchr2};
 use crate::arg::Arg;
 use crate::{encode, inline, number};
 
-/// What a request may announce before it is refused. Checked as soon as a header has been read.
+/// Limits on requests. Checked as soon as a header has been read.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestLimits {
     /// Arguments in one request, the command's name included.
@@ -23,8 +24,8 @@ pub struct RequestLimits {
     /// Bytes of an inline command, or of a length line, before its line end (Redis: 64 KiB). More than
     /// 16 MiB counts as 16 MiB for inline commands.
     pub max_inline: usize,
-    /// An argument longer than this many bytes that is not there as a whole is handed to the caller
-    /// ([`Progress::Body`]) instead of being gathered in the text.
+    /// An argument longer than this many bytes that is not in the text as a whole is passed to the caller
+    /// ([`Progress::Body`]) instead of being collected in the text.
     pub divert: usize,
     /// Bytes of one request, diverted arguments included. More than `u32::MAX` counts as `u32::MAX`.
     pub max_request: u64,
@@ -42,7 +43,7 @@ impl Default for RequestLimits {
     }
 }
 
-/// How far [`RequestParser::parse`] has come.
+/// The result of [`RequestParser::parse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The request is `text[..len]` (diverted arguments excluded); [`RequestParser::args`] is valid.
@@ -55,42 +56,45 @@ pub enum Progress {
         /// Bytes of the text to consume.
         len: usize,
     },
-    /// More bytes are needed: call again with the same text, extended.
+    /// Incomplete: call again with the same text and more bytes.
     Partial,
-    /// An argument longer than [`RequestLimits::divert`] begins and is not wholly here. The caller removes
-    /// `text[at..]` from the text, gathers exactly `len` bytes elsewhere (starting with those removed), then
-    /// goes on appending to the text what follows the argument, its CR LF first, and calls again.
+    /// An argument longer than [`RequestLimits::divert`] begins and is not in the text as a whole. The caller
+    /// removes `text[at..]` from the text, collects exactly `len` bytes elsewhere (starting with those
+    /// removed), then appends to the text what follows the argument, starting with its CR LF, and calls
+    /// again.
     Body {
-        /// Where in the text the argument begins; at most the text's length.
+        /// Where the argument begins in the text; at most the text's length.
         at: usize,
         /// Its whole length in bytes, more than the text holds.
         len: usize,
     },
 }
 
-/// Bytes that cannot be framed: after this the connection is to be closed. `Display` gives the text that
-/// follows `-ERR `, in redis-server 7.0's words where it has any.
+/// Bytes that are not a request: the connection must be closed. `Display` gives the text after `-ERR `, the
+/// same as redis-server 7.0's where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// The count after `*` is no canonical number, or above [`RequestLimits::max_args`].
+    /// The count after `*` is not a canonical number, or exceeds [`RequestLimits::max_args`].
     InvalidMultibulkLength,
     /// The count's line does not end within [`RequestLimits::max_inline`].
     TooBigMultibulkCount,
     /// Something other than a bulk string where an argument must begin.
     ExpectedBulk(u8),
-    /// The length after `$` is no canonical number, negative, or above [`RequestLimits::max_bulk`].
+    /// The length after `$` is not a canonical number, is negative, or exceeds [`RequestLimits::max_bulk`].
     InvalidBulkLength,
     /// The length's line does not end within [`RequestLimits::max_inline`].
     TooBigBulkCount,
-    /// An argument is not followed by CR LF, so its length was wrong. (Redis skips two bytes unseen.)
+    /// An argument is not followed by CR LF, so its length was wrong. (Redis skips two bytes without checking
+    /// them.)
     UnterminatedBulk,
-    /// The request would exceed [`RequestLimits::max_request`]. (Redis closes without a word.)
+    /// The request would exceed [`RequestLimits::max_request`]. (Redis closes without a reply.)
     TooBigRequest,
-    /// A quote in an inline command is not closed, or something is glued to a closing quote.
+    /// A quote in an inline command is not closed, or something other than a blank follows a closing quote.
     UnbalancedQuotes,
     /// An inline command's line does not end within [`RequestLimits::max_inline`].
     TooBigInline,
-    /// A NUL in an inline command: not a text protocol (Redis would wait for ever). TLS looks like this.
+    /// A NUL in an inline command: not a text protocol (Redis would wait for the line end). TLS looks like
+    /// this.
     InlineNul,
 }
 
@@ -100,7 +104,7 @@ impl fmt::Display for RequestError {
             Self::InvalidMultibulkLength => "invalid multibulk length",
             Self::TooBigMultibulkCount => "too big mbulk count string",
             Self::ExpectedBulk(byte) => {
-                // Redis puts the raw byte into its reply, with CR and LF as blanks.
+                // Redis puts the raw byte into its reply, with CR and LF as spaces.
                 let got = match byte {
                     b'\r' | b'\n' => " ".to_owned(),
                     b' '..=b'~' => char::from(*byte).to_string(),
@@ -123,20 +127,20 @@ impl fmt::Display for RequestError {
 impl std::error::Error for RequestError {}
 
 /// Resumable parser of one request at a time.
-///
-/// Give [`parse`](Self::parse) the bytes of the connection from the start of the request on. After
+/// Pass the bytes of the connection to [`parse`](Self::parse), from the start of the request on. After
 /// `Complete` or `Skip` the next call begins a new request, whose first byte must be the first of `text`.
-/// After an error only [`reset`](Self::reset) makes the parser usable again.
+/// After an error the parser must be [reset](Self::reset) before it is used again.
 #[derive(Debug, Default)]
 pub struct RequestParser {
     phase: Phase,
-    /// Where the next header, or the CR LF after a body, begins. May lie beyond the text while a body comes.
+    /// Where the next header, or the CR LF after a body, begins. May lie beyond the text while a body is
+    /// being collected.
     pos: usize,
-    /// The current line is known to hold no line end before this offset.
+    /// The current line has no line end before this offset.
     scanned: usize,
-    /// Arguments not yet complete.
+    /// Number of arguments that are not complete yet.
     left: u32,
-    /// Bytes of this request that are not in the text.
+    /// Number of bytes of this request that are not in the text.
     diverted: u64,
     args: Vec<Arg>,
     /// The canonical form of an inline command; empty otherwise.
@@ -152,11 +156,11 @@ enum Phase {
     Header,
     /// `pos` is where the CR LF after an argument must be.
     Terminator,
-    /// The request was reported; the next call starts anew.
+    /// The request was returned; the next call begins a new one.
     Done,
 }
 
-/// What a length line says.
+/// A parsed length line.
 enum Line {
     Number { value: i64, next: usize },
     Partial,
@@ -165,12 +169,12 @@ enum Line {
 }
 
 impl RequestParser {
-    /// Reads on in `text`, which must begin with what earlier calls for the same request were given (less
-    /// what [`Progress::Body`] asked to remove). Bytes already read are not read again, so a request costs
+    /// Continues parsing `text`, which must begin with the bytes of earlier calls for the same request
+    /// (without what [`Progress::Body`] removed). Bytes already parsed are not read again, so a request costs
     /// time linear in its length however it is cut.
     ///
     /// # Errors
-    /// [`RequestError`] when the bytes cannot be a request or exceed a limit.
+    /// [`RequestError`] if the bytes are not a request or exceed a limit.
     pub fn parse(&mut self, limits: &RequestLimits, text: &[u8]) -> Result<Progress, RequestError> {
         if self.phase == Phase::Done {
             self.reset();
@@ -193,8 +197,8 @@ impl RequestParser {
         self.parse_args(limits, text)
     }
 
-    /// The arguments of the request that was last reported complete, the command's name first. There is at
-    /// least one. Offsets are into the request's text, or into [`inline`](Self::inline) if that is `Some`.
+    /// The arguments of the last complete request, the command's name first. There is at least one. Offsets
+    /// refer to the request's text, or to [`inline`](Self::inline) if that is `Some`.
     pub fn args(&self) -> &[Arg] {
         &self.args
     }
@@ -204,8 +208,8 @@ impl RequestParser {
         (!self.canonical.is_empty()).then_some(&self.canonical)
     }
 
-    /// How many bytes are certainly missing when `len` bytes of text gave [`Progress::Partial`]; 0 if that is
-    /// not known. Saves a caller from calling again before it can help.
+    /// Minimum number of bytes missing when `len` bytes of text gave [`Progress::Partial`]; 0 if unknown.
+    /// Saves the caller calls that cannot succeed.
     pub fn missing(&self, len: usize) -> usize {
         match self.phase {
             Phase::Terminator => (self.pos + 2).saturating_sub(len),
@@ -213,7 +217,7 @@ impl RequestParser {
         }
     }
 
-    /// Forgets the request. Room for arguments is kept up to a small bound (1,024 arguments, 4 KiB of inline
+    /// Resets the parser. Memory for arguments is kept up to a small limit (1,024 arguments, 4 KiB of inline
     /// text), so that one large request does not cost memory for the life of the connection.
     pub fn reset(&mut self) {
         const KEPT_ARGS: usize = 1024;
@@ -229,14 +233,14 @@ impl RequestParser {
         self.canonical.shrink_to(KEPT_INLINE);
     }
 
-    /// The usual case in one go: a request that is here as a whole, with nothing odd about it. `None` says
-    /// nothing but that this was not it.
+    /// Fast path: a regular request that is in the text as a whole. `None` only means that the fast path does
+    /// not apply.
     fn parse_whole(&mut self, limits: &RequestLimits, text: &[u8]) -> Option<usize> {
         let (count, mut at) = number::quick_length(text, 1)?;
         if count == 0 || count > limits.max_args {
             return None;
         }
-        // So that offsets fit, and the whole is not too large.
+        // So that offsets fit, and the whole is within the limits.
         let most = limits.max_request.min(u64::from(u32::MAX));
         let text = &text[..text.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
         for _ in 0..count {
@@ -258,7 +262,7 @@ impl RequestParser {
         Some(at)
     }
 
-    /// Reads `*N`. `None` means: go on with the arguments.
+    /// Parses `*N`. `None` means: continue with the arguments.
     fn parse_count(
         &mut self,
         limits: &RequestLimits,
@@ -284,7 +288,7 @@ impl RequestParser {
         }
     }
 
-    /// Reads `$len` and the argument as often as the count said.
+    /// Parses `$len` and the argument, as many times as the count says.
     fn parse_args(
         &mut self,
         limits: &RequestLimits,
@@ -314,7 +318,7 @@ impl RequestParser {
         }
     }
 
-    /// Reads `$len` and notes the argument. `None` means: go on with its terminator.
+    /// Parses `$len` and adds the argument. `None` means: continue with its terminator.
     fn parse_header(
         &mut self,
         limits: &RequestLimits,
@@ -359,7 +363,7 @@ impl RequestParser {
         }))
     }
 
-    /// Reads the line of a length; `text[at]` is its first byte, `*` or `$`.
+    /// Parses a length line; `text[at]` is its first byte, `*` or `$`.
     fn length_line(&mut self, limits: &RequestLimits, text: &[u8], at: usize) -> Line {
         if let Some((value, next)) = number::quick_length(text, at + 1) {
             return Line::Number {
@@ -370,7 +374,7 @@ impl RequestParser {
         self.odd_length_line(limits, text, at)
     }
 
-    /// The same for lines that are cut, long or wrong.
+    /// The same for lines that are incomplete, long or invalid.
     fn odd_length_line(&mut self, limits: &RequestLimits, text: &[u8], at: usize) -> Line {
         let from = self.scanned.max(at + 1);
         let unseen = text.get(from..).unwrap_or_default();
@@ -426,7 +430,7 @@ impl RequestParser {
         }
     }
 
-    /// Writes the canonical form of an inline command and notes its arguments.
+    /// Writes the canonical form of an inline command and adds its arguments.
     fn take_words(&mut self, line: &[u8]) -> Result<(), RequestError> {
         let mut bulks = Vec::new();
         inline::split(line, &mut bulks, &mut self.args)
@@ -442,7 +446,7 @@ impl RequestParser {
     }
 }
 
-/// Bounds of the inline form, so that its canonical form (at most 7 bytes for one) fits `u32` offsets.
+/// Limit of the inline form, so that offsets into its canonical form (at most 7 bytes per byte) fit `u32`.
 fn inline_bound(limits: &RequestLimits) -> usize {
     limits.max_inline.min(16 << 20)
 }

@@ -1,8 +1,8 @@
-//! Replies of servers: where each ends.
+//! Parses servers' replies: where each one ends.
 //!
-//! A proxy passes replies on untouched, so [`ReplyScanner`] only counts: bytes of a bulk string still to come,
-//! and values still to come. Nesting needs no stack, because a frame ends when the number of values still to
-//! come reaches zero, however deep they lie.
+//! A proxy forwards replies unchanged, so [`ReplyScanner`] only counts: the bytes left of a bulk string, and
+//! the values left. Nesting needs no stack, because a reply ends when the number of values left reaches zero,
+//! however deeply they are nested.
 //!
 //! ```text
 //!            line types + - : , ( # _
@@ -37,7 +37,7 @@ pub enum ReplyKind {
     Map,
     /// `~`
     Set,
-    /// `>`: out of band, never the answer to a request
+    /// `>`: out of band, never the reply to a request
     Push,
     /// `,`
     Double,
@@ -63,12 +63,13 @@ pub enum Scan {
     Partial,
 }
 
-/// Bytes that are no reply: nothing that follows on this connection can be trusted.
+/// Bytes that are not a reply: the rest of this connection cannot be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadReply {
-    /// No type of value begins with this byte.
+    /// The first byte is not that of any type.
     UnknownType(u8),
-    /// A length or count is no canonical number, out of range, or a streamed one (`$?`), which no server sends.
+    /// A length or count is not a canonical number, is out of range, or is a streamed one (`$?`), which no
+    /// server sends.
     BadLength,
     /// The body of a bulk string is not followed by CR LF.
     Unterminated,
@@ -91,18 +92,18 @@ impl fmt::Display for BadReply {
 
 impl std::error::Error for BadReply {}
 
-/// Finds the ends of replies in a stream that may be cut anywhere. Holds a few words and never any of the data;
-/// time is linear in the bytes given.
+/// Finds the ends of replies in a stream that may be cut anywhere. Stores a few words and none of the data;
+/// takes linear time.
 #[derive(Debug, Default)]
 pub struct ReplyScanner {
     state: State,
-    /// The top-level value's type, once its header was seen.
+    /// The type of the top-level value, once its header was parsed.
     kind: Option<ReplyKind>,
-    /// Values of this frame still to come, the one being read included.
+    /// Values left in this reply, including the current one.
     pending: u64,
     /// Elements of the top-level aggregate that have not ended.
     elements: u64,
-    /// Bytes of this frame given in earlier calls.
+    /// Bytes of this reply given in earlier calls.
     before: u64,
 }
 
@@ -111,17 +112,17 @@ enum State {
     /// At the first byte of a value.
     #[default]
     Value,
-    /// Within a value that is one line; `cr` if its last byte so far was CR.
+    /// Inside a value that is one line; `cr` if its last byte so far was CR.
     Line { cr: bool },
-    /// Within a length line that was cut.
+    /// Inside a length line that was cut.
     Length(CutLine),
-    /// Within a bulk string, with so many bytes to come.
+    /// Inside a bulk string, with this many bytes left.
     Body { left: u64 },
     /// At the CR LF that follows a bulk string; `cr` if the CR was seen.
     BodyEnd { cr: bool },
 }
 
-/// The part of a length line that earlier calls were given, type byte included.
+/// The part of a length line given in earlier calls, including the type byte.
 #[derive(Debug, Default)]
 struct CutLine {
     bytes: [u8; LONGEST_LENGTH_LINE],
@@ -132,7 +133,7 @@ struct CutLine {
 const LONGEST_LENGTH_LINE: usize = 23;
 
 impl ReplyScanner {
-    /// Reads on. `data` is what follows the bytes given before; after `Complete` the rest of `data` is to be
+    /// Continues with `data`, the bytes after those given before. After `Complete` the rest of `data` must be
     /// given again.
     ///
     /// # Errors
@@ -146,9 +147,10 @@ impl ReplyScanner {
         self.run(data, |_| {})
     }
 
-    /// The same, and pushes to `marks` where the parts of a top-level aggregate end: its header, then each of
-    /// its elements (a map's keys and values count one by one). Offsets are from the start of the reply, in
-    /// bytes. Replies of other types push nothing. One mark is pushed for at least two bytes of `data`.
+    /// Like [`scan`](Self::scan), and pushes to `marks` where the parts of a top-level aggregate end: its
+    /// header, then each of its elements (a map's keys and values count separately). Offsets are in bytes
+    /// from the start of the reply. Other types push nothing. At most one mark is pushed per two bytes of
+    /// `data`.
     ///
     /// # Errors
     /// As for [`scan`](Self::scan).
@@ -196,7 +198,7 @@ impl ReplyScanner {
         Ok(Scan::Partial)
     }
 
-    /// Reads one piece of `data`, which is not empty; returns its length and what it was.
+    /// Parses one piece of `data`, which is not empty; returns its length and kind.
     fn step(&mut self, data: &[u8]) -> Result<(usize, Step), BadReply> {
         match &mut self.state {
             State::Value => self.value(data),
@@ -255,7 +257,7 @@ impl ReplyScanner {
             }
         };
         let step = self.length(data[0], length);
-        // The usual case, a short string that is here as a whole, needs no further step.
+        // The common case, a short string that is in `data` as a whole, is done here.
         if let State::Body { left } = self.state
             && let Ok(left) = usize::try_from(left)
             && let Some(rest) = data[header..].get(left..)
@@ -269,7 +271,7 @@ impl ReplyScanner {
         Ok((header, step))
     }
 
-    /// After a length line of type `sigil`; `None` is the null of RESP2.
+    /// After a length line of type `sigil`; `None` is the RESP2 null.
     fn length(&mut self, sigil: u8, length: Option<u64>) -> Step {
         let (kind, count) = match (sigil, length) {
             (_, None) => {
@@ -301,8 +303,8 @@ impl ReplyScanner {
         }
     }
 
-    /// Keeps the type of the top-level value: the first value that is the last one still to come. (While an
-    /// attribute that precedes it is read, more than one is.) Returns whether this is it.
+    /// Stores the type of the top-level value: the first value that is the only one left. (While an attribute
+    /// that precedes it is parsed, more than one is left.) Returns whether this is it.
     fn note(&mut self, kind: ReplyKind) -> bool {
         let top = self.kind.is_none() && self.pending == 1;
         if top {
@@ -312,8 +314,8 @@ impl ReplyScanner {
     }
 }
 
-/// The usual case in one go: a reply of one value that is here as a whole, with nothing odd about it.
-/// `None` says nothing but that this was not it.
+/// Fast path: a regular reply of one value that is in the data as a whole. `None` only means that the fast
+/// path does not apply.
 #[inline]
 fn whole(data: &[u8]) -> Option<(usize, ReplyKind)> {
     let kind = match data.first()? {
@@ -331,20 +333,20 @@ fn whole(data: &[u8]) -> Option<(usize, ReplyKind)> {
     (*data.get(end + 1)? == b'\n').then_some((end + 2, kind))
 }
 
-/// What a piece of a reply was.
+/// The kind of a piece of a reply.
 enum Step {
-    /// Something inside a value.
+    /// Part of a value.
     Within,
-    /// The rest of a value that holds no others.
+    /// The end of a value that contains no others.
     Scalar,
-    /// The header of a value that holds `count` others.
+    /// The header of a value that contains `count` others.
     Aggregate { count: u64, top: bool },
-    /// The header of `count` values that come in addition to the one they describe.
+    /// The header of an attribute: `count` values in addition to the one that they describe.
     Attribute { count: u64 },
 }
 
 impl CutLine {
-    /// Keeps what there is of a line, shorter than [`LONGEST_LENGTH_LINE`].
+    /// Stores the available part of a line, shorter than [`LONGEST_LENGTH_LINE`].
     fn new(begun: &[u8]) -> Result<Self, BadReply> {
         if begun.len() >= LONGEST_LENGTH_LINE {
             return Err(BadReply::BadLength);
@@ -357,7 +359,7 @@ impl CutLine {
         Ok(cut)
     }
 
-    /// Takes one more byte. Returns what the line says (as [`parse_length`] does) once it has ended.
+    /// Adds one byte. Returns the parsed line (as [`parse_length`] does) once it has ended.
     fn push(&mut self, byte: u8) -> Result<Option<Option<u64>>, BadReply> {
         let len = usize::from(self.len);
         self.bytes[len] = byte; // there is room: see `new` and the second arm below
@@ -370,7 +372,7 @@ impl CutLine {
     }
 }
 
-/// Reads on in a value that is one line. A lone CR or LF does not end it.
+/// Continues a value that is one line. A lone CR or LF does not end it.
 fn line(cr: &mut bool, data: &[u8]) -> (usize, Step) {
     let mut at = 0;
     loop {
@@ -401,7 +403,7 @@ fn body_end(cr: &mut bool, byte: u8) -> Result<(usize, Step), BadReply> {
     }
 }
 
-/// Reads a length line from its type byte to its LF. `None` is a null, which only `$` and `*` can be.
+/// Parses a length line from its type byte to its LF. `None` is a null, which only `$` and `*` can be.
 fn parse_length(line: &[u8]) -> Result<Option<u64>, BadReply> {
     let digits = line.strip_suffix(b"\r\n").and_then(|line| line.get(1..));
     match digits.and_then(number::canonical) {
@@ -417,7 +419,7 @@ fn sum(pending: u64, count: u64) -> Result<u64, BadReply> {
     pending.checked_add(count).ok_or(BadReply::TooManyValues)
 }
 
-/// Two values for each pair. At most i64::MAX pairs can be announced, so this fits.
+/// Two values per pair. At most i64::MAX pairs can be announced, so this fits.
 fn doubled(pairs: u64) -> u64 {
     pairs * 2
 }
@@ -434,7 +436,7 @@ pub fn is_error(reply: &[u8]) -> bool {
     matches!(reply.first(), Some(b'-' | b'!'))
 }
 
-/// The first word of an error reply, such as `ERR`, `OOM` or `WRONGTYPE`; empty if `reply` is no error.
+/// The first word of an error reply, such as `ERR`, `OOM` or `WRONGTYPE`; empty if `reply` is not an error.
 pub fn error_code(reply: &[u8]) -> &[u8] {
     let text = match reply {
         [b'-', text @ ..] => text,

@@ -1,7 +1,7 @@
-//! The rows, and finding one by name.
+//! The rows of the command table, and finding one by name.
 //!
-//! The index is an open-addressed hash table built by the compiler, a quarter full, so that nearly every look-up
-//! is one hash of at most 16 bytes, one probe and one comparison.
+//! The index is an open-addressed hash table built at compile time. It is one quarter full, so that nearly
+//! every lookup is one hash of at most 16 bytes, one probe and one comparison.
 
 mod bundled;
 mod collections;
@@ -49,12 +49,12 @@ static ALL: [Command; COUNT] = {
     all
 };
 
-/// No command has a longer name.
+/// The longest name of any command.
 const LONGEST_NAME: usize = 24;
 const SLOTS: usize = 2048;
 const EMPTY: u16 = u16::MAX;
 
-/// For each hash the index of a row; the next slots hold those whose slot was taken.
+/// For each hash the index of a row; rows whose slot is taken are in the next free slots.
 static INDEX: [u16; SLOTS] = {
     let mut index = [EMPTY; SLOTS];
     let mut row = 0;
@@ -81,7 +81,7 @@ pub(crate) fn lookup(name: &[u8]) -> Option<&'static Command> {
     }
     let mut slot = hash(name);
     loop {
-        // Ends at an empty slot, of which there are more than full ones.
+        // Ends at an empty slot, of which there are more than used ones.
         let command = ALL.get(usize::from(INDEX[slot]))?;
         if command.name.as_bytes().eq_ignore_ascii_case(name) {
             return Some(command);
@@ -90,7 +90,8 @@ pub(crate) fn lookup(name: &[u8]) -> Option<&'static Command> {
     }
 }
 
-/// Hashes the ends of the name and its length; case does not matter, as setting bit 5 makes ASCII letters lower.
+/// Hashes both ends of the name and its length. Case does not matter: setting bit 5 makes ASCII letters lower
+/// case.
 const fn hash(name: &[u8]) -> usize {
     const LOWER: u64 = 0x2020_2020_2020_2020;
     let (head, tail) = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {

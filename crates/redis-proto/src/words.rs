@@ -1,15 +1,15 @@
-//! The arguments of one request, by their number.
+//! A request's arguments by index.
 
 use crate::arg::Arg;
 
-/// A request's text, and where its arguments are.
+/// A request's text and the positions of its arguments.
 pub(crate) struct Words<'r> {
     pub(crate) text: &'r [u8],
     pub(crate) args: &'r [Arg],
 }
 
 impl Words<'_> {
-    /// The argument's bytes; `None` if there is none or it is too long to be in the text.
+    /// The argument's bytes; `None` if there is none or it is not in the text.
     pub(crate) fn bytes(&self, index: usize) -> Option<&[u8]> {
         self.args.get(index)?.bytes(self.text)
     }

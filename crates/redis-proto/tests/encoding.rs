@@ -1,4 +1,5 @@
-//! What is encoded is read back, and a request that is cut anywhere is complete only at its end.
+//! Encoded messages parse to what was encoded, and a request that is cut anywhere is complete only at its
+//! end.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! What this crate says of Redis, compared with a real server: the command table with its `COMMAND`, keys with
-//! its `COMMAND GETKEYS`, and requests, malformed ones too, with its answers.
+//! Compares this crate with a real server: the command table with its `COMMAND`, keys with `COMMAND GETKEYS`,
+//! and the parsing of requests, including malformed ones, with its replies.
 
 #![allow(clippy::unwrap_used)] // a panic is how these tests fail
 
@@ -74,11 +74,11 @@ impl Theirs {
             let ours = ours.key_range();
             writeln!(differences, "{name}: keys {:?}, here {ours:?}", self.range).unwrap();
         }
-        // SORT_RO is called movable for the sake of its patterns, which are no keys of the request.
+        // SORT_RO is marked movable because of its patterns, which are not keys of the request.
         if ours.has_movable_keys() != self.flags.contains("movablekeys") && name != "sort_ro" {
             writeln!(differences, "{name}: movable keys differ").unwrap();
         }
-        // Nutcracker's arity stands for its names; a range of counts has no word in Redis.
+        // The arity of nutcracker's commands is nutcracker's; a range cannot be expressed in Redis's form.
         let own_arity =
             ours.flags.contains(Flags::LEGACY) || matches!(ours.arity, Arity::Between(..));
         if !own_arity && ours.arity.as_redis() != self.arity {
@@ -94,7 +94,7 @@ impl Theirs {
             ("write", ours.flags.contains(Flags::WRITE)),
             ("readonly", ours.flags.contains(Flags::READONLY)),
         ] {
-            // What a script does is not known to Redis either; here it counts as a write.
+            // Redis does not know the effect of a script either; here it counts as a write.
             let script = ["eval", "evalsha", "fcall"].contains(&&**name);
             if forwarded && !script && ours != self.flags.contains(flag) {
                 writeln!(differences, "{name}: {flag} differs").unwrap();
@@ -175,7 +175,7 @@ fn keys_are_those_that_the_server_sees() {
     }
 }
 
-/// Where the parser is stricter than the server on purpose, the unit tests say so; here they agree.
+/// Where the parser is deliberately stricter than the server, the unit tests say so; here they agree.
 #[test]
 fn malformed_requests_get_the_servers_answer() {
     client_or_skip!(server, _client);
@@ -221,7 +221,7 @@ fn malformed_requests_get_the_servers_answer() {
     }
 }
 
-/// The server echoes the argument that an inline command gave it; the parser must have seen the same.
+/// The server echoes the argument of an inline command; the parser must have found the same.
 #[test]
 fn inline_words_are_those_that_the_server_sees() {
     client_or_skip!(server, client);
@@ -257,7 +257,7 @@ fn inline_words_are_those_that_the_server_sees() {
     }
 }
 
-/// What the parser skips is answered by nothing.
+/// Text that the parser skips gets no reply.
 fn assert_skipped(client: &mut Client) {
     for nothing in [
         &b"\r\n"[..],

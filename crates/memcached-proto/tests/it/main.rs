@@ -1,9 +1,9 @@
-//! Tests of the crate's public face.
+//! Tests of the crate's public interface.
 //!
-//! - `requests`: framing, spans, data blocks and limits of what clients send.
-//! - `odd_input`: a table of what memcached 1.6.18 does with odd lines, and what we do.
-//! - `replies`: every kind of reply, and what is none.
-//! - `properties`: what was put into a request is found in it.
+//! - `requests`: where requests end, positions, data blocks and limits.
+//! - `odd_input`: a table of what memcached 1.6.18 does with unusual lines, and what this crate does.
+//! - `replies`: every kind of reply, and invalid ones.
+//! - `properties`: what was written into a request is found in it.
 
 mod odd_input;
 mod properties;

@@ -1,20 +1,21 @@
-//! What memcached 1.6.18 answers to odd lines (tried on a real one), and what becomes of them here.
+//! What memcached 1.6.18 answers to unusual lines (determined with a real one), and what this crate does with
+//! them.
 //!
-//! Two rules must hold for every row, and are checked below: what we serve, memcached answers
-//! exactly once (or, sent with `noreply`, not at all), else a shared connection falls out of step;
-//! and what we refuse leaves the client's next request intact.
+//! Two rules hold for every row and are checked below. What is served here, memcached answers exactly once
+//! (or, with `noreply`, not at all); otherwise replies on a shared connection would go to the wrong requests.
+//! And what is refused here leaves the client's next request intact.
 
 use memcached_proto::{Progress, RequestLimits, RequestParser};
 
-/// What becomes of a line here.
+/// What this crate does with a line.
 #[derive(Debug, PartialEq)]
 enum Ours {
     Served,
-    /// Served, and the client wants no reply.
+    /// Served, with `noreply`.
     Quiet,
-    /// Refused with a line that begins so.
+    /// Refused with a line that begins like this.
     Says(&'static str),
-    /// Refused, and the client wants no reply.
+    /// Refused, with `noreply`.
     Mute,
 }
 
@@ -37,7 +38,7 @@ const FORMAT: Ours = Says("CLIENT_ERROR bad command line format for '");
 const LONG: Ours = Says("CLIENT_ERROR key of 251 bytes is longer than 250 for '");
 const UNKNOWN: Ours = Says("ERROR unsupported command '");
 
-/// Input (`#` stands for a key of 251 bytes, `|` for CRLF), memcached's answer, ours.
+/// Input (`#` stands for a key of 251 bytes, `|` for CRLF), memcached's answer, this crate's result.
 #[rustfmt::skip]
 const ROWS: &[(&str, &str, Ours)] = &[
     // Lines and words.
@@ -56,11 +57,11 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("get a\tb|", "END|", Served),
     ("get a\u{1}|", "END|", Served),
     ("get noreply|", "END|", Served),
-    // Deliberately stricter: nutcracker refuses the first two, and to memcached a NUL ends the line.
+    // Deliberately stricter: nutcracker refuses the first two, and memcached ends the line at a NUL.
     ("get a\rb|", "END|", FORMAT),
     ("get a\r|", "END|", FORMAT),
     ("get a\0b|", "END|", FORMAT),
-    // Retrieval. memcached answers a gat without keys with END; its own protocol.txt asks for a key.
+    // Retrieval. memcached answers a gat without keys with END; its protocol.txt requires a key.
     ("get|", "ERROR|", COUNT),
     ("get |", "ERROR|", COUNT),
     ("gets|", "ERROR|", COUNT),
@@ -83,7 +84,7 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("set  k  0 0  1 |x|", "STORED|", Served),
     ("set k 0 0 1\nx|", "STORED|", Served),
     ("set k 0 0 0||", "STORED|", Served),
-    // ... and where it is stricter it also takes the block for a command, which we do not.
+    // ... and where it is stricter it also takes the block for a command, which this crate does not.
     ("set k -1 0 1|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
     ("set k x 0 1|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
     ("set k 0x10 0 1|x|", "CLIENT_ERROR bad command line format|ERROR|", FORMAT),
@@ -94,7 +95,7 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("set k 0 0 1 foo noreply|x|", "ERROR|ERROR|", Mute),
     ("set k 0 0 1 noreply foo|x|", "ERROR|ERROR|", COUNT),
     ("set k 0 0 1 a b c d e f g|x|", "ERROR|ERROR|", COUNT),
-    // Deliberately stricter, as nutcracker is: a fifth word that is not `noreply`, a plus sign.
+    // Deliberately stricter, as nutcracker is: a fifth word other than `noreply`, a plus sign.
     ("set k 0 0 1 norepl|x|", "STORED|", COUNT),
     ("set k 0 0 1 NOREPLY|x|", "STORED|", COUNT),
     ("set k +1 +0 1|x|", "STORED|", FORMAT),
@@ -102,7 +103,7 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("set k 0 0 1 \0|x|", "STORED|", FORMAT),
     ("set k 0 0 1 noreply|x|", "", Quiet),
     ("set noreply 0 0 1|x|", "STORED|", Served),
-    // A length that cannot be read: what follows is the next command, for memcached too.
+    // An invalid length: what follows is the next command, for memcached too.
     ("set k 0 0 x|", BAD, FORMAT),
     ("set k 0 0 -1|", BAD, FORMAT),
     ("set k 0 0 1x|", BAD, FORMAT),
@@ -140,7 +141,7 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("delete|", "ERROR|", COUNT),
     ("delete #|", BAD, LONG),
     ("delete # noreply|", "", Mute),
-    // Numbers that the server judges.
+    // Numbers that the server checks.
     ("incr k 1|", "NOT_FOUND|", Served),
     ("incr k 01|", "NOT_FOUND|", Served),
     ("incr k -1|", NO_DELTA, Served),
@@ -191,19 +192,19 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("flush_all 0 foo|", "OK|", COUNT),
     ("flush_all 0 1 2|", "ERROR|", COUNT),
     ("flush_all noreply noreply|", "", Mute),
-    // (Its many lines left out.)
+    // (Its many lines are omitted.)
     ("stats|", "END|", Served),
     ("stats foo|", "ERROR|", Served),
     ("stats noreply|", "ERROR|", Served),
     ("stats reset|", "RESET|", Served),
     ("stats a b c d e|", "ERROR|", Served),
-    // Numbers in the places of a storage command's, but no data block.
+    // Numbers in the positions of a storage command's, but no data block.
     ("stats 1 2 3 4|", "ERROR|", Served),
     ("incr k 1 2 3|", "ERROR|", COUNT),
     // Both close the connection and are not sent to a server.
     ("quit|", "", Served),
     ("quit x|", "", Served),
-    // Not offered.
+    // Not supported.
     ("mg k v|", "EN|", UNKNOWN),
     ("mn|", "MN|", UNKNOWN),
     ("md k|", "NF|", UNKNOWN),

@@ -1,4 +1,4 @@
-//! What was put into a request is found in it.
+//! What was written into a request is found in it.
 
 use memcached_proto::cap::LONGEST_SPAN;
 use memcached_proto::{Progress, RequestLimits, RequestParser, Verb, encode};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// The encoder's form is read back as what was put in.
+    /// An encoded request is parsed to the words that were encoded.
     #[test]
     fn what_is_put_into_a_retrieval_is_found_in_it(
         verb in prop::sample::select(&[Verb::Get, Verb::Gets, Verb::Gat, Verb::Gats][..]),
@@ -29,7 +29,7 @@ proptest! {
         prop_assert_eq!(found, keys.iter().map(String::as_bytes).collect::<Vec<_>>());
     }
 
-    /// A request whose exptime was capped parses, and differs from what it was in its exptime only.
+    /// A request with a limited exptime parses, and differs from the original in its exptime only.
     #[test]
     fn a_capped_request_differs_in_its_exptime_only(
         verb in prop::sample::select(&[Verb::Set, Verb::Add, Verb::Cas, Verb::Touch, Verb::Gat, Verb::Append][..]),

@@ -1,4 +1,4 @@
-//! Every kind of reply, and what is none.
+//! Every kind of reply, and invalid ones.
 
 use memcached_proto::response::{MAX_REPLY_LINE, MAX_VALUE_LINE};
 use memcached_proto::{BadReply, LineKind, ReplyKind, ReplyScanner, Scan};

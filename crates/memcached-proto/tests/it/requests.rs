@@ -1,4 +1,4 @@
-//! Framing, spans, data blocks and limits of what clients send.
+//! Clients' requests: where they end, positions, data blocks and limits.
 
 use memcached_proto::{
     MAX_FORWARDED_LINE, MAX_KEY, Progress, Refusal, Request, RequestError, RequestLimits,
@@ -100,7 +100,7 @@ fn a_long_data_block_is_gathered_by_the_caller() {
     text.extend_from_slice(b"abc");
     let body = Progress::Body { at: 13, len: 8 };
     assert_eq!(parser.parse(&limits, &text), Ok(body));
-    // The data is taken away; asked again, the parser says the same.
+    // The data is removed; asked again, the parser returns the same.
     assert_eq!(parser.parse(&limits, line), Ok(body));
     let Ok(Progress::Complete { len, request }) = parser.finish_body(*b"\r\n") else {
         panic!("the block is whole");
@@ -234,7 +234,7 @@ fn a_line_of_keys_may_be_long_and_an_endless_key_may_not() {
     let keys = key(MAX_KEY).repeat(10_000);
     let long = format!("get{keys}\r\n");
     assert_eq!(outcome(long.as_bytes(), 60_000), Ok(long.len()));
-    // Up to 8 KiB it is refused politely, as any key that is too long.
+    // Up to 8 KiB it is refused with an error reply, like any key that is too long.
     let tame = format!("get {}\r\n", "k".repeat(8_000));
     let (_, progress) = parse(tame.as_bytes());
     assert!(matches!(progress, Ok(Progress::Refused { .. })));
@@ -352,7 +352,7 @@ fn bytes_that_held_no_line_end_are_not_looked_at_again() {
     let limits = RequestLimits::default();
     let mut parser = RequestParser::default();
     assert_eq!(parser.parse(&limits, b"get a"), Ok(Progress::Partial));
-    // Not what a caller may do, but it shows where the parser looks.
+    // Callers may not change the text, but here it shows which bytes the parser reads.
     assert_eq!(
         parser.parse(&limits, b"\n\n\n\n\n b"),
         Ok(Progress::Partial)

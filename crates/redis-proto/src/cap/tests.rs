@@ -1,4 +1,4 @@
-//! Requests before and after their time to live is capped.
+//! Requests before and after their TTL is limited.
 
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn request(args: &[&str]) -> Vec<u8> {
     text
 }
 
-/// The request with its edits, bodies put back, and what else it takes.
+/// The request with its edits and diverted arguments applied, and its follow-ups.
 fn capped(text: &[u8], divert: usize) -> (Vec<u8>, Cap, Vec<String>) {
     let (parser, held, bodies) = parse(text, divert);
     let (text, args) = (parser.inline().unwrap_or(&held), parser.args());
@@ -92,7 +92,7 @@ fn capped(text: &[u8], divert: usize) -> (Vec<u8>, Cap, Vec<String>) {
 fn check(line: &str, expected: &str) {
     let words: Vec<&str> = line.split(' ').collect();
     let text = request(&words);
-    // Long enough to be taken out, as large values are; and not.
+    // Both long enough to be diverted, as large values are, and short.
     for divert in [usize::MAX, 30] {
         let (out, cap, keys) = capped(&text, divert);
         let after: String = keys.iter().map(|key| format!(" +{key}")).collect();
@@ -199,7 +199,7 @@ fn an_inline_request_is_edited_in_its_canonical_form() {
     assert_eq!(cap, Cap::Edits);
 }
 
-/// So that there is no write that cannot be followed.
+/// Ensures that every write can be followed.
 #[test]
 fn every_write_that_is_passed_on_has_keys() {
     let rows = command::all().iter().flat_map(|row| {
@@ -257,8 +257,8 @@ fn command_name() -> impl Strategy<Value = &'static str> {
 }
 
 proptest! {
-    /// A request that was edited parses, and differs from what it was in its time only: in one number that
-    /// was more than it may be, or in an EX at its end.
+    /// An edited request parses, and differs from the original in its TTL only: in one number that exceeded
+    /// the limit, or in an EX added at the end.
     #[test]
     fn only_the_time_differs(name in command_name(), words in proptest::collection::vec(word(), 1..7), divert in 0usize..20) {
         let words: Vec<&str> = std::iter::once(name).chain(words.iter().map(String::as_str)).collect();

@@ -1,4 +1,4 @@
-//! What a row of the table says of its command.
+//! The properties of a command: the columns of the table.
 
 use std::fmt;
 
@@ -13,23 +13,23 @@ pub struct Command {
     pub arity: Arity,
     /// Which arguments are keys.
     pub keys: Keys,
-    /// What the proxy does with it.
+    /// How the proxy handles it.
     pub action: Action,
-    /// Properties that routing, retrying and logging ask for.
+    /// Properties used by routing, retrying and logging.
     pub flags: Flags,
     /// Subcommands, if it is a container whose subcommands differ. See [`Command::resolve`].
     pub subs: &'static [Command],
 }
 
-/// Whether a request's first word shows that an HTTP client was made to talk to us (`POST`, `Host:`). Redis
-/// closes such a connection without a reply, so that no web page can smuggle commands in a request's body.
+/// Whether a request's first word shows that it comes from an HTTP client (`POST`, `Host:`). Redis closes
+/// such a connection without a reply, so that no web page can smuggle commands in a request's body.
 pub fn is_cross_protocol(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 impl Command {
-    /// The subcommand that the request asks for, if this is a container with rows for them; else the command
-    /// itself. (A container's own action is then [`Why::Subcommand`].)
+    /// The subcommand that the request names, if this is a container with rows for subcommands; otherwise the
+    /// command itself. (A container's own action is [`Why::Subcommand`].)
     pub fn resolve(&'static self, text: &[u8], args: &[Arg]) -> &'static Command {
         let Some(sub) = args.get(1).and_then(|arg| arg.bytes(text)) else {
             return self;
@@ -43,8 +43,8 @@ impl Command {
         self.name.split_once('|').map_or(self.name, |(_, sub)| sub)
     }
 
-    /// The index of the only key, for commands that always have exactly one, at a fixed place. Spares the
-    /// common commands the general way through [`Command::keys`].
+    /// The index of the only key, for commands that always have exactly one in a fixed position. Lets common
+    /// commands skip the general [`Command::keys`].
     pub const fn single_key(&self) -> Option<usize> {
         match self.keys {
             Keys::Range { first, last, .. } if last > 0 && first == last as u8 => {
@@ -54,8 +54,7 @@ impl Command {
         }
     }
 
-    /// First key, last key and step as the `COMMAND` reply of Redis gives them; zeros when there is no such
-    /// range.
+    /// First key, last key and step as in the `COMMAND` reply of Redis; zeros if there is no such range.
     pub fn key_range(&self) -> (i64, i64, i64) {
         match self.keys {
             Keys::None | Keys::Streams => (0, 0, 0),
@@ -67,20 +66,20 @@ impl Command {
         }
     }
 
-    /// Whether [`key_range`](Self::key_range) does not tell all the keys (`movablekeys` in Redis).
+    /// Whether [`key_range`](Self::key_range) does not describe all keys (`movablekeys` in Redis).
     pub fn has_movable_keys(&self) -> bool {
         !matches!(self.keys, Keys::None | Keys::Range { .. })
     }
 }
 
-/// How many arguments a command takes, its name (and a subcommand's name) included.
+/// How many arguments a command takes, including its name (and its subcommand's name).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arity {
-    /// Exactly so many.
+    /// Exactly this many.
     Exact(u8),
-    /// So many or more.
+    /// This many or more.
     AtLeast(u8),
-    /// From the first to the second number.
+    /// Between the first and the second number.
     Between(u8, u8),
     /// The name and one or more pairs.
     Pairs,
@@ -97,7 +96,7 @@ impl Arity {
         }
     }
 
-    /// As in the `COMMAND` reply of Redis: the number, or minus the least number.
+    /// As in the `COMMAND` reply of Redis: the number, or minus the minimum.
     pub const fn as_redis(self) -> i64 {
         match self {
             Self::Exact(n) => n as i64,
@@ -107,7 +106,7 @@ impl Arity {
     }
 }
 
-/// Where the keys are. Indices count from the command's name, which is 0.
+/// Positions of the keys. Indices count from the command's name, which is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
     /// No keys.
@@ -122,9 +121,9 @@ pub enum Keys {
         /// Distance between keys; 2 where values stand between them.
         step: u8,
     },
-    /// As many keys as argument `count_at` says, from `first` on.
+    /// As many keys as argument `count_at` says, starting at `first`.
     Counted {
-        /// Index of a further key before the counted ones, where the result is stored; 0 if there is none.
+        /// Index of another key before the counted ones, where the result is stored; 0 if there is none.
         dest: u8,
         /// Index of the number of keys.
         count_at: u8,
@@ -132,23 +131,23 @@ pub enum Keys {
         first: u8,
         /// Distance between keys.
         step: u8,
-        /// Whose words to use about a bad number.
+        /// Which error texts Redis uses for an invalid number.
         wording: Wording,
     },
-    /// XREAD and XREADGROUP: the first half of what follows the word STREAMS.
+    /// XREAD and XREADGROUP: the first half of the arguments after the word STREAMS.
     Streams,
-    /// SORT: argument 1, and what follows the last STORE.
+    /// SORT: argument 1, and the argument after the last STORE.
     Sort,
-    /// GEORADIUS and its like: argument 1, and what follows the last STORE or STOREDIST.
+    /// GEORADIUS and similar: argument 1, and the argument after the last STORE or STOREDIST.
     Store {
-        /// Index from which options are looked for.
+        /// Index of the first possible option.
         from: u8,
     },
-    /// MIGRATE: argument 3, or if that is empty what follows the word KEYS.
+    /// MIGRATE: argument 3, or if that is empty the arguments after the word KEYS.
     Migrate,
 }
 
-/// How Redis's commands complain about their number of keys.
+/// Error texts of Redis for an invalid number of keys, by family of commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wording {
     /// EVAL and the like.
@@ -161,41 +160,42 @@ pub enum Wording {
     Card,
     /// LMPOP and ZMPOP.
     Pop,
-    /// The rest, which say "invalid numkeys value".
+    /// All others, which say "invalid numkeys value".
     Plain,
 }
 
-/// What the proxy does with a command.
+/// How the proxy handles a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Passed on to the server that owns its first key.
+    /// Forwarded to the server that owns its first key.
     Forward,
-    /// Has no key; passed on to the server that the word `placeholder` hashes to (nutcracker 0.5.0).
+    /// Has no key; forwarded to the server that the word `placeholder` hashes to (nutcracker 0.5.0).
     Placeholder,
-    /// Split by server when it has several keys, and the replies joined.
+    /// Split by server if it has several keys, and the replies are joined.
     Split(Join),
     /// Answered by the proxy.
     Local(LocalCommand),
     /// FLUSHALL and FLUSHDB: destroys the data of every server, so the pool must allow it.
     Flush,
-    /// Begins, guards or ends a transaction. None is carried out, so what was meant for one is refused.
+    /// Begins, guards or ends a transaction. Transactions are not supported, so the requests inside are
+    /// refused.
     Transaction(Transaction),
     /// Refused with an error reply.
     Unsupported(Why),
 }
 
-/// How the replies to the fragments of one request become one reply.
+/// How the replies to the fragments of one request are joined into one reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Join {
-    /// Arrays whose elements are put back into the order of the keys (MGET).
+    /// Arrays, whose elements are put into the order of the keys (MGET).
     Array,
-    /// Integers, added up (DEL, UNLINK, TOUCH, EXISTS).
+    /// Integers, which are added (DEL, UNLINK, TOUCH, EXISTS).
     Sum,
-    /// `+OK` from everyone (MSET).
+    /// `+OK` from every server (MSET).
     Ok,
 }
 
-/// The commands that the proxy answers itself, because they are about the client's own connection.
+/// Commands that the proxy answers itself, because they concern the client's own connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is the command of that name
 pub enum LocalCommand {
@@ -211,7 +211,7 @@ pub enum LocalCommand {
     Select,
 }
 
-/// The commands around a transaction.
+/// Commands of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is the command of that name
 pub enum Transaction {
@@ -227,25 +227,25 @@ pub enum Transaction {
 pub enum Why {
     /// Transactions need a server connection of their own.
     Transaction,
-    /// Waits for other clients.
+    /// It waits for other clients.
     Blocking,
     /// Publish and subscribe.
     PubSub,
     /// Loads or manages scripts and functions on one server.
     Script,
-    /// Asks for all keys, which are spread over all servers.
+    /// It concerns all keys, which are spread over all servers.
     Keyspace,
     /// Moves keys between numbered databases, of which a pool has one.
     Database,
     /// Administers one server.
     Admin,
-    /// Talk between replicas.
+    /// Communication between replicas.
     Replication,
     /// About Redis Cluster, which a pool is not.
     Cluster,
-    /// Searches an index that one server has of its own keys.
+    /// It searches an index that a server has of its own keys only.
     Search,
-    /// State that a server keeps with the connection, which clients share here.
+    /// It changes the state of a server connection, which clients share.
     Connection,
     /// A container command without a subcommand that has a key.
     Subcommand,
@@ -285,20 +285,20 @@ impl fmt::Display for Why {
 pub struct Flags(u8);
 
 impl Flags {
-    /// No property.
+    /// No properties.
     pub const NONE: Self = Self(0);
-    /// May change data. Scripts and functions have it too, as what they do is not known.
+    /// May change data. Scripts and functions have it too, because their effect is unknown.
     pub const WRITE: Self = Self(1);
-    /// Only reads: asking twice does no harm.
+    /// Only reads, so it may be sent again.
     pub const READONLY: Self = Self(2);
-    /// One of the 137 names that nutcracker 0.5.0 knows. With keys on several servers it goes to the first
+    /// One of the 137 commands that nutcracker 0.5.0 knows. With keys on several servers it goes to the first
     /// key's server, as there.
     pub const LEGACY: Self = Self(4);
     /// Its arguments may hold a password: not to be logged.
     pub const SENSITIVE: Self = Self(8);
-    /// Waits for other clients if the option BLOCK is given. See [`Command::blocks`].
+    /// Waits for other clients if it has the option BLOCK. See [`Command::blocks`].
     pub const BLOCK_OPTION: Self = Self(16);
-    /// Its reply is a number, a status or a word, whatever the key holds. See [`Command::has_small_reply`].
+    /// Its reply is a number, a status or a word, whatever the key's value. See [`Command::has_small_reply`].
     pub const SMALL_REPLY: Self = Self(32);
 
     /// Whether all properties of `other` are in this set.
@@ -306,7 +306,7 @@ impl Flags {
         self.0 & other.0 == other.0
     }
 
-    /// The properties of both.
+    /// The union of both sets.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)

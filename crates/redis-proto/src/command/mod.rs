@@ -1,5 +1,5 @@
-//! What is known of each Redis and Valkey command: how many arguments, which of them are keys, and what a
-//! sharding proxy may do with it. The rows are in `table/`; a new command is a new row there.
+//! The properties of each Redis and Valkey command: its number of arguments, which of them are keys, and how
+//! a sharding proxy handles it. The rows are in `table/`; a new command is a new row there.
 
 mod facts;
 
@@ -10,13 +10,13 @@ pub use facts::{
 
 use crate::table;
 
-/// The command of that name in any case, or `None` if neither Redis (up to 8.10, with the data types that were
-/// modules once), Valkey (up to 9.2) nor nutcracker 0.5.0 has it.
+/// The command called `name`, in any case; `None` if neither Redis (up to 8.10, with the data types that used
+/// to be modules), Valkey (up to 9.2) nor nutcracker 0.5.0 has it.
 pub fn lookup(name: &[u8]) -> Option<&'static Command> {
     table::lookup(name)
 }
 
-/// Every command, grouped by what it works on; subcommands are in [`Command::subs`].
+/// Every command, grouped by data type; subcommands are in [`Command::subs`].
 pub fn all() -> &'static [Command] {
     table::all()
 }

@@ -1,10 +1,10 @@
-//! Keys of requests, and what is said when there are none.
+//! Keys of requests, and the errors when there are none.
 
 use crate::arg::Arg;
 use crate::command::{Command, lookup};
 use crate::request::{Progress, RequestLimits, RequestParser};
 
-/// Parses an inline command and hands over its row, text and arguments.
+/// Parses an inline command and passes on its row, text and arguments.
 fn with_request<T>(line: &str, use_it: impl FnOnce(&Command, &[u8], &[Arg]) -> T) -> T {
     let mut parser = RequestParser::default();
     let text = format!("{line}\n");
@@ -91,7 +91,8 @@ fn keys_are_found() {
     }
 }
 
-/// Checked against redis-server 7.0.15, which answers so after `-ERR ` (FCALL's after it found the function).
+/// Compared with redis-server 7.0.15, which sends this text after `-ERR ` (FCALL's after it found the
+/// function).
 #[test]
 fn bad_numbers_of_keys_are_refused_in_the_words_of_redis() {
     let too_many = "Number of keys can't be greater than number of args";
@@ -131,7 +132,7 @@ fn bad_numbers_of_keys_are_refused_in_the_words_of_redis() {
         ("XREADGROUP GROUP g c STREAMS a b c", unbalanced),
         ("MSETEX 2 a 1 b", "invalid numkeys value"),
         ("GET", "wrong number of arguments for 'get' command"),
-        // Redis runs it; a proxy cannot tell where.
+        // Redis runs it; a proxy cannot tell on which server.
         (
             "EVAL s 0",
             "'eval' needs at least one key to find its server",

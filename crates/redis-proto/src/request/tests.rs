@@ -6,8 +6,8 @@ fn parse(text: &[u8]) -> Result<Progress, RequestError> {
     RequestParser::default().parse(&RequestLimits::default(), text)
 }
 
-/// Rows whose text begins "Protocol error" were checked against redis-server 7.0.15, which answers with
-/// exactly that after `-ERR `, except where a note says otherwise.
+/// Rows whose text begins "Protocol error" were compared with redis-server 7.0.15, which sends exactly that
+/// after `-ERR `, unless a note says otherwise.
 #[test]
 fn malformed_requests_are_refused_in_the_words_of_redis() {
     let digits = "1".repeat(70_000);
@@ -36,7 +36,7 @@ fn malformed_requests_are_refused_in_the_words_of_redis() {
         // Redis sends the raw byte.
         (b"*1\r\n\x01abc\r\n", "expected '$', got '\\x01'"),
         (b"*1\r\n\xffabc\r\n", "expected '$', got '\\xff'"),
-        // Redis skips two bytes, whatever they are.
+        // Redis skips two bytes without checking them.
         (b"*1\r\n$4\r\nPINGxx", "expected CRLF after bulk string"),
         (b"*1\r\n$4\r\nPINGx", "expected CRLF after bulk string"),
         (b"*1\r\n$4\r\nPING\rx", "expected CRLF after bulk string"),
@@ -154,7 +154,7 @@ fn a_long_argument_that_is_not_here_is_diverted() {
             len: 10
         })
     );
-    // The caller took the five bytes away and gathered ten elsewhere; now the rest comes.
+    // The caller removed the five bytes and collected ten elsewhere; now the rest arrives.
     assert_eq!(parser.parse(&limits, head), Ok(Progress::Partial));
     let text = [&head[..], b"\r\n"].concat();
     assert_eq!(
@@ -251,7 +251,7 @@ fn a_reset_gives_memory_back() {
     assert!(parser.args.capacity() <= 1024);
 }
 
-/// A client that sends byte by byte must not cost quadratic time: each line is searched once.
+/// A client that sends single bytes must not cost quadratic time: each line is searched once.
 #[test]
 fn a_slowly_sent_line_is_searched_once() {
     let text = "*".to_owned() + &"1".repeat(60_000);

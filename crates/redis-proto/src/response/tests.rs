@@ -1,4 +1,4 @@
-//! Replies of every type, wrong ones, and marks.
+//! Replies of every type, invalid ones, and marks.
 
 use super::*;
 

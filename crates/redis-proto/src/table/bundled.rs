@@ -1,7 +1,7 @@
 //! Data types that are newer than Redis 7, or were modules before Redis 8 bundled them.
 //!
-//! The former modules count their arguments themselves; the numbers here are what a key and its obligatory
-//! arguments need.
+//! Former modules check their number of arguments themselves; the numbers here are what a key and its
+//! required arguments need.
 
 use super::row::*;
 
@@ -139,7 +139,7 @@ pub(super) const ROWS: &[Command] = &[
     write("tdigest.reset", Exact(2), KEY),
     read("tdigest.revrank", AtLeast(3), KEY),
     read("tdigest.trimmed_mean", Exact(4), KEY),
-    // Suggestions; the only part of search that has keys.
+    // Suggestions: the only part of search that has keys.
     write("ft.sugadd", AtLeast(4), KEY),
     write("ft.sugdel", Exact(3), KEY),
     read("ft.sugget", AtLeast(3), KEY),

@@ -1,4 +1,4 @@
-//! Containers: commands whose first argument names a subcommand, which decides about keys.
+//! Containers: commands whose first argument names a subcommand, which determines the keys.
 
 use super::row::*;
 

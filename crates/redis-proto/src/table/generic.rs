@@ -38,7 +38,7 @@ pub(super) const KEYS: &[Command] = &[
         .small(),
 ];
 
-/// What a script does is not known, so without `_ro` it counts as a write.
+/// The effect of a script is unknown, so without `_ro` it counts as a write.
 pub(super) const SCRIPTS: &[Command] = &[
     write("eval", AtLeast(3), counted(2, Wording::Script)).legacy(),
     read("eval_ro", AtLeast(3), counted(2, Wording::Script)),

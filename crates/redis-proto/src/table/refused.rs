@@ -1,4 +1,4 @@
-//! Commands that are not passed on: those the proxy answers itself, and those it refuses.
+//! Commands that are not forwarded: those the proxy answers itself, and those it refuses.
 
 use super::row::*;
 
@@ -23,7 +23,7 @@ pub(super) const LOCAL: &[Command] = &[
     local("select", Exact(2), LocalCommand::Select),
 ];
 
-/// Keys are given where there are any, for whoever asks where they would be.
+/// Keys are given where a command has any, for callers that ask for them.
 pub(super) const ROWS: &[Command] = &[
     transaction("discard", Exact(1), Transaction::Discard),
     transaction("exec", Exact(1), Transaction::Exec),

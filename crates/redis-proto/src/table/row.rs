@@ -1,4 +1,4 @@
-//! How rows are written: short constructors, so that a command is one line.
+//! Short constructors, so that each command is one line of the table.
 
 pub(super) use crate::command::Arity::{self, AtLeast, Between, Exact, Pairs};
 pub(super) use crate::command::{
@@ -93,12 +93,12 @@ const fn row(
 }
 
 impl Command {
-    /// One of nutcracker's.
+    /// One of the commands that nutcracker knows.
     pub(super) const fn legacy(self) -> Self {
         self.flag(Flags::LEGACY)
     }
 
-    /// Its reply is small whatever the key holds.
+    /// Its reply is small whatever the key's value.
     pub(super) const fn small(self) -> Self {
         self.flag(Flags::SMALL_REPLY)
     }

@@ -1,4 +1,4 @@
-//! Strings, bitmaps and HyperLogLogs, which are kept in strings.
+//! Strings, bitmaps and HyperLogLogs (which are stored as strings).
 
 use super::row::*;
 

@@ -1,10 +1,10 @@
-//! The table as a whole: nutcracker's part of it, and that its columns fit together.
+//! The table as a whole: nutcracker's commands, and the consistency of its columns.
 
 use super::*;
 use crate::command::{Action, Arity, Flags, Join, Keys};
 use crate::request::{RequestLimits, RequestParser};
 
-/// Names, and whether so many elements may follow them.
+/// Names, and the number of arguments after them.
 type Class = (fn(usize) -> bool, &'static str);
 
 /// The arity classes of nutcracker 0.5.0 with its 137 names.
@@ -41,7 +41,7 @@ const NUTCRACKER: [Class; 10] = [
     (|_| true, "lolwut"),
 ];
 
-/// Names whose arity is not nutcracker's, and why.
+/// Commands whose arity differs from nutcracker's, and why.
 const OTHER_ARITY: [(&str, &str); 3] = [
     (
         "ping quit command auth",
@@ -109,7 +109,7 @@ fn every_name_is_found_in_any_case() {
     }
 }
 
-/// What came after the release that the tests against a real server may find installed.
+/// Commands newer than the Redis release that the tests may find installed.
 #[test]
 fn what_came_after_redis_7_0_is_known() {
     let releases = [
