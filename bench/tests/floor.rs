@@ -1,4 +1,4 @@
-//! The floor under the load generator: every reply of every mix is right.
+//! The floor with the load generator: every reply of every mix is right.
 
 #![expect(
     clippy::unwrap_used,

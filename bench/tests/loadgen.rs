@@ -1,4 +1,4 @@
-//! The load generator against servers that are honest, that lie, that stall and that leave.
+//! The load generator against servers that are correct, wrong, slow, or close the connection.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ use nuthatch_bench::paths::answer;
 /// Changes the replies to one batch of requests.
 type Bend = dyn Fn(u64, Vec<u8>) -> Vec<u8> + Send + Sync;
 
-/// A Redis server that knows every key; `bend` is handed each reply with its number.
+/// A Redis server that has every key; `bend` gets each reply with its number.
 fn server(keys: Keyspace, bend: Arc<Bend>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -149,7 +149,7 @@ fn swapped_replies_are_misordered() {
     let swap = move |number, reply: Vec<u8>| match number {
         100 => {
             *held.lock().unwrap() = reply;
-            // Nothing yet, but not the end either.
+            // Send nothing yet, but keep the connection open.
             b"$".to_vec()
         }
         101 => {
@@ -162,7 +162,7 @@ fn swapped_replies_are_misordered() {
         swap,
         "--clients 1 --pipeline 20 --requests 400 --seconds 60",
     );
-    // The reply that came first belongs to a request that still waits; the other one's has gone.
+    // The first reply belongs to a request that still waits; the other one's request does not wait any more.
     let faults = (report.misordered, report.wrong, report.answered);
     assert_eq!(faults, (1, 1, 400), "{}", report.faults());
 }
@@ -181,7 +181,7 @@ fn a_stall_is_charged_to_every_request_that_was_due_in_it() {
     assert_eq!((report.answered, report.unsent), (1_000, 0));
     assert!(report.p99 > 250_000.0, "p99 {} us", report.p99);
     assert!(report.max >= 299_000.0, "max {} us", report.max);
-    // A closed loop would have hidden it: one slow request of a thousand.
+    // A closed loop would hide it: one slow request of a thousand.
     let closed = load(stall, "--clients 1 --requests 1000 --seconds 60");
     assert!(closed.p99 < 250_000.0, "p99 {} us", closed.p99);
 }

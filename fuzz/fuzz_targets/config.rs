@@ -1,4 +1,4 @@
-//! Asserts `properties::config::file` for whatever the fuzzer finds.
+//! Checks `properties::config::file` with the fuzzer's inputs.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::config::file(data));

@@ -1,4 +1,4 @@
-//! Asserts `versus::Arena::play` against a real redis-server for whatever the fuzzer finds.
+//! Checks `versus::Arena::play` against a real redis-server with the fuzzer's inputs.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use testkit::{Endpoint, Server};
 use versus::Arena;
 
-/// One server for all plays; it dies with this process.
+/// One server for all inputs; it dies with this process.
 static SERVER: LazyLock<Server> = LazyLock::new(|| {
     testkit::redis_unix(versus::REDIS_ARGUMENTS).expect("redis-server is installed: cargo xtask setup")
 });

@@ -1,4 +1,4 @@
-//! Asserts `properties::memcached_parsers::replies_once` for whatever the fuzzer finds.
+//! Checks `properties::memcached_parsers::replies_once` with the fuzzer's inputs.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::memcached_parsers::replies_once(data));

@@ -1,4 +1,4 @@
-//! Asserts `properties::pool::redis` for whatever the fuzzer finds.
+//! Checks `properties::pool::redis` with the fuzzer's inputs.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::pool::redis(data));

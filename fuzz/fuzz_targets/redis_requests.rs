@@ -1,4 +1,4 @@
-//! Asserts `properties::redis_parsers::requests_once` for whatever the fuzzer finds.
+//! Checks `properties::redis_parsers::requests_once` with the fuzzer's inputs.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::redis_parsers::requests_once(data));

@@ -1,4 +1,4 @@
-//! What the one who makes the faults and the crews that load the pools tell each other.
+//! State of a run that the fault schedule and the clients share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -7,17 +7,18 @@ use crate::fault::Fault;
 use crate::ledger::Epoch;
 use nuthatch_bench::load::Protocol;
 
-/// No fault has been made yet.
+/// No fault has happened yet.
 const NONE: usize = usize::MAX;
 
 /// Shared by all threads of a run.
 #[derive(Debug)]
 pub(crate) struct Board {
     epoch: AtomicU64,
-    /// The latest fault, or the present one: of Redis servers and of memcacheds.
+    /// The current fault, or else the latest one: of the Redis servers and of the memcached servers.
     faults: [AtomicUsize; 2],
     is_over: AtomicBool,
-    /// Replies that are wrong unless keys were moved in this calm: by pool, how many and the first.
+    /// Doubtful replies of this calm, which are wrong unless keys were moved in it: per pool, their number
+    /// and the first one.
     doubts: Vec<Mutex<(u64, Option<String>)>>,
     replies: AtomicU64,
 }
@@ -37,7 +38,7 @@ impl Board {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// From calm to fault, or from its traces to calm.
+    /// From calm to fault, or from the settling after a fault to calm.
     pub(crate) fn turn(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
     }
@@ -52,7 +53,7 @@ impl Board {
         self.faults[index(protocol)].store(place.unwrap_or(NONE), Ordering::Release);
     }
 
-    /// Nothing more is to be sent.
+    /// Tells the clients to send nothing more.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Release);
     }
@@ -65,7 +66,7 @@ impl Board {
         self.replies.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// Replies so far.
+    /// Number of replies so far.
     pub(crate) fn replies(&self) -> u64 {
         self.replies.load(Ordering::Relaxed)
     }
@@ -78,7 +79,7 @@ impl Board {
         doubts.1.get_or_insert_with(describe);
     }
 
-    /// The doubts about a pool, which are forgotten with that.
+    /// Returns the doubtful replies of a pool and resets them.
     pub(crate) fn take_doubts(&self, pool: usize) -> (u64, Option<String>) {
         let mut doubts = self.doubts[pool]
             .lock()

@@ -1,4 +1,4 @@
-//! One client with keys of its own, which knows what each of its replies may be.
+//! One client with its own keys, which checks each of its replies.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
@@ -14,7 +14,8 @@ use crate::value::{KEYS, Owner};
 use crate::wire::{self, MULTI, Reply, Values};
 use nuthatch_bench::load::Protocol;
 
-/// How long a client may hear nothing while it waits for a reply; far beyond every time-out of the pools.
+/// How long a client waits for a reply without receiving anything; far longer than every timeout of the
+/// pools.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A request that waits for its reply.
@@ -25,7 +26,7 @@ enum Request {
         seq: u32,
         sent_in: Epoch,
     },
-    /// Reads `count` keys from `first` on; `bounds` are the latest writes that were sent before.
+    /// A read of `count` keys from `first` on; `bounds` are the latest writes sent before it.
     Get {
         first: u16,
         count: u16,
@@ -33,7 +34,7 @@ enum Request {
     },
 }
 
-/// Where a client plays, and what all clients of the pool share.
+/// What all clients of a pool share.
 pub(crate) struct Scene<'a> {
     pub(crate) board: &'a Board,
     pub(crate) protocol: Protocol,
@@ -42,11 +43,11 @@ pub(crate) struct Scene<'a> {
     pub(crate) buffer: Vec<u8>,
 }
 
-/// What reading came to.
+/// The result of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Link {
     Stands,
-    /// The connection has ended, or makes no sense any more; what was outstanding is accounted for.
+    /// The connection has ended or its replies cannot be parsed; outstanding requests are accounted for.
     Over,
 }
 
@@ -55,14 +56,14 @@ pub(crate) struct Client {
     stream: TcpStream,
     ledger: Ledger,
     random: Random,
-    /// Requests that it keeps outstanding.
+    /// Number of requests that it keeps outstanding.
     depth: usize,
     pending: VecDeque<Request>,
     out: Vec<u8>,
     sent: usize,
-    /// The start of a reply that is not whole.
+    /// The start of an incomplete reply.
     tail: Vec<u8>,
-    /// When it last heard something, or began to wait.
+    /// When it last received something, or began to wait.
     heard: Instant,
 }
 
@@ -81,7 +82,7 @@ impl Client {
         }
     }
 
-    /// Goes on with another connection.
+    /// Continues with another connection.
     pub(crate) fn reconnected(&mut self, stream: TcpStream) {
         self.stream = stream;
         self.out.clear();
@@ -95,7 +96,7 @@ impl Client {
         self.pending.len()
     }
 
-    /// Sends new requests when half of the others are answered, unless the run is over.
+    /// Sends new requests once half of the others are answered, unless the run is over.
     pub(crate) fn go_on(&mut self, scene: &mut Scene<'_>) -> Link {
         if self.pending.len() <= self.depth / 2 && !scene.board.is_over() {
             if self.pending.is_empty() {
@@ -110,7 +111,7 @@ impl Client {
         self.flush(scene)
     }
 
-    /// Reads and judges all that has arrived.
+    /// Reads and checks everything that has arrived.
     pub(crate) fn read(&mut self, scene: &mut Scene<'_>) -> Link {
         let mut buffer = std::mem::take(&mut scene.buffer);
         let link = loop {
@@ -131,13 +132,13 @@ impl Client {
         link
     }
 
-    /// Gives up when nothing was heard for too long.
+    /// Gives up when nothing was received for too long.
     pub(crate) fn check_patience(&mut self, scene: &mut Scene<'_>, now: Instant) -> Link {
         let waits = now.saturating_duration_since(self.heard);
         if self.pending.is_empty() || waits < PATIENCE {
             return Link::Stands;
         }
-        // Whatever has come of it, this reply will not be whole.
+        // This reply will never be complete, whatever part of it has arrived.
         self.tail.clear();
         self.over(scene, "silent")
     }
@@ -179,7 +180,7 @@ impl Client {
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Link::Stands,
-                // What came before the end is still to be read.
+                // What was sent before the connection ended can still be read.
                 Err(_) => return self.read(scene),
             }
         }
@@ -210,7 +211,7 @@ impl Client {
         }
     }
 
-    /// Judges the whole replies of `input` and returns how many bytes they are.
+    /// Checks the complete replies of `input` and returns their length in bytes.
     fn judge_all(&mut self, input: &[u8], scene: &mut Scene<'_>) -> Result<usize, Link> {
         let mut values = std::mem::take(&mut scene.values);
         let (mut at, mut replies) = (0, 0);
@@ -233,7 +234,7 @@ impl Client {
         outcome
     }
 
-    /// Counts the reply to the oldest request.
+    /// Checks and counts the reply to the oldest request.
     fn judge(&mut self, reply: &Reply, values: &Values, input: &[u8], scene: &mut Scene<'_>) {
         let request = self.pending.pop_front().expect("the caller looked");
         let now = scene.board.epoch();
@@ -289,7 +290,7 @@ impl Client {
         }
     }
 
-    /// The worst verdict on any of the keys that were read.
+    /// The worst verdict on any of the values that were read.
     fn judge_values(
         &self,
         first: u16,
@@ -337,7 +338,7 @@ impl Client {
                 self.over(scene, "garbled")
             }
             None => {
-                // Nobody asked: a request too many, so that the books stay even.
+                // Nobody asked for this reply: count one more request, so that the totals agree.
                 scene.tally.requests += 1;
                 scene.tally.misordered += 1;
                 Link::Over
@@ -345,7 +346,7 @@ impl Client {
         }
     }
 
-    /// Accounts for what was outstanding when the connection ended.
+    /// Accounts for the requests that were outstanding when the connection ended.
     fn over(&mut self, scene: &mut Scene<'_>, how: &str) -> Link {
         let count = self.pending.len() as u64;
         if count > 0 && self.tail.is_empty() {
@@ -380,7 +381,7 @@ fn keys_from(first: u16, count: u16) -> impl Iterator<Item = u16> {
     (first..first + count).map(|key| key % KEYS)
 }
 
-/// Whether each value is of a key that was asked for, and none comes twice.
+/// Whether each value belongs to a requested key, and none comes twice.
 fn are_among(first: u16, count: u16, values: &Values, input: &[u8], owner: Owner) -> bool {
     let mut name = Vec::new();
     let mut found = 0;

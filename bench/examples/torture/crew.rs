@@ -15,7 +15,7 @@ use crate::value::Owner;
 use crate::wire::Values;
 use nuthatch_bench::load::Protocol;
 
-/// Requests that clients keep outstanding, in turn.
+/// Numbers of requests that clients keep outstanding; the clients take them in rotation.
 const DEPTHS: [usize; 4] = [1, 16, 64, 250];
 
 const BUFFER_BYTES: usize = 256 << 10;
@@ -23,17 +23,17 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Longest sleep, so that the end of the run is noticed when nothing happens.
 const NAP: Duration = Duration::from_millis(20);
 
-/// How often the patience of clients is looked at.
+/// How often clients are checked for a reply that does not come.
 const PATIENCE_PAUSE: Duration = Duration::from_millis(500);
 
-/// How long the last replies are waited for.
+/// How long to wait for the last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(15);
 
-/// What a crew is told.
+/// Parameters of a thread.
 pub(crate) struct Orders<'a> {
     pub(crate) board: &'a Board,
     pub(crate) protocol: Protocol,
-    /// Number of the pool.
+    /// Index of the pool.
     pub(crate) pool: u8,
     pub(crate) keys_move: bool,
     pub(crate) address: SocketAddr,
@@ -41,7 +41,7 @@ pub(crate) struct Orders<'a> {
     pub(crate) seed: u64,
 }
 
-/// Loads the pool until the board says that the run is over, and waits for the last replies.
+/// Loads the pool until the run is over, and waits for the last replies.
 ///
 /// # Errors
 ///
@@ -129,7 +129,7 @@ impl<'a> Crew<'a> {
         self.mend(number, link)
     }
 
-    /// Connects anew when the connection is over.
+    /// Reconnects a client whose connection has ended.
     fn mend(&mut self, number: usize, mut link: Link) -> std::io::Result<()> {
         while link == Link::Over {
             let stream = self.connect(number)?;

@@ -1,4 +1,4 @@
-//! The plan of a run: calm and faults in turn.
+//! The schedule of a run: calm and faults in alternation.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -15,29 +15,29 @@ use crate::tally::Tally;
 use crate::usage::Usage;
 use nuthatch_bench::load::Protocol;
 
-/// How long a fault lasts at least, and how much longer at most.
+/// Minimum duration of a fault, and maximum extra duration.
 const FAULT: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(1_000));
 
-/// How long the traces of a fault may last: time-outs, and the rest and the probe of an ejected server.
+/// How long the consequences of a fault may last: timeouts, and the ejection and probing of a server.
 const SETTLE: Duration = Duration::from_millis(1_500);
 
-/// How long everything is well between two faults.
+/// How long all servers work between two faults.
 const CALM: Duration = Duration::from_millis(1_000);
 
-/// Before the first fault: buffers grow to what the load needs.
+/// Time before the first fault, in which buffers grow to their working size.
 const WARM_UP: Duration = Duration::from_secs(3);
 
-/// How long a reply that was read before the end of a calm may take to be judged.
+/// How long a reply that was read before the end of a calm may take to be checked.
 const AFTERTHOUGHT: Duration = Duration::from_millis(50);
 
-/// One round in so many breaks two servers of a protocol at once.
+/// In one of this many rounds, two servers of a protocol fail at once.
 const TWO_AT_ONCE_ONE_IN: u64 = 4;
 
 /// Runs the torture.
 ///
 /// # Errors
 ///
-/// When something does not start, or the proxy ends. What is wrong with replies is in the report.
+/// When something does not start, or the proxy exits. Wrong replies are in the report.
 pub(crate) fn run(options: &Options) -> Result<Report, String> {
     let stage = Stage::start(&options.nuthatch, options.seed)?;
     let board = Arc::new(Board::new(PLANS.len()));
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<Report, String> {
         let of_crew = crew.join().map_err(|_| "a crew panicked")?;
         match &played {
             Ok(()) => tally.add(of_crew?),
-            // What has happened to the proxy says more than what that did to its clients.
+            // A failure of the proxy explains more than what its clients saw of it.
             Err(_) => continue,
         }
     }
@@ -82,7 +82,7 @@ fn start_crews(
     PLANS.iter().enumerate().map(start).collect()
 }
 
-/// Makes the faults.
+/// Makes the faults happen.
 struct Director<'a> {
     stage: Stage,
     board: &'a Board,
@@ -92,11 +92,11 @@ struct Director<'a> {
     counts: [u64; Fault::ALL.len()],
     usage: Vec<Usage>,
     rates: Vec<u64>,
-    /// Doubts that statistics did not dispel.
+    /// Doubtful replies that the statistics do not explain.
     late: Tally,
 }
 
-/// One server that is to fail.
+/// A fault of one server.
 #[derive(Debug, Clone, Copy)]
 struct Blow {
     protocol: Protocol,
@@ -119,7 +119,7 @@ impl<'a> Director<'a> {
         }
     }
 
-    /// Calm and faults in turn, beginning and ending with calm.
+    /// Alternates calm and faults, beginning and ending with calm.
     fn play(&mut self) -> Result<(), String> {
         thread::sleep(WARM_UP);
         self.calm()?;
@@ -142,7 +142,7 @@ impl<'a> Director<'a> {
     fn calm(&mut self) -> Result<(), String> {
         let mishaps = self.stage.mishaps()?;
         for pool in 0..PLANS.len() {
-            // Of a reply that was judged as the last calm ended.
+            // A doubtful reply that was checked as the last calm ended.
             self.board.take_doubts(pool);
         }
         let (start, replies) = (Instant::now(), self.board.replies());
@@ -154,8 +154,8 @@ impl<'a> Director<'a> {
         let now = self.stage.mishaps()?;
         for (pool, plan) in PLANS.iter().enumerate() {
             let (count, sample) = self.board.take_doubts(pool);
-            // A server that was slow for reasons of its own may have been ejected, its keys with it, or have missed
-            // its part of a multi-get.
+            // A server that was slow for other reasons may have been ejected, which moves its keys, or may
+            // have missed its part of a multi-get.
             if count > 0 && now[pool] == mishaps[pool] {
                 self.late.wrong += count;
                 self.late
@@ -165,7 +165,7 @@ impl<'a> Director<'a> {
         Ok(())
     }
 
-    /// One fault for each protocol, and the time until its traces are gone.
+    /// One fault per protocol, and the time until its consequences are gone.
     fn strike(&mut self) {
         let blows = self.draw();
         for blow in &blows {
@@ -216,7 +216,7 @@ impl<'a> Director<'a> {
     }
 
     fn into_report(mut self, mut tally: Tally) -> Result<Report, String> {
-        // A doubt was counted as right when it came up.
+        // Doubtful replies were counted as right at first.
         tally.right = tally.right.saturating_sub(self.late.wrong);
         tally.add(std::mem::take(&mut self.late));
         if tally.outcomes() != tally.requests {

@@ -1,25 +1,25 @@
-//! What is done to servers.
+//! The faults that servers are given.
 
 use crate::random::Random;
 
-/// One way for a server to fail.
+/// One way in which a server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Killed, and started again, empty.
+    /// Killed, then started again, empty.
     Kill,
-    /// Frozen with SIGSTOP, and woken.
+    /// Stopped with SIGSTOP, then continued.
     Freeze,
-    /// Connections end, and new ones are refused.
+    /// Connections are closed, and new ones are refused.
     Refuse,
-    /// Connections are reset again and again, in the middle of what they carry.
+    /// Connections are reset again and again, in the middle of requests and replies.
     Reset,
-    /// Connections stand, new ones are taken, and nothing passes.
+    /// Connections stay open and new ones are accepted, but no data passes.
     BlackHole,
-    /// Replies pass a byte at a time.
+    /// Replies pass one byte at a time.
     Drip,
-    /// A reply's place is taken by bytes that are no reply.
+    /// A reply is replaced by bytes that are not a reply.
     Garbage,
-    /// A reply breaks off in its middle, followed by the end of the connection.
+    /// A reply is cut off in its middle and the connection is closed.
     Cut,
 }
 
@@ -35,7 +35,7 @@ impl Fault {
         Fault::Cut,
     ];
 
-    /// As the report calls it.
+    /// Its name in the report.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Fault::Kill => "killed",
@@ -50,7 +50,7 @@ impl Fault {
     }
 }
 
-/// Faults in a random order: each once before any comes again.
+/// Faults in random order: each one once before any is repeated.
 #[derive(Debug)]
 pub(crate) struct Deck {
     cards: Vec<Fault>,

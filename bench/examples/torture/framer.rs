@@ -1,6 +1,6 @@
-//! Where the replies of a server end, so that a relay can put garbage exactly between two of them.
+//! Finds the ends of a server's replies, so that a relay can insert garbage exactly between two of them.
 //!
-//! It follows honest servers only, and the replies of the commands that are sent here.
+//! It only supports correct servers, and the replies to the commands that are sent here.
 
 use memchr::memchr;
 
@@ -10,11 +10,11 @@ use nuthatch_bench::load::Protocol;
 #[derive(Debug)]
 pub(crate) struct Framer {
     protocol: Protocol,
-    /// The start of a line that is not whole.
+    /// The start of an incomplete line.
     line: Vec<u8>,
-    /// Bytes of a value, its line end included, that are still to come.
+    /// Bytes left of a value, including its line end.
     value: usize,
-    /// Values of a Redis array that are still to come.
+    /// Values left of a Redis array.
     children: usize,
     /// Whether a memcached reply has begun.
     is_open: bool,
@@ -31,7 +31,7 @@ impl Framer {
         }
     }
 
-    /// Whether what it was fed so far are whole replies.
+    /// Whether everything it was given so far are whole replies.
     pub(crate) fn is_between(&self) -> bool {
         self.line.is_empty() && self.value == 0 && self.children == 0 && !self.is_open
     }
@@ -44,8 +44,8 @@ impl Framer {
         }
     }
 
-    /// Follows `bytes` up to the first end of a reply and tells how many bytes that took; all of them when
-    /// no reply ends there.
+    /// Follows `bytes` up to the first end of a reply and returns the length up to there; all of them if no
+    /// reply ends there.
     pub(crate) fn feed_to_end(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() && !self.is_between() {
@@ -54,7 +54,7 @@ impl Framer {
         taken
     }
 
-    /// Takes a value or a line, or what is there of it.
+    /// Consumes a value or a line, or the available part of it.
     fn step(&mut self, bytes: &[u8]) -> usize {
         if self.value > 0 {
             let taken = self.value.min(bytes.len());

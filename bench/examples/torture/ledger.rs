@@ -1,23 +1,23 @@
-//! What a client knows of its keys, and so which replies can be right.
+//! The values that a client may read for its keys.
 
 use crate::value::{KEYS, Owner, Traced, trace};
 
-/// The time between two changes of the servers' state. Odd while a fault lasts and its traces with it; even
-/// when all servers have been well for long enough that every key is where it belongs.
+/// The number of the current phase. Odd while a fault and its consequences last; even while all servers have
+/// worked for long enough that every key is on its own server.
 pub(crate) type Epoch = u64;
 
 pub(crate) fn is_calm(epoch: Epoch) -> bool {
     epoch.is_multiple_of(2)
 }
 
-/// How a reply is to be counted.
+/// The result of checking a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Right,
-    /// The value is not what this client can have at this key.
+    /// The key cannot have this value for this client.
     Wrong(&'static str),
-    /// Wrong unless the pool moved keys within this calm epoch, or a server missed its part of a multi-get,
-    /// which statistics tell afterwards.
+    /// Wrong unless the pool moved keys in this calm, or a server missed its part of a multi-get, which the
+    /// statistics show afterwards.
     Doubtful(&'static str),
     /// The value belongs to another request.
     Misordered(&'static str),
@@ -27,7 +27,7 @@ pub(crate) enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Ledger {
     owner: Owner,
-    /// Whether the pool may give keys to another server for a time.
+    /// Whether the pool may move keys to another server temporarily.
     keys_move: bool,
     entries: Vec<Entry>,
 }
@@ -36,10 +36,10 @@ pub(crate) struct Ledger {
 struct Entry {
     /// Sequence number of the latest write that was sent; the first is 1.
     sent: u32,
-    /// The latest write that was answered with success, and when it was sent; 0 for none.
+    /// The latest write that succeeded, and when it was sent; 0 for none.
     stored: u32,
     stored_in: Epoch,
-    /// A write whose fate is unknown, and when that came out: it may take effect even later.
+    /// A write with an unknown result, and when it failed: it may still take effect later.
     doubt: Option<Epoch>,
 }
 
@@ -56,24 +56,24 @@ impl Ledger {
         self.owner
     }
 
-    /// The sequence number of the latest write to `key` that was sent.
+    /// Sequence number of the latest write to `key` that was sent.
     pub(crate) fn latest(&self, key: u16) -> u32 {
         self.entries[usize::from(key)].sent
     }
 
-    /// The sequence number for a write that is sent now.
+    /// Sequence number of a write that is sent now.
     pub(crate) fn next_write(&mut self, key: u16) -> u32 {
         let entry = &mut self.entries[usize::from(key)];
         entry.sent += 1;
         entry.sent
     }
 
-    /// A write that was sent in `sent_in` has succeeded.
+    /// A write that was sent in phase `sent_in` has succeeded.
     pub(crate) fn note_stored(&mut self, key: u16, seq: u32, sent_in: Epoch) {
         let entry = &mut self.entries[usize::from(key)];
         entry.stored = seq;
         entry.stored_in = sent_in;
-        // All that was on its way when the fault began has arrived or is gone.
+        // Everything that was in flight when the fault began has arrived or is lost.
         if is_calm(sent_in) && entry.doubt.is_some_and(|doubt| doubt < sent_in) {
             entry.doubt = None;
         }
@@ -84,10 +84,10 @@ impl Ledger {
         self.entries[usize::from(key)].doubt = Some(now);
     }
 
-    /// Judges a value that was read from `key`, when the latest write sent before the read was `bound`.
+    /// Checks a value read from `key`, where `bound` is the latest write sent before the read.
     pub(crate) fn judge(&self, key: u16, bound: u32, value: Option<&[u8]>, now: Epoch) -> Verdict {
         let entry = self.entries[usize::from(key)];
-        // The write, its reply and this reply all fall into the same calm.
+        // The write, its reply and this reply are all in the same calm.
         let nothing_happened = is_calm(now) && entry.stored_in == now && entry.doubt.is_none();
         let Some(value) = value else {
             return match entry.stored > 0 && nothing_happened {

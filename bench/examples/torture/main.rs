@@ -1,10 +1,11 @@
-//! Torture: real servers that fail in every way, and clients that check every reply.
+//! Torture test: real servers fail in every way, and clients check every reply.
 //!
-//! Each client has keys of its own, and each value says which client wrote it to which key as which write
-//! ([`value`]). So for every reply it is known what it can be: in calm exactly what was stored last; when
-//! a fault has been, also nothing, or the outcome of a write that had failed; in pools that give keys to
-//! other servers also an older value of the same key ([`ledger`]). Everything by chance is drawn from a
-//! seed; the threads' timing is not, so that a seed repeats the plan of a run, not its every byte.
+//! Each client has its own keys, and each value says which client wrote it, to which key, and as which write
+//! ([`value`]). So for every reply the possible values are known. In a calm it is exactly the value stored
+//! last. After a fault it may also be missing, or the result of a write that had failed. In pools that move
+//! keys to other servers it may also be an older value of the same key ([`ledger`]). Everything random
+//! follows from a seed, but the timing of threads does not: a seed repeats the schedule of a run, not every
+//! byte.
 
 mod board;
 mod client;

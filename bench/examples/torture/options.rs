@@ -1,4 +1,4 @@
-//! The command line of the torture.
+//! The command line of the torture test.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,27 +16,27 @@ pipelined clients that check every reply, and makes the servers fail in every wa
   --verbose      tells each fault
 ";
 
-/// The command line, checked.
+/// The parsed command line.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
     /// The proxy's program.
     pub(crate) nuthatch: PathBuf,
     /// How long faults are made.
     pub(crate) time: Duration,
-    /// What everything by chance is drawn from.
+    /// Seed of everything random.
     pub(crate) seed: u64,
-    /// Clients of each pool.
+    /// Clients per pool.
     pub(crate) clients: u16,
-    /// Whether each fault is told.
+    /// Whether to print each fault.
     pub(crate) is_verbose: bool,
 }
 
 impl Options {
-    /// Reads the words of the command line.
+    /// Parses the command line.
     ///
     /// # Errors
     ///
-    /// With the first word that makes no sense.
+    /// The first invalid argument.
     pub(crate) fn parse(words: &[String]) -> Result<Self, String> {
         let mut options = Self {
             nuthatch: PathBuf::new(),
@@ -75,7 +75,7 @@ impl Options {
     }
 }
 
-/// From a second to a week.
+/// From one second to one week.
 fn minutes(value: &str) -> Option<Duration> {
     let minutes: f64 = value.parse().ok()?;
     let is_sound = (1.0 / 60.0..=10_080.0).contains(&minutes);

@@ -1,11 +1,11 @@
-//! Chance that follows from a seed.
+//! Random numbers that follow from a seed.
 
 /// A small generator; the same seed gives the same numbers.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
 impl Random {
-    /// A generator for one user of `seed`; different `lane`s are strangers to each other.
+    /// A generator for one user of `seed`; different `lane`s give unrelated numbers.
     pub(crate) fn new(seed: u64, lane: u64) -> Self {
         Self(mix(seed ^ mix(lane)))
     }
@@ -20,7 +20,7 @@ impl Random {
         self.next() % limit
     }
 
-    /// One of `choices`, which are not none.
+    /// One of `choices`, which must not be empty.
     pub(crate) fn pick<'a, T: ?Sized>(&mut self, choices: &[&'a T]) -> &'a T {
         choices[self.below(choices.len() as u64) as usize]
     }
@@ -33,7 +33,7 @@ impl Random {
     }
 }
 
-/// A mixing step in the manner of splitmix64: neighbours become strangers.
+/// A mixing step similar to splitmix64: nearby inputs give unrelated outputs.
 pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

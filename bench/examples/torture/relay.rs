@@ -1,7 +1,7 @@
 //! A relay between the proxy and one server that can be told to fail.
 //!
-//! Threads that block, two for each connection: there are few connections, and what matters is that the
-//! relay is simple enough to be believed.
+//! It uses two blocking threads per connection: there are few connections, and the relay should be simple
+//! enough to trust.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,24 +17,24 @@ use crate::framer::Framer;
 use crate::random::Random;
 use nuthatch_bench::load::Protocol;
 
-/// How soon a thread that waits for bytes notices that it was told something.
+/// How soon a thread that waits for bytes notices a change of mode.
 const ATTENTION: Duration = Duration::from_millis(10);
 
-/// How soon a thread that waits for connections does.
+/// How soon a thread that waits for connections notices one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(2);
 
-/// Pause after each byte of a dripping server.
+/// Pause after each byte of a slow reply.
 const DRIP_PAUSE: Duration = Duration::from_micros(300);
 
-/// One chunk in so many is reset or cut.
+/// One in this many chunks is reset or cut.
 const BREAKS_ONE_IN: u64 = 6;
 
 const CHUNK: usize = 64 << 10;
 
-/// The mode in which everything passes; the others are the fault's place in [`Fault::ALL`].
+/// The mode in which everything passes; other modes are a fault's index in [`Fault::ALL`].
 const PASS: usize = usize::MAX;
 
-/// What no Redis server says.
+/// Bytes that no Redis server sends.
 const REDIS_GARBAGE: [&[u8]; 7] = [
     b"hello there\r\n",
     b"\0\0\0\0\0\0\0\0",
@@ -45,7 +45,7 @@ const REDIS_GARBAGE: [&[u8]; 7] = [
     b"\x15\x03\x01\x00\x02\x02\x0a",
 ];
 
-/// What no memcached says.
+/// Bytes that no memcached sends.
 const MEMCACHED_GARBAGE: [&[u8]; 6] = [
     b"hello there\r\n",
     b"VALUE\r\n",
@@ -69,12 +69,12 @@ struct Shared {
     mode: AtomicUsize,
     seed: u64,
     connections: AtomicU64,
-    /// Connections that were broken, bent or held up, whatever the fault.
+    /// Connections that any fault has affected.
     hits: Arc<AtomicU64>,
 }
 
 impl Relay {
-    /// Relays to `server` from a port of its own. `hits` counts what its faults do to connections.
+    /// Relays to `server` from a port of its own. `hits` counts the connections that its faults affect.
     pub(crate) fn start(
         server: SocketAddr,
         protocol: Protocol,
@@ -98,12 +98,12 @@ impl Relay {
         Self { shared, port }
     }
 
-    /// Where the proxy connects.
+    /// The port that the proxy connects to.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Fails from now on, or no longer.
+    /// Starts or ends a fault.
     pub(crate) fn set(&self, fault: Option<Fault>) {
         let mode = fault.and_then(|fault| Fault::ALL.iter().position(|&other| other == fault));
         self.shared
@@ -117,7 +117,7 @@ impl Shared {
         Fault::ALL.get(self.mode.load(Ordering::Acquire)).copied()
     }
 
-    /// A killed server refuses too: its own port is out of the proxy's sight.
+    /// A killed server refuses too: the proxy does not see its real port.
     fn refuses(&self) -> bool {
         matches!(self.fault(), Some(Fault::Refuse | Fault::Kill))
     }
@@ -128,7 +128,7 @@ impl Shared {
 
     fn listen(self: Arc<Self>, address: SocketAddr) {
         loop {
-            // The port is reserved for us, so that another try succeeds when this one does not.
+            // The port is reserved, so a later attempt succeeds if this one fails.
             if !self.refuses()
                 && let Ok(listener) = TcpListener::bind(address)
                 && listener.set_nonblocking(true).is_ok()
@@ -139,10 +139,10 @@ impl Shared {
         }
     }
 
-    /// Takes connections until none are to be taken.
+    /// Accepts connections until they are to be refused.
     fn accept(self: &Arc<Self>, listener: &TcpListener) {
         while !self.refuses() {
-            // In a black hole the kernel completes connections, and nobody looks after them.
+            // When no data passes, the kernel completes connections, and nothing serves them.
             if self.fault() != Some(Fault::BlackHole) {
                 while let Ok((client, _)) = listener.accept() {
                     self.join(client);
@@ -152,7 +152,7 @@ impl Shared {
         }
     }
 
-    /// Connects on to the server; when that fails, `client` is closed.
+    /// Connects to the server; if that fails, closes `client`.
     fn join(self: &Arc<Self>, client: TcpStream) {
         let Ok(server) = TcpStream::connect_timeout(&self.server, Duration::from_secs(1)) else {
             return;
@@ -182,16 +182,16 @@ impl Shared {
     }
 }
 
-/// One connection. Both sockets are closed when both threads have left.
+/// One connection. Both sockets are closed when both threads have ended.
 struct Link {
     shared: Arc<Shared>,
-    /// To the proxy.
+    /// The proxy's side.
     client: TcpStream,
     server: TcpStream,
     is_over: AtomicBool,
 }
 
-/// The connection is over.
+/// The connection has ended.
 struct Over;
 
 impl Link {
@@ -218,7 +218,7 @@ impl Link {
         self.end();
     }
 
-    /// Passes on what the server says, or does to it what the fault wants.
+    /// Forwards the server's bytes, or changes them as the fault requires.
     fn reply(&self, bytes: &[u8], random: &mut Random, framer: &mut Framer) -> Result<(), Over> {
         match self.shared.fault() {
             Some(Fault::Garbage) => return self.spoil(bytes, random, framer),
@@ -242,7 +242,7 @@ impl Link {
         self.write(&self.client, bytes)
     }
 
-    /// Lets the reply that has begun come to its end, and says nonsense instead of the next.
+    /// Lets the current reply end, and sends garbage instead of the next one.
     fn spoil(&self, bytes: &[u8], random: &mut Random, framer: &mut Framer) -> Result<(), Over> {
         let honest = framer.feed_to_end(bytes);
         self.write(&self.client, &bytes[..honest])?;
@@ -255,7 +255,7 @@ impl Link {
             Protocol::Memcached => random.pick(&MEMCACHED_GARBAGE),
         };
         self.write(&self.client, garbage)?;
-        // Whatever else the server says is dropped; it is for the proxy to leave.
+        // Further bytes of the server are dropped; the proxy has to close the connection.
         let mut chunk = vec![0; CHUNK];
         while self.read(&self.server, &mut chunk).is_ok() {}
         Err(Over)
@@ -272,13 +272,13 @@ impl Link {
         self.write(&self.client, rest)
     }
 
-    /// Reads what is there, once something is and nothing forbids it.
+    /// Reads what is available, once something is and the fault allows it.
     fn read(&self, mut from: &TcpStream, chunk: &mut [u8]) -> Result<usize, Over> {
         loop {
             self.wait_while_nothing_passes()?;
             match from.read(chunk) {
                 Ok(0) => return Err(Over),
-                // It may have come while nothing was to pass.
+                // It may have arrived while no data could pass.
                 Ok(count) => return self.wait_while_nothing_passes().map(|()| count),
                 Err(error) if is_patient(error.kind()) => {}
                 Err(error) => {
@@ -322,10 +322,10 @@ impl Link {
         }
     }
 
-    /// Closing becomes a reset, on both sides.
+    /// Makes closing send a reset, on both sides.
     fn reset(&self) {
         for stream in [&self.client, &self.server] {
-            // Otherwise it is closed in order, which is a fault as well.
+            // If that fails it is closed normally, which is a fault as well.
             let _ = set_socket_linger(stream, Some(Duration::ZERO));
         }
         self.is_over.store(true, Ordering::Release);
@@ -333,7 +333,7 @@ impl Link {
 
     fn end(&self) {
         if !self.is_over.swap(true, Ordering::AcqRel) {
-            // The peer may have gone.
+            // The peer may have closed.
             let _ = self.client.shutdown(Shutdown::Both);
             let _ = self.server.shutdown(Shutdown::Both);
         }

@@ -1,28 +1,28 @@
-//! What a run came to, in words.
+//! The report of a run.
 
 use std::fmt;
 
 use crate::tally::Tally;
 use crate::usage::Usage;
 
-/// The outcome of a run.
+/// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// The requests.
+    /// Counts of requests.
     pub(crate) tally: Tally,
-    /// Faults that were made, by name.
+    /// Faults made, by name.
     pub(crate) faults: Vec<(&'static str, u64)>,
-    /// Connections that relays broke, bent or held up.
+    /// Connections affected by faults.
     pub(crate) hits: u64,
     /// Ejections of servers, in all pools.
     pub(crate) ejections: u64,
-    /// Requests and parts of requests that went to a failover pool.
+    /// Requests and fragments sent to a failover pool.
     pub(crate) failovers: u64,
-    /// Lost reads that were sent once more.
+    /// Lost reads that were sent again.
     pub(crate) retries: u64,
-    /// What the proxy took, in calm: at the start, in the middle, at the end.
+    /// Memory and descriptors of the proxy in calm: at the start, in the middle, at the end.
     pub(crate) usage: [Usage; 3],
-    /// Replies per second in calm, the median and the best.
+    /// Replies per second in calm, the median and the maximum.
     pub(crate) calm_rates: (u64, u64),
 }
 

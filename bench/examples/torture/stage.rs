@@ -1,4 +1,4 @@
-//! Servers, the relays before them, and the proxy before those.
+//! The servers, their relays, and the proxy in front of them.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,23 +15,23 @@ use nuthatch_bench::load::Protocol;
 /// Servers of each protocol. All pools of the protocol share them.
 const SERVERS: usize = 3;
 
-/// A pool that is loaded.
+/// A pool under load.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) name: &'static str,
     pub(crate) protocol: Protocol,
-    /// Whether a key may be given to another server for a time, which may have an old value of it.
+    /// Whether keys may be moved to another server temporarily, which may have old values of them.
     pub(crate) keys_move: bool,
     settings: &'static [&'static str],
 }
 
-/// Every pool has these: time-outs far below the patience of clients.
+/// Settings of every pool: timeouts far shorter than the clients' waiting time.
 const COMMON: &str = "timeout: 300\n  preconnect: true\n  backlog: 1024";
 
 const EJECT: &str =
     "auto_eject_hosts: true\n  server_failure_limit: 2\n  server_retry_timeout: 400";
 
-/// Each policy with one protocol or the other.
+/// Each policy with one of the protocols.
 pub(crate) const PLANS: [Plan; 8] = [
     Plan {
         name: "redis_remap",
@@ -87,7 +87,7 @@ pub(crate) const PLANS: [Plan; 8] = [
     },
 ];
 
-/// Everything that runs. It ends when this is dropped.
+/// Everything that runs. Dropping it stops everything.
 #[derive(Debug)]
 pub(crate) struct Stage {
     pub(crate) proxy: Proxy,
@@ -95,13 +95,13 @@ pub(crate) struct Stage {
     pub(crate) addresses: Vec<SocketAddr>,
     redis: Vec<Victim>,
     memcached: Vec<Victim>,
-    /// The failover pools' servers, which stay well: were they the ones that fail, what a client sent before
-    /// and after an ejection would meet at one server, on two connections.
+    /// The servers of the failover pools, which do not fail: otherwise what a client sends before and after
+    /// an ejection could reach one server over two connections, in either order.
     _gutters: [Server; 2],
     hits: Arc<AtomicU64>,
 }
 
-/// A server that things are done to.
+/// A server that faults happen to.
 #[derive(Debug)]
 struct Victim {
     server: Server,
@@ -166,7 +166,7 @@ impl Stage {
         }
     }
 
-    /// Makes it well again.
+    /// Ends its fault.
     pub(crate) fn heal_server(&mut self, protocol: Protocol, number: usize, fault: Fault) {
         let victim = self.victim(protocol, number);
         match fault {
@@ -177,16 +177,16 @@ impl Stage {
         victim.relay.set(None);
     }
 
-    /// How often relays have broken, bent or held up a connection.
+    /// How often relays have affected a connection.
     pub(crate) fn hits(&self) -> u64 {
         self.hits.load(Ordering::Relaxed)
     }
 
-    /// Ejections of each pool's servers so far.
+    /// Ejections in each pool so far.
     ///
     /// # Errors
     ///
-    /// When the statistics do not say.
+    /// When the statistics do not contain them.
     pub(crate) fn ejections(&self) -> Result<Vec<u64>, String> {
         let stats = self.stats()?;
         let of = |plan: &Plan| stats[plan.name]["server_ejects"].as_u64();
@@ -194,12 +194,12 @@ impl Stage {
         counts.ok_or_else(|| format!("statistics without server_ejects: {stats}"))
     }
 
-    /// Ejections and time-outs of each pool's servers so far: what may have made a key seem missing or old
-    /// although no fault was made.
+    /// Ejections and timeouts in each pool so far: either may make a key look missing or old although there
+    /// was no fault.
     ///
     /// # Errors
     ///
-    /// When the statistics do not say.
+    /// When the statistics do not contain them.
     pub(crate) fn mishaps(&self) -> Result<Vec<u64>, String> {
         let stats = self.stats()?;
         let timeouts = |plan: &Plan| -> u64 {
@@ -215,7 +215,7 @@ impl Stage {
             .collect())
     }
 
-    /// The sum of a metric over those pools that have it.
+    /// The sum of a metric over the pools that have it.
     ///
     /// # Errors
     ///
@@ -265,7 +265,7 @@ fn pool_conf(plan: &Plan, port: u16, victims: &[Victim]) -> String {
     conf
 }
 
-/// A pool of one server, which nobody uses but for failover.
+/// A pool of one server that is used only for failover.
 fn gutter_conf((server, protocol): (&Server, Protocol)) -> String {
     let redis = protocol == Protocol::Redis;
     let name = if redis {

@@ -5,28 +5,29 @@ use std::fmt;
 
 use crate::fault::Fault;
 
-/// Descriptions kept of what went wrong.
+/// Maximum descriptions kept of wrong replies.
 const KEPT_SAMPLES: usize = 8;
 
-/// Error texts kept apart; further ones are counted as others.
+/// Maximum error texts counted separately; others are counted together.
 const KEPT_TEXTS: usize = 200;
 
-/// How the requests came out.
+/// Counts of requests by their result.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
-    /// Requests that were sent.
+    /// Requests sent.
     pub(crate) requests: u64,
-    /// Answered by what was asked for, or by an old value or none where a fault allows that.
+    /// Answered with the expected value, or with an old value or none where a fault allows that.
     pub(crate) right: u64,
-    /// Answered by something that nobody can have stored there, or no longer.
+    /// Answered with a value that the key cannot have.
     pub(crate) wrong: u64,
-    /// Answered by the reply to another request.
+    /// Answered with the reply to another request.
     pub(crate) misordered: u64,
-    /// Never answered: the connection ended between replies, or nothing came for a long time.
+    /// Not answered: the connection ended between replies, or nothing arrived for a long time.
     pub(crate) unanswered: u64,
-    /// Lost with a connection that was closed in the middle of a reply, which says so to the client.
+    /// Lost with a connection that was closed in the middle of a reply, which tells the client about the
+    /// loss.
     pub(crate) broken_off: u64,
-    /// Answered by an error line.
+    /// Answered with an error.
     pub(crate) errors: u64,
     by_text: BTreeMap<(&'static str, String), u64>,
     samples: Vec<String>,
@@ -66,19 +67,19 @@ impl Tally {
         }
     }
 
-    /// Whether every request was answered by its own reply or by an error.
+    /// Whether every request was answered with its own reply or an error.
     pub(crate) fn is_flawless(&self) -> bool {
         self.wrong + self.misordered + self.unanswered == 0
     }
 
-    /// Requests of which the outcome is known; as many as were sent, or the books are wrong.
+    /// Requests with a known result; must equal the number sent.
     pub(crate) fn outcomes(&self) -> u64 {
         let answered = self.right + self.wrong + self.misordered + self.errors;
         answered + self.unanswered + self.broken_off
     }
 }
 
-/// What an error says, whatever the protocol, without the name and the address of a server.
+/// The text of an error without the protocol's prefix and the name and address of the server.
 fn essence(text: &str) -> String {
     let prefixes = ["-ERR ", "SERVER_ERROR "];
     let stripped = prefixes.iter().find_map(|prefix| text.strip_prefix(prefix));

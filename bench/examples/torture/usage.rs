@@ -1,15 +1,15 @@
-//! What the proxy takes of the machine.
+//! Memory and descriptors of the proxy.
 
 use std::fmt;
 use std::fs;
 
-/// Growth of memory over the run that needs no explanation: buffers and caches of the allocator.
+/// Memory growth over the run that is normal: buffers and caches of the allocator.
 const MEMORY_SLACK: u64 = 24 << 20;
 
-/// Growth in descriptors that needs none: connections that are closing, and others in their place.
+/// Growth in descriptors that is normal: connections that are closing while others replace them.
 const DESCRIPTOR_SLACK: u64 = 40;
 
-/// Memory and descriptors at one moment.
+/// Memory and descriptors at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Resident memory in bytes.

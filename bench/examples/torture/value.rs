@@ -1,37 +1,38 @@
-//! Keys and values that say whose they are.
+//! Keys and values that identify their writer.
 //!
-//! A value names its pool, client, key and sequence number, and everything behind that follows from them.
-//! So any value that is read anywhere can be traced to the one request that wrote it.
+//! A value names its pool, client, key and sequence number, and the rest of it follows from these. So any
+//! value, wherever it is read, can be traced to the one request that wrote it.
 
 use crate::random::mix;
 
-/// Keys of one client.
+/// Keys per client.
 pub(crate) const KEYS: u16 = 64;
 
-/// Bytes of a key and of the part of a value that names it: `t`, pool, client and key in hexadecimal.
+/// Length of a key, which is also the part of a value that names it: `t`, then pool, client and key in
+/// hexadecimal.
 pub(crate) const KEY_LEN: usize = 9;
 
-/// Bytes of a value's head: the key, `#`, and the sequence number.
+/// Length of a value's head: the key, `#`, and the sequence number.
 const HEAD: usize = KEY_LEN + 9;
 
-/// Bytes after which the filler repeats itself.
+/// Period of the filler in bytes.
 const PERIOD: usize = 16;
 
-/// Whose a key is.
+/// The owner of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub(crate) pool: u8,
     pub(crate) client: u16,
 }
 
-/// What a value turned out to be.
+/// The result of tracing a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Traced {
-    /// Whole, of the key that was asked for, with this sequence number.
+    /// Complete, of the requested key, with this sequence number.
     Ours(u32),
-    /// Whole, of another key or client.
+    /// Complete, of another key or client.
     Strange,
-    /// No value that anybody wrote.
+    /// Not a value that any client wrote.
     Broken,
 }
 
@@ -54,7 +55,7 @@ pub(crate) fn push_value(out: &mut Vec<u8>, owner: Owner, key: u16, seq: u32) {
     out.reserve(end - out.len());
     while out.len() < end {
         let missing = end - out.len();
-        // Once there is a whole period, what is there is doubled.
+        // Once a whole period is there, it is doubled.
         let have = out.len() - start - HEAD;
         if have == 0 {
             out.extend_from_slice(&filler[..missing.min(PERIOD)]);
@@ -64,7 +65,7 @@ pub(crate) fn push_value(out: &mut Vec<u8>, owner: Owner, key: u16, seq: u32) {
     }
 }
 
-/// Bytes of a value: mostly dozens, sometimes thousands, seldom a hundred thousand.
+/// Length of a value: mostly tens of bytes, sometimes thousands, rarely a hundred thousand.
 pub(crate) fn value_len(owner: Owner, key: u16, seq: u32) -> usize {
     let chance = mix(u64::from(seq) << 32
         | u64::from(owner.client) << 16
@@ -79,7 +80,7 @@ pub(crate) fn value_len(owner: Owner, key: u16, seq: u32) -> usize {
     HEAD + extra
 }
 
-/// Finds out what `value` is, which was asked for as `key` of `owner`.
+/// Determines the origin of `value`, which was read as `key` of `owner`.
 pub(crate) fn trace(value: &[u8], owner: Owner, key: u16) -> Traced {
     let Some((found_owner, found_key, seq)) = read_head(value) else {
         return Traced::Broken;
@@ -97,7 +98,7 @@ pub(crate) fn trace(value: &[u8], owner: Owner, key: u16) -> Traced {
 fn has_its_filler(value: &[u8]) -> bool {
     let (head, filler) = value.split_at(HEAD);
     let first = filler.len().min(PERIOD);
-    // What starts right and repeats itself is right.
+    // A value that begins correctly and repeats itself is correct.
     filler[..first] == token(head)[..first] && filler[first..] == filler[..filler.len() - first]
 }
 
@@ -114,7 +115,7 @@ fn read_head(value: &[u8]) -> Option<(Owner, u16, u32)> {
     Some((owner, key, read_hex(&head[KEY_LEN + 1..])?))
 }
 
-/// The filler's first bytes: no control characters, so that traffic can be read.
+/// The filler's first bytes: no control characters, so that traffic is readable.
 fn token(head: &[u8]) -> [u8; PERIOD] {
     let seed = head
         .iter()

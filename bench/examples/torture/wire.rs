@@ -1,4 +1,4 @@
-//! The bytes of requests, and the replies in the bytes that come back. No code of the proxy's is used.
+//! Writes requests and parses replies. Uses none of the proxy's code.
 
 use std::ops::Range;
 
@@ -8,13 +8,13 @@ use crate::framer::number;
 use crate::value::{KEY_LEN, KEYS, Owner, push_key, push_value, value_len};
 use nuthatch_bench::load::Protocol;
 
-/// Longest reply line; a longer one is no reply.
+/// Longest reply line; a longer one is invalid.
 const MAX_LINE: usize = 8 << 10;
 
-/// Longest value; a longer one is not ours.
+/// Longest value; a longer one is invalid.
 const MAX_VALUE: usize = 1 << 20;
 
-/// Keys of a request for several.
+/// Keys per multi-get.
 pub(crate) const MULTI: u16 = 4;
 
 /// Appends a write.
@@ -39,7 +39,7 @@ pub(crate) fn push_set(out: &mut Vec<u8>, protocol: Protocol, owner: Owner, key:
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a read of `count` keys from `first` on; after the last key comes the first.
+/// Appends a read of `count` keys from `first` on, wrapping around after the last key.
 pub(crate) fn push_get(
     out: &mut Vec<u8>,
     protocol: Protocol,
@@ -71,33 +71,33 @@ pub(crate) fn push_get(
     }
 }
 
-/// A reply, its values left in the input.
+/// A reply whose values stay in the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// The success of a write.
     Stored,
-    /// An error line, without its end. With memcached values may stand before it.
+    /// An error line, without its end. With memcached, values may precede it.
     Error(Range<usize>),
-    /// Values, as [`Values`] has them.
+    /// Values, stored in [`Values`].
     Values,
-    /// Some other reply, whole.
+    /// Another complete reply.
     Other,
 }
 
-/// The values of one reply; kept, so that reading allocates nothing.
+/// The values of one reply; reused, so that reading allocates nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Values {
-    /// Key (with memcached) and value (unless it is null) of each.
+    /// The key (with memcached) and the value (unless it is null) of each.
     pub(crate) list: Vec<(Range<usize>, Option<Range<usize>>)>,
     /// Whether the reply was an array.
     pub(crate) is_array: bool,
 }
 
-/// These bytes are no reply.
+/// These bytes are not a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Garbled;
 
-/// Reads the reply that starts at `start`: `None` until it is whole, then the reply and where it ends.
+/// Parses the reply at `start`: `None` until it is complete, then the reply and its end.
 pub(crate) fn read(
     protocol: Protocol,
     input: &[u8],
@@ -166,7 +166,7 @@ fn read_array(
 
 type Bulk = Option<(Option<Range<usize>>, usize)>;
 
-/// The string whose header is `line`, and where it ends.
+/// The string whose header is `line`, and its end.
 fn bulk(input: &[u8], line: Range<usize>, next: usize) -> Result<Bulk, Garbled> {
     match &input[line.start + 1..line.end] {
         b"-1" => Ok(Some((None, next))),
@@ -215,10 +215,10 @@ fn is_error(line: &[u8]) -> bool {
     line == b"ERROR" || line.starts_with(b"SERVER_ERROR ") || line.starts_with(b"CLIENT_ERROR ")
 }
 
-/// The line that starts at `start`, without its end, and where the next begins.
+/// The line at `start`, without its end, and where the next begins.
 fn line_at(input: &[u8], start: usize) -> Result<Option<(Range<usize>, usize)>, Garbled> {
     match memchr(b'\n', &input[start..]) {
-        // A line of at least one byte, so that callers may look at the first.
+        // A line has at least one byte, so that callers may read the first.
         Some(length) if length > 1 && input[start + length - 1] == b'\r' => {
             Ok(Some((start..start + length - 1, start + length + 1)))
         }
@@ -227,7 +227,7 @@ fn line_at(input: &[u8], start: usize) -> Result<Option<(Range<usize>, usize)>, 
     }
 }
 
-/// The value of `digits` bytes that starts at `start`, once it and its line end are there.
+/// The value of `digits` bytes at `start`, once it and its line end are there.
 fn block(input: &[u8], digits: &[u8], start: usize) -> Result<Option<Range<usize>>, Garbled> {
     let length = number(digits)
         .filter(|&length| length <= MAX_VALUE)

@@ -1,4 +1,4 @@
-//! Answers the load generator and redis-benchmark by itself: `floor PORT`; see [`nuthatch_bench::floor`].
+//! A minimal server for the load generator and redis-benchmark: `floor PORT`; see [`nuthatch_bench::floor`].
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! Runs one path through the proxy's core so many times, to be counted by callgrind.
+//! Runs one path through the proxy's core a given number of times, to be counted by callgrind.
 //!
-//! The difference between two counts of laps is the cost of the laps alone, without start and
+//! The difference between two numbers of laps is the cost of the laps alone, without the start and the
 //! recording. `cargo xtask bench --instructions` does this for every path.
 
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let options = load::Options::parse(&words);
-    // Who holds the gate reads the report and judges for himself.
+    // The caller that controls the gate reads the report and checks it itself.
     let is_judge = !options.as_ref().is_ok_and(|options| options.gate);
     match options.and_then(|options| load::run(&options)) {
         Ok(report) => {

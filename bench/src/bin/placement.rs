@@ -1,6 +1,7 @@
-//! How the cost of placing keys grows with the number of servers: building the ring, looking a key up.
+//! Measures how the cost of placing keys grows with the number of servers: building the ring and looking up a
+//! key.
 //!
-//! One line per number of servers given: servers, nanoseconds per build, nanoseconds per lookup.
+//! Prints one line per given number of servers: servers, nanoseconds per build, nanoseconds per lookup.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -8,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use hashkit::{Member, Placement};
 
-/// How long each measurement takes at least.
+/// Minimum duration of each measurement.
 const LONG_ENOUGH: Duration = Duration::from_millis(100);
 
-/// Largest number of servers that is tried.
+/// Maximum number of servers.
 const MOST_SERVERS: usize = 10_000;
 
 fn main() -> ExitCode {
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Nanoseconds to build a ketama ring of `servers` servers, and to place one key on it.
+/// Nanoseconds to build a ketama ring of `servers` servers, and to look up one key.
 fn measure(servers: usize) -> (f64, f64) {
     let names: Vec<String> = (0..servers)
         .map(|number| format!("10.0.{}.{}:6379", number / 250, number % 250))
@@ -61,7 +62,7 @@ fn measure(servers: usize) -> (f64, f64) {
 fn nanos_each(mut work: impl FnMut(usize)) -> f64 {
     let start = Instant::now();
     let mut turns = 0;
-    // The clock is looked at after every so many turns, so that it hardly counts.
+    // The clock is read once per many rounds, so that it hardly counts.
     let mut batch = 1;
     while start.elapsed() < LONG_ENOUGH {
         for turn in turns..turns + batch {

@@ -1,40 +1,40 @@
-//! Requests of the load, and their replies.
+//! Parses requests of the load and answers them.
 
 use memchr::memchr;
 
 use crate::load::{id_and_size_of, push_value};
 
-/// Longest request without its value that is waited for: a multi-get of 10,000 keys has a quarter of it.
+/// Longest request, without its value: a multi-get of 10,000 keys has a quarter of it.
 const MAX_WAITING: usize = 1 << 20;
 
-/// Most that is owed to one client: many times what the largest pipeline of a shape asks for.
+/// Maximum output pending for a client: many times what the largest pipeline of the benchmarks asks for.
 const MAX_OWED: usize = 64 << 20;
 
-/// The values that are served. Those of the load generator's keys follow from the key; all others are as long
-/// as the value that was set last.
+/// The values that are served. Those of the load generator's keys follow from the key; all others have the
+/// size of the value set last.
 #[derive(Default)]
 pub(super) struct Values {
     size: usize,
     filler: Vec<u8>,
-    /// `$SIZE` or `SIZE` and a line end, for the size that was asked for last.
+    /// `$SIZE` or `SIZE` and a line end, for the size used last.
     shown: (usize, Vec<u8>),
 }
 
-/// What one client has sent of a request that is not whole.
+/// The incomplete part of a client's input.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     waiting: Vec<u8>,
-    /// Bytes of a value that are still to come and to be dropped, and the reply that is due then.
+    /// Bytes of a value that are still to be discarded, and the reply that follows.
     skip: usize,
     due: &'static [u8],
 }
 
-/// This is no request that is known here.
+/// An unknown request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Garbage;
 
 impl Conversation {
-    /// Takes what a client has sent and appends the replies to it.
+    /// Takes a client's input and appends the replies.
     pub(super) fn take(
         &mut self,
         mut input: &[u8],
@@ -66,7 +66,8 @@ impl Conversation {
         }
     }
 
-    /// Answers whole requests, and says how much of the input they and the begun value of the last one are.
+    /// Answers whole requests. Returns the length of these, including the available part of the last one's
+    /// value.
     fn answer(
         &mut self,
         input: &[u8],
@@ -135,7 +136,7 @@ impl Values {
 enum Answered {
     /// The reply was written.
     Whole,
-    /// This reply is due after so many more bytes.
+    /// This reply follows after this many more bytes.
     After(usize, &'static [u8]),
 }
 
@@ -163,7 +164,7 @@ fn redis(
                 push_bulk(reader.bulk()?, values, out);
             }
         }
-        // redis-benchmark asks for the server's settings first and does without them.
+        // redis-benchmark asks for the server's settings first and works without them.
         _ => {
             for _ in 1..words {
                 reader.bulk()?;
@@ -253,7 +254,7 @@ fn number(digits: &[u8]) -> Result<usize, Stop> {
 mod tests {
     use super::*;
 
-    /// What is answered to requests that arrive in pieces of so many bytes.
+    /// The answers to requests that arrive in pieces of the given size.
     fn answered(requests: &str, piece: usize) -> Result<String, Garbage> {
         let (mut conversation, mut values) = (Conversation::default(), Values::default());
         let mut out = Vec::new();

@@ -1,9 +1,9 @@
-//! An address that answers every request at once, with no server behind it.
+//! The floor: a minimal server that answers every request at once.
 //!
-//! It does what a proxy cannot do without: it waits for its clients in one epoll set, and for each that is
-//! ready it calls `recv` once and `send` once. It knows as much of the requests as it takes to answer the
-//! load generator and redis-benchmark rightly. What a contender costs beyond it is its own; what it costs
-//! itself is the kernel's.
+//! It does what no proxy can avoid: it waits for its clients in one epoll set, and for each one that is ready
+//! it calls `recv` once and `send` once. It knows just enough of the protocols to answer the load generator
+//! and redis-benchmark correctly. The cost of a proxy beyond this server's is the proxy's own; this server's
+//! cost is the kernel's.
 
 mod answers;
 
@@ -17,20 +17,20 @@ use rustix::net::{RecvFlags, SendFlags};
 
 use answers::{Conversation, Values};
 
-/// Bytes that one `recv` takes at most.
+/// Maximum bytes per `recv`.
 const READ: usize = 64 << 10;
 
-/// Clients that one wait reports at most.
+/// Maximum clients reported per wait.
 const EVENTS: usize = 1_024;
 
-/// The number in the epoll set that is the listener's; clients have theirs from 0 on.
+/// The listener's number in the epoll set; clients have theirs from 0 on.
 const LISTENER: u64 = u64::MAX;
 
-/// Serves whoever connects, for ever.
+/// Serves every client, without end.
 ///
 /// # Errors
 ///
-/// When the operating system refuses something that has nothing to do with one client.
+/// When the operating system reports an error that does not concern a single client.
 pub fn serve(listener: &TcpListener) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let set = epoll::create(CreateFlags::CLOEXEC)?;
@@ -55,7 +55,7 @@ pub fn serve(listener: &TcpListener) -> io::Result<()> {
             if let Some(client) = slot
                 && client.serve(&mut buffer, &mut values).is_err()
             {
-                // Closing takes it out of the set.
+                // Closing removes it from the set.
                 *slot = None;
                 continue;
             }
@@ -71,7 +71,7 @@ fn accept(
     listener: &TcpListener,
     clients: &mut Vec<Option<Client>>,
 ) -> io::Result<()> {
-    // A client that has left already is not there to be accepted.
+    // A client that has left already is skipped.
     let Ok((stream, _)) = listener.accept() else {
         return Ok(());
     };
@@ -98,16 +98,16 @@ struct Client {
     stream: TcpStream,
     conversation: Conversation,
     output: Vec<u8>,
-    /// Bytes of the output that are gone.
+    /// Bytes of the output that were sent.
     sent: usize,
     watched: EventFlags,
 }
 
-/// The client has left, or cannot be understood.
+/// The client has left or sent something unknown.
 struct Lost;
 
 impl Client {
-    /// Takes what has come, if all replies are gone, and answers it.
+    /// Once all replies are sent, reads what has arrived and answers it.
     fn serve(&mut self, buffer: &mut [u8], values: &mut Values) -> Result<(), Lost> {
         if self.output.is_empty() {
             let count = match rustix::net::recv(&self.stream, &mut *buffer, RecvFlags::empty()) {
@@ -135,7 +135,7 @@ impl Client {
         Ok(())
     }
 
-    /// Waits for room while replies are left over, else for requests.
+    /// Waits until it can write while replies are pending, else for requests.
     fn watch(&mut self, set: impl std::os::fd::AsFd, number: u64) -> io::Result<()> {
         let wanted = match self.output.is_empty() {
             true => EventFlags::IN,

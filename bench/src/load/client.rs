@@ -18,13 +18,13 @@ pub(super) struct Client {
     reader: Reader,
     out: Vec<u8>,
     sent: usize,
-    /// The start of a reply that is not whole.
+    /// The start of an incomplete reply.
     tail: Vec<u8>,
-    /// Bytes of the tail before which nothing can be said.
+    /// Length that the incomplete reply must reach before it is parsed again.
     needs: usize,
-    /// The connection has ended or cannot be understood any more.
+    /// The connection has ended or its replies cannot be parsed.
     is_dead: bool,
-    /// Something arrived that was no reply, or that nobody had asked for.
+    /// Something arrived that was not a reply, or that nobody had asked for.
     is_garbled: bool,
 }
 
@@ -56,7 +56,7 @@ impl Client {
         self.is_garbled
     }
 
-    /// Adds the next request to what is to be sent.
+    /// Adds the next request to the output.
     pub(super) fn ask(&mut self, traffic: &mut Traffic, since: u64) {
         let request = traffic.push_next(&mut self.out, since);
         self.pending.push_back(request);
@@ -76,9 +76,9 @@ impl Client {
         self.sent = 0;
     }
 
-    /// Reads and judges all that has arrived. `buffer` is shared by all clients; `note` hears of each
-    /// answered request. `has_ended` says that the end of the stream is known to come after the data,
-    /// so that a short read is not the last.
+    /// Reads and checks everything that has arrived. `buffer` is shared by all clients; `note` is called for
+    /// each answered request. `has_ended` says that the end of the stream is known to follow the data, so
+    /// that a short read is not the last one.
     pub(super) fn read(
         &mut self,
         has_ended: bool,
@@ -126,7 +126,7 @@ impl Client {
         }
     }
 
-    /// Judges the replies in `input`; returns how much of it is done with.
+    /// Checks the replies in `input`; returns the length of those that are done.
     fn judge(
         &mut self,
         protocol: Protocol,
@@ -150,7 +150,7 @@ impl Client {
                     return taken;
                 }
                 Step::Garbage => {
-                    // What follows cannot be told apart.
+                    // What follows cannot be parsed.
                     self.is_garbled = true;
                     self.is_dead = true;
                     return input.len();

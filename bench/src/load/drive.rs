@@ -14,11 +14,11 @@ use super::tally::{Report, Tally};
 use super::traffic::Traffic;
 use super::{Options, Pace};
 
-/// How long the last replies are waited for once nothing more is sent.
+/// How long to wait for the last replies after sending has ended.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Open loop: requests that may wait for replies. What is due beyond is sent later, its latency
-/// counted from when it was due.
+/// Open loop: maximum requests waiting for replies. Requests that are due beyond it are sent later, with
+/// their latency counted from when they were due.
 const MAX_IN_FLIGHT: u64 = 100_000;
 
 /// Read buffer, shared by all clients.
@@ -29,7 +29,7 @@ const NAP: Duration = Duration::from_millis(10);
 
 const PULSE: Token = Token(usize::MAX - 1);
 
-/// Connects, waits for the gate, loads, and waits for the last replies.
+/// Connects, waits for the gate, sends the load, and waits for the last replies.
 pub(super) fn run(options: &Options) -> Result<Report, String> {
     raise_descriptor_limit();
     let mut driver = Driver::connect(options)?;
@@ -55,9 +55,9 @@ struct Driver<'o> {
     last_reply: u64,
     asked: u64,
     in_flight: u64,
-    /// The client that the next open-loop request goes to.
+    /// The client that gets the next open-loop request.
     turn: usize,
-    /// Clients that were given open-loop requests in this tick.
+    /// Clients that got open-loop requests in this tick.
     touched: Vec<usize>,
 }
 
@@ -113,7 +113,7 @@ impl<'o> Driver<'o> {
         }
     }
 
-    /// The first requests, and the pulse of an open loop.
+    /// The first requests, and the timer of an open loop.
     fn begin(&mut self) -> std::io::Result<Option<Pulse>> {
         match self.options.pace {
             Pace::Open { rate, pipeline } => {
@@ -129,7 +129,7 @@ impl<'o> Driver<'o> {
         }
     }
 
-    /// Reads, judges, and lets a closed-loop client go on.
+    /// Reads and checks replies, and lets a closed-loop client send its next requests.
     fn serve(&mut self, number: usize, is_readable: bool, has_ended: bool) {
         let client = &mut self.clients[number];
         if is_readable {
@@ -174,7 +174,7 @@ impl<'o> Driver<'o> {
         client.flush();
     }
 
-    /// Sends what is due by now: a client's whole share of requests with the first of them.
+    /// Sends what is due by now. A client gets all requests of its batch once the first one is due.
     fn send_due(&mut self, rate: f64, pipeline: u64) {
         let now = self.start.elapsed().as_secs_f64();
         let groups = (now * rate) as u64 / pipeline + 1;
@@ -192,19 +192,19 @@ impl<'o> Driver<'o> {
             self.asked += count;
             self.in_flight += count;
         }
-        // One that was touched twice finds nothing to do the second time.
+        // A client that is listed twice has nothing to do the second time.
         for number in self.touched.drain(..) {
             self.clients[number].flush();
         }
     }
 
-    /// Open loop: requests of the whole run.
+    /// Open loop: number of requests of the whole run.
     fn total(&self, rate: f64) -> u64 {
         let planned = (self.options.duration.as_secs_f64() * rate).ceil() as u64;
         planned.min(self.options.requests)
     }
 
-    /// The clients take turns; those whose connection has ended are left out.
+    /// Clients in rotation, without those whose connection has ended.
     fn next_live_client(&mut self) -> Option<usize> {
         for _ in 0..self.clients.len() {
             let number = self.turn;
@@ -228,7 +228,7 @@ impl<'o> Driver<'o> {
         is_patience_over || (all_asked && self.in_flight == 0) || self.is_deserted()
     }
 
-    /// Whether nothing can come any more. Looked at only when replies are overdue: it costs a walk.
+    /// Whether nothing more can arrive. Checked only when replies are overdue, because it visits all clients.
     fn is_deserted(&self) -> bool {
         let now = nanos_since(self.start);
         let is_quiet = now.saturating_sub(self.last_reply) > 100_000_000;
@@ -266,7 +266,7 @@ fn connect_one(options: &Options, poll: &Poll, number: usize) -> std::io::Result
     Ok(Client::new(stream))
 }
 
-/// Tells the one who started us that the connections are there, and waits for the word.
+/// Reports on standard output that the connections are open, and waits for a line on standard input.
 fn wait_at_gate() -> Result<(), String> {
     println!("ready");
     let mut line = String::new();
@@ -281,7 +281,8 @@ fn nanos_since(start: Instant) -> u64 {
     u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// As many descriptors as the machine permits; a run that needs more fails at connecting, with a reason.
+/// Raises the limit of descriptors as far as possible; a run that needs more fails when connecting, with a
+/// reason.
 fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

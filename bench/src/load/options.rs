@@ -31,31 +31,31 @@ status is 0 when every reply was right, 1 when one was wrong, misordered, missin
 the run could not be made.
 ";
 
-/// Most connections of a run; a bound against slips of the keyboard.
+/// Maximum connections of a run; a protection against typing errors.
 const MAX_CLIENTS: u64 = 60_000;
 
-/// What a run does.
+/// Parameters of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where to connect.
     pub target: SocketAddr,
-    /// What to speak.
+    /// The protocol.
     pub protocol: Protocol,
     /// Connections.
     pub clients: usize,
     /// When requests are sent.
     pub pace: Pace,
-    /// Which requests.
+    /// Which requests are sent.
     pub mix: Mix,
     /// Bytes of a value, at least 1.
     pub size: usize,
     /// Different keys, at least 1.
     pub keys: u32,
-    /// What all keys have between braces; nothing if empty.
+    /// Hash tag of all keys, in braces; none if empty.
     pub tag: String,
-    /// Length of the run; requests are sent no longer than this.
+    /// Maximum duration of sending.
     pub duration: Duration,
-    /// Most requests that are sent.
+    /// Maximum number of requests.
     pub requests: u64,
     /// Whether to wait for a line on standard input once connected.
     pub gate: bool,
@@ -64,12 +64,12 @@ pub struct Options {
 /// When requests are sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// Closed loop: this many at once per client, again when all are answered.
+    /// Closed loop: each client sends this many at once, and again when all are answered.
     Closed {
-        /// Requests of a batch.
+        /// Requests per batch.
         pipeline: usize,
     },
-    /// Open loop: so many per second over all clients.
+    /// Open loop: this many per second over all clients.
     Open {
         /// Requests per second.
         rate: f64,
@@ -85,20 +85,20 @@ pub enum Mix {
     Get,
     /// Writes of one key.
     Set,
-    /// Half of each, chosen by chance.
+    /// Half reads and half writes, in random order.
     Mixed,
-    /// Reads of so many keys in one request (MGET, or get with several keys).
+    /// Reads of this many keys in one request (MGET, or get with several keys).
     MultiGet(u32),
     /// Writes every key once.
     Fill,
 }
 
 impl Options {
-    /// Reads `--name value` pairs.
+    /// Parses `--name value` pairs.
     ///
     /// # Errors
     ///
-    /// With the first word that makes no sense.
+    /// The first invalid argument.
     pub fn parse(words: &[String]) -> Result<Self, String> {
         let mut written = Written::default();
         let mut pairs = words.chunks_exact(2);
@@ -112,7 +112,7 @@ impl Options {
     }
 }
 
-/// The options as they were written, or their defaults.
+/// The options as given, or their defaults.
 struct Written {
     target: Option<SocketAddr>,
     protocol: Protocol,
@@ -217,7 +217,7 @@ impl Written {
     }
 }
 
-/// Every range above ends below this.
+/// All ranges above end below this.
 fn small(value: u64) -> u32 {
     u32::try_from(value).expect("checked against a range that fits")
 }

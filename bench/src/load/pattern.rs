@@ -3,13 +3,13 @@
 /// Digits of a key's number.
 const DIGITS: usize = 8;
 
-/// Bytes after which a value repeats itself.
+/// Period of a value in bytes.
 const PERIOD: usize = 16;
 
-/// What values consist of: printable, so that a dump of the traffic can be read.
+/// Bytes of values: printable, so that traffic is readable.
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
 
-/// Numbered keys with values of one size; a value tells which key and size it belongs to.
+/// Numbered keys with values of one size; a value identifies its key and size.
 #[derive(Debug, Clone)]
 pub struct Keyspace {
     prefix: Vec<u8>,
@@ -27,7 +27,7 @@ impl Keyspace {
         }
     }
 
-    /// The same with keys that begin with `tag` in braces; as they are if it is empty.
+    /// The same with keys that begin with `tag` in braces, unless it is empty.
     pub fn tagged(mut self, tag: &str) -> Self {
         if !tag.is_empty() {
             let tag = format!("{{{tag}}}");
@@ -81,13 +81,13 @@ impl Keyspace {
             return false;
         }
         let first = self.size.min(PERIOD);
-        // A value that starts right and repeats itself is right.
+        // A value that begins correctly and repeats itself is correct.
         value[..first] == token(id, self.size)[..first]
             && value[first..] == value[..self.size - first]
     }
 }
 
-/// The number of a key of whatever keyspace without a tag, and the size of its value.
+/// The number of a key of any untagged keyspace, and the size of its value.
 pub fn id_and_size_of(key: &[u8]) -> Option<(u32, usize)> {
     let rest = key.strip_prefix(b"nb")?;
     let (size, digits) = rest.split_at(rest.len().checked_sub(DIGITS)?);
@@ -100,7 +100,7 @@ pub fn push_value(out: &mut Vec<u8>, id: u32, size: usize) {
     let start = out.len();
     out.reserve(size);
     out.extend_from_slice(&token(id, size)[..size.min(PERIOD)]);
-    // Doubling keeps the period, as long as it is whole.
+    // Doubling keeps the period as long as it is complete.
     while out.len() - start < size {
         let have = out.len() - start;
         out.extend_from_within(start..start + have.min(size - have));
@@ -127,7 +127,7 @@ fn number(digits: &[u8]) -> Option<u32> {
     sound.then(|| digits.iter().fold(0, value))
 }
 
-/// A mixing step in the manner of splitmix64: neighbours become strangers.
+/// A mixing step similar to splitmix64: nearby inputs give unrelated outputs.
 pub(super) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

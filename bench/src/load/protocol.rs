@@ -1,6 +1,6 @@
-//! What a target speaks.
+//! Protocols.
 
-/// The protocol that is spoken.
+/// The target's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// RESP2.

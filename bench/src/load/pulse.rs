@@ -1,4 +1,4 @@
-//! A timer for the event loop that is finer than the millisecond of epoll's time-out.
+//! A periodic timer for the event loop, finer than epoll's timeout in milliseconds.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -10,19 +10,19 @@ use rustix::time::{
     timerfd_settime,
 };
 
-/// The shortest pulse: finer ones would cost the machine more than they tell.
+/// The shortest period: shorter ones would cost too much CPU time.
 const SHORTEST: Duration = Duration::from_micros(20);
 
-/// The longest pulse, so that a slow rate still ends on time.
+/// The longest period, so that a run with a low rate still ends on time.
 const LONGEST: Duration = Duration::from_millis(1);
 
-/// Wakes the loop again and again.
+/// Wakes the loop periodically.
 pub(super) struct Pulse {
     timer: OwnedFd,
 }
 
 impl Pulse {
-    /// Wakes the loop under `token` about every `every`, as long as each time is [taken](Pulse::take).
+    /// Wakes the loop under `token` about once per `every`, as long as each expiry is [taken](Pulse::take).
     pub(super) fn start(
         every: Duration,
         registry: &Registry,
@@ -46,14 +46,14 @@ impl Pulse {
         Ok(Self { timer })
     }
 
-    /// To be called when it has woken the loop. Linux arms a repeating timer anew only when it is read.
+    /// Must be called after each wake-up. Linux rearms a periodic timer only when it is read.
     pub(super) fn take(&self) {
         let mut expiries = [0; 8];
-        // There is nothing to read if it has not expired after all.
+        // There is nothing to read if it has not expired.
         let _ = rustix::io::read(&self.timer, &mut expiries);
     }
 
-    /// Stops waking.
+    /// Stops the timer.
     pub(super) fn stop(self, registry: &Registry) -> std::io::Result<()> {
         registry.deregister(&mut SourceFd(&self.timer.as_raw_fd()))
     }

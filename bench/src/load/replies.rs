@@ -1,4 +1,4 @@
-//! Replies: reading them, and judging each against its request.
+//! Parses replies and checks each one against its request.
 
 use std::collections::VecDeque;
 
@@ -8,53 +8,53 @@ use super::pattern::Keyspace;
 use super::protocol::Protocol;
 use super::traffic::{Kind, Request, key_at};
 
-/// Longest reply line; a longer one is no reply of these protocols.
+/// Longest reply line; a longer one is invalid.
 const MAX_LINE: usize = 64 << 10;
 
-/// How a request came out.
+/// The result of checking a request's reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Exactly what was asked for.
+    /// The expected reply.
     Right,
-    /// The reply is another one than the key's value or the command's success.
+    /// Neither the key's value nor the command's success.
     Wrong,
-    /// The reply belongs to another request that waits, or is of another kind.
+    /// The reply to another waiting request, or a reply of another kind.
     Misordered,
-    /// A key that was set is not there.
+    /// A key that was set is missing.
     Missing,
     /// An error line.
     Error,
 }
 
-/// What reading the input came to.
+/// The result of parsing some input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Nothing can be said before the input has this many bytes.
+    /// The input must have this many bytes before it can be parsed further.
     Needs(usize),
-    /// So many bytes were part of the reply, and more is to come.
+    /// This many bytes are part of the reply, which continues.
     Took(usize),
-    /// So many bytes ended the reply.
+    /// This many bytes end the reply.
     Ends(usize, Verdict),
-    /// This cannot be a reply; nothing that follows can be understood.
+    /// Not a reply; the rest cannot be parsed.
     Garbage,
 }
 
-/// Reads the reply to the oldest request of a client, piece by piece.
+/// Parses the reply to a client's oldest request, piece by piece.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
-    /// Whether a multi-get's header was read (Redis).
+    /// Whether a multi-get's header was parsed (Redis).
     is_open: bool,
-    /// Values of a multi-get so far.
+    /// Number of values of a multi-get so far.
     received: u32,
-    /// The worst that was seen in this reply.
+    /// The worst verdict on this reply so far.
     fault: Option<Verdict>,
-    /// Which keys of a memcached multi-get came, one bit each.
+    /// Which keys of a memcached multi-get have arrived, one bit each.
     seen: Vec<u64>,
 }
 
 impl Reader {
-    /// Takes one piece of the reply to the front of `queue` from the start of `input`; `queue` are all
-    /// requests of one client that wait for replies, in order.
+    /// Parses one piece, from the start of `input`, of the reply to the first request of `queue`, which holds
+    /// all waiting requests of one client in order.
     pub(super) fn step(
         &mut self,
         protocol: Protocol,
@@ -131,7 +131,7 @@ impl Reader {
         }
     }
 
-    /// A memcached server may send the values of a multi-get in any order, but each once.
+    /// A memcached server may send the values of a multi-get in any order, but each only once.
     fn value_of_key(&mut self, judge: &Judge<'_>, key: &[u8], data: &[u8]) -> Verdict {
         let Some(id) = judge.keys.id_of(key) else {
             return Verdict::Wrong;
@@ -167,7 +167,7 @@ impl Reader {
 }
 
 impl Request {
-    /// Keys that it names.
+    /// Number of keys in the request.
     fn count(self) -> u32 {
         match self.kind {
             Kind::Get | Kind::Set => 1,
@@ -176,7 +176,7 @@ impl Request {
     }
 }
 
-/// What a reply is held against.
+/// What a reply is checked against.
 struct Judge<'a> {
     keys: &'a Keyspace,
     head: Request,
@@ -267,7 +267,7 @@ fn line_of(input: &[u8]) -> Result<(&[u8], usize), Step> {
     }
 }
 
-/// The data that follows a line, and the length of both with the data's line end.
+/// The data after a line, and the length of both including the data's line end.
 fn block<'a>(
     input: &'a [u8],
     line_len: usize,
@@ -275,7 +275,7 @@ fn block<'a>(
     size: usize,
 ) -> Result<(&'a [u8], usize), Step> {
     let data_len = number(digits)? as usize;
-    // Nothing here is larger than the values that were set; error texts come as lines.
+    // No valid data is larger than the values that were set; error texts are lines.
     if data_len > size + MAX_LINE {
         return Err(Step::Garbage);
     }

@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The results of a run.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use hdrhistogram::Histogram;
 
 use super::replies::Verdict;
 
-/// Latencies above this count as this.
+/// Larger latencies count as this one.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How long a window is, see [`Report::p99_typical`].
+/// Length of a window, see [`Report::p99_typical`].
 const WINDOW: Duration = Duration::from_millis(100);
 
-/// Counts while the run goes on.
+/// Counts during a run.
 pub(super) struct Tally {
     latencies: Histogram<u64>,
     windows: Windows,
@@ -22,7 +22,7 @@ pub(super) struct Tally {
 /// The 99th percentile of each tenth of a second.
 struct Windows {
     now: Histogram<u64>,
-    /// Which one it is.
+    /// The current window.
     number: u64,
     p99s: Vec<u64>,
 }
@@ -30,32 +30,32 @@ struct Windows {
 /// The result of a run. Latencies are in microseconds.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Report {
-    /// Requests that were answered.
+    /// Answered requests.
     pub answered: u64,
     /// Seconds from the first request to the last reply.
     pub seconds: f64,
-    /// Half of the latencies are at most this.
+    /// Median latency.
     pub p50: f64,
-    /// 99 % of the latencies are at most this.
+    /// 99th percentile of the latencies.
     pub p99: f64,
-    /// The middle one of the 99th percentiles of every tenth of a second in which there were replies. What
-    /// disturbs a machine now and then for some milliseconds does not show in it.
+    /// Median of the 99th percentiles of all tenths of a second that had replies. Short disturbances of the
+    /// machine, some milliseconds now and then, do not show in it.
     pub p99_typical: f64,
-    /// 99.9 % of the latencies are at most this.
+    /// 99.9th percentile of the latencies.
     pub p999: f64,
     /// The longest latency.
     pub max: f64,
-    /// Replies with another value than the key's.
+    /// Replies with a value other than the key's.
     pub wrong: u64,
-    /// Replies that belong to another request that waits, or that are of another kind.
+    /// Replies that belong to another waiting request, or are of another kind.
     pub misordered: u64,
-    /// Keys that were set and not found.
+    /// Keys that were set but not found.
     pub missing: u64,
     /// Error lines.
     pub errors: u64,
-    /// Requests without a reply when the patience at the end was over, or when their connection ended.
+    /// Requests still unanswered after the final wait, or when their connection ended.
     pub unanswered: u64,
-    /// Open loop: requests that were due and could not be sent any more.
+    /// Open loop: requests that were due and were not sent.
     pub unsent: u64,
 }
 
@@ -72,7 +72,7 @@ impl Tally {
         }
     }
 
-    /// Counts a reply that came at `now` and took so long, in nanoseconds.
+    /// Counts a reply that arrived at `now` after a latency, both in nanoseconds.
     pub(super) fn note(&mut self, verdict: Verdict, now: u64, nanos: u64) {
         self.report.answered += 1;
         self.latencies.saturating_record(nanos);
@@ -90,7 +90,7 @@ impl Tally {
         self.report.unanswered += count as u64;
     }
 
-    /// A connection on which something came that was no reply to anything.
+    /// Counts a connection on which something arrived that was not a reply.
     pub(super) fn note_garbled(&mut self) {
         self.report.wrong += 1;
     }
@@ -144,13 +144,13 @@ fn histogram() -> Histogram<u64> {
 }
 
 impl Report {
-    /// Whether every reply was there and right. (Requests that an overloaded target left no room to
-    /// send are not its fault; see [`Report::unsent`].)
+    /// Whether every request got the right reply. (Requests that an overloaded target left no room to send do
+    /// not count; see [`Report::unsent`].)
     pub fn is_flawless(&self) -> bool {
         self.wrong + self.misordered + self.missing + self.errors + self.unanswered == 0
     }
 
-    /// The faults in words.
+    /// The faults as text.
     pub fn faults(&self) -> String {
         format!(
             "{} wrong, {} misordered, {} missing, {} errors, {} unanswered",

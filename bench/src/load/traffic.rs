@@ -1,25 +1,25 @@
-//! Requests: which ones, and their bytes.
+//! Chooses requests and writes them.
 
 use super::options::Mix;
 use super::pattern::{Keyspace, mix};
 use super::protocol::Protocol;
 
-/// One request, as far as its reply's check needs it.
+/// One request, as far as needed to check its reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) kind: Kind,
     /// Number of the (first) key.
     pub(super) id: u32,
-    /// When it was sent, or was due, in nanoseconds since the run began.
+    /// When it was sent, or was due, in nanoseconds since the start of the run.
     pub(super) since: u64,
 }
 
-/// What a request asks for.
+/// The kind of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Get,
     Set,
-    /// So many keys from `id` on; after the last key comes the first.
+    /// A read of this many keys from `id` on, wrapping around after the last key.
     MultiGet(u32),
 }
 
@@ -28,7 +28,7 @@ pub(super) struct Traffic {
     protocol: Protocol,
     mix: Mix,
     keys: Keyspace,
-    /// Requests made so far, which seeds the next one's chance.
+    /// Number of requests so far, which seeds the next random choice.
     made: u64,
 }
 

@@ -1,8 +1,8 @@
 //! The main paths through the proxy's core, on a fake network, for counting their instructions.
 //!
-//! A [`Rig`] holds a pool with its sessions and server connections. Its first lap is played against a
-//! stand-in for the servers and recorded; what follows are laps of the same requests with the recorded
-//! replies, so that what is counted is the core's work and hardly anything else.
+//! A [`Rig`] holds a pool with its sessions and server connections. Its first lap runs against simulated
+//! servers and is recorded. Later laps repeat the requests with the recorded replies, so that almost
+//! everything that is counted is the core's work.
 
 mod rig;
 mod stand_in;
@@ -19,30 +19,30 @@ pub struct Path {
     pub name: &'static str,
     /// The protocol.
     pub protocol: Protocol,
-    /// What is asked.
+    /// The kind of request.
     pub ask: Ask,
     /// Sessions that each send a batch in every tick.
     pub sessions: usize,
-    /// Requests of a batch.
+    /// Requests per batch.
     pub pipeline: usize,
-    /// Bytes of each value.
+    /// Size of each value in bytes.
     pub size: usize,
     /// Servers of the pool.
     pub servers: usize,
 }
 
-/// What a path asks of the servers.
+/// The kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ask {
     /// One key.
     Get,
     /// One key.
     Set,
-    /// So many keys at once.
+    /// This many keys at once.
     MultiGet(u32),
 }
 
-/// Ticks of a lap; their keys differ, so that the ring is looked at in many places.
+/// Ticks per lap. Their keys differ, so that lookups reach many parts of the ring.
 pub const TICKS: usize = 16;
 
 impl Path {
@@ -73,7 +73,7 @@ impl Path {
         Self::ALL.iter().find(|path| path.name == name)
     }
 
-    /// Requests of one lap.
+    /// Requests per lap.
     pub fn requests(&self) -> usize {
         TICKS * self.sessions * self.pipeline
     }

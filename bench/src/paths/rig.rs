@@ -15,13 +15,13 @@ use proxy::{
 use super::{Ask, Path, TICKS, answer};
 use crate::load::{Keyspace, Protocol};
 
-/// Different keys.
+/// Number of different keys.
 const KEYS: u32 = 10_000;
 
-/// Bytes that the shell reads at once, and so the most that the core is handed at once.
+/// Size of the shell's reads, and so the maximum that the core gets at once.
 const CHUNK_BYTES: usize = (64 << 10) - 16;
 
-/// A pool with everything around it that a path needs.
+/// A pool and everything that a path needs around it.
 pub struct Rig {
     path: Path,
     keys: Keyspace,
@@ -32,21 +32,21 @@ pub struct Rig {
     answered: usize,
 }
 
-/// What happens in one tick: every session's batch arrives, then every server's replies.
+/// One tick: every session's batch arrives, then every server's replies.
 struct Tick {
     batches: Vec<Arrival<SessionId>>,
     replies: Vec<Arrival<ConnectionId>>,
-    /// Bytes that the sessions are owed for it.
+    /// Bytes that the sessions must get in this tick.
     output: usize,
 }
 
-/// Bytes that were read from somebody.
+/// Bytes read from one peer.
 struct Arrival<Id> {
     from: Id,
     pieces: Vec<(Chunk, Range<usize>)>,
 }
 
-/// What the pool wrote in one go.
+/// Bytes that the pool wrote at once.
 #[derive(Default)]
 struct Written {
     to_sessions: usize,
@@ -58,7 +58,7 @@ impl Rig {
     ///
     /// # Panics
     ///
-    /// When the core answers anything but what the servers hold.
+    /// When the core's replies differ from the servers' data.
     pub fn new(path: &Path) -> Self {
         let share = PoolShare::new(settings(path), None, &Arc::new(Memory::new(0)), 1);
         let context = WorkerContext { worker: 0, seed: 1 };
@@ -77,7 +77,7 @@ impl Rig {
         rig
     }
 
-    /// Replies that the sessions were given so far.
+    /// Replies that the sessions have got so far.
     pub fn answered(&self) -> usize {
         self.answered
     }
@@ -115,7 +115,7 @@ impl Rig {
         assert_eq!(written.to_sessions, tick.output, "as in the recorded lap");
     }
 
-    /// Writes all that is to be written, as a network that takes everything does.
+    /// Writes all pending output, like a network without congestion.
     fn write_all(&mut self) -> Written {
         let mut written = Written::default();
         assert!(self.pool.poll_action().is_none(), "nothing fails here");
@@ -154,7 +154,7 @@ impl Rig {
         assert!(self.pool.poll_flush().is_none(), "nobody has said anything");
     }
 
-    /// The first lap, against the stand-in.
+    /// The first lap, against the simulated servers.
     fn record(&mut self) {
         for number in 0..TICKS {
             let requests: Vec<Vec<u8>> = (0..self.sessions.len())
@@ -213,7 +213,7 @@ impl Rig {
         sent
     }
 
-    /// Compares what the sessions were sent with what one server would have answered to them.
+    /// Compares the sessions' replies with what a single server would have sent.
     fn check_outputs(&mut self, requests: &[Vec<u8>]) -> usize {
         let mut total = 0;
         for (&id, asked) in self.sessions.iter().zip(requests) {
@@ -243,7 +243,7 @@ impl Rig {
         total
     }
 
-    /// The values of a memcached multi-get may come in another order.
+    /// The values of a memcached multi-get may arrive in another order.
     fn is_same(&self, got: &[u8], expected: &[u8]) -> bool {
         let sorted = |bytes: &[u8]| {
             let mut lines: Vec<Vec<u8>> =
@@ -261,7 +261,7 @@ impl Rig {
     fn batch(&self, number: usize) -> Vec<u8> {
         let mut out = Vec::new();
         for place in 0..self.path.pipeline {
-            // Any steps that are coprime to the number of keys will do.
+            // Any step that is coprime to the number of keys works.
             let id = (number * self.path.pipeline + place) as u32 * 7_919 % KEYS;
             self.push_request(&mut out, id);
         }
@@ -319,7 +319,7 @@ fn push_memcached(out: &mut Vec<u8>, words: &[Vec<u8>], ask: Ask) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Bytes as the shell would hand them over: in chunks of its own size.
+/// Bytes as the shell passes them on: in chunks of its own size.
 fn arrival<Id>(from: Id, bytes: &[u8]) -> Arrival<Id> {
     let pieces = bytes.chunks(CHUNK_BYTES).map(|piece| {
         let mut chunk = vec![0; CHUNK_BYTES];
@@ -332,7 +332,7 @@ fn arrival<Id>(from: Id, bytes: &[u8]) -> Arrival<Id> {
     }
 }
 
-/// Looks at every slice, as gathering them for a write does; returns the sum of their lengths.
+/// Reads every slice, as gathering them for a write does; returns the sum of their lengths.
 fn gather(rope: &Rope) -> usize {
     let count = rope.slices().map(<[u8]>::len).sum();
     assert_eq!(count, rope.len());

@@ -1,12 +1,13 @@
-//! What a server would answer: each key has the value that the load generator's keyspace gives it.
+//! Simulated servers: each key has the value of the load generator's keyspace.
 
 use crate::load::{Keyspace, Protocol};
 
-/// The replies to `requests`, a run of whole requests, and how many requests there were.
+/// The replies to `requests`, a sequence of whole requests, and the number of requests.
 ///
 /// # Panics
 ///
-/// When `requests` holds anything that the paths do not send: then the proxy under test has sent what
+/// When `requests` holds anything that the paths do not send: then the proxy under test has sent something
+/// wrong.
 /// it should not.
 pub fn answer(protocol: Protocol, keys: &Keyspace, requests: &[u8]) -> (Vec<u8>, usize) {
     let mut input = Input { rest: requests };
@@ -29,7 +30,7 @@ fn answer_redis(keys: &Keyspace, input: &mut Input<'_>, out: &mut Vec<u8>) {
             input.block(len)
         })
         .collect();
-    // The proxy writes the names of commands as it likes.
+    // The proxy may write command names in any case.
     match (words[0].to_ascii_uppercase().as_slice(), &words[1..]) {
         (b"GET", [key]) => push_bulk(keys, key, out),
         (b"SET", [key, value]) => {

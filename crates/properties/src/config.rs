@@ -1,4 +1,4 @@
-//! Any configuration file whatever.
+//! Properties of arbitrary configuration files.
 
 use std::collections::HashSet;
 use std::io;
@@ -8,9 +8,9 @@ use hashkit::index_order;
 
 use nuthatch::config::{Config, Input, Overrides, PoolConfig, Report, load_inputs};
 
-/// Checks that a file is either accepted, as a configuration that the proxy can rely on, or refused with
-/// reasons that stand in it; and that no file can be its own overlay, because every pool has a `listen`,
-/// which an overlay may not set. No name is resolved.
+/// Checks that a file is either accepted, as a configuration that the proxy can run on, or refused with
+/// problems whose places exist in the file. Also checks that no file can be its own overlay: every pool has a
+/// `listen`, which an overlay may not set. No name is resolved.
 ///
 /// # Panics
 /// When a property does not hold.
@@ -37,7 +37,7 @@ fn read(data: &[u8], overlay: Option<&[u8]>) -> Result<Config, Report> {
     )
 }
 
-/// Takes addresses for what they are and knows no names.
+/// Parses numeric addresses and resolves no names.
 fn resolve_literally(host: &str, port: u16) -> io::Result<SocketAddr> {
     let address = host.parse::<IpAddr>().map_err(io::Error::other)?;
     Ok(SocketAddr::new(address, port))
@@ -89,7 +89,7 @@ fn check_pool(pool: &PoolConfig) {
     );
 }
 
-/// Names are distinct and stand in the order in which they are numbered.
+/// Names are distinct and in index order.
 fn assert_index_order(names: &[String]) {
     let rising = |pair: &[String]| index_order(pair[0].as_bytes(), pair[1].as_bytes()).is_lt();
     assert!(names.windows(2).all(rising), "{names:?}");

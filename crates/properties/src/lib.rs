@@ -1,5 +1,5 @@
-//! What holds for any input whatever, as functions that panic when it does not. The fuzz targets and the tests
-//! here drive the same functions, which see the crates as anybody does, through what they export.
+//! Properties that hold for every input, as functions that panic if they do not. The fuzz targets and the
+//! tests here use the same functions, which only use the public interface of the crates.
 
 mod chance;
 #[cfg(feature = "config")]

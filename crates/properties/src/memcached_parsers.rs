@@ -1,4 +1,4 @@
-//! The two parsers of `memcached-proto` for arbitrary bytes.
+//! Properties of the two parsers of `memcached-proto` for arbitrary bytes.
 
 use memcached_proto::{
     Arg, BadReply, MAX_KEY, Progress, Refusal, ReplyKind, ReplyScanner, Request, RequestLimits,
@@ -7,12 +7,11 @@ use memcached_proto::{
 
 use crate::chance::chance;
 
-/// Up to this length every single cut is tried; beyond it, delivery byte by byte and in a few sizes
-/// of pieces.
+/// Up to this length every single cut is tried; beyond it, only single bytes and a few sizes of pieces.
 const EVERY_CUT: usize = 256;
 
-/// Asserts of any bytes sent by a client: however they are cut, the same requests and refusals come
-/// out; every span lies within its request; and no byte is lost or invented.
+/// Checks arbitrary bytes from a client: however they are cut, the same requests and refusals result; every
+/// position lies within its request; and no byte is lost or invented.
 pub fn requests(data: &[u8]) {
     for limits in limits() {
         let whole = Client::receive(&limits, [data].into_iter());
@@ -24,7 +23,7 @@ pub fn requests(data: &[u8]) {
     }
 }
 
-/// One of the cases of [`requests`], chosen by the data: for a fuzzer, which gets to the others by
+/// One of the cases of [`requests`], chosen by the data. For a fuzzer, which reaches the other cases by
 /// changing a byte, and tries many more inputs in the same time.
 pub fn requests_once(data: &[u8]) {
     let chance = chance(data);
@@ -48,8 +47,8 @@ fn limits() -> [RequestLimits; 2] {
     [RequestLimits::default(), tight]
 }
 
-/// Asserts of any bytes sent by a server: however they are cut, the same replies with the same
-/// marks come out; and marks lie in order within their reply.
+/// Checks arbitrary bytes from a server: however they are cut, the same replies with the same marks result;
+/// and marks are in order within their reply.
 pub fn replies(data: &[u8]) {
     for max_value in MAX_VALUES {
         let whole = Replies::receive(max_value, [data].into_iter());
@@ -73,13 +72,13 @@ pub fn replies_once(data: &[u8]) {
     });
 }
 
-/// Longest values that are let through.
+/// Limits on the size of values.
 const MAX_VALUES: [u64; 2] = [1 << 30, 16];
 
 /// Sizes of the pieces in which data is delivered.
 const SIZES: [usize; 6] = [1, 2, 3, 7, 64, 1000];
 
-/// Calls `with` for the way of cutting the data that `chance` names.
+/// Calls `with` for the one way of cutting the data that `chance` selects.
 fn with_one_cut(data: &[u8], chance: usize, with: impl FnOnce(&mut dyn Iterator<Item = &[u8]>)) {
     let way = chance % (SIZES.len() * 2);
     match SIZES.get(way) {
@@ -91,7 +90,7 @@ fn with_one_cut(data: &[u8], chance: usize, with: impl FnOnce(&mut dyn Iterator<
     }
 }
 
-/// Calls `with` for each way of cutting the data that is tried.
+/// Calls `with` for each way of cutting the data.
 fn for_each_cut(data: &[u8], mut with: impl FnMut(&mut dyn Iterator<Item = &[u8]>)) {
     for size in SIZES {
         with(&mut data.chunks(size));
@@ -104,7 +103,7 @@ fn for_each_cut(data: &[u8], mut with: impl FnMut(&mut dyn Iterator<Item = &[u8]
     }
 }
 
-/// What a client's bytes came to.
+/// What the parser found in a client's bytes.
 #[derive(Debug, PartialEq, Eq)]
 enum Event {
     Request {
@@ -120,16 +119,16 @@ enum Event {
         line: Vec<u8>,
         noreply: bool,
     },
-    /// The end: the reply before closing.
+    /// The end: the error reply before closing.
     Closed(Vec<u8>),
 }
 
-/// A caller of the request parser as it is meant to be.
+/// A caller of the request parser, as its documentation describes it.
 #[derive(Default)]
 struct Client {
     parser: RequestParser,
     text: Vec<u8>,
-    /// What is still to be dropped.
+    /// Bytes still to be discarded.
     skip: u64,
     body: Option<Body>,
     events: Vec<Event>,
@@ -137,18 +136,18 @@ struct Client {
 
 /// A diverted data block.
 struct Body {
-    /// Where it was in the text.
+    /// Its offset in the text.
     at: usize,
     data: Vec<u8>,
-    /// How long it is to become.
+    /// Its complete length.
     len: usize,
 }
 
-/// All that came out: what happened, and what is left over.
+/// The result: what was found, and what is left.
 #[derive(Debug, PartialEq, Eq)]
 struct Received {
     events: Vec<Event>,
-    /// Bytes waiting for more, of an unfinished request.
+    /// Bytes of an incomplete request.
     left: Vec<u8>,
     skip: u64,
 }
@@ -171,7 +170,7 @@ impl Client {
         }
     }
 
-    /// One step; false when it cannot go on with what is here.
+    /// One step; false if more bytes are needed.
     fn advance(&mut self, limits: &RequestLimits) -> bool {
         if let Some(Event::Closed(_)) = self.events.last() {
             return false;
@@ -288,7 +287,7 @@ enum Gathered {
 }
 
 impl Received {
-    /// Requests, refusals and the rest must be the data, byte for byte.
+    /// Requests, refusals and the rest must equal the data, byte for byte.
     fn account_for(&self, data: &[u8]) {
         let mut at = 0;
         for event in &self.events {
@@ -324,13 +323,13 @@ fn assert_one_line(line: &[u8]) {
     assert!(text.iter().all(|byte| (b' '..=b'~').contains(byte)));
 }
 
-/// What a server's bytes came to.
+/// What the scanner found in a server's bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Replies {
     /// Length, kind and marks of each.
     complete: Vec<(u64, ReplyKind, Vec<u64>)>,
     bad: Option<BadReply>,
-    /// Bytes and marks of the reply that is not whole yet; without meaning after a bad one.
+    /// Bytes and marks of the incomplete reply; meaningless after an invalid one.
     left: u64,
     marks: Vec<u64>,
 }

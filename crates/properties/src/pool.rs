@@ -1,7 +1,7 @@
-//! A pool of `proxy` under arbitrary bytes from both sides.
+//! A pool of `proxy` with arbitrary bytes from both sides.
 //!
-//! The input is a script: who acts, and with which bytes. Whatever it says, nothing may panic, what a
-//! client is owed stays within the bounds, and when everybody has left nothing is held.
+//! The input is a script of actions: who does what, with which bytes. For every script, nothing may panic,
+//! the output pending for a client stays within the limits, and nothing is left once everybody has closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use proxy::{
 
 const SERVERS: usize = 3;
 
-/// Plays the script in `data` against a Redis pool.
+/// Runs the script in `data` against a Redis pool.
 pub fn redis(data: &[u8]) {
     let redis = RedisSettings {
         auth: data
@@ -30,7 +30,7 @@ pub fn redis(data: &[u8]) {
     play(data, ProtocolSettings::Redis(redis));
 }
 
-/// Plays the script in `data` against a memcached pool.
+/// Runs the script in `data` against a memcached pool.
 pub fn memcached(data: &[u8]) {
     play(
         data,
@@ -39,7 +39,7 @@ pub fn memcached(data: &[u8]) {
 }
 
 fn play(data: &[u8], protocol: ProtocolSettings) {
-    // A bit that says nothing else: half of the scripts have another pool for ejected servers.
+    // An otherwise unused bit: half of the scripts have a failover pool.
     let failover = data.first().is_some_and(|first| first & 0x80 != 0);
     let mut stage = Stage::new(protocol, failover);
     let mut rest = data;
@@ -56,7 +56,7 @@ fn play(data: &[u8], protocol: ProtocolSettings) {
 struct Stage {
     pool: Pool,
     share: Arc<PoolShare>,
-    /// Those of the failover pool included.
+    /// Including those of the failover pool.
     servers: Vec<Arc<ServerShare>>,
     now: Time,
     sessions: Vec<SessionId>,
@@ -73,7 +73,7 @@ impl Stage {
             db: index as u32,
         };
         let settings = PoolSettings {
-            // Cheap to build: a pool is built for every script.
+            // Cheap to build: there is a new pool for every script.
             placement: hashkit::Placement {
                 distribution: hashkit::Distribution::Modula,
                 ..hashkit::Placement::default()
@@ -105,7 +105,7 @@ impl Stage {
         }
     }
 
-    /// One act: the low bits say what, the high ones who.
+    /// One action: the low bits select what, the high ones who.
     fn act(&mut self, act: u8, bytes: &[u8]) {
         self.now = self.now + Duration::from_micros(500);
         let who = (act >> 4) as usize;
@@ -181,7 +181,7 @@ impl Stage {
             .copied()
     }
 
-    /// Writes up to `most` bytes of everybody's output.
+    /// Writes up to `most` bytes of each peer's output.
     fn write_some(&mut self, most: usize) {
         for id in self.sessions.clone() {
             let count = self.pool.session_output(id).len().min(most);
@@ -193,7 +193,7 @@ impl Stage {
         }
     }
 
-    /// Does what the pool asks for, and looks at what it must never do.
+    /// Performs the pool's actions, and checks its limits.
     fn drain(&mut self) {
         while let Some(action) = self.pool.poll_action() {
             match action {
@@ -255,7 +255,7 @@ impl Stage {
         self.servers.iter().map(value).sum()
     }
 
-    /// Everybody leaves: nothing may be left behind.
+    /// Everybody closes: nothing may be left.
     fn end(mut self) {
         for id in std::mem::take(&mut self.sessions) {
             self.pool.handle_session_error(id, self.now);

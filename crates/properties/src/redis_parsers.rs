@@ -1,4 +1,4 @@
-//! The two parsers of `redis-proto` for arbitrary bytes.
+//! Properties of the two parsers of `redis-proto` for arbitrary bytes.
 
 use redis_proto::{
     BadReply, Progress, ReplyKind, ReplyScanner, RequestError, RequestLimits, RequestParser, Scan,
@@ -6,8 +6,8 @@ use redis_proto::{
 
 use crate::chance::chance;
 
-/// Checks that a stream of requests parses alike however it is cut and however long an argument must be to
-/// be diverted, and that no span lies outside its text.
+/// Checks that a stream of requests gives the same result however it is cut and from whichever length
+/// arguments are diverted, and that no position is outside of its text.
 ///
 /// # Panics
 /// When a property does not hold.
@@ -24,8 +24,8 @@ pub fn requests(data: &[u8]) {
     }
 }
 
-/// One of the cases of [`requests`], chosen by the data: for a fuzzer, which gets to the others by changing
-/// a byte, and tries many more inputs in the same time.
+/// One of the cases of [`requests`], chosen by the data. For a fuzzer, which reaches the other cases by
+/// changing a byte, and tries many more inputs in the same time.
 ///
 /// # Panics
 /// When a property does not hold.
@@ -39,10 +39,10 @@ pub fn requests_once(data: &[u8]) {
     assert_eq!(cut, whole, "in pieces of {piece}, diverting above {divert}");
 }
 
-/// Above which length arguments are diverted.
+/// Lengths above which arguments are diverted.
 const DIVERTS: [usize; 3] = [0, 5, usize::MAX];
 
-/// The usual limits, and some small enough for short inputs to reach each; nothing is diverted.
+/// The default limits, and some small enough for short inputs to reach each one; nothing is diverted.
 fn limits() -> [RequestLimits; 2] {
     let usual = RequestLimits {
         divert: usize::MAX,
@@ -58,8 +58,8 @@ fn limits() -> [RequestLimits; 2] {
     [usual, tight]
 }
 
-/// Checks that a stream of replies is framed alike however it is cut, with and without marks, and that marks
-/// lie in order within their reply.
+/// Checks that a stream of replies gives the same result however it is cut, with and without marks, and that
+/// marks are in order within their reply.
 ///
 /// # Panics
 /// When a property does not hold.
@@ -80,23 +80,23 @@ pub fn replies_once(data: &[u8]) {
     assert_eq!(read_replies(data, piece), whole, "in pieces of {piece}");
 }
 
-/// How many ways of cutting are tried.
+/// Number of ways of cutting.
 const PIECES: usize = 5;
 
 /// Lengths of pieces to cut `data` into.
 fn pieces(data: &[u8]) -> [usize; PIECES] {
-    // The fourth depends on the data, so that a fuzzer can choose it.
+    // The fourth one depends on the data, so that a fuzzer can choose it.
     [1, 2, 3, 4 + chance(data) % 251, data.len()]
 }
 
-/// Draws a number below `below`, and leaves the rest for further draws.
+/// Takes a number below `below` from the data's choice, and leaves the rest for further ones.
 fn draw(chance: &mut usize, below: usize) -> usize {
     let drawn = *chance % below;
     *chance /= below;
     drawn
 }
 
-/// What a stream of requests amounts to.
+/// The content of a stream of requests.
 #[derive(Debug, Default, PartialEq)]
 struct Requests {
     /// The arguments of each request, and where in the stream it ended.
@@ -104,7 +104,7 @@ struct Requests {
     error: Option<RequestError>,
 }
 
-/// A caller as [`Progress`] describes it, who receives `piece` bytes at a time.
+/// A caller as [`Progress`] describes it, which gets `piece` bytes at a time.
 fn read_requests(data: &[u8], limits: &RequestLimits, piece: usize) -> Requests {
     let mut result = Requests::default();
     let mut parser = RequestParser::default();
@@ -151,7 +151,7 @@ fn read_requests(data: &[u8], limits: &RequestLimits, piece: usize) -> Requests 
     result
 }
 
-/// The arguments' bytes, diverted ones included.
+/// The arguments' bytes, including diverted ones.
 fn arguments(parser: &RequestParser, text: &[u8], bodies: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let mut bodies = bodies.into_iter();
     let text = parser.inline().unwrap_or(text);
@@ -170,7 +170,7 @@ fn arguments(parser: &RequestParser, text: &[u8], bodies: Vec<Vec<u8>>) -> Vec<V
     args
 }
 
-/// What a stream of replies amounts to.
+/// The content of a stream of replies.
 #[derive(Debug, Default, PartialEq)]
 struct Replies {
     /// Each reply's type, where in the stream it ended, and its marks.
@@ -220,7 +220,7 @@ fn read_replies(data: &[u8], piece: usize) -> Replies {
     result
 }
 
-/// Marks ascend, and the last is the end of the reply.
+/// Marks ascend, and the last one is the end of the reply.
 fn check_marks(marks: &[u64], len: u64) {
     assert!(marks.is_sorted_by(|a, b| a < b), "{marks:?}");
     if let Some(&last) = marks.last() {

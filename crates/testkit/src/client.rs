@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Client {
     stream: Stream,
-    /// Read from the socket, not yet asked for.
+    /// Bytes read from the socket that no caller has asked for yet.
     ahead: Vec<u8>,
 }
 
@@ -35,7 +35,7 @@ impl Client {
             .unwrap_or_else(|error| panic!("cannot connect to {endpoint}: {error}"))
     }
 
-    /// Connects, or says why not.
+    /// Connects, or returns the error.
     pub fn try_connect(endpoint: &Endpoint) -> std::io::Result<Client> {
         let stream = match endpoint {
             Endpoint::Tcp(address) => {
@@ -58,7 +58,7 @@ impl Client {
         Client::connect(&Endpoint::loopback(port))
     }
 
-    /// Changes how long reads and writes wait (10 s unless changed).
+    /// Sets how long reads and writes wait (10 s by default).
     pub fn set_patience(&self, patience: Duration) {
         let set = match &self.stream {
             Stream::Tcp(s) => s
@@ -80,7 +80,7 @@ impl Client {
         sent.expect("the connection takes the bytes");
     }
 
-    /// Sends one Redis command in the multi-bulk form.
+    /// Sends one Redis command as an array of bulk strings.
     pub fn command(&mut self, arguments: &[&[u8]]) {
         let mut out = format!("*{}\r\n", arguments.len()).into_bytes();
         for argument in arguments {
@@ -91,7 +91,7 @@ impl Client {
         self.send(&out);
     }
 
-    /// Says that nothing more will be sent (data and FIN), and stays readable.
+    /// Closes the write side (FIN); the client can still read.
     pub fn shut_write(&self) {
         let how = std::net::Shutdown::Write;
         let shut = match &self.stream {
@@ -109,12 +109,12 @@ impl Client {
         self.ahead.drain(..count).collect()
     }
 
-    /// Reads up to and with the next line feed.
+    /// Reads up to and including the next line feed.
     pub fn line(&mut self) -> Vec<u8> {
         self.until(b"\n")
     }
 
-    /// Reads up to and with the first `end`.
+    /// Reads up to and including the first `end`.
     pub fn until(&mut self, end: &[u8]) -> Vec<u8> {
         loop {
             if let Some(at) = self.ahead.windows(end.len()).position(|w| w == end) {
@@ -148,7 +148,7 @@ impl Client {
         String::from_utf8_lossy(&self.reply()).into_owned()
     }
 
-    /// Reads until the peer closes and returns what came; a reset counts as a close.
+    /// Reads until the peer closes and returns what arrived; a reset counts as a close.
     pub fn rest(&mut self) -> Vec<u8> {
         while self.fill() {}
         std::mem::take(&mut self.ahead)
@@ -181,7 +181,7 @@ impl Client {
         );
     }
 
-    /// Reads what is there; false at the end of the stream.
+    /// Reads what is available; false at the end of the stream.
     fn fill(&mut self) -> bool {
         let mut buffer = vec![0; 64 << 10];
         match self.read(&mut buffer) {
@@ -209,24 +209,24 @@ fn would_wait(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// Values that follow this header line of a Redis reply.
+/// Number of values that follow this header line of a Redis reply.
 fn children(line: &[u8]) -> u64 {
     match line[0] {
         b'*' | b'~' | b'>' => number(line),
         b'%' => number(line) * 2,
-        // An attribute's pairs, and then the reply that it belongs to.
+        // An attribute's pairs, and then the reply that it describes.
         b'|' => number(line) * 2 + 1,
         _ => 0,
     }
 }
 
-/// Bytes of the body that follows this header line, its CRLF not counted.
+/// Length of the body that follows this header line, without its CRLF.
 fn body_length(line: &[u8]) -> Option<usize> {
     let is_bulk = matches!(line[0], b'$' | b'=' | b'!') && line[1] != b'-';
     is_bulk.then(|| usize::try_from(number(line)).expect("a test's replies fit in memory"))
 }
 
-/// The number of a header line; a null (`-1`) has no children.
+/// The number in a header line; a null (`-1`) has no children.
 fn number(line: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(&line[1..]);
     match text.trim_end() {

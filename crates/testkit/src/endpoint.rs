@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// Where something listens.
+/// Where a server or proxy listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Endpoint {
     /// A TCP address.
@@ -20,7 +20,7 @@ impl Endpoint {
     }
 }
 
-/// As twemproxy's configuration writes it (`host:port` or a path).
+/// As in twemproxy's configuration (`host:port` or a path).
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,8 +1,8 @@
 //! Real servers, proxies and clients for tests; never part of the product.
 //!
-//! Whatever is started here listens on loopback (or on a unix socket in a
-//! temporary directory), is killed when its guard is dropped, and dies with the
-//! test process even when that is killed. A tool that is not installed is `None`:
+//! Everything started here listens on loopback (or on a unix socket in a temporary directory), is killed when
+//! its guard is dropped, and dies with the test process even if that is killed. A tool that is not installed
+//! is `None`:
 //!
 //! ```no_run
 //! let Some(server) = testkit::redis() else {
@@ -13,8 +13,7 @@
 //! assert_eq!(client.line(), b"+PONG\r\n");
 //! ```
 //!
-//! Everything here panics with the reason when something goes wrong: it is the
-//! test that fails.
+//! Everything here panics with the reason when something goes wrong, which fails the test.
 
 mod client;
 mod endpoint;

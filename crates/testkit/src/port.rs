@@ -1,4 +1,4 @@
-//! Ports that stay free until the one they were meant for listens on them.
+//! Ports that stay reserved until their intended user listens on them.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
@@ -7,20 +7,20 @@ use std::sync::{Mutex, PoisonError};
 use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, socket_with};
 
-/// Reservations of this process: bound sockets that never listen.
+/// The reservations of this process: bound sockets that never listen.
 static RESERVED: Mutex<Vec<OwnedFd>> = Mutex::new(Vec::new());
 
-/// A TCP port of 127.0.0.1 that nobody else on this machine is given while the test process lives.
+/// A TCP port of 127.0.0.1 that nothing else on this machine is given while the test process lives.
 ///
-/// It stays bound by a socket that never listens. So connecting to it is refused,
-/// the kernel hands it to no other `bind` or `connect`, and yet a listener that
-/// sets SO_REUSEADDR (every server here does) can use it, again and again.
+/// It stays bound by a socket that never listens. So connecting to it is refused, the kernel gives it to no
+/// other `bind` or `connect`, and yet a listener that sets SO_REUSEADDR (every server here does) can use it
+/// repeatedly.
 pub fn free_port() -> u16 {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)
         .expect("a socket can be opened");
     bind(&socket, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    // After bind, so that the kernel's own choice never shares a reserved port.
+    // After bind, so that the kernel never chooses a port that is already reserved.
     set_socket_reuseaddr(&socket, true).expect("a stream socket knows SO_REUSEADDR");
     let address = getsockname(&socket).expect("a bound socket has a name");
     let address = SocketAddrV4::try_from(address).expect("bound to an IPv4 address");

@@ -11,10 +11,10 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::Tool;
 
-/// Output kept per stream; the oldest is forgotten beyond it.
+/// Maximum output kept per stream; older output is discarded.
 const KEPT_OUTPUT: usize = 4 << 20;
 
-/// How long a process may take to freeze when it is told to.
+/// How long a process may take to stop after SIGSTOP.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running child whose output is collected; killed and reaped when dropped.
@@ -27,7 +27,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with no input and with both outputs collected.
+    /// Starts `command` without input and with both outputs collected.
     pub fn spawn(command: Command) -> Process {
         let mut child = spawn_for_life(command);
         let stdout = Output::collect(child.stdout.take().expect("stdout is piped"));
@@ -55,10 +55,10 @@ impl Process {
         self.stderr.text()
     }
 
-    /// Sends a signal; a process that has ended does not mind.
+    /// Sends a signal; has no effect on a process that has ended.
     pub fn signal(&mut self, signal: Signal) {
         if self.exited().is_none() {
-            // Not reaped yet (see above), so the id cannot belong to a stranger.
+            // It has not been reaped (see above), so the id cannot belong to another process.
             let _ = kill_process(self.raw_pid(), signal);
         }
     }
@@ -70,15 +70,15 @@ impl Process {
         *self.status.insert(status)
     }
 
-    /// Freezes it (SIGSTOP): it holds its sockets and answers nothing.
+    /// Stops it with SIGSTOP: it keeps its sockets and answers nothing.
     ///
     /// # Panics
     ///
-    /// When it does not freeze.
+    /// When it does not stop.
     pub fn stop(&mut self) {
         self.signal(Signal::STOP);
-        // A thread that runs on another processor goes on for a moment; it is over when the kernel reports
-        // the stop. An end is not asked for here, so that it is not reaped behind `Child`.
+        // A thread on another processor runs on for a moment; the stop is complete when the kernel reports
+        // it. Only a stop is waited for, so that an exited process is not reaped behind the back of `Child`.
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
         let stopped = eventually(STOP_LIMIT, || {
             waitid(WaitId::Pid(self.raw_pid()), options).ok().flatten()
@@ -86,7 +86,7 @@ impl Process {
         assert!(stopped.is_some(), "it was told to freeze and did not");
     }
 
-    /// Wakes it after [`Process::stop`].
+    /// Continues it after [`Process::stop`].
     pub fn cont(&mut self) {
         self.signal(Signal::CONT);
     }
@@ -99,11 +99,11 @@ impl Process {
         self.status
     }
 
-    /// Waits for its end and for the rest of its output.
+    /// Waits until it ends and its output is complete.
     ///
     /// # Panics
     ///
-    /// When it still runs after `timeout`; its output is in the message.
+    /// When it still runs after `timeout`; the message contains its output.
     pub fn wait_exit(&mut self, timeout: Duration) -> ExitStatus {
         let ended = eventually(timeout, || self.exited());
         let status = ended.unwrap_or_else(|| {
@@ -113,7 +113,7 @@ impl Process {
                 self.stderr()
             )
         });
-        // A grandchild may hold the pipes open, hence the bound.
+        // A grandchild may keep the pipes open, hence the limit.
         eventually(Duration::from_secs(1), || {
             self.outputs_closed().then_some(())
         });
@@ -135,7 +135,7 @@ impl Drop for Process {
     }
 }
 
-/// Asks every 5 ms until `question` has an answer or `timeout` has passed.
+/// Calls `question` every 5 ms until it returns a value or `timeout` has passed.
 pub fn eventually<T>(timeout: Duration, mut question: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + timeout;
     loop {
@@ -147,9 +147,8 @@ pub fn eventually<T>(timeout: Duration, mut question: impl FnMut() -> Option<T>)
     }
 }
 
-/// Spawns on a thread that lives as long as this process: the kernel's
-/// parent-death signal fires when the *thread* that spawned ends, and test
-/// threads end while servers they share go on.
+/// Spawns on a thread that lives as long as this process: the kernel sends the parent-death signal when the
+/// *thread* that spawned ends, and test threads end while servers that they share go on.
 fn spawn_for_life(command: Command) -> Child {
     type Order = (Command, Sender<std::io::Result<Child>>);
     static SPAWNER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
@@ -157,7 +156,7 @@ fn spawn_for_life(command: Command) -> Child {
         let (orders, inbox) = channel::<Order>();
         thread::spawn(move || {
             for (mut command, answer) in inbox {
-                // The asker may have panicked meanwhile; then the child is dropped with the answer.
+                // The caller may have panicked meanwhile; then the child is dropped with the answer.
                 let _ = answer.send(command.spawn());
             }
         });
@@ -176,7 +175,7 @@ fn spawn_for_life(command: Command) -> Child {
         .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"))
 }
 
-/// The same command, killed by the kernel when we are (util-linux's setpriv asks for that).
+/// The same command, killed by the kernel when this process dies (by util-linux's setpriv).
 fn bound_to_parent(command: Command) -> Command {
     let mut bound = match death_signal_tool() {
         Some(setpriv) => {
@@ -207,7 +206,7 @@ fn copy_surroundings(from: &Command, to: &mut Command) {
     }
 }
 
-/// setpriv, when it is the one that knows the option (busybox has a lesser one).
+/// setpriv, if it supports the option (busybox's does not).
 fn death_signal_tool() -> Option<&'static Tool> {
     static FOUND: OnceLock<Option<Tool>> = OnceLock::new();
     FOUND
@@ -221,7 +220,7 @@ fn death_signal_tool() -> Option<&'static Tool> {
         .as_ref()
 }
 
-/// One output stream as it was read so far.
+/// One output stream, as far as it was read.
 #[derive(Debug, Clone, Default)]
 struct Output {
     kept: Arc<Mutex<Kept>>,

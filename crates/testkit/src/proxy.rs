@@ -1,4 +1,4 @@
-//! Proxies under test: nutcracker and the project's own binary.
+//! Proxies under test: nutcracker and Nuthatch.
 
 use std::io::Read;
 use std::ops::{Deref, DerefMut};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{Client, Endpoint, Process, Tool, eventually, free_port};
 
-/// How long a proxy may take to listen after its start.
+/// How long a proxy may take to listen after it is started.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A running proxy with its configuration in a temporary directory.
@@ -28,20 +28,20 @@ pub struct Proxy {
 ///
 /// # Panics
 ///
-/// When it does not listen where its configuration says; its log is in the message.
+/// When it does not listen on the addresses of its configuration; the message contains its log.
 pub fn nutcracker(conf_text: &str) -> Option<Proxy> {
     let tool = Tool::find("nutcracker")?;
-    // Debian's build logs to a file of the system unless it is told the empty name.
+    // Debian's build logs to a system file unless given the empty name.
     Some(Proxy::start(tool.path(), &["-o", ""], conf_text))
 }
 
-/// Runs the proxy binary `bin` with further arguments and the configuration `conf_text`.
+/// Runs the proxy binary `bin` with more arguments and the configuration `conf_text`.
 ///
-/// `-c`, `-a 127.0.0.1` and `-s` with a free port stand before `args`.
+/// `-c`, `-a 127.0.0.1` and `-s` with a free port come before `args`.
 ///
 /// # Panics
 ///
-/// When it does not listen where its configuration says; its output is in the message.
+/// When it does not listen on the addresses of its configuration; the message contains its output.
 pub fn nuthatch(bin: &Path, args: &[&str], conf_text: &str) -> Proxy {
     Proxy::start(bin, args, conf_text)
 }
@@ -66,7 +66,7 @@ impl Proxy {
         proxy
     }
 
-    /// The configuration file that it was started with; tests may rewrite it.
+    /// The configuration file; tests may rewrite it.
     pub fn conf(&self) -> &Path {
         &self.conf
     }
@@ -76,12 +76,12 @@ impl Proxy {
         self.dir.path()
     }
 
-    /// The port of 127.0.0.1 that it serves its stats document on.
+    /// The port of 127.0.0.1 of its statistics.
     pub fn stats_port(&self) -> u16 {
         self.stats_port
     }
 
-    /// The stats document: connect, read until close.
+    /// The statistics document.
     pub fn stats(&self) -> String {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.stats_port))
             .unwrap_or_else(|error| panic!("no stats on port {}: {error}", self.stats_port));
@@ -129,8 +129,8 @@ impl DerefMut for Proxy {
     }
 }
 
-/// What the `listen:` lines of a configuration name. Read as text, so that the
-/// configuration code under test has no say in it.
+/// The addresses of the `listen:` lines of a configuration. Parsed as text, independently of the
+/// configuration code under test.
 fn listen_endpoints(conf_text: &str) -> Vec<Endpoint> {
     conf_text
         .lines()

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::{Client, Endpoint, Process, Tool, eventually, free_port};
 
-/// How long a server may take to answer after its start.
+/// How long a server may take to answer after it is started.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A running cache server with a temporary directory of its own.
@@ -104,12 +104,12 @@ impl Server {
         self.addr().port()
     }
 
-    /// A new connection to it, not through any proxy.
+    /// A new direct connection to it.
     pub fn client(&self) -> Client {
         Client::connect(&self.endpoint)
     }
 
-    /// Starts it again, empty, where it was; kills it first if need be.
+    /// Starts it again, empty, at the same address; kills it first if it runs.
     pub fn restart(&mut self) {
         self.process.kill();
         let tool = self.kind.tool().expect("it was found before");
@@ -171,7 +171,7 @@ impl Kind {
         command
     }
 
-    /// Whether it answers anything at all; a refusal for want of a password is an answer.
+    /// Whether it answers at all; an error for a missing password counts.
     fn answers(self, endpoint: &Endpoint) -> bool {
         let (question, good): (&[u8], &[&[u8]]) = match self {
             Kind::Redis => (b"PING\r\n", &[b"+PONG", b"-NOAUTH"]),
@@ -202,7 +202,7 @@ fn redis_arguments(command: &mut Command, endpoint: &Endpoint) {
 fn memcached_arguments(command: &mut Command, endpoint: &Endpoint) {
     command.args(["-U", "0", "-t", "1", "-c", "4096"]);
     if rustix::process::geteuid().is_root() {
-        // It refuses to run as root unless told that root is meant.
+        // memcached refuses to run as root unless told to.
         command.args(["-u", "root"]);
     }
     match endpoint {

@@ -1,4 +1,4 @@
-//! Skipping a test honestly: visible on a desk, a failure in CI.
+//! Skipping a test: visible on a developer's machine, a failure in CI.
 
 use std::io::Write;
 
@@ -13,21 +13,20 @@ macro_rules! skip {
     }};
 }
 
-/// Reports a skipped test on the real standard error (the test harness would hide
-/// the output of a test that passes).
+/// Reports a skipped test on the real standard error (the test harness hides the output of tests that pass).
 ///
 /// # Panics
 ///
-/// In CI, where every tool is there and a skip means that something broke.
+/// In CI, where every tool is installed and a skip means that something broke.
 pub fn skipped(reason: &str) {
     assert!(!in_ci(), "SKIPPED in CI, which is a failure: {reason}");
     let test = std::thread::current();
     let line = format!("SKIPPED {}: {reason}\n", test.name().unwrap_or("test"));
-    // Nothing is lost but a notice when standard error is closed.
+    // If standard error is closed, only this notice is lost.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
-/// Whether the environment variable `CI` is set to something other than `false`, `0` or nothing.
+/// Whether the environment variable `CI` is set to something other than `false`, `0` or the empty string.
 pub fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| says_yes(&value))
 }

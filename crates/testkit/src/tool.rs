@@ -1,10 +1,10 @@
-//! Programs of the outside world.
+//! External programs.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where system administrators' programs live; a user's PATH often lacks these.
+/// Directories of system administration programs, which a user's PATH often lacks.
 const ALSO: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
 /// A program found on this machine.
@@ -24,7 +24,7 @@ impl Tool {
             .map(|path| Tool { path })
     }
 
-    /// The file that was found.
+    /// The path of the program.
     pub fn path(&self) -> &Path {
         &self.path
     }

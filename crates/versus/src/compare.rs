@@ -1,4 +1,4 @@
-//! Whether the replies are the same, and where they first differ if not.
+//! Compares the replies and finds the first difference.
 
 use std::collections::BTreeSet;
 
@@ -8,10 +8,10 @@ use crate::protocol::Protocol;
 use crate::script::short;
 use crate::{memcached, redis};
 
-/// Compares all that was said, reply by reply; returns the excuses that were needed.
+/// Compares all replies, one by one; returns the excuses that were needed.
 ///
 /// # Errors
-/// The first difference that nothing excuses.
+/// The first difference without an excuse.
 pub(crate) fn compare(
     protocol: Protocol,
     sent: &[u8],
@@ -28,7 +28,7 @@ pub(crate) fn compare(
     while direct != through {
         let (ours, after) = cut(protocol, through)
             .map_err(|rest| format!("through the core comes no reply: {rest}"))?;
-        // What is no reply is compared, too: servers say such things to odd requests.
+        // Invalid replies are compared too: servers send such bytes in response to unusual requests.
         let (theirs, beyond) = cut(protocol, direct).unwrap_or((direct, b""));
         if theirs != ours {
             let difference = Difference {
@@ -56,7 +56,7 @@ pub(crate) fn compare(
     Ok(used)
 }
 
-/// Splits off the first reply: nothing at the end.
+/// Splits off the first reply; empty at the end.
 fn cut(protocol: Protocol, bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
     if bytes.is_empty() {
         return Ok((b"", b""));
@@ -69,7 +69,7 @@ fn cut(protocol: Protocol, bytes: &[u8]) -> Result<(&[u8], &[u8]), String> {
         .ok_or_else(|| short(bytes))
 }
 
-/// Whatever a client was told, it consists of whole replies.
+/// Checks that the output for a client consists of whole replies.
 fn whole(protocol: Protocol, mut bytes: &[u8]) -> Result<(), String> {
     while !bytes.is_empty() {
         (_, bytes) = cut(protocol, bytes).map_err(|rest| format!("no whole reply: {rest}"))?;

@@ -1,16 +1,16 @@
-//! Two answers that differ, and what can be asked of them.
+//! A difference between two replies, with questions that excuses ask about it.
 
 use crate::memcached;
 use crate::protocol::Protocol;
 
-/// Two answers that differ.
+/// Two replies that differ.
 pub(crate) struct Difference<'a> {
     pub(crate) protocol: Protocol,
-    /// All that the client sent.
+    /// Everything that the client sent.
     pub(crate) sent: &'a [u8],
-    /// The words of the request, where they can be told.
+    /// The words of the request, if they could be determined.
     pub(crate) words: &'a [Vec<u8>],
-    /// The reply to it; nothing when the connection was closed instead.
+    /// The direct reply; empty if the connection was closed instead.
     pub(crate) direct: &'a [u8],
     pub(crate) through: &'a [u8],
     /// The reply through the core before this one.
@@ -24,17 +24,17 @@ impl Difference<'_> {
         String::from_utf8_lossy(name).to_lowercase()
     }
 
-    /// How the reply through the core begins.
+    /// Whether the reply through the core begins with `text`.
     pub(crate) fn we_say(&self, start: &str) -> bool {
         self.through.starts_with(start.as_bytes())
     }
 
-    /// How the server's own reply begins.
+    /// Whether the direct reply begins with `text`.
     pub(crate) fn they_say(&self, start: &str) -> bool {
         self.direct.starts_with(start.as_bytes())
     }
 
-    /// Whether both replies begin in one of these ways.
+    /// Whether both replies begin with one of these texts.
     pub(crate) fn both_begin(&self, starts: &[&str]) -> bool {
         starts
             .iter()
@@ -46,7 +46,7 @@ impl Difference<'_> {
         self.they_fail() && self.errors().iter().any(|error| self.we_say(error))
     }
 
-    /// Whether the server's own reply is an error.
+    /// Whether the direct reply is an error.
     pub(crate) fn they_fail(&self) -> bool {
         self.errors().iter().any(|error| self.they_say(error))
     }
@@ -64,7 +64,7 @@ impl Difference<'_> {
         }
     }
 
-    /// Whether somewhere a CR stands without its LF.
+    /// Whether there is a CR without its LF.
     pub(crate) fn sent_lone_cr(&self) -> bool {
         self.sent
             .windows(2)

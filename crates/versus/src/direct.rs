@@ -1,4 +1,4 @@
-//! Straight to the server.
+//! The direct connection to the server.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -9,14 +9,15 @@ use std::time::Duration;
 /// How long a server may be silent, on either way.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a server says nothing when it has said all.
+/// Silence after which a server has sent everything.
 const QUIET: Duration = Duration::from_millis(30);
 
-/// Sends everything, ends, and returns what comes until the server ends, too. A server may forget replies
-/// when its client ends in the middle of a request: `patiently` ends only when no more comes.
+/// Sends everything, closes the write side, and returns what arrives until the server closes too. A server
+/// may drop replies when its client closes in the middle of a request: with `patiently`, the write side is
+/// closed only when nothing more arrives.
 pub(crate) fn send(socket: &Path, bytes: &[u8], patiently: bool) -> Result<Vec<u8>, String> {
     let mut stream = UnixStream::connect(socket).map_err(|error| format!("connect: {error}"))?;
-    // The server may close before it has read all, and has said why.
+    // The server may close before it has read everything, after it has said why.
     let _ = stream.write_all(bytes);
     let mut replies = Vec::new();
     if patiently {

@@ -1,10 +1,10 @@
-//! The differences from a direct connection that are meant. Each is a row of docs/compatibility.md.
+//! The intended differences from a direct connection. Each one is a row of docs/compatibility.md.
 
 use crate::difference::Difference;
 use crate::protocol::Protocol;
 use crate::{memcached, redis};
 
-/// A difference that is meant.
+/// An intended difference.
 #[derive(Debug)]
 pub struct Excuse {
     /// Its row in docs/compatibility.md.
@@ -14,18 +14,18 @@ pub struct Excuse {
     pub(crate) explains: fn(&Difference<'_>) -> bool,
 }
 
-/// What can be said of the replies after it.
+/// What is known about the replies after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
-    /// They must be the same again.
+    /// They must be equal again.
     Alike,
-    /// The server said something that the core did not: what it says next is compared instead.
+    /// The server sent a reply that the core did not: its next reply is compared instead.
     OneMore,
     /// The request had effects on one side only, or one side has closed.
     Apart,
 }
 
-/// The first excuse, if any, for a difference.
+/// The first excuse for a difference, if there is one.
 pub(crate) fn find(difference: &Difference<'_>) -> Option<&'static Excuse> {
     all().find(|excuse| excuse.protocol == difference.protocol && (excuse.explains)(difference))
 }
@@ -57,22 +57,22 @@ const fn of_memcached(
 }
 
 const EXCUSES: &[Excuse] = &[
-    // What Redis skips unseen must be CR and LF: one mistake of a client is found where it is made.
+    // What Redis skips without checking must be CR and LF: a client's mistake is reported where it happens.
     of_redis("direct-redis-line-ends", Then::Apart, |it| {
         it.we_say("-ERR Protocol error: expected CRLF after bulk string")
             || it.we_say("-ERR Protocol error: invalid") && it.sent_lone_cr()
     }),
-    // The same, of a client that wants no reply.
+    // The same, for a client that wants no reply.
     of_redis("direct-redis-line-ends", Then::Apart, |it| {
         it.through.is_empty() && redis::asks_for_silence(it.sent)
     }),
-    // What makes no sense is refused when it is seen; Redis may wait for the end of the line first.
+    // Invalid input is refused as soon as it is seen; Redis may wait for the end of the line first.
     of_redis("direct-redis-early", Then::Apart, |it| {
         let late = it.direct.is_empty() || it.they_say("-ERR Protocol error: too big ");
         it.we_say("-ERR Protocol error: ") && late
             || it.we_say("-ERR Protocol error: NUL byte") && it.sent.contains(&0)
     }),
-    // Bytes that cannot be shown are escaped.
+    // Unprintable bytes are escaped.
     of_redis("direct-redis-escaped", Then::Alike, |it| {
         let quotes = [
             "-ERR Protocol error: expected '$', got '",
@@ -81,7 +81,7 @@ const EXCUSES: &[Excuse] = &[
         ];
         it.both_begin(&quotes)
     }),
-    // Commands that make no sense over several servers.
+    // Commands that do not work over several servers.
     of_redis("direct-redis-unsupported", Then::Alike, |it| {
         it.we_say("-ERR unsupported command '") && it.both_fail()
     }),
@@ -91,7 +91,7 @@ const EXCUSES: &[Excuse] = &[
     of_redis("direct-redis-unsupported", Then::Apart, |it| {
         redis::has_muted_refusal(it.sent)
     }),
-    // The proxy introduces itself, and has no users.
+    // The proxy identifies itself, and has no users.
     of_redis("direct-redis-handshake", Then::Alike, |it| {
         match it.name().as_str() {
             "hello" => it.both_begin(&["%7\r\n", "*14\r\n", "-"]),
@@ -100,7 +100,7 @@ const EXCUSES: &[Excuse] = &[
             _ => false,
         }
     }),
-    // What is looked at here must be whole here.
+    // Arguments that the proxy inspects must be complete in its buffer.
     of_redis("direct-redis-long", Then::Apart, |it| {
         it.we_say("-ERR message is too long to be echoed")
             || it.we_say("-ERR key of '") && it.through.ends_with(b"is longer than 65536 bytes\r\n")
@@ -115,14 +115,14 @@ const EXCUSES: &[Excuse] = &[
     of_redis("direct-redis-select", Then::Apart, |it| {
         it.we_say("-ERR not executed: the SELECT ")
     }),
-    // Without a key nobody knows where the script is to run.
+    // Without a key it is unknown on which server the script should run.
     of_redis("direct-redis-script-keys", Then::Alike, |it| {
         it.name().starts_with("eval") && it.both_fail()
     }),
     of_redis("direct-redis-script-keys", Then::Apart, |it| {
         it.name().starts_with("eval") && it.through.ends_with(b"to find its server\r\n")
     }),
-    // Nobody can tell where the next request begins.
+    // The start of the next request cannot be determined.
     of_memcached("direct-memcached-unframable", Then::Apart, |it| {
         let ends = [
             "CLIENT_ERROR bad data chunk",
@@ -135,7 +135,7 @@ const EXCUSES: &[Excuse] = &[
         let closed = |end: &&str| it.through.is_empty() && it.before.starts_with(end.as_bytes());
         ends.iter().any(|end| it.we_say(end) || closed(end))
     }),
-    // A CR or NUL within a line is read in different ways by different servers.
+    // Servers interpret a CR or NUL within a line in different ways.
     of_memcached("direct-memcached-control-bytes", Then::Apart, |it| {
         let words = b"carriage return or NUL within the line\r\n";
         it.we_say("CLIENT_ERROR") && it.through.ends_with(words)
@@ -143,7 +143,7 @@ const EXCUSES: &[Excuse] = &[
     of_memcached("direct-memcached-unsupported", Then::Apart, |it| {
         it.we_say("ERROR unsupported command '") && !memcached::is_served(&it.name())
     }),
-    // A block that was announced is skipped, where the server reads it as requests.
+    // An announced block is skipped, where the server reads it as requests.
     of_memcached("direct-memcached-refused-block", Then::Apart, |it| {
         it.both_fail() && memcached::is_storage(it.name().as_bytes())
     }),
@@ -151,7 +151,7 @@ const EXCUSES: &[Excuse] = &[
     of_memcached("direct-memcached-error-words", Then::Alike, |it| {
         it.both_fail()
     }),
-    // Numbers are numbers, and a request has as many words as it has.
+    // Numbers must be numbers, and a request must have the right number of words.
     of_memcached("direct-memcached-strict", Then::Apart, |it| {
         let refused = [
             "ERROR wrong number of arguments",
@@ -159,7 +159,7 @@ const EXCUSES: &[Excuse] = &[
         ];
         refused.iter().any(|start| it.we_say(start)) && !memcached::is_sound(it.words)
     }),
-    // The server forgets replies when its client ends in the middle of a request, or sends no line.
+    // The server drops replies when its client closes in the middle of a request, or sends no line.
     of_memcached("direct-memcached-half-request", Then::Apart, |it| {
         let long = it
             .sent
@@ -167,15 +167,15 @@ const EXCUSES: &[Excuse] = &[
             .any(|line| line.len() > 2_048);
         it.direct.is_empty() && (long || memcached::ends_in_block(it.sent))
     }),
-    // Two connections, counted and numbered.
+    // Connections are counted and numbered separately.
     of_memcached("direct-memcached-counters", Then::Alike, |it| {
         it.both_begin(&["STAT "]) || memcached::is_same_but_for_uniques(it.direct, it.through)
     }),
-    // memcached reads such numbers beyond the end of its item, and finds what happens to be there.
+    // memcached parses such numbers past the end of its item, and returns whatever is there.
     of_memcached("direct-memcached-counters", Then::Apart, |it| {
         matches!(it.name().as_str(), "incr" | "decr") && memcached::has_odd_number(it.sent)
     }),
-    // Who wants no reply gets none, not even an error.
+    // A client that wants no reply gets none, not even an error.
     of_memcached("direct-memcached-noreply", Then::Apart, |it| {
         (it.they_fail() || it.we_failed_before()) && memcached::has_odd_noreply(it.sent)
     }),

@@ -1,11 +1,12 @@
-//! The proxy beside no proxy: the same bytes go straight to a real server, and through the core to the same
-//! server. A client must not be able to tell which, except for the differences of [`Excuse`]s.
+//! Compares the proxy with a direct connection: the same bytes go to a real server directly, and through the
+//! core to the same server. A client must not be able to tell the difference, except for the documented
+//! [`Excuse`]s.
 //!
-//! The core runs in this process over a small blocking driver, with one server, and what is sent and how it
-//! is cut comes out of the bytes of a fuzzer. Nothing here uses the project's parsers: where a reply ends
-//! and what a request was is found out by code of its own.
+//! The core runs in this process over a small blocking driver, with one server. The fuzzer's bytes determine
+//! what is sent and how it is cut. Nothing here uses the project's parsers: requests and replies are parsed
+//! by independent code.
 //!
-//! Each play begins with a flush, so that it depends on nothing but its input.
+//! Each run begins with a flush, so that it depends on its input only.
 
 mod compare;
 mod difference;
@@ -27,8 +28,8 @@ pub use excuses::Excuse;
 use protocol::Protocol;
 use script::Script;
 
-/// Arguments for a redis-server that is to be played against: any bytes may reach it, and none may make it
-/// stop, write files, connect to others or wait.
+/// Arguments of a redis-server for these runs: it may receive any bytes, and none of them may make it stop,
+/// write files, connect to others or block.
 pub const REDIS_ARGUMENTS: &[&str] = &[
     "--user",
     "default",
@@ -48,11 +49,11 @@ pub const REDIS_ARGUMENTS: &[&str] = &[
     "+xread",
 ];
 
-/// How often a difference must show before it is believed: a second may begin between the two runs, and a
-/// time to live is then another.
+/// How often a difference must occur before it is reported: a new second may begin between the two runs,
+/// which changes a remaining time to live.
 const TRIES: usize = 3;
 
-/// A real server, on a unix socket, that nobody else talks to.
+/// A real server, on a unix socket, that nothing else uses.
 #[derive(Debug)]
 pub struct Arena {
     protocol: Protocol,
@@ -76,11 +77,11 @@ impl Arena {
         }
     }
 
-    /// Plays what `data` stands for, both ways; returns the excuses that were needed.
+    /// Runs the script of `data` both ways; returns the excuses that were needed.
     ///
     /// # Panics
     /// When the replies differ without an excuse, when the server or the core leaves a client waiting, or
-    /// when another client of the same pool is answered wrongly.
+    /// when another client of the same pool gets a wrong reply.
     pub fn play(&self, data: &[u8]) -> BTreeSet<&'static str> {
         let script = Script::new(self.protocol, data);
         let mut differences = Vec::new();

@@ -1,4 +1,4 @@
-//! Requests of memcached clients, and a reader of its own for their replies.
+//! Requests of memcached clients, and an independent parser of their replies.
 
 use arbitrary::{Result, Unstructured};
 
@@ -6,12 +6,12 @@ use crate::template;
 
 pub(crate) const FLUSH: &[u8] = b"flush_all\r\n";
 
-/// A flush in the future brings back what the one before took away: no script goes on beyond it.
+/// A flush in the future makes items of an earlier flush visible again: no script goes on after it.
 pub(crate) const LATE_FLUSH: &[u8] = b"flush_all ";
 pub(crate) const QUESTION: &[u8] = b"get a-bystander's-key\r\n";
 pub(crate) const ANSWER: &[u8] = b"END\r\n";
 
-/// What clients ask in one line, see [`template`].
+/// One-line requests, see [`template`].
 const TEMPLATES: &[&str] = &[
     "get K",
     "get K*",
@@ -41,14 +41,14 @@ const TEMPLATES: &[&str] = &[
     "touch K",
 ];
 
-/// What the proxy refuses, and words that name nothing.
+/// Commands that the proxy refuses, and unknown words.
 const REFUSED: &[&str] = &["mg K v", "mn", "ms K S2", "GET K", "S K"];
 
 const STORAGE: &[&str] = &[
     "set", "add", "replace", "append", "prepend", "set", "set", "cas",
 ];
 
-/// A request: whole and sound for the most part.
+/// A request, usually complete and valid.
 pub(crate) fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     if u.ratio(3, 5)? {
         return storage(u);
@@ -84,7 +84,7 @@ fn storage(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     words.push(odd(u, "0")?);
     words.push(odd(u, &data.len().to_string())?);
     if verb == "cas" {
-        // Servers number their items from 1; no number of theirs is as large.
+        // Servers number their items from 1; none of their numbers is as large.
         words.push(odd(u, "18446744073709551000")?);
     }
     if u.int_in_range(0..=7)? == 7 {
@@ -96,7 +96,7 @@ fn storage(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     Ok([&words.join(&b' ')[..], line_end(u)?, &data, b"\r\n"].concat())
 }
 
-/// The length of the first reply, if it is whole.
+/// The length of the first reply, if it is complete.
 pub(crate) fn reply_len(bytes: &[u8]) -> Option<usize> {
     let mut end = 0;
     loop {
@@ -114,41 +114,41 @@ pub(crate) fn reply_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// What an error line begins with.
+/// The first words of error lines.
 pub(crate) const ERRORS: &[&str] = &["ERROR", "CLIENT_ERROR", "SERVER_ERROR"];
 
-/// Whether the proxy is to serve this command.
+/// Whether the proxy serves this command.
 pub(crate) fn is_served(name: &str) -> bool {
     let first = |template: &&str| template.split(' ').next() == Some(name);
     STORAGE.contains(&name) || TEMPLATES.iter().any(first)
 }
 
-/// Whether a request with this name is followed by a block.
+/// Whether a request with this name is followed by a data block.
 pub(crate) fn is_storage(name: &[u8]) -> bool {
     STORAGE.iter().any(|verb| verb.as_bytes() == name)
 }
 
-/// A request as this reader understands it.
+/// A request as parsed here.
 struct Request<'a> {
     words: Vec<Vec<u8>>,
     block: &'a [u8],
 }
 
-/// The words of each request that is owed a reply, as far as the bytes make sense.
+/// The words of each request that gets a reply, as far as the bytes can be parsed.
 pub(crate) fn requests(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let requests = read(bytes).0.into_iter().map(|request| request.words);
     requests.filter(|words| !is_quiet(words)).collect()
 }
 
-/// Whether the bytes end before a block does. What a block is begun by is read in different ways by different
-/// servers where a line makes no sense: each line may be the one.
+/// Whether the bytes end inside a data block. After an invalid line servers disagree on what begins a block,
+/// so each line is considered.
 pub(crate) fn ends_in_block(bytes: &[u8]) -> bool {
     let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     let mut starts = std::iter::once(0).chain(ends.map(|(end, _)| end + 1));
     starts.any(|start| read(&bytes[start..]).1)
 }
 
-/// Whether a value was sent that memcached reads beyond its end when it is to be a number: a blank, or what is
+/// Whether a value was sent that makes memcached read past its end when it is used as a number: a blank, or
 /// 2^63 or more.
 pub(crate) fn has_odd_number(bytes: &[u8]) -> bool {
     let odd = |block: &[u8]| {
@@ -188,7 +188,7 @@ fn read(mut bytes: &[u8]) -> (Vec<Request<'_>>, bool) {
     (requests, false)
 }
 
-/// Whether no reply was asked for. A key may be called so, too.
+/// Whether it says `noreply`. A key may have that name too.
 fn is_quiet(words: &[Vec<u8>]) -> bool {
     const OTHERS: [&[u8]; 6] = [
         b"delete",
@@ -202,18 +202,18 @@ fn is_quiet(words: &[Vec<u8>]) -> bool {
     words.first().is_some_and(may_be) && words.last().is_some_and(|word| word == b"noreply")
 }
 
-/// Whether no reply was asked for to something.
+/// Whether any request says `noreply`.
 pub(crate) fn has_noreply(bytes: &[u8]) -> bool {
     read(bytes).0.iter().any(|request| is_quiet(&request.words))
 }
 
-/// Whether no reply was asked for to something that makes no sense.
+/// Whether any invalid request says `noreply`.
 pub(crate) fn has_odd_noreply(bytes: &[u8]) -> bool {
     let odd = |words: &[Vec<u8>]| is_quiet(words) && !is_sound(words);
     read(bytes).0.iter().any(|request| odd(&request.words))
 }
 
-/// Whether a request is as memcached's documentation has it, so that nobody may refuse it.
+/// Whether a request follows memcached's documentation, so that it must not be refused.
 pub(crate) fn is_sound(words: &[Vec<u8>]) -> bool {
     let quiet = usize::from(is_quiet(words));
     let words: Vec<&str> = words[..words.len() - quiet]
@@ -255,7 +255,7 @@ pub(crate) fn is_sound(words: &[Vec<u8>]) -> bool {
     }
 }
 
-/// What servers make of a number with something behind it.
+/// How servers parse a number with something after it.
 fn leading_digits(word: &[u8]) -> &[u8] {
     let end = word.iter().position(|byte| !byte.is_ascii_digit());
     &word[..end.unwrap_or(word.len())]
@@ -269,8 +269,8 @@ fn number(word: &[u8]) -> Option<usize> {
         .filter(|len| *len < 1 << 30)
 }
 
-/// Whether two replies to `gets` are the same, the last number of each header apart: the server numbers its
-/// items in the order in which they come.
+/// Whether two replies to `gets` are equal except for the last number of each header: the server numbers its
+/// items in the order of arrival.
 pub(crate) fn is_same_but_for_uniques(one: &[u8], other: &[u8]) -> bool {
     without_uniques(one).is_some_and(|plain| Some(plain) == without_uniques(other))
 }

@@ -1,6 +1,6 @@
-//! The protocols that are played.
+//! The two protocols.
 
-/// Which protocol is played.
+/// The protocol of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Redis,

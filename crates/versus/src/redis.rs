@@ -1,4 +1,4 @@
-//! Requests of Redis clients, and a reader of its own for them and their replies.
+//! Requests of Redis clients, and an independent parser of them and their replies.
 
 use arbitrary::{Result, Unstructured};
 
@@ -8,7 +8,7 @@ pub(crate) const FLUSH: &[u8] = b"*1\r\n$8\r\nFLUSHALL\r\n";
 pub(crate) const QUESTION: &[u8] = b"*2\r\n$4\r\nTYPE\r\n$16\r\n\x00a bystander's\r\n\r\n";
 pub(crate) const ANSWER: &[u8] = b"+none\r\n";
 
-/// What clients ask, see [`template`]. Nothing that the server draws by chance.
+/// Requests, see [`template`]. None has a random reply.
 const TEMPLATES: &[&str] = &[
     "GET K",
     "SET K V",
@@ -156,10 +156,10 @@ const TEMPLATES: &[&str] = &[
     "mget",
 ];
 
-/// What the proxy refuses, and words that name nothing.
+/// Commands that the proxy refuses, and unknown words.
 const REFUSED: &[&str] = &["MULTI", "SUBSCRIBE S", "KEYS *", "RESET", "S K V", "S"];
 
-/// Which replies are wanted, and what ends things that were not begun.
+/// Commands that choose which replies are sent, and commands that end something that was not begun.
 const CONNECTION: &[&str] = &[
     "CLIENT REPLY ON",
     "CLIENT REPLY OFF",
@@ -172,7 +172,7 @@ const CONNECTION: &[&str] = &[
     "UNWATCH",
 ];
 
-/// A request: whole and sound for the most part.
+/// A request, usually complete and valid.
 pub(crate) fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let templates = match u.int_in_range(0..=49)? {
         49 => REFUSED,
@@ -207,7 +207,7 @@ fn array(words: &[Vec<u8>]) -> Vec<u8> {
     bytes
 }
 
-/// One of the numbers in the request is another one.
+/// The same with one of its numbers changed.
 fn with_odd_lengths(u: &mut Unstructured<'_>, words: &[Vec<u8>]) -> Result<Vec<u8>> {
     let bytes = array(words);
     let at = u.int_in_range(0..=words.len())?;
@@ -230,7 +230,7 @@ fn with_odd_lengths(u: &mut Unstructured<'_>, words: &[Vec<u8>]) -> Result<Vec<u
     .concat())
 }
 
-/// Whether the proxy is to serve this command.
+/// Whether the proxy serves this command.
 pub(crate) fn is_served(name: &str) -> bool {
     let first = |template: &&str| {
         template
@@ -241,8 +241,8 @@ pub(crate) fn is_served(name: &str) -> bool {
     TEMPLATES.iter().any(first)
 }
 
-/// The words of each request that is owed a reply, as far as the bytes make sense; words of an inline request
-/// are taken apart at blanks alone.
+/// The words of each request that gets a reply, as far as the bytes can be parsed; inline requests are split
+/// at blanks only.
 pub(crate) fn requests(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let (mut requests, mut replies) = (Vec::new(), Replies::default());
     while let Some((words, rest)) = next_request(bytes) {
@@ -254,8 +254,8 @@ pub(crate) fn requests(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     requests
 }
 
-/// Whether something was asked for that only the server begins or does, and the reply was not wanted; or may
-/// have been, where the bytes make no sense any more.
+/// Whether a request that only the server carries out had its reply turned off; or may have had it, where the
+/// bytes cannot be parsed.
 pub(crate) fn has_muted_refusal(mut bytes: &[u8]) -> bool {
     const NAMES: [&[u8]; 3] = [b"multi", b"select", b"subscribe"];
     let mut replies = Replies::default();
@@ -270,7 +270,7 @@ pub(crate) fn has_muted_refusal(mut bytes: &[u8]) -> bool {
     !bytes.is_empty() && (replies.off || replies.skip)
 }
 
-/// Whether it may be that a reply was not wanted, in whatever form that was said.
+/// Whether replies may have been turned off, in any form.
 pub(crate) fn asks_for_silence(bytes: &[u8]) -> bool {
     let said = |word: &[u8]| {
         let mut windows = bytes.windows(word.len());
@@ -279,7 +279,7 @@ pub(crate) fn asks_for_silence(bytes: &[u8]) -> bool {
     said(b"reply") && (said(b"off") || said(b"skip"))
 }
 
-/// Which replies a client wants, as Redis has it.
+/// Which replies a client gets, as in Redis.
 #[derive(Default)]
 struct Replies {
     off: bool,
@@ -287,7 +287,7 @@ struct Replies {
 }
 
 impl Replies {
-    /// Whether the reply to the next request is wanted.
+    /// Whether the next request gets a reply.
     fn wants(&mut self, words: &[Vec<u8>]) -> bool {
         let skipped = std::mem::take(&mut self.skip);
         let words: Vec<_> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
@@ -328,7 +328,7 @@ fn next_request(bytes: &[u8]) -> Option<(Vec<Vec<u8>>, &[u8])> {
     Some((words, rest))
 }
 
-/// The length of the first reply, if it is whole.
+/// The length of the first reply, if it is complete.
 pub(crate) fn reply_len(bytes: &[u8]) -> Option<usize> {
     let (mut end, mut values) = (0, 1_u64);
     while values > 0 {

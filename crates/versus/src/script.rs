@@ -1,32 +1,33 @@
-//! What the bytes of a fuzzer stand for: requests of one client, and how they and their replies are cut.
+//! Turns the bytes of a fuzzer into a script: requests of one client, and how they and their replies are cut.
 
 use arbitrary::{Result, Unstructured};
 
 use crate::protocol::Protocol;
 use crate::{memcached, redis};
 
-/// More would not be read by one turn of a server's loop, and its end might overtake its replies.
+/// More would not be read in one iteration of a server's loop, and the end of the connection might be handled
+/// before the replies.
 const MOST_BYTES: usize = 256 << 10;
 
-/// Requests in one play.
+/// Maximum requests per script.
 const MOST_ITEMS: usize = 40;
 
-/// One play.
+/// The script of one run.
 #[derive(Debug)]
 pub(crate) struct Script {
     /// What the client sends.
     pub(crate) bytes: Vec<u8>,
-    /// Sizes of the pieces in which the core is given it, in turn.
+    /// Sizes of the pieces that the core gets, repeated.
     pub(crate) writes: Vec<usize>,
-    /// The same for what the server answers.
+    /// The same for the server's replies.
     pub(crate) reads: Vec<usize>,
-    /// What another client asks afterwards, and the answer.
+    /// What another client asks afterwards, and the expected reply.
     pub(crate) question: &'static [u8],
     pub(crate) answer: &'static [u8],
 }
 
 impl Script {
-    /// Every input is a script; one that ends early is a short one.
+    /// Every input is a script; an input that ends early gives a short one.
     pub(crate) fn new(protocol: Protocol, data: &[u8]) -> Script {
         let mut u = Unstructured::new(data);
         let (flush, question, answer): (&[u8], &'static [u8], &'static [u8]) = match protocol {
@@ -59,7 +60,7 @@ impl Script {
             Protocol::Redis => redis::request(u)?,
             Protocol::Memcached => memcached::request(u)?,
         };
-        // Most requests are sound: what follows a broken one is hardly looked at.
+        // Most requests are valid: what follows an invalid one is rarely reached.
         match u.int_in_range(0..=63)? {
             63 => request.truncate(u.int_in_range(0..=request.len())?),
             62 => flip(u, &mut request)?,
@@ -77,7 +78,7 @@ impl Script {
         Ok(())
     }
 
-    /// For whoever has to understand a failure.
+    /// The script as text, to understand a failure.
     pub(crate) fn shown(&self) -> String {
         format!(
             "sent, in pieces of {:?}, and read in pieces of {:?}:\n  {}",
@@ -88,7 +89,7 @@ impl Script {
     }
 }
 
-/// Bytes as text, the middle of long ones left out.
+/// Bytes as text, with the middle of long ones left out.
 pub(crate) fn short(bytes: &[u8]) -> String {
     match bytes.len() {
         ..=3000 => bytes.escape_ascii().to_string(),

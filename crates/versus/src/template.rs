@@ -1,11 +1,11 @@
-//! Requests from templates: words with places for keys, values and numbers.
+//! Requests from templates: words with placeholders for keys, values and numbers.
 //!
 //! In a template `K` stands for a key, `V` for a value, `N` for a small number, `F` for a fraction, `S` for a
 //! word of any bytes; a trailing `*` repeats the word (and the one before it, after `**`).
 
 use arbitrary::{Result, Unstructured};
 
-/// Few keys, so that requests meet each other's data.
+/// Few keys, so that requests use each other's data.
 const KEYS: &[&[u8]] = &[b"k0", b"k1", b"k2", b"k3", b"{t}a", b"{t}b"];
 
 /// The words of a request made from `template`.
@@ -44,7 +44,7 @@ fn key(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     }
 }
 
-/// A value: short, a number, any bytes, or as long as makes the core take another path.
+/// A value: short, a number, any bytes, or long enough for the core to handle it differently.
 pub(crate) fn value(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     const LONG: [usize; 6] = [100, 1_000, 8_191, 8_192, 9_000, 70_000];
     Ok(match u.int_in_range(0..=15)? {
@@ -67,7 +67,7 @@ fn any(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     Ok(u.bytes(len.min(u.len()))?.to_vec())
 }
 
-/// Mostly small, sometimes at an edge.
+/// Usually small, sometimes at a limit.
 pub(crate) fn number(u: &mut Unstructured<'_>) -> Result<String> {
     const EDGES: [&str; 12] = [
         "9223372036854775807",

@@ -1,4 +1,4 @@
-//! Through the core: a shell that does one thing after the other, with a real server behind it.
+//! The connection through the core: a sequential shell with a real server behind it.
 
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
@@ -17,8 +17,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use crate::direct::PATIENCE;
 use crate::script::Script;
 
-/// Plays the script as one client of a new pool; returns what that client was told until it was closed.
-/// Then another client of the same pool asks for a key, and must be told that there is none.
+/// Runs the script as one client of a new pool; returns what that client received until it was closed. Then
+/// another client of the same pool asks for a key and must be told that there is none.
 pub(crate) fn send(
     socket: &Path,
     protocol: ProtocolSettings,
@@ -49,7 +49,7 @@ struct Shell<'a> {
     pool: Pool,
     now: Time,
     socket: &'a Path,
-    /// How many bytes are read from a server at once, in turn.
+    /// How many bytes are read from a server at once, repeated.
     reads: &'a [usize],
     read: usize,
     sessions: HashMap<SessionId, Client>,
@@ -72,7 +72,7 @@ impl<'a> Shell<'a> {
             db: 0,
         };
         let settings = PoolSettings {
-            // Cheap to build, and there is one server.
+            // Cheap to build, because there is one server.
             placement: hashkit::Placement {
                 distribution: hashkit::Distribution::Modula,
                 ..hashkit::Placement::default()
@@ -101,7 +101,7 @@ impl<'a> Shell<'a> {
         id
     }
 
-    /// Lets servers answer until the session may be read; false when it is closed or never reads again.
+    /// Lets servers answer until the session may be read; false if it is closed or is never read again.
     fn wait_to_read(&mut self, id: SessionId) -> Result<bool, String> {
         while !self.pool.session_wants_read(id) {
             if self.sessions[&id].closed || !self.hear()? {
@@ -118,7 +118,7 @@ impl<'a> Shell<'a> {
         self.drain()
     }
 
-    /// The client says nothing more. What it was told until it was closed.
+    /// The client closes its write side. Returns what it received until it was closed.
     fn end(&mut self, id: SessionId) -> Result<Vec<u8>, String> {
         self.pool.handle_session_end(id, self.now);
         self.drain()?;
@@ -132,7 +132,7 @@ impl<'a> Shell<'a> {
         Ok(client.map(|client| client.said).unwrap_or_default())
     }
 
-    /// Hears one server that has something to say; false when none has for too long.
+    /// Reads from one server that has sent something; false if none does for too long.
     fn hear(&mut self) -> Result<bool, String> {
         let Some(id) = self.wait_for_server()? else {
             return Ok(false);
@@ -176,7 +176,7 @@ impl<'a> Shell<'a> {
         self.pool.handle_connection_closed(id, cause, self.now);
     }
 
-    /// Does what the core asks for, until it asks for nothing.
+    /// Performs the core's actions until there are no more.
     fn drain(&mut self) -> Result<(), String> {
         loop {
             if let Some(action) = self.pool.poll_action() {

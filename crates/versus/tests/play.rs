@@ -1,4 +1,4 @@
-//! Thousands of plays against real servers, the inputs of `fuzz/seeds` among them.
+//! Thousands of runs against real servers, including the inputs of `fuzz/seeds`.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -7,7 +7,7 @@ use std::path::Path;
 use testkit::{Endpoint, Server};
 use versus::{Arena, REDIS_ARGUMENTS};
 
-/// Plays of a usual run; others with NUTHATCH_VERSUS_FIRST=N, more with NUTHATCH_VERSUS_PLAYS=N.
+/// Number of runs; NUTHATCH_VERSUS_FIRST=N starts with others, NUTHATCH_VERSUS_PLAYS=N does more.
 const PLAYS: u64 = 4_000;
 
 #[test]
@@ -28,7 +28,7 @@ fn memcached_through_the_core_is_memcached() {
     assert_all_needed(&used, "direct-memcached-");
 }
 
-/// A difference that is documented and shows in no play may be none any more.
+/// A documented difference that occurs in no run may not exist any more.
 fn assert_all_needed(used: &BTreeSet<&'static str>, protocol: &str) {
     let ids = versus::excuses();
     let unused: Vec<_> = ids
@@ -39,7 +39,7 @@ fn assert_all_needed(used: &BTreeSet<&'static str>, protocol: &str) {
     assert!(unused.is_empty() || !is_usual, "not needed: {unused:?}");
 }
 
-/// Plays the seeds of a fuzz target and inputs drawn from numbers; returns the excuses that were needed.
+/// Runs the seeds of a fuzz target and generated inputs; returns the excuses that were needed.
 fn play_all(arena: &Arena, target: &str) -> BTreeSet<&'static str> {
     let mut used = BTreeSet::new();
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
@@ -64,7 +64,7 @@ fn play(arena: &Arena, data: &[u8], name: &str) -> BTreeSet<&'static str> {
     })
 }
 
-/// Up to 240 bytes that depend on nothing but the number.
+/// Up to 240 bytes that depend on the number only.
 fn input(number: u64) -> Vec<u8> {
     let mut state = number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mut next = || {

@@ -1,4 +1,4 @@
-//! Crews before a server that lies in one way or another: every lie is found.
+//! The clients against a server that misbehaves in one way: every wrong reply is found.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -12,14 +12,14 @@ use crate::value::push_value;
 /// Requests after which the run is over.
 const ENOUGH: u64 = 2_000;
 
-/// The request that is lied about.
+/// The request whose reply is changed.
 const LIE_AT: u64 = 1_000;
 
 /// Changes a reply, given the request; `None` closes the connection.
 type Bend = fn(&[Vec<u8>], Vec<u8>) -> Option<Vec<u8>>;
 
-/// Plays one client to a Redis server that bends its reply to the first request like `wanted` after
-/// [`LIE_AT`], and returns the tally and the number of doubts.
+/// Runs one client against a Redis server that applies `bend` to its reply to the first request like `wanted`
+/// after [`LIE_AT`]. Returns the counts and the number of doubtful replies.
 fn play(wanted: &'static str, bend: Bend) -> (Tally, u64) {
     let board = Arc::new(Board::new(1));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -32,7 +32,7 @@ fn found(id: u32) -> String {
     format!("VALUE nb20:{id:08} 0 20\r\n{}\r\n", value(id))
 }
 
-/// The verdicts on `input`, which arrives in pieces of `cut` bytes; `None` at garbage.
+/// The verdicts on `input`, which arrives in pieces of `cut` bytes; `None` for invalid input.
 fn verdicts(
     protocol: Protocol,
     asked: &[Request],

@@ -1,9 +1,9 @@
-//! Configuration files that are nearly sound, and others.
+//! Configuration files that are valid or nearly so, and arbitrary ones.
 
 use properties::config::file;
 use proptest::prelude::*;
 
-/// Lines that make a file sound, or nearly so.
+/// Lines of valid and nearly valid files.
 fn line() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![
         "a:",

@@ -1,9 +1,9 @@
-//! The parsers of `memcached-proto`: any input, cut anywhere, comes to the same.
+//! The parsers of `memcached-proto`: any input gives the same result however it is cut.
 
 use properties::memcached_parsers::{replies, requests};
 use proptest::prelude::*;
 
-/// Words that requests are made of, good and bad.
+/// Words of requests, valid and invalid.
 const WORDS: &[&str] = &[
     "get",
     "gets",
@@ -48,7 +48,7 @@ const WORDS: &[&str] = &[
     "",
 ];
 
-/// Pieces that replies are made of, good and bad.
+/// Pieces of replies, valid and invalid.
 const REPLIES: &[&str] = &[
     "STORED\r\n",
     "END\r\n",
@@ -87,7 +87,7 @@ fn request_lines() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-/// A good storage command with a data block of its announced length.
+/// A valid storage command with a data block of the announced length.
 fn stored() -> impl Strategy<Value = Vec<u8>> {
     let data = prop::collection::vec(any::<u8>(), 0..80);
     (

@@ -1,9 +1,9 @@
-//! Pools under scripts that look like the protocols more often than chance would have it.
+//! Pools under scripts that resemble the protocols more often than random bytes do.
 
 use properties::pool::{memcached, redis};
 use proptest::prelude::*;
 
-/// Scripts whose bytes look like the protocols more often than chance would have it.
+/// Scripts that resemble the protocols more often than random bytes do.
 fn script(words: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
     let bytes = prop_oneof![
         4 => proptest::sample::select(words).prop_map(<[u8]>::to_vec),

@@ -51,7 +51,7 @@ proptest! {
     }
 }
 
-/// Requests of every sort one after the other, some of them wrong.
+/// A sequence of all kinds of requests, some of them invalid.
 fn request_stream() -> impl Strategy<Value = Vec<u8>> {
     let good = vec(vec(any::<u8>(), 0..40), 1..6).prop_map(|args| {
         let mut out = Vec::new();
@@ -81,7 +81,7 @@ fn request_stream() -> impl Strategy<Value = Vec<u8>> {
     vec(request, 0..6).prop_map(|requests| requests.concat())
 }
 
-/// Bytes that mean something in the protocol.
+/// Bytes that have a meaning in the protocol.
 fn protocol_byte() -> impl Strategy<Value = u8> {
     prop_oneof![
         3 => Just(b'\r'),
@@ -92,7 +92,7 @@ fn protocol_byte() -> impl Strategy<Value = u8> {
     ]
 }
 
-/// A well-formed reply and the marks that belong to it.
+/// A well-formed reply and its marks.
 #[derive(Clone, Debug)]
 struct Reply {
     bytes: Vec<u8>,
@@ -125,7 +125,8 @@ fn reply() -> impl Strategy<Value = Reply> {
     ]
 }
 
-/// Writes an aggregate after `bytes`, noting where its parts end. A map takes an even number of values.
+/// Appends an aggregate to `bytes` and the ends of its parts to the marks. A map gets an even number of
+/// values.
 fn aggregate_reply(mut bytes: Vec<u8>, sigil: u8, values: &[Vec<u8>]) -> Reply {
     let values = match sigil {
         b'%' => &values[..values.len() & !1],
@@ -147,7 +148,7 @@ fn aggregate_reply(mut bytes: Vec<u8>, sigil: u8, values: &[Vec<u8>]) -> Reply {
     Reply { bytes, marks }
 }
 
-/// A value of any type and some depth.
+/// A value of any type, with some nesting.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     scalar().prop_recursive(3, 12, 4, |inner| {
         (prop::sample::select(b"*~%|".to_vec()), vec(inner, 0..4)).prop_map(|(sigil, values)| {
@@ -157,7 +158,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
                 &values,
             );
             if sigil == b'|' {
-                // An attribute is a map about the value after it.
+                // An attribute is a map that describes the value after it.
                 reply.bytes[0] = b'|';
                 reply.bytes.extend_from_slice(b":1\r\n");
             }
