@@ -1,4 +1,5 @@
-//! Client libraries of other languages, in `target/clients`, pinned by the files of `tests/clients`.
+//! Client libraries of other languages, in `target/clients`, with versions pinned by the files of
+//! `tests/clients`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::packages::{has_node, has_python_venv};
 use crate::run::{at_root, is_installed, root, run};
 
-/// Installs the pinned libraries; returns what cannot be had here and why.
+/// Installs the pinned libraries; returns what cannot be installed here and why.
 pub(crate) fn install() -> Vec<String> {
     let python = match has_python_venv() {
         true => install_when_stale("py", &["requirements.txt"], python),
@@ -24,7 +25,7 @@ pub(crate) fn install() -> Vec<String> {
     absent.into_iter().filter_map(Result::err).collect()
 }
 
-/// Installs into `target/clients/NAME` unless that was done with just these pins.
+/// Installs into `target/clients/NAME` unless that was done with the same pins.
 fn install_when_stale(
     name: &str,
     pins: &[&str],
@@ -37,7 +38,7 @@ fn install_when_stale(
     if fs::read_to_string(&stamp).is_ok_and(|had| had == wanted) {
         return Ok(());
     }
-    // Half-made or outdated: nothing in it is worth keeping.
+    // Incomplete or outdated: start again.
     let _ = fs::remove_dir_all(&target);
     fs::create_dir_all(&target).map_err(|error| format!("{}: {error}", target.display()))?;
     install(&source, &target)?;

@@ -1,6 +1,6 @@
 //! `cargo xtask coverage`: which lines of the core the simulator reaches.
 //!
-//! The compiler instruments, LLVM's tools of the compiler's own version read what was counted.
+//! The compiler adds the instrumentation; LLVM's tools of the compiler's own version read the results.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use crate::packages::{self, Need};
 use crate::run::{self, at_root, cargo, is_installed, output_of};
 
-/// Seeds of a usual run: more than these reach hardly a line more.
+/// Seeds of a normal run: more hardly reach any further lines.
 const USUAL_SEEDS: &str = "2000";
 
-/// What is covered: the crates that decide.
+/// The crates whose coverage is measured.
 const CORE: [&str; 4] = [
     "crates/proxy/src",
     "crates/redis-proto/src",
@@ -20,11 +20,11 @@ const CORE: [&str; 4] = [
     "crates/hashkit/src",
 ];
 
-/// Builds the simulator with instrumentation, runs it and prints what it reached, file by file; with
-/// `--uncovered [PART]` also the lines that it did not reach, of files with PART in their path.
+/// Builds the simulator with instrumentation, runs it and prints its coverage, file by file; with
+/// `--uncovered [PART]` also the lines that were not reached, of files with PART in their path.
 ///
 /// # Errors
-/// When a word makes no sense, LLVM's tools cannot be had, or the simulator fails.
+/// When an argument is invalid, LLVM's tools are not available, or the simulator fails.
 pub(crate) fn coverage(words: &[&str]) -> Result<(), String> {
     let options = read(words)?;
     let tools = Tools::find()?;
@@ -45,7 +45,7 @@ pub(crate) fn coverage(words: &[&str]) -> Result<(), String> {
 #[derive(Debug, PartialEq, Eq)]
 struct Options<'a> {
     seeds: &'a str,
-    /// Files whose uncovered lines are listed: those with this in their path.
+    /// Lists uncovered lines of files whose path contains this.
     uncovered: Option<&'a str>,
 }
 
@@ -75,7 +75,7 @@ fn read<'a>(words: &[&'a str]) -> Result<Options<'a>, String> {
     Ok(options)
 }
 
-/// LLVM's readers of profiles, of the version that the compiler is built on: the format changes.
+/// LLVM's tools for profiles, of the compiler's LLVM version: the format changes between versions.
 struct Tools {
     profdata: PathBuf,
     cov: PathBuf,
@@ -115,7 +115,7 @@ impl Tools {
         }
     }
 
-    /// What was counted, as lcov writes it.
+    /// The profile in lcov's format.
     fn export(&self, sim: &Path, raw: &Path, home: &Path) -> Result<String, String> {
         let profile = home.join("sim.profdata");
         let mut merge = at_root(&self.profdata.to_string_lossy());
@@ -128,7 +128,7 @@ impl Tools {
     }
 }
 
-/// Builds the simulator with instrumentation, apart from other builds; returns its program.
+/// Builds the simulator with instrumentation in its own directory; returns its program.
 fn build(home: &Path) -> Result<PathBuf, String> {
     let mut build = cargo();
     build.args(["test", "--package", "proxy", "--test", "sim", "--locked"]);
@@ -144,14 +144,14 @@ fn build(home: &Path) -> Result<PathBuf, String> {
     program.ok_or_else(|| "cargo built no simulator".into())
 }
 
-/// How often the lines of a file were reached, and the functions by the line where they begin.
+/// How often each line of a file was reached, and each function by its first line.
 #[derive(Debug, Default)]
 struct Reached {
     lines: BTreeMap<u32, u64>,
     functions: BTreeMap<u32, u64>,
 }
 
-/// Reads lcov's lines. A generic function counts once, however often it was compiled.
+/// Parses lcov's lines. A generic function counts once, even if it was compiled several times.
 fn parse(text: &str) -> BTreeMap<String, Reached> {
     let mut files = BTreeMap::<String, Reached>::new();
     let mut file = String::new();
@@ -219,7 +219,7 @@ fn row(name: &str, [lines, functions]: [(usize, usize); 2]) -> String {
     format!("{name:<46} {:>16} {:>16}\n", cell(lines), cell(functions))
 }
 
-/// The lines that were not reached, as they stand in the files.
+/// The source text of the lines that were not reached.
 fn uncovered(files: &BTreeMap<String, Reached>, part: &str) -> Result<String, String> {
     let mut text = String::new();
     for (name, reached) in files.iter().filter(|(name, _)| name.contains(part)) {

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: every fuzz target for a while, with what is needed to run them.
+//! `cargo xtask fuzz`: runs every fuzz target for a while, and installs what they need.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,28 +8,28 @@ use crate::run;
 /// Pinned, so that a new release cannot break an old commit.
 const CARGO_FUZZ: &str = "0.13.2";
 
-/// A smoke run is to end in about a minute all in all.
+/// A smoke run should take about one minute in total.
 const DEFAULT_SECONDS: u64 = 60;
 
-/// How long a target runs at a time when it is executions that count: long enough to get somewhere.
+/// Duration of each round of a target when executions are counted: long enough to make progress.
 const ROUND_SECONDS: u64 = 20;
 
-/// Longest input. Every limit that a target checks can be reached by less.
+/// Maximum input length. Every limit that a target checks can be reached with less.
 const MAX_LEN: u32 = 1_024;
 
-/// How much is to be done.
+/// How much to do.
 #[derive(Debug, PartialEq, Eq)]
 enum Amount {
-    /// So many seconds, shared by the targets.
+    /// This many seconds, divided among the targets.
     Seconds(u64),
-    /// Round after round, until so many inputs were executed.
+    /// Rounds until this many inputs were executed.
     Executions(u64),
 }
 
-/// Runs the named targets, or all, for so long or so often, and says how many inputs were executed.
+/// Runs the named targets, or all, and prints how many inputs were executed.
 ///
 /// # Errors
-/// When the fuzzer cannot be had, or a target fails.
+/// When the fuzzer cannot be installed, or a target fails.
 pub(crate) fn targets_for(words: &[&str]) -> Result<(), String> {
     let root = run::root();
     let (amount, wanted) = read(words)?;
@@ -100,7 +100,7 @@ fn targets(root: &Path) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// Whether the server that a target plays against is here; says so if not.
+/// Whether the server that a target needs is installed; prints a message if not.
 fn has_its_server(target: &String) -> bool {
     let servers: &[&str] = match target.as_str() {
         "differential_redis" => &["redis-server", "valkey-server"],
@@ -114,8 +114,8 @@ fn has_its_server(target: &String) -> bool {
     is_here
 }
 
-/// The instrumentation needs flags that a stable compiler takes only when told so. There is no unsafe
-/// code for a sanitizer to watch, so the targets run without one, and faster.
+/// The instrumentation needs flags that a stable compiler only accepts with an override. There is no unsafe
+/// code that a sanitizer could check, so the targets run without one, which is faster.
 fn command(tool: &Path, root: &Path, what: &str) -> Command {
     let mut command = Command::new(tool);
     command.current_dir(root).env("RUSTC_BOOTSTRAP", "1").args([
@@ -131,7 +131,7 @@ fn build(tool: &Path, root: &Path) -> Result<(), String> {
     run::run(&mut command(tool, root, "build"))
 }
 
-/// Runs one target; returns how many inputs were executed.
+/// Runs one target; returns the number of executed inputs.
 fn fuzz(tool: &Path, root: &Path, target: &str, seconds: u64) -> Result<u64, String> {
     let corpus = root.join("fuzz/corpus").join(target);
     let seeds = root.join("fuzz/seeds").join(target);
@@ -149,7 +149,7 @@ fn fuzz(tool: &Path, root: &Path, target: &str, seconds: u64) -> Result<u64, Str
     executions(&said).ok_or_else(|| format!("{target} does not say how much it has done"))
 }
 
-/// What libFuzzer says at its end.
+/// Parses libFuzzer's final statistics.
 fn executions(said: &str) -> Option<u64> {
     let mut lines = said.lines();
     let number = lines.find_map(|line| line.strip_prefix("stat::number_of_executed_units:"))?;

@@ -1,6 +1,7 @@
-//! The project's chores: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `mutants`, `torture` and `bench`.
+//! Tasks for developers: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `mutants`, `torture` and
+//! `bench`.
 //!
-//! It needs nothing but the Rust toolchain, so that a fresh machine can run it.
+//! Only the Rust toolchain is needed to run it, so it works on a new machine.
 
 mod bench;
 mod clients;
@@ -19,23 +20,23 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 Usage: cargo xtask COMMAND
 
-  setup              install what the tests need besides Rust, where permitted
-  test               setup, then every test there is
+  setup              install what the tests need besides Rust, if permitted
+  test               setup, then all tests
   test --only NAME   the tests of one crate or of one test file
                      (what follows -- is passed to the test program)
-  tidy               check walls, licences and house rules
-  tidy --graph NAME  which module of a crate names what of which other
+  tidy               check dependencies, licences and house rules
+  tidy --graph NAME  which module of a crate names items of which other
   fuzz [--seconds N | --executions N] [TARGET ...]
-                     run the fuzz targets, 60 s in total unless told,
+                     run the fuzz targets, for 60 s in total by default,
                      or until N inputs were executed
   coverage [--seeds N] [--uncovered [PART]]
-                     what the simulator reaches of the core, file by file;
-                     with the lines that it does not reach
+                     which lines of the core the simulator reaches, by file;
+                     --uncovered lists the lines that it does not reach
   mutants [--shard K/N] [--file GLOB]
-                     break the core in many small ways: do its tests notice?
+                     mutation testing: do the core's tests notice small faults?
   torture [--minutes N] [--seed N]
                      check every reply while servers fail in every way
-  bench [OPTION]...  measure the proxy beside its peers (bench --help)
+  bench [OPTION]...  compare the proxy with other proxies (bench --help)
 ";
 
 fn main() -> ExitCode {

@@ -1,36 +1,36 @@
-//! `cargo xtask mutants`: small faults put into the core one by one; its tests and properties must notice.
+//! `cargo xtask mutants`: mutation testing of the core; its tests and properties must notice each mutant.
 
 use crate::run::{self, at_root};
 
 /// Pinned, so that a new release cannot break an old commit.
 const CARGO_MUTANTS: &str = "27.1.0";
 
-/// Seeds that the simulator plays against each fault. Nearly every fault that it notices at all it notices
-/// in fewer.
+/// Seeds that the simulator runs against each mutant. Nearly every mutant that it can detect it detects with
+/// fewer.
 const SEEDS: &str = "300";
 
-/// How long the tests of a fault may take, in seconds: several times of what they take without one. A fault
-/// that makes them run for ever is noticed by that.
+/// Time limit for the tests of a mutant, in seconds: several times the normal duration. A mutant that makes
+/// them run without end counts as detected.
 const PATIENCE: &str = "60";
 
-/// Puts faults into the crate `proxy`, all of them or the shard that the words name, and prints which of them
-/// its tests did not notice. What is left alone and why stands in `.cargo/mutants.toml`, what survives and
-/// why in `crates/proxy/tests/mutants.md`.
+/// Mutates the crate `proxy`, everything or the shard given in the arguments, and prints the mutants that its
+/// tests did not detect. `.cargo/mutants.toml` says what is excluded and why, `crates/proxy/tests/mutants.md`
+/// which mutants survive and why.
 ///
 /// # Errors
-/// When the tool cannot be had, or a fault was not noticed.
+/// When the tool cannot be installed, or a mutant was not detected.
 pub(crate) fn mutants(words: &[&str]) -> Result<(), String> {
     let tool = run::installed("cargo-mutants", CARGO_MUTANTS)?;
     let mut command = at_root(&tool.to_string_lossy());
     command.args(["mutants", "--package", "proxy", "--profile", "mutants"]);
-    // The properties of a pool are tests of the core, too; those of configuration files would build the
-    // binary for each fault.
+    // The properties of a pool test the core too; those of configuration files would build the binary for
+    // each mutant.
     command.args(["--test-package", "proxy", "--test-package", "properties"]);
     command.arg("--no-default-features");
-    // The tests have just passed, or will be run by whoever wants to know.
+    // The tests of the unchanged code are run separately.
     command.args(["--baseline", "skip", "--timeout", PATIENCE]);
     command.args(["--jobs", "1", "--output", "target"]);
-    // A shard is a fair sample of all files, and what they depend on is built once for all shards.
+    // A shard is a fair sample of all files, and dependencies are built once for all shards.
     command.args(["--sharding", "round-robin"]);
     command.env("CARGO_TARGET_DIR", run::root().join("target/mutants"));
     command.env("NUTHATCH_SIM_SEEDS", SEEDS);

@@ -1,4 +1,4 @@
-//! Debian packages: servers, clients and the proxy that we are compared with.
+//! Debian packages: servers, clients and the proxies for comparison.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::run::{at_root, is_installed, output_of, run, succeeds};
 
-/// A program that tests or benches run, and the Debian package that has it.
+/// A program that tests or benches run, and its Debian package.
 pub(crate) struct Need<'a> {
     program: &'a str,
     package: &'a str,
@@ -28,13 +28,13 @@ const NEEDS: [Need<'_>; 6] = [
     Need::new("setpriv", "util-linux"),
 ];
 
-/// The first release of Node.js that the client libraries under test accept.
+/// The first release of Node.js that the client libraries under test support.
 const NODE_AT_LEAST: u32 = 20;
 
-/// Where Debian asks whether a service may be started on installation.
+/// Debian consults this program before it starts a service on installation.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
-/// Installs what the tests run; returns what stays absent and why.
+/// Installs what the tests need; returns what remains missing and why.
 pub(crate) fn install() -> Vec<String> {
     let mut wanted = packages_of(&NEEDS);
     if !has_python_venv() {
@@ -46,7 +46,7 @@ pub(crate) fn install() -> Vec<String> {
     install_packages(&NEEDS, &wanted)
 }
 
-/// Installs the packages of those programs that are absent; returns what stays absent and why.
+/// Installs the packages of missing programs; returns what remains missing and why.
 pub(crate) fn install_programs(needs: &[Need<'_>]) -> Vec<String> {
     install_packages(needs, &packages_of(needs))
 }
@@ -94,12 +94,12 @@ fn not_permitted() -> Option<&'static str> {
     }
 }
 
-/// Whether a Python that can make virtual environments is there.
+/// Whether there is a Python that can create virtual environments.
 pub(crate) fn has_python_venv() -> bool {
     succeeds(at_root("python3").args(["-c", "import venv, ensurepip"]))
 }
 
-/// Whether the Node.js on PATH is one that the client libraries accept.
+/// Whether the Node.js on PATH is supported by the client libraries.
 pub(crate) fn has_node() -> bool {
     output_of(at_root("sh").args(["-c", "node --version 2>&1 || true"]))
         .is_ok_and(|version| major_version(&version) >= NODE_AT_LEAST)
@@ -110,7 +110,7 @@ fn debian_node_is_new_enough() -> bool {
         .is_ok_and(|policy| candidate_major(&policy) >= NODE_AT_LEAST)
 }
 
-/// The major version of what `apt-cache policy` calls the candidate; 0 without one.
+/// The major version of the candidate in the output of `apt-cache policy`; 0 without one.
 fn candidate_major(policy: &str) -> u32 {
     policy
         .lines()
@@ -118,7 +118,7 @@ fn candidate_major(policy: &str) -> u32 {
         .map_or(0, major_version)
 }
 
-/// The number at the start of a version such as `v20.1.0` or `20.1.0-1`; 0 when there is none.
+/// The number at the start of a version such as `v20.1.0` or `20.1.0-1`; 0 if there is none.
 fn major_version(version: &str) -> u32 {
     let digits = version.trim().trim_start_matches('v');
     let end = digits.find(|c: char| !c.is_ascii_digit());
@@ -140,9 +140,8 @@ fn apt_get() -> std::process::Command {
 
 /// While it lives, Debian starts no service because its package is installed.
 ///
-/// Services that run already are not touched, and a policy that somebody else
-/// put there stays as it is. Should this process be killed half-way, the file
-/// that stays behind allows everything again, because it asks for our process.
+/// Running services are not affected, and an existing policy stays as it is. If this process is killed, the
+/// remaining file allows everything again, because it checks whether our process exists.
 struct NoServiceStarts {
     file: Option<PathBuf>,
 }
@@ -173,7 +172,7 @@ impl NoServiceStarts {
 impl Drop for NoServiceStarts {
     fn drop(&mut self) {
         if let Some(file) = &self.file {
-            // Harmless if it stays: see above.
+            // Harmless if it remains: see above.
             let _ = fs::remove_file(file);
         }
     }
@@ -209,7 +208,7 @@ mod tests {
         drop(quiet);
         assert!(!file.exists());
 
-        // Left behind by a process that was killed: no such process id exists.
+        // Left behind by a killed process: this process id does not exist.
         let orphan = text.replace(&ours, "kill -0 4194305 ");
         let run = Command::new("sh").args(["-c", &orphan]).status().unwrap();
         assert_eq!(run.code(), Some(0));

@@ -1,4 +1,4 @@
-//! Running other programs from the top of the project.
+//! Runs other programs in the top directory of the project.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ pub(crate) fn root() -> PathBuf {
         .to_path_buf()
 }
 
-/// A command that runs at the top of the project.
+/// A command that runs in the top directory.
 pub(crate) fn at_root(program: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root());
@@ -24,7 +24,7 @@ pub(crate) fn cargo() -> Command {
     at_root(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
 }
 
-/// A cargo tool of this version, installed below `target` when it is not there.
+/// A cargo tool of this version, installed below `target` if it is missing.
 pub(crate) fn installed(tool: &str, version: &str) -> Result<PathBuf, String> {
     let home = root().join("target/tools");
     let program = home.join("bin").join(tool);
@@ -36,7 +36,7 @@ pub(crate) fn installed(tool: &str, version: &str) -> Result<PathBuf, String> {
     Ok(program)
 }
 
-/// Shows the command, runs it and fails when it does.
+/// Prints the command, runs it, and fails if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     let shown = shown(command);
     println!("$ {shown}");
@@ -47,7 +47,7 @@ pub(crate) fn run(command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// Shows the command and runs it; returns what it writes to its standard error, which is shown as it comes.
+/// Prints the command and runs it; returns its standard error, which is also shown as it arrives.
 pub(crate) fn errors_of(command: &mut Command) -> Result<String, String> {
     let shown = shown(command);
     println!("$ {shown}");
@@ -57,7 +57,7 @@ pub(crate) fn errors_of(command: &mut Command) -> Result<String, String> {
         .map_err(|error| format!("`{shown}` did not start: {error}"))?;
     let errors = child.stderr.take().expect("it was asked for above");
     let mut said = String::new();
-    // What is no text is shown all the same.
+    // Bytes that are not text are shown too.
     for line in BufReader::new(errors).split(b'\n') {
         let line = line.map_err(|error| format!("`{shown}`: {error}"))?;
         let line = String::from_utf8_lossy(&line);
@@ -85,7 +85,7 @@ pub(crate) fn output_of(command: &mut Command) -> Result<String, String> {
     String::from_utf8(output.stdout).map_err(|_| format!("`{shown}` did not print text"))
 }
 
-/// Whether the command starts and succeeds; what it prints is dropped.
+/// Whether the command starts and succeeds; its output is discarded.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command
         .stdin(Stdio::null())

@@ -1,11 +1,11 @@
-//! `cargo xtask setup`: everything that tests use besides Rust.
+//! `cargo xtask setup`: installs everything that tests use besides Rust.
 //!
-//! What cannot be installed is named and nothing fails: the tests that need it
-//! say SKIPPED (and fail in CI).
+//! What cannot be installed is listed, without failing: the tests that need it print SKIPPED (and fail in
+//! CI).
 
 use crate::{clients, packages};
 
-/// Installs what is absent, where permitted, and says what stays absent.
+/// Installs what is missing, if permitted, and prints what remains missing.
 pub(crate) fn run() {
     let mut absent = packages::install();
     absent.extend(clients::install());

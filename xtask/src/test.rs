@@ -1,10 +1,10 @@
-//! `cargo xtask test`: every test there is, or the tests of one part.
+//! `cargo xtask test`: runs all tests, or those of one part.
 
 use crate::run::{cargo, run};
 use crate::setup;
 use crate::tidy::metadata::{Metadata, Package};
 
-/// Sets up what tests need and runs them all.
+/// Installs what the tests need and runs all of them.
 ///
 /// # Errors
 ///
@@ -18,7 +18,7 @@ pub(crate) fn everything() -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// When nothing is called `name`, or a test failed.
+/// When there is no crate or test file called `name`, or a test failed.
 pub(crate) fn only(name: &str, rest: &[&str]) -> Result<(), String> {
     let metadata = Metadata::load()?;
     let selection = select(&metadata.workspace_packages(), name)?;

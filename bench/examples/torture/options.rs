@@ -7,13 +7,13 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 Usage: torture --nuthatch FILE [OPTION]...
 
-Runs redis-servers, memcacheds, a relay before each and the proxy FILE before those, loads it with
-pipelined clients that check every reply, and makes the servers fail in every way meanwhile.
+Runs redis-server and memcached processes, a relay in front of each and the proxy FILE in front of
+those. Loads it with pipelined clients that check every reply, while the servers fail in every way.
 
-  --minutes N    how long (1; a fraction is fine)
-  --seed N       what the faults and the requests are drawn from (1)
+  --minutes N    duration (1; fractions allowed)
+  --seed N       seed of the faults and requests (1)
   --clients N    clients of each of the six pools (24)
-  --verbose      tells each fault
+  --verbose      prints each fault
 ";
 
 /// The parsed command line.
@@ -52,7 +52,7 @@ impl Options {
                 continue;
             }
             let value = words.next().ok_or_else(|| format!("{word}: {USAGE}"))?;
-            let bad = || format!("{word} {value} makes no sense\n\n{USAGE}");
+            let bad = || format!("{word} {value} is invalid\n\n{USAGE}");
             match word.as_str() {
                 "--nuthatch" => {
                     options.nuthatch = std::fs::canonicalize(value).map_err(|_| bad())?

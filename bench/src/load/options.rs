@@ -10,7 +10,7 @@ use super::protocol::Protocol;
 pub const USAGE: &str = "\
 Usage: loadgen --target HOST:PORT [OPTION VALUE]...
 
-  --protocol redis|memcached   what is spoken (redis)
+  --protocol redis|memcached   protocol (redis)
   --clients N                  connections (50)
   --pipeline N                 requests that a client sends at once (1)
   --mix get|set|mixed|mget|fill
@@ -19,16 +19,15 @@ Usage: loadgen --target HOST:PORT [OPTION VALUE]...
   --batch N                    keys of one multi-get (100)
   --size BYTES                 size of a value (100)
   --keys N                     different keys (10000)
-  --tag TEXT                   every key begins with {TEXT}: with `hash_tag: \"{}\"` all keys are at one server
+  --tag TEXT                   every key begins with {TEXT}: with `hash_tag: \"{}\"` all keys are on one server
   --rate N                     open loop: requests per second, due at fixed times, and latency
                                from the time when a request was due
   --seconds S                  length of the run (2; fractions allowed)
-  --requests N                 stop after so many requests, if that is sooner
+  --requests N                 stop after this many requests, if that is sooner
   --gate yes                   print `ready` once connected and wait for a line on standard input
 
-Keys must have been set (--mix fill) before they can be got. One line of JSON is printed. The exit
-status is 0 when every reply was right, 1 when one was wrong, misordered, missing or an error, 2 when
-the run could not be made.
+Set the keys with --mix fill before getting them. One line of JSON is printed. The exit status is 0 if
+every reply was right, 1 if one was wrong, misordered, missing or an error, and 2 if the run failed.
 ";
 
 /// Maximum connections of a run; a protection against typing errors.

@@ -1,4 +1,4 @@
-//! Servers, and the proxies before them.
+//! The servers, and the proxies in front of them that are compared ("contenders").
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -16,16 +16,16 @@ use super::shape::Protocol;
 /// The proxy that all others are compared with.
 pub(super) const BASE: &str = "nutcracker";
 
-/// The proxy that is ours.
+/// Our proxy.
 pub(super) const OURS: &str = "nuthatch";
 
-/// What answers by itself: what no proxy can go below.
+/// The program that answers by itself: a lower bound for every proxy.
 pub(super) const FLOOR: &str = "floor";
 
-/// The environment variable that names predixy's program; no package has it.
+/// The environment variable with the path of predixy's program, which is in no package.
 const PREDIXY: &str = "NUTHATCH_BENCH_PREDIXY";
 
-/// How long a proxy may take to listen after its start.
+/// How long a proxy may take to listen after it is started.
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// What can be measured.
@@ -33,7 +33,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 pub(super) enum Kind {
     /// Debian's nutcracker.
     Nutcracker,
-    /// A build of ours, by the name it has in the tables.
+    /// A build of ours, by its name in the tables.
     Nuthatch {
         name: String,
         program: PathBuf,
@@ -45,7 +45,7 @@ pub(super) enum Kind {
     Envoy(PathBuf),
     /// predixy with one worker thread.
     Predixy(PathBuf),
-    /// Our own program that answers every request itself.
+    /// Our own minimal server that answers every request itself.
     Floor(PathBuf),
     /// No proxy: the first server itself.
     Direct,
@@ -64,7 +64,7 @@ impl Kind {
         }
     }
 
-    /// Ours, with so many workers.
+    /// Ours, with this number of workers.
     pub(super) fn ours(bench: &Bench, name: &str, workers: usize) -> Kind {
         Kind::Nuthatch {
             name: name.into(),
@@ -73,7 +73,7 @@ impl Kind {
         }
     }
 
-    /// All that are installed and wanted, the base first.
+    /// All that are installed and selected, the base first.
     pub(super) fn all(bench: &Bench, options: &Options, protocol: Protocol) -> Vec<Kind> {
         let mut kinds = vec![Kind::Nutcracker, Kind::ours(bench, OURS, options.workers)];
         for (name, program) in &options.candidates {
@@ -113,7 +113,7 @@ impl Kind {
             .iter()
             .any(|(name, _)| name == self.name());
         if options.proxies.is_empty() {
-            // No target speaks of these.
+            // The targets do not mention these.
             let is_idle = matches!(self, Kind::Envoy(_) | Kind::Direct);
             return options.mode != Mode::Targets || !is_idle;
         }
@@ -121,14 +121,14 @@ impl Kind {
     }
 }
 
-/// Servers and the contenders before them. Everything ends when this is dropped.
+/// Servers and the contenders in front of them. Dropping it stops everything.
 #[derive(Debug)]
 pub(super) struct Rig {
     pub(super) contenders: Vec<Contender>,
     pub(super) servers: Vec<Server>,
 }
 
-/// One that is measured, running.
+/// A running contender.
 #[derive(Debug)]
 pub(super) struct Contender {
     pub(super) name: String,
@@ -144,7 +144,7 @@ enum Running {
 }
 
 impl Rig {
-    /// Starts `count` servers and each of `kinds` before them.
+    /// Starts `count` servers and each of `kinds` in front of them.
     ///
     /// # Errors
     ///
@@ -169,7 +169,7 @@ impl Rig {
 }
 
 impl Contender {
-    /// The id of the proxy's process; there is none for a direct connection.
+    /// The process id of the proxy; none for a direct connection.
     pub(super) fn pid(&self) -> Option<u32> {
         match &self.running {
             Running::Sharding(proxy) => Some(proxy.pid()),
@@ -218,7 +218,7 @@ pub(super) fn start_server(protocol: Protocol) -> Option<Server> {
     }
 }
 
-/// What nutcracker and nuthatch are both configured with.
+/// The configuration of both nutcracker and nuthatch.
 fn pool_conf(protocol: Protocol, port: u16, servers: &[Server]) -> String {
     let redis = protocol == Protocol::Redis;
     let lines: String = (0..)
@@ -288,19 +288,19 @@ static_resources:
       - lb_endpoints:
 ";
 
-/// predixy's program, if the environment names it.
+/// predixy's program, if the environment variable names it.
 pub(super) fn predixy() -> Option<PathBuf> {
     std::env::var_os(PREDIXY).map(PathBuf::from)
 }
 
-/// What there is to say when predixy is not measured.
+/// A message if predixy is not measured.
 pub(super) fn predixy_is_absent() -> Option<String> {
     predixy()
         .is_none()
         .then(|| format!("predixy is not measured: {PREDIXY} names no program"))
 }
 
-/// Written for predixy 7.0.1: one master in each group, no hash tag.
+/// Written for predixy 7.0.1: one master per group, no hash tag.
 fn start_predixy(program: &PathBuf, port: u16, servers: &[Server]) -> Result<Running, String> {
     let groups: String = (0..)
         .zip(servers)
@@ -321,7 +321,7 @@ fn start_floor(program: &PathBuf, port: u16) -> Result<Running, String> {
     await_listening(command, FLOOR, port, files)
 }
 
-/// Starts a proxy whose configuration file is its last argument.
+/// Starts a proxy that takes its configuration file as the last argument.
 fn start_other(
     mut command: Command,
     arguments: &[&str],
@@ -340,7 +340,7 @@ fn directory() -> Result<TempDir, String> {
     TempDir::with_prefix("bench-").map_err(|error| format!("no directory: {error}"))
 }
 
-/// Starts `command` in a directory of its own and waits until it listens.
+/// Starts `command` in its own directory and waits until it listens.
 fn await_listening(
     mut command: Command,
     what: &str,

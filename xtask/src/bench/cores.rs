@@ -1,19 +1,19 @@
-//! Who runs where, so that the load does not take the processor's time from what it loads.
+//! CPU affinity, so that the load does not take CPU time from the proxy and the servers.
 
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use testkit::Tool;
 
-/// The load runs on the last processor, everything else on the others; nobody is bound to any where there is
-/// but one, or no `taskset`.
+/// The load runs on the last CPU, everything else on the others. Nothing is pinned if there is only one CPU
+/// or no `taskset`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cores {
     last: Option<usize>,
 }
 
 impl Cores {
-    /// As this machine allows; says what it does.
+    /// Divides the CPUs of this machine, and prints how.
     pub(super) fn divide() -> Cores {
         let count = thread::available_parallelism().map_or(1, usize::from);
         let last = (count > 1 && Tool::find("taskset").is_some()).then(|| count - 1);
@@ -27,7 +27,7 @@ impl Cores {
         Cores { last }
     }
 
-    /// Words before the load's command.
+    /// The prefix of the load's command.
     pub(super) fn of_load(self) -> Vec<String> {
         match self.last {
             Some(last) => vec!["taskset".into(), "-c".into(), last.to_string()],
@@ -35,7 +35,7 @@ impl Cores {
         }
     }
 
-    /// Binds all threads of these processes to where the load is not.
+    /// Pins all threads of these processes to the CPUs that the load does not use.
     ///
     /// # Errors
     ///
@@ -56,17 +56,17 @@ impl Cores {
     }
 }
 
-/// A loop for each processor that runs where nobody else wants to, until this is dropped. A processor that
-/// has gone to sleep takes longer to answer than the proxy does, and sleeps the more the less there is to do:
-/// a latency at a low rate would tell of that alone.
+/// Runs an idle-priority loop on each CPU until this is dropped. A CPU that sleeps takes longer to wake up
+/// than the proxy needs for an answer, and the less load there is, the more it sleeps: latencies at low rates
+/// would mostly measure that.
 #[derive(Debug)]
 pub(super) struct Awake(Vec<Child>);
 
-/// Forever, but for a bound on the processor's time: nobody may be left who ends it.
+/// Endless except for a limit on its CPU time, in case nothing is left to stop it.
 const LOOP: &str = "ulimit -t 1800; while :; do :; done";
 
 impl Awake {
-    /// Begins; does nothing where `chrt` or `taskset` is not there.
+    /// Starts the loops; does nothing without `chrt` or `taskset`.
     ///
     /// # Errors
     ///
@@ -94,14 +94,14 @@ impl Awake {
 impl Drop for Awake {
     fn drop(&mut self) {
         for child in &mut self.0 {
-            // It may have reached its bound.
+            // It may have reached its CPU limit.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// The processors before `last`.
+/// The CPUs before `last`.
 fn others(last: usize) -> String {
     match last {
         1 => "0".into(),

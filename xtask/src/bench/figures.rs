@@ -1,4 +1,4 @@
-//! What the kernel accounts to a process.
+//! Resource usage of a process, as the kernel reports it.
 
 use std::fs;
 
@@ -9,14 +9,14 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 pub(super) struct Memory {
     /// Resident now.
     pub(super) resident: u64,
-    /// The most that was resident since [`forget_peak`].
+    /// Maximum since [`forget_peak`].
     pub(super) peak: u64,
 }
 
-/// Nanoseconds of processor time (user and system) that the process with this id has used.
+/// CPU time in nanoseconds (user and system) that the process with this id has used.
 ///
-/// From the scheduler's own sums, which are exact to the nanosecond; where the kernel has none, from
-/// the clock ticks of `stat`.
+/// Taken from the scheduler's counters, which are exact; if the kernel has none, from the clock ticks of
+/// `stat`.
 pub(super) fn cpu_nanos(pid: u32) -> Result<u64, String> {
     scheduler_nanos(pid)
         .filter(|&nanos| nanos > 0)
@@ -35,7 +35,7 @@ fn scheduler_nanos(pid: u32) -> Option<u64> {
 
 /// The sum of fields 14 and 15 of `/proc/PID/stat` (proc(5)), in ticks of 10 ms.
 fn tick_nanos(stat: &str) -> Option<u64> {
-    // The second field is the program's name in parentheses and may hold blanks.
+    // The second field is the program's name in parentheses and may contain blanks.
     let (_, rest) = stat.rsplit_once(") ")?;
     let mut fields = rest.split(' ').skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
@@ -61,20 +61,20 @@ fn kib_field(status: &str, name: &str) -> Option<u64> {
     Some(kib * 1_024)
 }
 
-/// Makes the peak of a process's memory begin anew (proc(5), `clear_refs`).
+/// Resets the peak of a process's memory (proc(5), `clear_refs`).
 pub(super) fn forget_peak(pid: u32) {
-    // Without it peaks are those since the start: larger, never flattering.
+    // If that fails, peaks count since the start: they can only be larger.
     let _ = fs::write(format!("/proc/{pid}/clear_refs"), "5");
 }
 
-/// Thousands of connections need as many descriptors, here and in what is started from here.
+/// Raises the limit of descriptors for thousands of connections, here and in child processes.
 pub(super) fn raise_descriptor_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
-/// Kernel, processor and number of cores, for the record.
+/// Kernel, CPU and number of cores, for the report.
 pub(super) fn machine() -> String {
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One server of a pool is stopped: who uses the keys of another one must not notice.
+//! One server of a pool hangs: clients that use the keys of the other one must not notice.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -18,19 +18,19 @@ use super::samples::{median, ratio};
 use super::shape::{Ask, Protocol, Shape};
 use crate::run::{at_root, output_of};
 
-/// What `--shapes` calls it.
+/// Its name for `--shapes`.
 pub(super) const NAME: &str = "hang";
 
-/// What the 99th percentile may rise to, as a multiple of what it was.
+/// Maximum ratio of the 99th percentile during the hang to that before.
 const MOST: f64 = 1.5;
 
-/// Requests per second to either server: what a busy pool does all day, far from its limits.
+/// Requests per second to each server: a normal load of a busy pool, far from its limits.
 const RATE: f64 = 3_000.0;
 
-/// How long the load on the other server lasts before and after ours.
+/// How long the load on the other server lasts before and after the measured one.
 const MARGIN: Duration = Duration::from_millis(500);
 
-/// A pool of two servers, and a tag for the keys of each.
+/// A pool of two servers, and a hash tag for the keys of each.
 struct Stage {
     servers: Vec<Server>,
     proxy: Proxy,
@@ -40,7 +40,7 @@ struct Stage {
     cores: Cores,
 }
 
-/// Plays both protocols; returns how many promises were broken.
+/// Tests both protocols; returns the number of failed checks.
 ///
 /// # Errors
 ///
@@ -125,8 +125,8 @@ impl Stage {
         }
     }
 
-    /// Both loads at once, with B stopped while A's is measured if it `hangs`. Returns the fates of A's
-    /// requests and of B's.
+    /// Runs both loads at once; if it `hangs`, B is stopped while A's load is measured. Returns the results
+    /// of A's requests and of B's.
     fn play(&mut self, bench: &Bench, options: &Options, hangs: bool) -> Result<[Fate; 2], String> {
         let load = self.load(bench);
         let [a, b] = &self.tags;
@@ -160,10 +160,10 @@ fn conf(protocol: Protocol, port: u16, servers: &[Server]) -> String {
     text
 }
 
-/// A tag whose keys are all at the server called `name`, as the proxy itself says.
+/// A tag whose keys are all on the server called `name`, according to the proxy itself.
 fn tag_of(bench: &Bench, proxy: &Proxy, name: &str) -> Result<String, String> {
     for number in 0..100 {
-        // The number in front: keys that differ at their end only are neighbours for this hash.
+        // The number comes first: for this hash, keys that differ only at their end are close to each other.
         let tag = format!("{number}-tag");
         let mut ask = at_root(&bench.nuthatch.to_string_lossy());
         ask.arg("locate").arg("-c").arg(proxy.conf());
@@ -175,7 +175,7 @@ fn tag_of(bench: &Bench, proxy: &Proxy, name: &str) -> Result<String, String> {
     Err(format!("no key is at server {name}"))
 }
 
-/// Prints what came of it; returns how many promises were broken.
+/// Prints the results; returns the number of failed checks.
 fn report(before: &[[Fate; 2]], during: &[[Fate; 2]]) -> usize {
     let calmly = [
         judge_p99("of a round", before, during, |fate| fate.p99),
@@ -211,7 +211,7 @@ fn report(before: &[[Fate; 2]], during: &[[Fate; 2]]) -> usize {
         .count()
 }
 
-/// Prints a percentile of A's replies, before and during; returns whether it rose no more than it may.
+/// Prints a percentile of A's replies, before and during; returns whether its rise is within the limit.
 fn judge_p99(name: &str, before: &[[Fate; 2]], during: &[[Fate; 2]], of: fn(&Fate) -> f64) -> bool {
     let each = |rounds: &[[Fate; 2]]| rounds.iter().map(|[a, _]| of(a)).collect::<Vec<_>>();
     let (calm, hung) = (each(before), each(during));

@@ -1,7 +1,7 @@
-//! Instruction counts of the core's main paths, against committed baselines.
+//! Instruction counts of the core's main paths, compared with committed baselines.
 //!
-//! Instructions hardly vary between runs or machines, so a rise is a change of the code (or of the
-//! compiler, which the file of baselines names, or of the C library). Copies of some KiB count one
+//! Instruction counts hardly vary between runs or machines, so a rise comes from a change of the code, of the
+//! compiler (which the file of baselines names), or of the C library. Copies of some KiB count one
 //! instruction per byte, because valgrind counts each step of a string instruction.
 
 use std::fmt::Write;
@@ -12,13 +12,13 @@ use testkit::Tool;
 use super::setup;
 use crate::run::{at_root, output_of, root};
 
-/// The committed counts, from the root of the project.
+/// The committed counts, relative to the top directory.
 const BASELINES: &str = "bench/instructions.txt";
 
-/// A rise above this fails.
+/// A larger rise fails.
 const TOLERATED: f64 = 0.05;
 
-/// Laps of the shorter and of the longer run; the difference is counted.
+/// Laps of the shorter and of the longer run; their difference is counted.
 const LAPS: [u32; 2] = [5, 25];
 
 /// Instructions per request of one path.
@@ -28,11 +28,11 @@ struct Count {
     instructions: f64,
 }
 
-/// Counts every path and compares; with a reason, writes the baselines anew.
+/// Counts every path and compares; with a reason, writes new baselines.
 ///
 /// # Errors
 ///
-/// When a path has become dearer than tolerated, is missing in the baselines, or cannot be counted.
+/// When a path has become more expensive than tolerated, is missing in the baselines, or cannot be counted.
 pub(super) fn check(bless: Option<&str>) -> Result<(), String> {
     setup::install_valgrind();
     let valgrind = Tool::find("valgrind").ok_or("valgrind is not installed")?;
@@ -76,7 +76,7 @@ fn instructions(valgrind: &Tool, program: &str, path: &str, laps: u32) -> Result
         .ok_or_else(|| format!("valgrind failed on {path}:\n{text}"))
 }
 
-/// callgrind's last word: `==PID== Collected : 272323915`.
+/// The last line of callgrind: `==PID== Collected : 272323915`.
 fn collected(text: &str) -> Option<f64> {
     let (_, rest) = text.split_once("Collected :")?;
     rest.split_whitespace().next()?.parse().ok()
@@ -136,7 +136,7 @@ fn read() -> Result<Vec<Count>, String> {
     parse(&text)
 }
 
-/// Lines `PATH COUNT`; those that begin with # are words for people.
+/// Lines `PATH COUNT`; lines that begin with # are comments.
 fn parse(text: &str) -> Result<Vec<Count>, String> {
     text.lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())

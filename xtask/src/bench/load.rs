@@ -1,4 +1,4 @@
-//! Playing one shape to one contender, by redis-benchmark or by our own load generator.
+//! Runs one shape against one contender, with redis-benchmark or our own load generator.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -8,40 +8,40 @@ use std::time::Duration;
 use super::programs::Bench;
 use super::shape::{Ask, Protocol, Shape};
 
-/// What a load came to. Times are in microseconds.
+/// The result of a load. Times are in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Outcome {
-    /// Requests that were answered.
+    /// Answered requests.
     pub(super) requests: f64,
     /// Requests per second.
     pub(super) rate: f64,
     pub(super) p50: f64,
     pub(super) p99: f64,
-    /// That of a tenth of a second, the middle one of all; where it is not told apart, that of the whole.
+    /// The median of the 99th percentiles of each tenth of a second; the overall one if these are unknown.
     pub(super) p99_typical: f64,
     pub(super) p999: f64,
-    /// Open loop: requests that could not be sent in time any more.
+    /// Open loop: requests that were not sent in time.
     pub(super) unsent: f64,
 }
 
 /// How much is sent.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Amount {
-    /// For so long.
+    /// For this long.
     Time(Duration),
-    /// So many requests.
+    /// This many requests.
     Requests(u64),
-    /// So many per second, for so long.
+    /// This many per second, for this long.
     Rate(f64, Duration),
 }
 
-/// Told when the load begins and when it ends.
+/// Notified when the load begins and ends.
 pub(super) trait Watch {
     fn begin(&mut self) -> Result<(), String>;
     fn end(&mut self) -> Result<(), String>;
 }
 
-/// Watches nothing.
+/// Ignores the notifications.
 pub(super) struct Unwatched;
 
 impl Watch for Unwatched {
@@ -60,7 +60,7 @@ pub(super) struct Load<'b> {
     pub(super) bench: &'b Bench,
     pub(super) shape: Shape,
     pub(super) address: SocketAddr,
-    /// Words before the load's own command, such as those of a tracer.
+    /// Prefix of the load's command, such as that of a tracer.
     pub(super) wrapper: Vec<String>,
 }
 
@@ -72,7 +72,7 @@ impl Load<'_> {
     /// When a reply was wrong.
     pub(super) fn fill(&self) -> Result<(), String> {
         if self.is_for_redis_benchmark() {
-            // It draws its keys by chance: of five times as many draws hardly one is left out.
+            // It chooses keys at random: with five times as many requests hardly one is left out.
             let draws = 5 * self.shape.keys() as u64;
             let filler = Shape {
                 pipeline: 8,
@@ -86,7 +86,7 @@ impl Load<'_> {
         self.run_loadgen(&words, &mut Unwatched).map(drop)
     }
 
-    /// Sends the shape's requests. redis-benchmark takes a number of requests only; use
+    /// Sends the shape's requests. redis-benchmark only accepts a number of requests; use
     /// [`Load::requests_for`] to find it.
     ///
     /// # Errors
@@ -110,21 +110,21 @@ impl Load<'_> {
         }
     }
 
-    /// How much to send so that it takes about `time`, found by a short trial where it matters.
+    /// How much to send so that it takes about `time`; determined by a short trial where needed.
     pub(super) fn amount_for(&self, time: Duration) -> Result<Amount, String> {
         if !self.is_for_redis_benchmark() {
             return Ok(Amount::Time(time));
         }
         let least = (self.shape.in_flight() as u64 * 4).max(200);
         let trial = self.play(Amount::Requests(least), &mut Unwatched)?;
-        // A longer trial, as the first one was mostly start.
+        // A longer trial, because most of the first one was startup.
         let longer = (trial.rate * time.as_secs_f64() / 8.0) as u64;
         let trial = self.play(Amount::Requests(longer.max(least)), &mut Unwatched)?;
         let wanted = (trial.rate * time.as_secs_f64()) as u64;
         Ok(Amount::Requests(wanted.max(least)))
     }
 
-    /// Whether redis-benchmark plays the shape.
+    /// Whether the shape is run with redis-benchmark.
     fn is_for_redis_benchmark(&self) -> bool {
         self.shape.ask == Ask::SetGet
     }
@@ -198,7 +198,7 @@ impl Load<'_> {
     }
 }
 
-/// A load generator that is being run; killed when this is dropped.
+/// A running load generator; killed when this is dropped.
 pub(super) struct Running {
     child: Child,
     stdout: BufReader<std::process::ChildStdout>,
@@ -234,7 +234,7 @@ impl Running {
             .map_err(|error| format!("loadgen: {error}"))
     }
 
-    /// It has said on standard error what is wrong.
+    /// It has printed the reason on standard error.
     pub(super) fn failure(&mut self, line: &str) -> String {
         format!("the load generator failed: {}", line.trim())
     }
@@ -242,13 +242,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended long since.
+        // It may have exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// A bound for a contender that hangs: redis-benchmark waits for ever.
+/// A limit in case a contender hangs: redis-benchmark waits without end.
 const PATIENCE: [&str; 3] = ["timeout", "--kill-after=1", "120"];
 
 fn run_redis_benchmark(words: &[String]) -> Result<String, String> {
@@ -260,7 +260,7 @@ fn run_redis_benchmark(words: &[String]) -> Result<String, String> {
         .map_err(|error| format!("{}: {error}", words.join(" ")))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let complaint = String::from_utf8_lossy(&output.stderr);
-    // Told to (-e), it prints error replies and goes on.
+    // With -e it prints error replies and continues.
     let error_reply = text.lines().find(|line| line.contains("Error from server"));
     if output.status.success() && error_reply.is_none() {
         return Ok(text);
@@ -273,7 +273,7 @@ fn run_redis_benchmark(words: &[String]) -> Result<String, String> {
     ))
 }
 
-/// Both tests' figures as one: the mean rate by requests, and the worse of each percentile.
+/// Combines the results of both tests: the mean rate weighted by requests, and the worse of each percentile.
 fn parse_redis_benchmark(text: &str) -> Result<Outcome, String> {
     let mut whole = Outcome::default();
     let mut seconds = 0.0;

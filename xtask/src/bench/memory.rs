@@ -1,4 +1,4 @@
-//! What connections, bursts and large values cost in memory.
+//! The memory that connections, bursts and large values need.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -13,24 +13,24 @@ use super::programs::Bench;
 use super::samples::Ratio;
 use super::shape::{Ask, Protocol, Shape};
 
-/// Clients that connect, say something once and are silent.
+/// Clients that connect, send one request and stay idle.
 const IDLE: usize = 5_000;
 
-/// Requests of a burst, all sent before a reply is awaited.
+/// Requests of a burst, all sent before any reply is read.
 const BURST: usize = 20_000;
 
-/// What a client may have to wait.
+/// How long a client waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a proxy is given to return memory.
+/// Time for a proxy to return memory.
 const REST: Duration = Duration::from_secs(3);
 
-/// One figure that is not a matter of rounds.
+/// One figure that is measured once rather than in rounds.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Fact {
     /// What was measured; targets refer to it.
     pub(super) name: &'static str,
-    /// Of which contender.
+    /// The contender.
     pub(super) contender: String,
     pub(super) value: Ratio,
     pub(super) unit: &'static str,
@@ -38,12 +38,12 @@ pub(super) struct Fact {
 
 /// Bytes of resident memory per idle connection.
 pub(super) const IDLE_BYTES: &str = "resident bytes per idle connection";
-/// Resident memory after a burst, as a share of that before.
+/// Resident memory after a burst, relative to that before.
 pub(super) const AFTER_BURST: &str = "resident after a burst / before";
-/// Growth of the peak while large values move, in copies of what is in flight.
+/// Growth of the peak while large values are transferred, relative to the bytes in flight.
 pub(super) const COPIES: &str = "peak growth with 1 MiB values / bytes in flight";
 
-/// Measures all of it for nutcracker and ours, on fresh processes.
+/// Measures everything for nutcracker and ours, on newly started processes.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ pub(super) fn protocol_name(protocol: Protocol) -> &'static str {
     }
 }
 
-/// 5,000 clients, each of which has had one reply.
+/// 5,000 clients that have each got one reply.
 fn idle_bytes(bench: &Bench, contender: &Contender, protocol: Protocol) -> Result<f64, String> {
     warm_up(bench, contender, protocol)?;
     let before = resident(contender)?;
@@ -149,7 +149,7 @@ fn copies(bench: &Bench, contender: &Contender, protocol: Protocol) -> Result<f6
     Ok(peak.saturating_sub(before.resident) as f64 / in_flight as f64)
 }
 
-/// Ordinary load, so that what every proxy allocates once is not counted.
+/// Ordinary load, so that one-time allocations of a proxy are not counted.
 fn warm_up(bench: &Bench, contender: &Contender, protocol: Protocol) -> Result<(), String> {
     let load = load(bench, contender, plain(protocol, 100));
     load.fill()?;

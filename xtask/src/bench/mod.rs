@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: what the proxy costs beside its peers, measured in one run.
+//! `cargo xtask bench`: the cost of the proxy compared with other proxies, measured in one run.
 //!
-//! Figures drift with the machine's mood, so nothing here compares two runs: every shape is played to
-//! every contender in turn, round after round, and what counts is the ratio of two contenders within
-//! the rounds, with its 95 % interval.
+//! Figures drift with the state of the machine, so nothing here compares two runs: every shape is run against
+//! every contender in turn, round after round, and the result is the ratio of two contenders within the
+//! rounds, with its 95 % confidence interval.
 
 mod contender;
 mod cores;
@@ -34,12 +34,12 @@ use report::Report;
 pub(crate) use options::USAGE;
 pub(crate) use setup::build as build_released;
 
-/// Runs what the words ask for.
+/// Runs what the arguments ask for.
 ///
 /// # Errors
 ///
-/// When a word makes no sense, a build or a run failed, a reply was wrong, or (with `--targets` and
-/// `--instructions`) a figure is beyond its bound.
+/// When an argument is invalid, a build or a run failed, a reply was wrong, or (with `--targets` and
+/// `--instructions`) a figure exceeds its limit.
 pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     let options = Options::parse(words)?;
     match options.mode {
@@ -52,14 +52,14 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Names the shapes.
+/// Lists the shapes.
 pub(crate) fn list() {
     for shape in shape::SHAPES {
         println!("{}", shape.name);
     }
 }
 
-/// Plays the chosen shapes and prints a table for each.
+/// Runs the selected shapes and prints a table for each.
 fn shapes(options: &Options) -> Result<(), String> {
     let bench = Bench::prepare(options)?;
     let mut report = Report::begin(options)?;
@@ -71,7 +71,7 @@ fn shapes(options: &Options) -> Result<(), String> {
     report.finish(options)
 }
 
-/// Plays all that the targets need and judges each row.
+/// Runs everything that the targets need and judges each row.
 fn targets(options: &Options) -> Result<(), String> {
     let bench = Bench::prepare(options)?;
     let mut report = Report::begin(options)?;
@@ -94,7 +94,7 @@ fn targets(options: &Options) -> Result<(), String> {
     }
 }
 
-/// Asks for too much, then stops a server.
+/// The tests with too much load, and with a hanging server.
 fn overload(options: &Options) -> Result<(), String> {
     let mut parts = overload::TRIED.to_vec();
     parts.push(hang::NAME);

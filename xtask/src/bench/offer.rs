@@ -1,37 +1,37 @@
-//! Open-loop load of which not everything can be answered, or not at once: what became of each request.
+//! Open-loop load of which not everything can be answered, or not at once: counts the result of each request.
 
 use std::time::Duration;
 
 use super::load::{Amount, Load, Running};
 
-/// What became of an offer.
+/// The results of a load.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Fate {
-    /// Requests that were answered with what was asked for.
+    /// Requests answered correctly.
     pub(super) right: f64,
-    /// Requests that were answered with an error line.
+    /// Requests answered with an error.
     pub(super) errors: f64,
-    /// Replies that were wrong, of another request, or that a key is not there which is.
+    /// Replies that were wrong, belonged to another request, or reported an existing key as missing.
     pub(super) wrong: f64,
-    /// Requests that were sent and never answered.
+    /// Requests that were sent and not answered.
     pub(super) unanswered: f64,
-    /// Requests that still waited to be sent in the end.
+    /// Requests that still waited to be sent at the end.
     pub(super) unsent: f64,
     /// Seconds until the last reply.
     pub(super) seconds: f64,
-    /// Microseconds, from when a request was due.
+    /// 99th percentile of the latency in microseconds, from when a request was due.
     pub(super) p99: f64,
-    /// The same of a tenth of a second, the middle one of all.
+    /// The median of the 99th percentiles of each tenth of a second.
     pub(super) p99_typical: f64,
 }
 
 impl Fate {
-    /// Right replies per second.
+    /// Correct replies per second.
     pub(super) fn goodput(&self) -> f64 {
         self.right / self.seconds.max(1e-9)
     }
 
-    /// Reads the load generator's report.
+    /// Parses the load generator's report.
     fn parse(line: &str) -> Result<Fate, String> {
         let json: serde_json::Value = serde_json::from_str(line)
             .map_err(|error| format!("loadgen printed {line:?}: {error}"))?;
@@ -55,7 +55,7 @@ impl Fate {
     }
 }
 
-/// A load that is connected and waits for the word.
+/// A load generator that has connected and waits for the signal to begin.
 pub(super) struct Offer {
     running: Running,
 }
@@ -65,7 +65,7 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// When it cannot.
+    /// When it cannot connect.
     pub(super) fn prepare(
         load: &Load<'_>,
         tag: &str,
@@ -88,7 +88,7 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// When the load generator has ended.
+    /// When the load generator has exited.
     pub(super) fn begin(&mut self) -> Result<(), String> {
         self.running.go()
     }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Rounds of a run whose figures are meant to hold.
+/// Rounds of a run whose figures are to be reliable.
 const ROUNDS: usize = 7;
 
 /// Rounds with `--quick`.
@@ -13,22 +13,22 @@ const QUICK_ROUNDS: usize = 3;
 pub(crate) const USAGE: &str = "\
 Usage: cargo xtask bench [OPTION]...
 
-  (no mode)            plays the shapes and prints a table for each
-  --targets            plays what the project promises and judges each promise
-  --scale              how cost grows with clients, servers, keys of a multi-get and size
-  --overload           twice the requests that it can carry, and a server that hangs: is what can be
-                       answered answered, and does anybody else notice
+  (no mode)            runs the shapes and prints a table for each
+  --targets            measures and checks the project's performance targets
+  --scale              how cost grows with clients, servers, keys of a multi-get and value size
+  --overload           twice the load that the proxy can handle, and a hanging server: is as much as
+                       possible answered, and are other clients unaffected
   --instructions       counts the core's instructions (valgrind) and compares them with
                        bench/instructions.txt; --bless REASON writes that file
-  --setup              installs the peers, where permitted: haproxy, nutcracker, Envoy; valgrind
+  --setup              installs what is compared, if permitted: haproxy, nutcracker, Envoy; valgrind
 
-  --quick              few shapes, few and short rounds: to see that it works, not to be quoted
-  --shapes NAME,..     only these shapes (all: every one; --list names them);
-                       facts: with --targets, the single figures alone;
-                       hang: with --overload, the server that hangs alone
+  --quick              few shapes, few and short rounds: to see that it works, not for results
+  --shapes NAME,..     only these shapes (all: every one; --list lists them);
+                       facts: with --targets, only the figures measured once;
+                       hang: with --overload, only the hanging server
   --proxies NAME,..    only these contenders: nutcracker, nuthatch, haproxy, envoy, predixy (the program
-                       that NUTHATCH_BENCH_PREDIXY names), floor (a program of ours that answers by
-                       itself), direct
+                       in NUTHATCH_BENCH_PREDIXY), floor (our minimal server, which answers every
+                       request itself), direct
   --rounds N           rounds of each shape (7)
   --seconds S          length of one run of one contender (2)
   --workers N          workers of nuthatch (1)
@@ -37,10 +37,10 @@ Usage: cargo xtask bench [OPTION]...
                        another build of nuthatch to compare with; may be repeated
   --json FILE          writes every sample and every ratio
   --plots DIR          writes SVG plots (target/bench)
-  --list               names the shapes
+  --list               lists the shapes
 ";
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     Shapes,
@@ -51,14 +51,14 @@ pub(super) enum Mode {
     Setup,
 }
 
-/// The command line, checked.
+/// The parsed command line.
 #[derive(Debug, Clone)]
 pub(super) struct Options {
     pub(super) mode: Mode,
     pub(super) quick: bool,
-    /// Names of shapes; empty is the mode's own choice.
+    /// Names of shapes; empty means the mode's default.
     pub(super) shapes: Vec<String>,
-    /// Names of contenders; empty is all that are installed.
+    /// Names of contenders; empty means all that are installed.
     pub(super) proxies: Vec<String>,
     pub(super) rounds: usize,
     pub(super) seconds: Duration,
@@ -71,11 +71,11 @@ pub(super) struct Options {
 }
 
 impl Options {
-    /// Reads the words after `bench`.
+    /// Parses the arguments after `bench`.
     ///
     /// # Errors
     ///
-    /// With the first word that makes no sense.
+    /// The first invalid argument.
     pub(super) fn parse(words: &[&str]) -> Result<Options, String> {
         let mut options = Options::new(words.contains(&"--quick"));
         let mut words = words.iter();
@@ -108,7 +108,7 @@ impl Options {
         }
     }
 
-    /// Takes a word that needs no value; false if this is none.
+    /// Takes an argument that needs no value; false if it is another one.
     fn take_flag(&mut self, word: &str) -> Result<bool, String> {
         let mode = match word {
             "--quick" => return Ok(true),
@@ -176,7 +176,7 @@ fn candidate(value: &str) -> Result<(String, PathBuf), String> {
     }
 }
 
-/// Contenders run in directories of their own, so a path must not depend on ours.
+/// Contenders run in their own directories, so a path must not be relative.
 fn absolute(file: &str) -> Result<PathBuf, String> {
     std::fs::canonicalize(file).map_err(|error| format!("{file}: {error}"))
 }

@@ -1,7 +1,8 @@
-//! Twice as many requests as can be carried: what can be answered still is, and nothing vanishes.
+//! Overload: twice as many requests as the proxy can handle. As many as possible must still be answered, and
+//! none may be lost.
 //!
-//! What can be carried is the peak of goodput over the rate that is offered. A closed loop's rate, which is
-//! printed too, is no measure for it: it sends 200 requests with one call, the others come by sixteens.
+//! The capacity is the peak of goodput over the offered rate. The rate of a closed loop, which is printed
+//! too, is no measure of it: a closed loop sends 200 requests with one system call, an open loop about 16.
 
 use super::contender::{Kind, OURS, Rig};
 use super::cores::Cores;
@@ -12,33 +13,33 @@ use super::programs::Bench;
 use super::samples::{Ratio, median, ratio};
 use super::shape::Shape;
 
-/// What is offered to find the peak, in parts of what a closed loop carries.
+/// Offered rates for finding the peak, relative to the closed loop's rate.
 const STEPS: [f64; 4] = [0.6, 0.75, 0.9, 1.05];
 
-/// How much more than the peak is offered then.
+/// The overload, relative to the peak.
 const FACTOR: f64 = 2.0;
 
-/// Goodput as a share of the peak, at least.
+/// Minimum goodput, relative to the peak.
 const LEAST: f64 = 0.9;
 
-/// The shapes whose peak is exceeded.
+/// The shapes that are tested.
 pub(super) const TRIED: [&str; 2] = ["redis-50-p16-mixed-100b", "memcached-50-p16-100b"];
 
-/// Requests that each client of the closed loop sends at once. The more, the less each costs: with few, it
+/// Requests that each client of the closed loop sends at once. The more, the cheaper each is: with few, it
 /// would be slower than an open loop.
 const DEPTH: usize = 200;
 
-/// What one shape came to, round by round.
+/// The results of one shape, round by round.
 #[derive(Debug, Default)]
 struct Rounds {
     closed: Vec<f64>,
     steps: [Vec<Fate>; STEPS.len()],
-    /// What was offered in the end, and what became of it.
+    /// The final offered rates, and the results.
     offered: Vec<f64>,
     fates: Vec<Fate>,
 }
 
-/// Plays a shape; returns how many promises were broken.
+/// Tests a shape; returns the number of failed checks.
 ///
 /// # Errors
 ///
@@ -54,7 +55,7 @@ pub(super) fn run(
     Ok(rounds.report())
 }
 
-/// Peak and overload in turn.
+/// Alternates peak and overload.
 fn play(bench: &Bench, options: &Options, shape: Shape, cores: Cores) -> Result<Rounds, String> {
     let kinds = [Kind::ours(bench, OURS, options.workers)];
     let rig = Rig::start(shape.protocol, shape.servers, &kinds)?;
@@ -97,7 +98,7 @@ fn play(bench: &Bench, options: &Options, shape: Shape, cores: Cores) -> Result<
 }
 
 impl Rounds {
-    /// Prints what came of it; returns how many promises were broken.
+    /// Prints the results; returns the number of failed checks.
     fn report(&self) -> usize {
         println!("closed loop, requests/s {:>10.0}", median(&self.closed));
         println!("   offered  goodput    p99 ms");
@@ -118,7 +119,7 @@ impl Rounds {
         if let Some(share) = share {
             println!("{} goodput / peak {share}, at least {LEAST}", word(good));
         }
-        // Not judged: traffic of another kind.
+        // Not judged: the traffic is of another kind.
         if let Some(share) = ratio(&goodput(&self.fates), &self.closed) {
             println!("     goodput / closed loop {share}");
         }
@@ -126,8 +127,8 @@ impl Rounds {
         usize::from(!good) + usize::from(lost > 0.0)
     }
 
-    /// The goodput of each round at the step that is best over all rounds: the best of each round would be
-    /// the luckiest.
+    /// The goodput of each round at the step that is best over all rounds: the best step of each round would
+    /// be chosen by luck.
     fn peaks(&self) -> Vec<f64> {
         let each = self.steps.iter().map(|fates| goodput(fates));
         each.max_by(|one, other| median(one).total_cmp(&median(other)))
@@ -145,7 +146,7 @@ fn line(offered: f64, fates: &[Fate]) {
     println!("{offered:>10.0} {goodput:>8.0} {p99:>9.2}");
 }
 
-/// Whether the interval does not lie wholly below what was promised.
+/// Whether the interval is not entirely below the limit.
 fn verdict(share: Option<Ratio>) -> bool {
     share.is_some_and(|share| share.high >= LEAST)
 }

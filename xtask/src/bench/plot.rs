@@ -1,4 +1,4 @@
-//! Plots as SVG, written by hand: bars with intervals, and lines over a logarithmic axis.
+//! Plots as SVG: bars with intervals, and lines over a logarithmic axis.
 
 use std::fmt::Write;
 
@@ -11,12 +11,12 @@ const LEFT: f64 = 190.0;
 const WIDTH: f64 = 480.0;
 const BAR: f64 = 14.0;
 
-/// Colours that are told apart in print and by the colour-blind.
+/// Colours that remain distinct in print and for colour-blind readers.
 const COLOURS: [&str; 6] = [
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00",
 ];
 
-/// Writes a plot into the directory that the options name.
+/// Writes a plot into the directory given in the options.
 ///
 /// # Errors
 ///
@@ -117,11 +117,11 @@ fn bar(body: &mut String, y: f64, scale: f64, ratio: Ratio, colour: &str) {
 /// One line of a plot.
 pub(super) struct Line {
     pub(super) name: String,
-    /// x and y, both above 0, by growing x.
+    /// x and y, both above 0, in ascending order of x.
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// Lines over axes that are both logarithmic: what is linear has slope one.
+/// Lines over two logarithmic axes: linear growth has slope one.
 pub(super) fn lines(title: &str, x_title: &str, y_title: &str, lines: &[Line]) -> String {
     const HEIGHT: f64 = 300.0;
     const TOP: f64 = 40.0;

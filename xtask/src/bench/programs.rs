@@ -1,11 +1,11 @@
-//! The project's own programs that are measured, or measured with.
+//! The project's own programs that are measured or used for measuring.
 
 use std::path::PathBuf;
 
 use super::options::Options;
 use super::{figures, setup};
 
-/// The programs that were built for a run.
+/// The programs built for a run.
 #[derive(Debug)]
 pub(super) struct Bench {
     pub(super) nuthatch: PathBuf,
@@ -15,7 +15,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Builds the proxy and the load generator as they are released.
+    /// Builds the proxy and the load generator with the release profile.
     pub(super) fn prepare(options: &Options) -> Result<Bench, String> {
         setup::check_essentials()?;
         figures::raise_descriptor_limit();

@@ -1,4 +1,4 @@
-//! What is printed, and the file with every sample.
+//! The printed tables, and the file with all samples.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use super::samples::Ratio;
 use super::shape::{Ask, Protocol};
 use super::target::Verdict;
 
-/// Everything of one run.
+/// Everything measured in one run.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) shapes: Vec<ShapeResult>,
@@ -20,7 +20,7 @@ pub(super) struct Report {
     pub(super) verdicts: Vec<Verdict>,
 }
 
-/// The figures of a table whose ratios to the base come first.
+/// The columns with ratios to the base.
 const RATIOS: [(Figure, &str); 4] = [
     (Figure::Cpu, "CPU/req ratio"),
     (Figure::Rate, "req/s ratio"),
@@ -28,18 +28,18 @@ const RATIOS: [(Figure, &str); 4] = [
     (Figure::P99Typical, "p99 of 0.1 s ratio"),
 ];
 
-/// The figures whose ratios to the floor follow.
+/// The columns with ratios to the floor, which follow.
 const TO_FLOOR: [(Figure, &str); 2] = [
     (Figure::Cpu, "CPU/req to floor"),
     (Figure::Rate, "req/s to floor"),
 ];
 
 impl Report {
-    /// Says on what machine this happens.
+    /// Prints the description of the machine.
     ///
     /// # Errors
     ///
-    /// When a file that was asked for cannot be written: better now than after half an hour.
+    /// When an output file cannot be written: better now than after half an hour.
     pub(super) fn begin(options: &Options) -> Result<Report, String> {
         if let Some(file) = &options.json {
             std::fs::write(file, "{}\n").map_err(|error| format!("{}: {error}", file.display()))?;
@@ -60,7 +60,7 @@ impl Report {
         })
     }
 
-    /// Writes the files that were asked for.
+    /// Writes the requested files.
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl Report {
         plot::write(options, "cpu-per-request.svg", &bars.to_svg())
     }
 
-    /// Writes every sample, if a file for them was named.
+    /// Writes all samples, if a file for them was given.
     ///
     /// # Errors
     ///
@@ -192,7 +192,7 @@ fn shown_ratio(ratio: Option<Ratio>) -> String {
     })
 }
 
-/// Columns as wide as their widest cell; the first to the left, the others to the right.
+/// Columns as wide as their widest cell; the first one left-aligned, the others right-aligned.
 fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();

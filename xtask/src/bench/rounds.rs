@@ -1,4 +1,4 @@
-//! One shape, every contender in turn, round after round.
+//! Runs one shape against every contender in turn, round after round.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::samples::{Ratio, median, ratio};
 use super::shape::{Ask, Shape};
 use super::syscalls;
 
-/// All that was measured of one shape.
+/// All results of one shape.
 #[derive(Debug)]
 pub(super) struct ShapeResult {
     pub(super) shape: Shape,
@@ -21,7 +21,7 @@ pub(super) struct ShapeResult {
     pub(super) contenders: Vec<ContenderResult>,
 }
 
-/// All that was measured of one contender under one shape.
+/// All results of one contender for one shape.
 #[derive(Debug)]
 pub(super) struct ContenderResult {
     pub(super) name: String,
@@ -29,11 +29,11 @@ pub(super) struct ContenderResult {
     pub(super) cells: Vec<Cell>,
     /// System calls per request, where they could be counted.
     pub(super) syscalls: Option<f64>,
-    /// Resident bytes before, at most and after; none for a direct connection.
+    /// Resident memory before, at peak and after; none for a direct connection.
     pub(super) memory: Option<MemoryOverTime>,
 }
 
-/// Resident bytes of a proxy around a shape.
+/// Resident memory of a proxy around a shape.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MemoryOverTime {
     pub(super) before: u64,
@@ -45,26 +45,26 @@ pub(super) struct MemoryOverTime {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cell {
     pub(super) outcome: Outcome,
-    /// The proxy's processor time per request, in microseconds.
+    /// The proxy's CPU time per request, in microseconds.
     pub(super) cpu: Option<f64>,
-    /// The servers' processor time per request, in microseconds, all together.
+    /// The servers' total CPU time per request, in microseconds.
     pub(super) servers_cpu: f64,
 }
 
-/// A figure of a cell.
+/// A figure of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Figure {
-    /// The proxy's processor time per request.
+    /// The proxy's CPU time per request.
     Cpu,
     /// Requests per second.
     Rate,
     /// The median latency.
     P50,
-    /// The latency that 99 % stay within.
+    /// The 99th percentile of the latency.
     P99,
-    /// The latency that 99 % of a tenth of a second stay within, the middle one of all.
+    /// The median of the 99th percentiles of each tenth of a second.
     P99Typical,
-    /// The latency that 99.9 % stay within.
+    /// The 99.9th percentile of the latency.
     P999,
 }
 
@@ -74,7 +74,7 @@ impl ShapeResult {
         self.contenders.iter().find(|result| result.name == name)
     }
 
-    /// The ratio of `ours` to `theirs`, if both were measured and have the figure.
+    /// The ratio of `ours` to `theirs`, if both have the figure.
     pub(super) fn ratio(&self, figure: Figure, ours: &str, theirs: &str) -> Option<Ratio> {
         ratio(
             &self.of(ours)?.values(figure)?,
@@ -109,7 +109,7 @@ impl Cell {
     }
 }
 
-/// Plays `shape` to every contender that is installed and wanted.
+/// Runs `shape` against every contender that is installed and selected.
 ///
 /// # Errors
 ///
@@ -119,7 +119,7 @@ pub(super) fn play(bench: &Bench, options: &Options, shape: Shape) -> Result<Sha
     play_to(bench, options, shape, &kinds)
 }
 
-/// Plays `shape` to these contenders.
+/// Runs `shape` against these contenders.
 ///
 /// # Errors
 ///
@@ -131,7 +131,7 @@ pub(super) fn play_to(
     kinds: &[Kind],
 ) -> Result<ShapeResult, String> {
     eprintln!("{} ...", shape.name);
-    // Else the sleep of the processors would be measured, see `Awake`.
+    // Otherwise the CPUs' sleep states would be measured, see `Awake`.
     let is_open = matches!(shape.ask, Ask::OpenLoop(_));
     let _awake = is_open.then(Awake::keep).transpose()?;
     let rig = Rig::start(shape.protocol, shape.servers, kinds)?;
@@ -148,7 +148,7 @@ pub(super) fn play_to(
         turn.remember_memory()?;
     }
     for round in 0..options.rounds {
-        // Another one begins each time: no one has always the same neighbour before it.
+        // Each round starts with another one, so that no contender always follows the same one.
         let count = turns.len();
         for place in 0..count {
             turns[(round + place) % count].play(&rig.server_pids())?;
@@ -162,7 +162,7 @@ pub(super) fn play_to(
     })
 }
 
-/// The rate of an open-loop shape: a share of what nutcracker (or the first contender) can do.
+/// The rate of an open-loop shape: a fraction of the maximum of nutcracker (or of the first contender).
 fn open_rate(turns: &[Turn<'_>], shape: Shape, time: Duration) -> Result<Option<f64>, String> {
     let Ask::OpenLoop(share) = shape.ask else {
         return Ok(None);
@@ -171,7 +171,7 @@ fn open_rate(turns: &[Turn<'_>], shape: Shape, time: Duration) -> Result<Option<
     let Some(base) = base.or(turns.first()) else {
         return Ok(None);
     };
-    // The middle of three: the maximum of a moment would overload it in the next.
+    // The median of three: a momentary maximum would overload it afterwards.
     let rates: Vec<f64> = (0..3)
         .map(|_| base.load.play(Amount::Time(time), &mut Unwatched))
         .map(|outcome| outcome.map(|outcome| outcome.rate))
@@ -179,7 +179,7 @@ fn open_rate(turns: &[Turn<'_>], shape: Shape, time: Duration) -> Result<Option<
     Ok(Some((median(&rates) * share).floor().max(1.0)))
 }
 
-/// One contender with what is collected of it.
+/// One contender with its results.
 struct Turn<'r> {
     contender: &'r Contender,
     load: Load<'r>,
@@ -255,10 +255,10 @@ impl<'r> Turn<'r> {
     }
 }
 
-/// Sums the processor time of groups of processes over a load.
+/// Sums the CPU time of groups of processes over a load.
 struct Meter<'p> {
     groups: Vec<&'p [u32]>,
-    /// Nanoseconds per group; during the load, the readings at its begin.
+    /// Nanoseconds per group; during the load, the readings at its start.
     spent: Vec<u64>,
 }
 

@@ -1,8 +1,8 @@
-//! Medians, and how far they can be trusted.
+//! Medians and their confidence intervals.
 
 use std::fmt;
 
-/// Resamplings behind an interval.
+/// Number of bootstrap resamples.
 const RESAMPLES: usize = 4_000;
 
 /// A ratio of two medians with its 95 % interval.
@@ -14,7 +14,7 @@ pub(super) struct Ratio {
 }
 
 impl Ratio {
-    /// A figure of one measurement, without an interval.
+    /// A figure measured once, without an interval.
     pub(super) fn exact(value: f64) -> Ratio {
         Ratio {
             median: value,
@@ -24,7 +24,7 @@ impl Ratio {
     }
 }
 
-/// With its interval, unless that is a point.
+/// With its interval, unless that is a single value.
 impl fmt::Display for Ratio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.low == self.high {
@@ -38,7 +38,7 @@ impl fmt::Display for Ratio {
     }
 }
 
-/// The middle value; the mean of the two middle ones of an even number.
+/// The median; the mean of the two middle values for an even number.
 ///
 /// # Panics
 ///
@@ -56,9 +56,8 @@ pub(super) fn median(values: &[f64]) -> f64 {
 
 /// The ratio of the medians of `ours` and `theirs`, which were measured in the same rounds.
 ///
-/// The interval is a percentile bootstrap over rounds: both sides of a round are drawn together, so
-/// that what disturbed a whole round disturbs neither side alone. `None` without a round, or when the
-/// lengths differ.
+/// The interval is a percentile bootstrap over rounds: both values of a round are drawn together, so that a
+/// disturbance of a whole round affects both sides. `None` without rounds, or if the lengths differ.
 pub(super) fn ratio(ours: &[f64], theirs: &[f64]) -> Option<Ratio> {
     if ours.is_empty() || ours.len() != theirs.len() {
         return None;
@@ -80,7 +79,7 @@ pub(super) fn ratio(ours: &[f64], theirs: &[f64]) -> Option<Ratio> {
     })
 }
 
-/// A small generator (xorshift): the same intervals from the same samples, always.
+/// A small generator (xorshift) with a fixed seed: the same samples always give the same interval.
 struct Chance(u64);
 
 impl Chance {

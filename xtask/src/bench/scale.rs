@@ -1,4 +1,4 @@
-//! How cost grows: with clients, servers, keys of a multi-get and the size of values.
+//! How the cost grows with clients, servers, keys of a multi-get and the size of values.
 
 use super::contender::{BASE, Kind, OURS};
 use super::options::Options;
@@ -14,7 +14,7 @@ const KEYS: [usize; 5] = [1, 10, 100, 1_000, 10_000];
 const SIZES: [usize; 6] = [1, 100, 1_024, 16 << 10, 128 << 10, 1 << 20];
 const SERVERS: [usize; 6] = [1, 5, 20, 100, 250, 500];
 
-/// What is varied, and how the figures are to be read.
+/// What is varied, and how to label the results.
 struct Axis {
     file: &'static str,
     title: &'static str,
@@ -23,7 +23,7 @@ struct Axis {
     points: Vec<(usize, Shape)>,
 }
 
-/// Measures all four and draws them.
+/// Measures all four and draws the plots.
 ///
 /// # Errors
 ///
@@ -97,7 +97,7 @@ fn plain(name: &'static str) -> Shape {
     }
 }
 
-/// Plays every point of an axis, prints the figures and draws them.
+/// Runs every point of an axis, prints the results and draws the plot.
 fn measure(bench: &Bench, options: &Options, axis: &Axis) -> Result<Vec<ShapeResult>, String> {
     println!("\n== {}", axis.title);
     println!(
@@ -140,7 +140,7 @@ fn line(name: &str, results: &[(usize, ShapeResult)]) -> Line {
     }
 }
 
-/// Building the ring and looking keys up: no proxy runs.
+/// Building the ring and looking up keys; no proxy runs.
 fn servers(bench: &Bench, options: &Options) -> Result<(), String> {
     let title = "Placing keys and the number of servers (ketama)";
     println!("\n== {title}\n   servers      build us    lookup ns");

@@ -1,11 +1,11 @@
-//! What a run needs: the project's own programs, built as released, and the peers.
+//! What a run needs: the project's programs, built with the release profile, and the other proxies.
 
 use std::path::{Path, PathBuf};
 
 use crate::packages::{self, Need};
 use crate::run::{at_root, cargo, is_installed, output_of, root, run, succeeds};
 
-/// Programs of Debian's that are measured or measured with.
+/// Programs from Debian packages that are measured or used for measuring.
 const NEEDS: [Need; 6] = [
     Need::new("redis-server", "redis-server"),
     Need::new("redis-benchmark", "redis-tools"),
@@ -15,14 +15,14 @@ const NEEDS: [Need; 6] = [
     Need::new("valgrind", "valgrind"),
 ];
 
-/// Where Envoy is installed, from the root of the project.
+/// Where Envoy is installed, relative to the top directory.
 const ENVOY: &str = "target/clients/envoy";
 
-/// Installs what is absent, where permitted, and says what stays absent.
+/// Installs what is missing, if permitted, and prints what remains missing.
 ///
 /// # Errors
 ///
-/// Never: a bench is run with what is there.
+/// Never: a bench runs with what is installed.
 pub(super) fn install() -> Result<(), String> {
     let mut absent = packages::install_programs(&NEEDS);
     if envoy().is_none()
@@ -39,7 +39,7 @@ pub(super) fn install() -> Result<(), String> {
     Ok(())
 }
 
-/// Installs valgrind where it is absent and that is permitted.
+/// Installs valgrind if it is missing and that is permitted.
 pub(super) fn install_valgrind() {
     let needs = [Need::new("valgrind", "valgrind")];
     for line in packages::install_programs(&needs) {
@@ -51,7 +51,7 @@ pub(super) fn install_valgrind() {
 ///
 /// # Errors
 ///
-/// With the names of those that are absent.
+/// The names of the missing ones.
 pub(super) fn check_essentials() -> Result<(), String> {
     let essentials = ["redis-server", "redis-benchmark", "memcached"];
     let absent: Vec<_> = essentials
@@ -94,7 +94,7 @@ fn install_envoy() -> Result<(), String> {
     }
 }
 
-/// Builds `packages` with the release profile and returns where `programs` lie.
+/// Builds `packages` with the release profile and returns the paths of `programs`.
 ///
 /// # Errors
 ///

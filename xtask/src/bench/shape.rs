@@ -2,7 +2,7 @@
 
 use super::options::Options;
 
-/// Memory that the values of a shape's keys may take on the servers together.
+/// Maximum memory for the values of all keys of a shape, over all servers.
 const VALUES_TOGETHER: usize = 64 << 20;
 
 /// One shape of load.
@@ -12,46 +12,46 @@ pub(super) struct Shape {
     pub(super) protocol: Protocol,
     pub(super) clients: usize,
     pub(super) pipeline: usize,
-    /// Bytes of a value.
+    /// Size of a value in bytes.
     pub(super) size: usize,
     pub(super) ask: Ask,
     /// Servers of the pool.
     pub(super) servers: usize,
 }
 
-/// What the servers speak.
+/// The servers' protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Redis,
     Memcached,
 }
 
-/// What is asked, and by whom.
+/// The kind of requests, and the program that sends them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Ask {
     /// SET, then GET, by redis-benchmark.
     SetGet,
     /// Half GET, half SET, by our load generator.
     Mixed,
-    /// So many keys at once, by our load generator.
+    /// This many keys at once, by our load generator.
     MultiGet(usize),
-    /// The mix, at this share of nutcracker's maximum, due at fixed times.
+    /// The mix, at this fraction of nutcracker's maximum rate, at fixed times.
     OpenLoop(f64),
 }
 
 impl Shape {
-    /// How many different keys there are.
+    /// Number of different keys.
     pub(super) fn keys(&self) -> usize {
         (VALUES_TOGETHER / self.size.max(1)).clamp(16, 10_000)
     }
 
-    /// Requests that are out at a time when all goes well.
+    /// Number of requests in flight under normal conditions.
     pub(super) fn in_flight(&self) -> usize {
         self.clients * self.pipeline
     }
 }
 
-/// Every shape, in the order in which they are played.
+/// Every shape, in the order of measuring.
 pub(super) const SHAPES: &[Shape] = &[
     redis("redis-50-p1-3b", 50, 1, 3),
     redis("redis-50-p1-1k", 50, 1, 1_024),
@@ -85,7 +85,7 @@ pub(super) const SHAPES: &[Shape] = &[
     ),
 ];
 
-/// What `--quick` plays.
+/// The shapes of `--quick`.
 const QUICK: [&str; 4] = [
     "redis-50-p1-3b",
     "redis-50-p16-1k",
@@ -93,11 +93,11 @@ const QUICK: [&str; 4] = [
     "memcached-50-p1-100b",
 ];
 
-/// The shapes that the options name.
+/// The selected shapes.
 ///
 /// # Errors
 ///
-/// With a name that no shape has.
+/// A name that no shape has.
 pub(super) fn select(options: &Options) -> Result<Vec<Shape>, String> {
     if options.shapes.is_empty() && options.quick {
         return QUICK.iter().map(|name| find(name)).collect();

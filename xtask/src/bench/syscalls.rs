@@ -1,4 +1,4 @@
-//! System calls per request, counted in a short run of its own: counting slows the counted.
+//! System calls per request, counted in a separate short run, because counting slows the process down.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,17 +7,17 @@ use testkit::{Process, Signal, Tool, eventually};
 
 use super::load::{Amount, Load, Unwatched};
 
-/// Length of the run.
+/// Duration of the run.
 const TIME: Duration = Duration::from_millis(700);
 
-/// How long strace may take to attach, and to write its sums.
+/// How long strace may take to attach, and to write its counts.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How many system calls the process `pid` makes per request under this load.
+/// The number of system calls that process `pid` makes per request under this load.
 ///
-/// Counted by `perf stat` where that may (a counter in the kernel, hardly felt), otherwise by strace
-/// (which stops the process at every call, so that batches grow: read such figures as a lower bound).
-/// `None` where neither can.
+/// Counted by `perf stat` if permitted (a counter in the kernel, with little overhead), otherwise by strace,
+/// which stops the process at every call, so that batches grow: such counts are a lower bound. `None` if
+/// neither works.
 pub(super) fn per_request(load: &Load<'_>, amount: Amount, pid: u32) -> Option<f64> {
     let amount = shortened(amount);
     let files = tempfile::tempdir().ok()?;
@@ -62,7 +62,7 @@ fn shortened(amount: Amount) -> Amount {
     match amount {
         Amount::Time(time) => Amount::Time(time.min(TIME)),
         Amount::Rate(rate, time) => Amount::Rate(rate, time.min(TIME)),
-        // Not less, so that the calls for the connections hardly count.
+        // Not shorter, so that the system calls for the connections hardly count.
         Amount::Requests(count) => Amount::Requests(count),
     }
 }

@@ -1,4 +1,4 @@
-//! What the project promises of its speed, and whether a run bears it out.
+//! The performance targets of the project, and whether a run meets them.
 
 use super::contender::{BASE, FLOOR, OURS};
 use super::memory::{self, Fact};
@@ -8,7 +8,7 @@ use super::samples::Ratio;
 use super::shape::{self, Ask, SHAPES, Shape};
 use super::workers;
 
-/// One promise: the ratio of a figure to a peer's, at most.
+/// One target: the maximum ratio of a figure to that of another contender.
 struct Target {
     shape: &'static str,
     figure: Figure,
@@ -63,7 +63,7 @@ const TARGETS: &[Target] = &[
     p99("memcached-open-60", Figure::P99Typical),
 ];
 
-/// System calls per request, at most.
+/// Maximum system calls per request.
 const SYSCALLS: [(&str, f64); 4] = [
     ("redis-50-p1-3b", 3.0),
     ("redis-50-p16-3b", 0.2),
@@ -71,7 +71,7 @@ const SYSCALLS: [(&str, f64); 4] = [
     ("memcached-50-p16-100b", 0.2),
 ];
 
-/// Single figures, at most.
+/// Maximum of figures that are measured once.
 const FACTS: [(&str, f64); 6] = [
     (memory::IDLE_BYTES, 1_024.0),
     (memory::AFTER_BURST, 1.2),
@@ -81,19 +81,19 @@ const FACTS: [(&str, f64); 6] = [
     (workers::EVENNESS, 1.25),
 ];
 
-/// How one promise fared.
+/// The result for one target.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Verdict {
     pub(super) what: String,
     pub(super) limit: f64,
-    /// What was measured; none when it could not be.
+    /// The measured ratio; none if it could not be measured.
     pub(super) measured: Option<Ratio>,
-    /// The ratio of the same figure to the floor's, which is not judged.
+    /// The same figure's ratio to the floor, for information.
     pub(super) to_floor: Option<Ratio>,
 }
 
 impl Verdict {
-    /// Whether the whole interval lies above the limit.
+    /// Whether the whole interval is above the limit.
     pub(super) fn has_failed(&self) -> bool {
         self.measured.is_some_and(|ratio| ratio.low > self.limit)
     }
@@ -108,19 +108,19 @@ impl Verdict {
     }
 }
 
-/// The name that stands for the single figures where shapes are named.
+/// The name that selects the single figures among the shapes.
 const FACTS_ONLY: &str = "facts";
 
-/// Whether the single figures are to be measured: with everything, or when that alone is asked for.
+/// Whether to measure the single figures: with all shapes, or if selected by name.
 pub(super) fn wants_facts(options: &Options) -> bool {
     options.shapes.is_empty() || options.shapes == [FACTS_ONLY]
 }
 
-/// The shapes to play: those with a promise, or those of them that the options name.
+/// The shapes to run: those with a target, or those of them that the options name.
 ///
 /// # Errors
 ///
-/// With a name that no shape has.
+/// A name that no shape has.
 pub(super) fn shapes(options: &Options) -> Result<Vec<Shape>, String> {
     if options.shapes == [FACTS_ONLY] {
         return Ok(Vec::new());
@@ -131,7 +131,7 @@ pub(super) fn shapes(options: &Options) -> Result<Vec<Shape>, String> {
     Ok(SHAPES.to_vec())
 }
 
-/// Judges every promise of which the shape was played.
+/// Judges every target whose shape was run.
 pub(super) fn judge(results: &[ShapeResult], facts: &[Fact]) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for target in TARGETS {
@@ -168,7 +168,7 @@ fn judge_ratio(target: &Target, result: &ShapeResult) -> Verdict {
     }
 }
 
-/// Requests per second must not be less than nutcracker's. (At a fixed rate there is nothing to compare.)
+/// Requests per second must not be lower than nutcracker's. (At a fixed rate there is nothing to compare.)
 fn judge_rate(result: &ShapeResult) -> Option<Verdict> {
     if matches!(result.shape.ask, Ask::OpenLoop(_)) {
         return None;
@@ -200,7 +200,7 @@ fn judge_fact(fact: &Fact, limit: f64) -> Verdict {
     }
 }
 
-/// The verdicts as text.
+/// The results as text.
 pub(super) fn table(verdicts: &[Verdict]) -> String {
     let mut text = String::from("\n== targets\n");
     for verdict in verdicts {

@@ -1,4 +1,4 @@
-//! What a second worker costs, and whether the workers share the servers evenly.
+//! The cost of a second worker, and whether the workers share the servers evenly.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,19 +15,19 @@ use super::samples::Ratio;
 use super::shape::{self, Ask, Protocol, Shape};
 use crate::run::{at_root, output_of};
 
-/// CPU per request with two workers, as a share of that with one.
+/// CPU per request with two workers, relative to one.
 pub(super) const TWO_WORKERS: &str = "CPU per request, two workers / one";
-/// How far the number of server connections is from workers x server_connections x servers.
+/// Difference between the number of server connections and workers x server_connections x servers.
 pub(super) const CONNECTIONS: &str = "server connections too many or too few, two workers";
-/// The busiest connection's bytes, as a share of the mean over its server.
+/// Bytes on the busiest connection, relative to the mean of its server.
 pub(super) const EVENNESS: &str = "busiest server connection / mean of its server";
 
 const TWO: usize = 2;
 
-/// The shapes that a second worker is tried with.
+/// The shapes that are tested with a second worker.
 const TRIED: [&str; 2] = ["redis-50-p1-3b", "redis-50-p16-3b"];
 
-/// Measures all of it.
+/// Measures everything.
 ///
 /// # Errors
 ///
@@ -99,7 +99,7 @@ fn connections(bench: &Bench, options: &Options, protocol: Protocol) -> Result<V
     ])
 }
 
-/// What each connection to each server has sent.
+/// Bytes sent on each connection to each server.
 fn bytes_by_server(servers: &[SocketAddr]) -> Result<BTreeMap<SocketAddr, Vec<f64>>, String> {
     let mut sent = BTreeMap::new();
     for server in servers {
@@ -115,7 +115,7 @@ fn bytes_sent(line: &str) -> Option<f64> {
     rest.split(' ').next()?.parse().ok()
 }
 
-/// The largest as a share of the mean; endless when there is none.
+/// The largest value relative to the mean; infinite without values.
 fn unevenness(bytes: &[f64]) -> f64 {
     let mean = bytes.iter().sum::<f64>() / bytes.len() as f64;
     let largest = bytes.iter().copied().fold(0.0, f64::max);

@@ -1,4 +1,4 @@
-//! House rules for functions and macros, read from the syntax tree.
+//! House rules for functions and macros, checked on the syntax tree.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::spanned::Spanned;
@@ -7,7 +7,7 @@ use syn::visit::{self, Visit};
 use super::files::ProjectFile;
 use super::finding::Finding;
 
-/// Lines from `fn` to the closing brace, outside tests.
+/// Maximum lines from `fn` to the closing brace, outside of tests.
 const LONGEST_FUNCTION: usize = 70;
 
 /// Macros that mark unfinished work.
@@ -49,7 +49,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Visits an item as test code when its attributes say so.
+    /// Visits an item as test code if its attributes say so.
     fn within(&mut self, attributes: &[syn::Attribute], visit: impl FnOnce(&mut Self)) {
         let outside = self.in_test;
         self.in_test |= is_for_tests(attributes);
@@ -65,7 +65,7 @@ impl Rules<'_> {
         }
     }
 
-    /// Macros inside a macro's arguments are mere tokens to the parser.
+    /// Arguments of a macro are only tokens to the parser.
     fn look_inside(&mut self, tokens: TokenStream) {
         let mut before: Option<proc_macro2::Ident> = None;
         for token in tokens {

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::run::{at_root, output_of, root};
 
-/// A text file, by its path from the top of the project.
+/// A text file, by its path relative to the top directory.
 #[derive(Debug)]
 pub(super) struct ProjectFile {
     pub(super) path: String,
@@ -33,7 +33,7 @@ impl ProjectFile {
     }
 }
 
-/// Every text file that git knows or would add; what git ignores is not ours.
+/// Every text file that git tracks or would add; ignored files do not belong to the project.
 ///
 /// # Errors
 ///
@@ -52,7 +52,7 @@ pub(super) fn load() -> Result<Vec<ProjectFile>, String> {
     let mut files: Vec<ProjectFile> = names
         .split('\0')
         .filter(|name| !name.is_empty())
-        // What is not text, or was deleted just now, has no rule.
+        // Files that are not text, or were just deleted, are not checked.
         .filter_map(|name| Some((name, fs::read_to_string(top.join(name)).ok()?)))
         .map(|(name, text)| ProjectFile::new(name, text))
         .collect();

@@ -1,4 +1,4 @@
-//! What a rule has found.
+//! The result of a rule.
 
 use super::files::ProjectFile;
 
@@ -7,7 +7,7 @@ use super::files::ProjectFile;
 pub(super) struct Finding {
     /// A path, `path:line`, or the name of a package.
     pub(super) at: String,
-    /// What is wrong and what would be right.
+    /// What is wrong and how to fix it.
     pub(super) says: String,
 }
 

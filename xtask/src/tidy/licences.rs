@@ -1,9 +1,9 @@
-//! Licences of everything that is linked, tested or built with.
+//! Licences of everything that the project links, tests or builds with.
 
 use super::finding::Finding;
 use super::metadata::{Metadata, Package};
 
-/// Licences that an Apache-2.0 project can be distributed with.
+/// Licences that are compatible with distributing an Apache-2.0 project.
 const ALLOWED: [&str; 13] = [
     "0BSD",
     "Apache-2.0",
@@ -20,7 +20,7 @@ const ALLOWED: [&str; 13] = [
     "Zlib",
 ];
 
-/// Checks every package, our own included.
+/// Checks every package, including our own.
 pub(super) fn check(metadata: &Metadata) -> Vec<Finding> {
     metadata
         .packages

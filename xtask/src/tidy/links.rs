@@ -1,4 +1,4 @@
-//! Links between the project's own documents lead somewhere.
+//! Checks that links between the project's documents are valid.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,7 @@ pub(super) fn check(files: &[ProjectFile]) -> Vec<Finding> {
         .collect()
 }
 
-/// What links can lead to.
+/// Everything that links can point to.
 struct Map {
     paths: BTreeSet<String>,
     anchors: BTreeMap<String, BTreeSet<String>>,
@@ -42,7 +42,7 @@ impl Map {
         }
     }
 
-    /// Why `target`, as written in the file `from`, leads nowhere.
+    /// Why `target`, as written in the file `from`, is invalid.
     fn problem(&self, from: &str, target: &str) -> Option<String> {
         if target.contains("://") || target.starts_with("mailto:") {
             return None;
@@ -71,8 +71,8 @@ fn with_directories(path: &str) -> Vec<String> {
     directories.chain([path.to_string()]).collect()
 }
 
-/// `target` from the top of the project, or `None` when it leaves the project
-/// (the web interface of a hosting service is reached that way).
+/// `target` relative to the top directory, or `None` if it is outside of the project (such links reach the
+/// web interface of a hosting service).
 fn resolve(from: &str, target: &str) -> Option<String> {
     let directory = from.rsplit_once('/').map_or("", |(directory, _)| directory);
     let mut parts: Vec<&str> = directory.split('/').filter(|p| !p.is_empty()).collect();
@@ -104,7 +104,7 @@ fn links(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// The lines outside fenced code, numbered from 1.
+/// The lines outside of fenced code, numbered from 1.
 fn prose(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut in_fence = false;
     text.lines().zip(1..).filter_map(move |(line, number)| {
@@ -118,7 +118,7 @@ fn without_code_spans(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join("`")
 }
 
-/// The anchors that a document's headings make, as code hosting services derive them.
+/// The anchors of a document's headings, as code hosting services derive them.
 fn anchors(text: &str) -> BTreeSet<String> {
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     prose(text)

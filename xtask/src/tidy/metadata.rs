@@ -1,4 +1,4 @@
-//! What `cargo metadata` knows, reduced to what the rules ask.
+//! The output of `cargo metadata`, reduced to what the rules need.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,11 +19,11 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// One of ours, not from a registry.
     pub(crate) is_ours: bool,
-    /// Its licence expression, if it states one.
+    /// Its licence expression, if it has one.
     pub(crate) license: Option<String>,
-    /// As its manifest declares them.
+    /// Its dependencies, as declared in its manifest.
     pub(crate) declared: Vec<Declared>,
-    /// Ids of what its library and binaries are linked with.
+    /// Ids of the packages that its library and binaries link.
     pub(crate) links: Vec<String>,
     /// Names of its integration test files.
     pub(crate) test_targets: Vec<String>,
@@ -35,12 +35,12 @@ pub(crate) struct Declared {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) is_dev: bool,
-    /// It comes from a path of this project.
+    /// It is a path within this project.
     pub(crate) is_local: bool,
 }
 
 impl Metadata {
-    /// Asks cargo.
+    /// Runs cargo.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ impl Metadata {
         self.packages.values().filter(|p| p.is_ours).collect()
     }
 
-    /// Names of everything that is linked into `package`, itself not included.
+    /// Names of everything that `package` links, without itself.
     pub(crate) fn linked_with(&self, package: &Package) -> BTreeSet<&str> {
         let mut seen: BTreeSet<&str> = BTreeSet::new();
         let mut waiting: Vec<&str> = package.links.iter().map(String::as_str).collect();

@@ -1,7 +1,6 @@
-//! `cargo xtask tidy`: rules that a review would forget.
+//! `cargo xtask tidy`: rules that a review may forget.
 //!
-//! Each rule is a plain function from what it looks at to its findings, with a
-//! test that breaks it.
+//! Each rule is a plain function from its input to its findings, with a test that violates it.
 
 mod code;
 mod files;
@@ -47,7 +46,7 @@ pub(crate) fn run() -> Result<(), String> {
     Err(format!("tidy: {} findings", findings.len()))
 }
 
-/// Prints which module of a crate names what of which other.
+/// Prints which module of a crate names items of which other module.
 ///
 /// # Errors
 ///
@@ -57,7 +56,7 @@ pub(crate) fn print_graph(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The rules that look at one file at a time.
+/// The rules that check one file at a time.
 fn check_file(file: &ProjectFile) -> Vec<Finding> {
     let mut findings = text::check(file);
     if file.is_rust() {

@@ -1,7 +1,7 @@
-//! What the crates below `nuthatch` may not take from the standard library.
+//! Checks that the crates below `nuthatch` do not use certain parts of the standard library.
 //!
-//! They are given bytes and a time, and give bytes and a deadline: no socket,
-//! file, thread, process or clock is named in them.
+//! They get bytes and a time, and return bytes and a deadline; they must not name a socket, file, thread,
+//! process or clock.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::spanned::Spanned;
@@ -14,7 +14,7 @@ use super::finding::Finding;
 /// The crates below `nuthatch`.
 const BELOW: [&str; 4] = ["hashkit", "memcached-proto", "proxy", "redis-proto"];
 
-/// Never, not even in tests.
+/// Never allowed, not even in tests.
 const FORBIDDEN: [&str; 4] = [
     "std::net",
     "std::os",
@@ -22,21 +22,21 @@ const FORBIDDEN: [&str; 4] = [
     "std::time::SystemTime",
 ];
 
-/// Tests may: they read golden data, run seeds side by side, and end a run that has no end.
+/// Allowed in tests: they read golden data, run seeds in parallel, and stop a run that does not end.
 const FORBIDDEN_OUTSIDE_TESTS: [&str; 6] = [
     "std::env",
     "std::fs",
     "std::process",
     "std::thread",
-    // stdin, stdout and stderr; the traits and errors beside them are free.
+    // stdin, stdout and stderr; the traits and errors beside them are allowed.
     "std::io::std",
     "io::std",
 ];
 
-/// Macros that write to the terminal; tests may.
+/// Macros that write to the terminal; allowed in tests.
 const TERMINAL: [&str; 4] = ["print", "println", "eprint", "eprintln"];
 
-/// Checks one file; those of other crates have no such wall.
+/// Checks one file; files of other crates are not restricted.
 pub(super) fn check(file: &ProjectFile, parsed: &syn::File) -> Vec<Finding> {
     let Some((name, _)) = file
         .path
@@ -64,7 +64,7 @@ struct Wall<'f> {
 }
 
 impl Wall<'_> {
-    /// Looks at a path as written; `imports_all` when everything below it comes along.
+    /// Checks a path as written; `imports_all` if everything below it is imported.
     fn look_at(&mut self, path: &str, imports_all: bool, at: Span) {
         let rules = FORBIDDEN.iter().chain(match self.in_test {
             true => [].iter(),
@@ -108,7 +108,7 @@ impl Wall<'_> {
         }
     }
 
-    /// Paths inside a macro's arguments are mere tokens to the parser.
+    /// Arguments of a macro are only tokens to the parser.
     fn look_inside(&mut self, tokens: TokenStream) {
         let mut path = String::new();
         let mut at = Span::call_site();
@@ -143,12 +143,12 @@ impl Wall<'_> {
     }
 }
 
-/// Whether importing `path` puts `rule` within reach under another name.
+/// Whether importing `path` makes `rule` accessible under another name.
 fn brings_along(path: &str, rule: &str) -> bool {
     is_below(rule, path) && !rule.ends_with("io::std")
 }
 
-/// Whether `path` is `ancestor` or lies below it.
+/// Whether `path` is `ancestor` or is below it.
 fn is_below(path: &str, ancestor: &str) -> bool {
     match path.strip_prefix(ancestor) {
         Some(rest) => rest.is_empty() || rest.starts_with("::") || ancestor.ends_with("::std"),

@@ -3,10 +3,10 @@
 use super::files::ProjectFile;
 use super::finding::Finding;
 
-/// Lines of a Rust file.
+/// Maximum lines of a Rust file.
 const LONGEST_FILE: usize = 600;
 
-/// Directories of one machine; in pieces, so that this file keeps its own rule.
+/// Directories of one machine; split up, so that this file passes its own rule.
 const MACHINE_PATHS: [&str; 4] = [
     concat!("/ho", "me/"),
     concat!("/ro", "ot/"),
@@ -14,7 +14,7 @@ const MACHINE_PATHS: [&str; 4] = [
     concat!("/wo", "rk/"),
 ];
 
-/// Hosts of package registries: a mirror or a proxy may stand for them anywhere.
+/// Hosts of package registries, which a mirror or a proxy may replace.
 const REGISTRY_HOSTS: [&str; 5] = [
     concat!("crates", ".io"),
     concat!("npmjs", ".org"),
@@ -37,7 +37,7 @@ pub(super) fn check(file: &ProjectFile) -> Vec<Finding> {
     findings
 }
 
-/// The changelog tells what is not released yet.
+/// The changelog has a section for unreleased changes.
 pub(super) fn changelog(files: &[ProjectFile]) -> Option<Finding> {
     let path = "CHANGELOG.md";
     let Some(file) = files.iter().find(|file| file.path == path) else {
@@ -50,7 +50,7 @@ pub(super) fn changelog(files: &[ProjectFile]) -> Option<Finding> {
     (!has_section).then(|| Finding::new(path, "has no section `## Unreleased`"))
 }
 
-/// Every manifest takes the workspace's lints, `unsafe_code = "forbid"` among them.
+/// Every manifest uses the workspace's lints, including `unsafe_code = "forbid"`.
 pub(super) fn lints_inherited(files: &[ProjectFile]) -> Vec<Finding> {
     files
         .iter()
@@ -92,7 +92,7 @@ fn machine_and_registry_names(file: &ProjectFile) -> Vec<Finding> {
     findings
 }
 
-/// Whether an absolute path begins here; `../work/` and `at/home/` are no such thing.
+/// Whether an absolute path begins here; `../work/` and `at/home/` are not absolute.
 fn names_directory(line: &str, path: &str) -> bool {
     line.match_indices(path).any(|(at, _)| {
         let before = line[..at].chars().next_back();

@@ -1,16 +1,15 @@
-//! The walls between crates: who may depend on what.
+//! Checks the allowed dependencies between crates ("walls").
 
 use super::finding::Finding;
 use super::metadata::{Metadata, Package};
 
-/// What one of our crates may name in its manifest.
+/// What one of our crates may have in its manifest.
 struct Wall {
     name: &'static str,
     may_use: &'static [&'static str],
 }
 
-/// The crates below `nuthatch`, which decide and never act: no socket, clock,
-/// thread or async runtime.
+/// The crates below `nuthatch`, which decide but do no I/O: no socket, clock, thread or async runtime.
 const BELOW: [Wall; 4] = [
     Wall {
         name: "hashkit",
@@ -38,18 +37,18 @@ const BELOW: [Wall; 4] = [
     },
 ];
 
-/// What crates that may use what they need must do without.
+/// Dependencies that are forbidden for crates without a full list.
 const BARRED: [(&str, &[&str]); 2] = [
-    // How a request is parsed is the core's business.
+    // Parsing requests is the core's task.
     ("nuthatch", &["memcached-proto", "redis-proto"]),
-    // It runs the proxy as a child process and looks at it from outside.
+    // It runs the proxy as a child process and uses it from outside.
     ("nuthatch-demo", &["nuthatch", "proxy"]),
 ];
 
-/// What the tests of the crates below `nuthatch` may use besides.
+/// Further dependencies that tests of the crates below `nuthatch` may use.
 const BELOW_IN_TESTS: [&str; 4] = ["proptest", "serde_json", "tempfile", "testkit"];
 
-/// The crates that may use what they need.
+/// Crates without restrictions.
 const FREE: [&str; 7] = [
     "nuthatch",
     "nuthatch-bench",
@@ -60,11 +59,11 @@ const FREE: [&str; 7] = [
     "xtask",
 ];
 
-/// The crates that never ship: what ships may use them in its tests only.
+/// Crates that are not part of the product: product crates may use them in tests only.
 const FOR_TESTS: [&str; 3] = ["properties", "testkit", "versus"];
 
-/// Packages (and families, with a trailing `*`) that open sockets, read clocks, start
-/// threads or run futures; not even linked indirectly below `nuthatch`.
+/// Packages (and families, with a trailing `*`) that open sockets, read clocks, start threads or run futures.
+/// The crates below `nuthatch` must not link them, not even indirectly.
 const RUNTIMES_AND_SOCKETS: [&str; 26] = [
     "async-*",
     "chrono",
@@ -94,7 +93,7 @@ const RUNTIMES_AND_SOCKETS: [&str; 26] = [
     "tracing*",
 ];
 
-/// Checks the walls, and that every dependency names a version.
+/// Checks the walls, and that every dependency has a version.
 pub(super) fn check(metadata: &Metadata) -> Vec<Finding> {
     let ours = metadata.workspace_packages();
     let mut findings = Vec::new();
@@ -170,7 +169,7 @@ fn check_is_known(package: &Package) -> Option<Finding> {
     (!FREE.contains(&&*package.name)).then(|| Finding::new(&package.name, says))
 }
 
-/// The project's chores never ship either, and benches start servers as tests do.
+/// xtask is not part of the product either, and benches start servers as tests do.
 fn check_never_ships(package: &Package) -> Vec<Finding> {
     if package.name == "xtask" {
         return Vec::new();

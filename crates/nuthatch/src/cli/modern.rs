@@ -49,7 +49,7 @@ pub(super) const COMMANDS: &[NamedCommand] = &[
 pub(super) const DOCS: NamedCommand = NamedCommand {
     name: "docs",
     form: "docs PAGE",
-    help: "print a page of the manual that is made from tables",
+    help: "print a generated page of the manual",
 };
 
 /// Whether an argument names a command; nutcracker would ignore it.
@@ -72,7 +72,7 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>, layout: &Layout) 
     }
 }
 
-/// A fast, light-weight proxy for Redis, Valkey and memcached that takes twemproxy's place.
+/// A fast, light-weight proxy for Redis, Valkey and memcached that replaces twemproxy.
 #[derive(Debug, Parser)]
 #[command(
     name = "nuthatch",
@@ -89,16 +89,16 @@ enum Command {
     Check {
         /// The configuration file.
         file: PathBuf,
-        /// A file with settings that twemproxy does not know, laid over it.
+        /// A second file with settings that twemproxy does not have.
         #[arg(long, value_name = "FILE")]
         overlay: Option<PathBuf>,
     },
     /// Tell which server each key belongs to.
     Locate {
-        /// The configuration file; the one that the proxy would take when absent.
+        /// The configuration file; by default the one that the proxy would use.
         #[arg(short, long = "conf-file", value_name = "FILE")]
         conf_file: Option<PathBuf>,
-        /// A file with settings that twemproxy does not know, laid over it.
+        /// A second file with settings that twemproxy does not have.
         #[arg(long, value_name = "FILE")]
         overlay: Option<PathBuf>,
         /// Look in this pool only.
@@ -117,7 +117,7 @@ enum Command {
         #[arg(long)]
         once: bool,
     },
-    /// Print a page of the manual that is made from tables.
+    /// Print a generated page of the manual.
     #[command(hide = true)]
     Docs {
         /// The page.

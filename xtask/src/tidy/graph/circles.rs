@@ -1,11 +1,11 @@
-//! Circles in a graph.
+//! Finds circles in a graph.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Which node leads to which, by number.
+/// For each node, the nodes that it leads to.
 pub(super) type Graph = BTreeMap<usize, BTreeSet<usize>>;
 
-/// The graph of these edges, without those from a node to itself.
+/// The graph of these edges, without edges from a node to itself.
 pub(super) fn graph(edges: impl IntoIterator<Item = (usize, usize)>) -> Graph {
     let mut graph = Graph::new();
     for (from, to) in edges {
@@ -39,7 +39,7 @@ pub(super) fn components(graph: &Graph) -> Vec<BTreeSet<usize>> {
     found
 }
 
-/// The shortest circle through any of these nodes; its first node is not repeated at its end.
+/// The shortest circle through any of these nodes, without repeating the first node.
 pub(super) fn shortest(graph: &Graph, among: &BTreeSet<usize>) -> Vec<usize> {
     let circles = among.iter().filter_map(|node| back_to(graph, *node));
     circles.min_by_key(Vec::len).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Which file of a crate names what of which other file.
+//! Finds which file of a crate names items of which other file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,10 +13,10 @@ use super::methods::{Call, Methods, Owner, owner, self_type};
 use super::names::{Target, resolve, resolve_type};
 use super::tree::{Tree, attributes, leaves};
 
-/// From a file to one whose items it names, each with what is named, in the order of the lines.
+/// From a file to another one whose items it names, each with these names, in line order.
 pub(super) type Edges = BTreeMap<(usize, usize), Vec<Named>>;
 
-/// One place that makes an edge.
+/// One place that causes an edge.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Named {
     pub(super) line: usize,
@@ -24,7 +24,7 @@ pub(super) struct Named {
     pub(super) what: String,
 }
 
-/// The edges between the files of a crate; `used` are those of our crates that it depends on.
+/// The edges between the files of a crate; `used` are the workspace crates that it depends on.
 pub(super) fn edges(tree: &Tree, used: &[&Tree]) -> Edges {
     let methods = Methods::of(tree, used);
     let mut edges = Edges::new();
@@ -53,9 +53,9 @@ struct Finder<'t> {
     edges: &'t mut Edges,
     file: usize,
     module: usize,
-    /// What `Self` is: a type, and the trait that is implemented for it or declared.
+    /// The meaning of `Self`: a type, and the trait that is implemented for it or declared.
     owners: Vec<Owner>,
-    /// Names that the function binds: a path of one of these alone is a variable.
+    /// Names bound in the function: a path of only one of these is a variable.
     locals: BTreeSet<String>,
 }
 
@@ -90,7 +90,7 @@ impl Finder<'_> {
         }
     }
 
-    /// An associated function of `Self`; false when it is nobody's that is known.
+    /// An associated function of `Self`; false if its owner is unknown.
     fn name_own(&mut self, name: &str, what: String, at: Span) -> bool {
         let found = self.owners.iter();
         let found: Vec<usize> = found
@@ -117,7 +117,7 @@ impl Finder<'_> {
         }
     }
 
-    /// What a macro is given are mere tokens to the parser.
+    /// Arguments of a macro are only tokens to the parser.
     fn look_inside(&mut self, tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -137,7 +137,7 @@ impl Finder<'_> {
         }
     }
 
-    /// A path among tokens, with those before and after it.
+    /// A path among tokens, with the tokens before and after it.
     fn look_at(&mut self, before: &[TokenTree], path: &[String], after: &[TokenTree], at: Span) {
         let (is_called, arguments) = call_in(after);
         match before {
@@ -164,7 +164,7 @@ impl Finder<'_> {
             }
             _ => {}
         }
-        // A lower-case word alone is a variable, a field or a keyword, unless it is called.
+        // A single lower-case word is a variable, a field or a keyword, unless it is called.
         let is_word = path.len() == 1 && path[0].starts_with(|c: char| !c.is_uppercase());
         if is_called || !is_word {
             self.name_path(path, at);
@@ -206,7 +206,7 @@ fn path_at(tokens: &[TokenTree]) -> Vec<String> {
     path
 }
 
-/// Whether these tokens call what stands before them, and with how many arguments if that can be seen.
+/// Whether these tokens call what precedes them, and with how many arguments, if that is visible.
 fn call_in(after: &[TokenTree]) -> (bool, Option<usize>) {
     match after {
         [TokenTree::Group(group), ..] => {
@@ -235,7 +235,7 @@ struct Bindings(BTreeSet<String>);
 impl<'ast> Visit<'ast> for Bindings {
     fn visit_pat_ident(&mut self, pattern: &'ast syn::PatIdent) {
         let name = pattern.ident.to_string();
-        // `None` and constants are patterns, too.
+        // `None` and constants are patterns too.
         if name.starts_with(|c: char| !c.is_uppercase()) {
             self.0.insert(name);
         }
@@ -273,7 +273,7 @@ impl<'ast> Visit<'ast> for Finder<'_> {
             let Some(Target::Item(found)) = meant else {
                 continue;
             };
-            // A parent that passes on what its children define does not use it.
+            // A parent that re-exports its children's items does not use them.
             let is_child = self.tree.files[found.file].module.starts_with(&own);
             if found.file != self.file && !(exports && is_child) {
                 let named = self.edges.entry((self.file, found.file)).or_default();

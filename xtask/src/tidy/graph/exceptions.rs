@@ -1,14 +1,14 @@
-//! Circles that are let be, each with its reason.
+//! Circles that are allowed, each with its reason.
 
-/// Modules of one crate that may name each other in a circle. Towards all others they count as one module.
+/// Modules of one crate that may name each other in a circle. For all others they count as one module.
 pub(super) struct Exception {
-    /// As `cargo xtask tidy --graph` calls it.
+    /// The crate's name in `cargo xtask tidy --graph`.
     pub(super) tree: &'static str,
-    /// As code names them: `crate::engine`.
+    /// The modules' names in code: `crate::engine`.
     pub(super) modules: &'static [&'static str],
-    /// Why the circle stays.
+    /// Why the circle is allowed.
     pub(super) reason: &'static str,
 }
 
-/// All of them.
+/// All exceptions.
 pub(super) const EXCEPTIONS: [Exception; 0] = [];

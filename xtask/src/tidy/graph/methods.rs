@@ -1,4 +1,4 @@
-//! The associated functions of a crate: which file defines them.
+//! Finds the file that defines each associated function of a crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,8 +9,8 @@ use super::super::code::is_for_tests;
 use super::names::{Target, resolve};
 use super::tree::{Tree, attributes};
 
-/// Method names that common types of the standard library have as well (collections, strings, iterators, options,
-/// streams, threads, durations): a call tells nothing about whose it is, even if ours is the only one of the crate.
+/// Method names that common standard library types have too (collections, strings, iterators, options,
+/// streams, threads, durations): a call does not show which type is meant, even if only one of ours has it.
 const COMMON: &str = "accept add all and any append args as_bytes as_deref as_micros as_millis as_mut as_nanos as_ref as_secs \
     as_slice as_str borrow bytes capacity chain chars chunks clear clone cloned cmp collect concat connect \
     contains contains_key copied count default deref drain drop end ends_with entry eq err expect extend \
@@ -26,26 +26,26 @@ const COMMON: &str = "accept add all and any append args as_bytes as_deref as_mi
 /// A type or trait: the file that defines it, and its name there.
 pub(super) type Owner = (usize, String);
 
-/// Who defines which associated function or constant.
+/// Which file defines each associated function or constant.
 #[derive(Default)]
 pub(super) struct Methods {
-    /// Of a type or trait that is known: in the `impl` blocks of any file, but those of traits.
+    /// By type or trait: from the `impl` blocks of all files, except those of traits.
     of_owner: BTreeMap<Owner, BTreeMap<String, BTreeSet<usize>>>,
-    /// What can be called with a dot, of whatever type; what an `impl` of one of our own traits defines is the
-    /// trait's.
+    /// Callable with a dot, on any type. What an `impl` of one of our own traits defines belongs to the
+    /// trait.
     by_name: BTreeMap<String, Vec<Method>>,
 }
 
-/// A method, as far as it tells which calls can mean it.
+/// A method, with what decides which calls may mean it.
 struct Method {
-    /// `None` in a crate that this one uses.
+    /// `None` if another crate defines it.
     file: Option<usize>,
-    /// Besides `self`; `None` where a macro makes it.
+    /// Number of parameters besides `self`; `None` if a macro defines it.
     arguments: Option<usize>,
     seen: Seen,
 }
 
-/// Who can see a method.
+/// The visibility of a method.
 #[derive(Clone)]
 enum Seen {
     /// The modules in and below this one.
@@ -54,17 +54,17 @@ enum Seen {
     Everywhere,
 }
 
-/// A call of a method on a value whose type is not known.
+/// A method call on a value of unknown type.
 pub(super) struct Call<'c> {
     pub(super) name: &'c str,
-    /// `None` where it is not known.
+    /// `None` if unknown.
     pub(super) arguments: Option<usize>,
-    /// The module that calls.
+    /// The calling module.
     pub(super) from: &'c str,
 }
 
 impl Methods {
-    /// Those of a crate, and what it can call of other crates of ours.
+    /// The methods of a crate, and those that it can call of other workspace crates.
     pub(super) fn of(tree: &Tree, used: &[&Tree]) -> Methods {
         let mut methods = Methods::default();
         collect(tree, &mut methods);
@@ -85,13 +85,13 @@ impl Methods {
         methods
     }
 
-    /// The files in which `name` is defined for this type or trait.
+    /// The files that define `name` for this type or trait.
     pub(super) fn of_owner(&self, owner: &Owner, name: &str) -> Vec<usize> {
         let defined = self.of_owner.get(owner).and_then(|names| names.get(name));
         defined.into_iter().flatten().copied().collect()
     }
 
-    /// The file that a call must mean, if there is only one in which a method that it can mean is defined.
+    /// The file that a call must mean, if all methods that it can mean are defined in the same one.
     pub(super) fn meant(&self, call: &Call<'_>) -> Option<usize> {
         if COMMON.split(' ').any(|common| common == call.name) {
             return None;
@@ -141,7 +141,7 @@ pub(super) fn owner(tree: &Tree, module: usize, path: &syn::Path) -> Option<Owne
     }
 }
 
-/// The type of this crate for which a block implements something.
+/// The type of this crate that a block implements something for.
 pub(super) fn self_type(tree: &Tree, module: usize, item: &syn::ItemImpl) -> Option<Owner> {
     match &*item.self_ty {
         syn::Type::Path(path) => owner(tree, module, &path.path),
@@ -198,7 +198,7 @@ impl Collector<'_> {
         }
     }
 
-    /// What a macro makes is known by its `fn name`.
+    /// Functions that a macro defines are recognised by `fn name`.
     fn look_inside(&mut self, tokens: TokenStream) {
         let mut after_fn = false;
         for token in tokens {

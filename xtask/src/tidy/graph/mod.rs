@@ -1,19 +1,20 @@
-//! The walls inside the crates: the modules of none name each other in a circle.
+//! Checks that the modules of each crate do not name each other in a circle.
 //!
-//! The nodes are the files below `src/`; what is compiled for tests only is left out. There is an edge from `a` to
-//! `b` when the code of `a`
+//! The nodes are the files below `src/`; code that is compiled only for tests is left out. There is an edge
+//! from `a` to `b` if the code of `a`
 //!
-//! - names an item that `b` defines, by `use` or by any path, whichever re-exports lie between (a type that a macro
+//! - names an item that `b` defines, by `use` or by any path, through any re-exports (a type that a macro
 //!   defines belongs to the module by which it is named);
-//! - names an associated function or constant that an `impl` in `b` defines, be its type of another module;
+//! - names an associated function or constant that an `impl` in `b` defines, even for another module's type;
 //! - calls a method on `self` that an `impl` in `b` defines for this type, or the trait that is implemented;
-//! - calls a method on anything else whose name is defined in exactly one file of the crate, in `b`. Methods that
-//!   the call cannot mean do not count: those with another number of arguments, or not visible from `a`. Nor does
-//!   the call count when the method may be one of a crate of ours that this one uses, or of a common type of the
-//!   standard library (`methods.rs` lists these names).
+//! - calls a method on anything else whose name is defined in exactly one file of the crate, which is `b`.
+//!   Methods that the call cannot mean do not count: those with another number of arguments, or not visible
+//!   from `a`. The call does not count either if the method may belong to another workspace crate that this
+//!   one uses, or to a common standard library type (`methods.rs` lists these names).
 //!
-//! No edge are `mod b;`, a module that is named alone (`use super::b;` counts where `b::f()` follows), and a parent's
-//! `pub use` of what lies below it: it passes on what it does not use itself. A file of inline modules is one node.
+//! These are not edges: `mod b;`, a module that is named alone (`use super::b;` counts where `b::f()`
+//! follows), and a parent's `pub use` of items below it, which it passes on without using them. A file with
+//! inline modules is one node.
 
 mod circles;
 mod edges;
@@ -34,12 +35,12 @@ use edges::{Edges, edges};
 use exceptions::{EXCEPTIONS, Exception};
 use tree::{Tree, trees};
 
-/// Checks every crate for circles, and every exception for being needed.
+/// Checks every crate for circles, and every exception for being necessary.
 pub(super) fn check(files: &[ProjectFile]) -> Vec<Finding> {
     check_all(&trees(files), &EXCEPTIONS)
 }
 
-/// The edges of a crate (and of the programs beside its library) as text: `*` marks those that are part of a circle.
+/// The edges of a crate (and of the programs beside its library) as text: `*` marks edges of a circle.
 ///
 /// # Errors
 ///
@@ -127,9 +128,9 @@ fn check_all(trees: &[Tree], exceptions: &[Exception]) -> Vec<Finding> {
     findings
 }
 
-/// One finding, with its shortest circle, for every set of modules that lead to each other.
+/// One finding, with its shortest circle, for each set of modules that reach each other.
 fn circles_in(tree: &Tree, edges: &Edges, exceptions: &[&Exception]) -> Vec<Finding> {
-    // The modules of an exception are one node: the first of them.
+    // The modules of an exception are one node, represented by the first of them.
     let groups: Vec<BTreeSet<usize>> = exceptions
         .iter()
         .map(|exception| numbers(tree, exception))

@@ -1,8 +1,8 @@
-//! What a path means: which file of the crate defines what it names.
+//! Resolves paths: which file of the crate defines what a path names.
 
 use super::tree::{Module, Tree};
 
-/// Imports of imports that are followed; more are a circle of them.
+/// Maximum imports of imports that are followed; more are a circle of imports.
 const DEEPEST: u32 = 32;
 
 /// What a path names in its crate.
@@ -12,22 +12,22 @@ pub(super) enum Target {
     Item(Item),
 }
 
-/// An item of a module, and what the path names below it.
+/// An item of a module, and what the path names inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) file: usize,
     pub(super) name: String,
-    /// A variant, or an associated function, if the path goes on.
+    /// A variant, or an associated function, if the path continues.
     pub(super) below: Option<String>,
 }
 
-/// What `path` names in a module of `tree`, through imports and re-exports; `None` when it is nothing of this
+/// Resolves `path` in a module of `tree`, through imports and re-exports; `None` if it names nothing in this
 /// crate.
 pub(super) fn resolve(tree: &Tree, module: usize, path: &[String]) -> Option<Target> {
     Resolver { tree, depth: 0 }.resolve(module, path, false)
 }
 
-/// The same for a path that means a module or a type where a function has that name as well.
+/// The same for a path that means a module or a type even if a function has that name as well.
 pub(super) fn resolve_type(tree: &Tree, module: usize, path: &[String]) -> Option<Target> {
     Resolver { tree, depth: 0 }.resolve(module, path, true)
 }
@@ -38,7 +38,7 @@ struct Resolver<'t> {
 }
 
 impl Resolver<'_> {
-    /// `goes_on` when more follows the path.
+    /// `goes_on`: more follows the path.
     fn resolve(&mut self, module: usize, path: &[String], goes_on: bool) -> Option<Target> {
         let (first, mut rest) = path.split_first()?;
         let mut target = match first.as_str() {
@@ -62,8 +62,8 @@ impl Resolver<'_> {
         Some(target)
     }
 
-    /// What a name means within a module. A module and a function may share it: a path that goes on can only
-    /// mean the module, and one that ends there rather means the function.
+    /// The meaning of a name within a module. A module and a function may share it: a path that continues can
+    /// only mean the module, one that ends there more likely means the function.
     fn in_scope(&mut self, number: usize, name: &str, goes_on: bool) -> Option<Target> {
         let module = &self.tree.modules[number];
         let child = module.children.get(name).copied().map(Target::Module);
@@ -88,7 +88,7 @@ impl Resolver<'_> {
         self.tree.modules[number].globs.iter().find_map(|path| {
             self.deeper(|resolver| match resolver.resolve(number, path, true)? {
                 Target::Module(from) => resolver.in_scope(from, name, goes_on),
-                // The variants of an enum were brought in, and their names are not known here.
+                // The variants of an enum were imported, and their names are not known here.
                 Target::Item(_) => None,
             })
         })
@@ -104,7 +104,7 @@ impl Resolver<'_> {
         found
     }
 
-    /// An item that a macro makes: it belongs to the module whose name stands before it.
+    /// An item defined by a macro: it belongs to the module that is named before it.
     fn unseen(&self, module: usize, name: &str) -> Target {
         Target::Item(item(self.module(module).file, name))
     }

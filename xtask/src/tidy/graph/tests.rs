@@ -1,4 +1,4 @@
-//! Small crates, and the edges and circles that are found in them.
+//! Small crates, and the edges and circles found in them.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn edges_between(files: &[(&str, &str)]) -> Vec<String> {
     edges_in(&sources(files), "a")
 }
 
-/// What one module `x` names, beside `y` (and its child `y::z`) whose items are given.
+/// What a module `x` names, where `y` (and its child `y::z`) define the given items.
 fn named_by(x: &str) -> Vec<String> {
     edges_between(&[
         ("lib.rs", "mod x; mod y; pub use y::z::{Deep, deep as shallow};"),
@@ -82,7 +82,7 @@ fn a_reexport_leads_to_who_defines_the_item() {
         ("b.rs", "pub use super::c::C as Z;"),
         ("c.rs", "pub struct C;"),
     ]);
-    // `b` is no parent of `c`: what it passes on it uses.
+    // `b` is not the parent of `c`: what it re-exports it uses.
     assert_eq!(chain, ["a -> c: C", "b -> c: C"]);
 }
 
@@ -148,13 +148,13 @@ fn a_method_counts_when_only_one_module_can_be_meant() {
         ["x -> y: .only()"]
     );
     for text in [
-        // Other arguments.
+        // A different number of arguments.
         "fn a(v: V) { v.only(1); f!(v.only(1)); }",
         // Not visible here.
         "fn a(v: V) { v.own(); }",
-        // The standard library has it, too.
+        // The standard library has it too.
         "fn a(v: V) { v.iter(); }",
-        // A field, a method of this module, and one of two.
+        // A field, a method of this module, and one that two modules define.
         "fn a(v: V) { v.only; f!(v.only); }",
         "impl A { fn only(&self) {} } fn a(v: A) { v.only(); }",
         "impl Foreign for A { fn only(&self) {} } fn a(v: A) { v.only(); }",

@@ -1,4 +1,4 @@
-//! The modules of a crate as its files declare them, and the names that each has in scope.
+//! The module tree of a crate, and the names in scope in each module.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -7,41 +7,41 @@ use syn::visit::{self, Visit};
 use super::super::code::is_for_tests;
 use super::super::files::ProjectFile;
 
-/// One crate: a library, or a program of its own.
+/// One crate: a library, or a separate program.
 pub(super) struct Tree {
     /// `proxy` for a library, `bench/loadgen` for a program beside one.
     pub(super) name: String,
-    /// The packages that its manifest names.
+    /// The packages in its manifest.
     pub(super) uses: Vec<String>,
     /// The nodes of the graph.
     pub(super) files: Vec<SourceFile>,
-    /// The modules of these files, the inline ones too; the first is the root.
+    /// The modules of these files, including inline ones; the first is the root.
     pub(super) modules: Vec<Module>,
 }
 
 /// A file of a crate.
 pub(super) struct SourceFile {
-    /// From the top of the project.
+    /// Relative to the top directory.
     pub(super) path: String,
-    /// As code names the module: `crate::engine::intake`.
+    /// The module's name in code: `crate::engine::intake`.
     pub(super) module: String,
     pub(super) parsed: syn::File,
-    /// The module that the file is, by its number in [`Tree::modules`].
+    /// The file's module, by its index in [`Tree::modules`].
     pub(super) top: usize,
 }
 
-/// A module; several of one file when some are inline.
+/// A module; a file with inline modules has several.
 #[derive(Default)]
 pub(super) struct Module {
     pub(super) file: usize,
     /// `None` for the root.
     pub(super) parent: Option<usize>,
     pub(super) children: BTreeMap<String, usize>,
-    /// What is defined here.
+    /// Items defined here.
     pub(super) items: BTreeSet<String>,
-    /// What `use` brings in, with its path as written.
+    /// Names imported by `use`, with their paths as written.
     pub(super) imports: BTreeMap<String, Vec<String>>,
-    /// What `use path::*` takes everything of.
+    /// Paths of glob imports (`use path::*`).
     pub(super) globs: Vec<Vec<String>>,
 }
 
@@ -58,7 +58,7 @@ pub(super) fn trees(files: &[ProjectFile]) -> Vec<Tree> {
         .collect()
 }
 
-/// The names that a `use` brings in, each with its whole path; a glob's name is `*`.
+/// The names that a `use` imports, each with its whole path; a glob's name is `*`.
 pub(super) fn leaves(tree: &syn::UseTree) -> Vec<Leaf> {
     let mut found = Vec::new();
     add_leaves(tree, &mut Vec::new(), &mut found);
@@ -69,12 +69,12 @@ pub(super) fn leaves(tree: &syn::UseTree) -> Vec<Leaf> {
 pub(super) struct Leaf {
     pub(super) name: String,
     pub(super) path: Vec<String>,
-    /// It was written `{self}`, which brings in no function.
+    /// It was written `{self}`, which imports no function.
     pub(super) is_self: bool,
     pub(super) line: usize,
 }
 
-/// What the crate is called whose root this file is, if it is one.
+/// The name of the crate whose root this file is, if it is one.
 fn crate_name(path: &str, files: &BTreeMap<&str, &str>) -> Option<String> {
     let (package, source) = path.split_once("/src/")?;
     let directory = package.rsplit('/').next()?;
@@ -127,7 +127,7 @@ fn dependencies(manifest: &str) -> Vec<String> {
         .collect()
 }
 
-/// A `mod x;` whose file was not read yet.
+/// A `mod x;` whose file has not been read yet.
 struct Declared {
     name: String,
     parent: usize,
@@ -139,9 +139,9 @@ struct Reader<'t> {
     texts: &'t BTreeMap<&'t str, &'t str>,
     tree: Tree,
     missing: VecDeque<Declared>,
-    /// The module that is looked at.
+    /// The current module.
     at: usize,
-    /// Where its children have their files.
+    /// The directory of its children's files.
     directory: String,
     /// Its path.
     module: String,
@@ -159,7 +159,7 @@ impl Reader<'_> {
         let path = [format!("{below}.rs"), format!("{below}/mod.rs")]
             .into_iter()
             .find(|path| self.texts.contains_key(path.as_str()));
-        // What git does not know yet, or a macro declares, is not looked at.
+        // Files that git does not know yet, or that a macro declares, are skipped.
         let Some(path) = path else { return };
         self.directory = below;
         self.module = module;
@@ -169,7 +169,7 @@ impl Reader<'_> {
     }
 
     fn add_file(&mut self, path: &str, parent: Option<usize>) -> Option<usize> {
-        // What does not parse is a finding of its own.
+        // A file that does not parse is a separate finding.
         let parsed = syn::parse_file(self.texts.get(path)?).ok()?;
         let top = self.tree.modules.len();
         self.tree.modules.push(Module {
@@ -195,7 +195,7 @@ impl Reader<'_> {
 }
 
 impl<'ast> Visit<'ast> for Reader<'_> {
-    /// Items within functions count as their module's: they lie in the same file.
+    /// Items within functions count as their module's, because they are in the same file.
     fn visit_item(&mut self, item: &'ast syn::Item) {
         if is_for_tests(attributes(item)) {
             return;
@@ -246,7 +246,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        // `::x` is another crate's.
+        // `::x` belongs to another crate.
         if item.leading_colon.is_some() {
             return;
         }
@@ -286,7 +286,7 @@ fn add_leaves(tree: &syn::UseTree, before: &mut Vec<String>, found: &mut Vec<Lea
     let mut add = |name: String, last: Option<&syn::Ident>, line: usize| {
         let last = last.filter(|last| *last != "self").map(ToString::to_string);
         let path: Vec<String> = before.iter().cloned().chain(last).collect();
-        // `use a::b::{self}` brings in `b`.
+        // `use a::b::{self}` imports `b`.
         let is_self = path.len() == before.len();
         let name = match name.as_str() {
             "self" => path.last().cloned().unwrap_or(name),
