@@ -1,4 +1,4 @@
-//! The demo as people run it: the program, its output, its exit status, and what it leaves behind.
+//! The demo as users run it: its output, its exit status, and what it leaves behind.
 
 #![allow(clippy::unwrap_used)] // a panic is how these tests fail
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use testkit::{Client, Process, Signal, Tool, eventually};
 
-/// Enough for a tour on a busy machine; it takes some five seconds.
+/// Enough for a tour on a busy machine; a tour takes about five seconds.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// The demo with a temporary directory of its own.
@@ -24,7 +24,7 @@ fn is_empty(dir: &Path) -> bool {
     fs::read_dir(dir).unwrap().next().is_none()
 }
 
-/// Runs the tour to its end and returns what it said.
+/// Runs the tour to its end and returns its output.
 fn tour(mut command: Command, scratch: &Path) -> String {
     command.arg("--once");
     let mut process = Process::spawn(command);
@@ -71,7 +71,7 @@ fn the_tour_holds_with_embedded_servers() {
     assert_eq!(story.matches("embedded").count(), 2, "{story}");
 }
 
-/// A demo that serves, and what it told of itself.
+/// A demo that keeps serving, and what it printed about itself.
 struct Serving {
     process: Process,
     story: String,
@@ -113,7 +113,7 @@ fn serve(scratch: &Path) -> Serving {
     }
 }
 
-/// Whether a process of that id runs (one that ended and was not reaped does not).
+/// Whether a process with that id runs (one that has exited but was not reaped does not).
 fn runs(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/stat"));
     status.is_ok_and(|text| !text.rsplit(')').next().unwrap_or("").starts_with(" Z"))
@@ -140,7 +140,7 @@ fn it_serves_until_a_signal_and_then_everything_is_gone() {
     assert!(is_empty(scratch.path()));
 }
 
-/// The tour works the places of keys out by itself; its table must be that of the command it names.
+/// The tour computes the places of keys itself; its table must agree with the command that it names.
 #[test]
 fn the_tour_names_the_servers_that_locate_names() {
     let scratch = tempfile::tempdir().unwrap();

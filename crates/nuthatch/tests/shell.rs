@@ -1,6 +1,6 @@
-//! The program around the core, from outside: starting, signals, ending, logs, descriptors.
+//! The program around the core, seen from outside: starting, signals, shutdown, logs, descriptors.
 
-// Clippy knows test functions, not their helpers.
+// Clippy recognises test functions, but not their helpers.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -32,7 +32,7 @@ fn proxy(args: &[&str], server: u16) -> (Proxy, u16) {
     (testkit::nuthatch(binary(), args, &conf), port)
 }
 
-/// Runs the binary to its end with a configuration in a directory of its own.
+/// Runs the binary to its end with a configuration in its own directory.
 fn run(conf: &str, args: &[&str]) -> (Option<i32>, String) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("conf.yml");
@@ -47,7 +47,7 @@ fn run(conf: &str, args: &[&str]) -> (Option<i32>, String) {
     (status.code(), process.stderr())
 }
 
-/// A server that takes one request and answers when it is told to.
+/// A server that takes one request and answers when the test wants.
 struct Server {
     listener: TcpListener,
     stream: Option<TcpStream>,
@@ -194,7 +194,7 @@ fn what_is_wrong_at_start_is_told_in_the_last_line() {
     }
 }
 
-/// The daemon that a pid file names; killed at the end of the test.
+/// The daemon whose id is in a pid file; killed at the end of the test.
 struct Daemon(Pid);
 
 impl Daemon {
@@ -208,7 +208,7 @@ impl Daemon {
     }
 
     fn is_gone(&self) -> bool {
-        // Nobody may be there to reap it, so a zombie counts as gone.
+        // It may have no parent to reap it, so a zombie counts as gone.
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.as_raw_nonzero()));
         test_kill_process(self.0).is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))
     }
@@ -245,7 +245,7 @@ fn the_parent_of_a_daemon_returns_when_it_serves() {
         "-s",
         &free_port().to_string(),
     ]);
-    // Its output ends although the daemon lives on: the daemon has let go of it.
+    // Its output ends although the daemon lives on: the daemon has closed it.
     let output = parent.output().unwrap();
     assert!(
         output.status.success() && output.stderr.is_empty(),
@@ -267,7 +267,7 @@ fn the_parent_of_a_daemon_returns_when_it_serves() {
     );
 }
 
-/// Waits until a file holds a text: logs are written by a thread of their own.
+/// Waits until a file contains a text: logs are written by a separate thread.
 fn expect_text(file: &Path, text: &str) {
     let read = || fs::read_to_string(file).unwrap_or_default();
     let found = eventually(PATIENCE, || read().contains(text).then_some(()));
@@ -319,7 +319,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     let mut unheard = Unheard(child);
     let endpoint = testkit::Endpoint::loopback(port);
     let mut client = eventually(PATIENCE, || Client::try_connect(&endpoint).ok()).unwrap();
-    // Each logs a line: far more than a pipe and the queue of records hold.
+    // Each logs a line: far more than a pipe and the queue of records can hold.
     for _ in 0..200 {
         client.send(&b"NOSUCHCOMMAND\r\n".repeat(100));
         for _ in 0..100 {
@@ -386,7 +386,7 @@ fn client_connections_is_enforced() {
         client.send(b"PING\r\n");
         client.line()
     };
-    // The kit's own probe may not have been noticed to have left yet.
+    // The closing of the test kit's own connection may not have been noticed yet.
     let mut clients = Vec::new();
     while clients.len() < 2 {
         let mut client = Client::to_port(port);

@@ -1,18 +1,18 @@
-//! docs/compatibility.md, read as the table that it is.
+//! Parses the tables of docs/compatibility.md.
 
 use std::path::{Path, PathBuf};
 
-/// One row: a difference, and what shows it.
+/// One row: a difference, and the test that shows it.
 #[derive(Debug)]
 pub(crate) struct Row {
     pub(crate) id: String,
     pub(crate) proof: Proof,
 }
 
-/// What stands under `tested by`.
+/// The content of the column `tested by`.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Proof {
-    /// A predicate of these runs.
+    /// A predicate of the differential runs.
     Differential,
     /// A test function elsewhere.
     Test { file: PathBuf, function: String },
@@ -24,7 +24,7 @@ pub(crate) enum Proof {
 ///
 /// # Panics
 ///
-/// When the document is not as it should be.
+/// When the document is not in the expected form.
 pub(crate) fn rows() -> Vec<Row> {
     let path = root().join("docs/compatibility.md");
     let text = std::fs::read_to_string(&path).expect("docs/compatibility.md is there");

@@ -1,4 +1,4 @@
-//! Whether two answers are the same, and where they first differ if not.
+//! Compares two answers and finds the first difference.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,20 +9,20 @@ use crate::line::Answers;
 use crate::request::{Protocol, Replies, Request, shown};
 use crate::wire::{Answer, End};
 
-/// What one proxy made of one request.
+/// The answer of one proxy to one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen<'a> {
-    /// The reply, or what there was of it before the connection was closed.
+    /// The reply, or the part of it that arrived before the connection was closed.
     pub(crate) bytes: &'a [u8],
     pub(crate) end: End,
 }
 
-/// One request that was answered differently.
+/// One request with different answers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Difference<'a> {
     pub(crate) protocol: Protocol,
     pub(crate) request: &'a Request,
-    /// Requests that were sent in one go after this one.
+    /// Requests sent together with this one, after it.
     pub(crate) later: &'a [Request],
     pub(crate) theirs: Seen<'a>,
     pub(crate) ours: Seen<'a>,
@@ -34,18 +34,18 @@ impl Difference<'_> {
         self.theirs.end == End::Closed && self.theirs.bytes.is_empty()
     }
 
-    /// Nuthatch keeps the connection, in step.
+    /// Nuthatch keeps the connection, which stays usable.
     pub(crate) fn we_stay(&self) -> bool {
         self.ours.end == End::Open
     }
 
-    /// Nuthatch keeps the connection and its reply begins so.
+    /// Nuthatch keeps the connection and its reply begins with `text`.
     pub(crate) fn we_say(&self, start: &str) -> bool {
         self.we_stay() && self.ours.bytes.starts_with(start.as_bytes())
     }
 }
 
-/// The excuses that were needed, and how often.
+/// The excuses that were needed, with their counts.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(Mutex<BTreeMap<&'static str, u64>>);
 
@@ -55,7 +55,7 @@ impl Ledger {
         used.keys().copied().collect()
     }
 
-    /// Looks for an excuse and notes that it was needed.
+    /// Looks for an excuse and counts it.
     fn excuse(&self, difference: &Difference<'_>) -> bool {
         let found = excuses::find(difference);
         if let Some(excuse) = found {
@@ -64,7 +64,7 @@ impl Ledger {
         found.is_some()
     }
 
-    /// Notes a difference that a scenario has established by itself.
+    /// Counts a difference that a scenario has detected by itself.
     pub(crate) fn note(&self, id: &'static str) {
         *self
             .0
@@ -75,13 +75,13 @@ impl Ledger {
     }
 }
 
-/// What follows from a comparison.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Both connections are open and in step.
+    /// Both connections are open and usable.
     InStep,
-    /// At least one is not, for reasons that are excused: connect anew. Requests that came after the
-    /// difference may have had effects on one side only.
+    /// At least one is not, for excused reasons: connect again. Requests after the difference may have had
+    /// effects on one side only.
     OutOfStep,
 }
 
@@ -89,7 +89,7 @@ pub(crate) enum Verdict {
 ///
 /// # Errors
 ///
-/// A difference that nothing excuses, described.
+/// A description of a difference without an excuse.
 pub(crate) fn compare(
     protocol: Protocol,
     requests: &[Request],
@@ -143,10 +143,10 @@ fn verdict(answers: &Answers) -> Verdict {
     }
 }
 
-/// Hands out an answer request by request.
+/// Splits an answer by request.
 struct Reader<'a> {
     protocol: Protocol,
-    /// A single request owns all bytes, be they one reply or none or two.
+    /// A single request gets all bytes, whether they are one reply, none or two.
     alone: bool,
     rest: &'a [u8],
     end: End,
@@ -162,7 +162,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What was made of the next request; `last` when none after it is owed a reply.
+    /// The answer to the next request; `last` if no later one gets a reply.
     fn next(&mut self, request: &Request, last: bool) -> Seen<'a> {
         if self.alone {
             let bytes = std::mem::take(&mut self.rest);
@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
                 };
                 Seen { bytes, end }
             }
-            // What is there of a reply that was cut off.
+            // The available part of a reply that was cut off.
             None => Seen {
                 bytes: std::mem::take(&mut self.rest),
                 end: self.end,
@@ -209,7 +209,7 @@ fn describe(index: usize, of: usize, difference: &Difference<'_>) -> String {
     )
 }
 
-/// Whether two replies say the same. Some replies differ although the proxies do the same.
+/// Whether two replies are equivalent. Some replies differ although the proxies do the same.
 fn same(request: &Request, theirs: &[u8], ours: &[u8]) -> bool {
     if theirs == ours {
         return true;
@@ -217,13 +217,13 @@ fn same(request: &Request, theirs: &[u8], ours: &[u8]) -> bool {
     match request.name().as_str() {
         // The two servers are asked at different times.
         "ttl" | "pttl" => close(theirs, ours),
-        // Drawn by the servers at random; the last line is always the same.
+        // Random choices of the servers; the last line is always the same.
         "lolwut" => [theirs, ours]
             .iter()
             .all(|reply| contains(reply, b"Redis ver. ")),
-        // Some sets are kept in an order that every server draws for itself.
+        // Each server orders some sets randomly.
         "zscan" => sorted_lines(theirs) == sorted_lines(ours),
-        // Servers number the changes of all their clients.
+        // Each server numbers the changes of all its clients.
         "gets" => without_uniques(theirs) == without_uniques(ours),
         _ => false,
     }
@@ -235,7 +235,7 @@ fn sorted_lines(reply: &[u8]) -> Vec<&[u8]> {
     lines
 }
 
-/// Two integer replies that are less than three seconds apart, be they in seconds or milliseconds.
+/// Two integer replies less than three seconds apart, whether in seconds or milliseconds.
 fn close(theirs: &[u8], ours: &[u8]) -> bool {
     let number = |reply: &[u8]| {
         let text = std::str::from_utf8(reply)

@@ -1,4 +1,4 @@
-//! Twin sets of servers, and a proxy before each: nutcracker ("theirs") and Nuthatch ("ours").
+//! Two equal sets of servers with a proxy in front of each: nutcracker ("theirs") and Nuthatch ("ours").
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use testkit::{Proxy, Server, free_port};
 
 use crate::request::Protocol;
 
-/// Two sets of servers that are alike. Which set belongs to whom is up to the scenario.
+/// Two equal sets of servers. The scenario decides which set belongs to which proxy.
 pub(crate) struct Twins {
     pub(crate) protocol: Protocol,
     pub(crate) theirs: Vec<Server>,
@@ -14,12 +14,12 @@ pub(crate) struct Twins {
 }
 
 impl Twins {
-    /// `count` servers on each side; `None` when the server program is not installed.
+    /// `count` servers on each side; `None` if the server program is not installed.
     pub(crate) fn start(protocol: Protocol, count: usize) -> Option<Twins> {
         Twins::start_with(protocol, count, &[])
     }
 
-    /// The same with further arguments for the servers.
+    /// The same with more arguments for the servers.
     pub(crate) fn start_with(protocol: Protocol, count: usize, extra: &[&str]) -> Option<Twins> {
         let set = || servers(protocol, count, extra);
         Some(Twins {
@@ -29,7 +29,7 @@ impl Twins {
         })
     }
 
-    /// Forgets all data on both sides.
+    /// Deletes all data on both sides.
     pub(crate) fn flush(&self) {
         for server in self.theirs.iter().chain(&self.ours) {
             let mut client = server.client();
@@ -46,14 +46,14 @@ impl Twins {
         (ports(&self.theirs), ports(&self.ours))
     }
 
-    /// The same thing done to the server with this index on both sides.
+    /// Does the same to the server with this index on both sides.
     pub(crate) fn both(&mut self, index: usize, mut act: impl FnMut(&mut Server)) {
         act(&mut self.theirs[index]);
         act(&mut self.ours[index]);
     }
 }
 
-/// Starts servers; `None` when the program is not installed.
+/// Starts servers; `None` if the program is not installed.
 pub(crate) fn servers(protocol: Protocol, count: usize, extra: &[&str]) -> Option<Vec<Server>> {
     let start = || match protocol {
         Protocol::Redis => testkit::redis_with(extra),
@@ -67,7 +67,7 @@ pub(crate) fn ports(servers: &[Server]) -> Vec<u16> {
     servers.iter().map(|server| server.port()).collect()
 }
 
-/// One pool as both proxies are to have it.
+/// The configuration of one pool for both proxies.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
     pub(crate) protocol: Protocol,
@@ -78,7 +78,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// `count` servers of equal weight, nothing else said.
+    /// `count` servers of equal weight, no other settings.
     pub(crate) fn new(protocol: Protocol, count: usize) -> Pool {
         Pool {
             protocol,
@@ -92,7 +92,7 @@ impl Pool {
         self
     }
 
-    /// The pool as both proxies read it, but for the addresses.
+    /// The pool's configuration for both proxies, without the addresses.
     fn text(&self, name: &str, listen: u16, servers: &[u16]) -> String {
         let redis = self.protocol == Protocol::Redis;
         let mut text = format!("{name}:\n  listen: 127.0.0.1:{listen}\n  redis: {redis}\n");
@@ -109,7 +109,7 @@ impl Pool {
     }
 }
 
-/// Where a pool listens, on either proxy.
+/// Where a pool listens, on each proxy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ports {
     pub(crate) theirs: u16,
@@ -124,17 +124,17 @@ pub(crate) struct Duel {
     pub(crate) ports: Vec<Ports>,
 }
 
-/// Who stands in Nuthatch's place.
+/// The proxy that takes Nuthatch's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Opponent {
     Nuthatch,
-    /// nutcracker once more: then there is no difference, or the harness makes it up.
+    /// nutcracker again: then any difference comes from the tests themselves.
     Itself,
 }
 
 impl Duel {
-    /// Nutcracker before the servers at `theirs`, Nuthatch before those at `ours`; `None` when nutcracker
-    /// is not installed.
+    /// nutcracker in front of the servers at `theirs`, Nuthatch in front of those at `ours`; `None` if
+    /// nutcracker is not installed.
     pub(crate) fn start(pools: &[Pool], theirs: &[u16], ours: &[u16]) -> Option<Duel> {
         Duel::start_against(Opponent::Nuthatch, pools, theirs, ours)
     }

@@ -1,5 +1,5 @@
-//! The differences from nutcracker that are meant, each as a predicate on what was seen. Every one is a
-//! row of docs/compatibility.md with the same id, and every one must be needed by some run.
+//! The intended differences from nutcracker, each as a predicate on the observed answers. Each one is a row
+//! of docs/compatibility.md with the same id, and each must be needed by some run.
 
 mod failures;
 mod memcached;
@@ -8,24 +8,24 @@ mod streams;
 
 use crate::compare::Difference;
 
-/// One row of docs/compatibility.md that a machine can recognise.
+/// One row of docs/compatibility.md that a program can recognise.
 pub(crate) struct Excuse {
     pub(crate) id: &'static str,
     pub(crate) explains: fn(&Difference<'_>) -> bool,
 }
 
-/// The first excuse, if any, for a difference.
+/// The first excuse for a difference, if there is one.
 pub(crate) fn find(difference: &Difference<'_>) -> Option<&'static Excuse> {
     all().find(|excuse| (excuse.explains)(difference))
 }
 
-/// Differences that no single request shows, so that a scenario establishes them.
+/// Differences that no single request shows, so that scenarios detect them.
 const BY_SCENARIOS: &[&str] = &[IDLE_END, EJECT_PROBE];
 
-/// The end of an idle server connection is no failure.
+/// The end of an idle server connection is not a failure.
 pub(crate) const IDLE_END: &str = "idle-end";
 
-/// An ejected server is asked by a probe, not by requests of clients.
+/// An ejected server is probed by the proxy, not tried with clients' requests.
 pub(crate) const EJECT_PROBE: &str = "eject-probe";
 
 /// The ids of all excuses.

@@ -1,10 +1,10 @@
-//! A server that answers whatever it is asked to: the key says how, in hexadecimal.
+//! A server whose reply is given by the request's key, in hexadecimal.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-/// What a key asks for.
+/// What a key asks the server to do.
 enum Order {
     Say(Vec<u8>),
     SayAndClose(Vec<u8>),
@@ -15,13 +15,13 @@ pub(crate) fn say(reply: &[u8]) -> String {
     format!("say{}.", hex(reply))
 }
 
-/// A key that makes the server answer `reply`, which may be nothing, and close.
+/// A key that makes the server answer `reply`, which may be empty, and close.
 pub(crate) fn say_and_close(reply: &[u8]) -> String {
     format!("end{}.", hex(reply))
 }
 
-/// Starts a server on a free port; it lives as long as the process. It answers each whole request,
-/// of either protocol, by the first key in it.
+/// Starts a server on a free port; it lives as long as the process. It answers each whole request, of either
+/// protocol, according to the first key in it.
 pub(crate) fn start() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("it is bound").port();
@@ -52,7 +52,7 @@ fn serve(mut client: TcpStream) {
     }
 }
 
-/// The length of the first request: a line, or an array of bulk strings (none of which holds a line end).
+/// The length of the first request: a line, or an array of bulk strings (none of which contains a line end).
 fn request(bytes: &[u8]) -> Option<usize> {
     let mut ends = bytes
         .windows(2)
@@ -70,15 +70,15 @@ fn request(bytes: &[u8]) -> Option<usize> {
     ends.nth(2 * words - 1)
 }
 
-/// What the first key of a request asks for; something ordinary when there is none, and nothing to a
-/// data block, which is made of the letter x.
+/// What the first key of a request asks for; a normal reply if there is none, and nothing for a data block,
+/// which consists of the letter x.
 fn order(request: &[u8]) -> Order {
     if request.starts_with(b"x") {
         return Order::Say(Vec::new());
     }
     let text = String::from_utf8_lossy(request);
     let word = text.split_whitespace().find(|word| word.ends_with('.'));
-    // What stands before is a hash tag.
+    // The part before it is a hash tag.
     let order = word.map(|word| {
         word.trim_end_matches('.')
             .rsplit('}')

@@ -1,9 +1,9 @@
-//! Where one reply ends and the next begins. Written for these tests alone: a framing mistake of the
-//! proxy must not be shared by what judges it.
+//! Where one reply ends and the next begins. Written for these tests only: the proxy and the code that judges
+//! it must not share a mistake.
 
 use crate::request::{Protocol, Replies, Request};
 
-/// The length of the first reply in `bytes`, if it is whole.
+/// The length of the first reply in `bytes`, if it is complete.
 pub(crate) fn frame(protocol: Protocol, bytes: &[u8]) -> Option<usize> {
     match protocol {
         Protocol::Redis => redis(bytes),
@@ -11,8 +11,8 @@ pub(crate) fn frame(protocol: Protocol, bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Splits replies among requests: for each request that is owed one, its reply. Ends early where
-/// bytes are missing. The second part is what was left over.
+/// Assigns replies to requests: one reply for each request that gets one. Stops early where bytes are
+/// missing. The second part is the rest.
 pub(crate) fn split<'b>(
     protocol: Protocol,
     requests: &[Request],
@@ -71,7 +71,7 @@ fn memcached(bytes: &[u8]) -> Option<usize> {
         end += line.len();
         if line.starts_with(b"VALUE ") {
             let header = line.strip_suffix(b"\r\n")?;
-            // Keys may hold anything but blanks.
+            // Keys may contain anything but blanks.
             let len = header.split(|byte| *byte == b' ').nth(3)?;
             let len: usize = std::str::from_utf8(len).ok()?.parse().ok()?;
             end += len + 2;
@@ -84,7 +84,7 @@ fn memcached(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The first line, its end included.
+/// The first line, including its end.
 fn line(bytes: &[u8]) -> Option<&[u8]> {
     let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
     (end > 0).then(|| &bytes[..end + 2])

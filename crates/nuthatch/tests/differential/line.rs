@@ -1,4 +1,4 @@
-//! One client of both proxies: what it says is said to both, and the answers come in pairs.
+//! One client of both proxies: sends the same bytes to both, and returns both answers.
 
 use std::collections::HashMap;
 use std::thread;
@@ -9,7 +9,7 @@ use crate::frames;
 use crate::request::{CAS, Protocol, Replies, Request, shown};
 use crate::wire::{Answer, End, Manner, Wire};
 
-/// What both proxies answered to the same bytes.
+/// The answers of both proxies to the same bytes.
 #[derive(Debug)]
 pub(crate) struct Answers {
     pub(crate) theirs: Answer,
@@ -28,7 +28,7 @@ pub(crate) struct Line {
     ours: Side,
 }
 
-/// Bytes and the answer that they are known to get.
+/// Bytes and their known answer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Exchange {
     pub(crate) ask: Vec<u8>,
@@ -37,20 +37,20 @@ pub(crate) struct Exchange {
 
 struct Side {
     wire: Wire,
-    /// The cas unique seen last for each key: servers number them as they come.
+    /// The latest cas unique of each key: servers number their items in the order of arrival.
     uniques: HashMap<Vec<u8>, Vec<u8>>,
 }
 
 impl Line {
-    /// Connects to both proxies; `name` is part of keys, so it must be this client's own.
+    /// Connects to both proxies; `name` is part of this client's keys, so it must be unique.
     pub(crate) fn open(protocol: Protocol, ports: Ports, name: &str) -> Line {
         let mut line = Line::open_with(protocol, ports, Exchange::default(), probe(protocol, name));
         line.make_sure(&planting(protocol, name));
         line
     }
 
-    /// Connects to both proxies, greets them (with a password, say) and asks `probe` to see that all
-    /// has been answered.
+    /// Connects to both proxies, sends `greeting` (for example a password) and asks `probe` to see that
+    /// everything has been answered.
     pub(crate) fn open_with(
         protocol: Protocol,
         ports: Ports,
@@ -112,7 +112,7 @@ impl Line {
         }
     }
 
-    /// Repeats a request until both answer it alike twice in a row and keep the connection.
+    /// Repeats a request until both answer it equally twice in a row and keep the connection.
     pub(crate) fn settle(&mut self, request: &Request) {
         let mut alike = 0;
         for _ in 0..500 {
@@ -134,7 +134,7 @@ impl Line {
         panic!("no common answer to {}", shown(&request.bytes));
     }
 
-    /// Hangs up and connects anew, on both sides.
+    /// Closes both connections and connects again.
     pub(crate) fn reconnect(&mut self) {
         self.theirs.wire = Wire::connect(self.ports.theirs);
         self.ours.wire = Wire::connect(self.ports.ours);
@@ -146,7 +146,7 @@ impl Line {
         self.make_sure(&greeting);
     }
 
-    /// Sends on both sides what is known to be answered so.
+    /// Sends the same on both sides and checks the known answer.
     fn make_sure(&mut self, exchange: &Exchange) {
         for side in [&mut self.theirs, &mut self.ours] {
             let got = side
@@ -170,7 +170,7 @@ impl Side {
         }
     }
 
-    /// The requests as this side is to get them.
+    /// The requests as this side gets them.
     fn spell(&self, requests: &[Request]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for request in requests {
@@ -184,7 +184,7 @@ impl Side {
 
     fn with_unique(&self, request: &Request) -> Vec<u8> {
         let known = request.words.get(1).and_then(|key| self.uniques.get(key));
-        // One that no server will reach, when none has been seen.
+        // One that matches no item, if none has been seen.
         let unique = known.map_or(&b"999999999"[..], Vec::as_slice);
         let at = request
             .bytes
@@ -241,7 +241,7 @@ pub(crate) fn probe(protocol: Protocol, name: &str) -> Exchange {
     }
 }
 
-/// Stores what the probe asks for.
+/// Stores the key that the probe asks for.
 pub(crate) fn planting(protocol: Protocol, name: &str) -> Exchange {
     let (key, value) = (probe_key(name), probe_value(name));
     match protocol {

@@ -1,7 +1,7 @@
-//! The same traffic through Debian's nutcracker and through Nuthatch, before twin sets of real servers:
-//! the replies must be the same to the byte. What differs on purpose is a row of docs/compatibility.md.
+//! Sends the same traffic through Debian's nutcracker and through Nuthatch, each in front of an equal set of
+//! real servers: the replies must be identical. Intended differences are rows of docs/compatibility.md.
 //!
-//! `NUTHATCH_DIFF_SEEDS=n` plays n seeds of random traffic, `NUTHATCH_DIFF_SEED=n` plays seed n alone.
+//! `NUTHATCH_DIFF_SEEDS=n` runs n seeds of random traffic, `NUTHATCH_DIFF_SEED=n` runs only seed n.
 
 mod book;
 mod compare;
@@ -21,7 +21,7 @@ mod wire;
 use book::Proof;
 use scenarios::Scenario;
 
-/// Plays a scenario (if no other test has) and fails with what was found.
+/// Runs a scenario (unless another test has) and fails with what was found.
 fn expect_no_difference(scenario: &Scenario) {
     let report = scenario.report();
     if let Some(reason) = report.skipped {

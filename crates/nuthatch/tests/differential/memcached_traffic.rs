@@ -5,12 +5,12 @@ use crate::seed::Rng;
 
 const KEYS: usize = 24;
 
-/// Makes the requests of one client.
+/// Generates the requests of one client.
 pub(crate) struct MemcachedTraffic {
     rng: Rng,
-    /// Part of every key, so that no two clients share one.
+    /// Part of every key, so that clients do not share keys.
     client: String,
-    /// The pool's hash tag, which some keys then have.
+    /// The pool's hash tag, which some keys then contain.
     tag: Option<(char, char)>,
 }
 
@@ -67,7 +67,7 @@ impl MemcachedTraffic {
         self.spaced(words, Some(data))
     }
 
-    /// With the unique that `gets` gave last, or with one that fits nothing.
+    /// With the latest unique of `gets`, or with one that matches nothing.
     fn cas(&mut self) -> Request {
         let data = self.value();
         let unique = match self.rng.one_in(4) {
@@ -79,15 +79,15 @@ impl MemcachedTraffic {
         Request::memcached(&line, Some(&data))
     }
 
-    /// A counter that nobody reads: whether memcached pads one that gets shorter depends on whether
-    /// somebody reads it at that moment.
+    /// A counter that is never read: whether memcached pads one that gets shorter depends on whether it is
+    /// being read at that moment.
     fn count(&mut self) -> Request {
         let key = format!("{}:counter", self.client).into_bytes();
         if self.rng.one_in(5) {
             let line = [b"set", &key[..], b"0 0 4"].join(&b' ');
             return Request::memcached(&line, Some(b"1234"));
         }
-        // No sum may pass 2^63: memcached then looks for a minus sign in whatever lies behind the value.
+        // No sum may exceed 2^63: memcached then looks for a minus sign in the bytes after the value.
         const SMALL: &[&str] = &["1", "0", "300", "-1"];
         const LARGE: &[&str] = &["1", "18446744073709551615", "18446744073709551616"];
         let (name, deltas) = match self.rng.below(3) {

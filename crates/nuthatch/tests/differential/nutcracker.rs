@@ -1,8 +1,8 @@
-//! What nutcracker 0.5.0 serves, as far as it decides whether a client is hung up on.
+//! Which requests nutcracker 0.5.0 serves, as far as it decides whether it closes the connection.
 
 use crate::request::Request;
 
-/// How many words may follow a Redis command.
+/// How many arguments a Redis command may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Args {
     Exactly(usize),
@@ -11,7 +11,7 @@ enum Args {
     Any,
 }
 
-/// The 137 commands, by how many words may follow.
+/// The 137 commands, by number of arguments.
 const REDIS: &[(Args, &str)] = &[
     (Args::Exactly(0), "ping quit command"),
     (
@@ -44,17 +44,17 @@ const REDIS: &[(Args, &str)] = &[
     (Args::Any, "lolwut"),
 ];
 
-/// What nutcracker makes of a well-formed Redis request.
+/// How nutcracker handles a well-formed Redis request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Redis {
     Served,
     /// It does not know the command.
     Unknown,
-    /// It knows the command, but not with so many words, or not with this number of keys.
+    /// It knows the command, but not with this number of arguments or keys.
     Malformed,
 }
 
-/// Classifies a Redis request by its words.
+/// Classifies a Redis request.
 pub(crate) fn redis(request: &Request) -> Redis {
     let name = request.name();
     let Some((args, _)) = REDIS
@@ -71,7 +71,7 @@ pub(crate) fn redis(request: &Request) -> Redis {
         Args::Any => true,
     };
     let counted = name.starts_with("eval") && right && !is_positive(&request.words[2]);
-    // MOVE is let in and then comes to nothing.
+    // MOVE is accepted and then not executed.
     match right && !counted && name != "move" {
         true => Redis::Served,
         false => Redis::Malformed,
@@ -87,7 +87,8 @@ fn is_positive(number: &[u8]) -> bool {
     number.iter().all(u8::is_ascii_digit) && number.iter().any(|digit| *digit != b'0')
 }
 
-/// Whether nutcracker serves this memcached request: known word, right number of well-formed words.
+/// Whether nutcracker serves this memcached request: a known command with the right number of well-formed
+/// arguments.
 pub(crate) fn memcached_serves(request: &Request) -> bool {
     let words: Vec<&[u8]> = request.words.iter().map(Vec::as_slice).collect();
     let Some((name, rest)) = words.split_first() else {

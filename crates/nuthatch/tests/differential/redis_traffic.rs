@@ -1,15 +1,15 @@
 //! Random Redis requests that both proxies serve, with every command that nutcracker knows.
 //!
-//! Replies must follow from the requests alone. So what redis-server draws at random or orders by a
-//! random seed is kept out: sets hold integers only (they are kept sorted), hashes stay small (they
-//! keep the order of insertion), and members are never drawn one by one.
+//! Replies must depend on the requests only. So everything that redis-server chooses or orders randomly is
+//! avoided: sets contain integers only (they are kept sorted), hashes stay small (they keep the order of
+//! insertion), and members are never chosen one by one.
 
 use crate::request::Request;
 use crate::seed::Rng;
 
-/// Requests with a fixed number of words. Lower-case words stand for something to be filled in:
-/// a key of a type (`str list set hash zset geo hll any`), `val`, `small` (at most 40 bytes), `int`,
-/// `pos` (positive), `off` (offset), `mem` (integer member), `field`, `zmem`, `place`, `score`, `bit`.
+/// Requests with a fixed number of arguments. Lower-case words are placeholders: a key of a type (`str list
+/// set hash zset geo hll any`), `val`, `small` (at most 40 bytes), `int`, `pos` (positive), `off` (offset),
+/// `mem` (integer member), `field`, `zmem`, `place`, `score`, `bit`.
 const FIXED: &str = "
     PING|LOLWUT
     DECR str|DUMP str|DUMP list|DUMP set|DUMP hash|DUMP zset|GET str|GET any|GETDEL str|HGETALL hash|HKEYS hash|HLEN hash
@@ -33,7 +33,7 @@ const FIXED: &str = "
     RESTORE str 0 payload|RESTORE str 0 payload REPLACE|RESTORE list 0 val
 ";
 
-/// Requests whose last words may also be missing: redis-server itself judges these.
+/// Requests whose last arguments may be missing: redis-server itself checks these.
 const OPEN: &str = "
     BITCOUNT str|BITCOUNT str int int|BITCOUNT str int int BIT|BITFIELD str SET u8 off int GET u8 off
     BITFIELD str OVERFLOW SAT INCRBY i5 off 1|BITPOS str bit|BITPOS str bit int|COPY any any|COPY str str REPLACE
@@ -56,7 +56,7 @@ const OPEN: &str = "
     ZSCAN zset 0|ZUNIONSTORE zset 2 zset zset WEIGHTS 2 3|ZUNIONSTORE zset 3 zset zset set
 ";
 
-/// Requests with as many keys as chance wants; `pairs` are keys with values.
+/// Requests with a random number of keys; `pairs` are keys with values.
 const VECTORS: &[&str] = &[
     "MGET keys",
     "MGET keys",
@@ -67,7 +67,7 @@ const VECTORS: &[&str] = &[
     "MSET pairs",
 ];
 
-/// Commands of nutcracker's table that random traffic leaves out, because the two differ on purpose or
+/// Commands of nutcracker's table that random traffic omits, because the two proxies differ intentionally or
 /// because they end the connection.
 pub(crate) const LEFT_OUT: &[&str] = &[
     "auth", "command", "move", "quit", "zdiff", "zinter", "zunion",
@@ -88,14 +88,14 @@ const SCORES: &[&str] = &[
 ];
 const KEYS_OF_A_TYPE: usize = 6;
 
-/// Makes the requests of one client.
+/// Generates the requests of one client.
 pub(crate) struct RedisTraffic {
     rng: Rng,
-    /// Part of every key, so that no two clients share one.
+    /// Part of every key, so that clients do not share keys.
     client: String,
-    /// The pool's hash tag, which some keys then have.
+    /// The pool's hash tag, which some keys then contain.
     tag: Option<(char, char)>,
-    /// What DUMP gave for a string.
+    /// The output of DUMP for a string.
     payload: Vec<u8>,
     fixed: Vec<&'static str>,
     open: Vec<&'static str>,
@@ -169,7 +169,7 @@ impl RedisTraffic {
         }
     }
 
-    /// A key, as a rule one that holds (or will hold) a value of this type.
+    /// A key, usually one that holds (or will hold) a value of this type.
     fn key(&mut self, of: &str) -> Vec<u8> {
         const TYPES: &[&str] = &["str", "list", "set", "hash", "zset", "geo", "hll"];
         let of = match of == "any" || self.rng.one_in(12) {

@@ -1,26 +1,26 @@
-//! Requests as bytes, with what is needed to pair replies with them.
+//! Requests as bytes, with what is needed to assign replies to them.
 
-/// What a pool speaks.
+/// A pool's protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Redis,
     Memcached,
 }
 
-/// Stands in a request's bytes for the cas unique that this side gave last for the key.
+/// Placeholder in a request's bytes for the cas unique that this side returned last for the key.
 pub(crate) const CAS: &[u8] = b"<cas-unique>";
 
 /// One request of a client.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
-    /// The whole request as it goes over the wire, see [`CAS`].
+    /// The whole request as sent, see [`CAS`].
     pub(crate) bytes: Vec<u8>,
-    /// The command and its arguments, where the bytes are well-formed; otherwise what can be told.
+    /// The command and its arguments if the bytes are well-formed; otherwise as far as known.
     pub(crate) words: Vec<Vec<u8>>,
     pub(crate) replies: Replies,
 }
 
-/// How many replies a request is to have.
+/// How many replies a request gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Replies {
     One,
@@ -29,7 +29,7 @@ pub(crate) enum Replies {
 }
 
 impl Request {
-    /// A Redis command in the multi-bulk form.
+    /// A Redis command in RESP form.
     pub(crate) fn redis<A: AsRef<[u8]>>(words: &[A]) -> Request {
         let mut bytes = format!("*{}\r\n", words.len()).into_bytes();
         for word in words {
@@ -74,7 +74,7 @@ impl Request {
         }
     }
 
-    /// Bytes that may be no request at all; the words are split at blanks.
+    /// Bytes that may not be a request; the words are split at blanks.
     pub(crate) fn raw(bytes: &[u8]) -> Request {
         Request {
             bytes: bytes.to_vec(),
@@ -87,19 +87,19 @@ impl Request {
         }
     }
 
-    /// The command in lower case; empty when there is none.
+    /// The command in lower case; empty if there is none.
     pub(crate) fn name(&self) -> String {
         let first = self.words.first().map(Vec::as_slice).unwrap_or_default();
         String::from_utf8_lossy(first).to_ascii_lowercase()
     }
 
-    /// How many words follow the command.
+    /// Number of arguments.
     pub(crate) fn args(&self) -> usize {
         self.words.len().saturating_sub(1)
     }
 }
 
-/// Bytes for a message: escaped, and cut in the middle when long.
+/// Bytes for a message: escaped, with the middle left out if long.
 pub(crate) fn shown(bytes: &[u8]) -> String {
     const ENDS: usize = 300;
     if bytes.len() <= 2 * ENDS {

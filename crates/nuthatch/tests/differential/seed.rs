@@ -1,12 +1,12 @@
-//! Random numbers that can be had again, and which of them a run uses.
+//! Reproducible random numbers, and which seeds a run uses.
 
-/// Seeds that once found something; every run plays them first.
+/// Seeds that once found a bug; every run starts with them.
 const REGRESSIONS: &[u64] = &[];
 
-/// Seeds of a run that was not told otherwise, for each protocol.
+/// Number of seeds of a run by default, for each protocol.
 const DEFAULT_SEEDS: u64 = 40;
 
-/// The seeds to play: one (`NUTHATCH_DIFF_SEED=n`), many (`NUTHATCH_DIFF_SEEDS=count`), or the default.
+/// The seeds to run: one (`NUTHATCH_DIFF_SEED=n`), many (`NUTHATCH_DIFF_SEEDS=count`), or the default.
 pub(crate) fn seeds() -> Vec<u64> {
     if let Some(only) = number("NUTHATCH_DIFF_SEED") {
         return vec![only];
@@ -15,7 +15,7 @@ pub(crate) fn seeds() -> Vec<u64> {
     REGRESSIONS.iter().copied().chain(1..=count).collect()
 }
 
-/// Whether one seed is being looked at, so that not everything is expected to happen.
+/// Whether a single seed is run, so that not every excuse is expected to be needed.
 pub(crate) fn is_replay() -> bool {
     number("NUTHATCH_DIFF_SEED").is_some()
 }
@@ -37,7 +37,7 @@ impl Rng {
         Rng(seed)
     }
 
-    /// An independent generator: what it gives does not change how this one goes on.
+    /// An independent generator: using it does not change the sequence of this one.
     pub(crate) fn fork(&mut self) -> Rng {
         Rng(self.next())
     }
@@ -55,12 +55,12 @@ impl Rng {
         (self.next() % bound as u64) as usize
     }
 
-    /// From `low` to `high`, both included.
+    /// From `low` to `high`, inclusive.
     pub(crate) fn between(&mut self, low: i64, high: i64) -> i64 {
         low + (self.next() % (high - low + 1) as u64) as i64
     }
 
-    /// True once in `n` times.
+    /// True with probability 1 / `n`.
     pub(crate) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }

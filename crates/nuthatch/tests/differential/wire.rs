@@ -1,4 +1,4 @@
-//! One client connection to one proxy: bytes out in pieces, bytes in until something is seen.
+//! One client connection to one proxy: sends bytes in pieces, and reads until something arrives.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use crate::seed::Rng;
 
-/// How long to wait for a proxy that is expected to say something.
+/// How long to wait for an expected answer.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Above this a write may block until replies are read, so that it needs a thread of its own.
+/// A longer write may block until replies are read, so it needs a thread of its own.
 const WRITE_AT_ONCE: usize = 32 << 10;
 
-/// What ended the reading of an answer.
+/// Why reading an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
-    /// What was waited for came: the connection is open and in step.
+    /// The expected bytes arrived: the connection is open and usable.
     Open,
-    /// The proxy closed the connection (or reset it).
+    /// The proxy closed (or reset) the connection.
     Closed,
-    /// Nothing more came, though something should have.
+    /// Nothing more arrived, though something should have.
     Silent,
 }
 
@@ -34,16 +34,16 @@ pub(crate) struct Answer {
 /// How a client behaves.
 #[derive(Debug, Clone)]
 pub(crate) struct Manner {
-    /// Cuts what is sent into pieces of random sizes.
+    /// Sends in pieces of random sizes.
     pub(crate) cuts: Option<Rng>,
     /// Reads a little at a time, with pauses.
     pub(crate) slow: bool,
-    /// How long a proxy may keep the client waiting before that counts as silence.
+    /// How long the proxy may let the client wait before that counts as silence.
     pub(crate) patience: Duration,
 }
 
 impl Manner {
-    /// Everything at once, read as it comes.
+    /// Everything at once, read as it arrives.
     pub(crate) fn plain() -> Manner {
         Manner {
             cuts: None,
@@ -52,7 +52,7 @@ impl Manner {
         }
     }
 
-    /// For what may be answered by silence.
+    /// For requests that may get no answer.
     pub(crate) fn impatient() -> Manner {
         Manner {
             patience: Duration::from_secs(2),
@@ -76,12 +76,12 @@ impl Wire {
         Wire { stream }
     }
 
-    /// Sends without waiting for anything; bytes that a closed connection does not take are lost.
+    /// Sends without waiting; bytes that a closed connection does not accept are lost.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         write_pieces(&self.stream, bytes, None);
     }
 
-    /// Sends `bytes`, then reads until what has come ends with `last`. `last` is not in the answer.
+    /// Sends `bytes`, then reads until the input ends with `last`, which is not part of the answer.
     pub(crate) fn exchange(&mut self, bytes: &[u8], last: &[u8], manner: &Manner) -> Answer {
         let done = |answer: &[u8]| answer.ends_with(last);
         let mut answer = self.converse(bytes, false, &done, manner);
@@ -110,7 +110,7 @@ impl Wire {
         let write = move |cuts| {
             write_pieces(&writer, bytes, cuts);
             if fin {
-                // Closed already is as good.
+                // The connection may be closed already.
                 let _ = writer.shutdown(Shutdown::Write);
             }
         };
@@ -128,7 +128,7 @@ impl Wire {
 
 fn write_pieces(mut stream: &TcpStream, bytes: &[u8], cuts: Option<Rng>) {
     let Some(mut rng) = cuts else {
-        // A peer that has closed shows itself when its answer is read.
+        // If the peer has closed, reading its answer shows that.
         let _ = stream.write_all(bytes);
         return;
     };
@@ -136,7 +136,7 @@ fn write_pieces(mut stream: &TcpStream, bytes: &[u8], cuts: Option<Rng>) {
     let mut rest = bytes;
     let mut pieces = 0;
     while !rest.is_empty() {
-        // A few small pieces show what many would.
+        // A few small pieces test the same as many.
         let size = if pieces < 300 {
             1 + rng.below(longest)
         } else {

@@ -1,4 +1,4 @@
-//! What a greedy or silent client can cost: memory has its bounds, and others are served.
+//! What a greedy or silent client may cost: memory is bounded, and other clients are served.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::rig::{Rig, memcached_ask, resident, text, wait_for};
 
 const MIB: u64 = 1 << 20;
 
-/// What a client that never reads may cost, and how soon it is given back.
+/// How much memory a client that never reads may cost, and how soon it must be returned.
 const GREEDY_MAY_COST: u64 = 64 * MIB;
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(10);
 
-/// What may stay behind of it: pages that the allocator keeps.
+/// How much of it may remain: pages that the allocator keeps.
 const MAY_STAY: u64 = 8 * MIB;
 
 #[test]
@@ -31,7 +31,7 @@ fn a_redis_client_that_never_reads_is_held_back_and_disturbs_nobody() {
     never_reads(&rig, rig.client(), requests.as_bytes(), exchange);
     assert_eq!(rig.pool_stat("client_overflow"), 0, "held back, not closed");
 
-    // One whose replies were small so far is granted no more.
+    // A client whose replies were small so far gets no larger window.
     let mut greedy = rig.client();
     (0..2_000).for_each(|_| exchange(&mut greedy));
     never_reads(&rig, greedy, requests.as_bytes(), exchange);
@@ -57,7 +57,7 @@ fn a_memcached_client_that_never_reads_is_held_back_and_disturbs_nobody() {
     });
 }
 
-/// `greedy` sends `requests` for 400 MB and reads nothing, while another client goes through `exchange`.
+/// `greedy` sends requests for 400 MB and reads nothing, while another client runs `exchange`.
 fn never_reads(rig: &Rig, mut greedy: Client, requests: &[u8], exchange: impl Fn(&mut Client)) {
     let mut other = rig.client();
     exchange(&mut other);
@@ -70,7 +70,7 @@ fn never_reads(rig: &Rig, mut greedy: Client, requests: &[u8], exchange: impl Fn
     let mut most = idle;
     let mut exchanges_at_rest = 0;
     let mut last = before;
-    // It has gone as far as it goes when megabytes have come and nothing has moved for a while.
+    // It is held back once megabytes have arrived and nothing has moved for a while.
     wait_for("the greedy client is held back or closed", || {
         exchange(&mut other);
         most = most.max(resident(pid));

@@ -1,4 +1,4 @@
-//! Bytes that no client should send: an answer for their sender, nothing for anybody else.
+//! Bytes that no client should send: the sender gets an error, other clients are not affected.
 
 use std::io::Write;
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use crate::need;
 use crate::rig::{Rig, memcached_ask, text, wait_for};
 
-/// Redis input that cannot be framed.
+/// Redis input that is not a request.
 const BROKEN_REDIS: &[&[u8]] = &[
     b"*x\r\n",
     b"*1\r\n:1\r\n",
@@ -158,14 +158,14 @@ fn random_bytes_harm_nobody() {
     }
 }
 
-/// Sends what the proxy will take and leaves.
+/// Sends what the proxy accepts, and closes.
 fn throw(port: u16, bytes: &[u8]) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the proxy listens");
     // Broken pipe: the proxy closed in the middle, as it may.
     let _ = stream.write_all(bytes);
 }
 
-/// A small generator, so that a failure repeats itself.
+/// A small generator, so that failures can be repeated.
 struct Random(u64);
 
 impl Random {
@@ -176,7 +176,7 @@ impl Random {
         self.0
     }
 
-    /// Pieces of both protocols and noise, glued together.
+    /// Pieces of both protocols and noise, concatenated.
     fn bytes(&mut self) -> Vec<u8> {
         const PIECES: [&[u8]; 16] = [
             b"*2\r\n",
@@ -263,7 +263,7 @@ fn a_client_that_leaves_in_the_middle_disturbs_nobody() {
     drop(leaver);
     rig.servers[0].cont();
     assert_eq!(text(&stayer.reply()), "$1\r\nv\r\n");
-    // What the leaver had sent is carried out all the same.
+    // What the closed client had sent is still executed.
     assert_eq!(stayer.ask(&["GET", "counter"]), "$1\r\n5\r\n");
     assert_eq!(rig.server_stat(0, "server_total"), 1);
 }

@@ -1,4 +1,4 @@
-//! Today's client libraries with their default settings: the scripts of `tests/clients`.
+//! Current client libraries with their default settings: the scripts of `tests/clients`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,7 +9,7 @@ use crate::need;
 use crate::rig::{Rig, wait_for};
 use crate::tool::{self, in_project};
 
-/// What a script is told: protocol version, user and password; `-` leaves one out.
+/// Arguments of a script: protocol version, user and password; `-` omits one.
 type Login = [&'static str; 3];
 
 /// Default settings, and each protocol version.
@@ -39,7 +39,7 @@ fn node() -> Option<Command> {
     modules.is_dir().then_some(command)
 }
 
-/// Runs a script that must end with `ok` and the library's version.
+/// Runs a script whose output must end with `ok` and the library's version.
 fn run_script(mut interpreter: Command, script: &str, port: u16, login: &Login, version: &str) {
     interpreter.arg(in_project("tests/clients").join(script));
     interpreter.arg(port.to_string()).args(login);
@@ -57,7 +57,7 @@ fn run_script(mut interpreter: Command, script: &str, port: u16, login: &Login, 
     );
 }
 
-/// Runs a script of a Redis client with every login, where there is a password and where there is none.
+/// Runs a script of a Redis client with every login, with and without a password.
 fn run_with_every_login(interpreter: fn() -> Option<Command>, script: &str, version: &str) {
     let open = need!(Rig::redis(3, &[]), "redis-server");
     let server = testkit::redis_with(&["--requirepass", "secret"]);

@@ -30,7 +30,7 @@ fn other_commands_of_nutcracker_go_to_the_first_keys_server_with_a_warning() {
     assert_eq!(client.ask(&["DEL", a, b]), ":2\r\n");
     assert_eq!(client.ask(&["SADD", a, "m"]), ":1\r\n");
     assert_eq!(client.ask(&["SADD", b, "n"]), ":1\r\n");
-    // The second key is another server's, so the first one's server does not have it.
+    // The second key is on another server, so the first one's server does not have it.
     assert_eq!(client.ask(&["SUNION", a, b]), "*1\r\n$1\r\nm\r\n");
     assert_eq!(client.ask(&["SINTERSTORE", a, a, b]), ":0\r\n");
     assert_eq!(rig.pool_stat("cross_shard"), 2);

@@ -1,4 +1,4 @@
-//! The process: its files, signals, log and end.
+//! The process: its files, signals, log and exit.
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::need;
 use crate::rig::{BIN, PATIENCE, Rig, pool, text, wait_for};
 use crate::tool::{self, Done};
 
-/// A folder with a configuration file whose pool has a server that is never asked.
+/// A directory with a configuration file whose pool has a server that is never used.
 pub(crate) struct Home {
     dir: TempDir,
     port: u16,
@@ -45,7 +45,7 @@ impl Home {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    /// The proxy in this folder with `-c c.yml`, free stats and `args`.
+    /// The proxy in this directory with `-c c.yml`, a free statistics port and `args`.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(BIN);
         command.current_dir(self.dir.path());
@@ -76,7 +76,7 @@ impl Home {
     }
 }
 
-/// A process that is nobody's child; killed when dropped.
+/// A process that is not a child of this one; killed when dropped.
 struct Orphan(Pid);
 
 impl Orphan {
@@ -94,7 +94,7 @@ impl Orphan {
 
 impl Drop for Orphan {
     fn drop(&mut self) {
-        // It may have ended already.
+        // It may have exited already.
         let _ = kill_process(self.0, Signal::KILL);
     }
 }
@@ -211,7 +211,7 @@ fn describe_stats_prints_what_nutcracker_prints() {
     assert_eq!(as_nutcracker.status, theirs.status);
     assert_eq!(as_nutcracker.stderr, theirs.stderr);
 
-    // Under its own name it has a few rows more.
+    // Under its own name it has a few more rows.
     let ours = home.run(&["-D"]).stderr;
     let table = &theirs.stderr[theirs.stderr.find("pool stats:").expect("a table")..];
     let mut lines = ours.lines();
@@ -268,7 +268,7 @@ fn ttin_and_ttou_move_the_log_level() {
         .lines()
         .filter_map(|line| line.split("log level to ").nth(1))
         .collect();
-    // 11 is the highest, so that the second step up changes nothing.
+    // 11 is the highest level, so the second step up has no effect.
     assert_eq!(levels, ["11", "10", "9"]);
 }
 

@@ -1,4 +1,4 @@
-//! `redis_auth` and `redis_db`: what servers are told, in what order, and where the data is.
+//! `redis_auth` and `redis_db`: what servers are sent, in which order, and where the data is.
 
 use std::fs;
 
@@ -28,7 +28,7 @@ fn store_k(rig: &Rig, password: Option<&str>) {
     assert_eq!(client.ask(&["SET", "k", "v"]), "+OK\r\n");
 }
 
-/// What `-t` says of a pool before `server`.
+/// The output of `-t` for a pool with this server.
 fn verdict(server: &Server, lines: &[&str]) -> String {
     let dir = TempDir::new().expect("a folder");
     let file = dir.path().join("c.yml");
@@ -164,7 +164,7 @@ fn a_password_that_the_server_refuses_is_told_and_tried_again() {
     });
 }
 
-/// A server that a script keeps busy while the proxy connects.
+/// A server that is busy with a script while the proxy connects.
 #[test]
 fn a_busy_server_gets_nothing_into_database_0_and_is_used_again_when_it_is_not() {
     let server = need!(

@@ -1,4 +1,4 @@
-//! The package that most people have: Debian's unit, unchanged.
+//! Debian's systemd unit of nutcracker, unchanged.
 
 use std::fs;
 use std::path::Path;
@@ -38,9 +38,8 @@ fn the_unit_of_debian_starts_it_unchanged() {
     assert_eq!(process.wait_exit(PATIENCE).code(), Some(0));
 }
 
-/// The unit's command line with its environment file, run where the package's files are ours: the
-/// binary at its path, the folder `home`/conf as its configuration and `home`/log as its logs. A mount
-/// namespace keeps the machine as it is.
+/// The unit's command line with its environment file, run with the binary at the package's path, `home`/conf
+/// as its configuration and `home`/log as its logs. A mount namespace keeps the machine unchanged.
 fn as_systemd_would(unit: &str, home: &Path) -> Command {
     let value = |key: &str| {
         let line = unit.lines().find_map(|line| line.strip_prefix(key));

@@ -1,4 +1,4 @@
-//! What the documents promise is what the tests show.
+//! Checks that the tests named in the documents exist.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! The tools that people use against nutcracker work the same.
+//! Tools that are used with nutcracker work with Nuthatch too.
 
 use testkit::{Server, Tool};
 
@@ -62,7 +62,7 @@ fn redis_benchmark_runs_to_its_end() {
     ];
     let done = need!(run_tool("redis-benchmark", &args), "redis-benchmark");
     let output = done.success();
-    // Progress overwrites itself with carriage returns; a line of results ends with its latency.
+    // Progress output is overwritten with carriage returns; a line of results ends with its latency.
     let results = output.matches("requests per second, p50=").count();
     assert_eq!(results, 13, "{output}");
     assert!(!output.contains("Error"), "{output}");
@@ -148,7 +148,7 @@ fn linked_as_nutcracker_it_is_one() {
         let theirs = crate::tool::run(theirs.command(), args);
         let ours = ours(args);
         assert_eq!(ours.status, theirs.status, "{args:?}");
-        // A link of its own may be called by its path; the message is the same.
+        // A link may also be called by its path; the message is the same.
         let first = |text: &str| text.lines().next().map(str::to_owned);
         assert_eq!(first(&ours.stderr), first(&theirs.stderr), "{args:?}");
         assert_eq!(ours.stdout, theirs.stdout, "{args:?}");

@@ -12,7 +12,7 @@ use crate::rig::{Rig, memcached_ask, wait_for};
 const REFUSED: &str = "-ERR Connection refused\r\n";
 const ABSENT: &str = "$-1\r\n";
 
-/// Longer than a server of a test needs to start, shorter than patience.
+/// Longer than a test's server needs to start, and not too long to wait for.
 const RETRY: &str = "server_retry_timeout: 3000";
 
 #[test]
@@ -24,7 +24,7 @@ fn a_failing_server_is_ejected_after_its_limit_and_comes_back() {
     kill_noticed(&mut rig, 1);
     assert_eq!(client.ask(&["GET", &keys[1]]), REFUSED);
     assert_eq!(client.ask(&["GET", &keys[1]]), REFUSED);
-    // Now another server owns the key; the owners of other keys have not changed.
+    // Now another server owns the key; keys of other servers have not moved.
     assert_eq!(client.ask(&["GET", &keys[1]]), ABSENT);
     assert_eq!(client.ask(&["SET", &keys[1], "elsewhere"]), "+OK\r\n");
     assert_eq!(client.ask(&["GET", &keys[0]]), "$1\r\nv\r\n");

@@ -1,5 +1,5 @@
-//! The statistics document as programs decode it that were written for nutcracker's. Two of them are strict:
-//! what they do not know in a pool must be a server.
+//! Parses the statistics document as programs written for nutcracker's do. Two of them are strict: every
+//! unknown name in a pool must be a server.
 
 use serde_json::{Map, Value};
 use testkit::{Client, Endpoint, Proxy, free_port};
@@ -7,7 +7,7 @@ use testkit::{Client, Endpoint, Proxy, free_port};
 use crate::need;
 use crate::rig::{ALL_COUNTERS, nuthatch, pool};
 
-/// What both know of a pool; every other key of a pool is a server's name to them.
+/// The names that both know in a pool; every other name is a server's to them.
 const POOL_KEYS: [&str; 6] = [
     "client_eof",
     "client_err",
@@ -33,8 +33,8 @@ const SERVER_KEYS: [&str; 13] = [
     "out_queue_bytes",
 ];
 
-/// Decodes as stuartnelson3/twemproxy_exporter does, which is written in Go: into types, so that a member of
-/// another type fails the whole document. Returns the pools and their servers.
+/// Parses like stuartnelson3/twemproxy_exporter (Go): into types, so that a member of another type fails the
+/// whole document. Returns the pools and their servers.
 fn decode_into_types(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
     let document = object("the document", &parse(text)?)?;
     let mut pools = Vec::new();
@@ -65,8 +65,8 @@ fn decode_pool(name: &str, value: &Value) -> Result<Vec<String>, String> {
     Ok(servers)
 }
 
-/// Decodes as getupcloud's exporter does, which is written in Python: it takes what it knows of a pool out of
-/// it and indexes all that is left as servers; to index a number is a TypeError, a key that lacks a KeyError.
+/// Parses like getupcloud's exporter (Python): it removes the names that it knows from a pool and indexes all
+/// others as servers; indexing a number is a TypeError, a missing key a KeyError.
 fn decode_by_index(text: &str) -> Result<Vec<(String, Vec<String>)>, String> {
     let document = object("the document", &parse(text)?)?;
     let pools = document.iter().filter(|(_, value)| value.is_object());
@@ -133,7 +133,7 @@ fn used(start: impl Fn(&str) -> Option<Proxy>, lines: &[&str]) -> Option<Proxy> 
     Some(proxy)
 }
 
-/// What both decoders find in the document of [`used`].
+/// What both parsers find in the document of [`used`].
 fn found() -> Vec<(String, Vec<String>)> {
     let pool = |name: &str, servers: &[&str]| {
         let servers = servers.iter().map(ToString::to_string).collect();
@@ -161,8 +161,8 @@ fn exporters_decode_the_document() {
     }
 }
 
-/// Why the counters of our own are not in the document unasked; and these decoders are as strict as the
-/// programs that they stand for.
+/// Why our own counters are not in the document by default. This also checks that the parsers are as strict
+/// as the programs that they imitate.
 #[test]
 fn exporters_cannot_decode_counters_of_our_own() {
     let proxy = used(|conf| Some(nuthatch(&[ALL_COUNTERS], conf)), &[]);

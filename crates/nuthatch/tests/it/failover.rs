@@ -1,5 +1,5 @@
-//! `failover` before real servers: keys of a dead server are served by another pool, live there for a
-//! limited time, and come home.
+//! `failover` with real servers: keys of a dead server are served by another pool, live there for a limited
+//! time, and return.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ const LINES: [&str; 5] = [
 struct Gutter {
     rig: Rig,
     others: Vec<Server>,
-    /// One key of each of the three.
+    /// One key for each of the three servers.
     keys: Vec<String>,
 }
 
@@ -47,14 +47,14 @@ impl Gutter {
         Some(Self { rig, others, keys })
     }
 
-    /// Kills server 1 and sees to it that everybody knows.
+    /// Kills server 1 and waits until all workers know.
     fn kill(&mut self, mut is_refused: impl FnMut() -> bool) {
         kill_noticed(&mut self.rig, 1);
         wait_for("the server is ejected", || !is_refused());
         assert_eq!(self.rig.pool_stat("server_ejects"), 1);
     }
 
-    /// The other server that has a Redis key, and the milliseconds that it lives there.
+    /// The server of the failover pool that has a Redis key, and the key's TTL there in milliseconds.
     fn life(&self, key: &str) -> i64 {
         let lives = self.others.iter().map(|server| {
             let reply = server.client().ask(&["PTTL", key]);
@@ -113,7 +113,7 @@ fn redis_clients_go_on_in_the_gutter_and_nothing_outlives_the_limit() {
     });
 }
 
-/// Each leaves what it writes limited, and is answered as ever.
+/// After each of these the TTL of what it writes is limited, and its reply is the usual one.
 fn writes_of_every_kind(gutter: &Gutter, client: &mut Client, key: &str, well: &str) {
     let far = "4102444800";
     for (write, reply) in [
@@ -146,7 +146,7 @@ fn writes_of_every_kind(gutter: &Gutter, client: &mut Client, key: &str, well: &
     ] {
         assert_eq!(client.ask(write), reply, "{write:?}");
         if write[0] != "DEL" {
-            // What follows a write is behind it on its connection, and a direct client may be before that.
+            // The follow-up comes after the write on its connection, and a direct client may read before it.
             wait_for(write[0], || is_limited(gutter.life(key)));
         }
     }
@@ -218,7 +218,8 @@ fn memcached_clients_go_on_in_the_gutter_and_what_is_there_expires() {
     });
 }
 
-/// How many seconds an item lives in the gutter, as its meta command tells; -1 for ever, -2 if there is none.
+/// The TTL of an item in the failover pool, in seconds, from its meta command; -1 for none, -2 if there is no
+/// item.
 fn memcached_life(gutter: &Gutter, key: &str) -> i64 {
     let lives = gutter.others.iter().map(|server| {
         let line = memcached_ask(&mut server.client(), &format!("mg {key} t\r\n"));
@@ -239,7 +240,7 @@ fn without_gutter_servers_the_dead_server_is_named() {
     }
     let mut client = gutter.rig.client();
     kill_noticed(&mut gutter.rig, 1);
-    // The gutter does not eject (auto_eject_hosts is not set there), so its own failure is what is told.
+    // The failover pool does not eject (auto_eject_hosts is not set there), so its own failure is reported.
     wait_for("the gutter is asked", || {
         gutter.rig.pool_stat("failovers") > 0 || {
             let answer = client.ask(&["GET", &key]);

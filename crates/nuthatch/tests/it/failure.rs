@@ -1,4 +1,4 @@
-//! Servers of Redis pools that die, freeze and come back.
+//! Servers of Redis pools that die, hang and return.
 
 use testkit::{Client, Endpoint, free_port};
 
@@ -12,7 +12,7 @@ const RESET: &str = "-ERR Connection reset by peer\r\n";
 const VALUE: &str = "$1\r\nv\r\n";
 const ABSENT: &str = "$-1\r\n";
 
-/// Kills a server and waits until the proxy has noticed, so that the next request finds nobody.
+/// Kills a server and waits until the proxy has noticed, so that the next connection is refused.
 pub(crate) fn kill_noticed(rig: &mut Rig, server: usize) {
     rig.servers[server].kill();
     wait_for("the proxy notices that a server is gone", || {
@@ -49,7 +49,7 @@ fn requests_in_flight_at_a_dying_server_fail_in_their_places() {
     wait_for("both requests are written to the frozen server", || {
         rig.server_stat(1, "out_queue") == 2
     });
-    // Its kernel holds unread bytes, so that the connection is reset.
+    // Its kernel has unread bytes, so the connection is reset.
     rig.servers[1].kill();
     let replies: Vec<_> = (0..4).map(|_| text(&client.reply())).collect();
     assert_eq!(replies, [VALUE, RESET, VALUE, RESET]);

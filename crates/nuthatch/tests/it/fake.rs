@@ -1,4 +1,4 @@
-//! A scripted Redis server: says what a test wants and remembers what it was told.
+//! A scripted Redis server: replies as a test wants and records what it received.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use testkit::Endpoint;
 /// A command as its arguments; the name is in upper case.
 pub(crate) type Command = Vec<String>;
 
-/// What the fake does about a command.
+/// What the fake server does with a command.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// Sends these bytes.
@@ -24,14 +24,14 @@ pub(crate) fn say(text: &str) -> Answer {
     Answer::Bytes(text.into())
 }
 
-/// A fake server on a port of its own. Its threads end with the test process.
+/// A fake server on its own port. Its threads end with the test process.
 pub(crate) struct Fake {
     endpoint: Endpoint,
     heard: Arc<Mutex<Vec<(usize, Command)>>>,
 }
 
 impl Fake {
-    /// Starts one that answers as `script` says.
+    /// Starts one that answers according to `script`.
     pub(crate) fn redis(script: impl Fn(&[String]) -> Answer + Send + Sync + 'static) -> Fake {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let address = listener.local_addr().expect("a listener has an address");
@@ -50,17 +50,17 @@ impl Fake {
         fake
     }
 
-    /// Where it listens.
+    /// Its address.
     pub(crate) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// Everything it was told so far: the number of the connection and the command.
+    /// Everything it received so far: the number of the connection, and the command.
     pub(crate) fn heard(&self) -> Vec<(usize, Command)> {
         self.heard.lock().expect("no thread panics with it").clone()
     }
 
-    /// The names of the commands that came on connection `number`, in order.
+    /// The names of the commands received on connection `number`, in order.
     pub(crate) fn names_on(&self, number: usize) -> Vec<String> {
         let heard = self.heard();
         let on = heard.iter().filter(|(connection, _)| *connection == number);

@@ -1,4 +1,4 @@
-//! HELLO, AUTH and the rest of what today's clients say first; versions kept end to end.
+//! HELLO, AUTH and the other commands that current clients send first; protocol versions are kept end to end.
 
 use testkit::{Client, Endpoint, free_port};
 
@@ -66,7 +66,7 @@ fn without_the_password_nothing_is_served() {
     assert_eq!(client.ask(&["AUTH", "secret"]), "+OK\r\n");
     assert_eq!(client.ask(&["GET", "k"]), "$-1\r\n");
     assert_eq!(client.ask(&["AUTH", "default", "secret"]), "+OK\r\n");
-    // A wrong password takes away what the right one gave.
+    // A wrong password revokes what the right one granted.
     assert_eq!(client.ask(&["AUTH", ""]), "-ERR invalid password\r\n");
     assert_eq!(client.ask(&["GET", "k"]), NOAUTH);
     assert_eq!(client.ask(&["QUIT"]), "+OK\r\n");

@@ -1,5 +1,5 @@
-//! Clients that attack: each gets an error at once where the protocol has one, at little cost, and a neighbour
-//! on the same pool notices nothing.
+//! Hostile clients: each gets an error at once if the protocol has one, at little cost, and another client of
+//! the same pool is not affected.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,28 +10,28 @@ use crate::rig::{Rig, memcached_ask, resident, text};
 
 const MIB: u64 = 1 << 20;
 
-/// How soon an attacker has its answer, and how often that is tried: a busy machine can be slow once.
+/// How soon an attacker must have its answer, and how often that is tried: a busy machine may be slow once.
 const SOON: Duration = Duration::from_millis(100);
 const TRIES: usize = 5;
 
-/// What an attack may cost beyond what ordinary requests have made the proxy take already.
+/// How much memory an attack may cost beyond that of ordinary requests.
 const MAY_COST: u64 = MIB;
 
-/// What becomes of an attacker.
+/// What happens to an attacker.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
-    /// One line that begins and goes on like this, and the end of the connection.
+    /// One line that begins and continues like this, and the connection is closed.
     Closed(&'static str, &'static str),
-    /// The end of the connection without a word.
+    /// The connection is closed without a reply.
     ClosedMute,
-    /// Lines that begin like these, and a connection that still serves.
+    /// Lines that begin like these, and the connection stays usable.
     Kept(&'static [&'static str]),
 }
 
-/// A TLS ClientHello of 517 bytes, as browsers begin.
+/// A TLS ClientHello of 517 bytes, as browsers send it.
 fn tls_hello() -> Vec<u8> {
     let mut hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03".to_vec();
-    // The random part may hold any byte; a line feed comes in one of two.
+    // The random part may contain any byte; half of all ClientHellos contain a line feed.
     hello.extend(
         (0..=255)
             .chain(0..=249)
@@ -192,7 +192,7 @@ fn a_thousand_attackers_leave_no_memory_behind() {
         }
         assert_eq!(rig.client().ask(&["GET", "k"]), "$-1\r\n");
     };
-    // What the first ones make the proxy allocate it keeps for later ones.
+    // Memory that the first ones make the proxy allocate is kept for later ones.
     round();
     let before = resident(rig.proxy.pid());
     for _ in 0..3 {
@@ -202,8 +202,8 @@ fn a_thousand_attackers_leave_no_memory_behind() {
     assert!(growth < MAY_COST, "{} KiB", growth >> 10);
 }
 
-/// Attacks again and again, until once the answer came soon; `exchange` is what the neighbour does meanwhile,
-/// and `question` what a client that is kept may still ask.
+/// Attacks repeatedly until the answer came soon enough once; `exchange` is what the other client does
+/// meanwhile, and `question` what the attacker may still ask if its connection is kept.
 fn strike(
     rig: &Rig,
     name: &str,
@@ -250,7 +250,7 @@ fn strike(
     assert!(times.iter().any(|time| *time < SOON), "{name}: {times:?}");
 }
 
-/// A client that is ready to be shut out.
+/// An attacking client, which may be closed.
 struct Attacker {
     input: BufReader<TcpStream>,
 }
@@ -267,7 +267,8 @@ impl Attacker {
         }
     }
 
-    /// Sends what is taken: it may be closed before that is all, and its answer is there all the same.
+    /// Sends what is accepted: the connection may be closed before everything is sent, and the answer still
+    /// arrives.
     fn send(&mut self, bytes: &[u8]) {
         let _ = self.input.get_mut().write_all(bytes);
     }
@@ -279,7 +280,7 @@ impl Attacker {
         text(&line)
     }
 
-    /// What comes until the end; a reset is an end.
+    /// What arrives until the end; a reset counts as an end.
     fn rest(&mut self) -> String {
         let mut rest = Vec::new();
         match self.input.read_to_end(&mut rest) {
@@ -291,14 +292,14 @@ impl Attacker {
     }
 }
 
-/// Sends what is taken, reads what is said at once, if anything is, and leaves.
+/// Sends what is accepted, reads what is answered at once, if anything, and closes.
 fn throw(port: u16, bytes: &[u8]) {
     let mut attacker = Attacker::connect(port);
     attacker.send(bytes);
     let at_once = Some(Duration::from_millis(1));
     let set = attacker.input.get_ref().set_read_timeout(at_once);
     set.expect("a millisecond is not zero");
-    // It may be waited for more, or closed and even reset.
+    // The proxy may wait for more, or have closed or even reset the connection.
     let _ = attacker.input.fill_buf();
 }
 

@@ -1,5 +1,5 @@
-//! Servers that talk nonsense: the one who asked gets an error, nobody else notices, and a connection that is
-//! out of step is closed and never used again.
+//! Servers that send invalid replies: the requesting client gets an error, others are not affected, and the
+//! connection is closed and never used again.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,23 +13,24 @@ use testkit::{Client, Endpoint, Proxy, Server, free_port};
 use crate::need;
 use crate::rig::{nuthatch, pool, resident, text, wait_for};
 
-/// What a server may make the proxy take by mere announcements.
+/// How much memory a server may cost by merely announcing large replies.
 const MAY_COST: u64 = 1 << 20;
 
-/// How soon a lie is answered by an error: far from the time-out, with room for a busy machine.
+/// How soon an invalid reply must be answered with an error: far below the timeout, with a margin for a busy
+/// machine.
 const SOON: Duration = Duration::from_millis(400);
 
-/// Pause between the bytes of a server that drips.
+/// Pause between the bytes of a slow server.
 const DRIP: Duration = Duration::from_millis(5);
 
-/// How an honest answer of the liar's looks, and how the request for it does.
+/// The form of a correct request and reply of the faulty server.
 #[derive(Debug, Clone, Copy)]
 struct Tongue {
     is_redis: bool,
     /// `KEY` stands for the key.
     get: &'static str,
     value: &'static str,
-    /// What the honest server answers, which has no keys.
+    /// The reply of the correct server, which has no keys.
     none: &'static str,
 }
 
@@ -47,18 +48,18 @@ const MEMCACHED: Tongue = Tongue {
     none: "END\r\n",
 };
 
-/// What a liar does to one who asks for a key with `lie` in it.
+/// What a faulty server does when asked for a key that contains `lie`.
 #[derive(Debug, Clone)]
 enum Lie {
-    /// Says this.
+    /// Sends this.
     Say(Vec<u8>),
-    /// Says this and closes.
+    /// Sends this and closes.
     Last(&'static str),
-    /// Says this a byte at a time.
+    /// Sends this one byte at a time.
     Drip(&'static str),
 }
 
-/// A server that knows every key, and lies about some.
+/// A server that has every key, and replies wrongly for some.
 struct Liar {
     endpoint: Endpoint,
     opened: Arc<AtomicUsize>,
@@ -88,7 +89,7 @@ impl Liar {
     }
 }
 
-/// Serves one connection. Those who ask wait for their answers, so that each read is one request.
+/// Serves one connection. Clients wait for their replies, so each read is one request.
 fn lie_to(mut stream: TcpStream, tongue: Tongue, lie: &Lie) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
@@ -98,7 +99,7 @@ fn lie_to(mut stream: TcpStream, tongue: Tongue, lie: &Lie) {
             (true, Lie::Say(bytes)) => stream.write_all(bytes),
             (true, Lie::Drip(bytes)) => drip(&mut stream, bytes),
             (true, Lie::Last(bytes)) => {
-                // The asker may have left.
+                // The client may have closed.
                 let _ = stream.write_all(bytes.as_bytes());
                 return;
             }
@@ -111,7 +112,7 @@ fn lie_to(mut stream: TcpStream, tongue: Tongue, lie: &Lie) {
 
 fn honest(tongue: Tongue, request: &str) -> String {
     let words: Vec<&str> = request.split_whitespace().collect();
-    // A Redis server is sent `*2 $3 GET $n key`.
+    // A Redis server gets `*2 $3 GET $n key`.
     let key = words.last().expect("a request has words");
     tongue.value.replace("KEY", key)
 }
@@ -124,16 +125,16 @@ fn drip(stream: &mut TcpStream, bytes: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A pool of an honest server and a liar.
+/// A pool of a correct server and a faulty one.
 struct Court {
     proxy: Proxy,
     port: u16,
     tongue: Tongue,
     liar: Liar,
     _honest: Server,
-    /// Keys that begin with this are the honest server's.
+    /// Keys that begin with this are on the correct server.
     honest_tag: String,
-    /// Keys that begin with this are the liar's.
+    /// Keys that begin with this are on the faulty server.
     liars_tag: String,
 }
 
@@ -196,14 +197,14 @@ impl Court {
         }
     }
 
-    /// The request that makes the liar lie.
+    /// Sends the request that gets a wrong reply.
     fn provoke(&self) -> String {
         self.tongue
             .get
             .replace("KEY", &format!("{}lie", self.liars_tag))
     }
 
-    /// Whoever asks the honest server is answered, and soon.
+    /// Clients of the correct server are answered, and soon.
     fn assert_neighbour_is_served(&self, neighbour: &mut Client) {
         for _ in 0..5 {
             let reply = self.ask(neighbour, &format!("{}x", self.honest_tag));
@@ -211,7 +212,7 @@ impl Court {
         }
     }
 
-    /// The liar's connection is closed, and the next request is answered over a new one.
+    /// The faulty server's connection is closed, and the next request is answered over a new one.
     fn assert_connection_is_given_up(&self, what: &str) {
         wait_for(what, || self.liar.closed.load(Ordering::SeqCst) == 1);
         for name in ["x", "yy"] {
@@ -223,7 +224,7 @@ impl Court {
     }
 }
 
-/// The liar answers a request by `lie`: that is answered by an error line, and its connection given up.
+/// The faulty server replies with `lie`: the client gets an error line, and the connection is closed.
 fn is_exposed(tongue: Tongue, lie: Vec<u8>) -> Option<()> {
     let shown = text(&lie[..lie.len().min(60)]);
     let court = Court::open(tongue, Lie::Say(lie))?;
@@ -320,7 +321,7 @@ fn a_reply_that_breaks_off_ends_in_an_error_or_in_the_end() {
         client.send(court.provoke().as_bytes());
         client.shut_write();
         let rest = text(&client.rest());
-        // Once a part of it was passed on, only the end of the connection says that it is not whole.
+        // Once part of a reply was passed on, only the end of the connection shows that it is incomplete.
         assert!(
             rest == error || lie.starts_with(&rest) && !rest.is_empty(),
             "{rest:?}"
@@ -389,7 +390,7 @@ fn a_gigabyte_that_is_announced_takes_no_memory() {
         let mut client = court.client();
         client.send(court.provoke().as_bytes());
         let start = Instant::now();
-        // Until the time-out, and beyond.
+        // Until the timeout, and after it.
         while court.liar.closed.load(Ordering::SeqCst) == 0 {
             court.assert_neighbour_is_served(&mut neighbour);
             let growth = resident(court.proxy.pid()).saturating_sub(before);

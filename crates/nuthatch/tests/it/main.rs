@@ -1,4 +1,4 @@
-//! The whole proxy before real servers, driven by real clients: one module for each theme.
+//! The whole proxy in front of real servers, used by real clients: one module per topic.
 
 mod backpressure;
 mod bad_input;

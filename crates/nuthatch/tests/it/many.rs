@@ -13,7 +13,7 @@ const THREADS: usize = 8;
 const CLIENTS_PER_THREAD: usize = 125;
 const ROUNDS: usize = 10;
 
-/// One client's pipeline and the replies it must get.
+/// One client's pipeline and its expected replies.
 type Script = fn(&str) -> (Vec<u8>, String);
 
 #[test]
@@ -66,7 +66,7 @@ fn serve_a_thousand(rig: Rig, script: Script) {
     thread::scope(|scope| {
         for number in 0..THREADS {
             let talk = &talk;
-            // A client that fails must not leave the others waiting at the barrier for ever.
+            // A client that fails must not leave the others waiting at the barrier.
             scope.spawn(move || {
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| talk(number)))
                     .unwrap_or_else(|_| std::process::abort());
@@ -81,7 +81,7 @@ fn serve_a_thousand(rig: Rig, script: Script) {
     assert_eq!(rig.pool_stat("forward_error"), 0);
 }
 
-/// SETs and GETs of the client's own keys, each value its own, and an MGET over all servers.
+/// SETs and GETs of the client's own keys, each with its own value, and an MGET over all servers.
 fn redis_script(name: &str) -> (Vec<u8>, String) {
     let (mut send, mut expect) = (String::new(), String::new());
     for round in 0..ROUNDS {
@@ -129,7 +129,7 @@ fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 
-/// Lets this process open as many descriptors as the machine permits.
+/// Raises the limit of descriptors as far as the machine permits.
 pub(crate) fn allow_many_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -150,7 +150,7 @@ fn one_clients_requests_keep_their_order_on_four_server_connections() {
     keep_order(&["server_connections: 4"], "2");
 }
 
-/// Several clients count, each its own counters; every count must be the next one.
+/// Several clients increment their own counters; every result must be the next number.
 fn keep_order(lines: &[&str], workers: &str) {
     let rig = Rig::redis_with(2, lines, &["--workers", workers]);
     let rig = need!(rig, "redis-server");

@@ -1,4 +1,4 @@
-//! memcached pools: every command, failures, and what must not shift anybody's replies.
+//! memcached pools: every command, failures, and cases in which replies could get shifted.
 
 use crate::failure::kill_noticed;
 use crate::need;

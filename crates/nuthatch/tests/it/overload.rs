@@ -1,4 +1,4 @@
-//! More than there is room for: memory, clients, connects at once, requests, patience.
+//! More load than there is room for: memory, clients, simultaneous connects, requests, slow clients.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ fn get(key: &str) -> String {
     format!("*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len())
 }
 
-/// Stores `big`, of 1 MiB; returns what a GET of it is answered with.
+/// Stores `big`, of 1 MiB; returns the reply to a GET of it.
 fn store_big(rig: &Rig) -> Vec<u8> {
     let big = vec![b'x'; MIB as usize];
     let mut client = rig.client();
@@ -29,7 +29,7 @@ fn store_big(rig: &Rig) -> Vec<u8> {
     [format!("${MIB}\r\n").as_bytes(), &big, b"\r\n"].concat()
 }
 
-/// A plain connection, for what the usual client is too slow or too strict.
+/// A plain connection, where the usual client is too slow or too strict.
 fn connect(rig: &Rig) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", rig.port)).expect("it is accepted");
     let patience = Some(Duration::from_secs(30));
@@ -38,7 +38,8 @@ fn connect(rig: &Rig) -> TcpStream {
     stream
 }
 
-/// Exchanges with `client` until `done`, each reply checked; returns their number and the longest wait.
+/// Exchanges requests with `client` until `done` and checks each reply; returns their number and the longest
+/// wait.
 fn converse(mut client: Client, name: &str, done: &AtomicBool) -> (usize, Duration) {
     let (mut count, mut longest) = (0, Duration::ZERO);
     while !done.load(Ordering::Relaxed) {
@@ -53,7 +54,7 @@ fn converse(mut client: Client, name: &str, done: &AtomicBool) -> (usize, Durati
     (count, longest)
 }
 
-/// Lets `others` polite clients converse while `trouble` goes on; returns what that returns.
+/// Runs `others` well-behaved clients during `trouble`; returns its result.
 fn with_polite<T>(rig: &Rig, others: usize, trouble: impl FnOnce() -> T) -> T {
     let done = AtomicBool::new(false);
     let done = &done;
@@ -82,7 +83,7 @@ fn max_memory_holds_back_or_closes_the_greedy_and_nobody_else() {
     greedy_against_polite(2);
 }
 
-/// Ten clients ask for 60 MiB each and read nothing; 48 MiB may be held.
+/// Ten clients ask for 60 MiB each and read nothing; the limit is 48 MiB.
 fn greedy_against_polite(workers: u64) {
     const CAP: u64 = 48 * MIB;
     let args = ["--max-memory", "48m", "--workers", &workers.to_string()];
@@ -119,14 +120,14 @@ fn greedy_against_polite(workers: u64) {
         (CAP / 4..=CAP + CAP / 8).contains(&held),
         "{held} bytes are held"
     );
-    // What was freed a moment ago is not the system's again, nor another worker's.
+    // Memory freed a moment ago is not returned to the system yet, nor available to another worker.
     assert!(
         most < idle + (1 + workers) * CAP,
         "{} MiB above idle",
         (most - idle) / MIB
     );
 
-    // Who is left gets right replies, in their order, and as many as there are before its end.
+    // The remaining clients get correct replies, in order, up to their end.
     let mut whole = 0;
     for mut client in greedy {
         let rest = read_to_end_or(&mut client, 60 * reply.len());
@@ -149,7 +150,7 @@ fn read_to_end_or(client: &mut TcpStream, most: usize) -> Vec<u8> {
         match client.read(&mut got[filled..]) {
             Ok(0) => break,
             Ok(count) => filled += count,
-            // Closed with requests of its own unread.
+            // Closed with unread requests of its own.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
             Err(error) => panic!("{error} after {filled} bytes"),
         }
@@ -183,7 +184,7 @@ fn max_clients_counts_all_pools() {
         assert!(memcached_ask(&mut two, "version\r\n").starts_with("VERSION"));
         assert_eq!(three.ask(&["PING"]), "+PONG\r\n");
     };
-    // The pools' queues are taken from in any order, so that a fourth could have the seat of one of them.
+    // Listeners are served in any order, so a fourth client could be admitted before one of these.
     all_are_served();
     assert_eq!(text(&of_redis().rest()), TOO_MANY);
     assert_eq!(
@@ -241,7 +242,7 @@ fn in_a_storm_of_connects_everybody_is_served_or_told() {
             let storms: Vec<_> = (0..AT_ONCE)
                 .map(|_| scope.spawn(|| storm(&rig, EACH, &served, &refused)))
                 .collect();
-            // Nobody leaves before the last one has come.
+            // No client closes before the last one has connected.
             let clients: Vec<_> = storms
                 .into_iter()
                 .map(thread::ScopedJoinHandle::join)
@@ -260,11 +261,11 @@ fn in_a_storm_of_connects_everybody_is_served_or_told() {
     );
 }
 
-/// Connects `count` times, asks everywhere, and returns all connections when each was answered.
+/// Connects `count` times, sends a request on each, and returns all connections once each was answered.
 fn storm(rig: &Rig, count: usize, served: &AtomicUsize, refused: &AtomicUsize) -> Vec<TcpStream> {
     let mut clients: Vec<TcpStream> = (0..count).map(|_| connect(rig)).collect();
     for client in &mut clients {
-        // One that was refused meanwhile may not take it.
+        // A client that was refused may have its connection closed already.
         let _ = client.write_all(b"*1\r\n$4\r\nPING\r\n");
     }
     for client in &mut clients {

@@ -1,4 +1,4 @@
-//! The failure policies of a pool before real servers that are killed, frozen and come back.
+//! The failure policies of a pool with real servers that are killed, hang and return.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -17,7 +17,7 @@ const REFUSED: &str = "-ERR Connection refused\r\n";
 const TIMED_OUT: &str = "-ERR Connection timed out\r\n";
 const FULL: &str = "-ERR Resource temporarily unavailable\r\n";
 
-/// Ejects at the first failure, for a second.
+/// Ejects at the first failure, for one second.
 const EJECT: [&str; 3] = [
     "auto_eject_hosts: true",
     "server_failure_limit: 1",
@@ -126,7 +126,7 @@ fn a_frozen_server_is_probed_and_no_request_of_a_client_waits_for_it_again() {
     rig.servers[1].stop();
     assert_eq!(client.ask(&["GET", &keys[1]]), TIMED_OUT);
     let frozen = Instant::now();
-    // Long enough for two probes, each of which finds out anew that it hangs.
+    // Long enough for two probes, each of which finds that the server still hangs.
     while frozen.elapsed() < Duration::from_millis(4_000) {
         assert_eq!(client.ask(&["GET", &keys[1]]), ABSENT);
         thread::sleep(Duration::from_millis(10));

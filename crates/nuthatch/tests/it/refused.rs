@@ -1,4 +1,4 @@
-//! What follows a command that is refused, and what a client does not hear, before real servers.
+//! What follows a refused command, and replies that a client does not get, with real servers.
 
 use std::thread;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use testkit::{Client, Server};
 use crate::need;
 use crate::rig::{Rig, memcached_ask, text, wait_for};
 
-/// Long enough that the proxy reads what was sent before on its own.
+/// Long enough for the proxy to read what was sent before separately.
 const PAUSE: Duration = Duration::from_micros(500);
 
-/// What the only server has under a key.
+/// What the only server has stored under a key.
 fn stored(rig: &Rig, key: &str) -> String {
     rig.servers[0].client().ask(&["GET", key])
 }
@@ -23,7 +23,7 @@ fn send_cut(client: &mut Client, bytes: &[u8], cut: usize) {
     client.send(&bytes[cut..]);
 }
 
-/// The lines that a client gets up to the end of its connection.
+/// The lines that a client gets until the end of its connection.
 fn lines_of(mut client: Client) -> Vec<String> {
     client.shut_write();
     let said = text(&client.rest());
@@ -70,7 +70,7 @@ fn after_a_refused_select_database_0_is_left_alone() {
     assert_eq!(stored(&rig, "kept"), "$1\r\nv\r\n");
 }
 
-/// All that is said to a script, which is sent in two parts, up to the end.
+/// All replies to a script, which is sent in two parts, until the end.
 fn play(mut client: Client, script: &[u8], cut: usize) -> String {
     send_cut(&mut client, script, cut);
     client.shut_write();
@@ -120,7 +120,7 @@ fn with_client_reply_a_client_gets_what_a_server_gives_it_however_it_is_cut() {
     }
 }
 
-/// Requests that are answered alike by a server and by the proxy before it, and blank ones.
+/// Requests that a server and the proxy in front of it answer equally, and blank ones.
 const ALIKE: &[&str] = &[
     "CLIENT REPLY ON",
     "CLIENT REPLY OFF",

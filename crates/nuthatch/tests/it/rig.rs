@@ -1,4 +1,4 @@
-//! The proxy before real servers, in one call.
+//! The proxy in front of real servers, started by one call.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,10 +12,10 @@ pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_nuthatch");
 /// How long a test waits for something that will happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Keys tried until every server of a pool has got one.
+/// Maximum number of keys tried until every server of a pool has one.
 const KEYS_TRIED: usize = 400;
 
-/// Ends the test as skipped when the rig (or any `Option`) is not there.
+/// Skips the test if the rig (or any `Option`) is `None`.
 #[macro_export]
 macro_rules! need {
     ($thing:expr, $tool:literal) => {
@@ -26,7 +26,7 @@ macro_rules! need {
     };
 }
 
-/// One pool of a configuration file. Servers are called `s0`, `s1`, ... in the order given.
+/// One pool of a configuration file. Servers are called `s0`, `s1`, ... in the given order.
 pub(crate) fn pool(name: &str, listen: &str, servers: &[&Endpoint], lines: &[&str]) -> String {
     let mut text = format!("{name}:\n  listen: {listen}\n");
     for line in lines {
@@ -44,10 +44,10 @@ pub(crate) fn nuthatch(args: &[&str], conf: &str) -> Proxy {
     testkit::nuthatch(Path::new(BIN), args, conf)
 }
 
-/// Asks for all counters in the statistics, also those that nutcracker does not have.
+/// Asks for all counters in the statistics, including those that nutcracker does not have.
 pub(crate) const ALL_COUNTERS: &str = "--stats-extended=true";
 
-/// One pool called `pool` on a free port, and the servers behind it. Its statistics have all counters.
+/// One pool called `pool` on a free port, and its servers. Its statistics have all counters.
 pub(crate) struct Rig {
     pub(crate) proxy: Proxy,
     pub(crate) servers: Vec<Server>,
@@ -56,7 +56,7 @@ pub(crate) struct Rig {
 }
 
 impl Rig {
-    /// A Redis pool of `count` servers with further lines of configuration.
+    /// A Redis pool of `count` servers with more lines of configuration.
     pub(crate) fn redis(count: usize, lines: &[&str]) -> Option<Rig> {
         Rig::redis_with(count, lines, &[])
     }
@@ -71,7 +71,7 @@ impl Rig {
         ))
     }
 
-    /// A Redis pool before servers that run already.
+    /// A Redis pool of existing servers.
     pub(crate) fn before_redis(servers: Vec<Server>, lines: &[&str], args: &[&str]) -> Rig {
         let lines = [&["redis: true"], lines].concat();
         Rig::start(servers, &lines, args, true, "")
@@ -87,7 +87,7 @@ impl Rig {
         ))
     }
 
-    /// A memcached pool before servers that run already.
+    /// A memcached pool of existing servers.
     pub(crate) fn before_memcached(servers: Vec<Server>, lines: &[&str], args: &[&str]) -> Rig {
         Rig::start(servers, lines, args, false, "")
     }
@@ -116,8 +116,8 @@ impl Rig {
         Client::to_port(self.port)
     }
 
-    /// One key for each server, stored through the proxy with the value `v` and found by asking the
-    /// servers directly.
+    /// One key for each server, stored through the proxy with the value `v` and found by asking the servers
+    /// directly.
     pub(crate) fn keys(&self) -> Vec<String> {
         let mut client = self.client();
         let mut direct: Vec<_> = self.servers.iter().map(Server::client).collect();
@@ -155,12 +155,12 @@ impl Rig {
         server.until(b"END\r\n").starts_with(b"VALUE")
     }
 
-    /// A number of the pool's statistics.
+    /// A counter of the pool from the statistics.
     pub(crate) fn pool_stat(&self, name: &str) -> i64 {
         stat(&self.stats()["pool"], name)
     }
 
-    /// A number of the statistics of server `index`.
+    /// A counter of server `index` from the statistics.
     pub(crate) fn server_stat(&self, index: usize, name: &str) -> i64 {
         stat(&self.stats()["pool"][format!("s{index}")], name)
     }
@@ -182,7 +182,7 @@ fn stat(object: &Value, name: &str) -> i64 {
 ///
 /// # Panics
 ///
-/// When it is not within [`PATIENCE`]; `what` says what was awaited.
+/// When it is not within [`PATIENCE`]; `what` describes it.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut question: impl FnMut() -> bool) {
     let answer = eventually(PATIENCE, || question().then_some(()));
@@ -215,7 +215,7 @@ pub(crate) fn resident(pid: u32) -> u64 {
     kib << 10
 }
 
-/// A Redis pool called `pool` before anything that listens; the proxy and its port.
+/// A Redis pool called `pool` with any listener as its server; returns the proxy and its port.
 pub(crate) fn redis_front(servers: &[&Endpoint], lines: &[&str]) -> (Proxy, u16) {
     let port = free_port();
     let lines = [&["redis: true"], lines].concat();

@@ -1,4 +1,4 @@
-//! Errors of the servers reach the client as they are and cost nobody a connection.
+//! Errors of the servers reach the client unchanged and close no connection.
 
 use testkit::{Client, free_port};
 

@@ -1,4 +1,4 @@
-//! Listening: unix sockets and their modes, busy addresses, limits of clients.
+//! Listening sockets: unix sockets and their modes, busy addresses, limits of clients.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -129,7 +129,7 @@ fn a_busy_port_is_named_with_its_pool() {
     }
 }
 
-/// A pool of a server that does not exist, on a port of its own.
+/// A pool with a server that does not exist, on its own port.
 fn lone_pool(lines: &[&str]) -> String {
     let listen = format!("127.0.0.1:{}", free_port());
     pool("p", &listen, &[&Endpoint::loopback(1)], lines)
@@ -147,7 +147,7 @@ fn a_busy_statistics_port_is_an_error_that_helps() {
          `reuseport: true` in a pool of both processes shares it)\n"
     );
     assert!(message.ends_with(&expected), "{message}");
-    // The first does not share.
+    // The first one does not share its port.
     let message = fails_with(&lone_pool(&["reuseport: true"]), &args);
     for part in [&port, "Address already in use", "does not share it"] {
         assert!(message.contains(part), "{part} is not in: {message}");
@@ -175,7 +175,7 @@ fn with_reuseport_a_successor_starts_beside_its_predecessor_and_takes_over() {
     for args in [["-a", &path], ["-s", &port]] {
         let mut first = nuthatch(&args, &conf);
         let second = nuthatch(&args, &conf);
-        // It is logged when all sockets are open; that somebody listens could be the first.
+        // It is logged once all sockets are open; a successful connect could reach the first process.
         wait_for("the second listens", || second.stderr().contains("up to "));
         first.signal(Signal::TERM);
         assert_eq!(first.wait_exit(Duration::from_secs(10)).code(), Some(0));
@@ -226,7 +226,7 @@ fn clients_above_client_connections_are_told_and_closed() {
     });
 }
 
-/// The start of a rig has probed the port.
+/// Starting a rig has connected to the port once.
 fn wait_until_nobody_is_there(rig: &Rig) {
     wait_for("the probe has come and gone", || {
         rig.pool_stat("client_total") == 1 && rig.pool_stat("client_connections") == 0

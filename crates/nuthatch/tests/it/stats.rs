@@ -1,4 +1,4 @@
-//! The statistics document: nutcracker's, under the same traffic, field by field.
+//! The statistics document: compared with nutcracker's, under the same traffic, field by field.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ use testkit::{Client, Endpoint, Proxy, Server, free_port};
 use crate::need;
 use crate::rig::{BIN, Rig, nuthatch, pool, wait_for};
 
-/// Two pools before servers of their own; twins have equal names, so that keys fall alike.
+/// Two pools with their own servers; the server names are equal, so that keys are placed alike.
 struct Twin {
     proxy: Proxy,
     redis: u16,
@@ -89,7 +89,7 @@ impl Twin {
         self.lose_a_server();
     }
 
-    /// One server goes and its keys are asked for; the connection of the client stays open.
+    /// One server dies and its keys are requested; the client's connection stays open.
     fn lose_a_server(&mut self) {
         self.redis_servers[1].kill();
         let gone = || number(&self.document().1, "zebra", "s1", "server_connections") == 0;
@@ -141,8 +141,8 @@ fn the_document_is_nutcrackers_field_by_field() {
     }
 }
 
-/// The document when the traffic has drained away. nutcracker's is older than its readers think:
-/// each look lets it take one more step.
+/// The document after the traffic has ended. nutcracker's is older than its readers expect: each request for
+/// it advances it by one step.
 fn settled(twin: &Twin) -> Map<String, Value> {
     let mut last = Map::new();
     let mut alike = 0;
@@ -170,7 +170,7 @@ fn settled(twin: &Twin) -> Map<String, Value> {
     last
 }
 
-/// A pool without what the looks themselves change.
+/// A pool without the counters that reading the document itself changes.
 fn without_clients(pool: &Value) -> Value {
     let mut pool = pool.clone();
     let fields = pool.as_object_mut().expect("a pool");
@@ -264,7 +264,7 @@ fn uptime_time_and_ejections_are_in_nutcrackers_units() {
 fn the_document_is_one_line_and_its_reader_need_not_be_polite() {
     let rig = need!(Rig::redis(1, &[]), "redis-server");
     let address = ("127.0.0.1", rig.proxy.stats_port());
-    // Somebody who connects and does nothing holds nobody up.
+    // A reader that connects and sends nothing delays nobody.
     let _silent = TcpStream::connect(address).expect("stats are served");
     let mut stream = TcpStream::connect(address).expect("stats are served");
     stream
@@ -274,7 +274,7 @@ fn the_document_is_one_line_and_its_reader_need_not_be_polite() {
         .write_all(b"GET / HTTP/1.0\r\n\r\n")
         .expect("it is open");
     let mut text = Vec::new();
-    // So that the document is there, and a reset would have overtaken it, when it is read.
+    // So that the document has been sent, and a reset would have destroyed it, before it is read.
     std::thread::sleep(Duration::from_millis(500));
     stream
         .read_to_end(&mut text)

@@ -1,4 +1,4 @@
-//! Running other programs to their end, within bounds.
+//! Runs other programs to their end, with a time limit.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +9,7 @@ use testkit::{Process, Tool};
 /// How long any of them may take.
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// What a program left behind.
+/// The result of a program.
 pub(crate) struct Done {
     pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
@@ -47,7 +47,7 @@ pub(crate) fn run_tool(name: &str, args: &[&str]) -> Option<Done> {
     Some(run(Tool::find(name)?.command(), args))
 }
 
-/// A directory of the project, by its path from the top.
+/// A directory of the project, relative to the top directory.
 pub(crate) fn in_project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")

@@ -1,5 +1,5 @@
-//! Clients that write everything before they read, and clients that read steadily but not as fast as the
-//! servers answer: both get every reply. Only who stops reading is closed, and that is logged.
+//! Clients that write everything before they read, and clients that read steadily but more slowly than the
+//! servers answer: both get every reply. Only clients that stop reading are closed, and that is logged.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -53,7 +53,7 @@ fn write_then_read(rig: &Rig, requests: &[u8], expected: &[u8]) {
     read_at(&mut stream, expected, usize::MAX);
 }
 
-/// Reads what is `expected`, at so many bytes per second.
+/// Reads the `expected` bytes at this rate per second.
 fn read_at(stream: &mut TcpStream, expected: &[u8], speed: usize) {
     let (begun, mut done) = (Instant::now(), 0);
     let mut buffer = vec![0; 256 << 10];
@@ -88,11 +88,11 @@ fn who_writes_everything_before_reading_gets_every_reply() {
     let count = 500_000;
     let (request, reply) = (get("v100"), bulk(&value(100)));
     write_then_read(&rig, &request.repeat(count), &reply.repeat(count));
-    // As much in both directions, mixed.
+    // The same amount in both directions, mixed.
     let pair = [get("v100000"), set("other", &value(100_000))].concat();
     let replies = [&bulk(&value(100_000))[..], b"+OK\r\n"].concat();
     write_then_read(&rig, &pair.repeat(200), &replies.repeat(200));
-    // One value each way, both larger than any socket buffer.
+    // One value each way, both larger than all socket buffers.
     let requests = [get("v20000000"), set("other", &value(20 * MB))].concat();
     let replies = [&bulk(&value(20 * MB))[..], b"+OK\r\n"].concat();
     write_then_read(&rig, &requests, &replies);
@@ -124,7 +124,7 @@ fn who_reads_at_40_mb_per_second_gets_everything() {
     );
     let two = bulk(&value(2 * MB));
     read(get("v2000000").repeat(30), two.repeat(30));
-    // Nothing that was seen before tells how large the next replies are.
+    // Earlier replies do not tell how large the next ones are.
     let middle = bulk(&value(200_000));
     read(
         [get("v10").repeat(2_000), get("v200000").repeat(300)].concat(),
@@ -153,7 +153,7 @@ fn who_stops_reading_is_closed_after_client_stall_timeout_and_named_in_the_log()
     steady
         .write_all(&get("v1000000").repeat(20))
         .expect("all is taken");
-    // Twice as fast as it must be, for six seconds.
+    // Twice as fast as required, for six seconds.
     read_at(&mut steady, &bulk(&value(MB)).repeat(12), 2 * MB);
     assert_eq!(rig.pool_stat("client_overflow"), 1);
     read_at(&mut steady, &bulk(&value(MB)).repeat(8), usize::MAX);

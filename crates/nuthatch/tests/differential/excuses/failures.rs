@@ -1,4 +1,4 @@
-//! Differences that servers bring about: by failing, by errors, or by odd replies.
+//! Differences that come from servers: failures, errors, or unusual replies.
 
 use super::Excuse;
 use crate::compare::Difference;
@@ -48,11 +48,11 @@ pub(super) const EXCUSES: &[Excuse] = &[
     },
 ];
 
-/// What both proxies say when a server breaks the protocol.
+/// What both proxies answer when a server violates the protocol.
 const BROKEN: &[u8] = b"-ERR Invalid argument\r\n";
 const BROKEN_TEXT: &[u8] = b"SERVER_ERROR Invalid argument\r\n";
 
-/// A Redis request that both split by server.
+/// A Redis request that both proxies split by server.
 fn is_split(difference: &Difference<'_>) -> bool {
     let least = match difference.request.name().as_str() {
         "mget" | "del" | "unlink" | "touch" => 2,
@@ -67,7 +67,7 @@ fn is_error_line(reply: &[u8], text: &str) -> bool {
         || reply == format!("SERVER_ERROR {text}\r\n").as_bytes()
 }
 
-/// nutcracker holds a reply back until it is whole; here it may have begun to pass.
+/// nutcracker holds a reply back until it is complete; Nuthatch may have begun to pass it on.
 fn cut_reply(difference: &Difference<'_>) -> bool {
     let theirs = difference.theirs;
     theirs.end == End::Open
@@ -77,14 +77,14 @@ fn cut_reply(difference: &Difference<'_>) -> bool {
         && !difference.ours.bytes.is_empty()
 }
 
-/// nutcracker overlooks a FIN that comes with the last bytes, and waits for the time-out.
+/// nutcracker overlooks a FIN that comes with the last bytes, and waits for the timeout.
 fn data_and_fin(difference: &Difference<'_>) -> bool {
     is_error_line(difference.theirs.bytes, "Connection timed out")
         && difference.ours.end == End::Open
         && is_error_line(difference.ours.bytes, "unknown")
 }
 
-/// Errors that nutcracker takes for the failure of the server.
+/// Errors that nutcracker counts as failures of the server.
 fn server_errors(difference: &Difference<'_>) -> bool {
     difference.protocol == Protocol::Redis
         && !is_split(difference)
@@ -95,7 +95,7 @@ fn server_errors(difference: &Difference<'_>) -> bool {
             .any(|start| difference.we_say(start))
 }
 
-/// The error of one server is the error of the whole request, in the server's words.
+/// The error of one server becomes the error of the whole request, in the server's words.
 fn fragment_errors(difference: &Difference<'_>) -> bool {
     is_split(difference)
         && difference.theirs.bytes == BROKEN
@@ -103,7 +103,7 @@ fn fragment_errors(difference: &Difference<'_>) -> bool {
         && difference.ours.bytes != BROKEN
 }
 
-/// nutcracker hangs up, with or without the error line; we send the line and stay.
+/// nutcracker closes the connection, with or without the error line; Nuthatch sends the line and keeps it.
 fn mget_failure(difference: &Difference<'_>) -> bool {
     let theirs = difference.theirs;
     is_split(difference)
@@ -114,7 +114,7 @@ fn mget_failure(difference: &Difference<'_>) -> bool {
         && difference.we_say("-ERR ")
 }
 
-/// nutcracker puts together what does not fit, hangs up, or crashes.
+/// nutcracker joins replies that do not belong together, closes the connection, or crashes.
 fn fragment_mismatch(difference: &Difference<'_>) -> bool {
     is_split(difference)
         && difference.ours.end == End::Open
@@ -128,8 +128,8 @@ fn resp3_replies(difference: &Difference<'_>) -> bool {
         && ["_", "#", "%"].iter().any(|kind| difference.we_say(kind))
 }
 
-/// nutcracker fails the whole request and hangs up; we give what the other servers found, or, when
-/// none of them answered, an error line.
+/// nutcracker fails the whole request and closes the connection; Nuthatch returns what the other servers
+/// have, or an error line if none of them answered.
 fn partial_result(difference: &Difference<'_>) -> bool {
     let (theirs, ours) = (difference.theirs, difference.ours);
     let hung_up = theirs.end == End::Closed
@@ -150,7 +150,7 @@ fn more_replies(difference: &Difference<'_>) -> bool {
         && (difference.we_say("OK\r\n") || difference.we_say("RESET\r\n"))
 }
 
-/// The server answers before it has read the whole request, which nutcracker takes for a stray reply.
+/// The server answers before it has read the whole request, which nutcracker considers an unexpected reply.
 fn early_reply(difference: &Difference<'_>) -> bool {
     difference.protocol == Protocol::Memcached
         && difference.request.bytes.len() > 1 << 20

@@ -1,4 +1,4 @@
-//! Differences of memcached pools that a request alone brings about.
+//! Differences of memcached pools that depend on a single request.
 
 use super::Excuse;
 use crate::compare::Difference;
@@ -43,7 +43,7 @@ pub(super) const EXCUSES: &[Excuse] = &[
 
 const LONGEST_KEY: usize = 250;
 
-/// A request that nutcracker does not serve, and hangs up on.
+/// A request that nutcracker does not serve, and for which it closes the connection.
 fn refused(difference: &Difference<'_>) -> bool {
     difference.protocol == Protocol::Memcached
         && difference.they_hang_up()
@@ -51,7 +51,7 @@ fn refused(difference: &Difference<'_>) -> bool {
             || has_bare_return(&difference.request.bytes))
 }
 
-/// Whether there is a CR before anything but LF.
+/// Whether there is a CR that is not followed by LF.
 fn has_bare_return(bytes: &[u8]) -> bool {
     bytes
         .windows(2)
@@ -64,7 +64,7 @@ fn is_error(reply: &[u8]) -> bool {
         .any(|start| reply.starts_with(start))
 }
 
-/// Lines that end in LF alone are requests to memcached, and so to us.
+/// Lines that end in LF alone are requests for memcached, and so for Nuthatch.
 fn newline(difference: &Difference<'_>) -> bool {
     let bytes = &difference.request.bytes;
     let bare = bytes
@@ -113,7 +113,7 @@ fn newer_command(difference: &Difference<'_>) -> bool {
         && !is_error(difference.ours.bytes)
 }
 
-/// A line in the protocol's own words; nothing when the client asked for no reply.
+/// A line in the protocol's own form; nothing if the client wants no reply.
 fn error_line(difference: &Difference<'_>) -> bool {
     let quiet = difference
         .request
@@ -125,7 +125,7 @@ fn error_line(difference: &Difference<'_>) -> bool {
         && (is_error(difference.ours.bytes) || (quiet && difference.ours.bytes.is_empty()))
 }
 
-/// What memcached would answer twice, not at all, or by closing the connection that all share.
+/// What memcached would answer twice, not at all, or by closing the shared connection.
 fn strict(difference: &Difference<'_>) -> bool {
     difference.protocol == Protocol::Memcached
         && !difference.they_hang_up()

@@ -1,4 +1,4 @@
-//! Differences of Redis pools that a request alone brings about.
+//! Differences of Redis pools that depend on a single request.
 
 use super::Excuse;
 use crate::compare::Difference;
@@ -81,20 +81,20 @@ pub(super) const EXCUSES: &[Excuse] = &[
     },
 ];
 
-/// The longest key that fits one of nutcracker's buffers.
+/// The longest key that fits into one of nutcracker's buffers.
 const THEIR_LONGEST_KEY: usize = 16_335;
 
 /// Commands about a client's own connection that nutcracker lacks.
 const HANDSHAKE: &[&str] = &["echo", "select", "hello", "client", "info", "reset"];
 
-/// What nutcracker makes of a request in the multi-bulk form.
+/// How nutcracker classifies a request in RESP form.
 fn classified(difference: &Difference<'_>) -> Option<Redis> {
     let framed = difference.request.bytes.starts_with(b"*") && !difference.request.words.is_empty();
     (difference.protocol == Protocol::Redis && framed)
         .then(|| nutcracker::redis(difference.request))
 }
 
-/// nutcracker hangs up on a request that it takes for this, and we keep the client.
+/// nutcracker closes the connection for this request; Nuthatch keeps it.
 fn kept(difference: &Difference<'_>, class: Redis) -> bool {
     classified(difference) == Some(class) && difference.they_hang_up() && difference.we_stay()
 }
@@ -213,7 +213,7 @@ fn protocol_error(difference: &Difference<'_>) -> bool {
         && difference.ours.bytes.starts_with(b"-ERR Protocol error: ")
 }
 
-/// nutcracker waits for more than any server would take.
+/// nutcracker waits for more than any server would accept.
 fn announced_size(difference: &Difference<'_>) -> bool {
     difference.theirs.end == End::Silent
         && difference.theirs.bytes.is_empty()
@@ -225,7 +225,7 @@ fn announced_size(difference: &Difference<'_>) -> bool {
         .contains(&difference.ours.bytes)
 }
 
-/// nutcracker passes them on, the server drops the connection, and every client's requests on it fail.
+/// nutcracker forwards them, the server closes the connection, and all clients' requests on it fail.
 fn sloppy_numbers(difference: &Difference<'_>) -> bool {
     let sloppy = |mark: &[u8]| difference.request.bytes.windows(2).any(|pair| pair == mark);
     difference.protocol == Protocol::Redis
@@ -234,7 +234,7 @@ fn sloppy_numbers(difference: &Difference<'_>) -> bool {
         && difference.ours.bytes.starts_with(b"-ERR Protocol error: ")
 }
 
-/// The number of keys lay across the end of a buffer.
+/// The number of keys was split by the end of a buffer.
 fn eval_buffer(difference: &Difference<'_>) -> bool {
     let near = |word: &Vec<u8>| (16_200..THEIR_LONGEST_KEY + 50).contains(&word.len());
     difference.request.name().starts_with("eval")

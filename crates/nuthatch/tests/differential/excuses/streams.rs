@@ -1,4 +1,4 @@
-//! Differences that follow from how requests follow one another.
+//! Differences that depend on the sequence of requests.
 
 use super::Excuse;
 use crate::compare::Difference;
@@ -11,7 +11,7 @@ pub(super) const EXCUSES: &[Excuse] = &[Excuse {
     explains: lost_replies,
 }];
 
-/// nutcracker hangs up on a later request and forgets what it owed for the earlier ones.
+/// nutcracker closes the connection because of a later request, and loses the replies to earlier ones.
 fn lost_replies(difference: &Difference<'_>) -> bool {
     let hangs_up = |request: &Request| match difference.protocol {
         Protocol::Redis => nutcracker::redis(request) != Redis::Served,

@@ -1,4 +1,4 @@
-//! Servers that are killed, frozen, restarted and ejected, on both sides alike.
+//! Servers that are killed, stopped, restarted and ejected, equally on both sides.
 
 use std::thread;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::wire::Manner;
 const SERVERS: usize = 3;
 const KEYS: usize = 24;
 
-/// The server that stays well; the probe lives there.
+/// The server that keeps working; the probe's key is on it.
 const WELL: usize = 2;
 
 pub(crate) fn redis(play: &mut Play) -> Result<(), &'static str> {
@@ -63,7 +63,7 @@ fn frozen(play: &mut Play, stage: &mut Stage) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The dying server has bytes it never read, so that the connection is reset.
+/// The dying server has unread bytes, so that the connection is reset.
 fn killed_with_requests_in_flight(play: &mut Play, stage: &mut Stage) -> Result<(), &'static str> {
     let mut scene = stage.scene(&[])?;
     let requests = singles(stage.twins.protocol);
@@ -83,14 +83,14 @@ fn ejected_and_back(play: &mut Play, stage: &mut Stage) -> Result<(), &'static s
     const REST: Duration = Duration::from_millis(2_000);
     const PAST_REST: Duration = Duration::from_millis(2_200);
     let rest = format!("server_retry_timeout: {}", REST.as_millis());
-    // Nobody has a connection to it yet: the end of an idle one is counted differently.
+    // Neither proxy has a connection to it yet: the end of an idle one is counted differently.
     stage.twins.both(0, kill);
     let mut scene = stage.scene(&["auto_eject_hosts: true", "server_failure_limit: 2", &rest])?;
     let requests = singles(stage.twins.protocol);
     play.ask_each(&mut scene.line, &requests);
     play.ask(&mut scene.line, &requests, &Manner::plain());
     scene.compare_counters(play, "ejected");
-    // Still dead when its rest is over: the full number of failures ejects it again.
+    // Still dead when the retry timeout is over: the full number of failures ejects it again.
     thread::sleep(PAST_REST);
     scene.question_by_requests(play, 2);
     play.ask_each(&mut scene.line, &requests);
@@ -195,7 +195,7 @@ fn vectors(protocol: Protocol) -> Vec<Request> {
     }
 }
 
-/// Twin servers, and the name of a client whose probe lives on the server that stays well.
+/// Two equal sets of servers, and the name of a client whose probe is on the server that keeps working.
 struct Stage {
     twins: Twins,
     client: String,
@@ -218,7 +218,7 @@ impl Stage {
         })
     }
 
-    /// New proxies with these settings before the servers as they are.
+    /// Starts new proxies with these settings in front of the existing servers.
     fn scene(&self, settings: &[&str]) -> Result<Scene, &'static str> {
         let protocol = self.twins.protocol;
         let (theirs, ours) = self.twins.ports();
@@ -258,8 +258,8 @@ impl Scene {
         play.ask(&mut self.line, &singles(protocol), &Manner::plain());
     }
 
-    /// The rest of a dead server is over. Nutcracker spends requests of clients, so many as eject, on
-    /// finding out that it is still dead; Nuthatch asks by itself.
+    /// The retry timeout of a dead server is over. nutcracker uses clients' requests, as many as eject a
+    /// server, to find out that it is still dead; Nuthatch probes it.
     fn question_by_requests(&mut self, play: &mut Play, limit: usize) {
         let protocol = self.line.protocol();
         let (miss, refusal) = (miss(protocol), refusal(protocol));
@@ -289,9 +289,9 @@ impl Scene {
         }
     }
 
-    /// What both have counted must be alike; nutcracker's figures lag behind until it is busy.
+    /// Both must have equal counters; nutcracker's lag behind until it is busy.
     fn compare_counters(&mut self, play: &mut Play, what: &str) {
-        // A multi-get that found something is no error any more.
+        // A multi-get with some results does not count as an error here.
         let pool = match self.line.protocol() {
             Protocol::Redis => &["server_ejects", "forward_error"][..],
             Protocol::Memcached => &["server_ejects"],
@@ -312,7 +312,7 @@ impl Scene {
     }
 }
 
-/// Counters that differ between two stats documents.
+/// Counters that differ between two statistics documents.
 fn differing(pool: &[&str], theirs: &str, ours: &str) -> Vec<String> {
     const SERVER: &[&str] = &[
         "server_eof",
@@ -341,7 +341,7 @@ fn differing(pool: &[&str], theirs: &str, ours: &str) -> Vec<String> {
     for name in pool {
         compare((*name).to_owned(), &theirs[name], &ours[name]);
     }
-    // Not the one that has the probe: nutcracker's client is sometimes gone before it asks for that.
+    // Not the client with the probe: nutcracker's may be closed before it asks for that.
     for server in (1..=WELL).map(|n| format!("server{n}")) {
         for name in SERVER {
             compare(

@@ -1,4 +1,4 @@
-//! What is played before both proxies. Each scenario is played once, however many tests ask for it.
+//! The scenarios for both proxies. Each one runs only once, however many tests ask for it.
 
 mod failures;
 mod odd_memcached;
@@ -15,24 +15,24 @@ use crate::line::{Answers, Line};
 use crate::request::{Protocol, Request};
 use crate::wire::{End, Manner};
 
-/// What came of a scenario.
+/// The result of a scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     /// Differences without an excuse.
     pub(crate) failures: Vec<String>,
     /// Excuses that were needed.
     pub(crate) excuses: Vec<&'static str>,
-    /// What was missing, when it could not be played.
+    /// What was missing, if it could not run.
     pub(crate) skipped: Option<&'static str>,
 }
 
-/// A scenario and, once it has been played, its report.
+/// A scenario and, once it has run, its report.
 pub(crate) struct Scenario {
     play: fn(&mut Play) -> Result<(), &'static str>,
     report: OnceLock<Report>,
 }
 
-/// A scenario under way.
+/// A running scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Play {
     pub(crate) ledger: Ledger,
@@ -65,7 +65,7 @@ impl Scenario {
 }
 
 impl Play {
-    /// Asks both proxies the same in one go and compares; connects anew when they part.
+    /// Sends both proxies the same requests together and compares the answers; reconnects if they differ.
     pub(crate) fn ask(&mut self, line: &mut Line, requests: &[Request], manner: &Manner) {
         let answers = line.exchange(requests, manner);
         if !self.judge(line.protocol(), requests, &answers) {
@@ -73,8 +73,8 @@ impl Play {
         }
     }
 
-    /// Asks one request and, when it has been answered, whether the connections are still there:
-    /// nutcracker closes some only after it has answered what came along.
+    /// Sends one request and, once it has been answered, checks whether the connections are still open:
+    /// nutcracker closes some only after it has answered what came with the request.
     pub(crate) fn ask_twice(&mut self, line: &mut Line, request: &Request) {
         let requests = std::slice::from_ref(request);
         let mut answers = line.exchange(requests, &Manner::plain());
@@ -92,7 +92,7 @@ impl Play {
         }
     }
 
-    /// Compares two answers; true when both connections can be used further.
+    /// Compares two answers; true if both connections can still be used.
     pub(crate) fn judge(
         &mut self,
         protocol: Protocol,
@@ -108,14 +108,14 @@ impl Play {
         }
     }
 
-    /// Asks each request by itself.
+    /// Sends each request separately.
     pub(crate) fn ask_each(&mut self, line: &mut Line, requests: &[Request]) {
         for request in requests {
             self.ask(line, std::slice::from_ref(request), &Manner::plain());
         }
     }
 
-    /// Notes a failure under a heading.
+    /// Records a failure under a heading.
     pub(crate) fn fail(&mut self, heading: &str, what: &str) {
         self.failures.push(format!("{heading}: {what}"));
     }

@@ -1,4 +1,4 @@
-//! memcached requests that are wrong, unusual, or not nutcracker's: each by itself, and some in the
+//! memcached requests that are invalid, unusual, or unknown to nutcracker: each one alone, and some in the
 //! middle of a pipeline.
 
 use std::thread;
@@ -29,7 +29,7 @@ pub(crate) fn requests(play: &mut Play) -> Result<(), &'static str> {
 
 /// `|` stands for CRLF and `#` for a key of 251 bytes.
 const LINES: &[&str] = &[
-    // Served by both, at the edge.
+    // Served by both, at the limits.
     "get a|",
     " get a|",
     "get  a   b |",
@@ -51,7 +51,7 @@ const LINES: &[&str] = &[
     "touch a -1|",
     "version|",
     "quit|",
-    // Not served by nutcracker, answered here.
+    // Not served by nutcracker, answered by Nuthatch.
     "set n 0 -1 1|x|",
     "cas n 0 -1 1 1|x|",
     "gat 0 a|",
@@ -64,7 +64,7 @@ const LINES: &[&str] = &[
     "delete n 0|",
     "flush_all|",
     "flush_all 0|",
-    // Refused here with a line.
+    // Refused by Nuthatch with an error line.
     "|",
     "   |",
     "foo|",
@@ -117,15 +117,15 @@ const LINES: &[&str] = &[
     "watch|",
     "get a\rb|",
     "stats foo|",
-    // Bytes that cannot be framed.
+    // Bytes that are not requests.
     "set k 0 0 1|xy|",
     "set k 0 0 2|x|",
     "\u{80}\u{1}|",
-    // LF alone ends a line, too.
+    // LF alone ends a line too.
     "get a\n",
     "set a 0 0 1\nx|",
     "get a\nget b|",
-    // What memcached takes in two ways.
+    // Lines that memcached understands in two ways.
     "get a\0b|",
     "set k 18446744073709551616 0 1|x|",
     "set k 0 99999999999999999999 1|x|",
@@ -146,7 +146,7 @@ fn spelt(text: &str) -> Request {
     request
 }
 
-/// Clients that go on sending after something that nutcracker hangs up on.
+/// Clients that continue after a request for which nutcracker closes the connection.
 fn careless_clients(play: &mut Play, line: &mut Line) {
     let get = Request::memcached(b"get careless c1 c2", None);
     let set = Request::memcached(b"set careless 0 0 1", Some(b"x"));
@@ -163,7 +163,7 @@ fn careless_clients(play: &mut Play, line: &mut Line) {
     }
     let mut half = set;
     half.bytes.truncate(half.bytes.len() - 3);
-    // Half a request, then a FIN (later, for nutcracker overlooks one that comes with the bytes).
+    // Half a request, then a FIN (later, because nutcracker overlooks one that comes with the bytes).
     for requests in [vec![get, half.clone()], vec![half]] {
         line.reconnect();
         line.send(&requests);

@@ -1,5 +1,5 @@
-//! Redis requests that are wrong, unusual, or newer than nutcracker: each by itself, and some in the
-//! middle of a pipeline.
+//! Redis requests that are invalid, unusual, or newer than nutcracker: each one alone, and some in the middle
+//! of a pipeline.
 
 use std::thread;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub(crate) fn requests(play: &mut Play) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What neither proxy serves.
+/// Commands that neither proxy serves.
 const UNSUPPORTED: &[&str] = &[
     "NOSUCH",
     "NOSUCH a b",
@@ -64,7 +64,7 @@ const UNSUPPORTED: &[&str] = &[
     "FLUSHDB",
 ];
 
-/// What today's clients send and nutcracker does not know.
+/// Commands that current clients send and nutcracker does not know.
 const NEWER: &[&str] = &[
     "ECHO x",
     "PING x",
@@ -105,7 +105,7 @@ const NEWER: &[&str] = &[
     "ZDIFF 1 n",
 ];
 
-/// What both serve, at the edge of what is served.
+/// Requests that both serve, at the limits.
 const UNUSUAL: &[&str] = &[
     "PING",
     "AUTH x",
@@ -136,14 +136,14 @@ const UNUSUAL: &[&str] = &[
     "QUIT",
 ];
 
-/// What decides about the requests after it here, and what puts an end to that.
+/// Commands that affect later requests in Nuthatch, and commands that end the effect.
 fn undone(play: &mut Play, line: &mut Line) {
     for pair in [["MULTI", "DISCARD"], ["SELECT 1", "SELECT 0"]] {
         play.ask(line, &pair.map(Request::redis_line), &Manner::plain());
     }
 }
 
-/// Every command with one word too few, and where that is wrong with one too many.
+/// Every command with one argument too few, and where that is invalid with one too many.
 fn wrong_arity(play: &mut Play, line: &mut Line) {
     for name in nutcracker::redis_commands() {
         for count in 0..6 {
@@ -157,7 +157,7 @@ fn wrong_arity(play: &mut Play, line: &mut Line) {
     }
 }
 
-/// Bytes that are not quite the protocol.
+/// Bytes that are almost valid.
 fn bytes(play: &mut Play, line: &mut Line) {
     const BYTES: &[&[u8]] = &[
         // Inline commands and blank lines.
@@ -175,7 +175,7 @@ fn bytes(play: &mut Play, line: &mut Line) {
         b"SET a \"b\r\n",
         b"POST / HTTP/1.1\r\n",
         b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-        // Frames that do not add up.
+        // Wrong lengths and counts.
         b"*x\r\n",
         b"*\r\n",
         b"*1 \r\n",
@@ -195,7 +195,7 @@ fn bytes(play: &mut Play, line: &mut Line) {
     for bytes in BYTES {
         play.ask_each(line, &[Request::raw(bytes)]);
     }
-    // Numbers that nutcracker passes on although redis-server takes them for a broken protocol.
+    // Numbers that nutcracker forwards although redis-server considers them a protocol error.
     const SLOPPY: &[&[u8]] = &[
         b"*2\r\n$3\r\nGET\r\n$\r\n\r\n",
         b"*02\r\n$3\r\nGET\r\n$1\r\na\r\n",
@@ -206,7 +206,7 @@ fn bytes(play: &mut Play, line: &mut Line) {
         let mut request = Request::redis_line("GET a");
         request.bytes = bytes.to_vec();
         play.ask_each(line, &[request]);
-        // The next to use that server connection may suffer.
+        // The next user of that server connection may be affected.
         line.settle(&Request::redis_line("GET a"));
     }
     for bytes in [
@@ -217,7 +217,7 @@ fn bytes(play: &mut Play, line: &mut Line) {
     }
 }
 
-/// Empty words, and keys and scripts around the sizes where nutcracker's buffers end.
+/// Empty arguments, and keys and scripts of about the size of nutcracker's buffers.
 fn long_words(play: &mut Play, line: &mut Line) {
     for words in [
         &["SET", "", "x"][..],
@@ -241,7 +241,7 @@ fn long_words(play: &mut Play, line: &mut Line) {
             play.ask_each(line, &[Request::redis(&words)]);
         }
     }
-    // nutcracker 0.5.0 loses its way when the number of keys lies across the end of a buffer.
+    // nutcracker 0.5.0 fails if the number of keys is split by the end of a buffer.
     for len in 16_280..16_310 {
         let script = format!("return '{}'", "x".repeat(len - 9));
         play.ask_each(line, &[Request::redis(&["EVAL", &script, "1", "k"])]);
@@ -249,7 +249,7 @@ fn long_words(play: &mut Play, line: &mut Line) {
     play.ask_each(line, &[Request::redis(&["x".repeat(100).as_str(), "k"])]);
 }
 
-/// Clients that go on sending after something that nutcracker hangs up on.
+/// Clients that continue after a request for which nutcracker closes the connection.
 fn careless_clients(play: &mut Play, line: &mut Line) {
     let get = Request::redis_line("GET a");
     let set = Request::redis_line("SET careless 1");
@@ -266,7 +266,7 @@ fn careless_clients(play: &mut Play, line: &mut Line) {
     }
     let mut half = get.clone();
     half.bytes.truncate(half.bytes.len() - 3);
-    // Half a request, then a FIN (later, for nutcracker overlooks one that comes with the bytes).
+    // Half a request, then a FIN (later, because nutcracker overlooks one that comes with the bytes).
     for requests in [vec![get, half.clone()], vec![half]] {
         line.reconnect();
         line.send(&requests);

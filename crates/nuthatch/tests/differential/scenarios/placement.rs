@@ -1,5 +1,5 @@
-//! Keys written through one proxy are read, changed and deleted through the other, before the same
-//! servers: every hash with every distribution, weights, names and hash tags.
+//! Keys written through one proxy are read, changed and deleted through the other, with the same servers:
+//! every hash with every distribution, weights, names and hash tags.
 
 use super::{NO_NUTCRACKER, NO_SERVERS, Play};
 use crate::duel::{self, Duel, Pool, Ports};
@@ -71,14 +71,14 @@ fn pools(protocol: Protocol) -> Vec<Pool> {
             pools.push(pool);
         }
     }
-    // Without names the address is the identity.
+    // Without names, the address is the identity.
     let mut unnamed = Pool::new(protocol, SERVERS);
     unnamed
         .servers
         .iter_mut()
         .for_each(|(name, _)| name.clear());
     pools.push(unnamed);
-    // One server: no hashing at all.
+    // One server: no hashing.
     pools.push(Pool::new(protocol, 1));
     pools
 }
@@ -100,7 +100,7 @@ impl Swap {
             }
             let mut key = format!("pool{pool}:{n}").into_bytes();
             match n % 5 {
-                // Bytes of 0x80 and above, which hash as signed.
+                // Bytes of 0x80 and above, which are hashed as signed numbers.
                 0 => key.extend((0..rng.below(20)).map(|_| 0x80 | rng.below(128) as u8)),
                 1 => key
                     .splice(0..0, format!("{{{}}}", rng.below(9)).into_bytes())
@@ -152,7 +152,7 @@ impl Swap {
         self.ask(through_theirs, &bytes, &expected)
     }
 
-    /// Reads all keys one by one, then (Redis) in one request for many keys.
+    /// Reads all keys one by one, then (Redis) in one request with many keys.
     fn read(&mut self, through_theirs: bool, which: std::ops::Range<usize>) -> Result<(), String> {
         let mut bytes = Vec::new();
         let mut expected = Vec::new();

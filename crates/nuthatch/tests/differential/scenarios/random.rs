@@ -1,5 +1,6 @@
-//! Random traffic: for each seed a pool of random settings, several clients at once with keys of their
-//! own, pipelines of random depth cut at random places, some read slowly, all ended by a half-close.
+//! Random traffic: for each seed a pool with random settings and several concurrent clients with their own
+//! keys. Pipelines of random depth are cut at random places, some are read slowly, and all end with a
+//! half-close.
 
 use std::thread;
 
@@ -41,7 +42,7 @@ pub(crate) fn memcached(play: &mut Play) -> Result<(), &'static str> {
     run(play, Protocol::Memcached, Opponent::Nuthatch, &seeds())
 }
 
-/// Nutcracker against nutcracker: whatever differs is made up by these tests.
+/// nutcracker against nutcracker: any difference comes from the tests themselves.
 pub(crate) fn itself(play: &mut Play) -> Result<(), &'static str> {
     let seeds = [1, 2];
     run(play, Protocol::Redis, Opponent::Itself, &seeds)?;
@@ -70,7 +71,7 @@ fn run(
     Ok(())
 }
 
-/// What DUMP gives for a string, on a Redis server of this version.
+/// The output of DUMP for a string, on a Redis server of this version.
 fn dump(twins: &Twins) -> Vec<u8> {
     if twins.protocol == Protocol::Memcached {
         return Vec::new();
@@ -129,7 +130,7 @@ impl World {
         }
     }
 
-    /// Plays all clients at once; returns what failed.
+    /// Runs all clients concurrently; returns what failed.
     fn play(&self, ports: Ports, ledger: &Ledger) -> Vec<String> {
         let play = |client: usize| {
             let mut client = Client::new(self, client, ports);
@@ -200,10 +201,10 @@ impl Client {
         Ok(())
     }
 
-    /// The last pipeline is followed by a FIN; its replies must come all the same.
+    /// The last pipeline is followed by a FIN; its replies must still arrive.
     fn leave(&mut self, ledger: &Ledger) -> Result<(), String> {
         let mut requests = self.batch();
-        // Nutcracker overlooks a FIN that comes with a request unless it has something to reply.
+        // nutcracker overlooks a FIN that comes with a request unless it has something to reply.
         while requests
             .last()
             .is_some_and(|request| request.replies == Replies::None)

@@ -1,5 +1,5 @@
-//! Servers that answer strangely: every kind of reply, errors of servers, broken protocol, ends in the
-//! middle, to single requests and to fragments.
+//! Servers that reply unusually: every kind of reply, errors, protocol violations, closing in the middle of a
+//! reply, for single requests and for fragments.
 
 use super::{NO_NUTCRACKER, Play};
 use crate::duel::{Duel, Pool};
@@ -59,7 +59,7 @@ pub(crate) fn redis(play: &mut Play) -> Result<(), &'static str> {
         );
         stage.settle();
     }
-    // nutcracker does not survive these.
+    // These crash nutcracker.
     for odd in ["*-1\r\n", "*0\r\n", "*2\r\n:1\r\n:2\r\n"] {
         let mut stage = Stage::build(Protocol::Redis)?;
         let request = stage.two_keys(
@@ -120,7 +120,7 @@ pub(crate) fn memcached(play: &mut Play) -> Result<(), &'static str> {
         fake::say(good.as_bytes()),
         fake::say_and_close(b"VALUE k 0 2\r\no"),
     );
-    // Answered when its first line has come.
+    // Answered as soon as its first line has arrived.
     let early = fake::say(b"SERVER_ERROR object too large for cache\r\n");
     let line = format!("set {FIRST}{early} 0 0 {LARGE}");
     let large = Request::memcached(line.as_bytes(), Some(&vec![b'x'; LARGE]));
@@ -128,7 +128,7 @@ pub(crate) fn memcached(play: &mut Play) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// More than fits any buffer on the way.
+/// Larger than all buffers on the way.
 const LARGE: usize = 16 << 20;
 
 const REDIS: &[&str] = &[
@@ -154,16 +154,16 @@ const REDIS: &[&str] = &[
     "-BUSYKEY x\r\n",
     "-OOMX y\r\n",
     "-oom lower case\r\n",
-    // nutcracker takes these for failures of the server.
+    // nutcracker counts these as failures of the server.
     "-OOM command not allowed when used memory > 'maxmemory'.\r\n",
     "-BUSY Redis is busy\r\n",
     "-LOADING Redis is loading\r\n",
     "-OOM\r\n",
-    // RESP3, which was not asked for.
+    // RESP3, which was not requested.
     "_\r\n",
     "#t\r\n",
     "%1\r\n+a\r\n:1\r\n",
-    // No protocol at all.
+    // Not the protocol.
     "nonsense\r\n",
     "STORED\r\n",
     "$x\r\n",
@@ -193,7 +193,7 @@ const MEMCACHED: &[&str] = &[
     "OK\r\n",
     "RESET\r\n",
     "BUSY no\r\n",
-    // No protocol at all.
+    // Not the protocol.
     "nonsense\r\n",
     "+OK\r\n",
     "VALUE k 0 x\r\n",
@@ -202,14 +202,14 @@ const MEMCACHED: &[&str] = &[
     "STORED\r\nSTORED\r\n",
 ];
 
-/// Both proxies before the same servers, which keep nothing.
+/// Both proxies in front of the same servers, which store nothing.
 struct Stage {
     protocol: Protocol,
     line: Line,
     _duel: Duel,
 }
 
-/// Hash tags that `one_at_a_time` and `modula` put on the first, second and third of three servers.
+/// Hash tags that `one_at_a_time` and `modula` map to the first, second and third of three servers.
 const FIRST: &str = "{a}";
 const SECOND: &str = "{p}";
 const WELL: &str = "{b}";
@@ -238,7 +238,7 @@ impl Stage {
         })
     }
 
-    /// Has one server give an odd answer to a single request.
+    /// Lets one server reply unusually to a single request.
     fn single(&mut self, play: &mut Play, odd: String) {
         play.ask_twice(
             &mut self.line,
@@ -247,7 +247,7 @@ impl Stage {
         self.settle();
     }
 
-    /// Has two servers answer the fragments of one request.
+    /// Lets two servers reply to the fragments of one request.
     fn pair(&mut self, play: &mut Play, command: &str, first: String, second: String) {
         let request = self.two_keys(command, first, second);
         play.ask_twice(&mut self.line, &request);
@@ -265,7 +265,7 @@ impl Stage {
         }
     }
 
-    /// Waits until both have new connections where they lost them.
+    /// Waits until both have replaced the connections that they lost.
     fn settle(&mut self) {
         let ordinary = match self.protocol {
             Protocol::Redis => fake::say(b"+fine\r\n"),

@@ -1,5 +1,5 @@
-//! What only some settings bring about: passwords, databases, several connections to a server, and how
-//! failures are counted.
+//! Effects of certain settings: passwords, databases, several connections per server, and how failures are
+//! counted.
 
 use std::time::Duration;
 
@@ -24,14 +24,14 @@ pub(crate) fn play(play: &mut Play) -> Result<(), &'static str> {
     large_value(play)
 }
 
-/// Clients that have not given the password, give a wrong one, or give it again.
+/// Clients that have not sent the password, send a wrong one, or send it again.
 fn passwords(play: &mut Play) -> Result<(), &'static str> {
     let twins =
         Twins::start_with(Protocol::Redis, 2, &["--requirepass", PASSWORD]).ok_or(NO_SERVERS)?;
     let pool = Pool::new(Protocol::Redis, 2).with(&format!("redis_auth: {PASSWORD}"));
     let (theirs, ours) = twins.ports();
     let duel = Duel::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
-    // Every question ends with the password, whatever came before.
+    // Each sequence ends with the password, whatever came before.
     let auth = Exchange {
         ask: Request::redis(&["AUTH", PASSWORD]).bytes,
         answer: b"+OK\r\n".to_vec(),
@@ -125,8 +125,8 @@ fn databases(play: &mut Play) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// With several connections to each server nutcracker may reorder one client's requests, so that each
-/// is answered before the next is sent.
+/// With several connections per server nutcracker may reorder one client's requests, so each is answered
+/// before the next is sent.
 fn several_connections(play: &mut Play) -> Result<(), &'static str> {
     let twins = Twins::start(Protocol::Redis, 3).ok_or(NO_SERVERS)?;
     let pool = Pool::new(Protocol::Redis, 3).with("server_connections: 4");
@@ -139,7 +139,7 @@ fn several_connections(play: &mut Play) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A server that closes an idle connection has not failed; for nutcracker it has.
+/// A server that closes an idle connection has not failed; nutcracker counts it as failed.
 fn idle_end(play: &mut Play) -> Result<(), &'static str> {
     let twins = Twins::start(Protocol::Redis, 2).ok_or(NO_SERVERS)?;
     let pool = Pool::new(Protocol::Redis, 2)
@@ -154,7 +154,7 @@ fn idle_end(play: &mut Play) -> Result<(), &'static str> {
     for server in [&twins.theirs[0], &twins.ours[0]] {
         server.client().ask(&["CLIENT", "KILL", "TYPE", "normal"]);
     }
-    // Nutcracker notices some time or other, and then looks elsewhere for what is on that server.
+    // nutcracker notices this eventually, and then looks for that server's keys elsewhere.
     let noticed = eventually(Duration::from_secs(5), || {
         let lost = (0..20)
             .filter(|n| lost_by_nutcracker(play, duel.ports[0], *n))
@@ -185,7 +185,7 @@ fn lost_by_nutcracker(play: &mut Play, ports: Ports, n: usize) -> bool {
     answers.theirs.bytes == b"$-1\r\n"
 }
 
-/// A value that memcached takes, and one that it refuses.
+/// A value that memcached accepts, and one that it refuses.
 fn large_value(play: &mut Play) -> Result<(), &'static str> {
     let twins = Twins::start(Protocol::Memcached, 2).ok_or(NO_SERVERS)?;
     let (theirs, ours) = twins.ports();
