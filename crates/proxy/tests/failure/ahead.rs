@@ -1,9 +1,9 @@
-//! What a peer announces costs nothing until it comes.
+//! Announced lengths cost no memory until the data arrives.
 
 use crate::stage::{Stage, memcached_pool, redis_pool};
 use crate::words::get;
 
-/// What may be held besides what was sent.
+/// Memory that may be held besides what was sent.
 const AHEAD: usize = 64 << 10;
 
 #[test]
@@ -28,7 +28,7 @@ fn what_a_client_announces_is_not_allocated_before_it_comes() {
     }
 }
 
-/// The same whether it comes at once or in crumbs; afterwards nothing is left of it.
+/// The same whether it arrives at once or in small pieces; afterwards nothing of it is held.
 fn announce(stage: &mut Stage, announced: &str) {
     let (client, slow) = (stage.client(), stage.client());
     stage.say(client, announced);

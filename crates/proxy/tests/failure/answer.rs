@@ -1,4 +1,4 @@
-//! `timeout_action: answer`: only the request that is late fails, and its reply, should it come, is dropped.
+//! `timeout_action: answer`: only the late request fails, and its reply is dropped if it still arrives.
 
 use proxy::Cause;
 use proxy::limits::MAX_WINDOW;

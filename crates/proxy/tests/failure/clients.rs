@@ -7,7 +7,7 @@ use proxy::settings::PoolSettings;
 use crate::stage::{Stage, memcached_pool, millis, redis_pool};
 use crate::words::{bulk, get, set};
 
-/// Clients are looked at four times in each time-out.
+/// Clients are checked four times per timeout.
 fn idle(limit: u64) -> PoolSettings {
     with_idle(redis_pool(1), limit)
 }
@@ -176,7 +176,7 @@ fn uploads_that_always_end_in_the_middle_of_a_request_go_on() {
     let text = set("k", &"v".repeat(100));
     let stream = text.repeat(40);
     let mut sent = 0;
-    // Every piece ends in the middle of a request, and every request is whole within 600 ms.
+    // Every piece ends in the middle of a request, and every request is complete within 600 ms.
     for piece in stream.as_bytes().chunks(text.len() / 2 + 1) {
         stage.say(client, piece);
         sent += piece.len();

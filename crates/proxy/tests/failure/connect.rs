@@ -1,4 +1,4 @@
-//! `connect_timeout`, and what `timeout` does by default.
+//! `connect_timeout`, and the default effect of `timeout`.
 
 use proxy::Cause;
 use proxy::metrics::{PoolMetric, ServerMetric};
@@ -160,7 +160,7 @@ fn connections_that_time_out_in_turn_eject_all_the_same() {
     settings.server_failure_limit = 3;
     let mut stage = Stage::with_workers(settings, 2, 1);
     let clients = [stage.client_of(0), stage.client_of(1)];
-    // Each worker's connection dies while the other's is under way.
+    // Each worker's connection dies while the other's is being established.
     stage.say(clients[0], get("k"));
     stage.wait(150);
     for turn in 1..8 {

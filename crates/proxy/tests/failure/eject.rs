@@ -1,4 +1,4 @@
-//! What becomes of the keys of an ejected server.
+//! What happens to the keys of an ejected server.
 
 use proxy::Cause;
 use proxy::metrics::PoolMetric;
@@ -17,7 +17,7 @@ fn with(mut settings: PoolSettings, policy: EjectPolicy) -> PoolSettings {
     settings
 }
 
-/// Answers the probe of an ejected server, whose rest must be over.
+/// Answers the probe of an ejected server, whose retry timeout must be over.
 fn take_back(stage: &mut Stage, server: usize) {
     let probe = stage.link(server);
     assert_eq!(stage.heard(probe), PING);
@@ -125,7 +125,7 @@ fn with_error_and_miss_no_key_ever_moves() {
     }
 }
 
-/// Asks for keys of every server: each arrives at home, or nowhere when that is `out`.
+/// Asks for keys of every server: each request reaches the key's own server, or none if that server is `out`.
 fn check_homes(stage: &mut Stage, out: usize) {
     for server in 0..3 {
         for key in stage.keys(server, 15) {

@@ -1,4 +1,4 @@
-//! `failover`: keys of an ejected server are served by another pool, and live there for a minute at most.
+//! `failover`: keys of an ejected server are served by another pool, and live there for at most one minute.
 
 use hashkit::HashKind;
 use proxy::Cause;
@@ -11,14 +11,14 @@ use proxy::settings::{
 use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{HELLO_3, REFUSED, TIMED_OUT, bulk, ejected, get, redis, set, value};
 
-/// What every connection of a Redis pool's to the other pool is told first, and the reply of a server that
-/// knows what is asked for.
+/// What the proxy sends first on each connection to the other pool of a Redis pool, and the reply of a server
+/// that supports limiting a TTL.
 const QUESTION: &str =
     "*5\r\n$7\r\nPEXPIRE\r\n$8\r\nnuthatch\r\n$1\r\n1\r\n$2\r\nLT\r\n$2\r\nGT\r\n";
 const KNOWN: &str = "-ERR GT and LT options at the same time are not compatible\r\n";
 const RESET: &str = "-ERR Connection reset by peer\r\n";
 
-/// What follows a write of `key`.
+/// The request that follows a write of `key`.
 fn limit(key: &str) -> String {
     redis(&["PEXPIRE", key, "60000", "LT"])
 }
@@ -28,7 +28,7 @@ fn ejecting(mut settings: PoolSettings) -> PoolSettings {
     settings
 }
 
-/// The other pool, with names and a hash of its own.
+/// The other pool, with its own server names and hash.
 fn other(mut settings: PoolSettings) -> PoolSettings {
     settings.name = "gutter".into();
     settings.placement.hash = HashKind::Md5;
@@ -43,7 +43,7 @@ fn other(mut settings: PoolSettings) -> PoolSettings {
     ejecting(settings)
 }
 
-/// Two servers, 0 and 1, and `others` of the other pool, from 2 on.
+/// Two servers, 0 and 1, and `others` of the other pool, numbered from 2.
 fn stage(others: usize) -> Stage {
     let (settings, other) = (ejecting(redis_pool(2)), other(redis_pool(others)));
     Stage::with_failover(settings, Some(other), 1, 7)
@@ -54,7 +54,7 @@ fn memcached_stage(others: usize) -> Stage {
     Stage::with_failover(settings, Some(other), 1, 7)
 }
 
-/// The link to a server of the other pool, its question answered.
+/// The link to a server of the other pool, whose support for limiting a TTL is known.
 fn ready(stage: &mut Stage, server: usize) -> usize {
     let link = stage.link(server);
     assert_eq!(stage.heard(link), QUESTION);

@@ -1,5 +1,5 @@
-//! A server that refuses a step of the handshake: nothing is sent on that connection, and the next one is
-//! tried after a pause.
+//! A server that refuses a step of the handshake: no requests are sent on that connection, and the next
+//! attempt follows after a pause.
 
 use proxy::Cause;
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
@@ -9,7 +9,7 @@ use crate::words::{HELLO_3, PING, get, redis, set};
 
 const BUSY: &str = "-BUSY Redis is busy running a script.\r\n";
 
-/// A pool of one server that ejects it after two failures.
+/// A pool of one server that is ejected after two failures.
 fn pool(db: u32, password: bool) -> PoolSettings {
     let mut settings = redis_pool(1);
     settings.servers[0].db = db;
@@ -26,7 +26,7 @@ fn select(db: &str) -> String {
     redis(&["SELECT", db])
 }
 
-/// A client that has given the pool's password.
+/// A client that has sent the pool's password.
 fn client_with_password(stage: &mut Stage) -> usize {
     let client = stage.client();
     assert_eq!(stage.ask(client, redis(&["AUTH", "sesame"])), "+OK\r\n");
@@ -180,7 +180,7 @@ fn too_many_clients_is_told_before_anything_was_asked() {
     let link = stage.link(0);
     stage.answer(link, "ERROR Too many open connections\r\n");
     assert_eq!(stage.hear(client), "ERROR Too many open connections\r\n");
-    // Later, the same words answer nothing and break the protocol.
+    // Later on, the same reply answers no request and is a protocol violation.
     let mut stage = Stage::new(pool(0, false));
     let client = stage.client();
     stage.say(client, get("k"));
@@ -213,7 +213,7 @@ fn hello_3_is_told_what_the_servers_said_and_not_that_they_lack_it() {
         assert_eq!(stage.hear(client), reply);
         assert_eq!(stage.ask(client, &hello), reply, "without asking again");
         assert_eq!(stage.links_ever(0), 1);
-        // The other version is not concerned.
+        // The other protocol version is not affected.
         stage.say(client, get("k"));
         let plain = stage.link(0);
         assert_eq!(stage.heard(plain), get("k"));
@@ -264,7 +264,7 @@ fn an_ejected_server_whose_probe_is_refused_stays_ejected_while_it_cannot_serve(
     assert!(!stage.is_live(0) && !stage.is_open(probe));
     stage.wait(2_000);
     let probe = stage.link(0);
-    // A refused password comes from a server that is there.
+    // A server that refuses a password is reachable.
     stage.answer(probe, "-WRONGPASS no\r\n-NOAUTH no\r\n-NOAUTH no\r\n");
     assert!(stage.is_live(0) && !stage.is_open(probe));
 }

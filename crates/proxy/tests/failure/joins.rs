@@ -1,11 +1,11 @@
-//! What a request over several servers is answered when some of them fail.
+//! The reply to a request over several servers when some of them fail.
 
 use proxy::Cause;
 
 use crate::stage::{Stage, memcached_pool, redis_pool};
 use crate::words::{bulk, redis, value};
 
-/// What becomes of one server's fragment.
+/// What happens to one server's fragment.
 #[derive(Clone, Copy)]
 enum End {
     Value,
@@ -16,7 +16,7 @@ enum End {
 
 use End::{Error, Hangup, Reset, Value};
 
-/// Asks for a key of each server, which end as told; returns what the client hears.
+/// Asks for one key of each server, with these results; returns what the client gets.
 fn ask(memcached: bool, ends: [End; 3]) -> String {
     let mut stage = Stage::new(match memcached {
         true => memcached_pool(3),
@@ -31,7 +31,7 @@ fn ask(memcached: bool, ends: [End; 3]) -> String {
             false => redis(&["MGET", &keys[0], &keys[1], &keys[2]]),
         },
     );
-    // Not in the order of the fragments, which is what counts.
+    // Not in the order of the fragments, which is the order that counts.
     for server in [2, 0, 1] {
         let link = stage.link(server);
         match (ends[server], memcached) {
@@ -61,7 +61,7 @@ fn the_first_fragment_that_was_lost_with_an_errno_speaks_for_all() {
     ];
     for (ends, words) in told {
         assert_eq!(ask(false, ends), format!("-ERR {words}\r\n"));
-        // A server of memcached that fails is a miss for its keys, unless all do.
+        // A failing memcached server is a miss for its keys, unless all servers fail.
         let values = ends.iter().filter(|end| matches!(end, Value)).count();
         let heard = ask(true, ends);
         match values {

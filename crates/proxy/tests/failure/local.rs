@@ -1,4 +1,4 @@
-//! What is answered here and no server hears of.
+//! Requests that the proxy answers itself, without any server.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use proxy::settings::{ProtocolSettings, RedisSettings};
 use crate::stage::{Stage, redis_pool};
 use crate::words::redis;
 
-/// A client that is answered without any server.
+/// A client of a pool whose servers are never asked.
 struct Alone {
     stage: Stage,
     client: usize,

@@ -1,5 +1,5 @@
-//! What the core does when servers and clients fail, time by time: a pool is driven by hand over a stage
-//! without network, and every deadline is met to the microsecond.
+//! What the core does when servers and clients fail, and when: a pool without a network is driven step by
+//! step, and every deadline is met to the microsecond.
 
 mod ahead;
 mod answer;

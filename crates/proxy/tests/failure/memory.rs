@@ -1,4 +1,4 @@
-//! `max_memory`: who is held back, who is closed, and who is never touched.
+//! `max_memory`: which clients are held back, which are closed, and which are never affected.
 
 use proxy::metrics::{PoolMetric, ServerMetric};
 
@@ -13,7 +13,7 @@ fn stage() -> Stage {
     Stage::with_memory(redis_pool(1), 1, 7, CAP)
 }
 
-/// A client that asks for `count` values, reads none, and gets `answered` of them.
+/// A client that asks for `count` values, reads none, and gets replies to `answered` of them.
 fn greedy(stage: &mut Stage, count: usize, answered: usize) -> usize {
     let client = stage.client();
     stage.say(client, get("k").repeat(count));
@@ -108,7 +108,7 @@ fn past_the_cap_the_largest_is_closed_and_nobody_else() {
     let mut stage = stage();
     let small = greedy(&mut stage, 4, 3);
     let link = stage.link(0);
-    // The first of its replies is still owed to the small one.
+    // The first of its replies still belongs to the small one.
     answer(&mut stage, link, 1);
     let large = greedy(&mut stage, 7, 7);
     let (middle, bystander) = (stage.client(), stage.client());
@@ -240,7 +240,7 @@ fn what_those_who_left_had_queued_goes_first() {
     assert_eq!(stage.heard(link), set("k", &"y".repeat(PIECE)).repeat(8));
 }
 
-/// A client of worker `worker` that holds `count` pieces; the worker's link is returned too.
+/// A client of worker `worker` that holds `count` pieces; also returns the worker's link.
 fn holder(stage: &mut Stage, worker: usize, count: usize) -> (usize, usize) {
     let client = stage.client_of(worker);
     stage.say(client, get("k").repeat(20));

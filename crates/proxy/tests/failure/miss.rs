@@ -12,7 +12,7 @@ fn with(mut settings: PoolSettings) -> PoolSettings {
     settings
 }
 
-/// A request (`K` stands for a key of the ejected server) and its answer in RESP2 and in RESP3.
+/// A request (`K` stands for a key of the ejected server) and its reply in RESP2 and in RESP3.
 const READS: &[(&[&str], &str, &str)] = &[
     (&["GET", "K"], "$-1\r\n", "_\r\n"),
     (&["get", "K"], "$-1\r\n", "_\r\n"),
@@ -86,7 +86,7 @@ const READS: &[(&[&str], &str, &str)] = &[
     (&["ZMSCORE", "K", "a"], "*1\r\n$-1\r\n", "*1\r\n_\r\n"),
 ];
 
-/// What changes something, or whose answer is not known, gets the error.
+/// Requests that change something, or whose reply cannot be made up, get the error.
 const OTHERS: &[&[&str]] = &[
     &["SET", "K", "v"],
     &["MSET", "K", "v", "K", "w"],

@@ -1,4 +1,4 @@
-//! Servers and clients that say what they should not, or too slowly.
+//! Servers and clients that send invalid data, or send too slowly.
 
 use proxy::Cause;
 use proxy::metrics::{PoolMetric, ServerMetric};

@@ -1,4 +1,4 @@
-//! Settings of pools, with nothing set.
+//! Settings of pools, all at their defaults.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use proxy::settings::{
     Address, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 
-/// A Redis pool of `servers` servers, named `s0` and so on, with nothing set.
+/// A Redis pool of `servers` servers, named `s0` and so on, with default settings.
 pub(crate) fn redis_pool(servers: usize) -> PoolSettings {
     pool(servers, ProtocolSettings::Redis(RedisSettings::default()))
 }

@@ -1,4 +1,4 @@
-//! Re-admission: an ejected server is asked whether it is well, and by nobody's request.
+//! Probes: the proxy itself checks whether an ejected server works again, without using a client's request.
 
 use proxy::Cause;
 use proxy::metrics::{PoolMetric, ServerMetric};
@@ -17,7 +17,7 @@ fn with(mut settings: PoolSettings) -> PoolSettings {
     settings
 }
 
-/// A stage whose server 1 is ejected, would answer now, and is being probed.
+/// A stage whose server 1 is ejected, works again, and is being probed.
 fn probed(settings: PoolSettings) -> (Stage, usize) {
     let mut stage = Stage::new(settings);
     stage.eject(1);
@@ -179,7 +179,7 @@ fn a_probe_gives_the_password_and_selects_first() {
     settings.servers[1].db = 3;
     settings.server_failure_limit = 1;
     let mut stage = Stage::new(settings);
-    // The client must give the password, too, so the ejection is done by hand.
+    // The client must send the password too, so the server is ejected by hand.
     stage.door(1, Door::Refusing);
     let client = stage.client();
     assert_eq!(stage.ask(client, redis(&["AUTH", "sesame"])), "+OK\r\n");

@@ -1,4 +1,4 @@
-//! What was meant to follow a command that was refused is not carried out as if it had been served.
+//! Requests that depend on a refused command are not executed as if it had succeeded.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const SELECT_REFUSED: &str =
     "-ERR DB index is out of range: a pool has one database, see redis_db\r\n";
 const IN_DATABASE_1: &str = "-ERR not executed: the SELECT 1 before it was refused, as a pool has one database; SELECT 0 or RESET ends it\r\n";
 
-/// A client that says inline requests of a pool with one server.
+/// A client that sends inline requests to a pool with one server.
 struct Talk {
     stage: Stage,
     client: usize,
@@ -39,12 +39,12 @@ impl Talk {
         self.stage.ask(self.client, format!("{line}\r\n"))
     }
 
-    /// Nothing has ever been sent to the server.
+    /// Nothing has been sent to the server.
     fn assert_nothing_sent(&self) {
         assert_eq!(self.stage.links_ever(0), 0);
     }
 
-    /// The request reaches the server, whose reply reaches the client.
+    /// The request reaches the server, and its reply reaches the client.
     fn assert_served(&mut self, line: &str) {
         let key = self.stage.key(0);
         assert_eq!(self.ask(&line.replace("KEY", &key)), "", "{line}");
@@ -73,7 +73,7 @@ fn a_transaction_in_one_write_reaches_no_server() {
     assert!(!stage.is_closed(client));
 }
 
-/// Whatever has an action of its own.
+/// Commands that the proxy does not simply forward.
 const EVERYTHING: &[&str] = &[
     "GET KEY",
     "SET KEY v",
@@ -369,7 +369,7 @@ fn replies_and_requests_stay_in_pairs_however_a_pipeline_is_cut() {
     }
 }
 
-/// Requests in the other form.
+/// Requests as inline commands.
 fn inline(requests: &str) -> String {
     let words = requests
         .split("\r\n")

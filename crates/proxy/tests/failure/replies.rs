@@ -1,4 +1,4 @@
-//! CLIENT REPLY: exactly the replies that are wanted, in order.
+//! CLIENT REPLY: clients get exactly the replies that they want, in order.
 
 use proxy::Cause;
 use proxy::limits::MAX_WINDOW;
@@ -12,7 +12,7 @@ fn reply(mode: &str) -> String {
     redis(&["CLIENT", "REPLY", mode])
 }
 
-/// Inline requests of a client, the replies to which are known at once.
+/// Inline requests of a client whose replies are known at once.
 fn local(lines: &[&str]) -> String {
     let mut stage = Stage::new(redis_pool(1));
     let client = stage.client();

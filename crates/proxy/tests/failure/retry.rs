@@ -1,4 +1,4 @@
-//! `retry_reads`: a pure read that was lost with its connection is sent once more.
+//! `retry_reads`: a pure read that was lost with its connection is sent again, once.
 
 use proxy::Cause;
 use proxy::metrics::PoolMetric;
@@ -18,7 +18,7 @@ fn with(mut settings: PoolSettings) -> PoolSettings {
     settings
 }
 
-/// A stage with a client that has made enough requests for so many retries.
+/// A stage with a client that has made enough requests for this many retries.
 fn saved(settings: PoolSettings, retries: usize) -> (Stage, usize) {
     let mut stage = Stage::new(settings);
     let (client, key) = (stage.client(), stage.key(0));

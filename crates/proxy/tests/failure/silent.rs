@@ -1,4 +1,4 @@
-//! A server that owes much and says nothing gets no more: whoever asks is told at once.
+//! A silent server with many unanswered requests gets no more: further requests fail at once.
 
 use proxy::settings::PoolSettings;
 
@@ -12,7 +12,7 @@ fn pool() -> PoolSettings {
     redis_pool(2)
 }
 
-/// So many requests for a server, of as many clients as it takes.
+/// This many requests for a server, from as many clients as needed.
 fn fill(stage: &mut Stage, server: usize, count: usize) -> Vec<usize> {
     let request = get(&stage.key(server));
     let clients: Vec<usize> = (0..count.div_ceil(EACH)).map(|_| stage.client()).collect();

@@ -1,5 +1,5 @@
-//! A pool, in one or more workers, and the test as its network: who connects, says and hears what, and
-//! when. Nothing happens by itself but time-outs.
+//! A pool with one or more workers, and the test as its network: it decides who connects, sends and receives
+//! what, and when. Nothing happens by itself except timeouts.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use proxy::{
 
 pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
 
-/// What happens to a connect.
+/// The result of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
     Open,
     Refusing,
-    /// Nobody answers.
+    /// No answer.
     Silent,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Stage {
     clients: Vec<Client>,
     links: Vec<Link>,
     doors: Vec<Door>,
-    /// How many bytes new links take.
+    /// How many bytes new links accept.
     room: usize,
     /// Everything that was logged.
     pub(crate) log: Vec<String>,
@@ -50,7 +50,7 @@ struct Worker {
 struct Client {
     worker: usize,
     id: SessionId,
-    /// What the proxy would not read yet.
+    /// What the proxy has not read yet.
     pending: VecDeque<u8>,
     closed: bool,
 }
@@ -62,9 +62,9 @@ struct Link {
     server: usize,
     opened: u64,
     open: bool,
-    /// What the proxy has written and the test not looked at.
+    /// What the proxy has written and the test has not taken yet.
     heard: Vec<u8>,
-    /// How many bytes it takes.
+    /// How many bytes it accepts.
     room: usize,
 }
 
@@ -88,7 +88,7 @@ impl Stage {
         Self::start_with(settings, None, workers, seed, cap)
     }
 
-    /// The same with a failover pool, where things live for a minute at most.
+    /// The same with a failover pool, where keys live for at most one minute.
     pub(crate) fn with_failover(
         settings: PoolSettings,
         other: Option<PoolSettings>,
@@ -222,19 +222,19 @@ impl Stage {
         client
     }
 
-    /// A client sends bytes; what the proxy does not want yet waits.
+    /// A client sends bytes; those that the proxy does not want yet stay in the socket.
     pub(crate) fn say(&mut self, client: usize, bytes: impl AsRef<[u8]>) {
         self.clients[client].pending.extend(bytes.as_ref());
         self.hand_over(client);
         self.drain(self.clients[client].worker);
     }
 
-    /// How many bytes that a client sent the proxy has not wanted yet.
+    /// How many of a client's bytes the proxy has not read yet.
     pub(crate) fn unread_by_proxy(&self, client: usize) -> usize {
         self.clients[client].pending.len()
     }
 
-    /// A client sends nothing further.
+    /// A client closes its write side.
     pub(crate) fn end(&mut self, client: usize) {
         let (now, worker, id) = (
             self.time(),
@@ -245,7 +245,7 @@ impl Stage {
         self.drain(worker);
     }
 
-    /// A client's connection is gone.
+    /// A client's connection is lost.
     pub(crate) fn vanish(&mut self, client: usize) {
         let (now, worker, id) = (
             self.time(),
@@ -258,7 +258,7 @@ impl Stage {
         self.drain(worker);
     }
 
-    /// What a client reads now, all of it.
+    /// Returns everything that a client can read now.
     pub(crate) fn hear(&mut self, client: usize) -> String {
         self.hear_some(client, usize::MAX)
     }
@@ -282,7 +282,7 @@ impl Stage {
         text(bytes)
     }
 
-    /// Sends a request and returns what is answered at once.
+    /// Sends a request and returns the immediate reply.
     pub(crate) fn ask(&mut self, client: usize, request: impl AsRef<[u8]>) -> String {
         self.say(client, request);
         self.hear(client)
@@ -306,13 +306,13 @@ impl Stage {
         }
     }
 
-    /// How many links there ever were to a server.
+    /// How many links to a server there have been in total.
     pub(crate) fn links_ever(&self, server: usize) -> usize {
         let of = |link: &&Link| link.server == server;
         self.links.iter().filter(of).count()
     }
 
-    /// When each link to a server was opened, in milliseconds from the beginning.
+    /// When each link to a server was opened, in milliseconds from the start.
     pub(crate) fn opened(&self, server: usize) -> Vec<f64> {
         let of = |link: &&Link| link.server == server;
         let at = |link: &Link| (link.opened - 1_000_000) as f64 / 1_000.0;
@@ -323,7 +323,7 @@ impl Stage {
         self.links[link].open
     }
 
-    /// What was written to a server since it was last asked.
+    /// What was written to a server since the last call.
     pub(crate) fn heard(&mut self, link: usize) -> String {
         text(std::mem::take(&mut self.links[link].heard))
     }
@@ -338,37 +338,37 @@ impl Stage {
         self.drain(worker);
     }
 
-    /// A connect to a silent door succeeds after all.
+    /// A pending attempt to connect succeeds.
     pub(crate) fn let_in(&mut self, link: usize) {
         let (now, worker, id) = (self.time(), self.links[link].worker, self.links[link].id);
         self.workers[worker].pool.handle_connected(id, now);
         self.drain(worker);
     }
 
-    /// From now on the link takes so many bytes.
+    /// From now on the link accepts this many bytes.
     pub(crate) fn narrow(&mut self, link: usize, room: usize) {
         self.links[link].room = room;
         let (worker, id) = (self.links[link].worker, self.links[link].id);
         self.write(worker, id);
     }
 
-    /// From now on new links take so many bytes.
+    /// From now on new links accept this many bytes.
     pub(crate) fn next_links_take(&mut self, room: usize) {
         self.room = room;
     }
 
-    /// Requests that all workers have been asked.
+    /// Number of requests that all workers have received.
     pub(crate) fn asked(&self) -> u64 {
         let asked = |worker: &Worker| worker.pool.requests_seen();
         self.workers.iter().map(asked).sum()
     }
 
-    /// Bytes that the buffers of all workers hold.
+    /// Bytes in the buffers of all workers.
     pub(crate) fn held(&self) -> usize {
         self.workers.iter().map(|worker| worker.pool.held()).sum()
     }
 
-    /// A server's connection ends by itself.
+    /// A server closes its connection.
     pub(crate) fn hang_up(&mut self, link: usize, cause: Cause) {
         let (now, worker, id) = (self.time(), self.links[link].worker, self.links[link].id);
         self.links[link].open = false;
@@ -379,7 +379,7 @@ impl Stage {
         self.drain(worker);
     }
 
-    /// Lets time pass; what is due happens when it is due.
+    /// Lets time pass; due events happen at their time.
     pub(crate) fn wait(&mut self, count: u64) {
         let end = self.now + count * 1_000;
         while let Some((due, worker)) = self.next_due().filter(|(due, _)| *due <= end) {
@@ -391,7 +391,7 @@ impl Stage {
         self.now = end;
     }
 
-    /// Starts the orderly end; true when nothing is left.
+    /// Starts the shutdown; true once nothing is left.
     pub(crate) fn shut_down(&mut self) -> bool {
         let now = self.time();
         for worker in 0..self.workers.len() {
@@ -405,7 +405,7 @@ impl Stage {
         self.servers[server].is_live()
     }
 
-    /// Ejects a server by a refused connect; needs a failure limit of 1.
+    /// Ejects a server by refusing a connection; requires a failure limit of 1.
     pub(crate) fn eject(&mut self, server: usize) {
         assert!(self.settings.auto_eject_hosts && self.settings.server_failure_limit == 1);
         for link in self.links(server) {
@@ -427,7 +427,7 @@ impl Stage {
         self.keys(server, 1).remove(0)
     }
 
-    /// Some keys of a server, while all are live.
+    /// Keys of a server while all servers are live.
     pub(crate) fn keys(&self, server: usize, count: usize) -> Vec<String> {
         let (ring, plan) = (self.ring(), self.share.plan());
         let names = (0..).map(|number| format!("key{number}"));
@@ -478,7 +478,7 @@ impl Stage {
         self.workers.iter().enumerate().filter_map(due).min()
     }
 
-    /// Gives the proxy what a client has sent, as far as it is wanted.
+    /// Passes a client's bytes to the proxy, as far as it wants them.
     fn hand_over(&mut self, client: usize) {
         let (now, worker, id) = (
             self.time(),
@@ -493,7 +493,7 @@ impl Stage {
         pool.handle_session_data(id, &chunk, 0..chunk.len(), now);
     }
 
-    /// Does what a worker's pool wants done.
+    /// Performs a worker's actions.
     fn drain(&mut self, worker: usize) {
         loop {
             if let Some(action) = self.workers[worker].pool.poll_action() {
@@ -513,7 +513,7 @@ impl Stage {
         }
     }
 
-    /// Whether the pool has something to do at once, such as a client's next turn.
+    /// Whether the pool has something to do at once, such as continuing with a client.
     fn is_due(&self, worker: usize) -> bool {
         let due = self.workers[worker].pool.poll_deadline();
         due.is_some_and(|due| due <= self.time())

@@ -1,4 +1,4 @@
-//! What no client hears, because it wants no reply, is counted, and logged at times.
+//! Errors that no client gets, because it wants no reply, are counted, and logged from time to time.
 
 use proxy::Cause;
 use proxy::limits::MAX_IN_FLIGHT_SILENT;
@@ -8,12 +8,12 @@ use proxy::settings::{EjectPolicy, PoolSettings};
 use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{get, redis, set};
 
-/// The line of the log.
+/// The log line.
 fn line(count: u64, first: &str) -> String {
     format!("{count} requests that want no reply were refused or lost, the first of them: {first}")
 }
 
-/// A pool and a client of it.
+/// A client of a pool.
 fn client_of(settings: PoolSettings) -> (Stage, usize) {
     let mut stage = Stage::new(settings);
     let client = stage.client();

@@ -1,5 +1,5 @@
-//! How much a client may have under way, what happens to what it sends beyond, and who is closed for
-//! reading too slowly.
+//! How many requests a client may have in flight, what happens to further ones, and which clients are closed
+//! for reading too slowly.
 
 use proxy::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use proxy::metrics::PoolMetric;
@@ -125,7 +125,7 @@ fn what_a_full_client_sends_is_taken_and_served_in_its_turn() {
     stage.say(client, get("a").repeat(LARGE_WINDOW));
     let link = stage.link(0);
     stage.heard(link);
-    // In pieces that end anywhere, a value of several chunks among them.
+    // In pieces that end anywhere, including a value of several chunks.
     let value = big(200_000);
     let rest = set("b", &value) + &get("c").repeat(100) + PING;
     for piece in rest.as_bytes().chunks(7_001) {
@@ -221,7 +221,7 @@ fn what_waits_is_served_after_the_clients_end_and_dropped_after_its_error() {
     }
 }
 
-/// A pool whose clients must move 1,000 bytes per second, judged over a second.
+/// A pool whose clients must move 1,000 bytes per second, measured over one second.
 fn judged() -> PoolSettings {
     let mut settings = redis_pool(1);
     settings.clients.min_rate = 1_000;
@@ -229,7 +229,7 @@ fn judged() -> PoolSettings {
     settings
 }
 
-/// A client of which so many bytes of replies are unread, from now on.
+/// A client with this many bytes of unread replies, from now on.
 fn late_reader(stage: &mut Stage, unread: usize) -> usize {
     let client = stage.client();
     stage.say(client, get("a"));

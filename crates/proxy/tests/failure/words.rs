@@ -1,4 +1,4 @@
-//! What clients and servers say.
+//! Messages of clients and servers.
 
 /// A Redis request.
 pub(crate) fn redis(args: &[&str]) -> String {
@@ -31,10 +31,10 @@ pub(crate) const PING: &str = "*1\r\n$4\r\nPING\r\n";
 pub(crate) const TIMED_OUT: &str = "-ERR Connection timed out\r\n";
 pub(crate) const REFUSED: &str = "-ERR Connection refused\r\n";
 pub(crate) const FULL: &str = "-ERR Resource temporarily unavailable\r\n";
-/// What a server that speaks RESP3 says to HELLO 3.
+/// The reply of a server that supports RESP3 to HELLO 3.
 pub(crate) const HELLO_3: &str = "%1\r\n$5\r\nproto\r\n:3\r\n";
 
-/// The line for a key of `server` while that is ejected and its keys stay.
+/// The error line for a key of `server` while that is ejected and its keys stay.
 pub(crate) fn ejected(server: usize) -> String {
     format!(
         "-ERR Connection refused: server 's{server}' (10.0.0.{server}:7000:1): the server is ejected\r\n"

@@ -1,4 +1,4 @@
-//! What will happen when: events in virtual time, ties in the order in which they were planned.
+//! Future events in virtual time; simultaneous events happen in the order in which they were planned.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,21 +9,21 @@ use crate::scenario::Weather;
 /// Something that happens at a point in virtual time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Event {
-    /// A worker's loop turns.
+    /// A worker's loop runs once.
     Tick { worker: usize },
     /// A segment, or the end, of one direction of a link arrives.
     Deliver { link: usize, outward: bool },
     /// The reset that a peer sent reaches the proxy.
     ResetArrives { link: usize },
-    /// A connect succeeds or is refused.
+    /// An attempt to connect succeeds or is refused.
     ConnectEnds { link: usize },
-    /// A client starts, goes on sending, or reads a little.
+    /// A client starts, continues sending, or reads a little.
     Client { client: usize },
-    /// A client that does not stay to the end leaves.
+    /// A client that does not stay to the end closes.
     ClientLeaves { client: usize },
     /// A server has something to send on a connection.
     Serve { link: usize },
-    /// The state of a server changes.
+    /// The condition of a server changes.
     Weather { server: usize, weather: Weather },
     /// Another plan is put in force.
     Plan,
@@ -40,7 +40,7 @@ impl Event {
     }
 }
 
-/// Events in the order of their times.
+/// Events ordered by time.
 #[derive(Debug, Default)]
 pub(crate) struct Agenda {
     heap: BinaryHeap<Reverse<(u64, u64, Event)>>,

@@ -1,5 +1,5 @@
-//! Fake clients: they pipeline, read as they please, and end in many ways; each keeps a list of what
-//! it is owed and judges every reply.
+//! Fake clients: they pipeline, read in different ways, and end in different ways. Each keeps a list of its
+//! expected replies and checks every reply.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -14,8 +14,8 @@ use crate::want::Want;
 use crate::world::World;
 use crate::{dependent, memcached_client, oracle, redis_client};
 
-/// Requests that a session may have at servers, as the project promises: those whose replies may be of any
-/// size, and all.
+/// Requests that a session may have at servers: the limit for those whose replies may be of any size, and the
+/// limit for all.
 const LARGE_WINDOW: usize = 48;
 const WINDOW: usize = 1_024;
 
@@ -28,52 +28,52 @@ pub(crate) struct Client {
     pub(crate) link: Option<usize>,
     /// When each request was sent.
     sent: Vec<(u64, u64)>,
-    /// How its patience with the client stands at the proxy.
+    /// What the proxy's client timeouts know about it.
     pub(crate) clock: Clock,
     pub(crate) moves: Moves,
-    /// Replies owed, oldest first.
+    /// Expected replies, oldest first.
     pub(crate) owed: VecDeque<Owed>,
     /// Requests that want no reply.
     quiet: Vec<usize>,
-    /// Requests whose reply is small, as their command tells.
+    /// Requests with a small reply, according to their command.
     small: HashSet<usize>,
     outbox: ByteQueue,
     pub(crate) inbox: ByteQueue,
     /// When it last read something, or found nothing to read.
     read_at: u64,
-    /// When it is to read again, if it keeps a pace.
+    /// When it reads next, if it reads at a fixed rate.
     reads_at: u64,
     /// It has written everything, and reads from now on.
     began_to_read: bool,
-    /// Every request was composed, and the last words said.
+    /// Every request has been composed, including the final ones.
     said_all: bool,
     pub(crate) replies: usize,
-    /// What the redis client knows of its connection.
+    /// The state of a Redis client's connection.
     pub(crate) redis: redis_client::State,
     pub(crate) dependent: dependent::State,
     pub(crate) phase: Phase,
     leaving: bool,
-    /// Requests at servers, with the number of servers each is at.
+    /// Requests at servers, with the number of servers for each.
     at_servers: HashMap<usize, usize>,
-    /// For each request the servers whose replies the proxy has wholly read.
+    /// For each request, the servers whose replies the proxy has read completely.
     answered: HashMap<usize, u32>,
 }
 
-/// A reply that is owed.
+/// An expected reply.
 #[derive(Debug)]
 pub(crate) struct Owed {
     pub(crate) seq: usize,
     pub(crate) want: Want,
 }
 
-/// Where a client stands.
+/// The state of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     Waiting,
     Talking,
     /// Has half-closed.
     Ended,
-    /// Has seen the end, or left.
+    /// Has seen the end of the connection, or has closed it.
     Over,
 }
 
@@ -106,22 +106,22 @@ impl Client {
         }
     }
 
-    /// Requests so far.
+    /// Number of requests so far.
     pub(crate) fn asked(&self) -> usize {
         self.sent.len()
     }
 
-    /// The step at which a request was handed to the network.
+    /// The step at which a request was sent.
     pub(crate) fn sent_at_step(&self, seq: usize) -> u64 {
         self.sent[seq].0
     }
 
-    /// The time of that.
+    /// The time of that step.
     pub(crate) fn sent_at_time(&self, seq: usize) -> u64 {
         self.sent[seq].1
     }
 
-    /// A request that wanted no reply and that no server has answered, though the proxy has read it.
+    /// A request that wants no reply and that no server has answered, although the proxy has read it.
     pub(crate) fn forgotten(&self) -> Option<usize> {
         let came = |seq: usize| !self.clock.is_over || self.clock.has_read(seq);
         let unknown = |seq: &&usize| !self.answered.contains_key(seq) && came(**seq);
@@ -134,8 +134,8 @@ impl Client {
             .is_some_and(|servers| servers & (1 << server) != 0)
     }
 
-    /// One of its requests was read by a server: it must be within the window. Where late requests fail
-    /// alone, they leave their places to others and are at servers still.
+    /// A server has read one of its requests: it must be within the window. Where late requests fail
+    /// individually, they make room for others but are still at servers.
     pub(crate) fn arrived_at_server(&mut self, seq: usize, late_ones_stay: bool) {
         assert!(
             !self.dependent.is_barred(seq),
@@ -193,7 +193,7 @@ impl Client {
 }
 
 impl World {
-    /// A client's turn: it starts, or goes on sending and reading.
+    /// A client's turn: it starts, or continues sending and reading.
     pub(crate) fn client_turn(&mut self, id: usize) {
         match self.clients[id].phase {
             Phase::Waiting => self.client_connects(id),
@@ -265,7 +265,7 @@ impl World {
             && !client.leaving
     }
 
-    /// Makes the next request, or says the last words.
+    /// Composes the next request, or the final ones.
     fn compose(&mut self, id: usize) {
         let client = &mut self.clients[id];
         let tag = Tag {
@@ -308,7 +308,7 @@ impl World {
         }
     }
 
-    /// Gives the network what it has room for.
+    /// Passes to the network what it has room for.
     fn hand_over(&mut self, id: usize) {
         let Some(link) = self.clients[id].link else {
             return;
@@ -343,7 +343,7 @@ impl World {
         }
     }
 
-    /// A client leaves without waiting for anything.
+    /// A client closes without waiting for anything.
     pub(crate) fn client_leaves(&mut self, id: usize) {
         let Some(link) = self.clients[id].link else {
             return;
@@ -365,7 +365,7 @@ impl World {
         }
     }
 
-    /// Reply bytes have arrived at a client.
+    /// Bytes of a reply have arrived at a client.
     pub(crate) fn client_hears(&mut self, id: usize) {
         let Some(link) = self.clients[id].link else {
             return;
@@ -380,7 +380,7 @@ impl World {
                 self.agenda
                     .plan(self.now + pause, Event::Client { client: id });
             }
-            // It reads now and then, whatever comes.
+            // It reads at intervals, whatever arrives.
             Reader::Paced(_) if self.clients[id].reads_at > self.now => {}
             Reader::Paced(_) => {
                 let pause = self.clients[id].rng.micros(20_000, 200_000);

@@ -1,5 +1,5 @@
-//! Redis clients whose requests depend on earlier ones: transactions and databases that are refused, and
-//! replies that are not wanted. Each keeps account by itself of what must come of that.
+//! Redis clients whose requests depend on earlier ones: refused transactions and databases, and replies that
+//! are not wanted. Each client computes the expected results independently.
 
 use std::collections::HashSet;
 
@@ -10,25 +10,25 @@ use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Scenario};
 use crate::want::Want;
 
-/// What such a client knows of its connection.
+/// The state of such a client's connection.
 #[derive(Debug, Default)]
 pub(crate) struct State {
-    /// Chance of its own; none where requests do not depend on each other.
+    /// Its own random generator; none if requests do not depend on each other.
     rng: Option<Rng>,
     refused: Refused,
-    /// A WATCH was refused, so that the next EXEC must fail.
+    /// A WATCH was refused, so the next EXEC must fail.
     watch: bool,
-    /// No reply is wanted; not to the next request; not to the one after that.
+    /// No reply is wanted; none to the next request; none to the one after that.
     off: bool,
     skip: bool,
     skip_next: bool,
     /// Requests that must not reach any server.
     barred: HashSet<usize>,
-    /// How many requests had a reply that was not wanted.
+    /// Number of requests whose reply was not wanted.
     pub(crate) muted: usize,
 }
 
-/// What was refused, and how many requests are still to be sent as if it had not been.
+/// What was refused, and how many requests are still sent as if it had succeeded.
 #[derive(Debug, Default, Clone, Copy)]
 enum Refused {
     #[default]
@@ -38,8 +38,8 @@ enum Refused {
 }
 
 impl Scenario {
-    /// In some Redis scenarios some clients are such. Drawn from a generator of its own, so that all the others
-    /// are what they were.
+    /// Makes some clients of some Redis scenarios such clients. Uses its own generator, so that the rest of
+    /// each scenario stays the same.
     pub(crate) fn draw_dependent(&mut self, rng: &mut Rng) {
         if !self.redis || !rng.chance(1, 3) {
             return;
@@ -85,7 +85,7 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Opt
             Some(in_database(client, scenario, tag, number, &mut rng))
         }
         Refused::Nothing if rng.chance(1, 5) => Some(begin(client, &mut rng)),
-        // What an answer would tell is not asked where there is none.
+        // Requests that are checked by their replies are not made while replies are turned off.
         Refused::Nothing if client.dependent.is_muted() => {
             Some(some_request(client, scenario, tag, &mut rng))
         }
@@ -95,7 +95,7 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Opt
     composed
 }
 
-/// Takes away the reply to a request, if none is wanted.
+/// Removes the expected reply to a request if none is wanted.
 pub(crate) fn mute(client: &mut Client, composed: Composed) -> Composed {
     let state = &mut client.dependent;
     let muted = state.is_muted();
@@ -159,7 +159,7 @@ fn reply_on(state: &mut State) -> Composed {
     local_answer(command(&[b"CLIENT", b"REPLY", b"ON"]), b"+OK\r\n")
 }
 
-/// Ends what was to be a transaction, or begins it again.
+/// Ends the refused transaction, or begins it again.
 fn end_multi(client: &mut Client, rng: &mut Rng) -> Composed {
     let state = &mut client.dependent;
     match rng.below(8) {
@@ -192,7 +192,7 @@ fn exec(state: &mut State, otherwise: &str) -> Composed {
     line(&[b"EXEC"], begins, mentions)
 }
 
-/// Ends what was to be another database.
+/// Ends the effect of the refused SELECT.
 fn end_database(client: &mut Client, scenario: &Scenario, rng: &mut Rng) -> Composed {
     if scenario.password.is_none() && !client.dependent.skip && rng.chance(1, 4) {
         return reset(client);
@@ -201,7 +201,7 @@ fn end_database(client: &mut Client, scenario: &Scenario, rng: &mut Rng) -> Comp
     local_answer(command(&[b"SELECT", b"0"]), b"+OK\r\n")
 }
 
-/// RESET, the reply to which is wanted whatever was said before, but for SKIP.
+/// RESET, whose reply is wanted whatever was set before, except after SKIP.
 fn reset(client: &mut Client) -> Composed {
     let state = &mut client.dependent;
     (state.refused, state.watch, state.off) = (Refused::Nothing, false, false);
@@ -214,7 +214,7 @@ fn reset(client: &mut Client) -> Composed {
     }
 }
 
-/// What was to be part of a transaction.
+/// A request inside the refused transaction.
 fn within_multi(client: &mut Client, scenario: &Scenario, tag: Tag, rng: &mut Rng) -> Composed {
     let known = client.redis.clone();
     let composed = match rng.below(8) {
@@ -232,7 +232,7 @@ fn within_multi(client: &mut Client, scenario: &Scenario, tag: Tag, rng: &mut Rn
     }
 }
 
-/// What was meant for another database, if it is about data.
+/// A request for another database, if it concerns data.
 fn in_database(
     client: &mut Client,
     scenario: &Scenario,
@@ -254,7 +254,7 @@ fn in_database(
     }
 }
 
-/// A request that leaves the connection as it is.
+/// A request that does not change the connection.
 fn some_request(client: &mut Client, scenario: &Scenario, tag: Tag, rng: &mut Rng) -> Composed {
     match rng.weighted(&[30, 25, 20, 10, 5, 10]) {
         0 => redis_client::single(client, scenario, tag),
@@ -287,7 +287,7 @@ fn line(args: &[&[u8]], begins: &'static str, mentions: &str) -> Composed {
     }
 }
 
-/// A request that is answered by nothing.
+/// A request without a reply.
 fn nothing(args: &[&[u8]]) -> Composed {
     Composed {
         bytes: command(args),

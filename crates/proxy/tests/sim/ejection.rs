@@ -1,19 +1,19 @@
-//! A second opinion on ejection: too early, too late, too long, counted twice, or ended by a client's
-//! request.
+//! Independent check of ejections: that none is too early, too late, too long, counted twice, or ended by a
+//! client's request.
 
 use crate::scenario::Scenario;
 
-/// Two probes of a server are at least so far apart, in microseconds.
+/// Minimum time between two probes of a server, in microseconds.
 const LEAST_PAUSE: u64 = 1_000_000;
 
-/// What is known of one server.
+/// What is known about one server.
 #[derive(Debug, Default, Clone)]
 struct Record {
-    /// Failures since the last reply, at most: some may not count.
+    /// Maximum number of failures since the last reply: some may not count.
     at_most: u32,
-    /// The highest that was in this step, replies notwithstanding.
+    /// The maximum of that during this step, whatever replies arrived.
     peak: u32,
-    /// Failures in a row, at least: each on a connection opened after the one before.
+    /// Minimum number of failures in a row: each on a connection opened after the one before.
     at_least: u32,
     /// The last failure that may have been counted, and the last that certainly was.
     last_failure: Option<u64>,
@@ -21,22 +21,22 @@ struct Record {
     ejected_until: Option<u64>,
     /// A probe was answered since the ejection.
     probed: bool,
-    /// When the probes of this ejection were begun.
+    /// When the probes of this ejection began.
     probes: Vec<u64>,
-    /// Ejected in this turn, the failures that explain it still to be seen.
+    /// Ejected in this turn; the failures that explain it are still to be seen.
     unproven: bool,
 }
 
-/// The oracle for ejection.
+/// The checker for ejections.
 #[derive(Debug)]
 pub(crate) struct Ejection {
     enabled: bool,
     limit: u32,
     retry: u64,
-    /// Whether servers must answer a probe to come back.
+    /// Whether servers must answer a probe to return.
     probes: bool,
     servers: Vec<Record>,
-    /// Ejections seen.
+    /// Number of ejections seen.
     pub(crate) count: u64,
 }
 
@@ -52,8 +52,8 @@ impl Ejection {
         }
     }
 
-    /// A server's reply was read; `transient` if it says that the server cannot serve just now. One that
-    /// may have come too late may not count.
+    /// A server's reply was read; `transient` if it is an error of a server that cannot serve at the moment.
+    /// A reply that may have been late may not count.
     pub(crate) fn replied(&mut self, server: usize, transient: bool, may_be_late: bool, now: u64) {
         let record = &mut self.servers[server];
         record.at_least = 0;
@@ -69,7 +69,7 @@ impl Ejection {
         }
     }
 
-    /// Requests were late on a connection that goes on.
+    /// Requests were late on a connection that stays open.
     pub(crate) fn was_late(&mut self, server: usize, now: u64) {
         let record = &mut self.servers[server];
         record.at_most += 1;
@@ -77,7 +77,7 @@ impl Ejection {
         record.last_failure = Some(now);
     }
 
-    /// The server has taken a probe that was begun at `opened`.
+    /// The server has received a probe that began at `opened`.
     pub(crate) fn is_probed(&mut self, server: usize, opened: u64) {
         assert!(self.probes, "server {server} was probed unasked");
         let record = &mut self.servers[server];
@@ -108,7 +108,7 @@ impl Ejection {
         self.servers.iter().any(is_out)
     }
 
-    /// A connection ended badly. `sure` if it certainly counts as a failure.
+    /// A connection was lost. `sure` if that certainly counts as a failure.
     pub(crate) fn failed(&mut self, server: usize, opened: u64, now: u64, sure: bool) {
         let record = &mut self.servers[server];
         record.at_most += 1;
@@ -118,13 +118,13 @@ impl Ejection {
         if sure && is_new {
             record.last_sure = Some(now);
         }
-        // One that does not count hides no other.
+        // A failure that does not count hides no other.
         if record.last_sure.is_none_or(|last| opened >= last) || is_new {
             record.last_failure = Some(now);
         }
     }
 
-    /// The server was taken off the ring. Returns when it is due back.
+    /// The server was ejected. Returns when it may return.
     pub(crate) fn ejected(&mut self, server: usize, now: u64) -> u64 {
         assert!(
             self.enabled,
@@ -139,7 +139,7 @@ impl Ejection {
         now + self.retry
     }
 
-    /// The server came back.
+    /// The server returned.
     pub(crate) fn readmitted(&mut self, server: usize, now: u64) {
         let record = &mut self.servers[server];
         let until = record.ejected_until.take();
@@ -154,7 +154,7 @@ impl Ejection {
         record.at_least = 0;
     }
 
-    /// The earliest time at which an ejected server is due back, if that depends on time only.
+    /// The earliest time at which an ejected server returns, if that depends on time only.
     pub(crate) fn due(&self) -> Option<u64> {
         if self.probes {
             return None;

@@ -1,4 +1,4 @@
-//! What went wrong, and so which failures may be reported: none is believed without its fault.
+//! The faults that happened, and so which failures may be reported: each reported failure must have a fault.
 
 use std::rc::Rc;
 
@@ -17,13 +17,13 @@ pub(crate) enum Blow {
     BrokenPipe,
     TimedOut,
     Garbage,
-    /// The server refused HELLO, which is no failure.
+    /// The server refused HELLO, which does not count as a failure.
     Declined,
-    /// A probe has been answered, which is none either.
+    /// A probe has been answered, which does not count either.
     Probed,
     /// A connection to the other pool is not needed any more.
     Retired,
-    /// A server of the other pool does not know how to limit a life.
+    /// A server of the other pool does not support limiting a TTL.
     TooOld,
     /// The server refused a step of the handshake with this error.
     Unfit(&'static str),
@@ -32,7 +32,7 @@ pub(crate) enum Blow {
 }
 
 impl Blow {
-    /// What nutcracker 0.5.0 writes into its error lines.
+    /// The text in nutcracker 0.5.0's error lines.
     fn text(self) -> &'static str {
         match self {
             Blow::Refused => "Connection refused",
@@ -51,7 +51,7 @@ impl Blow {
 }
 
 impl Blow {
-    /// The same in the project's words, as its shell would tell of it.
+    /// The cause as the project's shell would report it.
     pub(crate) fn cause(self) -> Cause {
         match self {
             Blow::Refused => Cause::Refused,
@@ -72,27 +72,27 @@ impl Blow {
     }
 }
 
-/// One end of a server connection, or requests that were late on one that goes on.
+/// One end of a server connection, or requests that were late on one that stays open.
 #[derive(Debug)]
 struct Fault {
     step: u64,
     worker: usize,
     server: usize,
-    /// What happened; several where the proxy may have noticed any of them first.
+    /// What happened; several causes if the proxy may have noticed any of them first.
     blows: Vec<Blow>,
-    /// The request whose reply broke off in the middle.
+    /// The request whose reply was cut off.
     cut: Vec<Tag>,
-    /// It can only have hit requests sent until then.
+    /// It can only have affected requests sent until then.
     sent_until: u64,
 }
 
-/// A request that failed, as far as that decides which faults can have hit it.
+/// A failed request, with what decides which faults can have affected it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Victim<'a> {
     pub(crate) worker: usize,
-    /// Servers it may have gone to; unknown: any.
+    /// The servers it may have gone to; unknown means any.
     pub(crate) servers: Option<&'a [usize]>,
-    /// The step at which it was sent, and the time.
+    /// The step and the time at which it was sent.
     pub(crate) sent: (u64, u64),
 }
 
@@ -100,11 +100,11 @@ pub(crate) struct Victim<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct FaultLog {
     faults: Vec<Fault>,
-    /// Refused handshakes: the worker, the server, when, and the error.
+    /// Refused handshakes: the worker, the server, the time, and the error.
     refusals: Vec<(usize, usize, u64, &'static str)>,
 }
 
-/// For how long after a refused handshake requests may be answered by its error, in microseconds.
+/// How long after a refused handshake requests may fail with its error, in microseconds.
 const LONGEST_REFUSAL: u64 = 2_500_000;
 
 impl FaultLog {
@@ -126,7 +126,7 @@ impl FaultLog {
         });
     }
 
-    /// Requests to `server` were late; at most those that were sent at `sent_until` or before.
+    /// Requests to `server` were late; at most those sent at `sent_until` or before.
     pub(crate) fn record_late(&mut self, step: u64, worker: usize, server: usize, sent_until: u64) {
         self.faults.push(Fault {
             step,
@@ -149,7 +149,7 @@ impl FaultLog {
         self.refusals.push((worker, server, time, text));
     }
 
-    /// Whether a request may have been answered by the error of a refused handshake.
+    /// Whether a request may have failed with the error of a refused handshake.
     pub(crate) fn explains_refusal(&self, victim: Victim<'_>, error: &str) -> bool {
         self.refusals.iter().any(|(worker, server, time, text)| {
             *worker == victim.worker
@@ -161,23 +161,23 @@ impl FaultLog {
         })
     }
 
-    /// Whether a failure with this text can have hit the request.
+    /// Whether a failure with this text can have affected the request.
     pub(crate) fn explains(&self, victim: Victim<'_>, text: &str) -> bool {
         self.of(victim)
             .any(|fault| fault.blows.iter().any(|blow| blow.text() == text))
     }
 
-    /// Whether anything happened that can have hit the request.
+    /// Whether any fault can have affected the request.
     pub(crate) fn any(&self, victim: Victim<'_>) -> bool {
         self.of(victim).next().is_some()
     }
 
-    /// Whether the reply to this request broke off.
+    /// Whether the reply to this request was cut off.
     pub(crate) fn was_cut(&self, tag: Tag) -> bool {
         self.faults.iter().any(|fault| fault.cut.contains(&tag))
     }
 
-    /// Whether a reply to this client broke off.
+    /// Whether a reply to this client was cut off.
     pub(crate) fn has_cut(&self, client: usize) -> bool {
         let mut cut = self.faults.iter().flat_map(|fault| &fault.cut);
         cut.any(|tag| tag.client == client)

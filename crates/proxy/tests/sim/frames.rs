@@ -1,6 +1,6 @@
-//! Where a reply ends, by a reader of the clients' own.
+//! Finds the end of a reply, with code that only the fake clients use.
 
-/// Length of the RESP reply at the start of `input`; `None` if it is not whole.
+/// Length of the RESP reply at the start of `input`; `None` if it is incomplete.
 pub(crate) fn redis(input: &[u8]) -> Result<Option<usize>, String> {
     let (mut at, mut values) = (0, 1usize);
     while values > 0 {
@@ -26,7 +26,7 @@ pub(crate) fn redis(input: &[u8]) -> Result<Option<usize>, String> {
     Ok(Some(at))
 }
 
-/// Length of the memcached reply at the start of `input`; `None` if it is not whole.
+/// Length of the memcached reply at the start of `input`; `None` if it is incomplete.
 pub(crate) fn memcached(input: &[u8]) -> Result<Option<usize>, String> {
     let mut at = 0;
     loop {
@@ -56,7 +56,7 @@ fn line_end(input: &[u8], from: usize) -> Option<usize> {
     Some(from + end + 1).filter(|end| *end >= from + 2)
 }
 
-/// A length; `None` for -1, which stands for nothing.
+/// A length; `None` for -1, which is a null.
 fn number(text: &[u8]) -> Result<Option<usize>, String> {
     let text = std::str::from_utf8(text).map_err(|_| "a length that is no text")?;
     match text {

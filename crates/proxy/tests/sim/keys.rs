@@ -1,33 +1,34 @@
-//! Keys that say everything: who asked, in which request, and what the server is to answer.
+//! Keys that contain everything needed to check a reply: the client, the request, and the reply that the
+//! server must give.
 //!
-//! A key reads `k12:c3:45.0:b300`: salt 12, client 3, its request 45, the first key of it, to be
-//! answered by a bulk of 300 bytes. With a hash tag the salt stands in braces, so that many keys share
-//! a home. Values and payloads are made from the key, so that no byte of another request can pass.
+//! A key reads `k12:c3:45.0:b300`: salt 12, client 3, its request 45, the first key of it, to be answered
+//! with a bulk string of 300 bytes. With a hash tag, the salt is in braces, so that many keys are on the same
+//! server. Values and payloads are generated from the key, so that bytes of another request are detected.
 
-/// What a key says.
+/// A parsed key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyText {
     pub(crate) client: usize,
     pub(crate) seq: usize,
-    /// What kind of answer is asked for; each protocol has its own letters.
+    /// The kind of reply; each protocol has its own letters.
     pub(crate) mark: u8,
-    /// Size of that answer, or of the value sent along.
+    /// Size of that reply, or of the value that is sent.
     pub(crate) size: usize,
 }
 
-/// Who asked: a client and the number of its request.
+/// The origin of a request: the client and the number of its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Tag {
     pub(crate) client: usize,
     pub(crate) seq: usize,
 }
 
-/// Builds a key; `salt` is what is hashed when the pool has a hash tag.
+/// Builds a key; `salt` is what is hashed if the pool has a hash tag.
 pub(crate) fn key(salt: &str, tag: Tag, part: usize, mark: char, size: usize) -> Vec<u8> {
     format!("{salt}:c{}:{}.{part}:{mark}{size}", tag.client, tag.seq).into_bytes()
 }
 
-/// Reads a key; `None` for anything else, values included.
+/// Parses a key; `None` for anything else, including values.
 pub(crate) fn read(key: &[u8]) -> Option<KeyText> {
     if key.len() > 4_096 || key.starts_with(VALUE) {
         return None;
@@ -62,12 +63,12 @@ pub(crate) fn value(key: &[u8], len: usize) -> Vec<u8> {
     cycle(&[VALUE, key, b"|"].concat(), len)
 }
 
-/// What `server` has under `key`.
+/// The value that `server` has under `key`.
 pub(crate) fn payload(server: usize, key: &[u8], len: usize) -> Vec<u8> {
     cycle(&[format!("s{server}|").as_bytes(), key, b"|"].concat(), len)
 }
 
-/// A number that only this server gives to this request.
+/// A number that only this server returns for this request.
 pub(crate) fn stamp(server: usize, key: &KeyText) -> u64 {
     (server as u64 + 1) * 1_000_000_000_000 + key.client as u64 * 1_000_000 + key.seq as u64
 }

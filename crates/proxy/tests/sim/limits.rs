@@ -1,10 +1,10 @@
-//! Scenarios in which memory or patience with clients is short, and the clients that try it.
+//! Scenarios with little memory or short client timeouts, and clients that exceed these limits.
 
 use crate::network::Pace;
 use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Ending, Reader, Scenario, Theme, client, pace};
 
-/// What is granted to clients that send much or read slowly.
+/// Limits for clients that send much or read slowly.
 #[derive(Debug, Clone)]
 pub(crate) struct Grant {
     pub(crate) backlog: usize,
@@ -24,8 +24,8 @@ impl Default for Grant {
 }
 
 impl Scenario {
-    /// In some scenarios memory is short, and there are clients that want much of it. Drawn from a
-    /// generator of its own, so that all the others are what they were.
+    /// Makes memory short in some scenarios, with clients that want much of it. Uses its own generator, so
+    /// that the rest of each scenario stays the same.
     pub(crate) fn limit_memory(&mut self, rng: &mut Rng) {
         let may_be_closed = matches!(
             self.theme,
@@ -35,17 +35,17 @@ impl Scenario {
             return;
         }
         self.max_memory = rng.pick(&[200_000, 600_000, 1_500_000]);
-        // Much is moved: in crumbs that would take too long.
+        // Much data is moved: tiny segments would take too long.
         self.server_pace = roomy(rng);
         for _ in 0..rng.between(1, 4) {
             let hog = hog(rng, self);
-            // Not the last: those who look whether all is well in the end do as that one did.
+            // Not the last client: the clients that check everything at the end behave like that one.
             self.clients.insert(0, hog);
         }
     }
 
-    /// In some scenarios clients must not be idle for long, nor take long over a request, and there are
-    /// clients that do. Drawn from a generator of its own, too.
+    /// Gives some scenarios short client timeouts, with clients that are idle or slow to finish a request.
+    /// Uses its own generator too.
     pub(crate) fn limit_patience(&mut self, rng: &mut Rng) {
         let may_have_more = !matches!(self.theme, Theme::Greedy | Theme::Deep);
         if !may_have_more || !rng.chance(1, 6) {
@@ -62,8 +62,8 @@ impl Scenario {
 }
 
 impl Scenario {
-    /// How much input may wait unparsed, how slowly clients may read, and in some scenarios clients that
-    /// write everything before they read, or read slowly. Drawn from a generator of its own, too.
+    /// Sets how much input may wait unparsed and how slowly clients may read, and gives some scenarios
+    /// clients that write everything before they read, or read slowly. Uses its own generator too.
     pub(crate) fn draw_readers(&mut self, rng: &mut Rng) {
         self.grant = Grant {
             backlog: rng.pick(&[0, 1_000, 30_000, 64 << 20]),
@@ -73,9 +73,9 @@ impl Scenario {
         if self.theme == Theme::Deep || self.max_memory > 0 || !rng.chance(1, 40) {
             return;
         }
-        // Much is moved: in crumbs that would take too long.
+        // Much data is moved: tiny segments would take too long.
         self.server_pace = roomy(rng);
-        // At a shutdown nobody who still writes is read.
+        // During a shutdown, a client that still writes is not read.
         if rng.chance(1, 2) && self.shutdown_at.is_none() {
             self.grant.backlog = 64 << 20;
             let writer = mover(rng, self, Reader::AfterWriting);
@@ -89,12 +89,12 @@ impl Scenario {
     }
 }
 
-/// Asks for and sends much in one pipeline.
+/// Requests and sends much data in one pipeline.
 fn mover(rng: &mut Rng, scenario: &Scenario, reader: Reader) -> ClientPlan {
     let requests = rng.between(100, 400);
     ClientPlan {
         requests,
-        // Its last words come when all else is said.
+        // Its final requests are sent after everything else.
         depth: requests + 1,
         reader,
         ending: rng.pick(&[Ending::Polite, Ending::HalfClose]),
@@ -116,7 +116,7 @@ fn roomy(rng: &mut Rng) -> Pace {
     }
 }
 
-/// Wants much memory: never reads, or reads late or slowly.
+/// Needs much memory: never reads, or reads late or slowly.
 fn hog(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     let reader = match rng.below(3) {
         0 => Reader::Never(rng.between(0, 3)),
@@ -136,7 +136,7 @@ fn hog(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     }
 }
 
-/// Stops saying anything, perhaps in the middle of a request.
+/// Stops sending, perhaps in the middle of a request.
 fn dawdler(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     ClientPlan {
         requests: rng.between(0, 12),

@@ -1,5 +1,5 @@
-//! The whole proxy core under a seeded simulator: many fake clients and servers, a network that cuts,
-//! delays, resets and forgets, one to four workers, and virtual time. See README.md beside this file.
+//! The whole proxy core in a seeded simulator: many fake clients and servers, a network that cuts, delays,
+//! resets and drops, one to four workers, and virtual time. See README.md beside this file.
 
 mod agenda;
 mod clients;
@@ -36,10 +36,10 @@ use std::time::Duration;
 
 use world::{Tally, World};
 
-/// Seeds of a usual run; more with NUTHATCH_SIM_SEEDS=N.
+/// Seeds of a normal run; NUTHATCH_SIM_SEEDS=N runs more.
 const USUAL_SEEDS: u64 = 10_000;
 
-/// Seeds that once showed a bug, one a line; run always.
+/// Seeds that once showed a bug, one per line; always run.
 const REGRESSIONS: &str = include_str!("regressions.txt");
 
 #[test]
@@ -121,10 +121,10 @@ fn plans_replace_each_other_under_every_seed() {
 /// A seed takes milliseconds; one that says nothing for so long is caught in a loop.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What a thread has to say of a seed.
+/// A thread's message about a seed.
 enum News {
     Begun(u64),
-    /// Ended, with what happened unless a promise was broken.
+    /// Ended, with its counts unless a property was violated.
     Ended(u64, Option<Box<Tally>>),
 }
 

@@ -1,4 +1,4 @@
-//! What fake memcached clients say, and what they are owed for it.
+//! The requests of fake memcached clients, and their expected replies.
 
 use crate::clients::Client;
 use crate::keys::{self, Tag};
@@ -37,7 +37,7 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
     }
 }
 
-/// What a client says at the end.
+/// A client's final requests.
 pub(crate) fn last_words(client: &mut Client, tag: Tag) -> Composed {
     match client.plan.ending {
         Ending::Quit => Composed {
@@ -185,7 +185,7 @@ fn change(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     }
 }
 
-/// Requests that are not served; those with a data block have it swallowed.
+/// Requests that are refused; if they have a data block it is discarded.
 fn refused(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let long = "k".repeat(251);
     let (bytes, begins, mentions) = match client.rng.below(7) {

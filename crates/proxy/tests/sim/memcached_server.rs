@@ -1,12 +1,12 @@
-//! A fake memcached: reads the text protocol with hand-written code, and answers what keys ask for.
+//! A fake memcached: parses the text protocol with its own code, and replies as the keys ask.
 //!
-//! Letters of a key's wish: `b` a hit, `n` a miss or a no, `y` a yes, `e` a server error, `w` a write
-//! (its size is the value's), `m` a write that is not stored, `f` a write that fails.
+//! Letters in a key: `b` a hit, `n` a miss or a negative answer, `y` a positive one, `e` a server error, `w`
+//! a write (its size is the value's), `m` a write that is not stored, `f` a write that fails.
 
 use crate::keys;
 use crate::redis_server::{Incoming, Step};
 
-/// The request at the start of `input` and its length; `None` if it is not whole.
+/// The request at the start of `input` and its length; `None` if it is incomplete.
 pub(crate) fn next(
     server: usize,
     limit: Option<u32>,
@@ -64,7 +64,8 @@ pub(crate) fn next(
     )))
 }
 
-/// On another pool's server nothing may be written that lives for too long, and nothing destroyed.
+/// On a server of the failover pool, no item may be written with too long a TTL, and nothing may be deleted
+/// wholesale.
 fn check_limit(verb: &str, words: &[&[u8]], limit: Option<u32>) -> Result<(), String> {
     let Some(limit) = limit else {
         return Ok(());
@@ -133,7 +134,7 @@ fn storage(
     )))
 }
 
-/// What `server` answers to a retrieval of `keys`.
+/// `server`'s reply to a retrieval of `keys`.
 fn retrieval(server: usize, verb: &str, keys: &[Vec<u8>]) -> Vec<u8> {
     let failing = |key: &&Vec<u8>| keys::read(key).is_some_and(|key| key.mark == b'e');
     if let Some(key) = keys.iter().find(failing) {
@@ -147,7 +148,7 @@ fn retrieval(server: usize, verb: &str, keys: &[Vec<u8>]) -> Vec<u8> {
     reply
 }
 
-/// The VALUE block of `key`; nothing for a miss.
+/// The VALUE block of `key`; empty for a miss.
 pub(crate) fn block(server: usize, verb: &str, key: &[u8]) -> Vec<u8> {
     let Some(wish) = keys::read(key).filter(|key| key.mark == b'b') else {
         return Vec::new();
@@ -167,7 +168,7 @@ pub(crate) fn block(server: usize, verb: &str, key: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// What `server` answers to `verb` on one key; the server and the oracle agree on nothing else.
+/// `server`'s reply to `verb` on one key; the server and the oracle share nothing else.
 pub(crate) fn answer(server: usize, verb: &str, key: &[u8]) -> Vec<u8> {
     let Some(wish) = keys::read(key) else {
         return b"ERROR\r\n".to_vec();

@@ -1,4 +1,4 @@
-//! What fake servers do wrong: refused handshakes, replies that break off, and bytes that are no replies.
+//! Errors of fake servers: refused handshakes, replies that are cut off, and bytes that are not replies.
 
 use crate::redis_server::{Incoming, Step, UNWELL, UNWILLING};
 use crate::servers::ServerSide;
@@ -13,18 +13,18 @@ pub(crate) enum Mishap {
     Garbage,
 }
 
-/// What no Redis server says.
+/// Bytes that no Redis server sends.
 pub(crate) const NO_REDIS: [&[u8]; 4] = [
     b"?bogus\r\n",
     b"$abc\r\n",
     b"HTTP/1.1 400 Bad Request\r\n",
     b"*99999999999999999999999\r\n",
 ];
-/// What no memcached says.
+/// Bytes that no memcached sends.
 pub(crate) const NO_MEMCACHED: [&[u8]; 3] = [b"BOGUS\r\n", b"\x81\x00\x00\x00\r\n", b"VALUE\r\n"];
 
 impl World {
-    /// Perhaps refuses a step of a handshake.
+    /// Refuses a step of a handshake at random.
     pub(crate) fn refuse_step(&mut self, link: usize, incoming: &mut Incoming) {
         let talk = &self.links[link].server().talk;
         let spoilt = talk.refusal.is_some() || talk.refused_hello || talk.refused_limit;
@@ -42,7 +42,7 @@ impl World {
             self.refusals_rng.pick(&UNWELL),
             self.refusals_rng.pick(&UNWILLING),
         );
-        // What is no error about a limit only tells that the server knows none.
+        // An answer other than an error about a limit only shows that the server supports none.
         let is_unwell = incoming.step == Step::Limit || self.refusals_rng.chance(2, 3);
         let (said, told) = match (is_unwell, incoming.step) {
             (true, _) => (unwell, unwell),
@@ -72,7 +72,7 @@ impl World {
         };
         let side = self.links[link].server_mut();
         if let Mishap::Garbage = mishap {
-            // The reply that this stands for never ends.
+            // The reply that is replaced never ends.
             side.unread
                 .back_mut()
                 .into_iter()
@@ -89,8 +89,8 @@ impl World {
         }
     }
 
-    /// A server of which nothing is wanted says something all the same. Returns what; the connection
-    /// must be closed for it.
+    /// A server sends something that was not requested. Returns what it sent; the connection must be closed
+    /// because of it.
     pub(crate) fn stray_reply(&mut self, link: usize, is_idle: bool) -> Option<&'static [u8]> {
         let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
         if !is_idle || self.links[link].server().garbled.is_some() || !self.rng.chance(1, 3 * odds)
@@ -110,7 +110,7 @@ impl World {
 }
 
 impl ServerSide {
-    /// Bytes that are no reply, or not one that was asked for, go straight to the proxy.
+    /// Bytes that are not a reply, or not the expected one, go directly to the proxy.
     fn garble(&mut self, bytes: &[u8]) {
         self.unsent.push(bytes);
         self.garbled = Some((self.produced, self.produced + bytes.len() as u64));

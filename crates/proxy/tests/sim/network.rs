@@ -1,8 +1,8 @@
-//! A fake network: byte pipes that cut, delay and hold back, and nothing else.
+//! A fake network: byte pipes that cut and delay data and have limited capacity, and nothing else.
 //!
 //! A [`Link`] is one connection with two [`Pipe`]s. What is written to a pipe is *in transit* until a
-//! delivery event moves a random part of it to the receiver's *arrived* bytes. Capacity bounds both
-//! together, as socket buffers do; a writer that finds no room is told when there is some again.
+//! delivery event moves a random part of it to the receiver's *arrived* bytes. The capacity limits both
+//! together, as socket buffers do; a writer that finds no room is notified when there is some again.
 
 use proxy::{ConnectionId, SessionId};
 
@@ -56,7 +56,7 @@ impl ByteQueue {
     }
 }
 
-/// How far the end of a pipe's bytes (a FIN) has come.
+/// The position of the end of a pipe's bytes (a FIN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fin {
     None,
@@ -71,11 +71,11 @@ pub(crate) struct Pipe {
     pub(crate) arrived: ByteQueue,
     capacity: usize,
     pub(crate) fin: Fin,
-    /// A delivery event is on the agenda.
+    /// A delivery event is planned.
     pub(crate) scheduled: bool,
-    /// The writer found no room and wants to be told.
+    /// The writer found no room and wants to be notified.
     pub(crate) starved: bool,
-    /// Bytes that the receiver has read since the beginning.
+    /// Total bytes that the receiver has read.
     pub(crate) read: u64,
 }
 
@@ -121,7 +121,7 @@ impl Pipe {
         self.transit.len()
     }
 
-    /// Moves one segment to the receiver; a FIN comes with the last byte or after it.
+    /// Moves one segment to the receiver; a FIN arrives with the last byte or after it.
     fn deliver(&mut self, pace: &Pace, rng: &mut Rng) {
         let most = pace
             .segment
@@ -142,7 +142,7 @@ impl Pipe {
         self.arrived.take(count)
     }
 
-    /// What a reset does: everything not yet read is gone.
+    /// The effect of a reset: everything unread is lost.
     pub(crate) fn destroy(&mut self) {
         self.transit.clear();
         self.arrived.clear();
@@ -157,26 +157,26 @@ impl Pipe {
     }
 }
 
-/// How finely and how slowly a link delivers.
+/// The segment sizes and delays of a link.
 #[derive(Debug, Clone)]
 pub(crate) struct Pace {
-    /// Usual most bytes of a segment. A twelfth of what is in transit is always allowed, so that a
-    /// large value crosses in a bounded number of events.
+    /// Normal maximum of a segment. A twelfth of what is in transit is always allowed, so that a large value
+    /// is transferred in a bounded number of events.
     pub(crate) segment: usize,
-    /// Least and most microseconds between two segments.
+    /// Minimum and maximum microseconds between two segments.
     pub(crate) delay: (u64, u64),
-    /// Bytes that each direction holds.
+    /// Capacity of each direction in bytes.
     pub(crate) capacity: usize,
 }
 
-/// Which way bytes travel, as the proxy sees it.
+/// The direction of bytes, as seen from the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     In,
     Out,
 }
 
-/// What the proxy's end of a link is.
+/// The state of a link's end at the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProxySide {
     /// A client has connected; the worker has not noticed yet.
@@ -188,14 +188,14 @@ pub(crate) enum ProxySide {
     Gone,
 }
 
-/// Who is at the other end.
+/// The peer at the other end.
 #[derive(Debug)]
 pub(crate) enum Peer {
     Client(usize),
     Server(Box<ServerSide>),
 }
 
-/// How far a reset by the peer has come.
+/// The position of a peer's reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reset {
     None,
@@ -213,13 +213,13 @@ pub(crate) struct Link {
     pub(crate) outbound: Pipe,
     pub(crate) reset: Reset,
     pace: Pace,
-    /// The worker has it on its ready list.
+    /// It is on the worker's ready list.
     pub(crate) ready: bool,
     /// The shell has output that it could not write yet.
     pub(crate) unwritten: bool,
-    /// The core has been told of the client's FIN.
+    /// The core was told about the client's FIN.
     pub(crate) fin_told: bool,
-    /// The peer has closed its socket: whatever the proxy still sends is answered by a reset.
+    /// The peer has closed its socket: anything that the proxy sends is answered with a reset.
     pub(crate) peer_gone: bool,
 }
 
@@ -247,7 +247,7 @@ impl Link {
         }
     }
 
-    /// Moves one segment along.
+    /// Moves one segment.
     pub(crate) fn deliver(&mut self, direction: Direction, rng: &mut Rng) {
         let pace = self.pace.clone();
         self.pipe(direction).deliver(&pace, rng);
@@ -258,7 +258,7 @@ impl Link {
         rng.micros(self.pace.delay.0, self.pace.delay.1)
     }
 
-    /// The server at the other end; the caller knows that it is one.
+    /// The server at the other end; the caller knows that there is one.
     pub(crate) fn server(&self) -> &ServerSide {
         match &self.peer {
             Peer::Server(server) => server,

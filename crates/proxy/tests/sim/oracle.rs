@@ -1,5 +1,5 @@
-//! What each reply must be. Every answer names its server, key, client and request, so that a reply
-//! that is swapped, shifted, torn, doubled or invented is seen at once.
+//! The expected content of each reply. Every reply names its server, key, client and request, so that a reply
+//! that is swapped, shifted, cut, duplicated or invented is detected at once.
 
 mod ejected;
 mod values;
@@ -17,14 +17,14 @@ use crate::worker::shown;
 use crate::world::World;
 use crate::{keys, memcached_server as memcached};
 
-/// Where no server fails nobody waits longer, in microseconds, even for the largest values over the
-/// narrowest link; some time-outs are four times as long, so that nobody is only rescued by one.
+/// Maximum wait without server failures, in microseconds, even for the largest values over the slowest link.
+/// Some timeouts are four times as long, so a wait that only ends by a timeout is detected.
 const LONGEST_WAIT: u64 = 5_000_000_000;
 
-/// What a client is told whose request is too much for the memory that is left.
+/// The error for a request that is too large for the remaining memory.
 const SHED: &[u8] = b"Resource temporarily unavailable";
 
-/// Takes one whole reply from what the client has read and judges it; false if there is none.
+/// Takes one whole reply from what the client has read and checks it; false if there is none.
 pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
     let inbox = world.clients[id].inbox.bytes();
     let found = if world.scenario.redis {
@@ -44,7 +44,8 @@ pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
     world.trace(|| format!("client {id} gets {}", shown(&frame)));
     let may_be_shed = world.may_be_shed(&world.clients[id]) && contains(&frame, SHED);
     let Some(owed) = world.clients[id].owed.pop_front() else {
-        // The request that was cut off may be one that wants no reply: what it gets are last words.
+        // The request that was cut off may be one that wants no reply: it gets an error before the connection
+        // is closed.
         if may_be_shed {
             return true;
         }
@@ -75,7 +76,7 @@ pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
     true
 }
 
-/// Counts what is only seen while a server is ejected.
+/// Counts what only occurs while a server is ejected.
 fn count_oddities(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) {
     let case = Case {
         world,
@@ -117,7 +118,7 @@ fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), 
     }
 }
 
-/// The client has seen the end of its connection: was it right to end, and here?
+/// The client has seen the end of its connection: checks whether it may end, and at this point.
 pub(crate) fn judge_end(world: &World, id: usize) {
     let client = &world.clients[id];
     let rest = client.inbox.bytes();
@@ -179,7 +180,7 @@ pub(crate) fn judge_end(world: &World, id: usize) {
     );
 }
 
-/// Whether `rest` begins an answer to `owed`: only what is passed on as it comes can be cut off.
+/// Whether `rest` is the start of a reply to `owed`: only replies that are streamed can be cut off.
 fn is_part(world: &World, id: usize, owed: &Owed, rest: &[u8]) -> bool {
     let servers = 0..world.weather.len();
     let redis = world.scenario.redis;
@@ -220,7 +221,7 @@ fn is_part(world: &World, id: usize, owed: &Owed, rest: &[u8]) -> bool {
             .any(|answer| answer.starts_with(rest) && rest.len() < answer.len())
 }
 
-/// A client's request, as one that a fault may have hit.
+/// A client's request, as one that a fault may have affected.
 fn victim<'a>(world: &World, id: usize, seq: usize, servers: Option<&'a [usize]>) -> Victim<'a> {
     let client = &world.clients[id];
     Victim {
@@ -230,7 +231,7 @@ fn victim<'a>(world: &World, id: usize, seq: usize, servers: Option<&'a [usize]>
     }
 }
 
-/// One reply and all that is known about its request.
+/// One reply and everything known about its request.
 struct Case<'a> {
     world: &'a World,
     id: usize,
@@ -314,7 +315,7 @@ impl Case<'_> {
         self.keyed(verb, &keys[0])
     }
 
-    /// A split request: the whole, or the error of one fragment.
+    /// A split request: the joined reply, or the error of one fragment.
     fn joined(
         &self,
         keys: &[Vec<u8>],
@@ -361,7 +362,7 @@ impl Case<'_> {
         rest.is_empty()
     }
 
-    /// Every server was asked, unless one was ejected: none is asked in vain.
+    /// Every server was asked, unless one was ejected: then none is.
     fn everywhere(&self) -> Result<(), String> {
         let ok: &[u8] = if self.world.scenario.redis {
             b"+OK\r\n"
@@ -374,8 +375,8 @@ impl Case<'_> {
         self.failure(None)
     }
 
-    /// A failure line is believed only if something happened to a connection to one of `servers`
-    /// since the request was sent, or all servers were ejected, and it says what.
+    /// A failure line is accepted only if it names something that happened to a connection to one of
+    /// `servers` since the request was sent, or if all servers were ejected.
     fn failure(&self, servers: Option<&[usize]>) -> Result<(), String> {
         let begins = if self.world.scenario.redis {
             "-ERR "
@@ -446,8 +447,8 @@ fn placeholder(world: &mut World, id: usize, seq: usize, frame: &[u8]) -> Result
     }
 }
 
-/// HELLO is granted where every server speaks the version; a client that was granted RESP3 reads
-/// everything that follows in it.
+/// HELLO is granted if every server supports the version; a client with RESP3 parses everything after that as
+/// RESP3.
 fn hello(
     world: &mut World,
     id: usize,

@@ -1,4 +1,5 @@
-//! `client_idle_timeout` and `client_request_timeout`: who may be closed for saying nothing, and who must be.
+//! `client_idle_timeout` and `client_request_timeout`: which clients may be closed for sending nothing, and
+//! which must be.
 
 use crate::clients::{Client, Phase};
 use crate::network::{Peer, ProxySide};
@@ -6,28 +7,28 @@ use crate::scenario::Ending;
 use crate::stalls::Moves;
 use crate::world::World;
 
-/// How often the core looks at clients at most, and how late its shell may be, in microseconds.
+/// Maximum interval at which the core checks clients, and maximum delay of its shell, in microseconds.
 const LOOKS_EVERY: u64 = 100_000;
 const LATE: u64 = 10_000;
 
-/// Where a client stands in what it sends, as the proxy has read it.
+/// The progress of a client's input, as far as the proxy has read it.
 #[derive(Debug, Default)]
 pub(crate) struct Clock {
-    /// Where each request ends in all that the client has to send.
+    /// Where each request ends in the client's input.
     ends: Vec<u64>,
     /// How much of it the proxy has read.
     read: u64,
-    /// When the proxy last had cause to wait anew: the client came, began or ended a request, or took replies
-    /// between requests.
+    /// When the proxy's timer for it last restarted: the client connected, began or ended a request, or took
+    /// replies between requests.
     since: u64,
-    /// It was closed for having been waited for.
+    /// It was closed by a timeout.
     pub(crate) is_over: bool,
     /// What was on its way to it then may have been lost.
     pub(crate) is_cut: bool,
 }
 
 impl Clock {
-    /// Another request is so long, or so long and never whole.
+    /// Another request has this length, or has this length and never ends.
     pub(crate) fn sends(&mut self, bytes: usize, is_part: bool) {
         let start = self.ends.last().copied().unwrap_or(0);
         let missing = u64::from(is_part);
@@ -38,7 +39,7 @@ impl Clock {
         self.since = now;
     }
 
-    /// The proxy has read so much more.
+    /// The proxy has read this many more bytes.
     pub(crate) fn reads(&mut self, bytes: usize, now: u64) {
         let before = self.read;
         let was_within = self.is_within();
@@ -59,19 +60,19 @@ impl Clock {
         }
     }
 
-    /// Whether the proxy has read the beginning of a request.
+    /// Whether the proxy has read the beginning of an incomplete request.
     fn is_within(&self) -> bool {
         self.read > 0 && !self.ends.contains(&self.read)
     }
 
-    /// Whether the proxy has read the whole of a request.
+    /// Whether the proxy has read a whole request.
     pub(crate) fn has_read(&self, seq: usize) -> bool {
         self.ends[seq] <= self.read
     }
 }
 
 impl Client {
-    /// The oldest reply it waits for that the proxy has been asked for.
+    /// The oldest expected reply whose request the proxy has read.
     pub(crate) fn waits_for(&self) -> Option<usize> {
         let oldest = self.owed.front()?.seq;
         self.clock.has_read(oldest).then_some(oldest)
@@ -79,12 +80,12 @@ impl Client {
 }
 
 impl World {
-    /// Whether clients are closed for saying nothing.
+    /// Whether clients are closed for sending nothing.
     pub(crate) fn is_impatient(&self) -> bool {
         self.scenario.client_idle.is_some() || self.scenario.client_request.is_some()
     }
 
-    /// The clock of a link that is a client's.
+    /// The clock of a client's link.
     pub(crate) fn clock_of(&mut self, link: usize) -> &mut Clock {
         match self.links[link].peer {
             Peer::Client(id) => &mut self.clients[id].clock,
@@ -92,7 +93,7 @@ impl World {
         }
     }
 
-    /// What has gone through a link that is a client's.
+    /// The record of bytes moved on a client's link.
     pub(crate) fn moves_of(&mut self, link: usize) -> &mut Moves {
         match self.links[link].peer {
             Peer::Client(id) => &mut self.clients[id].moves,
@@ -124,7 +125,7 @@ impl World {
         limit.is_some_and(|limit| clock.since + limit <= now)
     }
 
-    /// Nothing happened for long: whoever is waited for has been closed.
+    /// Nothing has happened for long: every client that exceeded a timeout must be closed.
     pub(crate) fn check_nobody_dawdles(&self, until: u64) {
         let limits = [self.scenario.client_idle, self.scenario.client_request];
         let shortest = limits.into_iter().flatten().min().unwrap_or(0);

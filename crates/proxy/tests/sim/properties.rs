@@ -1,4 +1,4 @@
-//! What must hold after every step.
+//! Properties that hold after every step.
 
 use proxy::metrics::{PoolMetric, ServerMetric};
 
@@ -9,27 +9,27 @@ use crate::redis_server::UNWELL;
 use crate::scenario::Theme;
 use crate::world::World;
 
-/// What a session may hold for a client that does not read: the window by bytes, and as many of the
-/// largest replies as are let through before their size is known.
+/// Maximum memory for a client that does not read: the window in bytes, plus as many of the largest replies
+/// as are admitted before their size is known.
 const MOST_UNREAD: usize = (8 << 20) + 49 * 301_000;
 
-/// How long a probe may take where the time-out of requests is not less, in microseconds.
+/// Maximum duration of a probe, if the timeout of requests is not shorter, in microseconds.
 const PROBE_PATIENCE: u64 = 5_000_000;
 
 /// A silence in which late requests are tolerated, in microseconds.
 const LEAST_SILENCE: u64 = 1_000_000;
 
-/// What a byte that was read may take: a short request has a place in its session's queue.
+/// Maximum memory per byte read: a short request takes a slot in its session's queue.
 const MOST_GROWTH: usize = 20;
 
-/// How long a worker may sleep on a large session while others need the room, in microseconds, with what
-/// the shell may be late.
+/// How long a worker may wait before it closes a large session while others need the memory, in microseconds,
+/// including the shell's delay.
 const LONGEST_FULL: u64 = 101_000;
 
-/// How long connections to another pool are kept at least, in microseconds.
+/// Minimum time for which connections to another pool are kept, in microseconds.
 const LEAST_LINGER: u64 = 10_000_000;
 
-/// Chunks may be pinned by parts of them; the core promises at most this factor.
+/// Chunks may be held for parts of them; the core promises at most this factor.
 const MOST_WASTE: usize = 4;
 
 impl World {
@@ -108,7 +108,7 @@ impl World {
                 unread += MOST_UNREAD;
             }
         }
-        // Requests of sessions that have left are still sent: a generous allowance for those.
+        // Requests of closed sessions are still sent: a generous allowance for those.
         let most = MOST_WASTE * (unread + MOST_UNREAD);
         let held = self.workers[worker].bytes_held();
         assert!(
@@ -118,8 +118,8 @@ impl World {
         self.tally.most_held = self.tally.most_held.max(held);
     }
 
-    /// What buffers hold stays under the cap but for what is read between two counts. A worker that has
-    /// little to close may have to wait until another one looks.
+    /// Buffers stay within the limit, except for what is read between two counts. A worker with little to
+    /// close may have to wait until another one counts.
     fn check_cap(&mut self, worker: usize) {
         let cap = self.scenario.max_memory;
         if cap == 0 {
@@ -178,7 +178,7 @@ impl World {
         }
     }
 
-    /// Whether nothing is wanted of a server on a connection that is up.
+    /// Whether nothing is expected from a server on an established connection.
     pub(crate) fn is_idle(&self, worker: usize, link: usize) -> bool {
         let dying = self.links[link].reset != Reset::None;
         !dying && self.owes_nothing(worker, link)
@@ -195,8 +195,8 @@ impl World {
         under_way == 0 && self.links[link].server().owes_nothing()
     }
 
-    /// The core closes a server connection by itself: only because the server is out of step, refused
-    /// HELLO, or kept a request waiting for too long.
+    /// The core closes a server connection itself: only if the server violated the protocol, refused HELLO,
+    /// or kept a request waiting too long.
     pub(crate) fn check_close_is_due(&mut self, link: usize) {
         let server = self.links[link].server();
         let (declined, probed) = (
@@ -217,8 +217,8 @@ impl World {
         self.note_lost(link, blow);
     }
 
-    /// Whether a connection to the other pool is idle, and all servers are back, as they were some time ago: a
-    /// worker that nobody asked anything may not have noticed that one was out again in between.
+    /// Whether a connection to the other pool is idle and all servers are back, and have been for some time:
+    /// an idle worker may not have noticed a new ejection in between.
     fn may_retire(&self, link: usize) -> bool {
         let opened = self.links[link].server().opened;
         let (server, worker) = (self.links[link].server().index, self.links[link].worker);
@@ -228,7 +228,7 @@ impl World {
             && self.is_idle(worker, link)
     }
 
-    /// Why the core may close a server connection, or have closed it already.
+    /// Why the core may close a server connection, or has closed it already.
     fn reasons(&self, link: usize) -> Vec<Blow> {
         let (side, read) = (self.links[link].server(), self.links[link].inbound.read);
         let garbled = side.garbled.is_some_and(|(start, _)| read > start);
@@ -239,7 +239,7 @@ impl World {
         reasons.into_iter().flatten().collect()
     }
 
-    /// Whether the core may have lost patience with a server connection.
+    /// Whether a server connection may have exceeded a timeout.
     fn is_late(&self, link: usize) -> bool {
         let (side, policy) = (self.links[link].server(), &self.scenario.policy);
         let connecting = matches!(self.links[link].side, ProxySide::Connecting(_));
@@ -261,13 +261,13 @@ impl World {
         probe_is_late || request_is_late || connect_is_late
     }
 
-    /// How often something was late at each server, as a worker counts it.
+    /// Number of timeouts at each server, as counted by a worker.
     pub(crate) fn timed_out(&self, worker: usize) -> Vec<i64> {
         let count = |server| self.counted_of(worker, server, ServerMetric::ServerTimedout);
         (0..self.weather.len()).map(count).collect()
     }
 
-    /// Where late requests fail alone: notes that some have, by what was counted.
+    /// Where late requests fail individually: records new ones from the counters.
     pub(crate) fn note_late(&mut self, worker: usize, before: &[i64]) {
         let Some(timeout) = self
             .scenario
@@ -289,7 +289,7 @@ impl World {
         }
     }
 
-    /// A server connection ends: notes what was lost with it.
+    /// A server connection ends: records what was lost with it.
     pub(crate) fn note_lost(&mut self, link: usize, blow: Blow) {
         let (worker, read) = (self.links[link].worker, self.links[link].inbound.read);
         let (server, opened) = (
@@ -304,7 +304,7 @@ impl World {
             self.clients[tag.client].left_server(tag.seq);
         }
         let reasons = match blow {
-            // Nobody has looked since it fell idle.
+            // No worker has checked since it became idle.
             Blow::Retired => Vec::new(),
             _ => self.reasons(link),
         };
@@ -351,7 +351,7 @@ impl World {
         }
     }
 
-    /// Looks whether servers were ejected or taken back by what the core was just told.
+    /// Checks whether servers were ejected or returned because of the core's latest input.
     pub(crate) fn observe_health(&mut self) {
         let live = |server: usize| u32::from(self.is_live(server)) << server;
         let mask: u32 = (0..self.weather.len()).map(live).sum();
@@ -378,27 +378,27 @@ impl World {
         }
     }
 
-    /// Whether a server is not ejected, of either pool.
+    /// Whether a server, of either pool, is not ejected.
     pub(crate) fn is_live(&self, server: usize) -> bool {
         self.servers[server]
             .as_ref()
             .is_some_and(|known| known.is_live())
     }
 
-    /// The live servers that were last seen, a bit each.
+    /// The servers that were live at the last check, one bit each.
     fn live(&self) -> u32 {
         let other = self.gutter.as_ref().map_or(0, |other| other.shards.live());
         self.shards.live() | (other << self.scenario.weights.len())
     }
 
-    /// Whoever was ejected has been taken back, without a request.
+    /// Every ejected server has returned, without a client's request.
     pub(crate) fn check_everybody_is_back(&self) {
         let planned = (0..self.weather.len()).filter(|server| self.servers[*server].is_some());
         let all = planned.into_iter().all(|server| self.is_live(server));
         assert!(all, "everybody is back when the trouble is over");
     }
 
-    /// Nothing further will happen by itself: whoever still waits must have an excuse.
+    /// Nothing further will happen: every client that still waits must have a reason.
     pub(crate) fn check_nobody_waits(&self) {
         for client in &self.clients {
             if client.phase == crate::clients::Phase::Over || !client.plan.stays() {
@@ -413,19 +413,19 @@ impl World {
         }
     }
 
-    /// Whether a worker's requests may be at a server that never answers, and nobody gives up on it.
+    /// Whether a worker's requests may be at a server that never answers, and have no timeout.
     pub(crate) fn may_wait_for_ever(&self, worker: usize) -> bool {
         let silent = |link: &usize| self.links[*link].worker == worker && self.is_silent(*link);
         self.scenario.timeout.is_none() && self.open_links.iter().any(silent)
     }
 
-    /// Whether a link is of no use because of what was done to its server.
+    /// Whether a link is unusable because of its server's condition.
     fn is_silent(&self, link: usize) -> bool {
         let server = self.links[link].server();
         server.hung || self.weather[server.index] != crate::scenario::Weather::Fair
     }
 
-    /// Everybody who stays has been answered and has gone.
+    /// Every client that stays has been answered and has closed.
     pub(crate) fn check_all_done(&self) {
         for client in self.clients.iter().filter(|client| client.plan.stays()) {
             assert!(
@@ -437,8 +437,8 @@ impl World {
         }
     }
 
-    /// Where no server failed, what wanted no reply was executed all the same; unless memory was short, for then
-    /// what those who have left had queued goes first.
+    /// Without server failures, requests that wanted no reply were executed too; unless memory was short,
+    /// because then the queued requests of closed clients are dropped first.
     fn check_nothing_forgotten(&self) {
         if self.scenario.is_stormy()
             || self.scenario.max_memory > 0
@@ -458,7 +458,7 @@ impl World {
         }
     }
 
-    /// Lost reads that are sent again are at most a tenth of what was asked.
+    /// Retried reads are at most a tenth of all requests.
     fn check_retries(&mut self) {
         let retries = self.counted_by_all(PoolMetric::Retries);
         let asked: i64 = self
@@ -474,7 +474,7 @@ impl World {
         self.tally.failovers += self.counted_by_all(PoolMetric::Failovers);
     }
 
-    /// Everything was closed: nothing is left, and the counts add up.
+    /// Everything was closed: nothing is left, and the counters are consistent.
     pub(crate) fn check_nothing_left(&mut self) {
         for worker in 0..self.workers.len() {
             self.check_gauges(worker);
@@ -509,7 +509,7 @@ impl World {
         self.check_spread();
     }
 
-    /// Where every reply was wanted, no failure was kept from its client.
+    /// If every reply was wanted, every failure was reported to its client.
     fn check_unheard(&mut self) {
         let unheard = self.counted_by_all(PoolMetric::Unheard);
         let muted = self.clients.iter().map(|client| client.dependent.muted);
@@ -521,7 +521,7 @@ impl World {
         }
     }
 
-    /// Without faults every request that was counted arrived, and every reply was counted.
+    /// Without faults, every counted request arrived, and every reply was counted.
     fn check_counts(&self) {
         let pool = |metric| self.counted_by_all(metric);
         let server = |metric| {
@@ -566,7 +566,7 @@ impl World {
         );
     }
 
-    /// Many keys are not all on one server.
+    /// Many keys are spread over several servers.
     fn check_spread(&self) {
         let (homes, servers) = self.shards.owners();
         // Where servers fail, the others may be all that is ever seen.

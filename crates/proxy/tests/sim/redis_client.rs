@@ -1,4 +1,4 @@
-//! What fake Redis clients say, and what they are owed for it.
+//! The requests of fake Redis clients, and their expected replies.
 
 use crate::clients::Client;
 use crate::dependent;
@@ -11,29 +11,29 @@ use crate::want::Want;
 #[derive(Debug, Default)]
 pub(crate) struct Composed {
     pub(crate) bytes: Vec<u8>,
-    /// The reply owed; `None` for none.
+    /// The expected reply; `None` for none.
     pub(crate) want: Option<Want>,
     /// The proxy answers it itself.
     pub(crate) is_local: bool,
-    /// It goes to a server, and its reply to nobody.
+    /// It goes to a server, and its reply is dropped.
     pub(crate) is_quiet: bool,
 }
 
-/// What a client knows of its connection.
+/// The state of a client's connection.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct State {
-    /// Has given the password, by its requests so far.
+    /// Has sent the password, according to its requests so far.
     authenticated: bool,
     name: Option<Vec<u8>>,
-    /// Speaks RESP3, by the replies so far.
+    /// Uses RESP3, according to the replies so far.
     pub(crate) version3: bool,
-    /// A HELLO is out, so that a second one might not find what this client expects.
+    /// A HELLO is in flight, so a second one might have an unpredictable result.
     hello_sent: bool,
 }
 
 impl State {
-    /// RESET is on its way: the password is asked for again, and names and wishes are gone. The version
-    /// is another one from the reply on.
+    /// A RESET was sent: the password is needed again, and names and reply settings are cleared. The protocol
+    /// version changes with its reply.
     pub(crate) fn forget(&mut self) {
         *self = Self {
             version3: self.version3,
@@ -73,7 +73,7 @@ fn any_request(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     }
 }
 
-/// What a client says at the end.
+/// A client's final requests.
 pub(crate) fn last_words(client: &mut Client, _tag: Tag) -> Composed {
     match client.plan.ending {
         Ending::Quit => {
@@ -154,9 +154,9 @@ fn spelled(rng: &mut Rng, name: &str) -> Vec<u8> {
     }
 }
 
-/// The salt of a key: what is hashed, where the pool has a hash tag.
+/// The salt of a key: the part that is hashed, if the pool has a hash tag.
 pub(crate) fn salt(rng: &mut Rng, scenario: &Scenario) -> String {
-    // Numbers far apart, as some hashes put neighbours side by side.
+    // Numbers far apart, because some hashes map close numbers to close values.
     let number = (rng.below(scenario.salts) as u32).wrapping_mul(0x9e37_79b9) >> 8;
     match (scenario.tagged, rng.chance(1, 40)) {
         (true, _) => format!("{{k{number}}}"),
@@ -165,7 +165,7 @@ pub(crate) fn salt(rng: &mut Rng, scenario: &Scenario) -> String {
     }
 }
 
-/// The size of a value: small, or large in as many cases as the plan says.
+/// The size of a value: small, or large with the planned probability.
 pub(crate) fn size(client: &mut Client) -> usize {
     let (of_hundred, most) = client.plan.large;
     if of_hundred > 0 && client.rng.chance(of_hundred, 100) {
@@ -184,7 +184,7 @@ fn key(client: &mut Client, scenario: &Scenario, tag: Tag, part: usize, mark: ch
     keys::key(&salt, tag, part, mark, size)
 }
 
-/// The mark of a read: mostly a plain bulk, else something of every kind.
+/// The kind of a read: usually a plain bulk string, else any kind.
 fn mark(rng: &mut Rng) -> char {
     rng.pick(&[
         'b', 'b', 'b', 'b', 'b', 'n', 'i', 's', 'e', 'o', 'l', 'a', 'm', 't', 'd', 'z',
@@ -286,7 +286,7 @@ pub(crate) fn several(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
     }
 }
 
-/// Commands that cannot be split and have several keys.
+/// Commands with several keys that cannot be split.
 pub(crate) fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let name = client
         .rng
@@ -356,7 +356,7 @@ fn authenticate(client: &mut Client, scenario: &Scenario) -> Composed {
     }
 }
 
-/// Before the password was given: nothing is served, and nothing breaks.
+/// Before the password was sent: nothing is served, and the connection stays usable.
 fn unauthenticated(client: &mut Client, password: &str) -> Composed {
     match client.rng.below(6) {
         0 => local_answer(
@@ -402,7 +402,7 @@ fn hello(client: &mut Client, scenario: &Scenario) -> Composed {
     }
 }
 
-/// Requests that are not served: each gets an error that names it.
+/// Requests that are refused: each gets an error that names the command.
 fn refused(client: &mut Client) -> Composed {
     let line = client.rng.pick(&[
         "WATCH",
@@ -481,7 +481,7 @@ pub(crate) fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Compose
     }
 }
 
-/// One plain read after the other, as large as the plan says.
+/// Plain reads in sequence, of the planned size.
 fn greedy(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let key = key(client, scenario, tag, 0, 'b');
     keyed("GET", command(&[b"GET", &key]), key.clone())

@@ -1,49 +1,49 @@
-//! A fake Redis server: reads requests with hand-written code, and answers what their keys ask for.
+//! A fake Redis server: parses requests with its own code, and replies as their keys ask.
 //!
-//! Letters of a key's wish: `b` bulk, `n` null, `i` integer, `s` status, `e` error, `o` out of memory,
-//! `l` loading, `a` nested array, `m` map, `t` attribute before a bulk, `d` set, `z` the empty things,
-//! `w` a write (its size is the value's), `x` a weight for commands that count.
+//! Letters in a key: `b` bulk string, `n` null, `i` integer, `s` status, `e` error, `o` out of memory, `l`
+//! loading, `a` nested array, `m` map, `t` attribute before a bulk string, `d` set, `z` empty values, `w` a
+//! write (its size is the value's), `x` a weight for commands that count.
 
 use std::collections::VecDeque;
 
 use crate::keys::{self, KeyText};
 use crate::scenario::Scenario;
 
-/// A part of the handshake.
+/// A step of the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Auth,
-    /// Whether the server can limit a life.
+    /// The question whether the server supports limiting a TTL.
     Limit,
-    /// Any other, or none.
+    /// Another step, or none.
     Other,
 }
 
-/// One request as a server reads it, with the reply to come.
+/// A request as parsed by a server, with its reply.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    /// The keys that decided where it went.
+    /// The keys that determined its server.
     pub(crate) keys: Vec<Vec<u8>>,
     pub(crate) reply: Vec<u8>,
-    /// AUTH, HELLO or SELECT, or a probe: the proxy's own.
+    /// AUTH, HELLO or SELECT, or a probe: sent by the proxy itself.
     pub(crate) handshake: bool,
-    /// What of the handshake it is.
+    /// Which step of the handshake it is.
     pub(crate) step: Step,
-    /// May be a probe.
+    /// It may be a probe.
     pub(crate) probe: bool,
-    /// Limits how long something lives that the request before has written.
+    /// Limits the TTL of what the request before has written.
     pub(crate) limit: bool,
 }
 
-/// Errors that make a connection useless and count for the health of their server.
+/// Errors that make a connection unusable and count as failures of the server.
 pub(crate) const UNWELL: [&str; 4] = [
     "LOADING not yet",
     "BUSY in a script",
     "MASTERDOWN link is down",
     "ERR max number of clients reached",
 ];
-/// Errors that make it useless and do not count, and what is told of them where they answer AUTH: nothing
-/// that might quote the password.
+/// Errors that make it unusable and do not count, and what clients get if they answer AUTH: nothing that
+/// might quote the password.
 pub(crate) const UNWILLING: [(&str, &str); 2] = [
     (
         "NOPERM not this user",
@@ -55,7 +55,7 @@ pub(crate) const UNWILLING: [(&str, &str); 2] = [
     ),
 ];
 
-/// What a server knows of one connection.
+/// A server's state of one connection.
 #[derive(Debug, Default)]
 pub(crate) struct RedisTalk {
     authenticated: bool,
@@ -63,22 +63,22 @@ pub(crate) struct RedisTalk {
     pub(crate) version3: bool,
     selected: bool,
     requests: usize,
-    /// A probe has come: it is the last thing that is asked here.
+    /// A probe has arrived: it must be the last request here.
     probed: bool,
     /// HELLO was refused on this connection: the proxy may close it.
     pub(crate) refused_hello: bool,
-    /// A step of the handshake was refused with this error: nothing but the rest of the handshake may come.
+    /// A step of the handshake was refused with this error: only the rest of the handshake may follow.
     pub(crate) refusal: Option<&'static str>,
-    /// Was asked whether it knows how to limit a life, as another pool's servers are.
+    /// Was asked whether it supports limiting a TTL, as servers of a failover pool are.
     asked_limit: bool,
     pub(crate) refused_limit: bool,
-    /// Keys that were written for longer than they may live: each must be limited by the next requests.
+    /// Keys that were written with too long a TTL: the next requests must limit each of them.
     unlimited: VecDeque<Vec<u8>>,
 }
 
 impl RedisTalk {
-    /// The request at the start of `input` and its length; `None` if it is not whole. Anything that a
-    /// real server would stumble over is an error.
+    /// The request at the start of `input` and its length; `None` if it is incomplete. Anything that a real
+    /// server would reject is an error.
     pub(crate) fn next(
         &mut self,
         server: usize,
@@ -173,7 +173,7 @@ impl RedisTalk {
         }))
     }
 
-    /// Clients are answered by the proxy, so this can only be a probe.
+    /// Clients' PINGs are answered by the proxy, so this can only be a probe.
     fn ping(&mut self, scenario: &Scenario, args: &[Vec<u8>]) -> Result<Incoming, String> {
         if !scenario.policy.probe || !scenario.auto_eject || args.len() > 1 {
             return Err(format!("a probe that is none: {args:?}"));
@@ -193,7 +193,8 @@ impl RedisTalk {
         })
     }
 
-    /// Only the proxy says so: before anything else to find out, and right after what must be limited.
+    /// Only the proxy sends it: first as a question, and then directly after writes whose TTL must be
+    /// limited.
     fn pexpire(
         &mut self,
         limit: Option<u32>,
@@ -246,7 +247,7 @@ impl RedisTalk {
         })
     }
 
-    /// On another pool's server nothing may be written that lives for too long.
+    /// On a server of the failover pool, nothing may be written with too long a TTL.
     fn check_limit(
         &mut self,
         server: usize,
@@ -335,7 +336,7 @@ fn handshake(reply: &[u8]) -> Incoming {
     }
 }
 
-/// Every value must be what its key says, to the byte.
+/// Every value must match its key, byte for byte.
 fn check_values(name: &str, args: &[Vec<u8>]) -> Result<(), String> {
     for (at, arg) in args.iter().enumerate() {
         let Some(key) = keys::read(arg).filter(|key| key.mark == b'w') else {
@@ -359,7 +360,7 @@ fn check_values(name: &str, args: &[Vec<u8>]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether each key of the command has been sent to its own server; else the first key decides.
+/// Whether each key of the command is sent to its own server; otherwise the first key decides.
 fn is_split(name: &str) -> bool {
     matches!(
         name,
@@ -390,15 +391,15 @@ fn reply_to(
     }
 }
 
-/// What a server says to a RESP3 connection that has not asked.
+/// What a server sends unasked on a RESP3 connection.
 pub(crate) const PUSH: &[u8] = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$3\r\nkey\r\n";
 
-/// What `server` answers to LOLWUT.
+/// `server`'s reply to LOLWUT.
 pub(crate) fn lolwut(server: usize) -> Vec<u8> {
     bulk(format!("s{server} drawn").as_bytes())
 }
 
-/// The sum of the weights of keys.
+/// The sum of the keys' weights.
 pub(crate) fn weight(keys: &[Vec<u8>]) -> usize {
     keys.iter()
         .filter_map(|key| keys::read(key))
@@ -406,7 +407,7 @@ pub(crate) fn weight(keys: &[Vec<u8>]) -> usize {
         .sum()
 }
 
-/// An array with the answers to `keys`.
+/// An array with the replies to `keys`.
 pub(crate) fn elements(server: usize, keys: &[Vec<u8>], version3: bool) -> Vec<u8> {
     let mut reply = format!("*{}\r\n", keys.len()).into_bytes();
     keys.iter()
@@ -414,8 +415,8 @@ pub(crate) fn elements(server: usize, keys: &[Vec<u8>], version3: bool) -> Vec<u
     reply
 }
 
-/// What `server` answers to a command on `key`; the server, the fragments' join and the oracle agree
-/// on nothing else.
+/// `server`'s reply to a command on `key`; the server, the join of fragments and the oracle share nothing
+/// else.
 pub(crate) fn answer(server: usize, key: &[u8], version3: bool) -> Vec<u8> {
     let Some(wish) = keys::read(key) else {
         return b"-ERR not a key\r\n".to_vec();
@@ -470,7 +471,7 @@ pub(crate) fn bulk(bytes: &[u8]) -> Vec<u8> {
 /// A request's length and arguments.
 type Split = (usize, Vec<Vec<u8>>);
 
-/// Cuts one request, an array of bulks, off `input`.
+/// Splits off one request, an array of bulk strings, from `input`.
 fn split(input: &[u8]) -> Result<Option<Split>, String> {
     let mut at = 0;
     let Some(count) = header(input, &mut at, b'*')? else {

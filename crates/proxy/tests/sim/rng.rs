@@ -1,16 +1,16 @@
-//! Chance, as an argument: a generator of our own, so that a seed means the same for ever.
+//! Our own random generator, passed as an argument, so that a seed always yields the same sequence.
 
 /// SplitMix64. Two generators with the same seed agree on every platform and in every release.
 #[derive(Debug, Clone)]
 pub(crate) struct Rng(u64);
 
 impl Rng {
-    /// A generator that `seed` alone determines.
+    /// A generator that depends on `seed` only.
     pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5851_f42d_4c95_7f2d)
     }
 
-    /// An independent generator: drawing from it does not move this one further.
+    /// An independent generator: using it does not change the sequence of this one.
     pub(crate) fn fork(&mut self) -> Self {
         Self(self.next())
     }
@@ -29,17 +29,17 @@ impl Rng {
         (self.next() % bound as u64) as usize
     }
 
-    /// A number from `low` to `high`, both included.
+    /// A number from `low` to `high`, inclusive.
     pub(crate) fn between(&mut self, low: usize, high: usize) -> usize {
         low + self.below(high - low + 1)
     }
 
-    /// A duration from `low` to `high` microseconds, both included.
+    /// A duration from `low` to `high` microseconds, inclusive.
     pub(crate) fn micros(&mut self, low: u64, high: u64) -> u64 {
         low + self.next() % (high - low + 1)
     }
 
-    /// True in `parts` of `of` cases.
+    /// True with probability `parts` / `of`.
     pub(crate) fn chance(&mut self, parts: usize, of: usize) -> bool {
         self.below(of) < parts
     }
@@ -76,7 +76,7 @@ fn a_seed_means_the_same_for_ever() {
     assert_eq!(drawn, RECORDED);
 }
 
-/// The first draws of seed 1. Should they ever change, no recorded seed means what it did.
+/// The first numbers of seed 1. If they changed, all recorded seeds would lose their meaning.
 #[cfg(test)]
 const RECORDED: [u64; 3] = [
     2_161_110_741_376_366_143,

@@ -1,4 +1,4 @@
-//! What a seed stands for: a pool, a network, its clients and their manners, and what will go wrong.
+//! The scenario of a seed: a pool, a network, clients with their behaviour, and faults.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,34 +14,34 @@ use crate::network::Pace;
 use crate::rng::Rng;
 use crate::shards::Spread;
 
-/// What kind of trouble a scenario is about.
+/// The main difficulty of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Theme {
-    /// Nothing goes wrong: no client may see an error.
+    /// Nothing goes wrong: no client may get an error.
     Calm,
-    /// Some clients leave, stall and reset; servers are well.
+    /// Some clients close, stall and reset; servers work.
     RudeClients,
-    /// Servers fail in every way; clients behave.
+    /// Servers fail in every way; clients behave well.
     BadServers,
     /// Everything at once.
     Storm,
-    /// A client asks for much more than it reads.
+    /// A client requests much more than it reads.
     Greedy,
-    /// One client pipelines more than any window.
+    /// One client pipelines more requests than any window holds.
     Deep,
 }
 
-/// How a server fares.
+/// The condition of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Weather {
     Fair,
-    /// Connections die and new ones are refused.
+    /// Connections are closed and new ones are refused.
     Down,
-    /// As after a crash in a unix socket's or a name's case: connects fail at once.
+    /// Connecting fails at once, as after a crash with a unix socket or a name that cannot be resolved.
     Missing,
-    /// The process is stopped: connects succeed, nothing is read or answered.
+    /// The process is stopped: connecting succeeds, nothing is read or answered.
     Hung,
-    /// Nothing arrives and nobody says so; connects never end.
+    /// Nothing arrives, without any error; connecting never ends.
     BlackHole,
 }
 
@@ -52,11 +52,11 @@ pub(crate) enum Reader {
     Slow,
     /// Reads nothing before this time.
     Late(u64),
-    /// Reads nothing after so many replies.
+    /// Reads nothing after this many replies.
     Never(usize),
     /// Reads nothing before everything is written.
     AfterWriting,
-    /// Reads so many bytes in a thousandth of a second.
+    /// Reads this many bytes per millisecond.
     Paced(usize),
 }
 
@@ -65,25 +65,25 @@ pub(crate) enum Reader {
 pub(crate) enum Ending {
     /// Waits for every reply, then closes.
     Polite,
-    /// Closes its writing half right after its last request.
+    /// Closes its write side right after its last request.
     HalfClose,
-    /// Says QUIT.
+    /// Sends QUIT.
     Quit,
-    /// Sends bytes that cannot be framed.
+    /// Sends bytes that are not a request.
     Garbage,
     /// Half-closes in the middle of a request.
     CutShort,
-    /// Stops in the middle of a request, and stays.
+    /// Stops in the middle of a request, and stays connected.
     Stall,
-    /// Says nothing further, and stays.
+    /// Sends nothing more, and stays connected.
     Dawdle,
-    /// Resets after so many requests.
+    /// Resets after this many requests.
     Reset(usize),
-    /// Closes after so many requests without reading what comes.
+    /// Closes after this many requests without reading what arrives.
     Vanish(usize),
 }
 
-/// One client's part.
+/// The plan for one client.
 #[derive(Debug, Clone)]
 pub(crate) struct ClientPlan {
     pub(crate) worker: usize,
@@ -92,19 +92,19 @@ pub(crate) struct ClientPlan {
     pub(crate) depth: usize,
     pub(crate) reader: Reader,
     pub(crate) ending: Ending,
-    /// Asks for large values in so many of 100 requests, of at most this size.
+    /// Asks for large values in this many of 100 requests, of at most this size.
     pub(crate) large: (usize, usize),
-    /// Wants no reply to so many of 100 changes, where the protocol lets it.
+    /// Wants no reply to this many of 100 writes, if the protocol supports it.
     pub(crate) quiet: usize,
-    /// Only plain reads of `large` size, and changes that want no reply.
+    /// Only plain reads of `large` size, and writes that want no reply.
     pub(crate) greedy: bool,
-    /// Asks what depends on its earlier requests, by chance of its own with this seed.
+    /// Sends requests that depend on earlier ones, generated from this seed.
     pub(crate) dependent: Option<u64>,
     pub(crate) pace: Pace,
 }
 
 impl ClientPlan {
-    /// Whether it never holds enough to be closed for it, however short memory is.
+    /// Whether it never holds enough memory to be closed for it.
     pub(crate) fn is_bystander(&self) -> bool {
         self.large.0 == 0 && self.depth <= 8 && !self.greedy
     }
@@ -119,7 +119,7 @@ impl ClientPlan {
     }
 }
 
-/// What the pool is to do when servers fail.
+/// The pool's policy for failing servers.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     pub(crate) eject: EjectPolicy,
@@ -150,13 +150,13 @@ pub(crate) struct Gutter {
     pub(crate) spread: Spread,
     /// Keys stay with their servers there, ejected or not.
     pub(crate) keeps: bool,
-    /// How long anything may live there.
+    /// The maximum TTL there.
     pub(crate) seconds: u32,
-    /// Its servers do not know how to limit that.
+    /// Its servers do not support limiting it.
     pub(crate) too_old: bool,
 }
 
-/// Everything that a seed decides beforehand.
+/// Everything that a seed determines in advance.
 #[derive(Debug, Clone)]
 pub(crate) struct Scenario {
     pub(crate) theme: Theme,
@@ -172,7 +172,7 @@ pub(crate) struct Scenario {
     pub(crate) plans: Vec<u64>,
     pub(crate) spread: Spread,
     pub(crate) tagged: bool,
-    /// Number of different salts, so of different homes where keys are tagged.
+    /// Number of different salts, and so of different placements if keys are tagged.
     pub(crate) salts: usize,
     pub(crate) timeout: Option<u64>,
     pub(crate) preconnect: bool,
@@ -187,12 +187,12 @@ pub(crate) struct Scenario {
     pub(crate) db: u32,
     pub(crate) resp3: bool,
     pub(crate) servers_speak_resp3: bool,
-    /// Servers refuse AUTH and SELECT, as one without password and with few databases does.
+    /// Servers refuse AUTH and SELECT, as a server without a password and with few databases does.
     pub(crate) servers_grumble: bool,
-    /// One step of a handshake in so many is refused for a reason that makes the connection useless.
+    /// One in this many handshake steps is refused for a reason that makes the connection unusable.
     pub(crate) refused_steps: Option<usize>,
     pub(crate) refuse_cross_shard: bool,
-    /// Bytes; 0 is no cap.
+    /// Bytes; 0 means no limit.
     pub(crate) max_memory: usize,
     /// `client_backlog`, `client_min_rate` and `client_stall_timeout`.
     pub(crate) grant: Grant,
@@ -201,9 +201,9 @@ pub(crate) struct Scenario {
     pub(crate) client_request: Option<u64>,
     pub(crate) clients: Vec<ClientPlan>,
     pub(crate) server_pace: Pace,
-    /// Most microseconds that a server thinks.
+    /// Maximum time that a server needs for a reply, in microseconds.
     pub(crate) thinks: u64,
-    /// One reply in so many is not what it should be.
+    /// One in this many replies is invalid.
     pub(crate) bad_replies: Option<usize>,
     pub(crate) weather: Vec<(u64, usize, Weather)>,
     pub(crate) shutdown_at: Option<u64>,
@@ -283,8 +283,8 @@ impl Scenario {
         scenario
     }
 
-    /// Gives some pools that eject a failover. With chance of its own, so that the other seeds mean what they
-    /// meant before there were any.
+    /// Gives some pools with ejection a failover pool. Uses its own generator, so that older seeds keep their
+    /// meaning.
     pub(crate) fn draw_gutter(&mut self, rng: &mut Rng) {
         let random = self.spread == Spread::Random;
         if !self.auto_eject || random || !rng.chance(1, 2) {
@@ -310,14 +310,14 @@ impl Scenario {
         }
     }
 
-    /// Has some servers refuse steps of their handshakes. With a generator of its own, as above.
+    /// Makes some servers refuse handshake steps. Uses its own generator, as above.
     pub(crate) fn draw_refusals(&mut self, rng: &mut Rng) {
         if self.redis && self.is_stormy() && rng.chance(1, 3) {
             self.refused_steps = Some(rng.pick(&[2, 4, 12]));
         }
     }
 
-    /// How many servers there are, the other pool's behind the pool's own.
+    /// Number of servers; those of the failover pool follow the pool's own.
     pub(crate) fn servers(&self) -> usize {
         let others = self
             .gutter
@@ -326,7 +326,7 @@ impl Scenario {
         self.weights.len() + others
     }
 
-    /// Whether a server is the other pool's.
+    /// Whether a server belongs to the failover pool.
     pub(crate) fn is_other(&self, server: usize) -> bool {
         server >= self.weights.len()
     }
@@ -336,7 +336,7 @@ impl Scenario {
         self.gutter.is_some() || self.policy.eject != EjectPolicy::Remap
     }
 
-    /// How long what is written to a server may live, if that is limited.
+    /// The maximum TTL of what is written to a server, if it is limited.
     pub(crate) fn limit_at(&self, server: usize) -> Option<u32> {
         let gutter = self.gutter.as_ref().filter(|_| self.is_other(server))?;
         Some(gutter.seconds)
@@ -350,7 +350,7 @@ impl Scenario {
         }
     }
 
-    /// Where less time is allowed than a handshake takes over a slow network, no server ever comes back.
+    /// If the timeout is shorter than a handshake over a slow network, a server can never return.
     fn leave_time_to_connect(&mut self) {
         let least = 100 * self.server_pace.delay.1;
         let enough = |time: u64| time.max(least);
@@ -365,7 +365,7 @@ impl Scenario {
         matches!(self.theme, Theme::BadServers | Theme::Storm)
     }
 
-    /// The settings that this is in the project's words.
+    /// The scenario's settings for the proxy.
     pub(crate) fn settings(&self) -> PoolSettings {
         let micros = Duration::from_micros;
         let protocol = if self.redis {
@@ -401,7 +401,7 @@ impl Scenario {
         settings
     }
 
-    /// The other pool's, which differ in where keys are only.
+    /// The settings of the failover pool, which differ only in the placement of keys.
     pub(crate) fn other_settings(&self, gutter: &Gutter) -> PoolSettings {
         let own = self.weights.len();
         let weights = gutter.weights.iter().enumerate();
@@ -556,7 +556,7 @@ pub(crate) fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     }
 }
 
-/// Pipelines large reads, and reads no reply or reads them late.
+/// Pipelines large reads, and reads replies late or never.
 fn greedy(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     let (requests, reader) = match rng.chance(1, 2) {
         true => (400, Reader::Never(rng.between(0, 3))),
@@ -575,7 +575,7 @@ fn greedy(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     }
 }
 
-/// Pipelines more small requests than any window, perhaps all of them without wanting a reply.
+/// Pipelines more small requests than any window holds, perhaps all of them without wanting a reply.
 fn deep(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     ClientPlan {
         requests: 1_600,

@@ -1,4 +1,4 @@
-//! Fake servers: connections that read, think, answer, and sometimes do not.
+//! Fake servers: connections that read, take time, answer, and sometimes fail to.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -16,23 +16,23 @@ use crate::world::World;
 pub(crate) struct ServerSide {
     pub(crate) index: usize,
     pub(crate) talk: RedisTalk,
-    /// The beginning of a request.
+    /// The beginning of an incomplete request.
     inbox: ByteQueue,
-    /// Replies being thought about, oldest first, with the time at which they are ready.
+    /// Pending replies, oldest first, with the time at which they are ready.
     thinking: VecDeque<(u64, Incoming)>,
-    /// Reply bytes that the network had no room for.
+    /// Bytes of replies that the network had no room for.
     pub(crate) unsent: ByteQueue,
-    /// Reply bytes produced since the beginning.
+    /// Total bytes of replies.
     pub(crate) produced: u64,
-    /// Replies not wholly read by the proxy yet.
+    /// Replies that the proxy has not read completely yet.
     pub(crate) unread: VecDeque<Reply>,
     /// Reads and answers nothing any more.
     pub(crate) hung: bool,
     /// Closes once everything is sent.
     pub(crate) leaves: bool,
-    /// Has sent something that is not the protocol, from and up to this position: the proxy must close.
+    /// Has sent something invalid, from and up to this position: the proxy must close.
     pub(crate) garbled: Option<(u64, u64)>,
-    /// How the connect ended, until the proxy is told.
+    /// The result of connecting, until the proxy is told.
     pub(crate) outcome: Option<Result<(), Blow>>,
     pub(crate) opened: u64,
     /// The core asked for it in this step or after it.
@@ -45,15 +45,15 @@ pub(crate) struct ServerSide {
     pub(crate) idle_at: u64,
     /// Last time at which the proxy read something.
     pub(crate) heard_at: u64,
-    /// What may be a probe was asked here, and nothing else.
+    /// The only request here was one that may be a probe.
     asked_if_well: bool,
-    /// The answer to that was read.
+    /// The reply to that was read.
     pub(crate) said_so: bool,
     /// The last request of each client that was executed here.
     executed: HashMap<usize, usize>,
 }
 
-/// One reply on its way: where it lies in the stream, and whom it answers.
+/// A reply on its way: its position in the stream, and the requests that it answers.
 #[derive(Debug)]
 pub(crate) struct Reply {
     start: u64,
@@ -90,12 +90,12 @@ impl ServerSide {
         }
     }
 
-    /// Whether every request read was answered and every answer read.
+    /// Whether every request read was answered and every reply read.
     pub(crate) fn owes_nothing(&self) -> bool {
         self.inbox.is_empty() && self.thinking.is_empty() && self.unread.is_empty()
     }
 
-    /// Whether requests have been executed here, so that no handshake is under way.
+    /// Whether requests have been executed here, so that the handshake is over.
     pub(crate) fn is_warm(&self) -> bool {
         !self.executed.is_empty()
     }
@@ -105,7 +105,7 @@ impl ServerSide {
         self.asked_if_well && !self.is_warm()
     }
 
-    /// The error with which a step of the handshake was refused.
+    /// The error with which a handshake step was refused.
     pub(crate) fn refusal(&self) -> Option<&'static str> {
         self.talk.refusal
     }
@@ -114,7 +114,7 @@ impl ServerSide {
         self.talk.refused_hello
     }
 
-    /// Said that it does not know how to limit a life.
+    /// It answered that it does not support limiting a TTL.
     pub(crate) fn refused_limit(&self) -> bool {
         self.talk.refused_limit
     }
@@ -124,8 +124,8 @@ impl ServerSide {
         self.executed.get(&client).copied()
     }
 
-    /// Requests whose replies the proxy has not wholly read after `read` bytes, and those of them
-    /// whose reply it has in part.
+    /// Requests whose replies the proxy has not read completely after `read` bytes, and those of them whose
+    /// reply it has read in part.
     pub(crate) fn unanswered(&self, read: u64) -> (Vec<Tag>, Vec<Tag>) {
         let begun = self
             .unread
@@ -141,7 +141,7 @@ impl ServerSide {
     }
 }
 
-/// Whom a request answers: each client and request once.
+/// The requests that are answered: each client and request once.
 fn tags(incoming: &Incoming) -> Vec<Tag> {
     let mut tags: Vec<Tag> = incoming
         .keys
@@ -154,7 +154,7 @@ fn tags(incoming: &Incoming) -> Vec<Tag> {
 }
 
 impl World {
-    /// Bytes have arrived at a server, or it has come back to life.
+    /// Bytes have arrived at a server, or it works again.
     pub(crate) fn server_reads(&mut self, link: usize) {
         let index = self.links[link].server().index;
         let dying = self.links[link].reset != Reset::None;
@@ -204,7 +204,7 @@ impl World {
         }
     }
 
-    /// Judges a request's arrival: the right server, in order, within the window.
+    /// Checks a request on arrival: the right server, in order, within the window.
     fn server_takes(&mut self, link: usize, incoming: &Incoming) {
         let server = self.links[link].server().index;
         self.trace(|| format!("server {server} takes {incoming:?} on link {link}"));
@@ -244,7 +244,7 @@ impl World {
         }
     }
 
-    /// What changes something is never sent twice, whatever happens to it.
+    /// A write is never sent twice, whatever happens to it.
     fn check_written_once(&mut self, key: &[u8]) {
         if keys::read(key).is_some_and(|text| matches!(text.mark, b'w' | b'm' | b'f')) {
             let is_new = self.written.insert(key.to_vec());
@@ -253,7 +253,7 @@ impl World {
         }
     }
 
-    /// `m` is a map where Redis is spoken, and no write.
+    /// `m` is a map for Redis, and not a write.
     fn is_change(&self, key: &[u8]) -> bool {
         !self.scenario.redis || keys::read(key).is_some_and(|text| text.mark == b'w')
     }
@@ -268,7 +268,7 @@ impl World {
         }
     }
 
-    /// Judges that a request sent at `sent` brought `key` to `server`, of either pool.
+    /// Checks that a request sent at `sent` may bring `key` to `server`, of either pool.
     pub(crate) fn check_home(
         &mut self,
         key: &[u8],
@@ -295,7 +295,7 @@ impl World {
         }
     }
 
-    /// The servers of either pool that `key` may have been sent to since `sent`; `None` if not known.
+    /// The servers of either pool that `key` may have been sent to since `sent`; `None` if unknown.
     pub(crate) fn homes(&self, key: &[u8], sent: u64) -> Option<Vec<usize>> {
         let mut homes = self.shards.candidates(key, sent)?;
         let out = homes
@@ -309,8 +309,8 @@ impl World {
         Some(homes)
     }
 
-    /// A client's requests are executed in its order at each server, on whatever connections. Only
-    /// connections that are still up count: what is left in a lost one's buffers is nobody's order.
+    /// A client's requests are executed in order at each server, over any connections. Only open connections
+    /// count: what is left in the buffers of a lost one has no order.
     fn check_order(&mut self, link: usize, server: usize, tag: Tag, changes: bool) {
         for other in self.open_links_to(server) {
             let last = self.links[other].server().last_of(tag.client);
@@ -330,8 +330,8 @@ impl World {
             .insert(tag.client, tag.seq);
     }
 
-    /// A request must not find what a later one of its client has changed, whatever became of that one's
-    /// connection: neither at its first sending nor when it is sent once more.
+    /// A request must not see the effect of a later request of its client, whatever happened to that one's
+    /// connection: neither when first sent nor when retried.
     fn check_sees_no_later_change(&mut self, link: usize, tag: Tag, changes: bool) {
         let server = self.links[link].server().index;
         let last = self.changed.get(&(server, tag.client)).copied();
@@ -346,7 +346,7 @@ impl World {
         }
     }
 
-    /// `x` may read or change, and what is not stored changes nothing.
+    /// `x` may read or write, and what is not stored changes nothing.
     fn surely_changes(&self, key: &[u8]) -> bool {
         let mark = keys::read(key).map_or(0, |text| text.mark);
         mark == b'w' || (!self.scenario.redis && mark == b'y')
@@ -360,7 +360,7 @@ impl World {
         self.scenario.policy.answers && (version3(link) != version3(other) || has_left)
     }
 
-    /// Sends what is ready.
+    /// Sends the replies that are ready.
     pub(crate) fn serve(&mut self, link: usize) {
         let index = self.links[link].server().index;
         let silent = matches!(self.weather[index], Weather::Hung | Weather::BlackHole);
@@ -418,7 +418,7 @@ impl World {
         }
     }
 
-    /// Hands the network what it has room for.
+    /// Passes to the network what it has room for.
     fn send_unsent(&mut self, link: usize) {
         let room = self.links[link].inbound.room();
         let side = self.links[link].server_mut();
@@ -468,8 +468,8 @@ impl World {
         }
     }
 
-    /// Whether the proxy may have given up on a request that is answered now. (A request without key is
-    /// nobody's.)
+    /// Whether the proxy may have given up on a request that is answered now. (A request without a key
+    /// belongs to no client.)
     fn may_be_late(&self, tags: &[Tag]) -> bool {
         let Some(timeout) = self
             .scenario
@@ -482,7 +482,7 @@ impl World {
         tags.is_empty() || tags.iter().any(|tag| sent(tag) + timeout <= self.now)
     }
 
-    /// A connect that was asked for ends, if the weather lets it.
+    /// An attempt to connect ends, if the server's condition allows it.
     pub(crate) fn connect_ends(&mut self, link: usize) {
         let (index, worker) = (self.links[link].server().index, self.links[link].worker);
         if !matches!(self.links[link].side, ProxySide::Connecting(_))
@@ -499,7 +499,7 @@ impl World {
         self.make_ready(worker, link);
     }
 
-    /// The state of a server changes.
+    /// The condition of a server changes.
     pub(crate) fn change_weather(&mut self, server: usize, weather: Weather) {
         self.trace(|| format!("server {server}: {weather:?}"));
         self.weather[server] = weather;
@@ -513,7 +513,7 @@ impl World {
         }
     }
 
-    /// The server closes a connection in an orderly way.
+    /// The server closes a connection normally.
     pub(crate) fn server_closes(&mut self, link: usize) {
         let side = self.links[link].server_mut();
         side.unsent.clear();
@@ -522,7 +522,7 @@ impl World {
         self.send_unsent(link);
     }
 
-    /// After silence: what was stuck goes on, or turns out to be dead.
+    /// After silence: pending data moves on, or the connection turns out to be dead.
     fn revive(&mut self, link: usize) {
         if matches!(self.links[link].side, ProxySide::Connecting(_)) {
             return self.connect_ends(link);

@@ -1,12 +1,12 @@
-//! Where keys belong, known without the project's hash code.
+//! The placement of keys, without the project's hash code.
 //!
-//! For `modula` with a simple hash the server is computed here. For `ketama` only consistency is
-//! asked: while the set of live servers is the same, a key goes to the same server from every worker.
+//! For `modula` with a simple hash the server is computed here. For `ketama` only consistency is checked:
+//! while the set of live servers is the same, a key goes to the same server from every worker.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-/// How the scenario's pool spreads keys, as far as the oracle knows it.
+/// How the scenario's pool places keys, as far as the oracle knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Spread {
     /// `modula` over 32-bit FNV-1a.
@@ -27,11 +27,11 @@ pub(crate) struct LiveSet {
     weights: Rc<[u32]>,
     /// Bit per server.
     pub(crate) mask: u32,
-    /// When the first of the ejected ones is due back.
+    /// When the first of the ejected ones may return.
     pub(crate) due: Option<u64>,
 }
 
-/// Knows or learns the home of every key.
+/// Knows or learns the server of every key.
 #[derive(Debug)]
 pub(crate) struct Shards {
     spread: Spread,
@@ -117,13 +117,13 @@ impl Shards {
         });
     }
 
-    /// The sets that were in force at any time from `step` on.
+    /// The sets that were valid at any time from `step` on.
     pub(crate) fn sets_since(&self, step: u64) -> &[LiveSet] {
         let before = self.history.partition_point(|set| set.since < step);
         &self.history[before.saturating_sub(1)..]
     }
 
-    /// Judges that a request sent at `sent` brought `key` to `server`.
+    /// Checks that a request sent at `sent` may bring `key` to `server`.
     pub(crate) fn check(&mut self, key: &[u8], server: usize, sent: u64) -> Result<(), String> {
         let sets = self.sets_since(sent).to_vec();
         let masks: Vec<u32> = sets.iter().map(|set| set.mask).collect();
@@ -147,7 +147,7 @@ impl Shards {
         }
     }
 
-    /// The servers that `key` may have been sent to since `sent`; `None` if not known.
+    /// The servers that `key` may have been sent to since `sent`; `None` if unknown.
     pub(crate) fn candidates(&self, key: &[u8], sent: u64) -> Option<Vec<usize>> {
         if self.last().weights.len() == 1 {
             return Some(vec![0]);
@@ -191,7 +191,7 @@ impl Shards {
         sets.any(|set| set.mask & servers != servers & set.full())
     }
 
-    /// How many servers own a key that was seen while everybody was live.
+    /// Number of servers that own a key that was seen while all servers were live.
     pub(crate) fn owners(&self) -> (usize, usize) {
         let all = &self.last().weights[..];
         let homes = self
@@ -232,7 +232,7 @@ fn home(key: &[u8], tagged: bool) -> &[u8] {
     }
 }
 
-/// Bytes count as signed numbers, as on x86.
+/// Bytes are signed numbers, as on x86.
 fn extended(byte: u8) -> u32 {
     byte as i8 as u32
 }

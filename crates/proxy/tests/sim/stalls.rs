@@ -1,4 +1,5 @@
-//! `client_min_rate` and `client_stall_timeout`: who may be closed for reading too slowly, and who must be.
+//! `client_min_rate` and `client_stall_timeout`: which clients may be closed for reading too slowly, and
+//! which must be.
 
 use crate::clients::Client;
 use crate::keys::Tag;
@@ -6,45 +7,45 @@ use crate::network::{Peer, ProxySide};
 use crate::scenario::Ending;
 use crate::world::World;
 
-/// Unread replies beyond which a client must read, in bytes; and how much less of them this record may
-/// know of, which counts the bytes of fragments instead of joined replies.
+/// Unread replies beyond which a client must read, in bytes; and how much lower this record may be, because
+/// it counts the bytes of fragments instead of joined replies.
 const TOO_MUCH_UNREAD: u64 = 8 << 20;
 const UNCERTAIN: u64 = 64 << 10;
 
-/// How late the shell may be with a time-out, in microseconds.
+/// Maximum delay of the shell's timeouts, in microseconds.
 const LATE: u64 = 10_000;
 
-/// What has gone through the proxy for one client.
+/// What has passed through the proxy for one client.
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
-    /// Bytes read from it and written to it until each time.
+    /// Bytes read from it and written to it, with their times.
     moved: Vec<(u64, u64)>,
     /// Bytes of replies that the proxy has read from servers for it, and bytes written to it.
     received: u64,
     written: u64,
     /// When something was last written to it.
     written_at: u64,
-    /// It had too much unread, and went on.
+    /// It had too much unread, and continued.
     was_over: bool,
     /// It was closed for reading too slowly.
     pub(crate) is_over: bool,
 }
 
 impl Moves {
-    /// So many bytes were read from the client.
+    /// This many bytes were read from the client.
     pub(crate) fn reads(&mut self, bytes: usize, now: u64) {
         let before = self.total();
         self.moved.push((now, before + bytes as u64));
     }
 
-    /// So many bytes were written to the client.
+    /// This many bytes were written to the client.
     pub(crate) fn writes(&mut self, bytes: usize, now: u64) {
         self.written += bytes as u64;
         self.written_at = now;
         self.reads(bytes, now);
     }
 
-    /// So many bytes of a reply have come for it.
+    /// This many bytes of a reply have arrived for it.
     pub(crate) fn receives(&mut self, bytes: u64) {
         self.received += bytes;
         self.was_over |= self.has_too_much_unread();
@@ -76,7 +77,7 @@ impl World {
         }
     }
 
-    /// The core closes a client, perhaps for reading too slowly: that is so if it did.
+    /// The core closes a client; determines whether that was for reading too slowly.
     pub(crate) fn note_stalled(&mut self, id: usize) {
         let client = &self.clients[id];
         let is_slow = client.moves.has_too_much_unread() && self.has_moved_too_little(client);
@@ -86,7 +87,7 @@ impl World {
         }
     }
 
-    /// Whether the client gets nothing further, and has read nothing of what it got for too long.
+    /// Whether the client gets nothing further and has not read anything for too long.
     fn reads_no_last_words(&self, client: &Client) -> bool {
         let has_asked = matches!(client.plan.ending, Ending::Quit | Ending::Garbage);
         let stalled = |time: u64| client.moves.written_at + time <= self.now;
@@ -104,7 +105,7 @@ impl World {
         client.moves.between(from, to) < least
     }
 
-    /// Nothing happened for long: who had too much unread has read it or was closed.
+    /// Nothing has happened for long: clients with too much unread have read it or were closed.
     pub(crate) fn check_nobody_stalls(&mut self) {
         if self.scenario.grant.stall.is_none() {
             return;

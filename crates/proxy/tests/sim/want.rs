@@ -1,30 +1,30 @@
-//! What a client is owed for a request.
+//! The expected reply to a request.
 
 use std::fmt;
 
 use crate::worker::shown;
 
-/// A reply that a client is owed.
+/// An expected reply.
 #[derive(Clone)]
 pub(crate) enum Want {
-    /// These bytes, which the proxy makes itself.
+    /// These bytes, which the proxy itself writes.
     Exactly(Vec<u8>),
-    /// A line that the proxy makes itself.
+    /// A line that the proxy itself writes.
     Line {
         begins: &'static str,
         mentions: String,
     },
-    /// What the key's server answers.
+    /// The reply of the key's server.
     Keyed { verb: &'static str, key: Vec<u8> },
-    /// What the first key's server answers, unless the keys are apart and that is refused.
+    /// The reply of the first key's server, unless the keys are on different servers and that is refused.
     Together {
         verb: &'static str,
         keys: Vec<Vec<u8>>,
         is_new: bool,
     },
-    /// An array of what each key's server answers.
+    /// An array of the replies of each key's server.
     Elements(Vec<Vec<u8>>),
-    /// The sum of the keys' weights; of those that are there, if that is a question only.
+    /// The sum of the keys' weights; for a pure question, only of those that exist.
     Sum { reads: bool, keys: Vec<Vec<u8>> },
     /// One OK for all.
     AllOk(Vec<Vec<u8>>),
@@ -35,18 +35,18 @@ pub(crate) enum Want {
     },
     /// The grant of a protocol version, or its refusal.
     Hello { version3: bool },
-    /// The end of everything that was agreed upon.
+    /// The reply to RESET.
     Reset,
-    /// What the placeholder's server answers.
+    /// The reply of the placeholder's server.
     Placeholder,
-    /// One OK of all servers.
+    /// One OK for all servers.
     Everywhere,
     /// The statistics of all servers.
     Stats,
 }
 
 impl Want {
-    /// Whether the command tells that the reply is small, so that many of them may be at servers.
+    /// Whether the command has a small reply, so that many of them may be in flight.
     pub(crate) fn is_small(&self) -> bool {
         match self {
             Want::Keyed { verb, .. } => matches!(

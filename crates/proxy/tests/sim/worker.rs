@@ -1,6 +1,6 @@
-//! One worker: a pool, and a shell around it that keeps the core's rules and is otherwise as awkward
-//! as a real one can be: any order of inputs, several of them before outputs are drained, short reads,
-//! short writes, calls that come too late.
+//! One worker: a pool, and a shell around it that follows the core's rules and is otherwise as difficult as a
+//! real one can be: any order of inputs, several of them before outputs are drained, short reads and writes,
+//! calls that come too late.
 
 use std::collections::HashMap;
 
@@ -20,15 +20,15 @@ pub(crate) struct Worker {
     connections: HashMap<ConnectionId, usize>,
     /// Links with something to do.
     ready: Vec<usize>,
-    /// When the next turn of the loop is planned.
+    /// When the next iteration of the loop is planned.
     planned: Option<u64>,
     /// The last step in which everything was done that the core wanted.
     drained_in: u64,
     /// How often in a row something was due at once when what was due had been done.
     due_again: usize,
-    /// Chunks that the core was given, as long as it holds them.
+    /// Chunks given to the core, as long as it holds them.
     chunks: Vec<Chunk>,
-    /// Ids that mean nothing any more.
+    /// Stale ids.
     stale_sessions: Vec<SessionId>,
     stale_connections: Vec<ConnectionId>,
 }
@@ -64,8 +64,8 @@ impl Worker {
     }
 }
 
-/// How often in a row something may be due again at once: a client's unparsed input is looked at piece by
-/// piece.
+/// How many times in a row something may be due again at once: a client's unparsed input is processed piece
+/// by piece.
 const MOST_TURNS: usize = 2_000;
 
 impl World {
@@ -86,7 +86,7 @@ impl World {
     pub(crate) fn plan_tick(&mut self, worker: usize, at: u64) {
         let is_missing = match self.workers[worker].planned {
             None => true,
-            // A turn that is due now may already be under way.
+            // An iteration that is due now may already be running.
             Some(planned) => planned > at || (planned <= self.now && !self.counts_turns()),
         };
         if is_missing {
@@ -95,13 +95,13 @@ impl World {
         }
     }
 
-    /// Whether no turn is taken but the one that is planned. A turn too many does no harm, but where memory is
-    /// counted by the clock each would plan the next, and there would be ever more of them.
+    /// Whether only planned iterations are run. An extra one does no harm, but where memory is counted at
+    /// intervals each would plan the next, and there would be more and more of them.
     fn counts_turns(&self) -> bool {
         self.scenario.max_memory > 0 || self.is_impatient() || !self.scenario.plans.is_empty()
     }
 
-    /// One turn of a worker's loop.
+    /// One iteration of a worker's loop.
     pub(crate) fn tick(&mut self, worker: usize) {
         if self.is_superseded(worker) {
             return;
@@ -130,7 +130,7 @@ impl World {
         self.plan_deadline(worker);
     }
 
-    /// Whether a turn was planned before another one, which is still to come, took its place.
+    /// Whether an earlier planned iteration was replaced by another one, which is still to come.
     fn is_superseded(&self, worker: usize) -> bool {
         let planned = self.workers[worker].planned;
         self.counts_turns() && planned.is_some_and(|planned| planned > self.now)
@@ -151,7 +151,7 @@ impl World {
                 "a deadline that has been dealt with is due again and again"
             );
             self.observe_health();
-            // What the core has closed is not read any further: only what it was told counts as read.
+            // What the core has closed is not read any further: only bytes that it was given count as read.
             self.drain(worker, usize::MAX);
         }
     }
@@ -227,8 +227,8 @@ impl World {
         }
     }
 
-    /// Tells of a FIN once everything before it was read; a session that refuses reading may be told
-    /// of it or not. What is left to read is read in the next turn, unless the session refuses.
+    /// Reports a FIN once everything before it was read; a session that refuses reading may be told or not.
+    /// The rest is read in the next iteration, unless the session refuses.
     fn read_session_end(&mut self, worker: usize, link: usize, id: SessionId) {
         let wants_read = self.workers[worker].pool.session_wants_read(id);
         if !self.links[link].inbound.arrived.is_empty() {
@@ -354,7 +354,7 @@ impl World {
         self.observe_health();
     }
 
-    /// Does up to `most` of the things that the core wants done, in random order.
+    /// Performs up to `most` of the core's actions, in random order.
     pub(crate) fn drain(&mut self, worker: usize, most: usize) {
         for _ in 0..most {
             let first = self.rng.below(2);
@@ -490,8 +490,8 @@ impl World {
         }
     }
 
-    /// Writes `bytes`, which is what there is room for of `total`, sometimes less; returns how much.
-    /// The rest is written when the link is writable again.
+    /// Writes `bytes`, for which there is room, out of `total`, sometimes less; returns how much. The rest is
+    /// written when the link is writable again.
     fn write(&mut self, link: usize, bytes: &[u8], total: usize) -> usize {
         let mut count = bytes.len();
         if count > 1 && self.rng.chance(1, 5) {
@@ -510,8 +510,8 @@ impl World {
         count
     }
 
-    /// Closes a client's socket. Without lingering, input that nobody read makes it a reset, which
-    /// may destroy what the client has not received yet.
+    /// Closes a client's socket. Without lingering, unread input turns it into a reset, which may destroy
+    /// what the client has not received yet.
     fn close_session(&mut self, worker: usize, link: usize, id: SessionId, linger: bool) {
         self.forget_session(worker, link, id);
         let closing = &mut self.links[link];
@@ -522,7 +522,7 @@ impl World {
             self.clock_of(link).is_cut = true;
         }
         self.links[link].inbound.destroy();
-        // Who still writes is read to no purpose, or finds out: either way it goes on.
+        // A client that still writes may be read in vain, or find out: either way it continues.
         self.tell_writer(link, Direction::In);
         self.links[link].outbound.finish();
         self.pump(link, Direction::Out);
@@ -543,7 +543,7 @@ impl World {
         self.open_links.retain(|open| *open != link);
     }
 
-    /// Calls with the ids of the departed must do nothing.
+    /// Calls with stale ids must do nothing.
     fn call_too_late(&mut self, worker: usize) {
         if !self.rng.chance(1, 8) {
             return;

@@ -16,14 +16,14 @@ use crate::scenario::{ClientPlan, Ending, Reader, Scenario, Weather};
 use crate::shards::Shards;
 use crate::worker::Worker;
 
-/// No scenario needs nearly as many events: one that does goes round in circles.
+/// No scenario needs nearly this many events: one that does is in an endless loop.
 const MOST_EVENTS: u64 = 12_000_000;
 
-/// When nothing but probes and clocks has happened for so long, in microseconds, nothing else will. Longer than any
-/// time-out that is meant to be reached.
+/// If only probes and timers have run for this long, in microseconds, nothing else will happen. Longer than
+/// any timeout that is meant to expire.
 const ONLY_PROBES: u64 = 60_000_000;
 
-/// Makes another generator of the same seed.
+/// Derive further generators from the same seed.
 const SHORT_OF_MEMORY: u64 = 0x0f0f_1234_5678_f0f0;
 const SHORT_OF_PATIENCE: u64 = 0x3c3c_8765_4321_c3c3;
 const REFUSED_STEPS: u64 = 0x5a5a_0fed_cba9_a5a5;
@@ -31,7 +31,7 @@ const READERS: u64 = 0x6996_1029_3847_9669;
 const DEPENDENT: u64 = 0x55aa_5222_55aa_5222;
 const PLANS: u64 = 0x7117_acca_7117_acca;
 
-/// What was seen, so that nobody can believe in a simulation in which nothing happened.
+/// Counts of what occurred, to show that the simulation tests what it should.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Tally {
     pub(crate) requests: usize,
@@ -41,19 +41,19 @@ pub(crate) struct Tally {
     pub(crate) ejections: u64,
     pub(crate) resets: usize,
     pub(crate) most_held: usize,
-    /// Longest wait for a reply where no server failed, in microseconds.
+    /// Longest wait for a reply without server failures, in microseconds.
     pub(crate) slowest: u64,
     pub(crate) events: u64,
-    /// Times that requests were late and failed alone.
+    /// Number of times that late requests failed individually.
     pub(crate) late: usize,
     pub(crate) probes: usize,
     pub(crate) retries: usize,
     /// Reads answered as missing, and requests refused by name, because their server was ejected.
     pub(crate) misses: usize,
     pub(crate) refusals: usize,
-    /// Clients that were closed because memory was short, and turns in which some were held back.
+    /// Clients closed because memory was short, and iterations in which some were held back.
     pub(crate) shed: usize,
-    /// Clients closed for saying nothing.
+    /// Clients closed for sending nothing.
     pub(crate) dawdlers: usize,
     /// Clients closed for reading too slowly, and clients with too much unread that read all of it.
     pub(crate) stalled: usize,
@@ -61,10 +61,10 @@ pub(crate) struct Tally {
     pub(crate) held_back: usize,
     /// Requests sent to a failover pool.
     pub(crate) failovers: i64,
-    /// Steps of handshakes that were refused.
+    /// Refused handshake steps.
     pub(crate) refused_steps: usize,
-    /// Requests refused for what was refused before, those that wanted no reply, and failures that
-    /// nobody heard of.
+    /// Requests refused because of an earlier refusal, those that wanted no reply, and failures that no
+    /// client was told of.
     pub(crate) not_executed: usize,
     pub(crate) muted: usize,
     pub(crate) unheard: i64,
@@ -74,7 +74,7 @@ pub(crate) struct Tally {
     pub(crate) digest: u64,
 }
 
-/// What there is of another pool.
+/// The state of the failover pool.
 pub(crate) struct Other {
     share: Arc<PoolShare>,
     pub(crate) shards: Shards,
@@ -107,15 +107,15 @@ fn servers(
     servers
 }
 
-/// Everything there is in one run.
+/// Everything in one run.
 pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) rng: Rng,
-    /// For what was drawn last, so that recorded seeds stay what they are.
+    /// For choices added last, so that recorded seeds keep their meaning.
     pub(crate) refusals_rng: Rng,
     /// Microseconds.
     pub(crate) now: u64,
-    /// Events so far.
+    /// Number of events so far.
     pub(crate) step: u64,
     pub(crate) agenda: Agenda,
     pub(crate) links: Vec<Link>,
@@ -123,7 +123,7 @@ pub(crate) struct World {
     pub(crate) open_links: Vec<usize>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) clients: Vec<Client>,
-    /// How each server fares.
+    /// The condition of each server.
     pub(crate) weather: Vec<Weather>,
     pub(crate) faults_allowed: bool,
     pub(crate) shutting_down: bool,
@@ -143,11 +143,11 @@ pub(crate) struct World {
     pub(crate) tally: Tally,
     /// Keys that were written.
     pub(crate) written: HashSet<Vec<u8>>,
-    /// The last request of a client that changed something at a server, and the link it came on.
+    /// The last request of a client that changed something at a server, and its link.
     pub(crate) changed: HashMap<(usize, usize), (usize, usize)>,
-    /// When something last happened that was not a probe's.
+    /// When something last happened that was not part of a probe.
     busy_at: u64,
-    /// Since when the buffers have held more than they may.
+    /// Since when the buffers have exceeded the limit.
     pub(crate) full_since: Option<u64>,
     tracing: bool,
 }
@@ -250,7 +250,7 @@ impl World {
         self.clients.push(Client::new(id, plan, rng));
     }
 
-    /// Runs the scenario to its end; panics where a property is broken.
+    /// Runs the scenario to its end; panics if a property is violated.
     pub(crate) fn run(mut self) -> Tally {
         self.settle();
         self.check_nobody_waits();
@@ -308,7 +308,7 @@ impl World {
         self.handle(event);
     }
 
-    /// Whether an event may be there for probes only: a clock, or a connection without a request.
+    /// Whether an event may concern probes only: a timer, or a connection without a request.
     fn concerns_probes(&self, event: &Event) -> bool {
         match event {
             Event::Tick { .. } => true,
@@ -327,7 +327,7 @@ impl World {
         }
     }
 
-    /// Lets so much time pass.
+    /// Lets this much time pass.
     fn wait(&mut self, micros: u64) {
         let end = self.now + micros;
         while self.agenda.next_at().is_some_and(|at| at <= end) {
@@ -363,7 +363,7 @@ impl World {
         }
     }
 
-    /// Sees to it that what was written arrives in time.
+    /// Plans the delivery of what was written.
     pub(crate) fn pump(&mut self, link: usize, direction: Direction) {
         let pipe = self.links[link].pipe(direction);
         if pipe.has_cargo() && !pipe.scheduled {
@@ -393,7 +393,7 @@ impl World {
         self.pump(link, direction);
     }
 
-    /// The reader has made room: a writer that waited for it goes on.
+    /// The reader has made room: a writer that waited for it continues.
     pub(crate) fn tell_writer(&mut self, link: usize, direction: Direction) {
         let pipe = self.links[link].pipe(direction);
         if !pipe.starved || pipe.room() == 0 {
@@ -413,7 +413,7 @@ impl World {
         }
     }
 
-    /// The trouble is over: servers that were silent die or go on, stalled clients give up.
+    /// The faults end: silent servers die or continue, stalled clients give up.
     fn heal(&mut self) {
         self.trace(|| "-- healing --".into());
         self.faults_allowed = false;
@@ -432,7 +432,7 @@ impl World {
         }
     }
 
-    /// New clients on every worker must find everything in order.
+    /// New clients on every worker must find everything working.
     fn probe(&mut self) {
         self.trace(|| "-- probing --".into());
         self.wait(self.scenario.retry + 10_000_000);
@@ -467,7 +467,7 @@ impl World {
         }
     }
 
-    /// Servers close what is left.
+    /// Servers close the remaining connections.
     fn close_servers(&mut self) {
         for link in self.open_links.clone() {
             self.server_closes(link);
@@ -486,24 +486,24 @@ impl World {
         }
     }
 
-    /// What a worker counts of the pool.
+    /// A worker's counter of the pool.
     pub(crate) fn counted(&self, worker: usize, metric: PoolMetric) -> i64 {
         self.share.counters(worker).get(metric)
     }
 
-    /// What all workers count of the pool.
+    /// The counter of the pool over all workers.
     pub(crate) fn counted_by_all(&self, metric: PoolMetric) -> i64 {
         let workers = 0..self.workers.len();
         workers.map(|worker| self.counted(worker, metric)).sum()
     }
 
-    /// What it counts of the other pool.
+    /// A worker's counter of the failover pool.
     pub(crate) fn counted_of_other(&self, worker: usize, metric: PoolMetric) -> i64 {
         let other = self.gutter.as_ref();
         other.map_or(0, |other| other.share.counters(worker).get(metric))
     }
 
-    /// What it counts of a server.
+    /// A worker's counter of a server.
     pub(crate) fn counted_of(&self, worker: usize, server: usize, metric: ServerMetric) -> i64 {
         let now = self.servers[server].iter().map(|known| &known.share);
         let former = self.former.iter().filter(|(number, _)| *number == server);
@@ -515,7 +515,7 @@ impl World {
         shares.into_iter().map(of).sum()
     }
 
-    /// Notes what happens, if somebody wants to know.
+    /// Records what happens, if tracing is on.
     pub(crate) fn trace(&self, what: impl FnOnce() -> String) {
         if self.tracing {
             eprintln!("{:>9} us #{:<6} {}", self.now, self.step, what());
@@ -524,7 +524,7 @@ impl World {
 }
 
 impl Tally {
-    /// Notes that `bytes` were written to `link` at `now`.
+    /// Records that `bytes` were written to `link` at `now`.
     pub(crate) fn digest(&mut self, link: usize, now: u64, bytes: &[u8]) {
         // FNV-1a.
         let numbers = [link as u64, now].map(u64::to_le_bytes);

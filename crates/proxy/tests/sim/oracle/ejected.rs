@@ -1,4 +1,4 @@
-//! What may be answered because a server is ejected, or was late.
+//! Allowed replies when a server is ejected or was late.
 
 use proxy::settings::EjectPolicy;
 
@@ -11,7 +11,7 @@ impl Case<'_> {
         &self.world.scenario.policy
     }
 
-    /// Whether any of `servers`, a bit each, was ejected at any time since the request was sent.
+    /// Whether any of `servers`, one bit each, was ejected at any time since the request was sent.
     pub(super) fn was_ejected(&self, servers: u32) -> bool {
         let own = self.world.scenario.weights.len();
         let mine = (1 << own) - 1;
@@ -20,31 +20,31 @@ impl Case<'_> {
             || other.is_some_and(|other| other.shards.was_ejected(servers >> own, self.sent()))
     }
 
-    /// Whether another pool, if there is one, may have been unable to serve the keys of ejected servers.
+    /// Whether the failover pool, if there is one, may have been unable to serve the keys of ejected servers.
     fn has_no_substitute(&self) -> bool {
         let other = self.world.gutter.as_ref().map(|other| &other.shards);
         other.is_none_or(|shards| shards.was_ejected(shards.full(), self.sent()))
     }
 
-    /// Whether the reply is an error for the reason that some server was ejected.
+    /// Whether the reply is an error because some server was ejected.
     pub(super) fn is_refused_as_ejected(&self) -> bool {
         let refused = contains(self.frame, b"ERR") && contains(self.frame, b" Connection refused");
         refused && self.was_ejected(u32::MAX)
     }
 
-    /// Whether requests to any of these servers failed for being late, this one perhaps among them.
+    /// Whether requests to any of these servers failed for being late, possibly including this one.
     pub(super) fn was_late(&self, servers: &[usize]) -> bool {
         self.policy().answers && self.world.faults.any(self.victim(Some(servers)))
     }
 
-    /// Whether the keys of a server may have been out of reach, for it was ejected and they stay.
+    /// Whether the keys of a server may have been unavailable, because it was ejected and they stay with it.
     pub(super) fn stays_with_ejected(&self, server: usize) -> bool {
         self.world.scenario.keeps_keys()
             && self.was_ejected(1 << server)
             && self.has_no_substitute()
     }
 
-    /// Whether a failure's text names an ejected server, rightly: one of `servers`, if those are known.
+    /// Whether a failure's text correctly names an ejected server: one of `servers`, if those are known.
     pub(super) fn is_named(&self, text: &str, servers: Option<&[usize]>) -> Result<bool, String> {
         let Some(rest) = text.strip_prefix("Connection refused: server '10.0.0.") else {
             return Ok(false);
@@ -63,7 +63,7 @@ impl Case<'_> {
         }
     }
 
-    /// Whether the request was answered as if its key did not exist, rightly.
+    /// Whether the request was correctly answered as if its key did not exist.
     pub(super) fn is_missed(&self, verb: &str, key: &[u8]) -> Result<bool, String> {
         let Some(miss) = self.miss(verb).filter(|_| self.may_miss(key)) else {
             return Ok(false);
@@ -79,7 +79,7 @@ impl Case<'_> {
         self.may_miss(key).then(|| self.null())
     }
 
-    /// Whether the reply is the sum of the keys' weights, those that may be missing counted or not.
+    /// Whether the reply is the sum of the keys' weights, with or without those that may be missing.
     pub(super) fn is_sum(&self, reads: bool, keys: &[Vec<u8>]) -> bool {
         let weight = |key: &Vec<u8>| keys::read(key).map_or(0, |key| key.size);
         let mut sums = vec![0];
@@ -102,7 +102,7 @@ impl Case<'_> {
             && self.has_no_substitute()
     }
 
-    /// What a server says of a key that does not exist, for the reads that the clients here use.
+    /// A server's reply for a key that does not exist, for the reads that the clients here use.
     fn miss(&self, verb: &str) -> Option<&'static [u8]> {
         let version3 = self.world.clients[self.id].redis.version3;
         Some(match verb {

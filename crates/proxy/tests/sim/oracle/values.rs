@@ -1,4 +1,4 @@
-//! Replies of memcached servers that are joined: what several of them have, and their statistics.
+//! Joined replies of memcached servers: retrievals over several servers, and statistics.
 
 use super::Case;
 use crate::keys;
@@ -47,7 +47,7 @@ impl Case<'_> {
         Ok(())
     }
 
-    /// Which keys have a block. Blocks of one server stand in the order of its keys.
+    /// Which keys have a block. Blocks of one server are in the order of its keys.
     fn blocks(&self, verb: &str, keys: &[Vec<u8>]) -> Result<Vec<bool>, String> {
         let mut rest = self.frame;
         let mut found = vec![false; keys.len()];
