@@ -35,6 +35,14 @@ pub const SHARE_MAX_WASTE: usize = 4;
 /// system calls, short enough that growing never copies much.
 pub const SEGMENT_BYTES: usize = 64 << 10;
 
+/// Emptied output buffers that a pool keeps for its next replies: as many as clients that are answered in one
+/// busy moment, which then cost no allocation ...
+pub const SPARE_BUFFERS: usize = 64;
+
+/// ... of at most this size, so that all of them take no more than 256 KiB; copying into a larger one costs
+/// more than allocating it.
+pub const SPARE_BYTES: usize = 4 << 10;
+
 /// Capacity that an idle server connection may keep for its output.
 pub const KEEP_OUTPUT: usize = 64 << 10;
 

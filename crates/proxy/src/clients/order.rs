@@ -110,6 +110,12 @@ impl<P: Grammar> Order<P> {
         self.next == self.first
     }
 
+    /// Whether the reply in the slot with this number leaves next.
+    #[inline]
+    pub(crate) fn is_next(&self, number: u64) -> bool {
+        number == self.first && !self.is_empty()
+    }
+
     /// Number of the slot that is opened next.
     #[inline]
     pub(crate) fn next(&self) -> u64 {

@@ -11,6 +11,7 @@ use super::phase::Phase;
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::ServerId;
+use crate::flow::spares::Spares;
 use crate::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::Protocol;
 use crate::protocol::fanout::Join;
@@ -371,7 +372,11 @@ impl<P: Protocol> Session<P> {
         chunk: &Chunk,
         range: Range<usize>,
         last: bool,
+        spares: &mut Spares,
     ) -> bool {
+        if self.output.is_empty() && self.order.is_next(slot) {
+            self.output.begin_with(spares, range.len());
+        }
         self.order
             .deliver(slot, chunk, range, last, &mut self.output)
     }
@@ -441,8 +446,8 @@ impl<P: Protocol> Session<P> {
 
     /// The first `count` bytes of the output were written at `now`.
     #[inline]
-    pub(crate) fn note_written(&mut self, count: usize, now: Time) {
-        self.output.consume(count);
+    pub(crate) fn note_written(&mut self, count: usize, now: Time, spares: &mut Spares) {
+        self.output.consume_giving(count, spares);
         self.note_moved(count);
         // A request that has begun goes on being timed from its first byte.
         if self.intake.is_none() {

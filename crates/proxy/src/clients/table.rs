@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::flow::memory::MemoryPart;
 use crate::flow::outbox::{Action, Flush, Outbox};
 use crate::id::{ServerId, SessionId, Table};
+use crate::flow::spares::Spares;
 use crate::limits::CLIENT_SCAN_AT_LEAST;
 use crate::metrics::{PoolCounters, PoolMetric};
 use crate::protocol::Protocol;
@@ -23,6 +24,8 @@ pub(crate) struct Clients<P: Protocol> {
     settings: Arc<PoolSettings>,
     counters: Arc<PoolCounters>,
     memory: Arc<MemoryPart>,
+    /// Buffers for the next output.
+    spares: Spares,
     /// Sessions that were held and may go on.
     ready: VecDeque<SessionId>,
     /// Sessions that have more to be looked at, when others have had their turn.
@@ -60,6 +63,7 @@ impl<P: Protocol> Clients<P> {
             settings,
             counters,
             memory,
+            spares: Spares::default(),
             ready: VecDeque::new(),
             again: Vec::new(),
             again_at: None,
@@ -98,8 +102,26 @@ impl<P: Protocol> Clients<P> {
         self.sessions.get_mut(id)
     }
 
+    /// The session, and buffers for its output.
+    #[inline]
+    pub(crate) fn with_spares(&mut self, id: SessionId) -> Option<(&mut Session<P>, &mut Spares)> {
+        let session = self.sessions.get_mut(id)?;
+        Some((session, &mut self.spares))
+    }
+
+    /// Gives back all buffers that no session uses.
+    pub(crate) fn drop_spares(&mut self) {
+        self.spares.clear();
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Bytes of memory that all sessions hold, and spare buffers. It walks all of them.
+    pub(crate) fn held(&self) -> usize {
+        let sessions = self.iter().map(|(_, session)| session.held());
+        sessions.sum::<usize>() + self.spares.footprint()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SessionId, &Session<P>)> {

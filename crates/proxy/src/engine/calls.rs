@@ -77,10 +77,10 @@ impl<P: Protocol> Engine<P> {
 
     pub(crate) fn handle_session_written(&mut self, id: SessionId, count: usize, now: Time) {
         self.now = now;
-        let Some(session) = self.clients.get_mut(id) else {
+        let Some((session, spares)) = self.clients.with_spares(id) else {
             return;
         };
-        session.note_written(count, now);
+        session.note_written(count, now, spares);
         if session.is_held_for_memory() {
             self.reconsider(id);
         }

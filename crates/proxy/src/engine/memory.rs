@@ -31,8 +31,7 @@ struct Count {
 impl<P: Protocol> Engine<P> {
     /// Bytes that all buffers hold.
     pub(super) fn held(&self) -> usize {
-        let sessions = self.clients.iter().map(|(_, session)| session.held());
-        sessions.sum::<usize>() + self.held_for_servers()
+        self.clients.held() + self.held_for_servers()
     }
 
     /// So many bytes have come in and were dealt with.
@@ -53,6 +52,8 @@ impl<P: Protocol> Engine<P> {
 
     /// Counts what is held, and does what follows from it.
     pub(super) fn count_memory(&mut self) {
+        // They are nobody's, so no client could be told to make room for them.
+        self.clients.drop_spares();
         let mut count = self.count_buffers();
         self.memory.publish(count.held, count.largest);
         match self.memory.pressure() {

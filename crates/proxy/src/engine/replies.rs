@@ -124,7 +124,7 @@ impl<P: Protocol> Engine<P> {
         marks: &mut Vec<u64>,
     ) {
         let id = entry.session;
-        let Some(session) = self.clients.get_mut(id) else {
+        let Some((session, spares)) = self.clients.with_spares(id) else {
             return;
         };
         if kind.is_some() && !self.single_connection {
@@ -132,7 +132,7 @@ impl<P: Protocol> Engine<P> {
         }
         match entry.reply_to {
             ReplyTo::Slot(slot) => {
-                let moved = session.deliver(slot, chunk, range, kind.is_some());
+                let moved = session.deliver(slot, chunk, range, kind.is_some(), spares);
                 if session.is_over() {
                     self.clients.watch(id, self.now);
                     if moved {

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
 
-use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST, SHARE_MAX_WASTE};
+use crate::flow::spares::Spares;
+use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST, SHARE_MAX_WASTE, SPARE_BYTES};
 
 /// A block of bytes as read from a socket. The shell reads into it while nobody else holds it
 /// ([`Chunk::get_mut`]) and takes another one while the core still holds slices of it. Cloning it adds a holder
@@ -240,6 +241,34 @@ impl Rope {
             left -= available;
             self.drop_front();
         }
+    }
+
+    /// Has an empty rope begin with a spare buffer, where one can hold what it usually does and `extra` bytes.
+    #[inline]
+    pub(crate) fn begin_with(&mut self, spares: &mut Spares, extra: usize) {
+        let room = extra.max(self.usual as usize).max(FIRST_CAPACITY);
+        if self.len == 0
+            && room <= SPARE_BYTES
+            && self.first.capacity() == 0
+            && let Some(buffer) = spares.take(room)
+        {
+            self.first = buffer;
+        }
+    }
+
+    /// Like [`Rope::consume`], but the buffer of an emptied rope becomes a spare one.
+    #[inline]
+    pub(crate) fn consume_giving(&mut self, count: usize, spares: &mut Spares) {
+        if count >= self.len && self.more.is_none() {
+            let usual = self.len.min(SEGMENT_BYTES) as u32;
+            spares.give(std::mem::take(&mut self.first));
+            *self = Self {
+                usual,
+                ..Self::new()
+            };
+            return;
+        }
+        self.consume(count);
     }
 
     /// Drops everything and gives the memory back.

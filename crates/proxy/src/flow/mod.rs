@@ -5,4 +5,5 @@ pub(crate) mod log_limit;
 pub(crate) mod memory;
 pub(crate) mod memory_watch;
 pub(crate) mod outbox;
+pub(crate) mod spares;
 pub(crate) mod stash;
