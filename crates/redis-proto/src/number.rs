@@ -29,6 +29,37 @@ pub(crate) fn canonical(text: &[u8]) -> Option<i64> {
     })
 }
 
+/// Fast path for a whole length line: `sigil` at `text[at]`, then a number as [`quick_length`] reads it. Returns
+/// its value and the position after the line. `None` only means that the fast path does not apply.
+#[inline(always)]
+pub(crate) fn quick_header(text: &[u8], at: usize, sigil: u8) -> Option<(u32, usize)> {
+    let text_from = text.get(at..)?;
+    if let Some(bytes) = text_from.first_chunk::<8>() {
+        let word = u64::from_le_bytes(*bytes);
+        let digit = |place: u32| (word >> (8 * place)) as u8;
+        let one = digit(1).wrapping_sub(b'0');
+        // The sigil, a digit, CR LF.
+        if word & 0xffff_00ff == 0x0a0d_0000 | u64::from(sigil) && one <= 9 {
+            return Some((u32::from(one), at + 4));
+        }
+        // The same with two digits, the first of which is no zero.
+        let two = digit(2).wrapping_sub(b'0');
+        let is_two = word & 0xff_ff00_00ff == 0x0a_0d00_0000 | u64::from(sigil);
+        if is_two && (1..=9).contains(&one) && two <= 9 {
+            return Some((10 * u32::from(one) + u32::from(two), at + 5));
+        }
+    }
+    longer_header(text, at, sigil)
+}
+
+#[inline(never)]
+fn longer_header(text: &[u8], at: usize, sigil: u8) -> Option<(u32, usize)> {
+    match text.get(at) {
+        Some(first) if *first == sigil => quick_length(text, at + 1),
+        _ => None,
+    }
+}
+
 /// Fast path for the number of a length line: one to nine digits without a leading zero at `text[at..]`, then
 /// CR LF. Returns the value and the position after the line. `None` only means that the fast path does not
 /// apply.
@@ -44,6 +75,7 @@ pub(crate) fn quick_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
     }
 }
 
+#[inline(never)]
 fn longer_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
     const MOST_DIGITS: usize = 9; // cannot overflow, and no length in use has more
     let mut value = 0;
@@ -61,7 +93,7 @@ fn longer_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{canonical, quick_length};
+    use super::{canonical, quick_header, quick_length};
 
     #[test]
     fn takes_what_redis_takes_and_nothing_else() {
@@ -95,6 +127,33 @@ mod tests {
         for text in bad {
             assert_eq!(canonical(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_header_is_its_sigil_and_a_length() {
+        for number in [0, 7, 9, 10, 42, 99, 100, 1_024, 999_999_999] {
+            for rest in ["", "x", "foo\r\n$3\r\n"] {
+                let text = format!("*1\r\n${number}\r\n{rest}");
+                let header = Some((number, text.len() - rest.len()));
+                assert_eq!(quick_header(text.as_bytes(), 4, b'$'), header, "{text}");
+                assert_eq!(quick_header(text.as_bytes(), 4, b'*'), None, "{text}");
+            }
+        }
+        let others: [&[u8]; 9] = [
+            b"",
+            b"$",
+            b"$1\r",
+            b"$01\r\n1234567",
+            b"$-1\r\n1234567",
+            b"$1\n\r1234567",
+            b"$\r\n123456789",
+            b"$1:\r\n1234567",
+            b"$:1\r\n1234567",
+        ];
+        for text in others {
+            assert_eq!(quick_header(text, 0, b'$'), None, "{}", text.escape_ascii());
+        }
+        assert_eq!(quick_header(b"$1\r\n", 6, b'$'), None);
     }
 
     #[test]

@@ -175,19 +175,32 @@ impl RequestParser {
     ///
     /// # Errors
     /// [`RequestError`] if the bytes are not a request or exceed a limit.
+    #[inline]
     pub fn parse(&mut self, limits: &RequestLimits, text: &[u8]) -> Result<Progress, RequestError> {
         if self.phase == Phase::Done {
             self.reset();
         }
+        if self.phase == Phase::Start
+            && let Some(len) = self.parse_whole(limits, text)
+        {
+            self.phase = Phase::Done;
+            return Ok(Progress::Complete { len });
+        }
+        self.parse_pieces(limits, text)
+    }
+
+    /// The same for a request that may be odd, or is not here as a whole.
+    #[inline(never)]
+    fn parse_pieces(
+        &mut self,
+        limits: &RequestLimits,
+        text: &[u8],
+    ) -> Result<Progress, RequestError> {
         if self.phase == Phase::Start {
             match text.first() {
                 None => return Ok(Progress::Partial),
                 Some(b'*') => {}
                 Some(_) => return self.parse_inline(limits, text),
-            }
-            if let Some(len) = self.parse_whole(limits, text) {
-                self.phase = Phase::Done;
-                return Ok(Progress::Complete { len });
             }
             self.args.clear();
             if let Some(progress) = self.parse_count(limits, text)? {
@@ -219,6 +232,7 @@ impl RequestParser {
 
     /// Resets the parser. Memory for arguments is kept up to a small limit (1,024 arguments, 4 KiB of inline
     /// text), so that one large request does not cost memory for the life of the connection.
+    #[inline]
     pub fn reset(&mut self) {
         const KEPT_ARGS: usize = 1024;
         const KEPT_INLINE: usize = 4096;
@@ -235,8 +249,9 @@ impl RequestParser {
 
     /// Fast path: a regular request that is in the text as a whole. `None` only means that the fast path does
     /// not apply.
+    #[inline]
     fn parse_whole(&mut self, limits: &RequestLimits, text: &[u8]) -> Option<usize> {
-        let (count, mut at) = number::quick_length(text, 1)?;
+        let (count, mut at) = number::quick_header(text, 0, b'*')?;
         if count == 0 || count > limits.max_args {
             return None;
         }
@@ -244,12 +259,9 @@ impl RequestParser {
         let most = limits.max_request.min(u64::from(u32::MAX));
         let text = &text[..text.len().min(usize::try_from(most).unwrap_or(usize::MAX))];
         for _ in 0..count {
-            if text.get(at) != Some(&b'$') {
-                return None;
-            }
-            let (len, start) = number::quick_length(text, at + 1)?;
+            let (len, start) = number::quick_header(text, at, b'$')?;
             let end = start + len as usize;
-            if u64::from(len) > limits.max_bulk || text.get(end..end + 2) != Some(b"\r\n") {
+            if u64::from(len) > limits.max_bulk || text.get(end..)?.first_chunk() != Some(b"\r\n") {
                 return None;
             }
             self.args.push(Arg {

@@ -1,7 +1,7 @@
 //! RESP, as the engine asks for it.
 
 use redis_proto::encode;
-use redis_proto::request::{Progress, RequestParser};
+use redis_proto::request::{Progress, RequestError, RequestParser};
 use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_code};
 
 use super::refusal;
@@ -17,13 +17,11 @@ impl Grammar for Redis {
     /// The words of redis-server.
     const TOO_MANY_CLIENTS: &'static [u8] = b"-ERR max number of clients reached\r\n";
 
+    #[inline]
     fn parse(&self, parser: &mut RequestParser, text: &[u8]) -> Parsed {
         match parser.parse(&self.limits, text) {
             Ok(Progress::Complete { len }) => Parsed::Request { len },
-            Ok(Progress::Skip { len }) => Parsed::Skip { len },
-            Ok(Progress::Partial) => Parsed::Partial,
-            Ok(Progress::Body { at, len }) => Parsed::Body { at, len },
-            Err(error) => Parsed::Fatal(refusal::bad_request(&error)),
+            other => parsed(other),
         }
     }
 
@@ -90,5 +88,17 @@ impl Grammar for Redis {
             (_, None) => encode::error(out, &format!("ERR {cause}")),
             (_, Some(detail)) => encode::error(out, &format!("ERR {cause}: {detail}")),
         }
+    }
+}
+
+/// What is rarer than a whole request.
+#[inline(never)]
+fn parsed(progress: Result<Progress, RequestError>) -> Parsed {
+    match progress {
+        Ok(Progress::Complete { len }) => Parsed::Request { len },
+        Ok(Progress::Skip { len }) => Parsed::Skip { len },
+        Ok(Progress::Partial) => Parsed::Partial,
+        Ok(Progress::Body { at, len }) => Parsed::Body { at, len },
+        Err(error) => Parsed::Fatal(refusal::bad_request(&error)),
     }
 }

@@ -17,6 +17,7 @@ mod join;
 mod local;
 mod miss;
 mod planner;
+mod recent;
 mod refusal;
 mod replies;
 mod request;

@@ -29,6 +29,7 @@ impl Planner for Redis {
         }
     }
 
+    #[inline]
     fn plan(
         &self,
         asked: planner::Request<'_, Self>,
@@ -83,6 +84,7 @@ impl Planner for Redis {
 }
 
 impl Redis {
+    #[inline]
     fn route(
         &self,
         command: &'static Command,
@@ -101,6 +103,21 @@ impl Redis {
         }
         match command.action {
             Action::Forward => self.plan_forward(command, request, output),
+            _ => self.plan_special(command, request, client, output),
+        }
+    }
+
+    /// What becomes of a command that is not passed on as it is.
+    #[inline(never)]
+    fn plan_special(
+        &self,
+        command: &'static Command,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        output: &mut PlanOutput,
+    ) -> Route {
+        match command.action {
+            Action::Forward => self.plan_forward(command, request, output),
             Action::Split(join) => self.plan_split(command, join, request, output),
             Action::Placeholder => Route::Placeholder,
             Action::Local(local) => self.plan_local(local, request, client, output),
@@ -110,13 +127,9 @@ impl Redis {
         }
     }
 
+    #[inline]
     fn find_command(&self, request: &Request<'_>) -> Result<&'static Command, Refusal> {
-        let name = request.name();
-        let command = match self.last.get() {
-            Some(last) if last.name.as_bytes().eq_ignore_ascii_case(name) => last,
-            _ => command::lookup(name).ok_or(Refusal::Unknown)?,
-        };
-        self.last.set(Some(command));
+        let command = self.recent.find(request).ok_or(Refusal::Unknown)?;
         let command = match command.subs {
             [] => command,
             _ => command.resolve(request.text, request.args),
@@ -127,6 +140,7 @@ impl Redis {
         }
     }
 
+    #[inline]
     fn plan_forward(
         &self,
         command: &'static Command,
@@ -139,6 +153,17 @@ impl Redis {
                 None => refuse_key(command, output),
             };
         }
+        self.plan_keys(command, request, output)
+    }
+
+    /// What becomes of a command whose keys are to be found first.
+    #[inline(never)]
+    fn plan_keys(
+        &self,
+        command: &'static Command,
+        request: &Request<'_>,
+        output: &mut PlanOutput,
+    ) -> Route {
         if command.flags.contains(Flags::BLOCK_OPTION) && command.blocks(request.text, request.args)
         {
             return refuse(command, command::Why::Blocking.reason(), output);

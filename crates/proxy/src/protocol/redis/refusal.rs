@@ -26,6 +26,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    #[cold]
     pub(super) fn answer(
         &self,
         request: &Request<'_>,

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use redis_proto::command::Command;
 use redis_proto::request::RequestLimits;
 
+use super::recent::Recent;
 use crate::protocol::Protocol;
 use crate::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
@@ -15,8 +15,7 @@ pub(crate) struct Redis {
     pub(super) databases: Vec<u32>,
     pub(super) allow_flush: bool,
     pub(super) limits: RequestLimits,
-    /// The command looked up last: clients tend to repeat themselves. No answer depends on it.
-    pub(super) last: Cell<Option<&'static Command>>,
+    pub(super) recent: Recent,
     /// Work space.
     pub(super) indices: Cell<Vec<usize>>,
 }
@@ -31,7 +30,7 @@ impl Protocol for Redis {
             databases: settings.servers.iter().map(|server| server.db).collect(),
             allow_flush: settings.allow_flush,
             limits: RequestLimits::default(),
-            last: Cell::new(None),
+            recent: Recent::default(),
             indices: Cell::default(),
         }
     }
