@@ -142,7 +142,7 @@ impl<P: Grammar> Order<P> {
     }
 
     /// Opens the next slot; returns its number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open(&mut self, expected: Expected<P::Kind>) -> u64 {
         let (may_be_large, extra) = match expected {
             Expected::Reply { may_be_large } => (may_be_large, None),

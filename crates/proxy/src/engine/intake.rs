@@ -60,8 +60,10 @@ impl<P: Protocol> Engine<P> {
     fn feed_fresh(&mut self, id: SessionId, chunk: &Chunk, range: Range<usize>) -> usize {
         let mut parser = self.parser.take().unwrap_or_default();
         let mut pos = range.start;
+        // As the caller has found out; then as each request tells.
+        let mut may_take = true;
         let stopped = loop {
-            if pos == range.end || !self.may_take(id) {
+            if pos == range.end || !(may_take || self.may_take(id)) {
                 break pos;
             }
             let text = &chunk[pos..range.end];
@@ -71,8 +73,10 @@ impl<P: Protocol> Engine<P> {
                         text: &text[..len],
                         chunk: Some((chunk, pos)),
                     };
-                    match self.take_parsed(id, &parser, source, &mut Vec::new()) {
-                        Taken::Yes => pos += len,
+                    let taken = self.take_parsed(id, &parser, source, &mut Vec::new());
+                    may_take = taken == Taken::AndMore;
+                    match taken {
+                        Taken::AndMore | Taken::Yes => pos += len,
                         Taken::Later => break self.park_all(id, &[], chunk, pos..range.end),
                         Taken::Last => break range.end,
                     }
@@ -83,7 +87,7 @@ impl<P: Protocol> Engine<P> {
                     break self.keep(id, Box::new(intake), range.end);
                 }
                 other => match self.take_oddity(id, &mut parser, other, chunk, pos..range.end) {
-                    Some(next) => pos = next,
+                    Some(next) => (pos, may_take) = (next, false),
                     None => break range.end,
                 },
             }
@@ -190,7 +194,7 @@ impl<P: Protocol> Engine<P> {
                     chunk: None,
                 };
                 match self.take_parsed(id, parser, source, bodies) {
-                    Taken::Yes => pos,
+                    Taken::AndMore | Taken::Yes => pos,
                     Taken::Later => {
                         self.park_gathered(id, &text[..len], bodies, chunk, pos..rest.end)
                     }

@@ -1,13 +1,18 @@
 //! What becomes of a whole request.
 
-use super::sending::{Asked, write_request};
+use std::ops::Range;
+
+use super::sending::{Asked, retriable, write_request};
 use super::state::Engine;
+use crate::cause::Cause;
 use crate::clients::holds::Hold;
+use crate::clients::order::Expected;
 use crate::event::Event;
-use crate::id::{ConnectionId, SessionId};
+use crate::id::SessionId;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::fanout::Body;
+use crate::protocol::grammar::Reply;
 use crate::protocol::planner::{Facts, Planned, Route};
 use crate::routes::routing::Destination;
 use crate::servers::queue::ReplyTo;
@@ -18,7 +23,9 @@ const PLACEHOLDER: &[u8] = b"placeholder";
 /// What became of a parsed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// Accepted; the next one may be looked at.
+    /// Accepted, and the session may take the next one.
+    AndMore,
+    /// Accepted; whether the session may take the next one is to be asked.
     Yes,
     /// Not yet: it must be the first of what is looked at next.
     Later,
@@ -50,10 +57,27 @@ impl<P: Protocol> Engine<P> {
                 let destination = self.route(&asked.source.text[key.clone()]);
                 let key = Some(key).filter(|_| bodies.is_empty());
                 let may_be_large = !facts.is_small;
-                if let Some(to) = self.prepare(asked, facts, destination, key, may_be_large) {
-                    self.forward(asked, facts, destination, to, bodies);
+                match self.forward(asked, facts, destination, key, may_be_large, bodies) {
+                    true => Taken::AndMore,
+                    false => Taken::Yes,
                 }
             }
+            other => self.take_other(asked, facts, other, bodies),
+        }
+    }
+
+    /// The same for a request that is not for one key.
+    #[inline(never)]
+    fn take_other(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        route: Route,
+        bodies: &mut Vec<Body>,
+    ) -> Taken {
+        match route {
+            // Not what the caller leaves to this.
+            Route::Key(_) => {}
             Route::Local => self.respond(asked.id, facts.reply),
             Route::Together { command, anyway } => {
                 self.forward_together(asked, facts, command, anyway, bodies)
@@ -89,23 +113,76 @@ impl<P: Protocol> Engine<P> {
         session.is_some_and(|session| session.may_take())
     }
 
-    /// Sends a request as it is, or capped where another pool stands in.
+    /// Sends a request to one server, or capped to one of another pool that stands in; answers it where that cannot
+    /// be. `key` is where the key is that it may be sent by once more. Whether it is known that the session may
+    /// take a further request.
     #[inline]
-    fn forward(
+    pub(super) fn forward(
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
         destination: Destination,
-        (connection, reply_to): (ConnectionId, ReplyTo),
+        key: Option<Range<usize>>,
+        may_be_large: bool,
         bodies: &mut Vec<Body>,
-    ) {
-        if let Some(seconds) = self.ttl_cap(destination) {
-            let to = (connection, reply_to);
-            return self.send_capped(asked, facts, to, bodies, seconds);
+    ) -> bool {
+        let server = match destination.in_use() {
+            Ok(server) => server,
+            Err(cause) => return self.give_up_sending(asked, facts, &cause, destination),
+        };
+        let cap = self.ttl_cap(destination);
+        let Some(session) = self.clients.get_mut(asked.id) else {
+            return false;
+        };
+        let version = P::version(session.client());
+        let bound = |purpose| session.carriers().find(server, purpose);
+        let (now, outbox) = (self.now, &mut self.outbox);
+        let carrier = match self.roster.carrier(server, version, bound, now, outbox) {
+            Ok(carrier) => carrier,
+            Err(cause) => return self.give_up_sending(asked, facts, &cause, destination),
+        };
+        let retries = self.settings.failure.retry_reads;
+        if retries && !facts.is_pure_read {
+            session.note_change();
         }
-        self.send(asked.id, connection, reply_to, |out| {
+        let reply_to = match facts.reply {
+            Reply::Dropped => ReplyTo::Nobody,
+            Reply::Wanted => {
+                let expected = match retries {
+                    true => retriable(&mut self.budget, asked, facts, may_be_large, key),
+                    false => Expected::Reply { may_be_large },
+                };
+                ReplyTo::Slot(session.open_slot(expected))
+            }
+        };
+        if let Some(seconds) = cap {
+            let to = (carrier.id(), reply_to);
+            self.send_capped(asked, facts, to, bodies, seconds);
+            return false;
+        }
+        if reply_to.is_silent() {
+            session.note_silent();
+        }
+        if !self.single_connection {
+            let carriers = session.carriers_mut();
+            carriers.add(server, carrier.purpose(), carrier.id());
+        }
+        carrier.send(asked.id, reply_to, now, &mut self.outbox, |out| {
             write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
         });
+        session.may_take()
+    }
+
+    #[cold]
+    fn give_up_sending(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        cause: &Cause,
+        destination: Destination,
+    ) -> bool {
+        self.answer_failure(asked, facts, cause, destination.server());
+        false
     }
 
     /// A request whose reply is not known to be small, and which is not sent once more.
@@ -116,9 +193,7 @@ impl<P: Protocol> Engine<P> {
         destination: Destination,
         bodies: &mut Vec<Body>,
     ) {
-        if let Some(to) = self.prepare(asked, facts, destination, None, true) {
-            self.forward(asked, facts, destination, to, bodies);
-        }
+        self.forward(asked, facts, destination, None, true, bodies);
     }
 
     /// A command whose keys must be at one server.

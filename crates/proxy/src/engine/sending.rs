@@ -6,9 +6,10 @@ use std::ops::Range;
 use super::state::Engine;
 use crate::cause::Cause;
 use crate::clients::order::{Expected, Retry};
+use crate::clients::retry_budget::RetryBudget;
 use crate::flow::buffer::Rope;
 use crate::id::{ConnectionId, ServerId, SessionId};
-use crate::limits::MAX_RETRY_BYTES;
+use crate::limits::{MAX_RETRY_BYTES, SHARE_AT_LEAST};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::fanout::{Body, Source};
@@ -27,83 +28,18 @@ pub(super) struct Asked<'r, P: Protocol> {
 
 impl<P: Protocol> Engine<P> {
     /// A connection that can take a request, opened if need be.
-    #[inline]
     pub(super) fn connection_to(
         &mut self,
         id: SessionId,
         destination: Destination,
     ) -> Result<ConnectionId, Cause> {
-        let server = match destination {
-            Destination::Server(server) | Destination::Substitute(server) => server,
-            Destination::Ejected(_) => return Err(Cause::Ejected),
-            Destination::Nobody => return Err(Cause::Refused),
-        };
+        let server = destination.in_use()?;
         let session = self.clients.get(id).ok_or(Cause::Closed)?;
         let version = P::version(session.client());
         let bound = |purpose| session.carriers().find(server, purpose);
-        let chosen = self
-            .roster
-            .choose(server, version, bound, self.now, &mut self.outbox)?;
-        match self.roster.get(chosen) {
-            Some(connection) if connection.has_room(self.now) => Ok(chosen),
-            _ => Err(Cause::Overloaded),
-        }
-    }
-
-    /// Finds a connection for a request and takes its place in its client's order. `key` is where the key is
-    /// that it may be sent by once more. `None` when it cannot be sent; it has been answered then.
-    #[inline]
-    pub(super) fn prepare(
-        &mut self,
-        asked: &Asked<'_, P>,
-        facts: &Facts<P::Command>,
-        destination: Destination,
-        key: Option<Range<usize>>,
-        may_be_large: bool,
-    ) -> Option<(ConnectionId, ReplyTo)> {
-        let connection = match self.connection_to(asked.id, destination) {
-            Ok(connection) => connection,
-            Err(cause) => {
-                self.answer_failure(asked, facts, &cause, destination.server());
-                return None;
-            }
-        };
-        self.note_change(asked.id, facts);
-        let reply_to = match facts.reply {
-            Reply::Dropped => ReplyTo::Nobody,
-            Reply::Wanted => {
-                let expected = self.expected(asked, facts, may_be_large, key);
-                self.open_slot(asked.id, expected)
-            }
-        };
-        Some((connection, reply_to))
-    }
-
-    /// What is expected of a request that goes to one server. A pure read keeps what a retry takes.
-    #[inline]
-    fn expected(
-        &mut self,
-        asked: &Asked<'_, P>,
-        facts: &Facts<P::Command>,
-        may_be_large: bool,
-        key: Option<Range<usize>>,
-    ) -> Expected<P::Kind> {
-        if self.settings.failure.retry_reads {
-            self.budget.earn();
-            let text = asked.source.text;
-            if let Some(key) = key
-                && text.len() <= MAX_RETRY_BYTES
-                && facts.is_pure_read
-            {
-                let request = text.into();
-                let retry = Retry { request, key };
-                return Expected::Retriable {
-                    may_be_large,
-                    retry,
-                };
-            }
-        }
-        Expected::Reply { may_be_large }
+        let (now, outbox) = (self.now, &mut self.outbox);
+        let carrier = self.roster.carrier(server, version, bound, now, outbox)?;
+        Ok(carrier.id())
     }
 
     /// Opens the next slot of a session.
@@ -135,8 +71,9 @@ impl<P: Protocol> Engine<P> {
         reply_to: ReplyTo,
         write: impl FnOnce(&mut Rope),
     ) {
-        let (roster, outbox) = (&mut self.roster, &mut self.outbox);
-        roster.send(connection, id, reply_to, self.now, outbox, write);
+        if let Some(carrier) = self.roster.carrier_on(connection) {
+            carrier.send(id, reply_to, self.now, &mut self.outbox, write);
+        }
         if reply_to.is_silent() || !self.single_connection {
             self.note_outstanding(id, connection, reply_to);
         }
@@ -226,8 +163,49 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
+/// What is expected of a request to one server where reads may be sent once more. A pure read keeps what that
+/// takes.
+#[cold]
+pub(super) fn retriable<P: Protocol>(
+    budget: &mut RetryBudget,
+    asked: &Asked<'_, P>,
+    facts: &Facts<P::Command>,
+    may_be_large: bool,
+    key: Option<Range<usize>>,
+) -> Expected<P::Kind> {
+    budget.earn();
+    let text = asked.source.text;
+    if let Some(key) = key
+        && text.len() <= MAX_RETRY_BYTES
+        && facts.is_pure_read
+    {
+        let request = text.into();
+        let retry = Retry { request, key };
+        return Expected::Retriable {
+            may_be_large,
+            retry,
+        };
+    }
+    Expected::Reply { may_be_large }
+}
+
 /// Writes a request as it came, its gathered bodies in their places, without the range `left_out`.
+#[inline]
 pub(super) fn write_request(
+    source: &Source<'_>,
+    bodies: &mut Vec<Body>,
+    left_out: Option<&Range<usize>>,
+    out: &mut Rope,
+) {
+    let is_small = source.text.len() < SHARE_AT_LEAST;
+    if is_small && bodies.is_empty() && left_out.is_none() {
+        return out.extend(source.text);
+    }
+    write_parts(source, bodies, left_out, out);
+}
+
+#[inline(never)]
+fn write_parts(
     source: &Source<'_>,
     bodies: &mut Vec<Body>,
     left_out: Option<&Range<usize>>,

@@ -158,9 +158,15 @@ impl Rope {
         let room = self.first.capacity() - self.first.len();
         if self.more.is_none() && bytes.len() <= room {
             self.first.extend_from_slice(bytes);
+            self.len += bytes.len();
         } else if !bytes.is_empty() {
-            self.tail(bytes.len()).extend_from_slice(bytes);
+            self.extend_tail(bytes);
         }
+    }
+
+    #[inline(never)]
+    fn extend_tail(&mut self, bytes: &[u8]) {
+        self.tail(bytes.len()).extend_from_slice(bytes);
         self.len += bytes.len();
     }
 

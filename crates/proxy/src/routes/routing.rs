@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::shards::Shards;
+use crate::cause::Cause;
 use crate::id::ServerId;
 use crate::share::PoolShare;
 use crate::time::Time;
@@ -34,6 +35,16 @@ pub(crate) struct Routes {
 }
 
 impl Destination {
+    /// The server that is to be asked, or why nobody is.
+    #[inline]
+    pub(crate) fn in_use(self) -> Result<ServerId, Cause> {
+        match self {
+            Destination::Server(server) | Destination::Substitute(server) => Ok(server),
+            Destination::Ejected(_) => Err(Cause::Ejected),
+            Destination::Nobody => Err(Cause::Refused),
+        }
+    }
+
     /// The server that it names, if any.
     pub(crate) fn server(self) -> Option<ServerId> {
         match self {

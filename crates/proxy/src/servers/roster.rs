@@ -32,6 +32,14 @@ pub(crate) struct Roster<P: Protocol> {
     next_look: Option<Time>,
 }
 
+/// A connection that carries a further request.
+pub(crate) struct Carrier<'a, P: Protocol> {
+    id: ConnectionId,
+    connection: &'a mut Connection<P>,
+    servers: &'a Table<ServerId, Server>,
+    earliest: &'a mut Option<Time>,
+}
+
 impl<P: Protocol> Roster<P> {
     pub(crate) fn new() -> Self {
         Self {
@@ -112,10 +120,31 @@ impl<P: Protocol> Roster<P> {
         id
     }
 
-    /// A connection for a request to a server of a session that speaks `version`: the one that `bound` names,
-    /// else the least loaded, else a new one.
+    /// A connection that carries a request to a server of a session that speaks `version`: the one that `bound`
+    /// names, else the least loaded, else a new one.
     #[inline]
-    pub(crate) fn choose(
+    pub(crate) fn carrier(
+        &mut self,
+        id: ServerId,
+        version: Version,
+        bound: impl FnOnce(Purpose) -> Option<ConnectionId>,
+        now: Time,
+        outbox: &mut Outbox,
+    ) -> Result<Carrier<'_, P>, Cause> {
+        let id = self.choose(id, version, bound, now, outbox)?;
+        match self.connections.get_mut(id) {
+            Some(connection) if connection.has_room(now) => Ok(Carrier {
+                id,
+                connection,
+                servers: &self.servers,
+                earliest: &mut self.earliest,
+            }),
+            _ => Err(Cause::Overloaded),
+        }
+    }
+
+    #[inline]
+    fn choose(
         &mut self,
         id: ServerId,
         version: Version,
@@ -136,6 +165,7 @@ impl<P: Protocol> Roster<P> {
         self.choose_freely(id, version, now, outbox)
     }
 
+    #[cold]
     fn choose_freely(
         &mut self,
         id: ServerId,
@@ -162,30 +192,14 @@ impl<P: Protocol> Roster<P> {
         }
     }
 
-    /// Queues a request, whose bytes `write` appends, on a connection.
-    #[inline]
-    pub(crate) fn send(
-        &mut self,
-        id: ConnectionId,
-        session: SessionId,
-        reply_to: ReplyTo,
-        now: Time,
-        outbox: &mut Outbox,
-        write: impl FnOnce(&mut Rope),
-    ) {
-        let Some(connection) = self.connections.get_mut(id) else {
-            return;
-        };
-        // What waits already is due before this.
-        let is_first = connection.queue().oldest_waiting().is_none();
-        if connection.push(session, reply_to, now, write) && connection.list() {
-            outbox.flush(Flush::Connection(id));
-        }
-        if is_first {
-            let server = connection.server();
-            let timeout = self.server(server).settings().timeout;
-            self.note_due(timeout.map(|timeout| now + timeout));
-        }
+    /// A connection that is there already, to carry a further request.
+    pub(crate) fn carrier_on(&mut self, id: ConnectionId) -> Option<Carrier<'_, P>> {
+        Some(Carrier {
+            id,
+            connection: self.connections.get_mut(id)?,
+            servers: &self.servers,
+            earliest: &mut self.earliest,
+        })
     }
 
     /// Has the connection written to, if it has anything to write.
@@ -264,9 +278,7 @@ impl<P: Protocol> Roster<P> {
     }
 
     fn note_due(&mut self, at: Option<Time>) {
-        if let Some(at) = at {
-            self.earliest = Some(self.earliest.map_or(at, |known| known.min(at)));
-        }
+        note_due(&mut self.earliest, at);
     }
 
     /// When the connection is late, as things are.
@@ -404,6 +416,49 @@ impl<P: Protocol> Roster<P> {
         let gone: Vec<_> = gone.filter(|id| !is_to(*id) && !is_named(*id)).collect();
         gone.iter().for_each(|id| drop(self.servers.remove(*id)));
         gone
+    }
+}
+
+impl<P: Protocol> Carrier<'_, P> {
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        self.connection.purpose()
+    }
+
+    /// Queues a request, whose bytes `write` appends.
+    #[inline]
+    pub(crate) fn send(
+        mut self,
+        session: SessionId,
+        reply_to: ReplyTo,
+        now: Time,
+        outbox: &mut Outbox,
+        write: impl FnOnce(&mut Rope),
+    ) {
+        // What waits already is due before this.
+        if self.connection.queue().oldest_waiting().is_none() {
+            self.note_due(now);
+        }
+        if self.connection.push(session, reply_to, now, write) && self.connection.list() {
+            outbox.flush(Flush::Connection(self.id));
+        }
+    }
+
+    /// A request that is queued now will be due.
+    fn note_due(&mut self, now: Time) {
+        let server = self.servers.get(self.connection.server());
+        let timeout = server.and_then(|server| server.settings().timeout);
+        note_due(self.earliest, timeout.map(|timeout| now + timeout));
+    }
+}
+
+/// Something may be late at that time.
+fn note_due(earliest: &mut Option<Time>, at: Option<Time>) {
+    if let Some(at) = at {
+        *earliest = Some(earliest.map_or(at, |known| known.min(at)));
     }
 }
 
