@@ -138,6 +138,7 @@ impl ReplyScanner {
     ///
     /// # Errors
     /// [`BadReply`], after which the scanner must not be used again.
+    #[inline(always)]
     pub fn scan(&mut self, data: &[u8]) -> Result<Scan, BadReply> {
         if self.pending == 0
             && let Some((len, kind)) = whole(data)
@@ -163,6 +164,7 @@ impl ReplyScanner {
         self.pending == 0
     }
 
+    #[inline(never)]
     fn run(&mut self, data: &[u8], mut mark: impl FnMut(u64)) -> Result<Scan, BadReply> {
         let mut at = 0;
         while at < data.len() {
@@ -316,19 +318,23 @@ impl ReplyScanner {
 
 /// Fast path: a regular reply of one value that is in the data as a whole. `None` only means that the fast
 /// path does not apply.
-#[inline]
+#[inline(always)]
 fn whole(data: &[u8]) -> Option<(usize, ReplyKind)> {
-    let kind = match data.first()? {
+    match data.first()? {
         b'$' => {
-            let (len, start) = number::quick_length(data, 1)?;
+            let (len, start) = number::quick_header(data, 0, b'$')?;
             let end = start + len as usize;
-            let ended = data.get(end..end + 2)? == b"\r\n";
-            return ended.then_some((end + 2, ReplyKind::Bulk));
+            let ended = data.get(end..)?.first_chunk() == Some(b"\r\n");
+            ended.then_some((end + 2, ReplyKind::Bulk))
         }
-        b'+' => ReplyKind::Status,
-        b':' => ReplyKind::Integer,
-        _ => return None,
-    };
+        b'+' if data.starts_with(b"+OK\r\n") => Some((5, ReplyKind::Status)),
+        b'+' => whole_line(data, ReplyKind::Status),
+        b':' => whole_line(data, ReplyKind::Integer),
+        _ => None,
+    }
+}
+
+fn whole_line(data: &[u8], kind: ReplyKind) -> Option<(usize, ReplyKind)> {
     let end = memchr(b'\r', data)?;
     (*data.get(end + 1)? == b'\n').then_some((end + 2, kind))
 }

@@ -222,7 +222,7 @@ impl<P: Grammar> Order<P> {
 
     /// Adds a piece of the reply in a slot, the last one if `last`; straight to `output` when it is next.
     /// Returns whether output grew or a request was finished.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deliver(
         &mut self,
         number: u64,
@@ -256,7 +256,9 @@ impl<P: Grammar> Order<P> {
         output.push(chunk, range);
         if last {
             self.close_first();
-            self.advance(output);
+            if self.may_advance() {
+                self.advance(output);
+            }
         }
         true
     }
@@ -273,6 +275,16 @@ impl<P: Grammar> Order<P> {
         slot.stash.extend(reply);
         self.stashed += reply.len();
         is_first && self.advance(output)
+    }
+
+    /// Whether [`Order::advance`] has anything to do.
+    #[inline]
+    fn may_advance(&self) -> bool {
+        if self.is_empty() {
+            return self.slots.len() > LARGE_WINDOW;
+        }
+        let head = &self.slots[self.index(self.first)];
+        head.done || !head.stash.is_empty()
     }
 
     /// Moves what has arrived at the head of the queue to the output. Returns whether anything moved

@@ -365,7 +365,7 @@ impl<P: Protocol> Session<P> {
 
     /// Adds a piece of the reply in a slot, the last one if `last`. Returns whether output grew or a request was
     /// finished.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn deliver(
         &mut self,
         slot: u64,

@@ -1,6 +1,7 @@
 //! Every client of a worker's pool: who there is, who may go on, who is watched, and how each ends.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use super::holds::Hold;
 use super::phase::Phase;
 use super::session::Session;
 use crate::event::Event;
+use crate::flow::buffer::Chunk;
 use crate::flow::memory::MemoryPart;
 use crate::flow::outbox::{Action, Flush, Outbox};
 use crate::flow::spares::Spares;
@@ -132,6 +134,43 @@ impl<P: Protocol> Clients<P> {
     pub(crate) fn name(&self, server: ServerId) -> bool {
         let mut sessions = self.sessions.iter();
         sessions.any(|(_, session)| session.has_fragment_at(server))
+    }
+
+    /// Adds a piece of the reply in a slot of a session, the last one if `last`, and does what follows.
+    #[inline(always)]
+    pub(crate) fn deliver(
+        &mut self,
+        (id, slot): (SessionId, u64),
+        chunk: &Chunk,
+        range: Range<usize>,
+        last: bool,
+        now: Time,
+        outbox: &mut Outbox,
+    ) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let moved = session.deliver(slot, chunk, range, last, &mut self.spares);
+        if session.is_over() || !session.is_plain() {
+            self.settle_delivery(id, moved, now, outbox);
+        } else if moved && session.list_for_flush() {
+            outbox.flush(Flush::Session(id));
+        }
+    }
+
+    #[cold]
+    fn settle_delivery(&mut self, id: SessionId, moved: bool, now: Time, outbox: &mut Outbox) {
+        if self
+            .sessions
+            .get(id)
+            .is_some_and(|session| session.is_over())
+        {
+            self.watch(id, now);
+        }
+        if moved {
+            self.flush(id, outbox);
+            self.settle(id, now, outbox);
+        }
     }
 
     /// The session has new output: it is written when everything has been looked at.

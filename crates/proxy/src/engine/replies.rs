@@ -6,11 +6,22 @@ use super::endings::Blame;
 use super::state::Engine;
 use crate::cause::Cause;
 use crate::flow::buffer::Chunk;
-use crate::flow::outbox::Flush;
 use crate::id::{ConnectionId, ServerId};
 use crate::protocol::Protocol;
 use crate::servers::connection::{Found, Progress, Tally};
 use crate::servers::queue::{InFlight, ReplyTo};
+
+/// The replies of one read.
+struct Batch {
+    server: ServerId,
+    /// Failures of the server are counted.
+    is_watched: bool,
+    /// It has answered since that was last noted.
+    has_succeeded: bool,
+    tally: Tally,
+    /// Work space.
+    marks: Vec<u64>,
+}
 
 impl<P: Protocol> Engine<P> {
     /// A server has sent `range` of `chunk`.
@@ -54,66 +65,119 @@ impl<P: Protocol> Engine<P> {
         let connection = self.roster.get(id)?;
         let server = connection.server();
         let ejects = self.roster.server(server).settings().auto_eject_hosts;
-        let is_watched = ejects && !connection.is_leaving();
-        let mut tally = Tally::default();
-        let mut marks = std::mem::take(&mut self.marks);
+        let mut batch = Batch {
+            server,
+            is_watched: ejects && !connection.is_leaving(),
+            has_succeeded: false,
+            tally: Tally::default(),
+            marks: std::mem::take(&mut self.marks),
+        };
         let mut pos = range.start;
         while pos < range.end {
-            marks.clear();
-            let data = &chunk[pos..range.end];
-            let connection = self.roster.get_mut(id);
-            let found =
-                connection.and_then(|link| link.next_reply(data, &mut marks, &mut tally).ok());
+            let found = self.take_plain_replies(id, chunk, &mut pos, range.end, &mut batch);
             match found {
-                Some(Found::Reply {
-                    len,
-                    entry,
-                    first,
-                    kind,
-                }) => {
-                    let reply = pos..pos + len;
-                    pos += len;
-                    if let Some(kind) = kind {
-                        let start = if first { &chunk[reply.clone()] } else { &[] };
-                        self.note_reply(server, &entry, kind, start, is_watched);
-                    }
-                    self.deliver(id, &entry, chunk, reply, kind, &mut marks);
-                }
-                Some(Found::Push(len)) => pos += len,
+                Some(found) => pos += self.take_other(id, chunk, pos, found, &mut batch),
                 None => break,
             }
         }
-        self.marks = marks;
+        self.note_success(&mut batch);
+        self.marks = batch.marks;
         if let Some(connection) = self.roster.get(id) {
-            connection.count(&tally);
+            connection.count(&batch.tally);
         }
         (pos == range.end).then_some(range.len())
     }
 
-    /// A reply has come to its end: what it says of its server, and of a request whose client does not hear it.
-    fn note_reply(
+    /// Passes on whole replies of which nothing is to be known but whose they are, as most are. Returns what was
+    /// found at the new `pos` that is none of those; nothing at the end, or when the server is out of step.
+    fn take_plain_replies(
         &mut self,
-        server: ServerId,
-        entry: &InFlight,
-        kind: P::Kind,
-        start: &[u8],
-        is_watched: bool,
-    ) {
+        id: ConnectionId,
+        chunk: &Chunk,
+        pos: &mut usize,
+        end: usize,
+        batch: &mut Batch,
+    ) -> Option<Found<P::Kind>> {
+        let connection = self.roster.get_mut(id)?;
+        while *pos < end {
+            let data = &chunk[*pos..end];
+            let found = connection.next_reply(data, &mut batch.marks, &mut batch.tally);
+            let found = found.ok()?;
+            let Some((len, to, slot)) = found.plain::<P>() else {
+                return Some(found);
+            };
+            batch.has_succeeded = true;
+            let reply = *pos..*pos + len;
+            *pos += len;
+            if !self.single_connection
+                && let Some(session) = self.clients.get_mut(to)
+            {
+                session.carriers_mut().remove(id);
+            }
+            let place = (to, slot);
+            let (now, outbox) = (self.now, &mut self.outbox);
+            self.clients.deliver(place, chunk, reply, true, now, outbox);
+        }
+        None
+    }
+
+    /// Deals with anything else that was found at `pos`. Returns its length.
+    #[inline(never)]
+    fn take_other(
+        &mut self,
+        id: ConnectionId,
+        chunk: &Chunk,
+        pos: usize,
+        found: Found<P::Kind>,
+        batch: &mut Batch,
+    ) -> usize {
+        match found {
+            Found::Push(len) => len,
+            Found::Reply {
+                len,
+                entry,
+                first,
+                kind,
+            } => {
+                let reply = pos..pos + len;
+                if let Some(kind) = kind {
+                    let start = if first { &chunk[reply.clone()] } else { &[] };
+                    self.note_reply(&entry, kind, start, batch);
+                }
+                self.deliver(id, &entry, chunk, reply, kind, &mut batch.marks);
+                batch.marks.clear();
+                len
+            }
+        }
+    }
+
+    /// The server has answered, if it has. That is noted before a failure, and once for many answers.
+    fn note_success(&self, batch: &mut Batch) {
+        if std::mem::take(&mut batch.has_succeeded) && batch.is_watched {
+            self.roster.server(batch.server).note_success();
+        }
+    }
+
+    /// A reply has come to its end: what it says of its server, and of a request whose client does not hear it.
+    fn note_reply(&mut self, entry: &InFlight, kind: P::Kind, start: &[u8], batch: &mut Batch) {
         // A late reply has been counted as a failure and is no success after all.
-        if is_watched && !matches!(entry.reply_to, ReplyTo::Forgotten { .. }) {
+        if batch.is_watched && !matches!(entry.reply_to, ReplyTo::Forgotten { .. }) {
             match P::is_transient_failure(kind, start) {
-                true => self.count_failure(server, self.now),
-                false => self.roster.server(server).note_success(),
+                true => {
+                    self.note_success(batch);
+                    self.count_failure(batch.server, self.now);
+                }
+                false => batch.has_succeeded = true,
             }
         }
         if entry.reply_to == ReplyTo::Nobody && P::is_error_kind(kind) {
             let line = (!start.is_empty()).then_some(start);
-            self.note_refused(server, line);
+            self.note_refused(batch.server, line);
         }
     }
 
     /// Puts a piece of a reply where it belongs; `kind` says that it is the last piece.
-    #[inline]
+    #[inline(never)]
     fn deliver(
         &mut self,
         connection: ConnectionId,
@@ -124,7 +188,7 @@ impl<P: Protocol> Engine<P> {
         marks: &mut Vec<u64>,
     ) {
         let id = entry.session;
-        let Some((session, spares)) = self.clients.with_spares(id) else {
+        let Some(session) = self.clients.get_mut(id) else {
             return;
         };
         if kind.is_some() && !self.single_connection {
@@ -132,19 +196,9 @@ impl<P: Protocol> Engine<P> {
         }
         match entry.reply_to {
             ReplyTo::Slot(slot) => {
-                let moved = session.deliver(slot, chunk, range, kind.is_some(), spares);
-                if session.is_over() {
-                    self.clients.watch(id, self.now);
-                    if moved {
-                        self.note_delivered(id);
-                    }
-                } else if moved && session.is_plain() {
-                    if session.list_for_flush() {
-                        self.outbox.flush(Flush::Session(id));
-                    }
-                } else if moved {
-                    self.note_delivered(id);
-                }
+                let (now, outbox, last) = (self.now, &mut self.outbox, kind.is_some());
+                self.clients
+                    .deliver((id, slot), chunk, range, last, now, outbox);
             }
             ReplyTo::Fragment(slot, fragment) => {
                 let place = (slot, fragment);

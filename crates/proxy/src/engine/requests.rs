@@ -62,13 +62,13 @@ impl<P: Protocol> Engine<P> {
                     false => Taken::Yes,
                 }
             }
-            other => self.take_other(asked, facts, other, bodies),
+            other => self.carry_out_other(asked, facts, other, bodies),
         }
     }
 
     /// The same for a request that is not for one key.
     #[inline(never)]
-    fn take_other(
+    fn carry_out_other(
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,

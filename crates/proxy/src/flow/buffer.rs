@@ -184,9 +184,14 @@ impl Rope {
     /// itself, as a copy otherwise.
     #[inline]
     pub fn push(&mut self, chunk: &Chunk, range: Range<usize>) {
-        if range.len() < SHARE_AT_LEAST {
-            return self.extend(&chunk[range]);
+        match range.len() < SHARE_AT_LEAST {
+            true => self.extend(&chunk[range]),
+            false => self.push_large(chunk, range),
         }
+    }
+
+    #[inline(never)]
+    fn push_large(&mut self, chunk: &Chunk, range: Range<usize>) {
         if !is_worth_sharing(chunk, &range) {
             return self.extend(&chunk[range]);
         }

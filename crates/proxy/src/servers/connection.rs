@@ -101,6 +101,27 @@ pub(crate) enum Found<K> {
     Push(usize),
 }
 
+impl<K: Copy> Found<K> {
+    /// A whole reply to one request that is no error: its length, and the session and slot that it is for.
+    #[inline]
+    pub(crate) fn plain<P: Protocol<Kind = K>>(&self) -> Option<(usize, SessionId, u64)> {
+        match self {
+            Found::Reply {
+                len,
+                entry:
+                    InFlight {
+                        session,
+                        reply_to: ReplyTo::Slot(slot),
+                        ..
+                    },
+                kind: Some(kind),
+                ..
+            } if !P::is_error_kind(*kind) => Some((*len, *session, *slot)),
+            _ => None,
+        }
+    }
+}
+
 /// What a batch of replies adds to the counters, so that they are touched once per read.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -229,7 +250,7 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Queues a request whose bytes `write` appends; says whether it is to be written at once.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(
         &mut self,
         session: SessionId,
@@ -342,6 +363,7 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     ///
     /// When it is no reply, or none is due.
+    #[inline]
     pub(crate) fn next_reply(
         &mut self,
         data: &[u8],
@@ -352,35 +374,35 @@ impl<P: Protocol> Connection<P> {
             self.dropping = P::is_push(data[0]);
         }
         if self.dropping {
-            return match P::scan(&mut self.scanner, data, None)? {
-                Scan::Complete { len, .. } => Ok(Found::Push(len)),
-                Scan::Partial => Ok(Found::Push(data.len())),
-            };
+            return self.drop_push(data);
         }
-        let entry = *self.queue.begun().ok_or(BadReply)?;
-        let wants_marks = match entry.reply_to {
-            ReplyTo::Fragment(..) => Some(marks),
-            ReplyTo::Slot(_) | ReplyTo::Nobody | ReplyTo::Follower | ReplyTo::Forgotten { .. } => {
-                None
-            }
-        };
+        let oldest = self.queue.begun().ok_or(BadReply)?;
+        let marks = matches!(oldest.reply_to, ReplyTo::Fragment(..)).then_some(marks);
         let first = !self.mid_reply;
-        let (len, kind) = match P::scan(&mut self.scanner, data, wants_marks)? {
-            Scan::Complete { len, kind } => (len, Some(kind)),
-            Scan::Partial => (data.len(), None),
+        let (len, kind, entry) = match P::scan(&mut self.scanner, data, marks)? {
+            Scan::Complete { len, kind } => {
+                let (entry, whole) = self.queue.pop().ok_or(BadReply)?;
+                tally.add(&entry, whole);
+                (len, Some(kind), entry)
+            }
+            Scan::Partial => (data.len(), None, *oldest),
         };
         self.mid_reply = kind.is_none();
         tally.bytes += len as i64;
-        if kind.is_some() {
-            let whole = self.queue.pop().is_none_or(|(_, whole)| whole);
-            tally.add(&entry, whole);
-        }
         Ok(Found::Reply {
             len,
             entry,
             first,
             kind,
         })
+    }
+
+    #[cold]
+    fn drop_push(&mut self, data: &[u8]) -> Result<Found<P::Kind>, BadReply> {
+        match P::scan(&mut self.scanner, data, None)? {
+            Scan::Complete { len, .. } => Ok(Found::Push(len)),
+            Scan::Partial => Ok(Found::Push(data.len())),
+        }
     }
 
     /// Adds a batch of replies to the counters of the server.
