@@ -202,6 +202,12 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
+    /// Whether any session was held and may go on.
+    #[inline]
+    pub(crate) fn is_anybody_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// The next session that was held and may go on.
     #[inline]
     pub(crate) fn next_ready(&mut self, now: Time) -> Option<SessionId> {

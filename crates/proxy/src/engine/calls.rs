@@ -40,10 +40,9 @@ impl<P: Protocol> Engine<P> {
         }
         let bytes = range.len();
         session.note_read(bytes, now);
-        if !session.add_to_backlog(chunk, range.clone()) {
-            self.feed(id, chunk, range);
+        if session.add_to_backlog(chunk, range.clone()) || self.feed(id, chunk, range) {
+            self.clients.stop_reading(id);
         }
-        self.clients.stop_reading(id);
         self.run_ready();
         self.note_read(bytes);
     }
@@ -81,11 +80,20 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         session.note_written(count, now, spares);
-        if session.is_held_for_memory() {
+        if session.is_over() || !session.is_plain() {
+            self.settle_written(id);
+        }
+        self.run_ready();
+    }
+
+    /// The session may go on, or end, now that some of its output was written.
+    #[cold]
+    fn settle_written(&mut self, id: SessionId) {
+        let session = self.clients.get(id);
+        if session.is_some_and(|session| session.is_held_for_memory()) {
             self.reconsider(id);
         }
-        self.clients.settle(id, now, &mut self.outbox);
-        self.run_ready();
+        self.clients.settle(id, self.now, &mut self.outbox);
     }
 
     pub(crate) fn session_count(&self) -> usize {

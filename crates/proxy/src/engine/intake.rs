@@ -18,6 +18,13 @@ impl<P: Protocol> Engine<P> {
     /// Goes on with sessions that were held, each with one piece of its input, and tells of what nobody heard.
     #[inline]
     pub(super) fn run_ready(&mut self) {
+        if self.clients.is_anybody_ready() || self.unheard.limit.has_noted() {
+            self.run_all_ready();
+        }
+    }
+
+    #[cold]
+    fn run_all_ready(&mut self) {
         while let Some(id) = self.clients.next_ready(self.now) {
             self.go_on(id);
         }
@@ -32,28 +39,33 @@ impl<P: Protocol> Engine<P> {
         self.clients.after_piece(id, self.now, &mut self.outbox);
     }
 
-    /// Takes what a client sent, as far as it may; keeps the rest.
-    pub(super) fn feed(&mut self, id: SessionId, chunk: &Chunk, range: Range<usize>) {
+    /// Takes what a client sent, as far as it may; keeps the rest. Whether there may be such a rest.
+    pub(super) fn feed(&mut self, id: SessionId, chunk: &Chunk, range: Range<usize>) -> bool {
         let mut pos = range.start;
         while pos < range.end {
             let Some(session) = self.clients.get_mut(id) else {
-                return;
+                return false;
             };
             if !session.takes_input() {
-                return;
+                return true;
             }
             if !session.may_take() {
-                return self.park(id, &[], chunk, pos..range.end);
+                self.park(id, &[], chunk, pos..range.end);
+                return true;
             }
             pos = match session.take_intake() {
                 Some(intake) => self.feed_partial(id, intake, chunk, pos..range.end),
                 None => self.feed_fresh(id, chunk, pos..range.end),
             };
         }
-        let session = self.clients.get(id);
-        if session.is_some_and(|session| session.is_over()) {
+        let Some(session) = self.clients.get(id) else {
+            return false;
+        };
+        let has_rest = session.has_backlog();
+        if session.is_over() {
             self.clients.watch(id, self.now);
         }
+        has_rest
     }
 
     /// Parses requests where they lie. Returns where it stopped; what was before is dealt with.
@@ -193,7 +205,7 @@ impl<P: Protocol> Engine<P> {
                     text: &text[..len],
                     chunk: None,
                 };
-                match self.take_parsed(id, parser, source, bodies) {
+                match self.take_apart(id, parser, source, bodies) {
                     Taken::AndMore | Taken::Yes => pos,
                     Taken::Later => {
                         self.park_gathered(id, &text[..len], bodies, chunk, pos..rest.end)
@@ -231,8 +243,23 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_parsed(
+        &mut self,
+        id: SessionId,
+        parser: &P::Parser,
+        source: Source<'_>,
+        bodies: &mut Vec<Body>,
+    ) -> Taken {
+        match P::rewritten(parser) {
+            Some(text) => self.take_apart(id, parser, Source { text, chunk: None }, bodies),
+            None => self.take_request(asked(id, parser, source), bodies),
+        }
+    }
+
+    /// Takes a request that does not lie in a chunk as it is.
+    #[inline(never)]
+    fn take_apart(
         &mut self,
         id: SessionId,
         parser: &P::Parser,
@@ -243,17 +270,7 @@ impl<P: Protocol> Engine<P> {
             Some(text) => Source { text, chunk: None },
             None => source,
         };
-        let request = Request {
-            text: source.text,
-            parser,
-            is_idle: false,
-        };
-        let asked = Asked {
-            id,
-            request,
-            source,
-        };
-        self.take_request(asked, bodies)
+        self.take_request(asked(id, parser, source), bodies)
     }
 
     #[inline]
@@ -337,5 +354,23 @@ impl<P: Protocol> Engine<P> {
             Some(session) => P::pass_over(session.client_mut()),
             None => Reply::Dropped,
         }
+    }
+}
+
+#[inline(always)]
+fn asked<'r, P: Protocol>(
+    id: SessionId,
+    parser: &'r P::Parser,
+    source: Source<'r>,
+) -> Asked<'r, P> {
+    let request = Request {
+        text: source.text,
+        parser,
+        is_idle: false,
+    };
+    Asked {
+        id,
+        request,
+        source,
     }
 }

@@ -17,6 +17,12 @@ impl LogLimit {
         self.since == 1
     }
 
+    /// Whether it has happened since it was last logged.
+    #[inline]
+    pub(crate) fn has_noted(&self) -> bool {
+        self.since > 0
+    }
+
     /// How often it has happened since it was last logged, if it may be logged again.
     #[inline]
     pub(crate) fn due(&mut self, now: Time) -> Option<u64> {
