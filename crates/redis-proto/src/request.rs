@@ -175,7 +175,7 @@ impl RequestParser {
     ///
     /// # Errors
     /// [`RequestError`] if the bytes are not a request or exceed a limit.
-    #[inline]
+    #[inline(always)]
     pub fn parse(&mut self, limits: &RequestLimits, text: &[u8]) -> Result<Progress, RequestError> {
         if self.phase == Phase::Done {
             self.reset();
@@ -249,7 +249,7 @@ impl RequestParser {
 
     /// Fast path: a regular request that is in the text as a whole. `None` only means that the fast path does
     /// not apply.
-    #[inline]
+    #[inline(always)]
     fn parse_whole(&mut self, limits: &RequestLimits, text: &[u8]) -> Option<usize> {
         let (count, mut at) = number::quick_header(text, 0, b'*')?;
         if count == 0 || count > limits.max_args {

@@ -35,6 +35,7 @@ pub(super) enum Taken {
 
 impl<P: Protocol> Engine<P> {
     /// Plans one whole request and carries the plan out.
+    #[inline(always)]
     pub(super) fn take_request(
         &mut self,
         mut asked: Asked<'_, P>,
@@ -62,13 +63,13 @@ impl<P: Protocol> Engine<P> {
                     false => Taken::Yes,
                 }
             }
-            other => self.carry_out_other(asked, facts, other, bodies),
+            other => self.carry_out(asked, facts, other, bodies),
         }
     }
 
-    /// The same for a request that is not for one key.
+    /// Carries out the plan for a request that is not for one key.
     #[inline(never)]
-    fn carry_out_other(
+    fn carry_out(
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
@@ -116,7 +117,7 @@ impl<P: Protocol> Engine<P> {
     /// Sends a request to one server, or capped to one of another pool that stands in; answers it where that cannot
     /// be. `key` is where the key is that it may be sent by once more. Whether it is known that the session may
     /// take a further request.
-    #[inline]
+    #[inline(always)]
     pub(super) fn forward(
         &mut self,
         asked: &Asked<'_, P>,
@@ -186,6 +187,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// A request whose reply is not known to be small, and which is not sent once more.
+    #[inline(never)]
     fn forward_unkeyed(
         &mut self,
         asked: &Asked<'_, P>,

@@ -103,7 +103,7 @@ impl Shards {
     }
 
     /// The server that owns `key`; `None` when none is in use.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn place(&mut self, key: &[u8]) -> Option<Placed> {
         let random = &mut self.random;
         let index = self.placement.place(&self.ring, key, || random.draw())?;

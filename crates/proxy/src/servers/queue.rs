@@ -83,6 +83,7 @@ pub(crate) struct Amount {
 
 impl RequestQueue {
     /// Appends a request, whose bytes `write` appends. Returns how many those are.
+    #[inline(always)]
     pub(crate) fn push(
         &mut self,
         session: SessionId,

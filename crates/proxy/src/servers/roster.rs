@@ -122,7 +122,7 @@ impl<P: Protocol> Roster<P> {
 
     /// A connection that carries a request to a server of a session that speaks `version`: the one that `bound`
     /// names, else the least loaded, else a new one.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn carrier(
         &mut self,
         id: ServerId,
@@ -143,7 +143,7 @@ impl<P: Protocol> Roster<P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn choose(
         &mut self,
         id: ServerId,
@@ -429,7 +429,7 @@ impl<P: Protocol> Carrier<'_, P> {
     }
 
     /// Queues a request, whose bytes `write` appends.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send(
         mut self,
         session: SessionId,

@@ -17,7 +17,7 @@ impl Grammar for Redis {
     /// The words of redis-server.
     const TOO_MANY_CLIENTS: &'static [u8] = b"-ERR max number of clients reached\r\n";
 
-    #[inline]
+    #[inline(always)]
     fn parse(&self, parser: &mut RequestParser, text: &[u8]) -> Parsed {
         match parser.parse(&self.limits, text) {
             Ok(Progress::Complete { len }) => Parsed::Request { len },
@@ -41,6 +41,7 @@ impl Grammar for Redis {
         parser.reset();
     }
 
+    #[inline(always)]
     fn scan(
         scanner: &mut ReplyScanner,
         data: &[u8],

@@ -29,7 +29,7 @@ impl Planner for Redis {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn plan(
         &self,
         asked: planner::Request<'_, Self>,
@@ -84,7 +84,7 @@ impl Planner for Redis {
 }
 
 impl Redis {
-    #[inline]
+    #[inline(always)]
     fn route(
         &self,
         command: &'static Command,
@@ -127,7 +127,7 @@ impl Redis {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_command(&self, request: &Request<'_>) -> Result<&'static Command, Refusal> {
         let command = self.recent.find(request).ok_or(Refusal::Unknown)?;
         let command = match command.subs {
@@ -140,7 +140,7 @@ impl Redis {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn plan_forward(
         &self,
         command: &'static Command,

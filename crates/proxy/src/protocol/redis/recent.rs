@@ -31,7 +31,7 @@ struct Name {
 
 impl Recent {
     /// The command that a request names, if there is one of that name.
-    #[inline]
+    #[inline(always)]
     pub(super) fn find(&self, request: &Request<'_>) -> Option<&'static Command> {
         let Some(name) = Name::of(request) else {
             return command::lookup(request.name());
