@@ -55,7 +55,7 @@ pub(crate) fn quick_header(text: &[u8], at: usize, sigil: u8) -> Option<(u32, us
 #[inline(never)]
 fn longer_header(text: &[u8], at: usize, sigil: u8) -> Option<(u32, usize)> {
     match text.get(at) {
-        Some(first) if *first == sigil => quick_length(text, at + 1),
+        Some(first) if *first == sigil => longer_length(text, at + 1),
         _ => None,
     }
 }
@@ -75,20 +75,20 @@ pub(crate) fn quick_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
     }
 }
 
-#[inline(never)]
 fn longer_length(text: &[u8], at: usize) -> Option<(u32, usize)> {
     const MOST_DIGITS: usize = 9; // cannot overflow, and no length in use has more
-    let mut value = 0;
-    let mut end = at;
-    while end < at + MOST_DIGITS {
-        match text.get(end) {
-            Some(digit @ b'0'..=b'9') => value = value * 10 + u32::from(digit - b'0'),
-            _ => break,
+    let text = text.get(at..)?;
+    let (mut value, mut digits) = (0, 0);
+    for byte in text.iter().take(MOST_DIGITS) {
+        let digit = u32::from(byte.wrapping_sub(b'0'));
+        if digit > 9 {
+            break;
         }
-        end += 1;
+        value = value * 10 + digit;
+        digits += 1;
     }
-    let canonical = end > at && (text[at] != b'0' || end == at + 1);
-    (canonical && text.get(end..end + 2) == Some(b"\r\n")).then_some((value, end + 2))
+    let canonical = digits > 0 && (text[0] != b'0' || digits == 1);
+    (canonical && text[digits..].starts_with(b"\r\n")).then_some((value, at + digits + 2))
 }
 
 #[cfg(test)]
