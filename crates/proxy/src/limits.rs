@@ -43,6 +43,10 @@ pub const SPARE_BUFFERS: usize = 64;
 /// more than allocating it.
 pub const SPARE_BYTES: usize = 4 << 10;
 
+/// Segments that an emptied queue of segments which is kept in the same way may have room for: as many as a reply
+/// of usual size has.
+pub const SPARE_SEGMENTS: usize = 8;
+
 /// Capacity that an idle server connection may keep for its output.
 pub const KEEP_OUTPUT: usize = 64 << 10;
 

@@ -161,7 +161,7 @@ impl<P: Protocol> Session<P> {
     /// Bytes of replies that wait or are to come, by what is known of their size.
     #[inline]
     fn expected(&self) -> usize {
-        self.output.len().saturating_add(self.order.expected())
+        self.output.len() + self.order.expected()
     }
 
     /// `bytes` bytes have been read of the client at `now`. A request that has begun is timed from its first
@@ -375,7 +375,7 @@ impl<P: Protocol> Session<P> {
         spares: &mut Spares,
     ) -> bool {
         if self.output.is_empty() && self.order.is_next(slot) {
-            self.output.begin_with(spares, range.len());
+            self.output.begin_with(spares, chunk, &range);
         }
         self.order
             .deliver(slot, chunk, range, last, &mut self.output)

@@ -4,90 +4,19 @@
 //! arrived in, so that a value of a megabyte crosses the proxy without being copied.
 
 use std::collections::VecDeque;
-use std::ops::{Deref, Range};
-use std::rc::Rc;
+use std::ops::Range;
 
+use crate::flow::segment::Segment;
 use crate::flow::spares::Spares;
 use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST, SHARE_MAX_WASTE, SPARE_BYTES};
 
-/// A block of bytes as read from a socket. The shell reads into it while nobody else holds it
-/// ([`Chunk::get_mut`]) and takes another one while the core still holds slices of it. Cloning it adds a holder
-/// and copies nothing. What memory it is stays private, so that a shell may come to offer other memory.
-#[derive(Debug, Clone)]
-pub struct Chunk(Rc<[u8]>);
-
-impl Chunk {
-    /// A chunk of `len` zeros, held by nobody else.
-    pub fn zeroed(len: usize) -> Self {
-        std::iter::repeat_n(0, len).collect()
-    }
-
-    /// The bytes to read into, while nobody else holds the chunk.
-    pub fn get_mut(&mut self) -> Option<&mut [u8]> {
-        Rc::get_mut(&mut self.0)
-    }
-
-    /// Whether somebody else holds the chunk too.
-    pub fn is_shared(&self) -> bool {
-        Rc::strong_count(&self.0) > 1
-    }
-}
-
-impl Deref for Chunk {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl From<&[u8]> for Chunk {
-    fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
-    }
-}
-
-impl From<Vec<u8>> for Chunk {
-    fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
-    }
-}
-
-impl FromIterator<u8> for Chunk {
-    fn from_iter<I: IntoIterator<Item = u8>>(bytes: I) -> Self {
-        Self(bytes.into_iter().collect())
-    }
-}
+pub use crate::flow::chunk::Chunk;
 
 /// Smallest allocation of an owned segment: one small reply or request and its neighbours.
 const FIRST_CAPACITY: usize = 256;
 
 /// How many times its size a segment becomes when it is full.
 const GROWTH: usize = 4;
-
-/// One piece of a rope.
-#[derive(Debug)]
-enum Segment {
-    Owned(Vec<u8>),
-    Shared(Chunk, Range<usize>),
-}
-
-impl Segment {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Segment::Owned(bytes) => bytes,
-            Segment::Shared(chunk, range) => &chunk[range.clone()],
-        }
-    }
-
-    fn footprint(&self) -> usize {
-        let bytes = match self {
-            Segment::Owned(bytes) => bytes.capacity(),
-            Segment::Shared(chunk, _) => chunk.len(),
-        };
-        bytes + size_of::<Segment>()
-    }
-}
 
 /// A queue of bytes: appended at the end, taken from the front, read as slices.
 ///
@@ -254,32 +183,46 @@ impl Rope {
         }
     }
 
-    /// Has an empty rope begin with a spare buffer, where one can hold what it usually does and `extra` bytes.
+    /// Has an empty rope begin with spares, where some fit what it usually holds and `range` of `chunk`, which is to
+    /// be pushed next.
     #[inline]
-    pub(crate) fn begin_with(&mut self, spares: &mut Spares, extra: usize) {
-        let room = extra.max(self.usual as usize).max(FIRST_CAPACITY);
-        if self.len == 0
-            && room <= SPARE_BYTES
-            && self.first.capacity() == 0
-            && let Some(buffer) = spares.take(room)
-        {
-            self.first = buffer;
+    pub(crate) fn begin_with(&mut self, spares: &mut Spares, chunk: &Chunk, range: &Range<usize>) {
+        if self.len > 0 {
+            return;
+        }
+        let room = range.len().max(self.usual as usize).max(FIRST_CAPACITY);
+        if room <= SPARE_BYTES {
+            if self.first.capacity() == 0
+                && let Some(buffer) = spares.take(room)
+            {
+                self.first = buffer;
+            }
+        } else {
+            self.begin_with_queue(spares, chunk, range);
         }
     }
 
-    /// Like [`Rope::consume`], but the buffer of an emptied rope becomes a spare one.
+    #[cold]
+    fn begin_with_queue(&mut self, spares: &mut Spares, chunk: &Chunk, range: &Range<usize>) {
+        if self.more.is_none() && is_worth_sharing(chunk, range) {
+            self.more = spares.take_queue();
+        }
+    }
+
+    /// Like [`Rope::consume`], but what an emptied rope was made of becomes spare.
     #[inline]
     pub(crate) fn consume_giving(&mut self, count: usize, spares: &mut Spares) {
-        if count >= self.len && self.more.is_none() {
-            let usual = self.len.min(SEGMENT_BYTES) as u32;
-            spares.give(std::mem::take(&mut self.first));
-            *self = Self {
-                usual,
-                ..Self::new()
-            };
-            return;
+        if count < self.len {
+            return self.consume(count);
         }
-        self.consume(count);
+        let usual = self.len.min(SEGMENT_BYTES) as u32;
+        spares.give(std::mem::take(&mut self.first));
+        if let Some(queue) = self.more.take() {
+            spares.give_queue(queue);
+        }
+        self.taken = 0;
+        self.len = 0;
+        self.usual = usual;
     }
 
     /// Drops everything and gives the memory back.

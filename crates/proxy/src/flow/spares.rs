@@ -1,37 +1,66 @@
 //! Buffers of outputs that were written, kept for the next ones. A client that waits for nothing holds no memory,
 //! so its output gives its buffer away when it is empty; one for all of them saves the allocator the work.
 
-use crate::limits::{SPARE_BUFFERS, SPARE_BYTES};
+use std::collections::VecDeque;
 
-/// Empty buffers, a bounded number of bounded size.
+use crate::flow::segment::Segment;
+use crate::limits::{SPARE_BUFFERS, SPARE_BYTES, SPARE_SEGMENTS};
+
+/// Empty buffers, and empty queues of segments; a bounded number of bounded size.
 #[derive(Debug, Default)]
-pub(crate) struct Spares(Vec<Vec<u8>>);
+pub(crate) struct Spares {
+    buffers: Vec<Vec<u8>>,
+    queues: Vec<Queue>,
+}
+
+/// As ropes hold them.
+type Queue = Box<VecDeque<Segment>>;
 
 impl Spares {
     /// One with room for `room` bytes at least, if there is one. A smaller one is dropped, so that those stay
     /// that are of the size which is asked for.
     #[inline]
     pub(crate) fn take(&mut self, room: usize) -> Option<Vec<u8>> {
-        self.0.pop().filter(|buffer| buffer.capacity() >= room)
+        self.buffers
+            .pop()
+            .filter(|buffer| buffer.capacity() >= room)
     }
 
     /// Keeps a buffer, unless it is too large or there are enough.
     #[inline]
     pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
-        if (1..=SPARE_BYTES).contains(&buffer.capacity()) && self.0.len() < SPARE_BUFFERS {
+        if (1..=SPARE_BYTES).contains(&buffer.capacity()) && self.buffers.len() < SPARE_BUFFERS {
             buffer.clear();
-            self.0.push(buffer);
+            self.buffers.push(buffer);
+        }
+    }
+
+    /// A queue, if there is one.
+    #[inline(never)]
+    pub(super) fn take_queue(&mut self) -> Option<Queue> {
+        self.queues.pop()
+    }
+
+    /// Empties a queue and keeps it, unless it is too large or there are enough.
+    #[inline(never)]
+    pub(super) fn give_queue(&mut self, mut queue: Queue) {
+        if queue.capacity() <= SPARE_SEGMENTS && self.queues.len() < SPARE_BUFFERS {
+            queue.clear();
+            self.queues.push(queue);
         }
     }
 
     /// Gives all of them back.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.buffers.clear();
+        self.queues.clear();
     }
 
     /// Bytes of memory.
     pub(crate) fn footprint(&self) -> usize {
-        self.0.iter().map(Vec::capacity).sum()
+        let queue = |queue: &Queue| queue.capacity() * size_of::<Segment>();
+        let buffers: usize = self.buffers.iter().map(Vec::capacity).sum();
+        buffers + self.queues.iter().map(queue).sum::<usize>()
     }
 }
 
@@ -54,5 +83,27 @@ mod tests {
         spares.clear();
         spares.give(Vec::with_capacity(8));
         assert_eq!((spares.take(9), spares.footprint()), (None, 0));
+    }
+
+    #[test]
+    fn queues_come_back_empty_unless_they_are_too_many_or_too_large() {
+        let mut spares = Spares::default();
+        let queue = |room| Box::new(VecDeque::with_capacity(room));
+        spares.give_queue(queue(SPARE_SEGMENTS + 1));
+        assert_eq!(
+            (spares.footprint(), spares.take_queue().is_none()),
+            (0, true)
+        );
+        let mut used = queue(SPARE_SEGMENTS);
+        used.push_back(Segment::Owned(vec![7; 100]));
+        spares.give_queue(used);
+        assert!(spares.take_queue().is_some_and(|queue| queue.is_empty()));
+        for _ in 0..2 * SPARE_BUFFERS {
+            spares.give_queue(queue(SPARE_SEGMENTS));
+        }
+        let most = SPARE_BUFFERS * SPARE_SEGMENTS * size_of::<Segment>();
+        assert_eq!(spares.footprint(), most);
+        spares.clear();
+        assert_eq!(spares.footprint(), 0);
     }
 }

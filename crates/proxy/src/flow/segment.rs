@@ -1,0 +1,29 @@
+//! What ropes are made of: bytes that were copied, and parts of chunks.
+
+use std::ops::Range;
+
+use crate::flow::chunk::Chunk;
+
+/// One piece of a rope.
+#[derive(Debug)]
+pub(super) enum Segment {
+    Owned(Vec<u8>),
+    Shared(Chunk, Range<usize>),
+}
+
+impl Segment {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Segment::Owned(bytes) => bytes,
+            Segment::Shared(chunk, range) => &chunk[range.clone()],
+        }
+    }
+
+    pub(super) fn footprint(&self) -> usize {
+        let bytes = match self {
+            Segment::Owned(bytes) => bytes.capacity(),
+            Segment::Shared(chunk, _) => chunk.len(),
+        };
+        bytes + size_of::<Segment>()
+    }
+}
