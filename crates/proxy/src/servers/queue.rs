@@ -131,7 +131,11 @@ impl RequestQueue {
     /// Notes that `count` bytes of the output were written; returns the requests that are thereby wholly
     /// written.
     pub(crate) fn written(&mut self, count: usize) -> Amount {
+        let is_all = count == self.output.len();
         self.output.consume_keeping(count, KEEP_OUTPUT);
+        if is_all {
+            return self.note_all_written(count);
+        }
         let early = count.min(self.answered_early);
         self.answered_early -= early;
         let mut left = count - early;
@@ -148,6 +152,18 @@ impl RequestQueue {
             whole.requests += 1;
             whole.bytes += next.bytes;
         }
+        whole
+    }
+
+    /// The last `count` bytes of the output were written, and with them every request to its end.
+    fn note_all_written(&mut self, count: usize) -> Amount {
+        let whole = Amount {
+            requests: self.entries.len() - self.sent,
+            bytes: self.sent_of_next + count - self.answered_early,
+        };
+        self.sent = self.entries.len();
+        self.sent_of_next = 0;
+        self.answered_early = 0;
         whole
     }
 
