@@ -137,8 +137,8 @@ impl<P: Grammar> Order<P> {
     /// Bytes of replies that wait here or are to come, by what is known of their size.
     #[inline]
     pub(crate) fn expected(&self) -> usize {
-        self.stashed
-            .saturating_add(self.large.saturating_mul(self.estimate))
+        // Both fit: the estimate is of bytes that have come, and at most as many replies as a window has are due.
+        self.stashed + self.large * self.estimate
     }
 
     /// Opens the next slot; returns its number.

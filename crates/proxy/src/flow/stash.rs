@@ -53,6 +53,7 @@ impl Stash {
     }
 
     /// Appends `range` of `chunk`, by reference where that pays.
+    #[inline]
     pub(crate) fn push(&mut self, chunk: &Chunk, range: Range<usize>) {
         if !self.add_few(&chunk[range.clone()]) {
             self.grow().push(chunk, range);
@@ -65,13 +66,21 @@ impl Stash {
     }
 
     /// Moves everything to the end of `out`.
+    #[inline]
     pub(crate) fn drain_to(&mut self, out: &mut Rope) {
         match self {
             Stash::Inline(len, bytes) => {
                 out.extend(&bytes[..usize::from(*len)]);
                 *len = 0;
-                return;
             }
+            _ => self.drain_many_to(out),
+        }
+    }
+
+    #[inline(never)]
+    fn drain_many_to(&mut self, out: &mut Rope) {
+        match self {
+            Stash::Inline(..) => {}
             Stash::Copied(bytes) => out.extend(bytes),
             Stash::Rope(rope) => out.append(rope),
         }
@@ -83,16 +92,26 @@ impl Stash {
     }
 
     /// Appends `bytes` unless that makes too many for anything but a rope.
+    #[inline]
     fn add_few(&mut self, bytes: &[u8]) -> bool {
+        if let Stash::Inline(len, held) = self {
+            let start = usize::from(*len);
+            let end = start + bytes.len();
+            if end <= INLINE {
+                held[start..end].copy_from_slice(bytes);
+                *len = end as u8;
+                return true;
+            }
+        }
+        self.add_more(bytes)
+    }
+
+    #[inline(never)]
+    fn add_more(&mut self, bytes: &[u8]) -> bool {
         match self {
             Stash::Inline(len, held) => {
                 let start = usize::from(*len);
                 let end = start + bytes.len();
-                if end <= INLINE {
-                    held[start..end].copy_from_slice(bytes);
-                    *len = end as u8;
-                    return true;
-                }
                 let few = end < SHARE_AT_LEAST;
                 if few {
                     *self = Stash::Copied([&held[..start], bytes].concat());
