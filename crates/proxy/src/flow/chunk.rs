@@ -22,7 +22,12 @@ impl Chunk {
 
     /// Whether somebody else holds the chunk too.
     pub fn is_shared(&self) -> bool {
-        Rc::strong_count(&self.0) > 1
+        self.holders() > 1
+    }
+
+    /// How many hold it.
+    pub(super) fn holders(&self) -> usize {
+        Rc::strong_count(&self.0)
     }
 }
 
