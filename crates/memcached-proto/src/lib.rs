@@ -21,6 +21,7 @@ pub mod cap;
 pub mod encode;
 mod line;
 mod number;
+mod quick;
 mod refusal;
 pub mod request;
 pub mod response;

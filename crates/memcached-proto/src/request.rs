@@ -14,7 +14,7 @@ use memchr::{memchr, memrchr};
 
 use crate::arg::Arg;
 use crate::line::{self, Found, Line};
-use crate::{MAX_KEY, Refusal, RequestError, Verb};
+use crate::{MAX_KEY, Refusal, RequestError, Verb, quick};
 
 /// Limits on clients' requests. In bytes, unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,7 +145,17 @@ impl RequestParser {
     ///
     /// # Errors
     /// Bytes that are not a request: see [`RequestError`].
+    #[inline]
     pub fn parse(&mut self, limits: &RequestLimits, text: &[u8]) -> Result<Progress, RequestError> {
+        if matches!(self.stage, Stage::Line { searched: 0 })
+            && let Some((len, request)) = self.quick(limits, text)
+        {
+            return Ok(Progress::Complete { len, request });
+        }
+        self.parse_on(limits, text)
+    }
+
+    fn parse_on(&mut self, limits: &RequestLimits, text: &[u8]) -> Result<Progress, RequestError> {
         match self.stage {
             Stage::Line { searched } => self.parse_line(limits, text, searched),
             Stage::Block(pending) => self.parse_block(limits, text, pending),
@@ -199,6 +209,36 @@ impl RequestParser {
     pub fn reset(&mut self) {
         self.stage = Stage::default();
         self.found.clear();
+    }
+
+    /// The usual cases in one go: a whole `get` of one key or a whole `set`, with nothing odd about it. `None`
+    /// says nothing but that this was neither.
+    #[inline]
+    fn quick(&mut self, limits: &RequestLimits, text: &[u8]) -> Option<(usize, Request)> {
+        let usual = match text.first()? {
+            b'g' => quick_get(text)?,
+            b's' => quick_set(text)?,
+            _ => return None,
+        };
+        let block = usual.block as usize;
+        let is_whole =
+            block == 0 || text.get(usual.line + block - 2..usual.line + block)? == b"\r\n";
+        let within = usual.line <= limits.max_line.min(limits.max_retrieval_line)
+            && usual.block <= limits.max_value.saturating_add(2)
+            && limits.max_keys > 0;
+        if !is_whole || !within {
+            return None;
+        }
+        self.found.clear();
+        self.found.keys.push(usual.key);
+        self.found.exptime = usual.exptime;
+        let request = Request {
+            verb: usual.verb,
+            noreply: None,
+            diverted: false,
+            line_len: usual.line as u32,
+        };
+        Some((usual.line + block, request))
     }
 
     fn parse_line(
@@ -303,6 +343,59 @@ impl RequestParser {
             len: end,
             request: pending.request,
         })
+    }
+}
+
+/// What a request of the usual form asks for.
+struct Usual {
+    verb: Verb,
+    key: Arg,
+    exptime: Option<Arg>,
+    /// Length of the command line, its end included.
+    line: usize,
+    /// Length of the data block, its CRLF included; 0 if there is none.
+    block: u64,
+}
+
+/// `get KEY`.
+#[inline]
+fn quick_get(text: &[u8]) -> Option<Usual> {
+    let len = quick::word(text.strip_prefix(b"get ")?)?;
+    let end = 4 + len;
+    let is_all = text[end..].starts_with(b"\r\n");
+    is_all.then_some(Usual {
+        verb: Verb::Get,
+        key: span(4, end),
+        exptime: None,
+        line: end + 2,
+        block: 0,
+    })
+}
+
+/// `set KEY FLAGS EXPTIME LENGTH`, all of them short and none negative.
+#[inline]
+fn quick_set(text: &[u8]) -> Option<Usual> {
+    let key = 4 + quick::word(text.strip_prefix(b"set ")?)?;
+    let (_, flags) = quick::number(text, key + 1)?;
+    let (_, exptime) = quick::number(text, flags + 1)?;
+    let (length, end) = quick::number(text, exptime + 1)?;
+    let are_apart = [key, flags, exptime].iter().all(|at| text[*at] == b' ');
+    let is_all = are_apart && text[end..].starts_with(b"\r\n");
+    is_all.then_some(Usual {
+        verb: Verb::Set,
+        key: span(4, key),
+        exptime: Some(span(flags + 1, exptime)),
+        line: end + 2,
+        block: length + 2,
+    })
+}
+
+/// A word of a line that is short.
+#[inline]
+fn span(start: usize, end: usize) -> Arg {
+    Arg {
+        start: start as u32,
+        len: (end - start) as u32,
     }
 }
 

@@ -8,7 +8,8 @@ use std::fmt;
 
 use memchr::memchr;
 
-use crate::{MAX_KEY, number};
+use crate::encode::END;
+use crate::{MAX_KEY, number, quick};
 
 /// Longest reply line except `VALUE`, its end included, in bytes: error texts and statistics.
 pub const MAX_REPLY_LINE: usize = 8 << 10;
@@ -101,6 +102,9 @@ pub enum BadReply {
     BadValueEnd,
 }
 
+/// The whole reply to what was stored.
+const STORED: &[u8] = b"STORED\r\n";
+
 impl fmt::Display for BadReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -168,7 +172,17 @@ impl ReplyScanner {
     ///
     /// # Errors
     /// See [`BadReply`].
+    #[inline]
     pub fn scan(&mut self, data: &[u8]) -> Result<Scan, BadReply> {
+        if self.is_idle()
+            && let Some(scan) = quick_reply(data, self.max_value)
+        {
+            return Ok(scan);
+        }
+        self.scan_on(data)
+    }
+
+    fn scan_on(&mut self, data: &[u8]) -> Result<Scan, BadReply> {
         self.scan_with(data, |_| ())
     }
 
@@ -239,6 +253,7 @@ impl ReplyScanner {
 
     /// Fast path: a whole, regular `VALUE` block (no kind), or the line that ends the reply. `None` only
     /// means that the fast path does not apply.
+    #[inline]
     fn quick(&self, rest: &[u8]) -> Option<(usize, Option<ReplyKind>)> {
         if !self.line.is_empty() {
             return None;
@@ -247,14 +262,11 @@ impl ReplyScanner {
             (b'V', Sequence::Nothing | Sequence::Values) => {
                 quick_block(rest, self.max_value).map(|len| (len, None))
             }
-            (b'E', Sequence::Values) if rest.starts_with(b"END\r\n") => {
-                Some((5, Some(ReplyKind::Values)))
+            (b'E', Sequence::Values) if rest.starts_with(END) => {
+                Some((END.len(), Some(ReplyKind::Values)))
             }
-            (b'E', Sequence::Nothing) if rest.starts_with(b"END\r\n") => {
-                Some((5, Some(ReplyKind::Line(LineKind::End))))
-            }
-            (b'S', Sequence::Nothing) if rest.starts_with(b"STORED\r\n") => {
-                Some((8, Some(ReplyKind::Line(LineKind::Stored))))
+            (b'E', Sequence::Nothing) if rest.starts_with(END) => {
+                Some((END.len(), Some(ReplyKind::Line(LineKind::End))))
             }
             _ => None,
         }
@@ -320,45 +332,40 @@ impl ReplyScanner {
     }
 }
 
-/// The length of a whole, regular `VALUE KEY FLAGS LENGTH [CAS]` block at the start of `data`, with its data
-/// and CRLF.
-fn quick_block(data: &[u8], max: u64) -> Option<usize> {
-    let fields = data.strip_prefix(b"VALUE ")?;
-    let window = &fields[..fields.len().min(MAX_KEY + 1)];
-    // A simple loop: keys are too short for a vectorised search to be faster.
-    let key = window
-        .iter()
-        .position(|byte| matches!(byte, b' ' | b'\r' | b'\n'))?;
-    let (_, at) = quick_number(fields, key + 1)?;
-    let (value, mut at) = match fields.get(at)? {
-        b' ' => quick_number(fields, at + 1)?,
+/// A whole reply of the usual kind at the start of `data`: one value, none, or that one was stored.
+#[inline]
+fn quick_reply(data: &[u8], max_value: u64) -> Option<Scan> {
+    let (len, kind) = match data.first()? {
+        b'V' => {
+            let block = quick_block(data, max_value)?;
+            let whole = data[block..].starts_with(END);
+            whole.then_some((block + END.len(), ReplyKind::Values))?
+        }
+        b'E' if data.starts_with(END) => (END.len(), ReplyKind::Line(LineKind::End)),
+        b'S' if data.starts_with(STORED) => (STORED.len(), ReplyKind::Line(LineKind::Stored)),
         _ => return None,
     };
-    if fields.get(at)? == &b' ' {
-        (_, at) = quick_number(fields, at + 1)?;
-    }
-    let start = 6 + at + 2;
-    let end = start + value as usize;
-    let whole = key > 0
-        && fields[key] == b' '
-        && u64::from(value) <= max
-        && fields.get(at..at + 2)? == b"\r\n"
-        && data.get(end..end + 2)? == b"\r\n";
-    whole.then_some(end + 2)
+    Some(Scan::Complete { len, kind })
 }
 
-/// One to nine digits starting at `at`, and the bytes after them.
-fn quick_number(text: &[u8], at: usize) -> Option<(u32, usize)> {
-    let mut value = 0;
-    let mut end = at;
-    while let Some(digit @ b'0'..=b'9') = text.get(end) {
-        if end == at + 9 {
-            return None;
-        }
-        value = value * 10 + u32::from(digit - b'0');
-        end += 1;
+/// The length of a whole `VALUE KEY FLAGS LENGTH [CAS]` block at the start of `data`, its data and
+/// CRLF included, if it is here and as it should be.
+#[inline]
+fn quick_block(data: &[u8], max: u64) -> Option<usize> {
+    let fields = data.strip_prefix(b"VALUE ")?;
+    let key = quick::word(fields)?;
+    let (_, flags) = quick::number(fields, key + 1)?;
+    let (value, mut at) = quick::number(fields, flags + 1)?;
+    if fields[key] != b' ' || fields[flags] != b' ' || value > max {
+        return None;
     }
-    (end > at).then_some((value, end))
+    if fields[at] == b' ' {
+        (_, at) = quick::number(fields, at + 1)?;
+    }
+    let rest = fields[at..].strip_prefix(b"\r\n")?;
+    let len = value as usize;
+    let whole = rest.get(len..len + 2)? == b"\r\n";
+    whole.then_some(data.len() - rest.len() + len + 2)
 }
 
 /// The effect of a line on the reply.

@@ -1,11 +1,35 @@
 //! What was written into a request is found in it.
 
 use memcached_proto::cap::LONGEST_SPAN;
-use memcached_proto::{Progress, RequestLimits, RequestParser, Verb, encode};
+use memcached_proto::{Progress, ReplyScanner, RequestLimits, RequestParser, Scan, Verb, encode};
 use proptest::prelude::*;
 
+/// The words of usual requests, and some like them.
+fn word() -> impl Strategy<Value = String> {
+    let odd = [
+        "get",
+        "gets",
+        "noreply",
+        "-1",
+        "02",
+        "200",
+        "1234567890",
+        "",
+        "k\0",
+    ];
+    let odd = prop::sample::select(odd.map(String::from).to_vec());
+    prop_oneof![
+        3 => Just("get".into()),
+        3 => Just("set".into()),
+        6 => Just("2".into()),
+        3 => Just("k".into()),
+        2 => odd,
+        1 => "k{248,252}",
+    ]
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(2048))]
 
     /// An encoded request is parsed to the words that were encoded.
     #[test]
@@ -29,7 +53,49 @@ proptest! {
         prop_assert_eq!(found, keys.iter().map(String::as_bytes).collect::<Vec<_>>());
     }
 
-    /// A request with a limited exptime parses, and differs from the original in its exptime only.
+    /// What is nearly of a usual form is read alike whether it comes at once or after its first byte.
+    #[test]
+    fn a_request_that_comes_at_once_is_read_as_one_that_is_cut(
+        words in prop::collection::vec(word(), 1..7),
+        blank in prop::sample::select(&[" ", " ", "  ", "\t"][..]),
+        end in prop::sample::select(&["\r\n", "\n", "\r", "\r\r\n"][..]),
+        block in prop::sample::select(&["", "12\r\n", "123\r\n", "12\r\nget k\r\n", "12\n\r"][..]),
+    ) {
+        let text = format!("{}{end}{block}", words.join(blank));
+        let limits = RequestLimits { max_value: 100, max_line: 40, divert: 8, ..RequestLimits::default() };
+        let (mut at_once, mut cut) = (RequestParser::default(), RequestParser::default());
+        let _ = cut.parse(&limits, &text.as_bytes()[..1]);
+        prop_assert_eq!(
+            at_once.parse(&limits, text.as_bytes()),
+            cut.parse(&limits, text.as_bytes())
+        );
+        prop_assert_eq!(at_once.keys(), cut.keys());
+        prop_assert_eq!(at_once.exptime(), cut.exptime());
+        prop_assert_eq!(at_once.missing(text.len()), cut.missing(text.len()));
+    }
+
+    /// A reply that comes at once is read as one that is cut.
+    #[test]
+    fn a_reply_that_comes_at_once_is_read_as_one_that_is_cut(
+        key in "[a-z\0\t\r]{0,4}",
+        numbers in prop::collection::vec(word(), 1..4),
+        end in prop::sample::select(&["\r\n", "\n", "\r", " \r\n"][..]),
+        rest in prop::sample::select(&[
+            "", "12\r\n", "12\r\nEND\r\n", "12\r\nERROR\r\n", "12\r\nVALUE k 0 0\r\n\r\nEND\r\n", "123\r\nEND\r\n",
+        ][..]),
+    ) {
+        let text = format!("VALUE {key} {}{end}{rest}", numbers.join(" "));
+        let mut at_once = ReplyScanner::with_max_value(100);
+        let mut cut = ReplyScanner::with_max_value(100);
+        prop_assert_eq!(cut.scan(&text.as_bytes()[..1]), Ok(Scan::Partial));
+        let expected = match cut.scan(&text.as_bytes()[1..]) {
+            Ok(Scan::Complete { len, kind }) => Ok(Scan::Complete { len: len + 1, kind }),
+            other => other,
+        };
+        prop_assert_eq!(at_once.scan(text.as_bytes()), expected);
+    }
+
+    /// A request whose exptime was capped parses, and differs from what it was in its exptime only.
     #[test]
     fn a_capped_request_differs_in_its_exptime_only(
         verb in prop::sample::select(&[Verb::Set, Verb::Add, Verb::Cas, Verb::Touch, Verb::Gat, Verb::Append][..]),
