@@ -87,16 +87,19 @@ impl HashKind {
 
     /// The hash by which `key` is placed: 0 for the empty key with every function, as in nutcracker's
     /// dispatcher, otherwise [`digest`](Self::digest).
+    #[inline]
     pub fn hash(self, sign: CharSign, key: &[u8]) -> u32 {
-        if key.is_empty() {
-            0
-        } else {
-            self.digest(sign, key)
+        match self {
+            _ if key.is_empty() => 0,
+            // The default, and so that of most pools.
+            Self::Fnv1a64 => fnv::fnv1a_64(sign, key),
+            other => other.digest(sign, key),
         }
     }
 
     /// The function itself, which may return a value other than 0 for the empty key (`md5` does). To place a
     /// key use [`hash`](Self::hash).
+    #[inline(never)]
     pub fn digest(self, sign: CharSign, key: &[u8]) -> u32 {
         match self {
             Self::OneAtATime => bob_jenkins::one_at_a_time(sign, key),

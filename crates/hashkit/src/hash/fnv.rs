@@ -19,6 +19,7 @@ pub(super) fn fnv1_64(sign: CharSign, key: &[u8]) -> u32 {
 }
 
 /// 64-bit FNV-1a, which nutcracker computes in 32 bits.
+#[inline]
 pub(super) fn fnv1a_64(sign: CharSign, key: &[u8]) -> u32 {
     fnv1a(OFFSET_64 as u32, PRIME_64 as u32, sign, key)
 }
