@@ -112,14 +112,8 @@ impl<P: Protocol> Engine<P> {
     /// Finds each key's server; false when no server is live.
     fn find_owners(&mut self, grouping: &mut Grouping, asked: &Asked<'_, P>) -> bool {
         self.look_at_health();
-        for index in 0..grouping.keys().len() {
-            let key = grouping.keys()[index].range();
-            let destination = self.routes.route(&asked.source.text[key]);
-            if !grouping.push_owner(destination) {
-                return false;
-            }
-        }
-        true
+        let (routes, text) = (&mut self.routes, asked.source.text);
+        grouping.find_owners(|key| routes.route(&text[key.range()]))
     }
 
     fn send_fragments(
@@ -152,19 +146,14 @@ impl<P: Protocol> Engine<P> {
         bodies: &mut [Body],
         seconds: Option<u32>,
     ) {
-        let mut fragment = Rope::new();
         let (command, request) = (facts.command, asked.request);
-        self.protocol
-            .fragment_start(command, request, keys.len(), seconds, &mut fragment);
-        for key in keys.iter() {
-            let body = body_at(bodies, key);
-            let (parser, source) = (request.parser, &asked.source);
-            self.protocol
-                .fragment_key(command, parser, source, key, &mut fragment, body);
-        }
-        self.protocol.fragment_end(&mut fragment);
         self.send(asked.id, connection, reply_to, |out| {
-            out.append(&mut fragment);
+            P::fragment_start(command, request, keys.len(), seconds, out);
+            for key in keys.iter() {
+                let body = body_at(bodies, key);
+                P::fragment_key(command, request.parser, &asked.source, key, out, body);
+            }
+            P::fragment_end(out);
         });
         if let Some(seconds) = seconds {
             self.follow_fragment(asked, facts, connection, keys.iter(), seconds);

@@ -16,7 +16,6 @@ pub(crate) trait FanOut: Planner {
 
     /// Writes the part of a fragment before its keys. With `seconds` no time in it is longer.
     fn fragment_start(
-        &self,
         command: Self::Command,
         request: Request<'_, Self>,
         keys: usize,
@@ -26,7 +25,6 @@ pub(crate) trait FanOut: Planner {
 
     /// Writes one key of a fragment, with its value if it has one; `body` is a large one's.
     fn fragment_key(
-        &self,
         command: Self::Command,
         parser: &Self::Parser,
         source: &Source<'_>,
@@ -36,7 +34,7 @@ pub(crate) trait FanOut: Planner {
     );
 
     /// Writes the part of a fragment after its keys.
-    fn fragment_end(&self, out: &mut Rope);
+    fn fragment_end(out: &mut Rope);
 
     /// Joins the fragments' replies into one. Only called when every fragment has ended. `name_of` tells the
     /// names of servers.

@@ -1,5 +1,7 @@
 //! memcached pools: what becomes of each command, and how replies are joined.
 
+use std::ops::Range;
+
 use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
 use memcached_proto::response::{LineKind, ReplyKind, ReplyScanner, Scan as TextScan};
 use memcached_proto::{MAX_FORWARDED_LINE, Verb, encode};
@@ -203,7 +205,6 @@ impl FanOut for Memcached {
     }
 
     fn fragment_start(
-        &self,
         command: Self::Command,
         request: planner::Request<'_, Self>,
         _keys: usize,
@@ -226,7 +227,6 @@ impl FanOut for Memcached {
     }
 
     fn fragment_key(
-        &self,
         _command: Self::Command,
         _parser: &Parser,
         source: &Source<'_>,
@@ -234,11 +234,18 @@ impl FanOut for Memcached {
         out: &mut Rope,
         _body: Option<&mut Rope>,
     ) {
-        out.extend(&source.text[key.range()]);
-        out.extend(b" ");
+        let Range { start, end } = key.range();
+        // All keys but the last have a space behind them.
+        match source.text.get(end) {
+            Some(b' ') => out.extend(&source.text[start..=end]),
+            _ => {
+                out.extend(&source.text[start..end]);
+                out.extend(b" ");
+            }
+        }
     }
 
-    fn fragment_end(&self, out: &mut Rope) {
+    fn fragment_end(out: &mut Rope) {
         out.extend(b"\r\n");
     }
 
@@ -470,24 +477,18 @@ fn join_values(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
     if !all_missing && !join.fragments.iter().any(is_answered) {
         return failed_but(&join.fragments, is_missing);
     }
-    let mut next = vec![0usize; join.fragments.len()];
+    // For each fragment its next block, and where that begins.
+    let mut next = vec![(0, 0); join.fragments.len()];
     for owner in &join.owners {
         let owner = *owner as usize;
-        let fragment = &mut join.fragments[owner];
-        if !is_answered(fragment) {
-            continue;
+        let (fragment, (block, start)) = (&mut join.fragments[owner], &mut next[owner]);
+        // What is answered with an error may have marks, what is lost has none.
+        if is_answered(fragment)
+            && let Some(end) = fragment.marks.get(*block)
+        {
+            out.take_from(&mut fragment.reply, (end - *start) as usize);
+            (*block, *start) = (*block + 1, *end);
         }
-        let block = next[owner];
-        let Some(end) = fragment.marks.get(block) else {
-            continue;
-        };
-        let start = if block == 0 {
-            0
-        } else {
-            fragment.marks[block - 1]
-        };
-        next[owner] += 1;
-        out.take_from(&mut fragment.reply, (end - start) as usize);
     }
     out.extend(encode::END);
     Joined::Done

@@ -9,14 +9,24 @@ use crate::protocol::planner::Key;
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
     keys: Vec<Key>,
-    /// Where each key is routed to, and that server's index.
-    owners: Vec<(Destination, usize)>,
-    /// For each server, by its index, where its keys begin in `order`; one more at the end.
-    starts: Vec<usize>,
+    /// For each key the index of the server that it is routed to.
+    owners: Vec<u32>,
+    /// For each server, by its index, its keys. All keys of one server are routed alike.
+    groups: Vec<Group>,
     /// Indices of the keys, grouped by server, in request order within one.
-    order: Vec<usize>,
+    order: Vec<u32>,
     /// The fragments: where each goes, and which keys of `order`.
     parts: Vec<(Destination, Range<usize>)>,
+}
+
+/// The keys of one server.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    destination: Destination,
+    /// How many they are.
+    count: usize,
+    /// Where the next of them is placed in `order`: behind the last one when all have been.
+    next: usize,
 }
 
 impl Grouping {
@@ -24,57 +34,56 @@ impl Grouping {
     pub(crate) fn begin(&mut self, keys: Vec<Key>) {
         self.keys = keys;
         self.owners.clear();
+        self.groups.clear();
     }
 
-    /// The keys, in request order.
-    pub(crate) fn keys(&self) -> &[Key] {
-        &self.keys
-    }
-
-    /// Where the next key is routed to; false if that is nowhere. All keys of one server are routed alike.
-    pub(crate) fn push_owner(&mut self, destination: Destination) -> bool {
-        let server = destination.server();
-        if let Some(server) = server {
-            self.owners.push((destination, server.index()));
+    /// Finds out where each key is routed to; false if that is nowhere for one of them.
+    #[inline]
+    pub(crate) fn find_owners(&mut self, mut route: impl FnMut(Key) -> Destination) -> bool {
+        self.owners.reserve(self.keys.len());
+        for key in &self.keys {
+            let destination = route(*key);
+            let Some(server) = destination.server() else {
+                return false;
+            };
+            let index = server.index();
+            if index >= self.groups.len() {
+                self.groups.resize(index + 1, Group::EMPTY);
+            }
+            let group = &mut self.groups[index];
+            group.destination = destination;
+            group.count += 1;
+            // There are far fewer servers.
+            self.owners.push(index as u32);
         }
-        server.is_some()
+        true
     }
 
     /// Groups the keys, and makes one fragment of each server's, or several where they are longer than `most`
     /// bytes. Every key has an owner.
     pub(crate) fn group(&mut self, most: usize) {
-        let servers = self.owners.iter().map(|(_, server)| server + 1);
-        let servers = servers.max().unwrap_or(0);
-        self.starts.clear();
-        self.starts.resize(servers + 1, 0);
-        for (_, server) in &self.owners {
-            self.starts[server + 1] += 1;
-        }
-        for server in 0..servers {
-            self.starts[server + 1] += self.starts[server];
+        let mut start = 0;
+        for group in &mut self.groups {
+            group.next = start;
+            start += group.count;
         }
         self.order.clear();
         self.order.resize(self.owners.len(), 0);
-        // Where the next key of a server goes is kept in the entry of the server before it, which is its start
-        // again when all keys have been placed.
-        for (key, (_, server)) in self.owners.iter().enumerate() {
-            let next = &mut self.starts[*server];
-            self.order[*next] = key;
-            *next += 1;
+        for (key, owner) in (0..).zip(&self.owners) {
+            let group = &mut self.groups[*owner as usize];
+            self.order[group.next] = key;
+            group.next += 1;
         }
-        self.starts.rotate_right(1);
-        self.starts[0] = 0;
         self.cut(most);
     }
 
     fn cut(&mut self, most: usize) {
         self.parts.clear();
-        for group in self.starts.windows(2) {
-            let (mut start, end) = (group[0], group[1]);
+        for group in &self.groups {
+            let (mut start, end) = (group.next - group.count, group.next);
             while start < end {
                 let next = part_end(&self.order, &self.keys, start..end, most);
-                let (destination, _) = self.owners[self.order[start]];
-                self.parts.push((destination, start..next));
+                self.parts.push((group.destination, start..next));
                 start = next;
             }
         }
@@ -96,7 +105,7 @@ impl Grouping {
         let mut fragments = vec![0; self.order.len()];
         for (fragment, (_, part)) in self.parts.iter().enumerate() {
             for key in &self.order[part.clone()] {
-                fragments[*key] = fragment as u32;
+                fragments[*key as usize] = fragment as u32;
             }
         }
         fragments
@@ -111,7 +120,7 @@ impl Grouping {
 /// The keys of one fragment.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Keys<'g> {
-    order: &'g [usize],
+    order: &'g [u32],
     keys: &'g [Key],
 }
 
@@ -122,17 +131,28 @@ impl<'g> Keys<'g> {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Key> + use<'g> {
         let keys = self.keys;
-        self.order.iter().map(|key| keys[*key])
+        self.order.iter().map(|key| keys[*key as usize])
     }
+}
+
+impl Group {
+    const EMPTY: Group = Group {
+        destination: Destination::Nobody,
+        count: 0,
+        next: 0,
+    };
 }
 
 /// Where the fragment that begins with the first of `range` ends: it has at least one key, and no
 /// more than `most` bytes of further ones.
-fn part_end(order: &[usize], keys: &[Key], range: Range<usize>, most: usize) -> usize {
+fn part_end(order: &[u32], keys: &[Key], range: Range<usize>, most: usize) -> usize {
+    if most == usize::MAX {
+        return range.end;
+    }
     let mut bytes = 0;
     let mut end = range.start;
     while end < range.end {
-        bytes += keys[order[end]].len as usize + 1;
+        bytes += keys[order[end] as usize].len as usize + 1;
         if bytes > most && end > range.start {
             break;
         }
@@ -171,11 +191,10 @@ mod tests {
         let mut grouping = Grouping::default();
         for _ in 0..2 {
             grouping.begin((1..=6).map(key).collect());
-            for owner in [2, 0, 2, 3, 0, 2] {
-                assert!(grouping.push_owner(Destination::Server(servers[owner])));
-            }
+            let mut owners = [2, 0, 2, 3, 0, 2].into_iter();
+            let next = |_| Destination::Server(servers[owners.next().unwrap()]);
+            assert!(grouping.find_owners(next));
             grouping.group(10);
-            assert!(!grouping.push_owner(Destination::Nobody));
             let part = |(to, keys): (Destination, Keys<'_>)| {
                 let server = to.server().unwrap().index();
                 (server, keys.iter().map(|key| key.len).collect())
@@ -186,6 +205,8 @@ mod tests {
             assert_eq!(parts, expected);
             assert_eq!(grouping.fragments_of_keys(), [1, 0, 1, 3, 0, 2]);
             assert_eq!(grouping.end().len(), 6);
+            grouping.begin((1..=6).map(key).collect());
+            assert!(!grouping.find_owners(|_| Destination::Nobody));
         }
     }
 }

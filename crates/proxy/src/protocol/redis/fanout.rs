@@ -18,7 +18,6 @@ impl FanOut for Redis {
     }
 
     fn fragment_start(
-        &self,
         _command: Self::Command,
         request: planner::Request<'_, Self>,
         keys: usize,
@@ -36,7 +35,6 @@ impl FanOut for Redis {
     }
 
     fn fragment_key(
-        &self,
         command: Self::Command,
         parser: &RequestParser,
         source: &Source<'_>,
@@ -44,7 +42,10 @@ impl FanOut for Redis {
         out: &mut Rope,
         body: Option<&mut Rope>,
     ) {
-        out.extend_with(|out| encode::bulk(out, &source.text[key.range()]));
+        match bulk_of(source.text, key) {
+            Some(bulk) => out.extend(bulk),
+            None => out.extend_with(|out| encode::bulk(out, &source.text[key.range()])),
+        }
         if !command.is_some_and(|command| is_mset(command.name.as_bytes())) {
             return;
         }
@@ -60,7 +61,7 @@ impl FanOut for Redis {
         out.extend(b"\r\n");
     }
 
-    fn fragment_end(&self, _out: &mut Rope) {}
+    fn fragment_end(_out: &mut Rope) {}
 
     fn join(
         &self,
@@ -111,6 +112,20 @@ impl FanOut for Redis {
             cap.follow(|out| redis_proto::cap::limit(out, key, seconds));
         }
     }
+}
+
+/// The whole bulk string of a key that is not very long, as it stands in the request: there is only one way to
+/// write it.
+fn bulk_of(text: &[u8], key: Key) -> Option<&[u8]> {
+    let header = match key.len {
+        0..10 => b"$0\r\n".len(),
+        10..100 => b"$00\r\n".len(),
+        100..1_000 => b"$000\r\n".len(),
+        _ => return None,
+    };
+    let key = key.range();
+    let bulk = text.get(key.start.checked_sub(header)?..key.end + 2)?;
+    bulk.starts_with(b"$").then_some(bulk)
 }
 
 /// The command as the client wrote it.
