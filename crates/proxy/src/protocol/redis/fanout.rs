@@ -1,8 +1,8 @@
 //! Commands with keys of several servers, and commands whose effect lives for a limited time.
 
-use redis_proto::encode;
 use redis_proto::request::RequestParser;
 use redis_proto::response::ReplyKind;
+use redis_proto::{Arg, encode};
 
 use super::client::RedisClient;
 use super::join;
@@ -25,7 +25,8 @@ impl FanOut for Redis {
         out: &mut Rope,
     ) {
         let name = name_of(request);
-        let parts = if is_mset(name) { 2 * keys } else { keys };
+        let is_mset = name.eq_ignore_ascii_case(MSET.as_bytes());
+        let parts = if is_mset { 2 * keys } else { keys };
         out.extend_with(|out| {
             encode::array_header(out, parts + 1);
             encode::bulk_header(out, name.len());
@@ -34,6 +35,7 @@ impl FanOut for Redis {
         });
     }
 
+    #[inline]
     fn fragment_key(
         command: Self::Command,
         parser: &RequestParser,
@@ -46,19 +48,9 @@ impl FanOut for Redis {
             Some(bulk) => out.extend(bulk),
             None => out.extend_with(|out| encode::bulk(out, &source.text[key.range()])),
         }
-        if !command.is_some_and(|command| is_mset(command.name.as_bytes())) {
-            return;
+        if command.is_some_and(|command| command.name == MSET) {
+            write_value(parser.args()[key.arg as usize + 1], source, body, out);
         }
-        let value = parser.args()[key.arg as usize + 1];
-        out.extend_with(|out| encode::bulk_header(out, value.len as usize));
-        match body {
-            Some(body) if value.diverted => out.append(body),
-            _ => source.write(
-                value.start as usize..value.start as usize + value.len as usize,
-                out,
-            ),
-        }
-        out.extend(b"\r\n");
     }
 
     fn fragment_end(_out: &mut Rope) {}
@@ -107,11 +99,28 @@ impl FanOut for Redis {
         seconds: u32,
         cap: &mut TtlCap,
     ) {
-        if command.is_some_and(|command| is_mset(command.name.as_bytes())) {
+        if command.is_some_and(|command| command.name == MSET) {
             let key = &request.text[key.range()];
             cap.follow(|out| redis_proto::cap::limit(out, key, seconds));
         }
     }
+}
+
+/// The command whose keys have values.
+const MSET: &str = "mset";
+
+/// Writes the value of a key.
+#[inline(never)]
+fn write_value(value: Arg, source: &Source<'_>, body: Option<&mut Rope>, out: &mut Rope) {
+    out.extend_with(|out| encode::bulk_header(out, value.len as usize));
+    match body {
+        Some(body) if value.diverted => out.append(body),
+        _ => {
+            let start = value.start as usize;
+            source.write(start..start + value.len as usize, out);
+        }
+    }
+    out.extend(b"\r\n");
 }
 
 /// The whole bulk string of a key that is not very long, as it stands in the request: there is only one way to
@@ -133,8 +142,4 @@ fn name_of<'a>(request: planner::Request<'a, Redis>) -> &'a [u8] {
     let name = request.parser.args().first();
     let bytes = name.and_then(|name| name.bytes(request.text));
     bytes.unwrap_or_default()
-}
-
-fn is_mset(name: &[u8]) -> bool {
-    name.eq_ignore_ascii_case(b"mset")
 }
