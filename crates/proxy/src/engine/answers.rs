@@ -125,7 +125,7 @@ impl<P: Protocol> Engine<P> {
         };
         let roster = &self.roster;
         let name_of = |server| roster.server(server).name().into();
-        let mut joined = Rope::new();
+        let mut joined = Rope::with_room(join.room());
         let end = self
             .protocol
             .join(&mut join, session.client(), &name_of, &mut joined);

@@ -49,6 +49,14 @@ impl Rope {
         }
     }
 
+    /// An empty rope with room for `bytes`, as far as one segment takes them.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self {
+            first: Vec::with_capacity(bytes.min(SEGMENT_BYTES)),
+            ..Self::new()
+        }
+    }
+
     /// Bytes held.
     pub fn len(&self) -> usize {
         self.len
@@ -128,14 +136,34 @@ impl Rope {
         self.push_segment(Segment::Shared(chunk.clone(), range));
     }
 
-    /// Moves everything `other` holds to the end of this rope.
+    /// Moves everything `other` holds to the end of this rope. One that has no memory yet takes over the other's,
+    /// unless it is usually given more.
     pub fn append(&mut self, other: &mut Rope) {
+        let has_nothing = self.first.capacity() == 0 && self.more.is_none();
+        if has_nothing && other.len >= self.usual as usize {
+            let usual = self.usual;
+            *self = std::mem::take(other);
+            self.usual = usual;
+            return;
+        }
         let len = other.len;
         self.take_from(other, len);
     }
 
     /// Moves the first `count` bytes of `other` (at most all) to the end of this rope.
+    #[inline]
     pub fn take_from(&mut self, other: &mut Rope, count: usize) {
+        let (start, end) = (other.taken, other.taken.saturating_add(count));
+        if end >= other.first.len() {
+            return self.take_segments(other, count);
+        }
+        self.extend(&other.first[start..end]);
+        other.taken = end;
+        other.len -= count;
+    }
+
+    /// The same where not only a part of the first segment is moved.
+    fn take_segments(&mut self, other: &mut Rope, count: usize) {
         let mut left = count.min(other.len);
         while left > 0 {
             let moved = self.take_segment(other, left);
@@ -475,6 +503,25 @@ mod tests {
         assert_eq!(chunk.holders(), 3, "neither was copied");
         from.consume(24 << 10);
         assert!(chunk.is_shared());
+    }
+
+    #[test]
+    fn a_rope_without_memory_takes_over_what_is_appended() {
+        let where_of = |rope: &Rope| rope.slices().next().map(<[u8]>::as_ptr);
+        let (mut rope, mut other) = (Rope::new(), Rope::with_room(9_000));
+        other.extend(&[7; 9_000]);
+        let begins = where_of(&other);
+        rope.append(&mut other);
+        assert_eq!((where_of(&rope), rope.len()), (begins, 9_000));
+        assert!(other.is_empty() && other.first.capacity() == 0);
+        rope.consume(9_000);
+        other.extend(&[7; 100]);
+        rope.append(&mut other);
+        assert_eq!(
+            rope.first.capacity(),
+            9_000,
+            "it will be given as much again"
+        );
     }
 
     #[test]

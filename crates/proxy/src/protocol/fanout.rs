@@ -7,7 +7,7 @@ use super::planner::{JoinKind, Key, Planner, Request};
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::ServerId;
-use crate::limits::SEGMENT_BYTES;
+use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST};
 
 /// Splits requests, joins replies, and limits how long what is written lives.
 pub(crate) trait FanOut: Planner {
@@ -129,6 +129,14 @@ impl<K> Join<K> {
     pub(crate) fn held(&self) -> usize {
         let held = |fragment: &Fragment<K>| fragment.reply.len();
         self.fragments.iter().map(held).sum()
+    }
+
+    /// Bytes of room that the joined reply takes; none when its parts are so large that they are passed on by
+    /// reference.
+    pub(crate) fn room(&self) -> usize {
+        let held = self.held();
+        let are_small = held / self.owners.len().max(1) < SHARE_AT_LEAST;
+        if are_small { held } else { 0 }
     }
 }
 

@@ -63,16 +63,16 @@ fn array(join: &mut Join<ReplyKind>, version: Version, out: &mut Rope) -> Joined
     let mut next = vec![0usize; join.fragments.len()];
     out.extend_with(|out| encode::array_header(out, join.owners.len()));
     for owner in &join.owners {
-        let owner = *owner as usize;
-        let fragment = &mut join.fragments[owner];
-        if fragment.outcome == Some(Err(Cause::Ejected)) {
-            out.extend_with(|out| encode::null(out, version));
-            continue;
+        let (fragment, element) = (
+            &mut join.fragments[*owner as usize],
+            &mut next[*owner as usize],
+        );
+        // Those of an ejected server have no marks, and the others enough of them.
+        match fragment.marks.get(*element..*element + 2) {
+            Some([start, end]) => out.take_from(&mut fragment.reply, (end - start) as usize),
+            _ => out.extend_with(|out| encode::null(out, version)),
         }
-        let element = next[owner];
-        next[owner] += 1;
-        let len = fragment.marks[element + 1] - fragment.marks[element];
-        out.take_from(&mut fragment.reply, len as usize);
+        *element += 1;
     }
     Joined::Done
 }
