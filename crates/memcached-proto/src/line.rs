@@ -304,13 +304,13 @@ struct Words<'a> {
 impl Iterator for Words<'_> {
     type Item = Arg;
 
+    #[inline]
     fn next(&mut self) -> Option<Arg> {
-        let blanks = self.line[self.at..].iter().take_while(|&&b| b == b' ');
-        let start = self.at + blanks.count();
-        let rest = &self.line[start..];
-        if rest.is_empty() {
-            return None;
+        let mut start = self.at;
+        while self.line.get(start) == Some(&b' ') {
+            start += 1;
         }
+        let rest = self.line.get(start..).filter(|rest| !rest.is_empty())?;
         let len = quick::until_space(rest);
         self.at = start + len;
         // Lines are limited far below 4 GiB.

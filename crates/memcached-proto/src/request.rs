@@ -155,6 +155,7 @@ impl RequestParser {
         self.parse_on(limits, text)
     }
 
+    #[inline(never)]
     fn parse_on(&mut self, limits: &RequestLimits, text: &[u8]) -> Result<Progress, RequestError> {
         match self.stage {
             Stage::Line { searched } => self.parse_line(limits, text, searched),
@@ -217,16 +218,11 @@ impl RequestParser {
     fn quick(&mut self, limits: &RequestLimits, text: &[u8]) -> Option<(usize, Request)> {
         let usual = match text.first()? {
             b'g' => quick_get(text)?,
-            b's' => quick_set(text)?,
+            b's' => quick_set(text, limits.max_value)?,
             _ => return None,
         };
-        let block = usual.block as usize;
-        let is_whole =
-            block == 0 || text.get(usual.line + block - 2..usual.line + block)? == b"\r\n";
-        let within = usual.line <= limits.max_line.min(limits.max_retrieval_line)
-            && usual.block <= limits.max_value.saturating_add(2)
-            && limits.max_keys > 0;
-        if !is_whole || !within {
+        let is_within = usual.line <= limits.max_line.min(limits.max_retrieval_line);
+        if !is_within || limits.max_keys == 0 {
             return None;
         }
         self.found.clear();
@@ -238,7 +234,7 @@ impl RequestParser {
             diverted: false,
             line_len: usual.line as u32,
         };
-        Some((usual.line + block, request))
+        Some((usual.len, request))
     }
 
     fn parse_line(
@@ -353,8 +349,8 @@ struct Usual {
     exptime: Option<Arg>,
     /// Length of the command line, its end included.
     line: usize,
-    /// Length of the data block, its CRLF included; 0 if there is none.
-    block: u64,
+    /// Length of all of it.
+    len: usize,
 }
 
 /// `get KEY`.
@@ -368,25 +364,28 @@ fn quick_get(text: &[u8]) -> Option<Usual> {
         key: span(4, end),
         exptime: None,
         line: end + 2,
-        block: 0,
+        len: end + 2,
     })
 }
 
 /// `set KEY FLAGS EXPTIME LENGTH`, all of them short and none negative.
 #[inline]
-fn quick_set(text: &[u8]) -> Option<Usual> {
+fn quick_set(text: &[u8], max_value: u64) -> Option<Usual> {
     let key = 4 + quick::word(text.strip_prefix(b"set ")?)?;
     let (_, flags) = quick::number(text, key + 1)?;
     let (_, exptime) = quick::number(text, flags + 1)?;
     let (length, end) = quick::number(text, exptime + 1)?;
     let are_apart = [key, flags, exptime].iter().all(|at| text[*at] == b' ');
-    let is_all = are_apart && text[end..].starts_with(b"\r\n");
+    let line = end + 2;
+    let len = line + length as usize + 2;
+    let is_whole = text.get(end..line)? == b"\r\n" && text.get(len - 2..len)? == b"\r\n";
+    let is_all = are_apart && is_whole && length <= max_value;
     is_all.then_some(Usual {
         verb: Verb::Set,
         key: span(4, key),
         exptime: Some(span(flags + 1, exptime)),
-        line: end + 2,
-        block: length + 2,
+        line,
+        len,
     })
 }
 
@@ -412,6 +411,7 @@ impl Found {
     /// Number of keys whose memory is kept between requests: most clients ask for a few.
     const KEPT: usize = 32;
 
+    #[inline]
     fn clear(&mut self) {
         self.exptime = None;
         self.keys.clear();

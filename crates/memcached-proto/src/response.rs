@@ -182,6 +182,7 @@ impl ReplyScanner {
         self.scan_on(data)
     }
 
+    #[inline(never)]
     fn scan_on(&mut self, data: &[u8]) -> Result<Scan, BadReply> {
         self.scan_with(data, |_| ())
     }
@@ -192,6 +193,7 @@ impl ReplyScanner {
     ///
     /// # Errors
     /// See [`BadReply`].
+    #[inline(never)]
     pub fn scan_marked(&mut self, data: &[u8], marks: &mut Vec<u64>) -> Result<Scan, BadReply> {
         self.scan_with(data, |end| marks.push(end))
     }
@@ -209,10 +211,9 @@ impl ReplyScanner {
     fn scan_with(&mut self, data: &[u8], mut mark: impl FnMut(u64)) -> Result<Scan, BadReply> {
         let mut at = 0;
         while at < data.len() {
-            let rest = &data[at..];
             match self.stage {
                 Stage::Value { left } => {
-                    let (taken, left) = skip_value(left, rest)?;
+                    let (taken, left) = skip_value(left, &data[at..])?;
                     at += taken;
                     self.stage = Stage::Value { left };
                     if left == 0 {
@@ -221,15 +222,12 @@ impl ReplyScanner {
                     }
                 }
                 Stage::Line => {
-                    if let Some((taken, step)) = self.quick(rest) {
-                        at += taken;
-                        if let Some(kind) = step {
-                            self.begin_next();
-                            return Ok(Scan::Complete { len: at, kind });
-                        }
-                        self.sequence = Sequence::Values;
-                        mark(self.seen + at as u64);
-                        continue;
+                    at = self.pass_blocks(data, at, &mut mark);
+                    let rest = &data[at..];
+                    if let Some(kind) = self.quick_end(rest) {
+                        self.begin_next();
+                        let len = at + END.len();
+                        return Ok(Scan::Complete { len, kind });
                     }
                     let Some(end) = memchr(b'\n', rest) else {
                         self.keep(rest)?;
@@ -254,22 +252,26 @@ impl ReplyScanner {
     /// Fast path: a whole, regular `VALUE` block (no kind), or the line that ends the reply. `None` only
     /// means that the fast path does not apply.
     #[inline]
-    fn quick(&self, rest: &[u8]) -> Option<(usize, Option<ReplyKind>)> {
-        if !self.line.is_empty() {
-            return None;
+    fn pass_blocks(&mut self, data: &[u8], mut at: usize, mark: &mut impl FnMut(u64)) -> usize {
+        if !self.line.is_empty() || self.sequence == Sequence::Stats {
+            return at;
         }
-        match (rest.first()?, self.sequence) {
-            (b'V', Sequence::Nothing | Sequence::Values) => {
-                quick_block(rest, self.max_value).map(|len| (len, None))
-            }
-            (b'E', Sequence::Values) if rest.starts_with(END) => {
-                Some((END.len(), Some(ReplyKind::Values)))
-            }
-            (b'E', Sequence::Nothing) if rest.starts_with(END) => {
-                Some((END.len(), Some(ReplyKind::Line(LineKind::End))))
-            }
-            _ => None,
+        while let Some(len) = quick_block(&data[at..], self.max_value) {
+            at += len;
+            mark(self.seen + at as u64);
+            self.sequence = Sequence::Values;
         }
+        at
+    }
+
+    /// What the reply is that ends with the line at the beginning of `rest`, if that is the usual one and whole.
+    fn quick_end(&self, rest: &[u8]) -> Option<ReplyKind> {
+        let is_end = self.line.is_empty() && rest.starts_with(END);
+        is_end.then_some(match self.sequence {
+            Sequence::Nothing => ReplyKind::Line(LineKind::End),
+            Sequence::Values => ReplyKind::Values,
+            Sequence::Stats => ReplyKind::Stats,
+        })
     }
 
     /// Keeps the beginning of a line, if it can still become a valid one.
@@ -362,10 +364,9 @@ fn quick_block(data: &[u8], max: u64) -> Option<usize> {
     if fields[at] == b' ' {
         (_, at) = quick::number(fields, at + 1)?;
     }
-    let rest = fields[at..].strip_prefix(b"\r\n")?;
-    let len = value as usize;
-    let whole = rest.get(len..len + 2)? == b"\r\n";
-    whole.then_some(data.len() - rest.len() + len + 2)
+    let end = at + 2 + value as usize;
+    let is_whole = fields.get(at..at + 2)? == b"\r\n" && fields.get(end..end + 2)? == b"\r\n";
+    is_whole.then_some(data.len() - fields.len() + end + 2)
 }
 
 /// The effect of a line on the reply.
