@@ -150,6 +150,52 @@ impl<K> Fragment<K> {
             outcome: None,
         }
     }
+
+    /// The parts of its reply as its marks tell them.
+    pub(crate) fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            reply: &mut self.reply,
+            marks: self.marks.iter(),
+            at: 0,
+        }
+    }
+}
+
+/// The parts of a fragment's reply, one after the other.
+pub(crate) struct Parts<'f> {
+    reply: &'f mut Rope,
+    /// Where those that are left end.
+    marks: std::slice::Iter<'f, u64>,
+    /// Where the next one begins.
+    at: u64,
+}
+
+impl Parts<'_> {
+    /// Moves the next part to the end of `out`; false when there is none.
+    #[inline]
+    pub(crate) fn pass_on(&mut self, out: &mut Rope) -> bool {
+        match self.next_len() {
+            Some(len) => {
+                out.take_from(self.reply, len);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Drops the next part, if there is one.
+    pub(crate) fn pass_over(&mut self) {
+        if let Some(len) = self.next_len() {
+            self.reply.consume(len);
+        }
+    }
+
+    #[inline]
+    fn next_len(&mut self) -> Option<usize> {
+        let end = *self.marks.next()?;
+        let start = std::mem::replace(&mut self.at, end);
+        Some((end - start) as usize)
+    }
 }
 
 /// What a join came to.

@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
 use memcached_proto::response::{LineKind, ReplyKind, ReplyScanner, Scan as TextScan};
-use memcached_proto::{MAX_FORWARDED_LINE, Verb, encode};
+use memcached_proto::{Arg, MAX_FORWARDED_LINE, RequestError, Verb, encode};
 
 use crate::cause::Cause;
 use crate::event::Event;
 use crate::flow::buffer::Rope;
 use crate::id::ServerId;
 use crate::protocol::Protocol;
-use crate::protocol::fanout::{FanOut, Fragment, Join, Joined, Source, TtlCap};
+use crate::protocol::fanout::{FanOut, Fragment, Join, Joined, Parts, Source, TtlCap};
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
 use crate::protocol::planner::{
@@ -141,7 +141,7 @@ impl Grammar for Memcached {
 
 impl Planner for Memcached {
     type Client = ();
-    type Command = Option<Request>;
+    type Command = Option<Verb>;
 
     fn client(&self, _id: u64) {}
 
@@ -155,15 +155,15 @@ impl Planner for Memcached {
         _client: &mut (),
         output: &mut PlanOutput,
     ) -> Planned<Self::Command> {
-        let command = request.parser.request;
-        let noreply = command.and_then(|command| command.noreply);
-        let is = |which: fn(Verb) -> bool| command.is_some_and(|command| which(command.verb));
+        let found = request.parser.request;
+        let command = found.map(|found| found.verb);
+        let noreply = found.and_then(|found| found.noreply);
         Planned {
             route: self.route(request.parser, output),
             facts: Facts {
                 reply: reply_after(noreply.is_some()),
-                is_pure_read: is(|verb| matches!(verb, Verb::Get | Verb::Gets)),
-                is_small: is(|verb| !verb.is_retrieval()),
+                is_pure_read: matches!(command, Some(Verb::Get | Verb::Gets)),
+                is_small: command.is_some_and(|verb| !verb.is_retrieval()),
                 left_out: noreply.map(|(start, end)| start as usize..end as usize),
                 command,
             },
@@ -181,7 +181,7 @@ impl Planner for Memcached {
         _client: &(),
         out: &mut Vec<u8>,
     ) -> bool {
-        let is_read = command.is_some_and(|command| command.verb.is_retrieval());
+        let is_read = command.is_some_and(Verb::is_retrieval);
         if is_read {
             out.extend_from_slice(encode::END);
         }
@@ -199,7 +199,7 @@ impl FanOut for Memcached {
     /// `get ` or `gets `.
     fn most_key_bytes(command: Self::Command) -> usize {
         match command {
-            Some(command) if command.verb.touches() => MAX_FORWARDED_LINE - MAX_GAT_EXTRA,
+            Some(verb) if verb.touches() => MAX_FORWARDED_LINE - MAX_GAT_EXTRA,
             _ => usize::MAX,
         }
     }
@@ -211,14 +211,14 @@ impl FanOut for Memcached {
         seconds: Option<u32>,
         out: &mut Rope,
     ) {
-        let Some(command) = command else {
+        let Some(verb) = command else {
             return;
         };
-        out.extend(command.verb.name().as_bytes());
+        out.extend(verb.name().as_bytes());
         out.extend(b" ");
         if let Some(exptime) = request.parser.inner.exptime() {
             let given = exptime.of(request.text);
-            match seconds.and_then(|seconds| command.verb.capped_exptime(given, seconds)) {
+            match seconds.and_then(|seconds| verb.capped_exptime(given, seconds)) {
                 Some(capped) => out.extend(capped.to_string().as_bytes()),
                 None => out.extend(given),
             }
@@ -226,6 +226,7 @@ impl FanOut for Memcached {
         }
     }
 
+    #[inline]
     fn fragment_key(
         _command: Self::Command,
         _parser: &Parser,
@@ -271,10 +272,8 @@ impl FanOut for Memcached {
         seconds: u32,
         cap: &mut TtlCap,
     ) {
-        if let (Some(command), Some(exptime)) = (command, request.parser.inner.exptime())
-            && let Some(capped) = command
-                .verb
-                .capped_exptime(exptime.of(request.text), seconds)
+        if let (Some(verb), Some(exptime)) = (command, request.parser.inner.exptime())
+            && let Some(capped) = verb.capped_exptime(exptime.of(request.text), seconds)
         {
             let with = capped.to_string().into_bytes();
             cap.edits.push((exptime.range(), with));
@@ -331,11 +330,18 @@ impl Greeting for Memcached {
 }
 
 impl Memcached {
+    #[inline]
     fn route(&self, parser: &Parser, output: &mut PlanOutput) -> Route {
-        let Some(request) = parser.request else {
-            return Route::Local;
-        };
-        match request.verb {
+        match (parser.inner.keys(), parser.request) {
+            ([key], _) => Route::Key(key.range()),
+            (keys, Some(request)) => self.route_others(request.verb, keys, output),
+            (_, None) => Route::Local,
+        }
+    }
+
+    /// Where a request goes that has not just one key.
+    fn route_others(&self, verb: Verb, keys: &[Arg], output: &mut PlanOutput) -> Route {
+        match verb {
             Verb::Version => Route::Placeholder,
             Verb::Verbosity => Route::Broadcast { join: JoinKind::Ok },
             Verb::Stats => Route::Broadcast {
@@ -350,20 +356,17 @@ impl Memcached {
                 Route::Local
             }
             Verb::Quit => Route::Quit,
-            verb => match parser.inner.keys() {
-                [key] => Route::Key(key.range()),
-                keys if verb.is_retrieval() => {
-                    output.keys.extend(keys.iter().map(|key| Key {
-                        start: key.start,
-                        len: key.len,
-                        arg: 0,
-                    }));
-                    Route::Split {
-                        join: JoinKind::Values,
-                    }
+            _ if verb.is_retrieval() => {
+                output.keys.extend(keys.iter().map(|key| Key {
+                    start: key.start,
+                    len: key.len,
+                    arg: 0,
+                }));
+                Route::Split {
+                    join: JoinKind::Values,
                 }
-                _ => Route::Local,
-            },
+            }
+            _ => Route::Local,
         }
     }
 }
@@ -420,16 +423,23 @@ fn reply_after(noreply: bool) -> Reply {
     }
 }
 
-/// Gives the engine what the parser found; refusals become replies.
-fn translate(
-    parser: &mut Parser,
-    progress: Result<Progress, memcached_proto::RequestError>,
-) -> Parsed {
+/// Gives the engine what the parser found, and keeps the request.
+#[inline]
+fn translate(parser: &mut Parser, progress: Result<Progress, RequestError>) -> Parsed {
     match progress {
         Ok(Progress::Complete { len, request }) => {
             parser.request = Some(request);
             Parsed::Request { len }
         }
+        other => translate_others(other),
+    }
+}
+
+/// The same of what is no whole request; refusals become replies.
+#[inline(never)]
+fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
+    match progress {
+        Ok(Progress::Complete { len, .. }) => Parsed::Request { len },
         Ok(Progress::Partial) => Parsed::Partial,
         Ok(Progress::Body { at, len }) => Parsed::Body { at, len },
         Ok(Progress::Refused {
@@ -477,21 +487,20 @@ fn join_values(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
     if !all_missing && !join.fragments.iter().any(is_answered) {
         return failed_but(&join.fragments, is_missing);
     }
-    // For each fragment its next block, and where that begins.
-    let mut next = vec![(0, 0); join.fragments.len()];
+    let mut parts: Vec<Parts<'_>> = join.fragments.iter_mut().map(blocks).collect();
     for owner in &join.owners {
-        let owner = *owner as usize;
-        let (fragment, (block, start)) = (&mut join.fragments[owner], &mut next[owner]);
-        // What is answered with an error may have marks, what is lost has none.
-        if is_answered(fragment)
-            && let Some(end) = fragment.marks.get(*block)
-        {
-            out.take_from(&mut fragment.reply, (end - *start) as usize);
-            (*block, *start) = (*block + 1, *end);
-        }
+        parts[*owner as usize].pass_on(out);
     }
     out.extend(encode::END);
     Joined::Done
+}
+
+/// The blocks of a fragment, none if it was answered with an error.
+fn blocks(fragment: &mut Fragment<ReplyKind>) -> Parts<'_> {
+    if !is_answered(fragment) {
+        fragment.marks.clear();
+    }
+    fragment.parts()
 }
 
 fn join_ok(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {

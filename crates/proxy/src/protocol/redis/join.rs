@@ -5,7 +5,7 @@ use redis_proto::{Version, encode};
 
 use crate::cause::Cause;
 use crate::flow::buffer::Rope;
-use crate::protocol::fanout::{Fragment, Join, Joined};
+use crate::protocol::fanout::{Fragment, Join, Joined, Parts};
 use crate::protocol::planner::JoinKind;
 
 /// The longest integer reply: sign, 19 digits, type and line end.
@@ -58,21 +58,15 @@ fn array(join: &mut Join<ReplyKind>, version: Version, out: &mut Rope) -> Joined
         if !is(fragment, ReplyKind::Array) || fragment.marks.len() != wanted + 1 {
             return Joined::Mismatch;
         }
-        fragment.reply.consume(fragment.marks[0] as usize);
     }
-    let mut next = vec![0usize; join.fragments.len()];
+    // Those of an ejected server have no parts.
+    let mut parts: Vec<_> = join.fragments.iter_mut().map(Fragment::parts).collect();
+    parts.iter_mut().for_each(Parts::pass_over);
     out.extend_with(|out| encode::array_header(out, join.owners.len()));
     for owner in &join.owners {
-        let (fragment, element) = (
-            &mut join.fragments[*owner as usize],
-            &mut next[*owner as usize],
-        );
-        // Those of an ejected server have no marks, and the others enough of them.
-        match fragment.marks.get(*element..*element + 2) {
-            Some([start, end]) => out.take_from(&mut fragment.reply, (end - start) as usize),
-            _ => out.extend_with(|out| encode::null(out, version)),
+        if !parts[*owner as usize].pass_on(out) {
+            out.extend_with(|out| encode::null(out, version));
         }
-        *element += 1;
     }
     Joined::Done
 }
