@@ -137,10 +137,10 @@ impl Rope {
     }
 
     /// Moves everything `other` holds to the end of this rope. One that has no memory yet takes over the other's,
-    /// unless it is usually given more.
+    /// unless as much again is likely to follow.
     pub fn append(&mut self, other: &mut Rope) {
         let has_nothing = self.first.capacity() == 0 && self.more.is_none();
-        if has_nothing && other.len >= self.usual as usize {
+        if has_nothing && other.len > self.usual as usize / 2 {
             let usual = self.usual;
             *self = std::mem::take(other);
             self.usual = usual;
