@@ -108,13 +108,16 @@ impl Command {
 
     /// Whether the reply is small whatever the key's value: a number, a status or a word. SET with the option
     /// GET replies with the old value.
+    #[inline]
     pub fn has_small_reply(&self, text: &[u8], args: &[Arg]) -> bool {
-        let request = Words { text, args };
-        self.flags.contains(Flags::SMALL_REPLY)
-            && (args.len() < 4
-                || !request.is(0, "set")
-                || !(3..args.len()).any(|index| request.is(index, "get")))
+        self.flags.contains(Flags::SMALL_REPLY) && (args.len() < 4 || !is_set_get(text, args))
     }
+}
+
+/// Whether the request is a SET that replies with the old value.
+fn is_set_get(text: &[u8], args: &[Arg]) -> bool {
+    let request = Words { text, args };
+    request.is(0, "set") && (3..args.len()).any(|index| request.is(index, "get"))
 }
 
 struct StreamOptions {
