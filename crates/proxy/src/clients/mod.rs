@@ -13,3 +13,4 @@ pub(crate) mod phase;
 pub(crate) mod retry_budget;
 pub(crate) mod session;
 pub(crate) mod table;
+mod watch;

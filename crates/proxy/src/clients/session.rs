@@ -8,6 +8,7 @@ use super::holds::{Hold, Holds};
 use super::intake::Intake;
 use super::order::{CutOff, Expected, Order, Retry};
 use super::phase::Phase;
+use super::watch::Watch;
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::spares::Spares;
@@ -64,15 +65,6 @@ struct Lists {
     ready: bool,
     /// Those with new output.
     flush: bool,
-}
-
-/// How much a client that leaves many replies unread has moved, of them or of further requests, since it was
-/// last judged.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Watch {
-    pub(crate) moved: usize,
-    /// It has been below its bound since.
-    pub(crate) was_below: bool,
 }
 
 impl<P: Protocol> Session<P> {
@@ -520,10 +512,8 @@ impl<P: Protocol> Session<P> {
     fn note_moved(&mut self, bytes: usize) {
         if self.watch.is_some() {
             let is_below = !self.must_read();
-            if let Some(watch) = &mut self.watch {
-                watch.moved = watch.moved.saturating_add(bytes);
-                watch.was_below |= is_below;
-            }
+            let watch = self.watch.iter_mut();
+            watch.for_each(|watch| watch.note(bytes, is_below));
         }
     }
 

@@ -104,7 +104,7 @@ fn seeds_that_once_failed_keep_every_promise() {
 }
 
 #[test]
-fn plans_replace_each_other_under_every_seed() {
+fn plans_replace_each_other_under_all_seeds() {
     if let Some(seed) = number("NUTHATCH_SIM_SEED") {
         println!("seed {seed}: {:?}", World::new(seed, true, true).run());
         return;
