@@ -1,4 +1,4 @@
-// ioredis and what is refused: node ioredis_refused.cjs PORT PROTOCOL USER PASSWORD ('-' leaves one out).
+// ioredis and refused commands: node ioredis_refused.cjs PORT PROTOCOL USER PASSWORD ('-' leaves one out).
 'use strict';
 
 const assert = require('node:assert/strict');
@@ -10,7 +10,7 @@ function connect([port, protocol, user, password], more) {
   if (user !== '-') options.username = user;
   if (password !== '-') options.password = password;
   const client = new Redis(options);
-  // The library tells of a refused SELECT in this way only, and goes on.
+  // The library reports a refused SELECT only like this, and continues.
   client.on('error', () => {});
   return client;
 }

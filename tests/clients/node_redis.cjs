@@ -25,7 +25,7 @@ async function main([port, protocol, user, password]) {
   assert.equal(await client.zAdd('node:z', { score: 1.5, value: 'm' }), 1);
   assert.equal(await client.zScore('node:z', 'm'), 1.5);
 
-  // What is asked in one turn goes out as one pipeline.
+  // Requests of one event loop iteration are sent as one pipeline.
   const numbers = Array.from({ length: 100 }, (_, number) => number);
   const replies = await Promise.all(
     numbers.flatMap((number) => [

@@ -11,7 +11,7 @@ def expect(got, wanted):
 
 
 def exercise(client):
-    # Without an answer, which is the library's own default, and with one.
+    # Without a reply (noreply), which is the library's default, and with one.
     for noreply in (None, False):
         options = {} if noreply is None else {"noreply": noreply}
         client.set("a", b"1", **options)

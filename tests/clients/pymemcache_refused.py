@@ -9,7 +9,7 @@ from pymemcache.client.base import Client
 def main():
     client = Client(("127.0.0.1", int(sys.argv[1])))
     client.set("refused:k", b"1", noreply=False)
-    # Without an answer, which is the library's own default.
+    # Without a reply (noreply), which is the library's default.
     client.flush_all()
     assert client.get("refused:k") == b"1"
     client.close()

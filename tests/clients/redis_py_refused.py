@@ -1,4 +1,4 @@
-"""redis-py and what is refused: python redis_py_refused.py PORT PROTOCOL USER PASSWORD ('-' leaves one out)."""
+"""redis-py and refused commands: python redis_py_refused.py PORT PROTOCOL USER PASSWORD ('-' leaves one out)."""
 
 import sys
 
@@ -21,7 +21,7 @@ def expect(got, wanted):
 
 
 def refused(what, *reasons):
-    """Tries something that must fail each time, as an application does that tries again."""
+    """Runs something that must fail each time, like an application that retries."""
     for _ in range(3):
         try:
             what()
@@ -60,7 +60,7 @@ def main():
     refused(lambda: other.set("refused:k", "x"), "Invalid Database", "DB index")
     expect(client.get("refused:k"), None)
 
-    # The connections are of use still.
+    # The connections are still usable.
     expect(client.incr("refused:c"), 1)
     expect(client.delete("refused:c"), 1)
     other.close()

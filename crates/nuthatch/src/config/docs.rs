@@ -19,10 +19,10 @@ pub fn configuration() -> String {
 }
 
 const HEAD: &str = "\
-<!-- Made from the table of settings: `nuthatch docs configuration` prints this page. -->
+<!-- Generated from the table of settings: `nuthatch docs configuration` prints this page. -->
 # Configuration
 
-Nuthatch reads twemproxy's configuration file as it is: YAML, one mapping per pool.
+Nuthatch reads twemproxy's configuration file unchanged: YAML, one mapping per pool.
 
 ```yaml
 sessions:
@@ -33,11 +33,11 @@ sessions:
     - 127.0.0.1:6380:1 two
 ```
 
-Every value is taken as plain text: `redis_auth: 0123` is the four characters. `nuthatch check FILE`, or
+Every value is read as plain text: `redis_auth: 0123` is four characters. `nuthatch check FILE`, or
 `nuthatch -t -c FILE`, checks a file and reports all of its errors at once, each with its line and what was expected.
 
 Settings marked *ours* are unknown to twemproxy, which refuses a file that has them. To keep a file that
-twemproxy can still start from, write them into a second file of the same shape and name that with
+twemproxy can still start from, put them into a second file of the same form, the overlay, and name it with
 `--overlay FILE`:
 
 ```yaml
@@ -47,27 +47,26 @@ nuthatch:
   workers: auto
 ```
 
-An overlay may hold nothing but settings of ours, and only of pools that the configuration file has.
+An overlay may contain only our own settings, and only for pools of the configuration file.
 ";
 
 const GLOBAL: &str = "
 ## Settings of the whole process
 
-They stand under the reserved top-level key `nuthatch:`. (A mapping of that name that has a `listen` is a
-pool like any other.) Each can also be given as a flag or in the environment. The order of precedence is:
-flag, environment, overlay, file, default.
+They are under the reserved top-level key `nuthatch:`. (A mapping with that name and a `listen` is a normal
+pool.) Each can also be given as a flag or in the environment. The order of precedence is: flag, environment,
+overlay, file, default.
 
 ";
 
 const TAIL: &str = "
 ## Order
 
-Servers are numbered in the order of their names, and pools in that of theirs: shorter names first, then
-byte by byte, as twemproxy does. The order of lines in the file does not matter.
+Servers and pools are sorted by name: shorter names first, then byte by byte, as in twemproxy. The order of lines in the file does not matter.
 
 ## Limits
 
-A file has at most 4 MiB. Numbers are at most 2147483647. The weights of a pool add up to at most
+A file has at most 4 MiB. Numbers are at most 2147483647. The sum of a pool's weights is at most
 4294967295 (16777216 with `distribution: modula`). The path of a unix socket has at most 107 bytes.
 ";
 

@@ -20,8 +20,8 @@ rows! {
             argument: "N",
             help: "set number of workers, or auto for one per core",
         },
-        "How many event loops serve the clients, each on its own thread; `auto` is one for every core. Every worker \
-         has its own connections to the servers.",
+        "Number of event loops that serve the clients, each on its own thread; `auto` means one per core. \
+         Every worker has its own connections to the servers.",
     )
     .fills_globals(|globals, workers| globals.workers = workers);
 
@@ -33,14 +33,14 @@ rows! {
             flag: "max-memory",
             env: "NUTHATCH_MAX_MEMORY",
             argument: "BYTES",
-            help: "set most memory that all buffers may take (k, m, g; 0: no cap)",
+            help: "set maximum memory of all buffers (k, m, g; 0: no limit)",
         },
-        "How much memory the buffers of all clients and servers may take together; 0 is no cap. Without the setting \
-         it is half of the memory that the process may use: of its cgroup's limit, or of the machine's. From seven \
-         eighths of it on, clients that hold more than their share (that much, divided by the clients) are not read \
-         until there is room; past it those that hold most are closed, one by one. A client that holds less than \
-         its share is never touched. It does not count what the process needs besides, which is a few MB and under \
-         1 KiB for each client.",
+        "Maximum memory for the buffers of all clients and servers together; 0 means no limit. The default is \
+         half of the memory that the process may use: of its cgroup's limit, or of the machine's memory. From \
+         seven eighths of it on, clients that hold more than their share (that much, divided by the number of \
+         clients) are not read until there is room; above it, the clients that hold most are closed, one by \
+         one. A client that holds less than its share is never affected. It does not include the process's \
+         other memory, which is a few MB and less than 1 KiB per client.",
     )
     .fills_globals(|globals, bytes| globals.max_memory = Some(bytes));
 
@@ -52,11 +52,11 @@ rows! {
             flag: "max-clients",
             env: "NUTHATCH_MAX_CLIENTS",
             argument: "N",
-            help: "set most clients of all pools (0: as many as descriptors allow)",
+            help: "set maximum clients of all pools (0: as many as descriptors allow)",
         },
-        "How many clients may be connected at a time, over all pools; 0 is as many as the limit of open descriptors \
-         leaves room for, which holds in any case. One more is told `-ERR max number of clients reached` or `ERROR \
-         Too many open connections`, and closed.",
+        "Maximum number of clients connected at a time, over all pools; 0 means as many as the limit of open \
+         descriptors allows, which always applies. A further client gets `-ERR max number of clients reached` \
+         or `ERROR Too many open connections`, and is closed.",
     )
     .fills_globals(|globals, count| globals.max_clients = count);
 
@@ -68,9 +68,9 @@ rows! {
             flag: "shutdown-timeout",
             env: "NUTHATCH_SHUTDOWN_TIMEOUT",
             argument: "N",
-            help: "set longest wait for requests in flight at the end, in msec",
+            help: "set maximum wait for requests in flight at shutdown, in msec",
         },
-        "How long SIGTERM and SIGINT wait for the requests that are in flight, before the rest is cut off.",
+        "How long SIGTERM and SIGINT wait for requests in flight before the remaining connections are closed.",
     )
     .fills_globals(|globals, time| globals.shutdown_timeout = time);
 
@@ -84,10 +84,10 @@ rows! {
             argument: "BOOL",
             help: "set whether the statistics have counters beyond twemproxy's",
         },
-        "Whether the statistics document has Nuthatch's own counters, after nutcracker's in each pool and server. \
-         `false` serves exactly nutcracker's keys: programs that read the document, such as exporters for \
-         Prometheus, take any other key of a pool for a server and fail. `nuthatch -D --stats-extended=true` \
-         describes all counters.",
+        "Whether the statistics document has Nuthatch's own counters, after nutcracker's in each pool and \
+         server. With `false` it has exactly nutcracker's keys: programs that read the document, such as \
+         exporters for Prometheus, treat any other key of a pool as a server and fail. `nuthatch -D \
+         --stats-extended=true` describes all counters.",
     )
     .fills_globals(|globals, on| globals.stats_extended = on);
 }

@@ -7,7 +7,7 @@ use hashkit::{Distribution, HashKind, HashTag};
 
 use super::super::address::{ListenLine, ServerLine};
 use super::super::choice::Choice;
-use super::super::report::Place;
+use super::super::report::Position;
 use super::super::typed::{self, BOOL, MILLISECONDS, TEXT, TIME_LIMIT, integer, number};
 use super::row::{Absent, AnyRow, Row, rows};
 
@@ -39,7 +39,7 @@ rows! {
          its first address taken. IPv6 addresses need no brackets (`::1:22121`).",
     );
 
-    SERVERS: Vec<(ServerLine, Place)> = Row::theirs(
+    SERVERS: Vec<(ServerLine, Position)> = Row::theirs(
         "servers",
         typed::SERVERS,
         Absent::Required,
@@ -59,8 +59,8 @@ rows! {
 
     HASH: HashKind = Row::their_choice(
         "hash",
-        "The function that hashes the keys. `crc32` keeps 15 bits only and, with `ketama`, puts practically every \
-         key on one server; it is there for pools that have their data so.",
+        "The function that hashes the keys. `crc32` keeps only 15 bits and, with `ketama`, puts practically \
+         every key on one server; it exists for pools whose data is already placed that way.",
     )
     .fills(|pool, hash| pool.settings.placement.hash = hash);
 
@@ -68,15 +68,15 @@ rows! {
         "hash_tag",
         typed::HASH_TAG,
         Absent::Nothing,
-        "Two characters, such as `\"{}\"` (quote them). When a key holds the first and later the second with \
-         something in between, only what is in between is hashed, so that related keys share a server.",
+        "Two characters, such as `\"{}\"` (quote them). If a key contains the first and later the second with \
+         something in between, only the part in between is hashed, so that related keys share a server.",
     )
     .fills(|pool, tag| pool.settings.placement.tag = Some(tag));
 
     DISTRIBUTION: Distribution = Row::their_choice(
         "distribution",
-        "How hashes are shared among the servers: `ketama` (consistent hashing), `modula` (the remainder, by \
-         weight) or `random` (any server at each request, regardless of key and weight).",
+        "How hashes are mapped to servers: `ketama` (consistent hashing), `modula` (the remainder, by weight) \
+         or `random` (any server for each request, regardless of key and weight).",
     )
     .fills(|pool, distribution| pool.settings.placement.distribution = distribution);
 
@@ -84,8 +84,9 @@ rows! {
         "timeout",
         TIME_LIMIT,
         Absent::Nothing,
-        "How long a request may wait for its server, from the moment it is queued, before the client gets an error \
-         and the server connection is closed (see `timeout_action`). 0, like no setting, waits for ever.",
+        "How long a request may wait for its server, from the moment it is queued, before the client gets an \
+         error and the server connection is closed (see `timeout_action`). Without it, or with 0, it waits \
+         without limit.",
     )
     .fills(|pool, timeout| pool.settings.timeout = timeout);
 
@@ -93,7 +94,7 @@ rows! {
         "backlog",
         number(""),
         Absent::Value("512"),
-        "Length of the queue of connections that the kernel holds until they are accepted.",
+        "Length of the kernel's queue of connections that wait to be accepted.",
     )
     .fills(|pool, length| pool.backlog = length);
 
@@ -101,8 +102,8 @@ rows! {
         "client_connections",
         number(""),
         Absent::Value("0"),
-        "Most clients that may be connected to the pool at a time; 0 sets no limit. nutcracker reads this setting \
-         and ignores it; here it is enforced, and a line at start says so.",
+        "Maximum number of clients connected to the pool at a time; 0 means no limit. nutcracker reads this \
+         setting and ignores it; here it is enforced, and a line at start says so.",
     )
     .fills(|pool, count| pool.client_connections = count);
 
@@ -110,8 +111,8 @@ rows! {
         "tcpkeepalive",
         BOOL,
         Absent::Value("false"),
-        "Whether TCP keepalive probes are sent to clients and servers that are silent. nutcracker sends them to \
-         clients only.",
+        "Whether TCP keepalive probes are sent on idle connections to clients and servers. nutcracker sends \
+         them to clients only.",
     )
     .fills(|pool, on| pool.tcpkeepalive = on);
 
@@ -128,7 +129,7 @@ rows! {
         "redis_auth",
         TEXT,
         Absent::Nothing,
-        "The password that clients must give with AUTH, and that is given to the servers.",
+        "The password that clients must send with AUTH, and that is sent to the servers.",
     )
     .fills_redis(|redis, password| redis.auth = Some(Arc::from(password.as_bytes())));
 
@@ -137,17 +138,17 @@ rows! {
         "redis_db",
         number(""),
         Absent::Value("0"),
-        "The database that is selected on the servers. nutcracker fails to select it when `redis_auth` is set or \
-         the server is reached over a unix socket, so that the data of such pools is in database 0. To find it, the \
-         same is done here, with a warning at start, unless `redis_db_fixed` is set. Without effect in a memcached \
-         pool.",
+        "The database that is selected on the servers. nutcracker fails to select it when `redis_auth` is set \
+         or the server is reached over a unix socket, so the data of such pools is in database 0. To find it, \
+         Nuthatch uses database 0 in these cases too, with a warning at start, unless `redis_db_fixed` is set. \
+         No effect in a memcached pool.",
     );
 
     PRECONNECT: bool = Row::theirs(
         "preconnect",
         BOOL,
         Absent::Value("false"),
-        "Whether the connections to the servers are made at start instead of at the first request.",
+        "Whether connections to the servers are made at start instead of at the first request.",
     )
     .fills(|pool, on| pool.settings.preconnect = on);
 
@@ -155,8 +156,9 @@ rows! {
         "auto_eject_hosts",
         BOOL,
         Absent::Value("false"),
-        "Whether a server that fails `server_failure_limit` times in a row is ejected for `server_retry_timeout`. \
-         Its keys belong to the other servers in the meantime, unless `eject_policy` says otherwise.",
+        "Whether a server that fails `server_failure_limit` times in a row is ejected for \
+         `server_retry_timeout`. Meanwhile its keys move to the other servers, unless `eject_policy` says \
+         otherwise.",
     )
     .fills(|pool, on| pool.settings.auto_eject_hosts = on);
 
@@ -164,8 +166,8 @@ rows! {
         "server_connections",
         integer(1, 65_535, ""),
         Absent::Value("1"),
-        "Connections to each server, per worker and per protocol version in use. One client's requests to a server \
-         keep to one connection while any of them is outstanding, so more connections do not reorder them.",
+        "Connections to each server, per worker and per protocol version in use. A client's requests to a \
+         server use one connection while any of them is outstanding, so more connections do not reorder them.",
     )
     .fills(|pool, count| pool.settings.server_connections = count);
 
@@ -173,8 +175,8 @@ rows! {
         "server_retry_timeout",
         MILLISECONDS,
         Absent::Value("30000"),
-        "How long a server that was ejected rests before it is probed (see `probe`), and the longest pause between \
-         two probes.",
+        "How long an ejected server gets no requests before it is probed (see `probe`), and the longest pause \
+         between two probes.",
     )
     .fills(|pool, time| pool.settings.server_retry_timeout = time);
 
@@ -182,7 +184,7 @@ rows! {
         "server_failure_limit",
         number(""),
         Absent::Value("2"),
-        "How many failures in a row eject a server; 0 counts as 1. Only with `auto_eject_hosts`.",
+        "Number of failures in a row that eject a server; 0 counts as 1. Only with `auto_eject_hosts`.",
     )
     .fills(|pool, count| pool.settings.server_failure_limit = count);
 }
