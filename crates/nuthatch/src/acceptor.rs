@@ -26,10 +26,10 @@ const BATCH: usize = 64;
 
 /// How long accepting pauses when it cannot go on: descriptors are short, or all workers are behind.
 /// Meanwhile clients wait in the kernel's queue.
-const REST: Duration = Duration::from_millis(50);
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// Minimum time between two log lines about accept problems.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
+const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 const WAKE: Token = Token(usize::MAX);
 
@@ -101,7 +101,7 @@ struct Acceptor {
     lingering: LingeringCloses,
     /// When accepting goes on, while it is paused.
     resume_at: Option<Instant>,
-    complained_at: Option<Instant>,
+    warned_at: Option<Instant>,
     stop: Arc<AtomicBool>,
 }
 
@@ -151,7 +151,7 @@ impl Acceptor {
             counts,
             lingering: LingeringCloses::default(),
             resume_at: None,
-            complained_at: None,
+            warned_at: None,
             stop,
         })
     }
@@ -215,14 +215,14 @@ impl Acceptor {
         match self.accept_some(index, now) {
             Pause::Empty => self.listeners[index].ready = false,
             Pause::Batch => {}
-            Pause::Trouble => self.resume_at = Some(now + REST),
+            Pause::Trouble => self.resume_at = Some(now + RETRY_AFTER),
         }
     }
 
     fn accept_some(&mut self, index: usize, now: Instant) -> Pause {
         for _ in 0..BATCH {
             if !self.balancer.has_room() {
-                self.complain(now, "all workers are behind; new clients wait");
+                self.warn(now, "all workers are behind; new clients wait");
                 return Pause::Trouble;
             }
             match self.listeners[index].listener.accept() {
@@ -235,7 +235,7 @@ impl Acceptor {
                         let text = error_text(&error);
                         let line =
                             format!("accept for pool '{pool}' failed: {text}; it is tried again");
-                        self.complain(now, &line);
+                        self.warn(now, &line);
                         return Pause::Trouble;
                     }
                 },
@@ -259,7 +259,7 @@ impl Acceptor {
             .send_and_close(stream, refusal, registry, first, now);
         let (name, clients) = (pool.name(), pool.clients());
         let line = format!("pool '{name}' has {clients} clients; a further one was refused");
-        self.complain(now, &line);
+        self.warn(now, &line);
     }
 
     /// Whether a pool may have one more client. Only this thread admits clients, so the answer stays true.
@@ -268,12 +268,12 @@ impl Acceptor {
     }
 
     /// Logs a warning, unless there was one a moment ago: clients must not be able to fill the log.
-    fn complain(&mut self, now: Instant, line: &str) {
+    fn warn(&mut self, now: Instant, line: &str) {
         if self
-            .complained_at
-            .is_none_or(|at| now.saturating_duration_since(at) >= COMPLAIN_EVERY)
+            .warned_at
+            .is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL)
         {
-            self.complained_at = Some(now);
+            self.warned_at = Some(now);
             log!(WARN, "{line}");
         }
     }

@@ -3,7 +3,7 @@
 
 mod failure;
 mod options;
-mod plan;
+mod pools;
 mod sockets;
 
 use std::collections::hash_map::RandomState;
@@ -32,7 +32,7 @@ use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use crate::signals::{self, Stop};
 use crate::stats::{self, Source};
-use crate::worker::{self, WorkerPlan};
+use crate::worker::{self, WorkerSetup};
 use failure::Failure;
 use sockets::Sockets;
 
@@ -114,7 +114,7 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
     let workers = config.globals.workers.count();
     let max_memory = config.globals.max_memory.unwrap_or_else(half_of_memory);
     let counts = ConnectionCounts::new(workers);
-    let pools = plan::pools(&config, workers, max_memory);
+    let pools = pools::build(&config, workers, max_memory);
     let max_clients = max_clients(&config, workers, limit);
     match max_memory {
         0 => log!(NOTICE, "buffers may hold any number of bytes"),
@@ -227,7 +227,7 @@ fn start_workers(
     clock: Clock,
     resolver: &Resolver,
 ) -> Result<Vec<(worker::Handle, JoinHandle<()>)>, Failure> {
-    let plan = |number| WorkerPlan {
+    let setup = |number| WorkerSetup {
         context: WorkerContext {
             worker: number,
             seed: RandomState::new().hash_one(number),
@@ -237,7 +237,7 @@ fn start_workers(
         clock,
         resolver: resolver.clone(),
     };
-    let started: std::io::Result<Vec<_>> = (0..count).map(plan).map(worker::start).collect();
+    let started: std::io::Result<Vec<_>> = (0..count).map(setup).map(worker::start).collect();
     started.map_err(|error| Failure::of("starting a worker", &error))
 }
 

@@ -26,7 +26,7 @@ const READERS: usize = 1;
 const BATCH: usize = 64;
 
 /// How long accepting pauses when descriptors are short.
-const REST: Duration = Duration::from_millis(100);
+const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 /// Serves the document of `source` to every reader of `listener`, for as long as the process runs.
 ///
@@ -106,7 +106,7 @@ impl Server {
                     _ => {
                         let text = error_text(&error);
                         log!(WARN, "accept for the statistics failed: {text}");
-                        return Some(now + REST);
+                        return Some(now + RETRY_AFTER);
                     }
                 },
             }

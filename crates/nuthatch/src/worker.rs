@@ -2,7 +2,7 @@
 
 mod chunks;
 mod driver;
-mod endpoint;
+mod link;
 mod message;
 mod net;
 mod pool;
@@ -38,12 +38,12 @@ const EVENTS: usize = 1024;
 /// How often a busy tick polls again before it writes. Light load never waits for this.
 const LOOKS: usize = 3;
 
-/// The waker's token; endpoints have the low numbers.
+/// The waker's token; links have the low numbers.
 const WAKE: Token = Token(usize::MAX);
 
 /// What a worker needs to start.
 #[derive(Debug)]
-pub(crate) struct WorkerPlan {
+pub(crate) struct WorkerSetup {
     /// The worker's number and seed.
     pub(crate) context: WorkerContext,
     /// Its pools.
@@ -94,20 +94,20 @@ impl Handle {
 /// # Errors
 ///
 /// When no poll or thread can be created.
-pub(crate) fn start(plan: WorkerPlan) -> io::Result<(Handle, JoinHandle<()>)> {
+pub(crate) fn start(setup: WorkerSetup) -> io::Result<(Handle, JoinHandle<()>)> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
     let (inbox, messages) = sync_channel(INBOX);
     let sockets = Sockets::new(
         poll.registry().try_clone()?,
-        plan.resolver.clone(),
+        setup.resolver.clone(),
         inbox.clone(),
         Arc::clone(&waker),
     );
-    let name = format!("worker-{}", plan.context.worker);
+    let name = format!("worker-{}", setup.context.worker);
     let thread = thread::Builder::new().name(name).spawn(move || {
         let _guard = AbortOnPanic;
-        Worker::new(plan, poll, sockets, messages).run();
+        Worker::new(setup, poll, sockets, messages).run();
     })?;
     Ok((Handle { inbox, waker }, thread))
 }
@@ -125,15 +125,15 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(plan: WorkerPlan, poll: Poll, sockets: Sockets, messages: Receiver<Message>) -> Self {
-        let now = plan.clock.now();
-        let part = |pool| PoolPart::new(pool, plan.context, now);
-        let parts = PoolParts::new(plan.pools.into_iter().map(part).collect());
+    fn new(setup: WorkerSetup, poll: Poll, sockets: Sockets, messages: Receiver<Message>) -> Self {
+        let now = setup.clock.now();
+        let part = |pool| PoolPart::new(pool, setup.context, now);
+        let parts = PoolParts::new(setup.pools.into_iter().map(part).collect());
         Self {
             poll,
             messages,
-            clock: plan.clock,
-            driver: Driver::new(sockets, parts, plan.counts, now),
+            clock: setup.clock,
+            driver: Driver::new(sockets, parts, setup.counts, now),
             woken: false,
             end: None,
         }

@@ -9,7 +9,7 @@ use hashkit::index_order;
 use nuthatch::config::{Config, Input, Overrides, PoolConfig, Report, load_inputs};
 
 /// Checks that a file is either accepted, as a configuration that the proxy can run on, or refused with
-/// problems whose places exist in the file. Also checks that no file can be its own overlay: every pool has a
+/// problems whose positions exist in the file. Also checks that no file can be its own overlay: every pool has a
 /// `listen`, which an overlay may not set. No name is resolved.
 ///
 /// # Panics
@@ -102,13 +102,13 @@ fn check_report(report: &Report, data: &[u8]) {
         .filter(|byte| matches!(byte, b'\n' | b'\r'))
         .count();
     for problem in report.problems() {
-        if let Some(place) = &problem.place {
+        if let Some(position) = &problem.position {
             assert!(
-                (1..=lines).contains(&place.line),
+                (1..=lines).contains(&position.line),
                 "line {} of {lines}",
-                place.line
+                position.line
             );
-            assert!(place.column >= 1 && place.width >= 1);
+            assert!(position.column >= 1 && position.width >= 1);
         }
     }
     let text = report.to_string();

@@ -30,7 +30,7 @@ impl Balancer {
 
     /// Hands a client of `pool` to the worker with the fewest clients.
     pub(super) fn give(&mut self, pool: &Arc<PoolShare>, stream: Stream, name: Box<str>) {
-        let worker = self.emptiest();
+        let worker = self.least_loaded();
         self.next = (worker + 1) % self.workers.len();
         let counted = self.counts.count(Kind::Client {
             pool: Arc::clone(pool),
@@ -58,7 +58,7 @@ impl Balancer {
         self.held.is_none()
     }
 
-    fn emptiest(&self) -> usize {
+    fn least_loaded(&self) -> usize {
         let count = self.workers.len();
         (0..count)
             .map(|step| (self.next + step) % count)

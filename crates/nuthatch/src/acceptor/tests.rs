@@ -13,13 +13,13 @@ use crate::worker::Message;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-struct House {
+struct Rig {
     address: SocketAddr,
     inboxes: Vec<Receiver<Message>>,
     handle: Handle,
 }
 
-fn house(workers: usize, max_clients: usize) -> House {
+fn rig(workers: usize, max_clients: usize) -> Rig {
     let address = "127.0.0.1:0".parse().unwrap();
     let listener = Listener::tcp(address, 512, false).unwrap();
     let Listener::Tcp(socket) = &listener else {
@@ -31,7 +31,7 @@ fn house(workers: usize, max_clients: usize) -> House {
     let counts = ConnectionCounts::new(workers);
     let listeners = vec![PoolListener { listener, pool }];
     let handle = start(listeners, handles, counts, usize::MAX).unwrap();
-    House {
+    Rig {
         address,
         inboxes,
         handle,
@@ -70,11 +70,11 @@ fn both_limits_count_and_room_that_is_given_up_is_free_again() {
 
 #[test]
 fn clients_are_shared_evenly() {
-    let house = house(4, usize::MAX);
+    let rig = rig(4, usize::MAX);
     let _clients: Vec<TcpStream> = (0..64)
-        .map(|_| TcpStream::connect(house.address).unwrap())
+        .map(|_| TcpStream::connect(rig.address).unwrap())
         .collect();
-    for inbox in &house.inboxes {
+    for inbox in &rig.inboxes {
         let given: Vec<Message> = (0..16)
             .map(|_| inbox.recv_timeout(PATIENCE).unwrap())
             .collect();
@@ -85,39 +85,39 @@ fn clients_are_shared_evenly() {
         );
         assert!(inbox.try_recv().is_err());
     }
-    house.handle.stop();
+    rig.handle.stop();
 }
 
 #[test]
 fn those_who_left_make_their_worker_the_next_choice() {
-    let house = house(2, usize::MAX);
-    let connect = || TcpStream::connect(house.address).unwrap();
+    let rig = rig(2, usize::MAX);
+    let connect = || TcpStream::connect(rig.address).unwrap();
     let _first = connect();
-    let kept = house.inboxes[0].recv_timeout(PATIENCE).unwrap();
+    let kept = rig.inboxes[0].recv_timeout(PATIENCE).unwrap();
     let _second = connect();
-    drop(house.inboxes[1].recv_timeout(PATIENCE).unwrap());
+    drop(rig.inboxes[1].recv_timeout(PATIENCE).unwrap());
     for _ in 0..3 {
         let _next = connect();
-        drop(house.inboxes[1].recv_timeout(PATIENCE).unwrap());
+        drop(rig.inboxes[1].recv_timeout(PATIENCE).unwrap());
     }
     drop(kept);
-    house.handle.stop();
+    rig.handle.stop();
 }
 
 #[test]
 fn one_too_many_is_told_so_even_when_it_has_sent_something() {
-    let house = house(1, 1);
-    let _first = TcpStream::connect(house.address).unwrap();
-    let kept = house.inboxes[0].recv_timeout(PATIENCE).unwrap();
-    let mut second = TcpStream::connect(house.address).unwrap();
+    let rig = rig(1, 1);
+    let _first = TcpStream::connect(rig.address).unwrap();
+    let kept = rig.inboxes[0].recv_timeout(PATIENCE).unwrap();
+    let mut second = TcpStream::connect(rig.address).unwrap();
     std::io::Write::write_all(&mut second, &[b'x'; 100_000]).unwrap();
     second.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut told = String::new();
     second.read_to_string(&mut told).unwrap();
     assert_eq!(told, "-ERR max number of clients reached\r\n");
     drop(kept);
-    let _third = TcpStream::connect(house.address).unwrap();
-    assert!(house.inboxes[0].recv_timeout(PATIENCE).is_ok());
-    house.handle.stop();
-    assert!(TcpStream::connect(house.address).is_err());
+    let _third = TcpStream::connect(rig.address).unwrap();
+    assert!(rig.inboxes[0].recv_timeout(PATIENCE).is_ok());
+    rig.handle.stop();
+    assert!(TcpStream::connect(rig.address).is_err());
 }

@@ -51,7 +51,7 @@ fn read(
         )));
     }
     line.take_environment(environment)?;
-    Ok(line.action(program, layout))
+    Ok(line.invocation(program, layout))
 }
 
 /// The parsed options.
@@ -181,7 +181,7 @@ impl Line {
     }
 
     /// What to do, unless only information is asked for.
-    fn action(self, program: Program, layout: &Layout) -> Invocation {
+    fn invocation(self, program: Program, layout: &Layout) -> Invocation {
         let files = match self.conf_file {
             Some(conf) => Files {
                 conf: conf.into(),

@@ -83,7 +83,7 @@ fn resolve_listen(
         Ok(listen) => Some(listen),
         Err(fault) => {
             let subject = format!("setting `{}`", LISTEN.name);
-            let problem = faulty(&subject, line.text(), &given.place, fault);
+            let problem = faulty(&subject, line.text(), &given.position, fault);
             findings.problems.push(problem);
             None
         }
@@ -109,7 +109,9 @@ fn check_listeners(pools: &[ReadPool], listens: &[Option<Listen>], findings: &mu
         };
         let (a, b, text) = (&other.name, &pool.name, listen.text());
         let message = format!("pools `{a}` and `{b}` have the same listen address `{text}`");
-        findings.problems.push(Problem::at(&given.place, message));
+        findings
+            .problems
+            .push(Problem::at(&given.position, message));
     }
 }
 

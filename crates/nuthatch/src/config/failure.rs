@@ -5,7 +5,7 @@ use proxy::settings::{EjectPolicy, TimeoutAction};
 
 use super::choice::Choice;
 use super::file::ReadPool;
-use super::report::{Findings, Place, Problem};
+use super::report::{Findings, Position, Problem};
 use super::table::Setting;
 use super::table::ours::{
     CONNECT_TIMEOUT, EJECT_POLICY, FAILOVER, FAILOVER_TTL, PROBE, TIMEOUT_ACTION,
@@ -31,7 +31,7 @@ pub(super) fn check_eject_policy(
         let help = "remove it, or use another distribution";
         findings
             .problems
-            .push(Problem::at(&given.place, message).help(help));
+            .push(Problem::at(&given.position, message).help(help));
     }
 }
 
@@ -43,8 +43,8 @@ pub(super) fn check_failovers(pools: &[ReadPool], whole: bool, findings: &mut Fi
         let (Some(given), Some(name)) = (values.given(&FAILOVER), values.value(&FAILOVER)) else {
             continue;
         };
-        let mut complain = |place: &Place, message: String, help: String| {
-            let problem = Problem::at(place, message).help(help);
+        let mut complain = |position: &Position, message: String, help: String| {
+            let problem = Problem::at(position, message).help(help);
             findings.problems.push(problem);
         };
         if pool.whole && !values.get(&AUTO_EJECT_HOSTS) {
@@ -63,12 +63,12 @@ pub(super) fn check_failovers(pools: &[ReadPool], whole: bool, findings: &mut Fi
         match pools.iter().find(|other| other.name == name) {
             Some(other) => {
                 if let Some((message, help)) = misfit(pool, other) {
-                    complain(&given.place, message, help);
+                    complain(&given.position, message, help);
                 }
             }
             None if !whole => {}
             None => {
-                let problem = Problem::at(&given.place, format!("there is no pool `{name}`"));
+                let problem = Problem::at(&given.position, format!("there is no pool `{name}`"));
                 let others = pools.iter().filter(|other| other.name != pool.name);
                 let names = others.map(|other| other.name.as_str());
                 findings.problems.push(problem.nearest(&name, names));

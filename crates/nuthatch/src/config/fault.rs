@@ -1,8 +1,8 @@
-//! What is wrong with one value, without the place of the value in the file.
+//! What is wrong with one value, without the position of the value in the file.
 
 use std::ops::Range;
 
-use super::report::{Place, Problem};
+use super::report::{Position, Problem};
 
 /// What is wrong with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,23 +35,23 @@ impl Fault {
 }
 
 /// Turns the fault into a problem with a caret under the wrong part.
-pub(super) fn faulty(subject: &str, text: &str, place: &Place, fault: Fault) -> Problem {
-    let place = match &fault.part {
-        Some(part) => part_of(text, place, part),
-        None => place.clone(),
+pub(super) fn faulty(subject: &str, text: &str, position: &Position, fault: Fault) -> Problem {
+    let position = match &fault.part {
+        Some(part) => part_of(text, position, part),
+        None => position.clone(),
     };
-    Problem::at(&place, format!("{subject} {}", fault.message)).help(fault.help)
+    Problem::at(&position, format!("{subject} {}", fault.message)).help(fault.help)
 }
 
-/// The place of a part of a value. If the value does not appear literally in the file (escapes, several
-/// lines), it is the place of the whole value.
-fn part_of(text: &str, place: &Place, part: &Range<usize>) -> Place {
-    let line = place.source.line(place.line);
-    let written: String = line.chars().skip(place.column - 1).collect();
+/// The position of a part of a value. If the value does not appear literally in the file (escapes, several
+/// lines), it is the position of the whole value.
+fn part_of(text: &str, position: &Position, part: &Range<usize>) -> Position {
+    let line = position.source.line(position.line);
+    let written: String = line.chars().skip(position.column - 1).collect();
     let quote = usize::from(written.starts_with(['"', '\'']));
     if !written[quote..].starts_with(text) {
-        return place.clone();
+        return position.clone();
     }
     let offset = quote + text[..part.start].chars().count();
-    place.part(offset, text[part.clone()].chars().count())
+    position.part(offset, text[part.clone()].chars().count())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::report::{Findings, Place, Problem};
+use super::report::{Findings, Position, Problem};
 use super::table::theirs::LISTEN;
 use super::table::{Scope, find};
 use super::values::{Rules, Values};
@@ -16,8 +16,8 @@ pub(super) const RESERVED: &str = "nuthatch";
 pub(super) struct ReadPool {
     /// Its name.
     pub(super) name: String,
-    /// The place of the name.
-    pub(super) place: Place,
+    /// The position of the name.
+    pub(super) position: Position,
     /// Its settings, including the overlay's.
     pub(super) values: Values,
     /// False if the file could not be read to the pool's end.
@@ -61,7 +61,7 @@ pub(super) fn top_level<'n>(root: &'n Node, findings: &mut Findings) -> Option<&
         Content::Broken => {}
         Content::Text(text) if text.is_empty() => findings.problems.push(no_pools(Some(root))),
         Content::Text(_) | Content::List(_) => {
-            let problem = Problem::at(&root.place, "the file must be a mapping of pools");
+            let problem = Problem::at(&root.position, "the file must be a mapping of pools");
             findings.problems.push(problem.help(POOL_HELP));
         }
     }
@@ -74,22 +74,22 @@ pub(super) fn distinct<'m>(
     what: &str,
     findings: &mut Findings,
 ) -> Vec<&'m Entry> {
-    let mut seen: HashMap<&str, &Place> = HashMap::new();
+    let mut seen: HashMap<&str, &Position> = HashMap::new();
     let mut entries = Vec::with_capacity(mapping.entries.len());
     for entry in &mapping.entries {
         if entry.key.is_empty() {
-            let problem = Problem::at(&entry.place, format!("a {what} needs a name"));
+            let problem = Problem::at(&entry.position, format!("a {what} needs a name"));
             findings.problems.push(problem.help(POOL_HELP));
         } else if let Some(first) = seen.get(entry.key.as_str()) {
             let problem = Problem::at(
-                &entry.place,
+                &entry.position,
                 format!("{what} `{}` is a duplicate", entry.key),
             );
             findings
                 .problems
                 .push(problem.help(format!("the other begins in line {}", first.line)));
         } else {
-            seen.insert(&entry.key, &entry.place);
+            seen.insert(&entry.key, &entry.position);
             entries.push(entry);
         }
     }
@@ -103,15 +103,15 @@ pub(super) fn mapping_of<'e>(entry: &'e Entry, findings: &mut Findings) -> Optio
         Content::Mapping(mapping) => return Some(mapping),
         Content::Broken => return None,
         _ if find(Scope::Pool, key).is_some() => Problem::at(
-            &entry.place,
+            &entry.position,
             format!("setting `{key}` stands outside of a pool"),
         )
         .help("indent it under the name of its pool"),
         Content::Text(text) if text.is_empty() => {
-            Problem::at(&entry.place, format!("`{key}` has no settings")).help(POOL_HELP)
+            Problem::at(&entry.position, format!("`{key}` has no settings")).help(POOL_HELP)
         }
         _ => Problem::at(
-            &entry.value.place,
+            &entry.value.position,
             format!("`{key}` must be a mapping of settings"),
         )
         .help(POOL_HELP),
@@ -136,7 +136,7 @@ pub(super) fn is_whole(root: &Node) -> bool {
 
 fn no_pools(root: Option<&Node>) -> Problem {
     let problem = match root {
-        Some(root) => Problem::at(&root.place, "the file has no pools"),
+        Some(root) => Problem::at(&root.position, "the file has no pools"),
         None => Problem::of_file("the configuration has no pools"),
     };
     problem.help(POOL_HELP)
@@ -150,7 +150,7 @@ fn read_pool(entry: &Entry, mapping: &Mapping, findings: &mut Findings) -> ReadP
     };
     ReadPool {
         name: entry.key.clone(),
-        place: entry.place.clone(),
+        position: entry.position.clone(),
         values: Values::read(mapping, rules, findings),
         whole: mapping.whole,
     }

@@ -6,7 +6,7 @@ use super::address::{ListenLine, ServerLine, listen};
 use super::fault::Fault;
 use super::nearest::only_near;
 use super::number::{NotANumber, bytes, digits};
-use super::report::Place;
+use super::report::Position;
 use super::types::Workers;
 
 /// Maximum number of event loops; more than any machine can use.
@@ -67,8 +67,8 @@ pub(super) enum Value {
     Tag(HashTag),
     /// Of [`Kind::Listen`].
     Listen(ListenLine),
-    /// Of [`Kind::Servers`], with the place of each.
-    Servers(Vec<(ServerLine, Place)>),
+    /// Of [`Kind::Servers`], with the position of each.
+    Servers(Vec<(ServerLine, Position)>),
     /// Of [`Kind::Workers`].
     Workers(Workers),
 }

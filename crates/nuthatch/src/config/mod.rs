@@ -34,7 +34,7 @@ pub use fault::Fault;
 pub use load::{Input, load, load_inputs};
 pub use number::{NUMBER_MAX, NotANumber, digits};
 pub use overrides::Overrides;
-pub use report::{Place, Problem, Report, Source};
+pub use report::{Position, Problem, Report, Source};
 pub use types::{Config, Globals, PoolConfig, Workers};
 
 pub(crate) use nearest::nearest;

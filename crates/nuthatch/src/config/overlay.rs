@@ -71,5 +71,5 @@ fn no_such_pool(entry: &Entry, pools: &[ReadPool]) -> Problem {
         .iter()
         .map(|pool| pool.name.as_str())
         .chain([RESERVED]);
-    Problem::at(&entry.place, message).nearest(&entry.key, known)
+    Problem::at(&entry.position, message).nearest(&entry.key, known)
 }

@@ -10,7 +10,7 @@ use super::address::{Listen, ServerLine};
 use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
-use super::report::{Findings, Place, Problem};
+use super::report::{Findings, Position, Problem};
 use super::table::ours::{FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
 use super::table::theirs::{
     CLIENT_CONNECTIONS, DISTRIBUTION, HASH, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
@@ -53,7 +53,7 @@ fn check_required(pool: &ReadPool, findings: &mut Findings) {
         );
         findings
             .problems
-            .push(Problem::at(&pool.place, message).help(expected(&setting.kind)));
+            .push(Problem::at(&pool.position, message).help(expected(&setting.kind)));
     }
 }
 
@@ -85,12 +85,12 @@ fn check_servers(
     let lines = pool.values.value(&SERVERS)?;
     let before = findings.problems.len();
     if lines.is_empty() {
-        let place = pool
+        let position = pool
             .values
             .given(&SERVERS)
-            .map_or(&pool.place, |given| &given.key);
+            .map_or(&pool.position, |given| &given.key);
         let message = format!("pool `{}` has no servers", pool.name);
-        findings.problems.push(Problem::at(place, message));
+        findings.problems.push(Problem::at(position, message));
     }
     check_weights(&lines, distribution, findings);
     let sound = findings.problems.len() == before;
@@ -101,16 +101,16 @@ fn check_servers(
 
 /// Reports the line at which the sum of the weights exceeds the limit of the distribution.
 fn check_weights(
-    lines: &[(ServerLine, Place)],
+    lines: &[(ServerLine, Position)],
     distribution: Distribution,
     findings: &mut Findings,
 ) {
     let limit = distribution.max_weights();
     let mut sum: u64 = 0;
-    for (server, place) in lines {
+    for (server, position) in lines {
         sum += u64::from(server.weight);
         if sum > limit {
-            let problem = Problem::at(place, "the weights of the servers add up to too much");
+            let problem = Problem::at(position, "the weights of the servers add up to too much");
             let mut help = format!("their sum can be at most {limit}");
             if distribution != Distribution::default() {
                 help += &format!(" with `distribution: {}`", distribution.name());
@@ -126,28 +126,28 @@ fn warn_of_surprises(pool: &ReadPool, findings: &mut Findings) {
     let (name, values) = (&pool.name, &pool.values);
     let given = |setting: &Setting| values.given(setting).map(|given| &given.key);
     let limit = values.get(&CLIENT_CONNECTIONS);
-    if let Some(place) = given(&CLIENT_CONNECTIONS).filter(|_| limit > 0) {
+    if let Some(position) = given(&CLIENT_CONNECTIONS).filter(|_| limit > 0) {
         let text = format!(
             "pool `{name}`: the limit of {limit} client connections is enforced; twemproxy ignores it"
         );
-        findings.warn(place, text);
+        findings.warn(position, text);
     }
-    if let Some(place) =
+    if let Some(position) =
         given(&REDIS_DB).filter(|_| !values.get(&REDIS) && values.get(&REDIS_DB) > 0)
     {
         findings.warn(
-            place,
+            position,
             format!("pool `{name}`: `redis_db` is without effect in a memcached pool"),
         );
     }
     let ketama = values.get(&DISTRIBUTION) == Distribution::Ketama;
     let crc32 = values.get(&HASH) == HashKind::Crc32 && ketama;
-    if let Some(place) = given(&HASH).filter(|_| crc32) {
+    if let Some(position) = given(&HASH).filter(|_| crc32) {
         let text = format!(
             "pool `{name}`: `crc32` with ketama puts nearly all keys on one server, here as with twemproxy; \
              `crc32a` does not, but moves the keys"
         );
-        findings.warn(place, text);
+        findings.warn(position, text);
     }
 }
 

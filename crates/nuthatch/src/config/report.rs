@@ -1,7 +1,7 @@
 //! Problems in a configuration and how they are shown.
 //!
 //! All problems are collected and shown together, so that the user can fix them in one go. Each one has its
-//! place and shows the line with a caret under the wrong part.
+//! position and shows the line with a caret under the wrong part.
 
 use std::fmt;
 use std::io;
@@ -46,7 +46,7 @@ impl Source {
 
 /// A range of characters in a file.
 #[derive(Debug, Clone)]
-pub struct Place {
+pub struct Position {
     /// The file.
     pub source: Arc<Source>,
     /// Line, counted from 1.
@@ -57,7 +57,7 @@ pub struct Place {
     pub width: usize,
 }
 
-impl Place {
+impl Position {
     /// The `width` characters starting `offset` characters further right.
     pub fn part(&self, offset: usize, width: usize) -> Self {
         Self {
@@ -68,7 +68,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.source.name, self.line, self.column)
     }
@@ -78,7 +78,7 @@ impl fmt::Display for Place {
 #[derive(Debug, Clone)]
 pub struct Problem {
     /// Where it is; `None` when it concerns the whole file.
-    pub place: Option<Place>,
+    pub position: Option<Position>,
     /// What is wrong, in one line.
     pub message: String,
     /// What was expected, or what to do.
@@ -86,10 +86,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at a place.
-    pub fn at(place: &Place, message: impl Into<String>) -> Self {
+    /// A problem at a position.
+    pub fn at(position: &Position, message: impl Into<String>) -> Self {
         Self {
-            place: Some(place.clone()),
+            position: Some(position.clone()),
             message: message.into(),
             help: Vec::new(),
         }
@@ -98,7 +98,7 @@ impl Problem {
     /// A problem of the whole file; the message should name the file.
     pub fn of_file(message: impl Into<String>) -> Self {
         Self {
-            place: None,
+            position: None,
             message: message.into(),
             help: Vec::new(),
         }
@@ -119,7 +119,7 @@ impl Problem {
     }
 
     fn same_file(&self, other: &Self) -> bool {
-        match (&self.place, &other.place) {
+        match (&self.position, &other.position) {
             (Some(a), Some(b)) => Arc::ptr_eq(&a.source, &b.source),
             (a, b) => a.is_none() && b.is_none(),
         }
@@ -129,10 +129,10 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = printable(&self.message);
-        match &self.place {
-            Some(place) => {
-                writeln!(f, "{place}: {message}")?;
-                write_excerpt(f, place)?;
+        match &self.position {
+            Some(position) => {
+                writeln!(f, "{position}: {message}")?;
+                write_excerpt(f, position)?;
             }
             None => writeln!(f, "{message}")?,
         }
@@ -162,9 +162,9 @@ impl Report {
         for file in &mut files {
             file.sort_by_key(|problem| {
                 problem
-                    .place
+                    .position
                     .as_ref()
-                    .map(|place| (place.line, place.column))
+                    .map(|position| (position.line, position.column))
             });
         }
         Self {
@@ -197,14 +197,14 @@ impl std::error::Error for Report {}
 pub(super) struct Findings {
     /// What is wrong.
     pub(super) problems: Vec<Problem>,
-    /// Things that are allowed but probably not intended; one line each, beginning with the place.
+    /// Things that are allowed but probably not intended; one line each, beginning with the position.
     pub(super) warnings: Vec<String>,
 }
 
 impl Findings {
     /// Adds a warning about something that is allowed but probably not intended.
-    pub(super) fn warn(&mut self, place: &Place, message: impl std::fmt::Display) {
-        let line = format!("{place}: warning: {message}");
+    pub(super) fn warn(&mut self, position: &Position, message: impl std::fmt::Display) {
+        let line = format!("{position}: warning: {message}");
         self.warnings.push(printable(&line));
     }
 }
@@ -225,16 +225,16 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The line of `place` and a caret under it.
-fn write_excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
-    let line = place.source.line(place.line);
-    let number = place.line.to_string();
+/// The line of `position` and a caret under it.
+fn write_excerpt(f: &mut fmt::Formatter<'_>, position: &Position) -> fmt::Result {
+    let line = position.source.line(position.line);
+    let number = position.line.to_string();
     let gutter = " ".repeat(number.len());
     let line: Vec<char> = line
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    let start = place.column - 1;
+    let start = position.column - 1;
     // If the line is too long to show whole, a window around the caret.
     let first = if start < LINE_SHOWN {
         0
@@ -243,7 +243,7 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
     };
     let shown: String = line.iter().skip(first).take(LINE_SHOWN).collect();
     let room = line.len().min(first + LINE_SHOWN).saturating_sub(start);
-    let carets = "^".repeat(place.width.min(room).max(1));
+    let carets = "^".repeat(position.width.min(room).max(1));
     writeln!(f, " {number} | {}", shown.trim_end())?;
     writeln!(f, " {gutter} | {}{carets}", " ".repeat(start - first))
 }
@@ -252,8 +252,8 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, place: &Place) -> fmt::Result {
 mod tests {
     use super::*;
 
-    fn place(text: &str, line: usize, column: usize, width: usize) -> Place {
-        Place {
+    fn position(text: &str, line: usize, column: usize, width: usize) -> Position {
+        Position {
             source: Source::new("a.yml", text),
             line,
             column,
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_problem_shows_its_line() {
-        let problem = Problem::at(&place("alpha:\n\tredis: yes\n", 2, 9, 3), "no").help("do");
+        let problem = Problem::at(&position("alpha:\n\tredis: yes\n", 2, 9, 3), "no").help("do");
         let text = "a.yml:2:9: no\n 2 |  redis: yes\n   |         ^^^\n  = do\n";
         assert_eq!(problem.to_string(), text);
     }
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_around_the_caret() {
         let line = format!("{}X{}", "a".repeat(5000), "b".repeat(5000));
-        let text = Problem::at(&place(&line, 1, 5001, 1), "no").to_string();
+        let text = Problem::at(&position(&line, 1, 5001, 1), "no").to_string();
         let lines: Vec<&str> = text.lines().collect();
         let caret = lines[2].find('^').expect("a caret");
         assert_eq!(&lines[1][caret..=caret], "X");
@@ -280,23 +280,23 @@ mod tests {
 
     #[test]
     fn a_place_beyond_the_text_is_no_accident() {
-        let text = Problem::at(&place("a", 7, 9, 3), "no").to_string();
+        let text = Problem::at(&position("a", 7, 9, 3), "no").to_string();
         assert!(text.starts_with("a.yml:7:9: no\n"));
-        let text = Problem::at(&place("a", 1, 9, 3), "no").to_string();
+        let text = Problem::at(&position("a", 1, 9, 3), "no").to_string();
         assert!(text.ends_with("        ^\n"), "{text}");
     }
 
     #[test]
     fn what_the_file_says_cannot_drive_the_terminal() {
-        let text = Problem::at(&place("a\u{1b}[2J", 1, 1, 1), "bad `\u{1b}[2J`").to_string();
+        let text = Problem::at(&position("a\u{1b}[2J", 1, 1, 1), "bad `\u{1b}[2J`").to_string();
         assert!(!text.contains('\u{1b}'));
     }
 
     #[test]
     fn problems_of_a_file_stand_together_in_order() {
-        let (a, b) = (place("x", 3, 1, 1), place("y", 2, 1, 1));
+        let (a, b) = (position("x", 3, 1, 1), position("y", 2, 1, 1));
         let first = a.part(0, 1);
-        let a1 = Place {
+        let a1 = Position {
             line: 1,
             ..a.clone()
         };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::address::{ServerLine, server};
 use super::fault::faulty;
 use super::kind::{Kind, expected};
-use super::report::{Findings, Place, Problem};
+use super::report::{Findings, Position, Problem};
 use super::written::{Content, Node};
 
 /// Reads the servers of `owner` ("pool `alpha`"); `None` if anything is wrong with them, which has been
@@ -14,12 +14,12 @@ pub(super) fn read_servers(
     items: &[Node],
     owner: &str,
     findings: &mut Findings,
-) -> Option<Vec<(ServerLine, Place)>> {
+) -> Option<Vec<(ServerLine, Position)>> {
     let mut servers = Vec::with_capacity(items.len());
     let mut sound = true;
     for item in items {
         match (&item.content, read_server(item)) {
-            (_, Ok(server)) => servers.push((server, item.place.clone())),
+            (_, Ok(server)) => servers.push((server, item.position.clone())),
             (Content::Broken, _) => sound = false,
             (_, Err(problem)) => {
                 findings.problems.push(problem);
@@ -34,26 +34,26 @@ pub(super) fn read_servers(
 fn read_server(item: &Node) -> Result<ServerLine, Problem> {
     match &item.content {
         Content::Text(text) if text.is_empty() => Err(Problem::at(
-            &item.place,
+            &item.position,
             "a server is missing after the dash",
         )
         .help(expected(&Kind::Servers))),
         Content::Text(text) => server(text)
-            .map_err(|fault| faulty(&format!("server `{text}`"), text, &item.place, fault)),
+            .map_err(|fault| faulty(&format!("server `{text}`"), text, &item.position, fault)),
         _ => Err(
-            Problem::at(&item.place, "a server must be one line of text")
+            Problem::at(&item.position, "a server must be one line of text")
                 .help(expected(&Kind::Servers)),
         ),
     }
 }
 
 /// Reports servers with the same name, which would own the same points of the ring.
-fn check_names(servers: &[(ServerLine, Place)], owner: &str, findings: &mut Findings) -> bool {
-    let mut seen: HashMap<&str, &Place> = HashMap::with_capacity(servers.len());
+fn check_names(servers: &[(ServerLine, Position)], owner: &str, findings: &mut Findings) -> bool {
+    let mut seen: HashMap<&str, &Position> = HashMap::with_capacity(servers.len());
     let mut distinct = true;
-    for (server, place) in servers {
+    for (server, position) in servers {
         let Some(first) = seen.get(server.name.as_str()) else {
-            seen.insert(&server.name, place);
+            seen.insert(&server.name, position);
             continue;
         };
         let message = format!("{owner} has servers with same name `{}`", server.name);
@@ -63,7 +63,7 @@ fn check_names(servers: &[(ServerLine, Place)], owner: &str, findings: &mut Find
         );
         findings
             .problems
-            .push(Problem::at(place, message).help(help));
+            .push(Problem::at(position, message).help(help));
         distinct = false;
     }
     distinct

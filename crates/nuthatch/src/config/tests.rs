@@ -31,14 +31,16 @@ fn load_texts(text: &str, overlay: Option<&str>, overrides: &Overrides) -> Resul
 
 /// A report as lines: `n.yml:LINE:COLUMN: MESSAGE` for each problem.
 fn lines(report: &Report) -> Vec<String> {
-    let line = |problem: &super::Problem| match &problem.place {
-        Some(place) => {
-            let name = Path::new(&place.source.name).file_name().expect("a name");
+    let line = |problem: &super::Problem| match &problem.position {
+        Some(position) => {
+            let name = Path::new(&position.source.name)
+                .file_name()
+                .expect("a name");
             format!(
                 "{}:{}:{}: {}",
                 name.display(),
-                place.line,
-                place.column,
+                position.line,
+                position.column,
                 problem.message
             )
         }

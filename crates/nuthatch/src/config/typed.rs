@@ -8,7 +8,7 @@ use super::address::{ListenLine, ServerLine};
 use super::choice::Choice;
 use super::kind::{Kind, Value};
 use super::number::NUMBER_MAX;
-use super::report::Place;
+use super::report::Position;
 use super::types::Workers;
 
 /// A kind of value that is read as a `T`.
@@ -71,7 +71,7 @@ pub(super) const LISTEN: Typed<ListenLine> = Typed {
 };
 
 /// A sequence of servers.
-pub(super) const SERVERS: Typed<Vec<(ServerLine, Place)>> = Typed {
+pub(super) const SERVERS: Typed<Vec<(ServerLine, Position)>> = Typed {
     kind: Kind::Servers,
     read: |value| match value {
         Value::Servers(servers) => Some(servers.clone()),

@@ -13,7 +13,7 @@ pub struct Config {
     pub pools: Vec<PoolConfig>,
     /// Settings of the whole process.
     pub globals: Globals,
-    /// Warnings to log at start and to print with `-t`, each beginning with its place.
+    /// Warnings to log at start and to print with `-t`, each beginning with its position.
     pub warnings: Vec<String>,
 }
 

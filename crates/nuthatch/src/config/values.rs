@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 
 use super::fault::faulty;
 use super::kind::{Kind, Value, expected, read_text};
-use super::report::{Findings, Place, Problem};
+use super::report::{Findings, Position, Problem};
 use super::servers::read_servers;
 use super::table::{Origin, Row, Scope, Setting, find, of};
 use super::written::{Content, Entry, Mapping, Node};
 
-/// A value that was given, and its place.
+/// A value that was given, and its position.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     /// The setting.
     pub(super) setting: &'static Setting,
-    /// The place of the key.
-    pub(super) key: Place,
-    /// The place of the value.
-    pub(super) place: Place,
+    /// The position of the key.
+    pub(super) key: Position,
+    /// The position of the value.
+    pub(super) position: Position,
     /// The value; `None` when it could not be read, which has been reported.
     pub(super) value: Option<Value>,
 }
@@ -49,18 +49,18 @@ impl Values {
             };
             if let Some(first) = values.given.get(setting.name) {
                 let message = format!("setting `{}` is a duplicate in {}", entry.key, rules.owner);
-                let problem = Problem::at(&entry.place, message);
+                let problem = Problem::at(&entry.position, message);
                 findings
                     .problems
                     .push(problem.help(format!("it was first given in line {}", first.key.line)));
                 continue;
             }
             let value = read_value(setting, entry, rules, findings);
-            let (key, place) = (entry.place.clone(), entry.value.place.clone());
+            let (key, position) = (entry.position.clone(), entry.value.position.clone());
             let given = Given {
                 setting,
                 key,
-                place,
+                position,
                 value,
             };
             values.given.insert(setting.name, given);
@@ -120,7 +120,7 @@ fn admit(entry: &Entry, rules: Rules<'_>, findings: &mut Findings) -> Option<&'s
     let key = &entry.key;
     let problem = match setting {
         Some(setting) if rules.overlay && setting.origin == Origin::Nutcracker => Problem::at(
-            &entry.place,
+            &entry.position,
             format!("`{key}` is a setting of twemproxy's"),
         )
         .help(
@@ -136,7 +136,7 @@ fn admit(entry: &Entry, rules: Rules<'_>, findings: &mut Findings) -> Option<&'s
 fn unknown(entry: &Entry, rules: Rules<'_>) -> Problem {
     let key = &entry.key;
     let problem = Problem::at(
-        &entry.place,
+        &entry.position,
         format!("setting `{key}` is unknown in {}", rules.owner),
     );
     if find(Scope::Global, key).is_some() {
@@ -162,7 +162,7 @@ fn read_value(
     let problem = match (&setting.kind, &node.content) {
         (_, Content::Broken) => return None,
         (_, Content::Text(text)) if text.is_empty() => {
-            let problem = Problem::at(&entry.place, format!("setting `{key}` has no value"));
+            let problem = Problem::at(&entry.position, format!("setting `{key}` has no value"));
             problem.help(expected(&setting.kind))
         }
         (Kind::Servers, Content::List(items)) => {
@@ -171,11 +171,11 @@ fn read_value(
         (kind, Content::Text(text)) => match read_text(kind, text) {
             Ok((value, warning)) => {
                 if let Some(warning) = warning {
-                    findings.warn(&node.place, format_args!("`{key}`: {warning}"));
+                    findings.warn(&node.position, format_args!("`{key}`: {warning}"));
                 }
                 return Some(value);
             }
-            Err(fault) => faulty(&format!("setting `{key}`"), text, &node.place, fault),
+            Err(fault) => faulty(&format!("setting `{key}`"), text, &node.position, fault),
         },
         (kind, Content::List(_)) => wrong_shape(key, node, "list", kind),
         (kind, Content::Mapping(_)) => wrong_shape(key, node, "mapping", kind),
@@ -185,7 +185,10 @@ fn read_value(
 }
 
 fn wrong_shape(key: &str, node: &Node, shape: &str, kind: &Kind) -> Problem {
-    let problem = Problem::at(&node.place, format!("setting `{key}` cannot be a {shape}"));
+    let problem = Problem::at(
+        &node.position,
+        format!("setting `{key}` cannot be a {shape}"),
+    );
     match kind {
         // `hash_tag: {}` is an empty mapping in YAML.
         Kind::HashTag => problem.help("quote it: \"{}\""),

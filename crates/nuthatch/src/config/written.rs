@@ -1,4 +1,4 @@
-//! A configuration file as written: YAML parsed into a tree of text, each node with its place.
+//! A configuration file as written: YAML parsed into a tree of text, each node with its position.
 //!
 //! Every value is raw text here, as in nutcracker 0.5.0: `redis_auth: 0123` is four characters, not a number.
 //! Other YAML syntax (flow style, a document marker) is accepted. Aliases and tags are not: a file that
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScanError, Span};
 
-use super::report::{Place, Problem, Source};
+use super::report::{Position, Problem, Source};
 
 /// Maximum nesting that is parsed: twice that of a valid file, so that the error can name the entry at fault.
 const DEEPEST: usize = 6;
@@ -16,8 +16,8 @@ const DEEPEST: usize = 6;
 /// A node of the tree.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// Its place.
-    pub(super) place: Place,
+    /// Its position.
+    pub(super) position: Position,
     /// Its content.
     pub(super) content: Content,
 }
@@ -50,7 +50,7 @@ pub(super) struct Entry {
     /// The key.
     pub(super) key: String,
     /// Where the key stands.
-    pub(super) place: Place,
+    pub(super) position: Position,
     /// The value.
     pub(super) value: Node,
 }
@@ -92,13 +92,13 @@ struct Builder<'s> {
 
 /// A collection that has begun and not ended.
 struct Open {
-    place: Place,
+    position: Position,
     collection: Collection,
 }
 
 enum Collection {
     List(Vec<Node>),
-    Mapping(Vec<Entry>, Option<(String, Place)>),
+    Mapping(Vec<Entry>, Option<(String, Position)>),
 }
 
 impl Builder<'_> {
@@ -109,61 +109,64 @@ impl Builder<'_> {
         span: Span,
         problems: &mut Vec<Problem>,
     ) -> Result<(), Problem> {
-        let place = self.place(span);
+        let position = self.position(span);
         if let Some(tag) = event
             .tag()
             .filter(|tag| !tag.is_yaml_core_schema_tag("str"))
         {
             let message = format!("the tag `{}` is not allowed", tag.original());
-            problems
-                .push(Problem::at(&place, message).help("settings are plain text and need no tag"));
+            problems.push(
+                Problem::at(&position, message).help("settings are plain text and need no tag"),
+            );
         }
         match event {
-            Event::DocumentStart(..) => return self.document(&place),
+            Event::DocumentStart(..) => return self.document(&position),
             // The parser reports a missing value as a null (`~`); here that is an empty text.
-            Event::Scalar(..) if span.is_empty() => return self.scalar("", place),
-            Event::Scalar(text, ..) => return self.scalar(text, place),
+            Event::Scalar(..) if span.is_empty() => return self.scalar("", position),
+            Event::Scalar(text, ..) => return self.scalar(text, position),
             Event::Alias(_) => {
-                let problem = Problem::at(&place, "aliases (`*name`) are not allowed");
+                let problem = Problem::at(&position, "aliases (`*name`) are not allowed");
                 problems.push(problem.help("write the value out in full"));
-                return self.place_node(Node {
-                    place,
+                return self.add_node(Node {
+                    position,
                     content: Content::Broken,
                 });
             }
-            Event::SequenceStart(..) => self.begin(place, Collection::List(Vec::new()))?,
-            Event::MappingStart(..) => self.begin(place, Collection::Mapping(Vec::new(), None))?,
+            Event::SequenceStart(..) => self.begin(position, Collection::List(Vec::new()))?,
+            Event::MappingStart(..) => {
+                self.begin(position, Collection::Mapping(Vec::new(), None))?
+            }
             Event::SequenceEnd | Event::MappingEnd => return self.end(true),
             _ => {}
         }
         Ok(())
     }
 
-    fn document(&mut self, place: &Place) -> Result<(), Problem> {
+    fn document(&mut self, position: &Position) -> Result<(), Problem> {
         self.documents += 1;
         match self.documents {
             1 => Ok(()),
-            _ => Err(Problem::at(place, "a second YAML document begins here")
+            _ => Err(Problem::at(position, "a second YAML document begins here")
                 .help("a configuration file holds exactly one document")),
         }
     }
 
-    fn scalar(&mut self, text: &str, place: Place) -> Result<(), Problem> {
+    fn scalar(&mut self, text: &str, position: Position) -> Result<(), Problem> {
         if let Some(Open {
             collection: Collection::Mapping(_, key @ None),
             ..
         }) = self.open.last_mut()
         {
-            *key = Some((text.to_owned(), place));
+            *key = Some((text.to_owned(), position));
             return Ok(());
         }
-        self.place_node(Node {
-            place,
+        self.add_node(Node {
+            position,
             content: Content::Text(text.to_owned()),
         })
     }
 
-    fn begin(&mut self, place: Place, collection: Collection) -> Result<(), Problem> {
+    fn begin(&mut self, position: Position, collection: Collection) -> Result<(), Problem> {
         let in_key = matches!(
             self.open.last(),
             Some(Open {
@@ -172,14 +175,21 @@ impl Builder<'_> {
             })
         );
         if in_key {
-            return Err(key_problem(&place));
+            return Err(key_problem(&position));
         }
-        self.open.push(Open { place, collection });
+        self.open.push(Open {
+            position,
+            collection,
+        });
         Ok(())
     }
 
     fn end(&mut self, whole: bool) -> Result<(), Problem> {
-        let Some(Open { place, collection }) = self.open.pop() else {
+        let Some(Open {
+            position,
+            collection,
+        }) = self.open.pop()
+        else {
             return Ok(());
         };
         let content = match collection {
@@ -187,20 +197,24 @@ impl Builder<'_> {
             Collection::List(_) => Content::Broken,
             Collection::Mapping(entries, _) => Content::Mapping(Mapping { entries, whole }),
         };
-        self.place_node(Node { place, content })
+        self.add_node(Node { position, content })
     }
 
     /// Puts a finished node into its parent.
-    fn place_node(&mut self, node: Node) -> Result<(), Problem> {
+    fn add_node(&mut self, node: Node) -> Result<(), Problem> {
         match self.open.last_mut().map(|open| &mut open.collection) {
             None => self.root = Some(node),
             Some(Collection::List(items)) => items.push(node),
             Some(Collection::Mapping(entries, key)) => {
-                let Some((key, place)) = key.take() else {
-                    return Err(key_problem(&node.place));
+                let Some((key, position)) = key.take() else {
+                    return Err(key_problem(&node.position));
                 };
                 let value = node;
-                entries.push(Entry { key, place, value });
+                entries.push(Entry {
+                    key,
+                    position,
+                    value,
+                });
             }
         }
         Ok(())
@@ -215,22 +229,22 @@ impl Builder<'_> {
         self.root
     }
 
-    fn place(&self, span: Span) -> Place {
+    fn position(&self, span: Span) -> Position {
         let one_line = span.end.line() == span.start.line();
         let width = match one_line {
             true => span.end.col().saturating_sub(span.start.col()),
             false => usize::MAX,
         };
-        place_of(self.source, &span.start, width)
+        position_of(self.source, &span.start, width)
     }
 }
 
-fn key_problem(place: &Place) -> Problem {
-    Problem::at(place, "a key must be plain text")
+fn key_problem(position: &Position) -> Problem {
+    Problem::at(position, "a key must be plain text")
 }
 
-fn place_of(source: &Arc<Source>, marker: &Marker, width: usize) -> Place {
-    Place {
+fn position_of(source: &Arc<Source>, marker: &Marker, width: usize) -> Position {
+    Position {
         source: source.clone(),
         line: marker.line().max(1),
         column: marker.col() + 1,
@@ -239,9 +253,12 @@ fn place_of(source: &Arc<Source>, marker: &Marker, width: usize) -> Place {
 }
 
 fn syntax_problem(source: &Arc<Source>, error: &ScanError) -> Problem {
-    let place = place_of(source, error.marker(), 1);
-    let line = source.line(place.line);
-    let problem = Problem::at(&place, format!("this is not valid YAML: {}", error.info()));
+    let position = position_of(source, error.marker(), 1);
+    let line = source.line(position.line);
+    let problem = Problem::at(
+        &position,
+        format!("this is not valid YAML: {}", error.info()),
+    );
     let indent_len = line.len() - line.trim_start().len();
     if line[..indent_len].contains('\t') {
         return problem.help("YAML is indented with blanks; a tab is not allowed");
@@ -315,10 +332,17 @@ mod tests {
         };
         let entry = &pool.entries[0];
         assert_eq!(
-            (entry.place.line, entry.place.column, entry.place.width),
+            (
+                entry.position.line,
+                entry.position.column,
+                entry.position.width
+            ),
             (2, 3, 2)
         );
-        assert_eq!((entry.value.place.column, entry.value.place.width), (7, 3));
+        assert_eq!(
+            (entry.value.position.column, entry.value.position.width),
+            (7, 3)
+        );
     }
 
     #[test]

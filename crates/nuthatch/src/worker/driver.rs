@@ -27,7 +27,7 @@ use slab::Slab;
 use depth::Depth;
 
 use super::chunks::Chunks;
-use super::endpoint::{Endpoint, Role};
+use super::link::{Link, Role};
 use super::net::{Caller, Dialled, Net, Target};
 use super::pool::PoolParts;
 use crate::connections::{ConnectionCounts, Counted};
@@ -51,7 +51,7 @@ impl<N: Net> Driver<N> {
             net,
             pools,
             counts,
-            endpoints: Slab::new(),
+            links: Slab::new(),
             chunks: Chunks::default(),
             now,
             tick: 0,
@@ -74,18 +74,18 @@ impl<N: Net> Driver<N> {
         self.depth.begin_tick();
     }
 
-    /// The poll has reported `ready` for the endpoint with `key`. Stale keys are ignored.
+    /// The poll has reported `ready` for the link with `key`. Stale keys are ignored.
     pub(super) fn handle_ready(&mut self, key: usize, ready: Readiness) {
-        let Some(endpoint) = self.endpoints.get_mut(key) else {
+        let Some(link) = self.links.get_mut(key) else {
             return;
         };
-        let was_blocked = !endpoint.is_writable();
-        let ready = endpoint.note(ready);
-        match endpoint.role {
+        let was_blocked = !link.is_writable();
+        let ready = link.note(ready);
+        match link.role {
             Role::Connecting(_) => self.finish_connect(key),
             // A client that was reset reads no reply and has sent its last.
             Role::Session(id) if ready.error => self.lose_session(key, id),
-            _ if was_blocked && endpoint.is_writable() => self.writable.push(key),
+            _ if was_blocked && link.is_writable() => self.writable.push(key),
             _ => {}
         }
         self.read(key);
@@ -108,7 +108,7 @@ impl<N: Net> Driver<N> {
         for key in waiting.drain(..) {
             self.resume(key);
         }
-        // Endpoints that wait again were put on a new list; keep the longer allocation.
+        // Links that wait again were put on a new list; keep the longer allocation.
         if self.waiting.is_empty() {
             self.waiting = waiting;
         }
@@ -127,7 +127,7 @@ impl<N: Net> Driver<N> {
     ) {
         // The core may reuse the index of a closed session whose socket is still to be closed.
         self.drain();
-        let entry = self.endpoints.vacant_entry();
+        let entry = self.links.vacant_entry();
         let key = entry.key();
         if let Err(error) = self.net.register(&mut stream, key) {
             log!(ALERT, "registering a client failed: {error}");
@@ -137,12 +137,7 @@ impl<N: Net> Driver<N> {
         let part = &mut self.pools[pool];
         let id = part.core.open_session(name, now);
         part.sessions.set(id.index(), key);
-        entry.insert(Endpoint::new(
-            pool,
-            Role::Session(id),
-            Some(stream),
-            counted,
-        ));
+        entry.insert(Link::new(pool, Role::Session(id), Some(stream), counted));
         self.touch(pool);
     }
 
@@ -192,15 +187,12 @@ impl<N: Net> Driver<N> {
     pub(super) fn is_drained(&self) -> bool {
         let client = |role| matches!(role, Role::Session(_) | Role::Lingering(_));
         self.pools.iter().all(|part| part.core.is_drained())
-            && !self
-                .endpoints
-                .iter()
-                .any(|(_, endpoint)| client(endpoint.role))
+            && !self.links.iter().any(|(_, link)| client(link.role))
     }
 
     fn resume(&mut self, key: usize) {
-        if let Some(endpoint) = self.endpoints.get_mut(key) {
-            endpoint.queued = false;
+        if let Some(link) = self.links.get_mut(key) {
+            link.queued = false;
             self.writable.push(key);
             self.read(key);
         }
@@ -219,9 +211,9 @@ impl<N: Net> Driver<N> {
             && until <= self.now
         {
             self.lingering.pop_front();
-            let endpoint = self.endpoints.get(key);
-            if endpoint.is_some_and(|endpoint| endpoint.role == Role::Lingering(until)) {
-                self.endpoints.remove(key);
+            let link = self.links.get(key);
+            if link.is_some_and(|link| link.role == Role::Lingering(until)) {
+                self.links.remove(key);
             }
         }
     }

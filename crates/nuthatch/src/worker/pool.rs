@@ -13,10 +13,10 @@ use crate::pool::{PoolId, PoolShare};
 pub(super) struct PoolPart {
     pub(super) core: Pool,
     pub(super) share: Arc<PoolShare>,
-    /// Maps a session's index to its endpoint's key.
-    pub(super) sessions: Keys,
-    /// Maps a connection's index to its endpoint's key.
-    pub(super) connections: Keys,
+    /// Maps a session's index to its link's key.
+    pub(super) sessions: LinkKeys,
+    /// Maps a connection's index to its link's key.
+    pub(super) connections: LinkKeys,
     /// When the core must be called at the latest, as of the last [`PoolPart::settle`].
     pub(super) deadline: Option<Time>,
     /// Is on the driver's list of pools to drain.
@@ -61,8 +61,8 @@ impl PoolPart {
         Self {
             core: Pool::new(share.core(), context, now),
             share,
-            sessions: Keys::default(),
-            connections: Keys::default(),
+            sessions: LinkKeys::default(),
+            connections: LinkKeys::default(),
             deadline: None,
             touched: false,
         }
@@ -89,12 +89,12 @@ impl fmt::Debug for PoolPart {
     }
 }
 
-/// Maps the small dense indices that the core assigns to keys of endpoints. An entry may be stale; the
-/// endpoint knows its owner's full id.
+/// Maps the small dense indices that the core assigns to keys of links. An entry may be stale; the
+/// link knows its owner's full id.
 #[derive(Debug, Default)]
-pub(super) struct Keys(Vec<u32>);
+pub(super) struct LinkKeys(Vec<u32>);
 
-impl Keys {
+impl LinkKeys {
     const NONE: u32 = u32::MAX;
 
     pub(super) fn set(&mut self, index: usize, key: usize) {

@@ -480,13 +480,13 @@ fn pools_in_each_others_way() {
 fn all_errors_are_reported_at_once() {
     let text = "a:\n  listen: x\n  hahs: md5\n  timeout: -1\n  servers:\n    - h:1\n    - h:1:1\n    - h:1:2\nb:\n  redis: 1\n";
     let report = load_text(text).expect_err("errors");
-    let places: Vec<String> = lines(&report)
+    let positions: Vec<String> = lines(&report)
         .iter()
         .map(|line| line.split(": ").next().unwrap_or_default().to_owned())
         .collect();
     let expected = ["2:11", "3:3", "4:12", "6:7", "8:7", "9:1", "9:1", "10:10"]
-        .map(|place| format!("n.yml:{place}"));
-    assert_eq!(places, expected);
+        .map(|position| format!("n.yml:{position}"));
+    assert_eq!(positions, expected);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::state::Driver;
 use crate::connections::Kind;
 use crate::net::cause_of;
 use crate::pool::PoolId;
-use crate::worker::endpoint::{Endpoint, Role};
+use crate::worker::link::{Link, Role};
 use crate::worker::net::{Caller, Dialled, Net, Target};
 
 /// How long a lingering client may take to close.
@@ -27,9 +27,7 @@ impl<N: Net> Driver<N> {
         let part = &mut self.pools[pool];
         let counted = self.counts.count(Kind::Server);
         let role = Role::Resolving(connection);
-        let key = self
-            .endpoints
-            .insert(Endpoint::new(pool, role, None, counted));
+        let key = self.links.insert(Link::new(pool, role, None, counted));
         part.connections.set(connection.index(), key);
         let caller = Caller { pool, connection };
         let (target, keepalive) = (Target::of(&endpoint.address), part.share.keepalive());
@@ -45,7 +43,7 @@ impl<N: Net> Driver<N> {
     ) {
         match dialled {
             Dialled::Stream(stream) => {
-                self.endpoints[key].begin_connecting(caller.connection, stream);
+                self.links[key].begin_connecting(caller.connection, stream);
             }
             Dialled::Resolving => {}
             Dialled::Failed(cause) => self.lose_connection(key, caller.connection, cause),
@@ -54,14 +52,14 @@ impl<N: Net> Driver<N> {
 
     /// An attempt to connect may have finished.
     pub(super) fn finish_connect(&mut self, key: usize) {
-        let endpoint = &mut self.endpoints[key];
-        let Role::Connecting(id) = endpoint.role else {
+        let link = &mut self.links[key];
+        let Role::Connecting(id) = link.role else {
             return;
         };
-        match endpoint.finish_connect() {
+        match link.finish_connect() {
             Ok(true) => {
-                endpoint.role = Role::Connection(id);
-                let (pool, now) = (endpoint.pool, self.now);
+                link.role = Role::Connection(id);
+                let (pool, now) = (link.pool, self.now);
                 self.part(pool).core.handle_connected(id, now);
                 self.touch(pool);
                 self.writable.push(key);
@@ -81,7 +79,7 @@ impl<N: Net> Driver<N> {
             Role::Connection(id),
         ];
         if roles.into_iter().any(|role| self.has_role(key, pool, role)) {
-            self.endpoints.remove(key);
+            self.links.remove(key);
         }
     }
 
@@ -89,16 +87,16 @@ impl<N: Net> Driver<N> {
         let Some(key) = self.key_of_session(pool, id) else {
             return;
         };
-        let endpoint = &mut self.endpoints[key];
+        let link = &mut self.links[key];
         // A stream that buffers writes may still hold the last reply.
-        let lingers = endpoint.has_unsent() || (linger && !endpoint.has_ended());
+        let lingers = link.has_unsent() || (linger && !link.has_ended());
         if !lingers || self.lingering.len() >= MAX_LINGERING {
-            self.endpoints.remove(key);
+            self.links.remove(key);
             return;
         }
         let until = self.now + LINGER;
-        endpoint.shut_write();
-        endpoint.role = Role::Lingering(until);
+        link.shut_write();
+        link.role = Role::Lingering(until);
         self.lingering.push_back((until, key));
         self.read(key);
     }

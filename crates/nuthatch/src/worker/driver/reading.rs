@@ -4,14 +4,14 @@ use proxy::{Cause, ConnectionId, SessionId};
 
 use super::state::Driver;
 use crate::net::cause_of;
-use crate::worker::endpoint::{Read, Role};
+use crate::worker::link::{Read, Role};
 use crate::worker::net::Net;
 
 impl<N: Net> Driver<N> {
     /// Reads while there is data, the core wants it, and the tick's share is not used up.
     pub(super) fn read(&mut self, key: usize) {
-        while let Some(endpoint) = self.endpoints.get_mut(key) {
-            let (pool, role) = (endpoint.pool, endpoint.role);
+        while let Some(link) = self.links.get_mut(key) {
+            let (pool, role) = (link.pool, link.role);
             let part = &mut self.pools[pool];
             let wanted = match role {
                 // When the core wants to read again, it asks with an action.
@@ -19,13 +19,13 @@ impl<N: Net> Driver<N> {
                 Role::Connection(_) | Role::Lingering(_) => true,
                 Role::Resolving(_) | Role::Connecting(_) => false,
             };
-            if !endpoint.is_readable() || !wanted {
+            if !link.is_readable() || !wanted {
                 return;
             }
-            if !endpoint.take_read(self.tick) {
+            if !link.take_read(self.tick) {
                 return self.wait_for_next_tick(key);
             }
-            let read = endpoint.read(&mut self.chunks);
+            let read = link.read(&mut self.chunks);
             if let Read::Data(count) = read {
                 self.unwritten += count;
             }
@@ -38,7 +38,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn handle_session_read(&mut self, key: usize, id: SessionId, read: Read) {
-        let (now, pool) = (self.now, self.endpoints[key].pool);
+        let (now, pool) = (self.now, self.links[key].pool);
         let core = &mut self.pools[pool].core;
         match read {
             Read::Data(count) => {
@@ -54,7 +54,7 @@ impl<N: Net> Driver<N> {
     }
 
     fn handle_connection_read(&mut self, key: usize, id: ConnectionId, read: Read) {
-        let (now, pool) = (self.now, self.endpoints[key].pool);
+        let (now, pool) = (self.now, self.links[key].pool);
         let core = &mut self.pools[pool].core;
         match read {
             Read::Data(count) => {
@@ -69,7 +69,7 @@ impl<N: Net> Driver<N> {
 
     fn handle_lingering_read(&mut self, key: usize, read: Read) {
         match read {
-            Read::Failed(_) => drop(self.endpoints.remove(key)),
+            Read::Failed(_) => drop(self.links.remove(key)),
             Read::End => self.finish_lingering(key),
             Read::Data(_) | Read::Nothing => {}
         }
@@ -77,26 +77,26 @@ impl<N: Net> Driver<N> {
 
     /// Closes a lingering client that has closed its side, once its stream has sent everything.
     pub(super) fn finish_lingering(&mut self, key: usize) {
-        let endpoint = self.endpoints.get(key);
-        if endpoint.is_some_and(|it| matches!(it.role, Role::Lingering(_)) && it.is_over()) {
-            self.endpoints.remove(key);
+        let link = self.links.get(key);
+        if link.is_some_and(|it| matches!(it.role, Role::Lingering(_)) && it.is_over()) {
+            self.links.remove(key);
         }
     }
 
     /// A client's connection broke.
     pub(super) fn lose_session(&mut self, key: usize, id: SessionId) {
-        let endpoint = self.endpoints.remove(key);
+        let link = self.links.remove(key);
         let now = self.now;
-        self.part(endpoint.pool).core.handle_session_error(id, now);
-        self.touch(endpoint.pool);
+        self.part(link.pool).core.handle_session_error(id, now);
+        self.touch(link.pool);
     }
 
     /// A server connection ended.
     pub(super) fn lose_connection(&mut self, key: usize, id: ConnectionId, cause: Cause) {
-        let endpoint = self.endpoints.remove(key);
+        let link = self.links.remove(key);
         let now = self.now;
-        let core = &mut self.part(endpoint.pool).core;
+        let core = &mut self.part(link.pool).core;
         core.handle_connection_closed(id, cause, now);
-        self.touch(endpoint.pool);
+        self.touch(link.pool);
     }
 }

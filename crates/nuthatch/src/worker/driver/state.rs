@@ -10,7 +10,7 @@ use super::depth::Depth;
 use crate::connections::ConnectionCounts;
 use crate::pool::PoolId;
 use crate::worker::chunks::Chunks;
-use crate::worker::endpoint::{Endpoint, Role};
+use crate::worker::link::{Link, Role};
 use crate::worker::net::Net;
 use crate::worker::pool::{PoolPart, PoolParts};
 
@@ -21,16 +21,16 @@ pub(in crate::worker) struct Driver<N: Net> {
     pub(super) pools: PoolParts,
     pub(super) counts: Arc<ConnectionCounts>,
     /// Every socket; the key is its token in the poll.
-    pub(super) endpoints: Slab<Endpoint<N::Stream>>,
+    pub(super) links: Slab<Link<N::Stream>>,
     pub(super) chunks: Chunks,
     pub(super) now: Time,
     pub(super) tick: u32,
     /// Bytes read since all pending output was last written.
     pub(super) unwritten: usize,
     pub(super) depth: Depth,
-    /// Endpoints with more to do than one tick allows.
+    /// Links with more to do than one tick allows.
     pub(super) waiting: Vec<usize>,
-    /// Endpoints that can be written to again and have output.
+    /// Links that can be written to again and have output.
     pub(super) writable: Vec<usize>,
     /// Pools whose core was called since its output was last drained.
     pub(super) touched: Vec<PoolId>,
@@ -45,8 +45,8 @@ impl<N: Net> Driver<N> {
     }
 
     pub(super) fn has_role(&self, key: usize, pool: PoolId, role: Role) -> bool {
-        let endpoint = self.endpoints.get(key);
-        endpoint.is_some_and(|endpoint| endpoint.pool == pool && endpoint.role == role)
+        let link = self.links.get(key);
+        link.is_some_and(|link| link.pool == pool && link.role == role)
     }
 
     /// The core of `pool` was called, so it may have actions or output.
@@ -58,16 +58,16 @@ impl<N: Net> Driver<N> {
         }
     }
 
-    /// Continues the endpoint in the next tick, which then follows without sleeping.
+    /// Continues the link in the next tick, which then follows without sleeping.
     pub(super) fn wait_for_next_tick(&mut self, key: usize) {
-        let endpoint = &mut self.endpoints[key];
-        if !endpoint.queued {
-            endpoint.queued = true;
+        let link = &mut self.links[key];
+        if !link.queued {
+            link.queued = true;
             self.waiting.push(key);
         }
     }
 
-    /// The key of a client's endpoint, unless it is closed.
+    /// The key of a client's link, unless it is closed.
     pub(super) fn key_of_session(&self, pool: PoolId, id: SessionId) -> Option<usize> {
         let key = self.pools[pool].sessions.get(id.index())?;
         self.has_role(key, pool, Role::Session(id)).then_some(key)

@@ -25,9 +25,9 @@ struct World {
     share: Arc<PoolShare>,
     dice: Dice,
     now: Time,
-    /// Servers take requests and do not answer.
+    /// Servers accept requests and do not answer.
     hung: bool,
-    /// New clients' streams cut and delay nothing.
+    /// New clients' streams cut, delay and buffer nothing.
     calm: bool,
 }
 
@@ -75,7 +75,7 @@ impl World {
         pipe
     }
 
-    /// Lets everything happen until nothing can.
+    /// Runs ticks until nothing is left to do.
     fn settle(&mut self) {
         for _ in 0..200_000 {
             if !self.step() {
@@ -131,7 +131,7 @@ fn settings() -> PoolSettings {
     };
     let protocol = ProtocolSettings::Redis(RedisSettings::default());
     PoolSettings {
-        // Little, so that clients are held back in their sockets, too.
+        // Low, so that clients are held back in their sockets too.
         clients: proxy::settings::ClientLimits {
             backlog: 1_000,
             ..proxy::settings::ClientLimits::default()
@@ -140,7 +140,7 @@ fn settings() -> PoolSettings {
     }
 }
 
-/// What the server answers to GET: its length and bytes follow from the key, so that any mix-up shows.
+/// A server's value for GET: its length and bytes follow from the key, so that any mix-up is detected.
 fn value_of(key: &str) -> Vec<u8> {
     let (_, len) = key.split_once(':').unwrap();
     key.bytes().cycle().take(len.parse().unwrap()).collect()
@@ -158,7 +158,7 @@ fn get(key: &str) -> Vec<u8> {
     format!("*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len()).into_bytes()
 }
 
-/// A server that knows GET: answers every whole request it was sent.
+/// A server that supports GET: answers every whole request it has received.
 fn serve(pipe: &Shared) {
     let mut pipe = pipe.borrow_mut();
     while let Some((key, len)) = first_key(&pipe.outbound) {
@@ -206,7 +206,7 @@ fn replies_are_whole_and_in_order_however_the_streams_are_cut() {
             if world.dice.roll(2) == 0 {
                 world.settle();
             }
-            // The end comes in the same edge as the last bytes.
+            // The end arrives in the same edge as the last bytes.
             client.borrow_mut().send(&requests[at..]);
             client.borrow_mut().fin = true;
             expected.push(
@@ -237,7 +237,7 @@ fn replies_are_whole_and_in_order_however_the_streams_are_cut() {
     assert_eq!(said, [[true; 2]; 2]);
 }
 
-/// A world whose clients' streams give no edge that is not owed: a forgotten one shows.
+/// A world whose clients' streams give no extra edges, so that a lost one is detected.
 fn calm_world() -> World {
     let mut world = World::new(7, Answer::Accept);
     world.calm = true;
@@ -319,7 +319,7 @@ fn a_client_that_is_reset_disturbs_nobody() {
     }
 }
 
-/// What a client that asks for one key is told.
+/// The reply to a client that asks for one key.
 fn told(world: &mut World) -> String {
     let client = world.client();
     client.borrow_mut().send(&get("k:5"));
@@ -350,7 +350,7 @@ fn a_server_that_closes_or_resets_fails_what_it_owed() {
         world.settle();
         assert_eq!(world.clients[0].borrow().outbound, line.as_bytes());
         assert!(world.dialled.borrow()[0].borrow().closed);
-        // The next request finds a new connection.
+        // The next request opens a new connection.
         world.hung = false;
         assert_eq!(told(&mut world), "$5\r\nk:5k:\r\n");
     }
@@ -378,7 +378,7 @@ fn one_who_sends_without_end_leaves_others_their_turn() {
 fn a_client_that_is_turned_away_lingers_and_then_goes() {
     let mut world = World::new(5, Answer::Accept);
     let client = world.client();
-    // Bytes that cannot be framed: an error reply and the end.
+    // Bytes that are not a request: an error reply, then the end.
     client.borrow_mut().send(b"*1\r\n$notanumber\r\n");
     world.settle();
     assert!(client.borrow().outbound.starts_with(b"-ERR"));

@@ -5,11 +5,11 @@ use proxy::{Action, ConnectionId, Flush};
 use super::state::Driver;
 use crate::net::cause_of;
 use crate::pool::PoolId;
-use crate::worker::endpoint::{Role, Written};
+use crate::worker::link::{Role, Written};
 use crate::worker::net::Net;
 
 impl<N: Net> Driver<N> {
-    /// Performs what the cores ask until they ask for nothing more. This ends because every endpoint has a
+    /// Performs what the cores ask until they ask for nothing more. This ends because every link has a
     /// limited share of reads and writes per tick.
     pub(in crate::worker) fn drain(&mut self) {
         self.unwritten = 0;
@@ -72,21 +72,21 @@ impl<N: Net> Driver<N> {
 
     /// Writes while there is output, the stream takes it, and the tick's share is not used up.
     fn write(&mut self, key: usize) {
-        while let Some(endpoint) = self.endpoints.get_mut(key) {
-            let (pool, role, now) = (endpoint.pool, endpoint.role, self.now);
+        while let Some(link) = self.links.get_mut(key) {
+            let (pool, role, now) = (link.pool, link.role, self.now);
             let core = &mut self.pools[pool].core;
             let output = match role {
                 Role::Session(id) => core.session_output(id),
                 Role::Connection(id) => core.connection_output(id),
                 Role::Lingering(_) | Role::Resolving(_) | Role::Connecting(_) => return,
             };
-            if output.is_empty() || !endpoint.is_writable() {
+            if output.is_empty() || !link.is_writable() {
                 return;
             }
-            if !endpoint.take_write(self.tick) {
+            if !link.take_write(self.tick) {
                 return self.wait_for_next_tick(key);
             }
-            match (endpoint.write(output), role) {
+            match (link.write(output), role) {
                 (Written::Bytes(count), Role::Session(id)) => {
                     core.handle_session_written(id, count, now);
                 }

@@ -39,7 +39,7 @@ pub(super) enum Role {
 
 /// A connection.
 #[derive(Debug)]
-pub(super) struct Endpoint<S> {
+pub(super) struct Link<S> {
     pub(super) pool: PoolId,
     pub(super) role: Role,
     stream: Option<S>,
@@ -49,14 +49,14 @@ pub(super) struct Endpoint<S> {
     ended: bool,
     /// A write may succeed: none has blocked since the last edge.
     writable: bool,
-    /// Is on the list of endpoints that continue in the next tick.
+    /// Is on the list of links that continue in the next tick.
     pub(super) queued: bool,
     turn: Turn,
-    /// Counts the connection until the endpoint is dropped.
+    /// Counts the connection until the link is dropped.
     _counted: Counted,
 }
 
-/// What an endpoint has used of its share of the current tick.
+/// What a link has used of its share of the current tick.
 #[derive(Debug, Default)]
 struct Turn {
     tick: u32,
@@ -88,8 +88,8 @@ pub(super) enum Written {
     Failed(io::Error),
 }
 
-impl<S: ByteStream> Endpoint<S> {
-    /// An endpoint whose readiness is unknown, except that an accepted client can be written to.
+impl<S: ByteStream> Link<S> {
+    /// A link whose readiness is unknown, except that an accepted client can be written to.
     pub(super) fn new(pool: PoolId, role: Role, stream: Option<S>, counted: Counted) -> Self {
         Self {
             pool,
@@ -104,7 +104,7 @@ impl<S: ByteStream> Endpoint<S> {
         }
     }
 
-    /// Gives the endpoint its stream.
+    /// Gives the link its stream.
     pub(super) fn begin_connecting(&mut self, id: ConnectionId, stream: S) {
         self.role = Role::Connecting(id);
         self.stream = Some(stream);
@@ -136,7 +136,7 @@ impl<S: ByteStream> Endpoint<S> {
         self.ended
     }
 
-    /// Whether the endpoint may read once more in `tick`; counts it.
+    /// Whether the link may read once more in `tick`; counts it.
     pub(super) fn take_read(&mut self, tick: u32) -> bool {
         let most = match self.role {
             Role::Session(_) | Role::Lingering(_) => SESSION_READS,
@@ -145,7 +145,7 @@ impl<S: ByteStream> Endpoint<S> {
         take(&mut self.turn.of(tick).reads, most)
     }
 
-    /// Whether the endpoint may write once more in `tick`; counts it.
+    /// Whether the link may write once more in `tick`; counts it.
     pub(super) fn take_write(&mut self, tick: u32) -> bool {
         take(&mut self.turn.of(tick).writes, WRITES)
     }

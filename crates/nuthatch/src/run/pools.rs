@@ -8,7 +8,7 @@ use crate::config::{Config, PoolConfig};
 use crate::pool::{PoolId, PoolShare};
 
 /// The pools of `config`, in its order. All buffers together may hold `max_memory` bytes (0 means no limit).
-pub(super) fn pools(config: &Config, workers: usize, max_memory: u64) -> Vec<Arc<PoolShare>> {
+pub(super) fn build(config: &Config, workers: usize, max_memory: u64) -> Vec<Arc<PoolShare>> {
     let cap = usize::try_from(max_memory).unwrap_or(usize::MAX);
     let memory = Arc::new(Memory::new(cap));
     let core = |pool: &PoolConfig, failover| {
