@@ -47,9 +47,9 @@ impl Difference<'_> {
 
 /// The excuses that were needed, with their counts.
 #[derive(Debug, Default)]
-pub(crate) struct Ledger(Mutex<BTreeMap<&'static str, u64>>);
+pub(crate) struct ExcuseCounts(Mutex<BTreeMap<&'static str, u64>>);
 
-impl Ledger {
+impl ExcuseCounts {
     pub(crate) fn used(&self) -> Vec<&'static str> {
         let used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         used.keys().copied().collect()
@@ -94,7 +94,7 @@ pub(crate) fn compare(
     protocol: Protocol,
     requests: &[Request],
     answers: &Answers,
-    ledger: &Ledger,
+    excuse_counts: &ExcuseCounts,
 ) -> Result<Verdict, String> {
     let Answers { theirs, ours } = answers;
     if theirs == ours && theirs.end != End::Silent {
@@ -116,7 +116,7 @@ pub(crate) fn compare(
             theirs: they,
             ours: we,
         };
-        if we.end == End::Silent || !ledger.excuse(&difference) {
+        if we.end == End::Silent || !excuse_counts.excuse(&difference) {
             return Err(describe(index, requests.len(), &difference));
         }
         if they.end != End::Open || we.end != End::Open {
@@ -290,7 +290,7 @@ mod tests {
             Protocol::Redis,
             requests,
             &Answers { theirs, ours },
-            &Ledger::default(),
+            &ExcuseCounts::default(),
         )
     }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::Duration;
 
-use crate::duel::Ports;
 use crate::frames;
+use crate::proxy_pair::Ports;
 use crate::request::{CAS, Protocol, Replies, Request, shown};
 use crate::wire::{Answer, End, Manner, Wire};
 
@@ -96,7 +96,7 @@ impl Line {
     pub(crate) fn leave(&mut self, requests: &[Request], manner: &Manner) -> Answers {
         let ask = |side: &mut Side| {
             let bytes = side.spell(requests);
-            side.wire.farewell(&bytes, manner)
+            side.wire.finish(&bytes, manner)
         };
         Answers {
             theirs: ask(&mut self.theirs),

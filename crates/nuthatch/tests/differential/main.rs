@@ -3,22 +3,22 @@
 //!
 //! `NUTHATCH_DIFF_SEEDS=n` runs n seeds of random traffic, `NUTHATCH_DIFF_SEED=n` runs only seed n.
 
-mod book;
 mod compare;
-mod duel;
+mod compatibility_table;
 mod excuses;
 mod fake;
 mod frames;
 mod line;
 mod memcached_traffic;
 mod nutcracker;
+mod proxy_pair;
 mod redis_traffic;
 mod request;
 mod scenarios;
 mod seed;
 mod wire;
 
-use book::Proof;
+use compatibility_table::Proof;
 use scenarios::Scenario;
 
 /// Runs a scenario (unless another test has) and fails with what was found.
@@ -97,7 +97,7 @@ fn nutcracker_does_not_differ_from_itself() {
 
 #[test]
 fn the_document_and_the_excuses_name_each_other() {
-    let rows = book::rows();
+    let rows = compatibility_table::rows();
     let mut ids: Vec<_> = rows.iter().map(|row| row.id.as_str()).collect();
     let count = ids.len();
     ids.sort_unstable();
@@ -119,11 +119,11 @@ fn the_document_and_the_excuses_name_each_other() {
 
 #[test]
 fn the_tests_that_the_document_names_exist() {
-    for row in book::rows() {
+    for row in compatibility_table::rows() {
         let Proof::Test { file, function } = &row.proof else {
             continue;
         };
-        let text = std::fs::read_to_string(book::root().join(file))
+        let text = std::fs::read_to_string(compatibility_table::root().join(file))
             .unwrap_or_else(|error| panic!("{}: {}: {error}", row.id, file.display()));
         assert!(
             text.contains(&format!("fn {function}(")),

@@ -92,7 +92,7 @@ impl Wire {
     }
 
     /// Sends `bytes` and a FIN, then reads until the proxy closes.
-    pub(crate) fn farewell(&mut self, bytes: &[u8], manner: &Manner) -> Answer {
+    pub(crate) fn finish(&mut self, bytes: &[u8], manner: &Manner) -> Answer {
         self.converse(bytes, true, &|_| false, manner)
     }
 

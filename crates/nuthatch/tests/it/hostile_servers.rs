@@ -25,7 +25,7 @@ const DRIP: Duration = Duration::from_millis(5);
 
 /// The form of a correct request and reply of the faulty server.
 #[derive(Debug, Clone, Copy)]
-struct Tongue {
+struct Dialect {
     is_redis: bool,
     /// `KEY` stands for the key.
     get: &'static str,
@@ -34,14 +34,14 @@ struct Tongue {
     none: &'static str,
 }
 
-const REDIS: Tongue = Tongue {
+const REDIS: Dialect = Dialect {
     is_redis: true,
     get: "GET KEY\r\n",
     value: "$4\r\nliar\r\n",
     none: "$-1\r\n",
 };
 
-const MEMCACHED: Tongue = Tongue {
+const MEMCACHED: Dialect = Dialect {
     is_redis: false,
     get: "get KEY\r\n",
     value: "VALUE KEY 0 4\r\nliar\r\nEND\r\n",
@@ -60,42 +60,42 @@ enum Lie {
 }
 
 /// A server that has every key, and replies wrongly for some.
-struct Liar {
+struct FaultyServer {
     endpoint: Endpoint,
     opened: Arc<AtomicUsize>,
     closed: Arc<AtomicUsize>,
 }
 
-impl Liar {
-    fn start(tongue: Tongue, lie: Lie) -> Liar {
+impl FaultyServer {
+    fn start(dialect: Dialect, lie: Lie) -> FaultyServer {
         let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-        let liar = Liar {
+        let faulty = FaultyServer {
             endpoint: Endpoint::Tcp(listener.local_addr().expect("it is bound")),
             opened: Arc::default(),
             closed: Arc::default(),
         };
-        let (opened, closed) = (Arc::clone(&liar.opened), Arc::clone(&liar.closed));
+        let (opened, closed) = (Arc::clone(&faulty.opened), Arc::clone(&faulty.closed));
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 opened.fetch_add(1, Ordering::SeqCst);
                 let (lie, closed) = (lie.clone(), Arc::clone(&closed));
                 thread::spawn(move || {
-                    lie_to(stream, tongue, &lie);
+                    lie_to(stream, dialect, &lie);
                     closed.fetch_add(1, Ordering::SeqCst);
                 });
             }
         });
-        liar
+        faulty
     }
 }
 
 /// Serves one connection. Clients wait for their replies, so each read is one request.
-fn lie_to(mut stream: TcpStream, tongue: Tongue, lie: &Lie) {
+fn lie_to(mut stream: TcpStream, dialect: Dialect, lie: &Lie) {
     let mut buffer = [0; 4096];
     while let Ok(count @ 1..) = stream.read(&mut buffer) {
         let request = text(&buffer[..count]);
         let said = match (request.contains("lie"), lie) {
-            (false, _) => stream.write_all(honest(tongue, &request).as_bytes()),
+            (false, _) => stream.write_all(honest(dialect, &request).as_bytes()),
             (true, Lie::Say(bytes)) => stream.write_all(bytes),
             (true, Lie::Drip(bytes)) => drip(&mut stream, bytes),
             (true, Lie::Last(bytes)) => {
@@ -110,11 +110,11 @@ fn lie_to(mut stream: TcpStream, tongue: Tongue, lie: &Lie) {
     }
 }
 
-fn honest(tongue: Tongue, request: &str) -> String {
+fn honest(dialect: Dialect, request: &str) -> String {
     let words: Vec<&str> = request.split_whitespace().collect();
     // A Redis server gets `*2 $3 GET $n key`.
     let key = words.last().expect("a request has words");
-    tongue.value.replace("KEY", key)
+    dialect.value.replace("KEY", key)
 }
 
 fn drip(stream: &mut TcpStream, bytes: &str) -> std::io::Result<()> {
@@ -126,11 +126,11 @@ fn drip(stream: &mut TcpStream, bytes: &str) -> std::io::Result<()> {
 }
 
 /// A pool of a correct server and a faulty one.
-struct Court {
+struct TestPool {
     proxy: Proxy,
     port: u16,
-    tongue: Tongue,
-    liar: Liar,
+    dialect: Dialect,
+    faulty: FaultyServer,
     _honest: Server,
     /// Keys that begin with this are on the correct server.
     honest_tag: String,
@@ -138,42 +138,42 @@ struct Court {
     liars_tag: String,
 }
 
-impl Court {
-    fn open(tongue: Tongue, lie: Lie) -> Option<Court> {
-        let server = match tongue.is_redis {
+impl TestPool {
+    fn open(dialect: Dialect, lie: Lie) -> Option<TestPool> {
+        let server = match dialect.is_redis {
             true => testkit::redis()?,
             false => testkit::memcached()?,
         };
-        let liar = Liar::start(tongue, lie);
+        let faulty = FaultyServer::start(dialect, lie);
         let port = free_port();
-        let redis = format!("redis: {}", tongue.is_redis);
+        let redis = format!("redis: {}", dialect.is_redis);
         let conf = pool(
             "pool",
             &format!("127.0.0.1:{port}"),
-            &[server.endpoint(), &liar.endpoint],
+            &[server.endpoint(), &faulty.endpoint],
             &[&redis, "hash_tag: \"{}\"", "timeout: 1000"],
         );
-        let mut court = Court {
+        let mut pool = TestPool {
             proxy: nuthatch(&[], &conf),
             port,
-            tongue,
-            liar,
+            dialect,
+            faulty,
             _honest: server,
             honest_tag: String::new(),
             liars_tag: String::new(),
         };
         let tags = (0..100).map(|number| format!("{{{number}}}"));
         for tag in tags {
-            let reply = court.ask(&mut court.client(), &format!("{tag}x"));
-            let place = match reply == tongue.none {
-                true => &mut court.honest_tag,
-                false => &mut court.liars_tag,
+            let reply = pool.ask(&mut pool.client(), &format!("{tag}x"));
+            let place = match reply == dialect.none {
+                true => &mut pool.honest_tag,
+                false => &mut pool.liars_tag,
             };
             *place = tag;
         }
-        assert!(!court.honest_tag.is_empty() && !court.liars_tag.is_empty());
-        assert_eq!(court.liar.opened.load(Ordering::SeqCst), 1);
-        Some(court)
+        assert!(!pool.honest_tag.is_empty() && !pool.liars_tag.is_empty());
+        assert_eq!(pool.faulty.opened.load(Ordering::SeqCst), 1);
+        Some(pool)
     }
 
     fn client(&self) -> Client {
@@ -182,12 +182,12 @@ impl Court {
 
     /// Asks for a key and returns the whole answer.
     fn ask(&self, client: &mut Client, key: &str) -> String {
-        client.send(self.tongue.get.replace("KEY", key).as_bytes());
+        client.send(self.dialect.get.replace("KEY", key).as_bytes());
         self.reply(client)
     }
 
     fn reply(&self, client: &mut Client) -> String {
-        if self.tongue.is_redis {
+        if self.dialect.is_redis {
             return text(&client.reply());
         }
         let line = text(&client.line());
@@ -199,7 +199,7 @@ impl Court {
 
     /// Sends the request that gets a wrong reply.
     fn provoke(&self) -> String {
-        self.tongue
+        self.dialect
             .get
             .replace("KEY", &format!("{}lie", self.liars_tag))
     }
@@ -208,44 +208,44 @@ impl Court {
     fn assert_neighbour_is_served(&self, neighbour: &mut Client) {
         for _ in 0..5 {
             let reply = self.ask(neighbour, &format!("{}x", self.honest_tag));
-            assert_eq!(reply, self.tongue.none);
+            assert_eq!(reply, self.dialect.none);
         }
     }
 
     /// The faulty server's connection is closed, and the next request is answered over a new one.
     fn assert_connection_is_given_up(&self, what: &str) {
-        wait_for(what, || self.liar.closed.load(Ordering::SeqCst) == 1);
+        wait_for(what, || self.faulty.closed.load(Ordering::SeqCst) == 1);
         for name in ["x", "yy"] {
             let key = format!("{}{name}", self.liars_tag);
             let reply = self.ask(&mut self.client(), &key);
-            assert_eq!(reply, self.tongue.value.replace("KEY", &key), "{what}");
+            assert_eq!(reply, self.dialect.value.replace("KEY", &key), "{what}");
         }
-        assert_eq!(self.liar.opened.load(Ordering::SeqCst), 2, "{what}");
+        assert_eq!(self.faulty.opened.load(Ordering::SeqCst), 2, "{what}");
     }
 }
 
 /// The faulty server replies with `lie`: the client gets an error line, and the connection is closed.
-fn is_exposed(tongue: Tongue, lie: Vec<u8>) -> Option<()> {
+fn is_exposed(dialect: Dialect, lie: Vec<u8>) -> Option<()> {
     let shown = text(&lie[..lie.len().min(60)]);
-    let court = Court::open(tongue, Lie::Say(lie))?;
-    let mut neighbour = court.client();
-    court.assert_neighbour_is_served(&mut neighbour);
-    let before = resident(court.proxy.pid());
-    let mut client = court.client();
+    let pool = TestPool::open(dialect, Lie::Say(lie))?;
+    let mut neighbour = pool.client();
+    pool.assert_neighbour_is_served(&mut neighbour);
+    let before = resident(pool.proxy.pid());
+    let mut client = pool.client();
     let start = Instant::now();
-    client.send(court.provoke().as_bytes());
-    let reply = court.reply(&mut client);
+    client.send(pool.provoke().as_bytes());
+    let reply = pool.reply(&mut client);
     let taken = start.elapsed();
     assert!(taken < SOON, "{shown:?}: {taken:?}");
-    court.assert_neighbour_is_served(&mut neighbour);
-    let error = match tongue.is_redis {
+    pool.assert_neighbour_is_served(&mut neighbour);
+    let error = match dialect.is_redis {
         true => "-ERR Invalid argument\r\n",
         false => "SERVER_ERROR Invalid argument\r\n",
     };
     assert_eq!(reply, error, "{shown:?}");
-    court.assert_connection_is_given_up(&shown);
-    court.assert_neighbour_is_served(&mut neighbour);
-    let growth = resident(court.proxy.pid()).saturating_sub(before);
+    pool.assert_connection_is_given_up(&shown);
+    pool.assert_neighbour_is_served(&mut neighbour);
+    let growth = resident(pool.proxy.pid()).saturating_sub(before);
     assert!(growth < MAY_COST, "{shown:?}: {} KiB", growth >> 10);
     Some(())
 }
@@ -282,23 +282,23 @@ fn what_is_no_reply_is_an_error_and_the_end_of_the_connection() {
 
 #[test]
 fn a_reply_nobody_asked_for_is_never_given_to_the_next() {
-    for (tongue, lie) in [
+    for (dialect, lie) in [
         (REDIS, "$4\r\nliar\r\n$5\r\nextra\r\n"),
         (MEMCACHED, "END\r\nVALUE k 0 5\r\nextra\r\nEND\r\n"),
     ] {
-        let court = Court::open(tongue, Lie::Say(lie.into()));
-        let court = need!(court, "redis-server or memcached");
-        let mut client = court.client();
-        client.send(court.provoke().as_bytes());
-        let reply = court.reply(&mut client);
+        let pool = TestPool::open(dialect, Lie::Say(lie.into()));
+        let pool = need!(pool, "redis-server or memcached");
+        let mut client = pool.client();
+        client.send(pool.provoke().as_bytes());
+        let reply = pool.reply(&mut client);
         assert!(lie.starts_with(&reply), "{reply:?}");
-        court.assert_connection_is_given_up("a reply too many");
+        pool.assert_connection_is_given_up("a reply too many");
     }
 }
 
 #[test]
 fn a_reply_that_breaks_off_ends_in_an_error_or_in_the_end() {
-    for (tongue, lie, error) in [
+    for (dialect, lie, error) in [
         (REDIS, "$10\r\nhalf", "-ERR unknown\r\n"),
         (REDIS, "*2\r\n$1\r\na\r\n", "-ERR unknown\r\n"),
         (
@@ -312,13 +312,13 @@ fn a_reply_that_breaks_off_ends_in_an_error_or_in_the_end() {
             "SERVER_ERROR unknown\r\n",
         ),
     ] {
-        let court = need!(
-            Court::open(tongue, Lie::Last(lie)),
+        let pool = need!(
+            TestPool::open(dialect, Lie::Last(lie)),
             "redis-server or memcached"
         );
-        let mut neighbour = court.client();
-        let mut client = court.client();
-        client.send(court.provoke().as_bytes());
+        let mut neighbour = pool.client();
+        let mut client = pool.client();
+        client.send(pool.provoke().as_bytes());
         client.shut_write();
         let rest = text(&client.rest());
         // Once part of a reply was passed on, only the end of the connection shows that it is incomplete.
@@ -326,8 +326,8 @@ fn a_reply_that_breaks_off_ends_in_an_error_or_in_the_end() {
             rest == error || lie.starts_with(&rest) && !rest.is_empty(),
             "{rest:?}"
         );
-        court.assert_neighbour_is_served(&mut neighbour);
-        court.assert_connection_is_given_up(lie);
+        pool.assert_neighbour_is_served(&mut neighbour);
+        pool.assert_connection_is_given_up(lie);
     }
 }
 
@@ -341,15 +341,15 @@ fn a_fragment_answered_by_another_type_fails_the_whole_and_nothing_else() {
         ("DEL", "$1\r\n1\r\n"),
         ("DEL", "*1\r\n:1\r\n"),
     ] {
-        let court = need!(Court::open(REDIS, Lie::Say(lie.into())), "redis-server");
-        let (honest, liars) = (&court.honest_tag, &court.liars_tag);
-        let mut client = court.client();
+        let pool = need!(TestPool::open(REDIS, Lie::Say(lie.into())), "redis-server");
+        let (honest, liars) = (&pool.honest_tag, &pool.liars_tag);
+        let mut client = pool.client();
         let reply = client.ask(&[request, &format!("{honest}x"), &format!("{liars}lie")]);
         assert_eq!(reply, "-ERR Invalid argument\r\n", "{request} {lie:?}");
-        court.assert_neighbour_is_served(&mut client);
+        pool.assert_neighbour_is_served(&mut client);
         let key = format!("{liars}x");
         assert_eq!(
-            court.ask(&mut client, &key),
+            pool.ask(&mut client, &key),
             REDIS.value,
             "{request} {lie:?}"
         );
@@ -359,22 +359,22 @@ fn a_fragment_answered_by_another_type_fails_the_whole_and_nothing_else() {
 #[test]
 fn a_memcached_fragment_answered_by_another_type_is_a_miss_and_keeps_its_step() {
     for lie in ["STORED\r\n", "VERSION 1\r\n", "7\r\n"] {
-        let court = need!(Court::open(MEMCACHED, Lie::Say(lie.into())), "memcached");
-        let (honest, liars) = (&court.honest_tag, &court.liars_tag);
-        let mut client = court.client();
+        let pool = need!(TestPool::open(MEMCACHED, Lie::Say(lie.into())), "memcached");
+        let (honest, liars) = (&pool.honest_tag, &pool.liars_tag);
+        let mut client = pool.client();
         client.send(format!("get {honest}x {liars}lie\r\n").as_bytes());
         assert_eq!(text(&client.line()), "END\r\n", "{lie:?}");
-        court.assert_neighbour_is_served(&mut client);
+        pool.assert_neighbour_is_served(&mut client);
         let key = format!("{liars}x");
         let value = MEMCACHED.value.replace("KEY", &key);
-        assert_eq!(court.ask(&mut client, &key), value, "{lie:?}");
+        assert_eq!(pool.ask(&mut client, &key), value, "{lie:?}");
     }
 }
 
 #[test]
 fn a_gigabyte_that_is_announced_takes_no_memory() {
     let nested = b"*1\r\n".repeat(100_000);
-    for (tongue, lie) in [
+    for (dialect, lie) in [
         (REDIS, &nested[..]),
         (REDIS, b"$1073741824\r\nabc"),
         (REDIS, b"$536870912\r\nabc"),
@@ -382,18 +382,18 @@ fn a_gigabyte_that_is_announced_takes_no_memory() {
         (MEMCACHED, b"VALUE k 0 1073741824\r\nabc"),
     ] {
         let shown = text(lie);
-        let court = Court::open(tongue, Lie::Say(lie.to_vec()));
-        let court = need!(court, "redis-server or memcached");
-        let mut neighbour = court.client();
-        court.assert_neighbour_is_served(&mut neighbour);
-        let before = resident(court.proxy.pid());
-        let mut client = court.client();
-        client.send(court.provoke().as_bytes());
+        let pool = TestPool::open(dialect, Lie::Say(lie.to_vec()));
+        let pool = need!(pool, "redis-server or memcached");
+        let mut neighbour = pool.client();
+        pool.assert_neighbour_is_served(&mut neighbour);
+        let before = resident(pool.proxy.pid());
+        let mut client = pool.client();
+        client.send(pool.provoke().as_bytes());
         let start = Instant::now();
         // Until the timeout, and after it.
-        while court.liar.closed.load(Ordering::SeqCst) == 0 {
-            court.assert_neighbour_is_served(&mut neighbour);
-            let growth = resident(court.proxy.pid()).saturating_sub(before);
+        while pool.faulty.closed.load(Ordering::SeqCst) == 0 {
+            pool.assert_neighbour_is_served(&mut neighbour);
+            let growth = resident(pool.proxy.pid()).saturating_sub(before);
             assert!(growth < MAY_COST, "{shown:?}: {} KiB", growth >> 10);
             assert!(
                 start.elapsed() < Duration::from_secs(10),
@@ -404,13 +404,13 @@ fn a_gigabyte_that_is_announced_takes_no_memory() {
         let rest = text(&client.rest());
         let is_error = rest.contains("ERR") && rest.ends_with("\r\n") && rest.lines().count() == 1;
         assert!(is_error || shown.starts_with(&rest), "{shown:?}: {rest:?}");
-        court.assert_connection_is_given_up(&shown);
+        pool.assert_connection_is_given_up(&shown);
     }
 }
 
 #[test]
 fn a_reply_that_drips_arrives_and_others_do_not_wait_for_it() {
-    for (tongue, lie) in [
+    for (dialect, lie) in [
         (REDIS, "$31\r\nthirty bytes, one after one mor\r\n"),
         (
             MEMCACHED,
@@ -418,18 +418,18 @@ fn a_reply_that_drips_arrives_and_others_do_not_wait_for_it() {
         ),
     ] {
         let lie: &'static str = lie;
-        let court = need!(
-            Court::open(tongue, Lie::Drip(lie)),
+        let pool = need!(
+            TestPool::open(dialect, Lie::Drip(lie)),
             "redis-server or memcached"
         );
-        let mut neighbour = court.client();
-        let mut client = court.client();
-        client.send(court.provoke().as_bytes());
+        let mut neighbour = pool.client();
+        let mut client = pool.client();
+        client.send(pool.provoke().as_bytes());
         let start = Instant::now();
-        court.assert_neighbour_is_served(&mut neighbour);
+        pool.assert_neighbour_is_served(&mut neighbour);
         let served = start.elapsed();
-        assert_eq!(court.reply(&mut client), lie);
+        assert_eq!(pool.reply(&mut client), lie);
         assert!(served < start.elapsed(), "the neighbour waited {served:?}");
-        assert_eq!(court.liar.opened.load(Ordering::SeqCst), 1);
+        assert_eq!(pool.faulty.opened.load(Ordering::SeqCst), 1);
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use testkit::{Server, eventually};
 
 use super::{NO_NUTCRACKER, NO_SERVERS, Play};
-use crate::duel::{Duel, Pool, Twins};
 use crate::excuses::EJECT_PROBE;
 use crate::line::{Line, probe_key};
+use crate::proxy_pair::{Pool, ProxyPair, ServerSets};
 use crate::request::{Protocol, Request, shown};
 use crate::wire::Manner;
 
@@ -39,13 +39,13 @@ fn run(play: &mut Play, protocol: Protocol) -> Result<(), &'static str> {
 fn killed_and_back(play: &mut Play, stage: &mut Stage) -> Result<(), &'static str> {
     let mut scene = stage.scene(&["timeout: 2000"])?;
     scene.ask_all(play);
-    stage.twins.both(0, kill);
+    stage.server_sets.both(0, kill);
     scene.settle();
     for _ in 0..2 {
         scene.ask_all(play);
     }
     scene.compare_counters(play, "killed");
-    stage.twins.both(0, |server| server.restart());
+    stage.server_sets.both(0, |server| server.restart());
     scene.settle();
     scene.ask_all(play);
     Ok(())
@@ -54,10 +54,10 @@ fn killed_and_back(play: &mut Play, stage: &mut Stage) -> Result<(), &'static st
 fn frozen(play: &mut Play, stage: &mut Stage) -> Result<(), &'static str> {
     let mut scene = stage.scene(&["timeout: 600"])?;
     scene.ask_all(play);
-    stage.twins.both(1, |server| server.stop());
+    stage.server_sets.both(1, |server| server.stop());
     scene.ask_all(play);
     scene.compare_counters(play, "frozen");
-    stage.twins.both(1, |server| server.cont());
+    stage.server_sets.both(1, |server| server.cont());
     scene.settle();
     scene.ask_all(play);
     Ok(())
@@ -66,15 +66,15 @@ fn frozen(play: &mut Play, stage: &mut Stage) -> Result<(), &'static str> {
 /// The dying server has unread bytes, so that the connection is reset.
 fn killed_with_requests_in_flight(play: &mut Play, stage: &mut Stage) -> Result<(), &'static str> {
     let mut scene = stage.scene(&[])?;
-    let requests = singles(stage.twins.protocol);
+    let requests = singles(stage.server_sets.protocol);
     play.ask(&mut scene.line, &requests, &Manner::plain());
-    stage.twins.both(1, |server| server.stop());
+    stage.server_sets.both(1, |server| server.stop());
     scene.line.send(&requests);
     thread::sleep(Duration::from_millis(300));
-    stage.twins.both(1, kill);
+    stage.server_sets.both(1, kill);
     let answers = scene.line.exchange(&[], &Manner::plain());
-    play.judge(stage.twins.protocol, &requests, &answers);
-    stage.twins.both(1, |server| server.restart());
+    play.judge(stage.server_sets.protocol, &requests, &answers);
+    stage.server_sets.both(1, |server| server.restart());
     scene.settle();
     Ok(())
 }
@@ -84,9 +84,9 @@ fn ejected_and_back(play: &mut Play, stage: &mut Stage) -> Result<(), &'static s
     const PAST_REST: Duration = Duration::from_millis(2_200);
     let rest = format!("server_retry_timeout: {}", REST.as_millis());
     // Neither proxy has a connection to it yet: the end of an idle one is counted differently.
-    stage.twins.both(0, kill);
+    stage.server_sets.both(0, kill);
     let mut scene = stage.scene(&["auto_eject_hosts: true", "server_failure_limit: 2", &rest])?;
-    let requests = singles(stage.twins.protocol);
+    let requests = singles(stage.server_sets.protocol);
     play.ask_each(&mut scene.line, &requests);
     play.ask(&mut scene.line, &requests, &Manner::plain());
     scene.compare_counters(play, "ejected");
@@ -94,7 +94,7 @@ fn ejected_and_back(play: &mut Play, stage: &mut Stage) -> Result<(), &'static s
     thread::sleep(PAST_REST);
     scene.question_by_requests(play, 2);
     play.ask_each(&mut scene.line, &requests);
-    stage.twins.both(0, |server| server.restart());
+    stage.server_sets.both(0, |server| server.restart());
     thread::sleep(PAST_REST);
     scene.settle();
     scene.ask_all(play);
@@ -103,15 +103,15 @@ fn ejected_and_back(play: &mut Play, stage: &mut Stage) -> Result<(), &'static s
 
 /// A pool whose only server is ejected refuses at once, even when the server is back.
 fn alone_and_ejected(play: &mut Play, stage: &mut Stage) -> Result<(), &'static str> {
-    let protocol = stage.twins.protocol;
-    let (theirs, ours) = stage.twins.ports();
+    let protocol = stage.server_sets.protocol;
+    let (theirs, ours) = stage.server_sets.ports();
     let pool = Pool::new(protocol, 1)
         .with("auto_eject_hosts: true")
         .with("server_failure_limit: 1")
         .with("server_retry_timeout: 60000");
-    let duel = Duel::start(&[pool], &theirs[..1], &ours[..1]).ok_or(NO_NUTCRACKER)?;
-    let mut line = Line::open(protocol, duel.ports[0], "alone");
-    stage.twins.both(0, kill);
+    let pair = ProxyPair::start(&[pool], &theirs[..1], &ours[..1]).ok_or(NO_NUTCRACKER)?;
+    let mut line = Line::open(protocol, pair.ports[0], "alone");
+    stage.server_sets.both(0, kill);
     let requests = singles(protocol);
     let refused = refusal(protocol);
     let both_refuse = eventually(Duration::from_secs(10), || {
@@ -122,7 +122,7 @@ fn alone_and_ejected(play: &mut Play, stage: &mut Stage) -> Result<(), &'static 
     if both_refuse.is_none() {
         play.fail("a pool with one dead server", "does not refuse");
     }
-    stage.twins.both(0, |server| server.restart());
+    stage.server_sets.both(0, |server| server.restart());
     line.reconnect();
     let answers = line.leave(&requests, &Manner::plain());
     play.judge(protocol, &requests, &answers);
@@ -197,37 +197,37 @@ fn vectors(protocol: Protocol) -> Vec<Request> {
 
 /// Two equal sets of servers, and the name of a client whose probe is on the server that keeps working.
 struct Stage {
-    twins: Twins,
+    server_sets: ServerSets,
     client: String,
 }
 
 impl Stage {
     fn build(protocol: Protocol) -> Result<Stage, &'static str> {
-        let twins = Twins::start(protocol, SERVERS).ok_or(NO_SERVERS)?;
-        let (theirs, ours) = twins.ports();
-        let duel =
-            Duel::start(&[Pool::new(protocol, SERVERS)], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
+        let server_sets = ServerSets::start(protocol, SERVERS).ok_or(NO_SERVERS)?;
+        let (theirs, ours) = server_sets.ports();
+        let pair = ProxyPair::start(&[Pool::new(protocol, SERVERS)], &theirs, &ours)
+            .ok_or(NO_NUTCRACKER)?;
         let lives_well = |name: &String| {
-            Line::open(protocol, duel.ports[0], name);
-            holds(&twins.ours[WELL], protocol, &probe_key(name))
+            Line::open(protocol, pair.ports[0], name);
+            holds(&server_sets.ours[WELL], protocol, &probe_key(name))
         };
         let client = (0..100).map(|n| format!("client{n}")).find(lives_well);
         Ok(Stage {
             client: client.expect("one key of a hundred belongs to each server"),
-            twins,
+            server_sets,
         })
     }
 
     /// Starts new proxies with these settings in front of the existing servers.
     fn scene(&self, settings: &[&str]) -> Result<Scene, &'static str> {
-        let protocol = self.twins.protocol;
-        let (theirs, ours) = self.twins.ports();
+        let protocol = self.server_sets.protocol;
+        let (theirs, ours) = self.server_sets.ports();
         let mut pool = Pool::new(protocol, SERVERS);
         pool.settings
             .extend(settings.iter().map(ToString::to_string));
-        let duel = Duel::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
-        let line = Line::open(protocol, duel.ports[0], &self.client);
-        Ok(Scene { duel, line })
+        let pair = ProxyPair::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
+        let line = Line::open(protocol, pair.ports[0], &self.client);
+        Ok(Scene { pair, line })
     }
 }
 
@@ -244,7 +244,7 @@ fn holds(server: &Server, protocol: Protocol, key: &str) -> bool {
 
 /// Two proxies and a client.
 struct Scene {
-    duel: Duel,
+    pair: ProxyPair,
     line: Line,
 }
 
@@ -274,7 +274,7 @@ impl Scene {
             }
         }
         match spent == limit {
-            true => play.ledger.note(EJECT_PROBE),
+            true => play.excuse_counts.note(EJECT_PROBE),
             false => play.fail(
                 "a dead server's rest is over",
                 &format!("{spent} requests spent"),
@@ -298,9 +298,9 @@ impl Scene {
         };
         let mut last = Vec::new();
         let alike = eventually(Duration::from_secs(5), || {
-            drop(self.duel.theirs.stats());
+            drop(self.pair.theirs.stats());
             drop(self.line.exchange(&[], &Manner::plain()));
-            last = differing(pool, &self.duel.theirs.stats(), &self.duel.ours.stats());
+            last = differing(pool, &self.pair.theirs.stats(), &self.pair.ours.stats());
             last.is_empty().then_some(())
         });
         if alike.is_none() {

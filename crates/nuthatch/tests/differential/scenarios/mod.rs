@@ -10,7 +10,7 @@ mod settings;
 
 use std::sync::OnceLock;
 
-use crate::compare::{Ledger, Verdict, compare};
+use crate::compare::{ExcuseCounts, Verdict, compare};
 use crate::line::{Answers, Line};
 use crate::request::{Protocol, Request};
 use crate::wire::{End, Manner};
@@ -35,7 +35,7 @@ pub(crate) struct Scenario {
 /// A running scenario.
 #[derive(Debug, Default)]
 pub(crate) struct Play {
-    pub(crate) ledger: Ledger,
+    pub(crate) excuse_counts: ExcuseCounts,
     pub(crate) failures: Vec<String>,
 }
 
@@ -56,7 +56,7 @@ impl Scenario {
             let mut play = Play::default();
             let skipped = (self.play)(&mut play).err();
             Report {
-                excuses: play.ledger.used(),
+                excuses: play.excuse_counts.used(),
                 failures: play.failures,
                 skipped,
             }
@@ -99,7 +99,7 @@ impl Play {
         requests: &[Request],
         answers: &Answers,
     ) -> bool {
-        match compare(protocol, requests, answers, &self.ledger) {
+        match compare(protocol, requests, answers, &self.excuse_counts) {
             Ok(verdict) => verdict == Verdict::InStep,
             Err(what) => {
                 self.failures.push(what);

@@ -5,19 +5,19 @@ use std::thread;
 use std::time::Duration;
 
 use super::{NO_NUTCRACKER, NO_SERVERS, Play};
-use crate::duel::{Duel, Pool, Twins};
 use crate::line::Line;
 use crate::nutcracker;
+use crate::proxy_pair::{Pool, ProxyPair, ServerSets};
 use crate::request::{Protocol, Request};
 use crate::seed::Rng;
 use crate::wire::Manner;
 
 pub(crate) fn requests(play: &mut Play) -> Result<(), &'static str> {
-    let twins = Twins::start(Protocol::Redis, 3).ok_or(NO_SERVERS)?;
-    let (theirs, ours) = twins.ports();
+    let server_sets = ServerSets::start(Protocol::Redis, 3).ok_or(NO_SERVERS)?;
+    let (theirs, ours) = server_sets.ports();
     let pool = Pool::new(Protocol::Redis, 3);
-    let duel = Duel::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
-    let mut line = Line::open(Protocol::Redis, duel.ports[0], "odd");
+    let pair = ProxyPair::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
+    let mut line = Line::open(Protocol::Redis, pair.ports[0], "odd");
     for text in UNSUPPORTED.iter().chain(NEWER).chain(UNUSUAL) {
         play.ask_each(&mut line, &[Request::redis_line(text)]);
     }

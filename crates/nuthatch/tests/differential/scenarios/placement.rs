@@ -2,7 +2,7 @@
 //! every hash with every distribution, weights, names and hash tags.
 
 use super::{NO_NUTCRACKER, NO_SERVERS, Play};
-use crate::duel::{self, Duel, Pool, Ports};
+use crate::proxy_pair::{self, Pool, Ports, ProxyPair};
 use crate::request::{Protocol, Request, shown};
 use crate::seed::Rng;
 use crate::wire::{End, Manner, Wire};
@@ -34,11 +34,11 @@ pub(crate) fn memcached(play: &mut Play) -> Result<(), &'static str> {
 }
 
 fn run(play: &mut Play, protocol: Protocol) -> Result<(), &'static str> {
-    let running = duel::servers(protocol, SERVERS, &[]).ok_or(NO_SERVERS)?;
-    let servers = duel::ports(&running);
+    let running = proxy_pair::servers(protocol, SERVERS, &[]).ok_or(NO_SERVERS)?;
+    let servers = proxy_pair::ports(&running);
     let pools = pools(protocol);
-    let duel = Duel::start(&pools, &servers, &servers).ok_or(NO_NUTCRACKER)?;
-    for (index, (pool, ports)) in pools.iter().zip(&duel.ports).enumerate() {
+    let pair = ProxyPair::start(&pools, &servers, &servers).ok_or(NO_NUTCRACKER)?;
+    for (index, (pool, ports)) in pools.iter().zip(&pair.ports).enumerate() {
         if let Err(what) = Swap::new(protocol, index, *ports).play() {
             play.fail(&format!("{pool:?}"), &what);
         }

@@ -5,10 +5,10 @@
 use std::thread;
 
 use super::{NO_NUTCRACKER, NO_SERVERS, Play};
-use crate::compare::{Ledger, Verdict, compare};
-use crate::duel::{Duel, Opponent, Pool, Ports, Twins};
+use crate::compare::{ExcuseCounts, Verdict, compare};
 use crate::line::Line;
 use crate::memcached_traffic::MemcachedTraffic;
+use crate::proxy_pair::{Opponent, Pool, Ports, ProxyPair, ServerSets};
 use crate::redis_traffic::RedisTraffic;
 use crate::request::{Protocol, Replies, Request};
 use crate::seed::{Rng, seeds};
@@ -55,15 +55,16 @@ fn run(
     opponent: Opponent,
     seeds: &[u64],
 ) -> Result<(), &'static str> {
-    let twins = Twins::start(protocol, SERVERS).ok_or(NO_SERVERS)?;
-    let payload = dump(&twins);
+    let server_sets = ServerSets::start(protocol, SERVERS).ok_or(NO_SERVERS)?;
+    let payload = dump(&server_sets);
     for &seed in seeds {
-        twins.flush();
+        server_sets.flush();
         let world = World::new(protocol, seed, payload.clone());
-        let (theirs, ours) = twins.ports();
+        let (theirs, ours) = server_sets.ports();
         let pools = std::slice::from_ref(&world.pool);
-        let duel = Duel::start_against(opponent, pools, &theirs, &ours).ok_or(NO_NUTCRACKER)?;
-        for failure in world.play(duel.ports[0], &play.ledger) {
+        let pair =
+            ProxyPair::start_against(opponent, pools, &theirs, &ours).ok_or(NO_NUTCRACKER)?;
+        for failure in world.play(pair.ports[0], &play.excuse_counts) {
             let heading = format!("NUTHATCH_DIFF_SEED={seed} ({protocol:?}, {:?})", world.pool);
             play.fail(&heading, &failure);
         }
@@ -72,11 +73,11 @@ fn run(
 }
 
 /// The output of DUMP for a string, on a Redis server of this version.
-fn dump(twins: &Twins) -> Vec<u8> {
-    if twins.protocol == Protocol::Memcached {
+fn dump(server_sets: &ServerSets) -> Vec<u8> {
+    if server_sets.protocol == Protocol::Memcached {
         return Vec::new();
     }
-    let mut client = twins.theirs[0].client();
+    let mut client = server_sets.theirs[0].client();
     client.command(&[b"SET", b"k", b"restored"]);
     client.reply();
     client.command(&[b"DUMP", b"k"]);
@@ -131,12 +132,12 @@ impl World {
     }
 
     /// Runs all clients concurrently; returns what failed.
-    fn play(&self, ports: Ports, ledger: &Ledger) -> Vec<String> {
+    fn play(&self, ports: Ports, excuse_counts: &ExcuseCounts) -> Vec<String> {
         let play = |client: usize| {
             let mut client = Client::new(self, client, ports);
             client
-                .play(ledger)
-                .and_then(|()| client.leave(ledger))
+                .play(excuse_counts)
+                .and_then(|()| client.leave(excuse_counts))
                 .err()
         };
         thread::scope(|scope| {
@@ -187,12 +188,12 @@ impl Client {
         }
     }
 
-    fn play(&mut self, ledger: &Ledger) -> Result<(), String> {
+    fn play(&mut self, excuse_counts: &ExcuseCounts) -> Result<(), String> {
         for batch in 0..BATCHES {
             let requests = self.batch();
             let manner = self.manner();
             let answers = self.line.exchange(&requests, &manner);
-            let verdict = compare(self.line.protocol(), &requests, &answers, ledger)
+            let verdict = compare(self.line.protocol(), &requests, &answers, excuse_counts)
                 .map_err(|what| format!("client {}, batch {batch}: {what}", self.name))?;
             if verdict == Verdict::OutOfStep {
                 self.line.reconnect();
@@ -202,7 +203,7 @@ impl Client {
     }
 
     /// The last pipeline is followed by a FIN; its replies must still arrive.
-    fn leave(&mut self, ledger: &Ledger) -> Result<(), String> {
+    fn leave(&mut self, excuse_counts: &ExcuseCounts) -> Result<(), String> {
         let mut requests = self.batch();
         // nutcracker overlooks a FIN that comes with a request unless it has something to reply.
         while requests
@@ -214,7 +215,7 @@ impl Client {
         let manner = self.manner();
         self.line.reconnect();
         let answers = self.line.leave(&requests, &manner);
-        compare(self.line.protocol(), &requests, &answers, ledger)
+        compare(self.line.protocol(), &requests, &answers, excuse_counts)
             .map(|_| ())
             .map_err(|what| format!("client {}, half-closed: {what}", self.name))
     }

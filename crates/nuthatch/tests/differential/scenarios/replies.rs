@@ -2,9 +2,9 @@
 //! reply, for single requests and for fragments.
 
 use super::{NO_NUTCRACKER, Play};
-use crate::duel::{Duel, Pool};
 use crate::fake;
 use crate::line::{Exchange, Line};
+use crate::proxy_pair::{Pool, ProxyPair};
 use crate::request::{Protocol, Request};
 use crate::wire::Manner;
 
@@ -206,7 +206,7 @@ const MEMCACHED: &[&str] = &[
 struct Stage {
     protocol: Protocol,
     line: Line,
-    _duel: Duel,
+    _duel: ProxyPair,
 }
 
 /// Hash tags that `one_at_a_time` and `modula` map to the first, second and third of three servers.
@@ -222,7 +222,7 @@ impl Stage {
             .with("distribution: modula")
             .with("timeout: 1000");
         let servers = [fake::start(), fake::start(), fake::start()];
-        let duel = Duel::start(&[pool], &servers, &servers).ok_or(NO_NUTCRACKER)?;
+        let pair = ProxyPair::start(&[pool], &servers, &servers).ok_or(NO_NUTCRACKER)?;
         let answer = match protocol {
             Protocol::Redis => b"$8\r\nanswered\r\n".to_vec(),
             Protocol::Memcached => b"VALUE k 0 8\r\nanswered\r\nEND\r\n".to_vec(),
@@ -233,8 +233,8 @@ impl Stage {
         };
         Ok(Stage {
             protocol,
-            line: Line::open_with(protocol, duel.ports[0], Exchange::default(), probe),
-            _duel: duel,
+            line: Line::open_with(protocol, pair.ports[0], Exchange::default(), probe),
+            _duel: pair,
         })
     }
 

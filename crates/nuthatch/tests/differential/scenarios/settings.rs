@@ -6,9 +6,9 @@ use std::time::Duration;
 use testkit::eventually;
 
 use super::{NO_NUTCRACKER, NO_SERVERS, Play};
-use crate::duel::{self, Duel, Pool, Ports, Twins};
 use crate::excuses::IDLE_END;
 use crate::line::{Exchange, Line, planting, probe};
+use crate::proxy_pair::{self, Pool, Ports, ProxyPair, ServerSets};
 use crate::redis_traffic::RedisTraffic;
 use crate::request::{Protocol, Request, shown};
 use crate::seed::Rng;
@@ -26,11 +26,11 @@ pub(crate) fn play(play: &mut Play) -> Result<(), &'static str> {
 
 /// Clients that have not sent the password, send a wrong one, or send it again.
 fn passwords(play: &mut Play) -> Result<(), &'static str> {
-    let twins =
-        Twins::start_with(Protocol::Redis, 2, &["--requirepass", PASSWORD]).ok_or(NO_SERVERS)?;
+    let server_sets = ServerSets::start_with(Protocol::Redis, 2, &["--requirepass", PASSWORD])
+        .ok_or(NO_SERVERS)?;
     let pool = Pool::new(Protocol::Redis, 2).with(&format!("redis_auth: {PASSWORD}"));
-    let (theirs, ours) = twins.ports();
-    let duel = Duel::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
+    let (theirs, ours) = server_sets.ports();
+    let pair = ProxyPair::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
     // Each sequence ends with the password, whatever came before.
     let auth = Exchange {
         ask: Request::redis(&["AUTH", PASSWORD]).bytes,
@@ -44,7 +44,7 @@ fn passwords(play: &mut Play) -> Result<(), &'static str> {
         ask: [&auth.ask[..], &plant.ask, &ask.ask].concat(),
         answer: [&auth.answer[..], &plant.answer, &ask.answer].concat(),
     };
-    let mut line = Line::open_with(Protocol::Redis, duel.ports[0], Exchange::default(), probe);
+    let mut line = Line::open_with(Protocol::Redis, pair.ports[0], Exchange::default(), probe);
     let requests: Vec<Request> = AUTH_REQUESTS
         .iter()
         .map(|text| Request::redis_line(text))
@@ -90,19 +90,19 @@ fn databases(play: &mut Play) -> Result<(), &'static str> {
             .iter()
             .flat_map(|password| ["--requirepass", password])
             .collect();
-        let servers = duel::servers(Protocol::Redis, 2, &extra).ok_or(NO_SERVERS)?;
+        let servers = proxy_pair::servers(Protocol::Redis, 2, &extra).ok_or(NO_SERVERS)?;
         let mut pool = Pool::new(Protocol::Redis, 2);
         pool.settings.extend(settings);
-        let ports = duel::ports(&servers);
-        let duel = Duel::start(&[pool], &ports, &ports).ok_or(NO_NUTCRACKER)?;
+        let ports = proxy_pair::ports(&servers);
+        let pair = ProxyPair::start(&[pool], &ports, &ports).ok_or(NO_NUTCRACKER)?;
         let greeting = password.map(|password| Exchange {
             ask: Request::redis(&["AUTH", password]).bytes,
             answer: b"+OK\r\n".to_vec(),
         });
         let greeting = greeting.unwrap_or_default();
         for (writer, reader) in [
-            (duel.ports[0].theirs, duel.ports[0].ours),
-            (duel.ports[0].ours, duel.ports[0].theirs),
+            (pair.ports[0].theirs, pair.ports[0].ours),
+            (pair.ports[0].ours, pair.ports[0].theirs),
         ] {
             let name = format!("by{writer}");
             let both = [
@@ -128,11 +128,11 @@ fn databases(play: &mut Play) -> Result<(), &'static str> {
 /// With several connections per server nutcracker may reorder one client's requests, so each is answered
 /// before the next is sent.
 fn several_connections(play: &mut Play) -> Result<(), &'static str> {
-    let twins = Twins::start(Protocol::Redis, 3).ok_or(NO_SERVERS)?;
+    let server_sets = ServerSets::start(Protocol::Redis, 3).ok_or(NO_SERVERS)?;
     let pool = Pool::new(Protocol::Redis, 3).with("server_connections: 4");
-    let (theirs, ours) = twins.ports();
-    let duel = Duel::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
-    let mut line = Line::open(Protocol::Redis, duel.ports[0], "several");
+    let (theirs, ours) = server_sets.ports();
+    let pair = ProxyPair::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
+    let mut line = Line::open(Protocol::Redis, pair.ports[0], "several");
     let mut traffic = RedisTraffic::new(Rng::new(4), "several", None, b"");
     let requests: Vec<Request> = (0..300).map(|_| traffic.request()).collect();
     play.ask_each(&mut line, &requests);
@@ -141,28 +141,28 @@ fn several_connections(play: &mut Play) -> Result<(), &'static str> {
 
 /// A server that closes an idle connection has not failed; nutcracker counts it as failed.
 fn idle_end(play: &mut Play) -> Result<(), &'static str> {
-    let twins = Twins::start(Protocol::Redis, 2).ok_or(NO_SERVERS)?;
+    let server_sets = ServerSets::start(Protocol::Redis, 2).ok_or(NO_SERVERS)?;
     let pool = Pool::new(Protocol::Redis, 2)
         .with("auto_eject_hosts: true")
         .with("server_failure_limit: 1")
         .with("server_retry_timeout: 60000");
-    let (theirs, ours) = twins.ports();
-    let duel = Duel::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
-    let mut line = Line::open(Protocol::Redis, duel.ports[0], "idle");
+    let (theirs, ours) = server_sets.ports();
+    let pair = ProxyPair::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
+    let mut line = Line::open(Protocol::Redis, pair.ports[0], "idle");
     let set = |n: usize| Request::redis_line(&format!("SET idle:{n} here"));
     play.ask_each(&mut line, &(0..20).map(set).collect::<Vec<_>>());
-    for server in [&twins.theirs[0], &twins.ours[0]] {
+    for server in [&server_sets.theirs[0], &server_sets.ours[0]] {
         server.client().ask(&["CLIENT", "KILL", "TYPE", "normal"]);
     }
     // nutcracker notices this eventually, and then looks for that server's keys elsewhere.
     let noticed = eventually(Duration::from_secs(5), || {
         let lost = (0..20)
-            .filter(|n| lost_by_nutcracker(play, duel.ports[0], *n))
+            .filter(|n| lost_by_nutcracker(play, pair.ports[0], *n))
             .count();
         (lost > 0).then_some(())
     });
     if noticed.is_some() {
-        play.ledger.note(IDLE_END);
+        play.excuse_counts.note(IDLE_END);
     }
     Ok(())
 }
@@ -187,11 +187,11 @@ fn lost_by_nutcracker(play: &mut Play, ports: Ports, n: usize) -> bool {
 
 /// A value that memcached accepts, and one that it refuses.
 fn large_value(play: &mut Play) -> Result<(), &'static str> {
-    let twins = Twins::start(Protocol::Memcached, 2).ok_or(NO_SERVERS)?;
-    let (theirs, ours) = twins.ports();
+    let server_sets = ServerSets::start(Protocol::Memcached, 2).ok_or(NO_SERVERS)?;
+    let (theirs, ours) = server_sets.ports();
     let pool = Pool::new(Protocol::Memcached, 2);
-    let duel = Duel::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
-    let mut line = Line::open(Protocol::Memcached, duel.ports[0], "large");
+    let pair = ProxyPair::start(&[pool], &theirs, &ours).ok_or(NO_NUTCRACKER)?;
+    let mut line = Line::open(Protocol::Memcached, pair.ports[0], "large");
     for len in [900_000, 16 << 20] {
         let data = vec![b'x'; len];
         let set = Request::memcached(format!("set large 0 0 {len}").as_bytes(), Some(&data));

@@ -7,22 +7,26 @@ use testkit::{Proxy, Server, free_port};
 use crate::request::Protocol;
 
 /// Two equal sets of servers. The scenario decides which set belongs to which proxy.
-pub(crate) struct Twins {
+pub(crate) struct ServerSets {
     pub(crate) protocol: Protocol,
     pub(crate) theirs: Vec<Server>,
     pub(crate) ours: Vec<Server>,
 }
 
-impl Twins {
+impl ServerSets {
     /// `count` servers on each side; `None` if the server program is not installed.
-    pub(crate) fn start(protocol: Protocol, count: usize) -> Option<Twins> {
-        Twins::start_with(protocol, count, &[])
+    pub(crate) fn start(protocol: Protocol, count: usize) -> Option<ServerSets> {
+        ServerSets::start_with(protocol, count, &[])
     }
 
     /// The same with more arguments for the servers.
-    pub(crate) fn start_with(protocol: Protocol, count: usize, extra: &[&str]) -> Option<Twins> {
+    pub(crate) fn start_with(
+        protocol: Protocol,
+        count: usize,
+        extra: &[&str],
+    ) -> Option<ServerSets> {
         let set = || servers(protocol, count, extra);
-        Some(Twins {
+        Some(ServerSets {
             protocol,
             theirs: set()?,
             ours: set()?,
@@ -117,7 +121,7 @@ pub(crate) struct Ports {
 }
 
 /// Two running proxies with the same pools.
-pub(crate) struct Duel {
+pub(crate) struct ProxyPair {
     pub(crate) theirs: Proxy,
     pub(crate) ours: Proxy,
     /// In the order of the pools.
@@ -132,11 +136,11 @@ pub(crate) enum Opponent {
     Itself,
 }
 
-impl Duel {
+impl ProxyPair {
     /// nutcracker in front of the servers at `theirs`, Nuthatch in front of those at `ours`; `None` if
     /// nutcracker is not installed.
-    pub(crate) fn start(pools: &[Pool], theirs: &[u16], ours: &[u16]) -> Option<Duel> {
-        Duel::start_against(Opponent::Nuthatch, pools, theirs, ours)
+    pub(crate) fn start(pools: &[Pool], theirs: &[u16], ours: &[u16]) -> Option<ProxyPair> {
+        ProxyPair::start_against(Opponent::Nuthatch, pools, theirs, ours)
     }
 
     pub(crate) fn start_against(
@@ -144,7 +148,7 @@ impl Duel {
         pools: &[Pool],
         theirs: &[u16],
         ours: &[u16],
-    ) -> Option<Duel> {
+    ) -> Option<ProxyPair> {
         let ports: Vec<Ports> = pools
             .iter()
             .map(|_| Ports {
@@ -159,7 +163,7 @@ impl Duel {
             pools.iter().enumerate().map(pool).collect::<String>()
         };
         let ours_text = text(ours, |ports| ports.ours);
-        Some(Duel {
+        Some(ProxyPair {
             theirs: testkit::nutcracker(&text(theirs, |ports| ports.theirs))?,
             ours: match opponent {
                 Opponent::Nuthatch => {
