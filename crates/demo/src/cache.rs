@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::child::{Child, find_program};
 use crate::client::{Answer, Client};
 use crate::embedded::Embedded;
-use crate::embedded_memcached::MemcachedSpeaker;
-use crate::embedded_redis::RedisSpeaker;
+use crate::embedded_memcached::MemcachedHandler;
+use crate::embedded_redis::RedisHandler;
 use crate::kind::Kind;
 use crate::narrator::Stop;
 use crate::port::Port;
@@ -115,8 +115,8 @@ impl CacheServer {
                 Running::Child(child)
             }
             Source::Embedded => Running::Embedded(match self.kind {
-                Kind::Redis => Embedded::start(self.port(), RedisSpeaker::new)?,
-                Kind::Memcached => Embedded::start(self.port(), MemcachedSpeaker::new)?,
+                Kind::Redis => Embedded::start(self.port(), RedisHandler::new)?,
+                Kind::Memcached => Embedded::start(self.port(), MemcachedHandler::new)?,
             }),
         });
         self.wait_until_it_answers()

@@ -1,7 +1,7 @@
 //! An embedded server: threads of this process behind a loopback port.
 //!
 //! It is for machines without redis-server or memcached and deliberately small: one thread per connection, a
-//! bounded store, no persistence. Each protocol implements [`Speaker`].
+//! bounded store, no persistence. Each protocol implements [`ConnectionHandler`].
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -23,7 +23,7 @@ const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 const OUTPUT_CHUNK: usize = 64 << 10;
 
 /// The protocol's side of one connection.
-pub(crate) trait Speaker: Send + 'static {
+pub(crate) trait ConnectionHandler: Send + 'static {
     /// Answers the whole requests at the start of `input` and removes them from it.
     ///
     /// # Errors
@@ -88,10 +88,10 @@ pub(crate) struct Embedded {
 }
 
 impl Embedded {
-    /// Listens on a port of 127.0.0.1; `speaker` creates the protocol's side of each connection.
-    pub(crate) fn start<S: Speaker>(
+    /// Listens on a port of 127.0.0.1; `handler` creates the protocol's side of each connection.
+    pub(crate) fn start<S: ConnectionHandler>(
         port: u16,
-        speaker: impl Fn(SharedStore) -> S + Send + 'static,
+        handler: impl Fn(SharedStore) -> S + Send + 'static,
     ) -> io::Result<Embedded> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         let open = Arc::new(Connections::default());
@@ -102,9 +102,9 @@ impl Embedded {
                 if shared.closing.load(Ordering::Acquire) {
                     return;
                 }
-                let speaker = speaker(Arc::clone(&store));
+                let handler = handler(Arc::clone(&store));
                 // A connection that cannot be served is closed by dropping it.
-                let _ = shared.serve(stream, speaker);
+                let _ = shared.serve(stream, handler);
             }
         });
         Ok(Embedded {
@@ -143,7 +143,11 @@ struct Connections {
 }
 
 impl Connections {
-    fn serve<S: Speaker>(self: &Arc<Self>, stream: TcpStream, speaker: S) -> io::Result<()> {
+    fn serve<S: ConnectionHandler>(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        handler: S,
+    ) -> io::Result<()> {
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(WRITE_PATIENCE))?;
         let Some(id) = self.enter(stream.try_clone()?) else {
@@ -152,7 +156,7 @@ impl Connections {
         let connections = Arc::clone(self);
         let started = thread::Builder::new().spawn(move || {
             // Whatever ends a connection ends only that one.
-            let _ = converse(stream, speaker);
+            let _ = converse(stream, handler);
             connections.leave(id);
         });
         if started.is_err() {
@@ -191,7 +195,7 @@ impl Connections {
 }
 
 /// Serves one connection to its end.
-fn converse(mut stream: TcpStream, mut speaker: impl Speaker) -> io::Result<()> {
+fn converse(mut stream: TcpStream, mut handler: impl ConnectionHandler) -> io::Result<()> {
     let mut out = Output::new(stream.try_clone()?);
     let mut input = Vec::new();
     let mut buffer = vec![0; 16 << 10];
@@ -201,7 +205,7 @@ fn converse(mut stream: TcpStream, mut speaker: impl Speaker) -> io::Result<()> 
             return Ok(());
         }
         input.extend_from_slice(&buffer[..count]);
-        let next = speaker.answer(&mut input, &mut out)?;
+        let next = handler.answer(&mut input, &mut out)?;
         out.flush()?;
         if next == Next::Close {
             return Ok(());
@@ -217,7 +221,7 @@ mod tests {
     /// Sends back what it receives; closes after a `q`.
     struct Echo;
 
-    impl Speaker for Echo {
+    impl ConnectionHandler for Echo {
         fn answer(&mut self, input: &mut Vec<u8>, out: &mut Output) -> io::Result<Next> {
             let quit = input.contains(&b'q');
             out.bytes.append(input);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use memcached_proto::{Progress, Request, RequestLimits, RequestParser, Verb, encode};
 
-use crate::embedded::{Next, Output, SharedStore, Speaker, open};
+use crate::embedded::{ConnectionHandler, Next, Output, SharedStore, open};
 use crate::store::{Item, MAX_VALUE, Store};
 
 const LIMITS: RequestLimits = RequestLimits {
@@ -21,16 +21,16 @@ const LIMITS: RequestLimits = RequestLimits {
 const LONGEST_LIFE: i64 = 60 * 60 * 24 * 30;
 
 /// One connection.
-pub(crate) struct MemcachedSpeaker {
+pub(crate) struct MemcachedHandler {
     store: SharedStore,
     parser: RequestParser,
     /// Bytes of a refused data block that are still to be discarded.
     skip: u64,
 }
 
-impl MemcachedSpeaker {
-    pub(crate) fn new(store: SharedStore) -> MemcachedSpeaker {
-        MemcachedSpeaker {
+impl MemcachedHandler {
+    pub(crate) fn new(store: SharedStore) -> MemcachedHandler {
+        MemcachedHandler {
             store,
             parser: RequestParser::default(),
             skip: 0,
@@ -38,7 +38,7 @@ impl MemcachedSpeaker {
     }
 }
 
-impl Speaker for MemcachedSpeaker {
+impl ConnectionHandler for MemcachedHandler {
     fn answer(&mut self, input: &mut Vec<u8>, out: &mut Output) -> io::Result<Next> {
         let mut done = self.skip_block(input.len());
         let next = loop {
@@ -87,7 +87,7 @@ impl Speaker for MemcachedSpeaker {
     }
 }
 
-impl MemcachedSpeaker {
+impl MemcachedHandler {
     /// How many of `there` bytes belong to a refused data block.
     fn skip_block(&mut self, there: usize) -> usize {
         let skipped = usize::try_from(self.skip).map_or(there, |skip| skip.min(there));
@@ -334,19 +334,19 @@ fn expiry(exptime: i64, now: Instant) -> Life {
 mod tests {
     use super::*;
 
-    fn answer_to(speaker: &mut MemcachedSpeaker, input: &[u8]) -> (String, Next) {
+    fn answer_to(handler: &mut MemcachedHandler, input: &[u8]) -> (String, Next) {
         let mut out = Output::new(io::sink());
         let mut input = input.to_vec();
-        let next = speaker.answer(&mut input, &mut out).unwrap();
+        let next = handler.answer(&mut input, &mut out).unwrap();
         (String::from_utf8(out.bytes).unwrap(), next)
     }
 
     /// Requests without their last line end, each with its reply.
     fn session(rows: &[(&str, &str)]) {
-        let mut speaker = MemcachedSpeaker::new(SharedStore::default());
+        let mut handler = MemcachedHandler::new(SharedStore::default());
         for (request, expected) in rows {
             let line = format!("{request}\r\n");
-            let (reply, next) = answer_to(&mut speaker, line.as_bytes());
+            let (reply, next) = answer_to(&mut handler, line.as_bytes());
             assert_eq!((&*reply, next), (*expected, Next::Continue), "{request}");
         }
     }
@@ -399,7 +399,7 @@ mod tests {
             ("get k", "END\r\n"),
         ]);
         let (reply, _) = answer_to(
-            &mut MemcachedSpeaker::new(SharedStore::default()),
+            &mut MemcachedHandler::new(SharedStore::default()),
             b"stats\r\n",
         );
         assert!(
@@ -410,7 +410,7 @@ mod tests {
 
     #[test]
     fn a_refused_block_is_dropped_however_it_is_cut() {
-        let mut speaker = MemcachedSpeaker::new(SharedStore::default());
+        let mut handler = MemcachedHandler::new(SharedStore::default());
         let mut out = Output::new(io::sink());
         let mut input = Vec::new();
         let long_key = "k".repeat(251);
@@ -418,7 +418,7 @@ mod tests {
         for byte in text.bytes() {
             input.push(byte);
             assert_eq!(
-                speaker.answer(&mut input, &mut out).unwrap(),
+                handler.answer(&mut input, &mut out).unwrap(),
                 Next::Continue
             );
         }
@@ -442,8 +442,8 @@ mod tests {
 
     #[test]
     fn quit_closes() {
-        let mut speaker = MemcachedSpeaker::new(SharedStore::default());
-        let (reply, next) = answer_to(&mut speaker, b"version\r\nquit\r\nversion\r\n");
+        let mut handler = MemcachedHandler::new(SharedStore::default());
+        let (reply, next) = answer_to(&mut handler, b"version\r\nquit\r\nversion\r\n");
         assert_eq!((&*reply, next), ("VERSION 1.6.0-demo\r\n", Next::Close));
     }
 }

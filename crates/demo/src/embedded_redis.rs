@@ -8,7 +8,7 @@ use std::time::Instant;
 use redis_proto::encode::{self, Version};
 use redis_proto::{Progress, RequestLimits, RequestParser};
 
-use crate::embedded::{Next, Output, SharedStore, Speaker, open};
+use crate::embedded::{ConnectionHandler, Next, Output, SharedStore, open};
 use crate::store::MAX_VALUE;
 use data::{Refusal, Work, value_or_null};
 
@@ -22,16 +22,16 @@ const LIMITS: RequestLimits = RequestLimits {
 };
 
 /// One connection.
-pub(crate) struct RedisSpeaker {
+pub(crate) struct RedisHandler {
     store: SharedStore,
     parser: RequestParser,
     version: Version,
     name: Vec<u8>,
 }
 
-impl RedisSpeaker {
-    pub(crate) fn new(store: SharedStore) -> RedisSpeaker {
-        RedisSpeaker {
+impl RedisHandler {
+    pub(crate) fn new(store: SharedStore) -> RedisHandler {
+        RedisHandler {
             store,
             parser: RequestParser::default(),
             version: Version::Resp2,
@@ -40,7 +40,7 @@ impl RedisSpeaker {
     }
 }
 
-impl Speaker for RedisSpeaker {
+impl ConnectionHandler for RedisHandler {
     fn answer(&mut self, input: &mut Vec<u8>, out: &mut Output) -> io::Result<Next> {
         let mut done = 0;
         let next = loop {
@@ -70,7 +70,7 @@ impl Speaker for RedisSpeaker {
     }
 }
 
-impl RedisSpeaker {
+impl RedisHandler {
     /// Executes one command. The name is always present, and an argument is never diverted.
     fn command(&mut self, args: &[&[u8]], out: &mut Output) -> io::Result<Next> {
         let name = args[0].to_ascii_uppercase();
@@ -207,19 +207,19 @@ mod tests {
     use super::*;
 
     /// The server's output for `input`, and whether it then closes.
-    fn answer_to(speaker: &mut RedisSpeaker, input: &[u8]) -> (String, Next) {
+    fn answer_to(handler: &mut RedisHandler, input: &[u8]) -> (String, Next) {
         let mut out = Output::new(io::sink());
         let mut input = input.to_vec();
-        let next = speaker.answer(&mut input, &mut out).unwrap();
+        let next = handler.answer(&mut input, &mut out).unwrap();
         (String::from_utf8(out.bytes).unwrap(), next)
     }
 
     /// A session of inline commands, each with its reply.
     fn session(rows: &[(&str, &str)]) {
-        let mut speaker = RedisSpeaker::new(SharedStore::default());
+        let mut handler = RedisHandler::new(SharedStore::default());
         for (command, expected) in rows {
             let line = format!("{command}\r\n");
-            let (reply, next) = answer_to(&mut speaker, line.as_bytes());
+            let (reply, next) = answer_to(&mut handler, line.as_bytes());
             assert_eq!((&*reply, next), (*expected, Next::Continue), "{command}");
         }
     }
@@ -305,36 +305,36 @@ mod tests {
 
     #[test]
     fn what_it_does_not_know_is_said_and_what_it_cannot_read_ends_it() {
-        let mut speaker = RedisSpeaker::new(SharedStore::default());
-        let (reply, next) = answer_to(&mut speaker, b"LPUSH a b\r\nGET\r\n");
+        let mut handler = RedisHandler::new(SharedStore::default());
+        let (reply, next) = answer_to(&mut handler, b"LPUSH a b\r\nGET\r\n");
         assert!(
             reply.starts_with("-ERR unknown command 'LPUSH' with 2"),
             "{reply}"
         );
         assert_eq!((reply.lines().count(), next), (2, Next::Continue));
-        let (reply, next) = answer_to(&mut speaker, b"*1\r\n!\r\n");
+        let (reply, next) = answer_to(&mut handler, b"*1\r\n!\r\n");
         assert!(reply.starts_with("-ERR Protocol error"), "{reply}");
         assert_eq!(next, Next::Close);
-        let mut speaker = RedisSpeaker::new(SharedStore::default());
-        let (reply, next) = answer_to(&mut speaker, b"QUIT\r\nPING\r\n");
+        let mut handler = RedisHandler::new(SharedStore::default());
+        let (reply, next) = answer_to(&mut handler, b"QUIT\r\nPING\r\n");
         assert_eq!((&*reply, next), ("+OK\r\n", Next::Close));
     }
 
     #[test]
     fn requests_may_be_cut_anywhere_and_values_are_bounded() {
-        let mut speaker = RedisSpeaker::new(SharedStore::default());
+        let mut handler = RedisHandler::new(SharedStore::default());
         let mut out = Output::new(io::sink());
         let mut input = Vec::new();
         for byte in b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\na\r\nb\r\n*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"
         {
             input.push(*byte);
             assert_eq!(
-                speaker.answer(&mut input, &mut out).unwrap(),
+                handler.answer(&mut input, &mut out).unwrap(),
                 Next::Continue
             );
         }
         assert_eq!(out.bytes, b"+OK\r\n$4\r\na\r\nb\r\n");
-        let (reply, next) = answer_to(&mut speaker, b"*2\r\n$3\r\nGET\r\n$1048577\r\n");
+        let (reply, next) = answer_to(&mut handler, b"*2\r\n$3\r\nGET\r\n$1048577\r\n");
         assert!(reply.contains("invalid bulk length"), "{reply}");
         assert_eq!(next, Next::Close);
     }

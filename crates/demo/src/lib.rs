@@ -18,7 +18,7 @@ mod kind;
 mod narrator;
 mod pool;
 mod port;
-mod stage;
+mod setup;
 mod store;
 mod tour;
 
@@ -34,7 +34,7 @@ use std::time::Duration;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use narrator::{Narrator, Stop};
-use stage::{Program, Stage};
+use setup::{Program, Setup};
 
 /// How often a demo that only serves checks whether to stop.
 const WATCH: Duration = Duration::from_millis(100);
@@ -70,24 +70,24 @@ fn try_run(options: DemoOptions) -> Result<(), Stop> {
     let asked_to_stop = stop_flag()?;
     let mut narrator = Narrator::new(std::io::stdout(), asked_to_stop);
     let program = Program::this_one()?;
-    let mut stage = Stage::build(&program, &mut narrator)?;
-    tour::run(&mut stage, &mut narrator)?;
-    narrator.say(&stage.invitation())?;
+    let mut setup = Setup::build(&program, &mut narrator)?;
+    tour::run(&mut setup, &mut narrator)?;
+    narrator.say(&setup.invitation())?;
     let tour = narrator.verdict();
     if !options.once {
         narrator.say("Serving until Ctrl-C.")?;
-        let ended = serve(&mut stage, &mut narrator);
-        let shown = ended.and(narrator.farewell());
+        let ended = serve(&mut setup, &mut narrator);
+        let shown = ended.and(narrator.announce_stop());
         return tour.and(shown);
     }
-    drop(stage);
+    drop(setup);
     tour
 }
 
 /// Serves until a signal arrives (the normal end) or the proxy exits.
-fn serve(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
+fn serve(setup: &mut Setup, narrator: &mut Narrator) -> Result<(), Stop> {
     while !narrator.is_interrupted() {
-        stage.check_proxy_runs()?;
+        setup.check_proxy_runs()?;
         thread::sleep(WATCH);
     }
     Ok(())

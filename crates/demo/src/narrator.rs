@@ -83,7 +83,7 @@ impl Narrator {
     }
 
     /// The last line after a signal. Standard output may be closed already.
-    pub(crate) fn farewell(&mut self) -> Result<(), Stop> {
+    pub(crate) fn announce_stop(&mut self) -> Result<(), Stop> {
         let _ = writeln!(self.out, "\nStopping the proxy and its servers.");
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use crate::narrator::Narrator;
-use crate::stage::{Program, Stage};
+use crate::setup::{Program, Setup};
 use crate::tour;
 
 #[test]
@@ -17,8 +17,8 @@ fn nutcracker_passes_the_same_tour() {
     // its interval.
     let program = program(nutcracker.path(), &["-o", "", "-i", "100"]);
     let mut narrator = Narrator::new(std::io::sink(), Arc::new(AtomicBool::new(false)));
-    let mut stage = Stage::build(&program, &mut narrator).unwrap();
-    tour::run(&mut stage, &mut narrator).unwrap();
+    let mut setup = Setup::build(&program, &mut narrator).unwrap();
+    tour::run(&mut setup, &mut narrator).unwrap();
     narrator.verdict().unwrap();
 }
 
@@ -26,7 +26,7 @@ fn nutcracker_passes_the_same_tour() {
 fn a_proxy_that_does_not_start_is_reported_with_its_last_words() {
     let program = program(Path::new("/bin/sh"), &["-c", "echo no such luck; exit 3"]);
     let mut narrator = Narrator::new(std::io::sink(), Arc::new(AtomicBool::new(false)));
-    let failure = Stage::build(&program, &mut narrator).err().unwrap();
+    let failure = Setup::build(&program, &mut narrator).err().unwrap();
     let text = format!("{failure:?}");
     assert!(text.contains("the proxy has ended"), "{text}");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::client::{Answer, Client};
 use crate::narrator::{Narrator, Stop};
 use crate::pool::{DemoPool, FAILURE_LIMIT, RETRY_AFTER_MS};
-use crate::stage::Stage;
+use crate::setup::Setup;
 
 /// Keys that are stored in each pool.
 const KEYS: [&str; 12] = [
@@ -31,23 +31,23 @@ const VICTIM: usize = 1;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs the whole tour in both pools.
-pub(crate) fn run(stage: &mut Stage, narrator: &mut Narrator) -> Result<(), Stop> {
-    let pools = stage.pools.len();
+pub(crate) fn run(setup: &mut Setup, narrator: &mut Narrator) -> Result<(), Stop> {
+    let pools = setup.pools.len();
     for index in 0..pools {
-        placement(stage, index, narrator)?;
+        placement(setup, index, narrator)?;
     }
     for index in 0..pools {
-        death(stage, index, narrator)?;
+        death(setup, index, narrator)?;
     }
     for index in 0..pools {
-        recovery(stage, index, narrator)?;
+        recovery(setup, index, narrator)?;
     }
-    statistics(stage, narrator)
+    statistics(setup, narrator)
 }
 
 /// Stores keys through the proxy, then looks for each one on every server.
-fn placement(stage: &Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
-    let pool = &stage.pools[index];
+fn placement(setup: &Setup, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
+    let pool = &setup.pools[index];
     let name = pool.name();
     narrator.say(&format!("\n== {name}: twelve keys through the proxy ==\n"))?;
     let mut client = pool.client()?;
@@ -62,7 +62,7 @@ fn placement(stage: &Stage, index: usize, narrator: &mut Narrator) -> Result<(),
     narrator.say("   key           locate says    found on")?;
     let mut in_place = 0;
     for key in KEYS {
-        let located = stage.pools[index].locate(key, None);
+        let located = setup.pools[index].locate(key, None);
         let holders = pool.holders(key, &value(key))?;
         in_place += usize::from(holders == [located]);
         narrator.say(&format!("   {key:<13} {located:<14} {}", holders.join(" ")))?;
@@ -79,22 +79,22 @@ fn placement(stage: &Stage, index: usize, narrator: &mut Narrator) -> Result<(),
 }
 
 /// Kills a server while a client is connected.
-fn death(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
-    let mut client = stage.pools[index].client()?;
+fn death(setup: &mut Setup, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
+    let mut client = setup.pools[index].client()?;
     let before = count_readable(&mut client, &KEYS, value)?;
-    let (theirs, others) = keys_of_victim(stage, index);
-    let victim = victim(stage, index);
+    let (theirs, others) = keys_of_victim(setup, index);
+    let victim = victim(setup, index);
     narrator.say(&format!(
         "\n== {}: {victim} is killed ==\n",
-        stage.pools[index].name()
+        setup.pools[index].name()
     ))?;
-    stage.pools[index].servers[VICTIM].kill();
+    setup.pools[index].servers[VICTIM].kill();
 
     narrator.say("   The same client, still connected, asks for each key again:\n")?;
     let mut errors = Vec::new();
     for key in KEYS {
         let answer = client.get(key)?;
-        let located = stage.pools[index].locate(key, None);
+        let located = setup.pools[index].locate(key, None);
         narrator.say(&format!("   {key:<13} {located:<14} {}", shown(&answer)))?;
         if let Answer::Refused(line) = answer {
             errors.push((key, line));
@@ -113,19 +113,19 @@ fn death(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(),
             others.len()
         ),
     )?;
-    ejection(stage, index, &mut client, &theirs, errors.len(), narrator)
+    ejection(setup, index, &mut client, &theirs, errors.len(), narrator)
 }
 
 /// After enough failures the keys of the dead server move to the other servers.
 fn ejection(
-    stage: &Stage,
+    setup: &Setup,
     index: usize,
     client: &mut Client,
     theirs: &[&'static str],
     mut errors: usize,
     narrator: &mut Narrator,
 ) -> Result<(), Stop> {
-    let (pool, victim) = (&stage.pools[index], victim(stage, index));
+    let (pool, victim) = (&setup.pools[index], victim(setup, index));
     let end = Instant::now() + PATIENCE;
     for key in theirs.iter().cycle() {
         let refused = matches!(client.get(key)?, Answer::Refused(_));
@@ -157,11 +157,11 @@ fn ejection(
 }
 
 /// The server returns, empty, and gets its own keys back.
-fn recovery(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
-    let (theirs, _) = keys_of_victim(stage, index);
-    let victim = victim(stage, index);
-    stage.pools[index].servers[VICTIM].revive()?;
-    let pool = &stage.pools[index];
+fn recovery(setup: &mut Setup, index: usize, narrator: &mut Narrator) -> Result<(), Stop> {
+    let (theirs, _) = keys_of_victim(setup, index);
+    let victim = victim(setup, index);
+    setup.pools[index].servers[VICTIM].revive()?;
+    let pool = &setup.pools[index];
     narrator.say(&format!(
         "\n== {}: {victim} is back, empty ==\n",
         pool.name()
@@ -184,7 +184,7 @@ fn recovery(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<
     let mut home = 0;
     for key in KEYS {
         let stored = client.set(key, &back_value(key))? == Answer::Stored;
-        let located = stage.pools[index].locate(key, None);
+        let located = setup.pools[index].locate(key, None);
         let holders = pool.holders(key, &back_value(key))?;
         home += usize::from(stored && holders.contains(&located));
     }
@@ -196,13 +196,13 @@ fn recovery(stage: &mut Stage, index: usize, narrator: &mut Narrator) -> Result<
 }
 
 /// Shows the statistics.
-fn statistics(stage: &Stage, narrator: &mut Narrator) -> Result<(), Stop> {
+fn statistics(setup: &Setup, narrator: &mut Narrator) -> Result<(), Stop> {
     narrator.say("\n== the stats document ==\n")?;
     let end = Instant::now() + PATIENCE;
     loop {
-        let document = stage.stats()?;
+        let document = setup.stats()?;
         let ejects = |pool: &DemoPool| document[pool.name()]["server_ejects"].as_i64();
-        let counts: Vec<_> = stage.pools.iter().map(ejects).collect();
+        let counts: Vec<_> = setup.pools.iter().map(ejects).collect();
         let all_counted = counts
             .iter()
             .all(|count| count.is_some_and(|count| count >= 1));
@@ -210,7 +210,7 @@ fn statistics(stage: &Stage, narrator: &mut Narrator) -> Result<(), Stop> {
             thread::sleep(Duration::from_millis(200));
             continue;
         }
-        for (pool, count) in stage.pools.iter().zip(&counts) {
+        for (pool, count) in setup.pools.iter().zip(&counts) {
             let (name, count) = (pool.name(), count.unwrap_or(-1));
             narrator.say(&format!("   {name:<10} server_ejects {count}"))?;
         }
@@ -218,13 +218,13 @@ fn statistics(stage: &Stage, narrator: &mut Narrator) -> Result<(), Stop> {
     }
 }
 
-fn victim(stage: &Stage, index: usize) -> String {
-    stage.pools[index].servers[VICTIM].name.clone()
+fn victim(setup: &Setup, index: usize) -> String {
+    setup.pools[index].servers[VICTIM].name.clone()
 }
 
 /// The keys of the server that is killed, and all others.
-fn keys_of_victim(stage: &Stage, index: usize) -> (Vec<&'static str>, Vec<&'static str>) {
-    let (pool, victim) = (&stage.pools[index], victim(stage, index));
+fn keys_of_victim(setup: &Setup, index: usize) -> (Vec<&'static str>, Vec<&'static str>) {
+    let (pool, victim) = (&setup.pools[index], victim(setup, index));
     KEYS.iter()
         .partition(|key| pool.locate(key, None) == victim)
 }

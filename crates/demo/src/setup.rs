@@ -45,7 +45,7 @@ impl Program {
 }
 
 /// The proxy, its pools and their directory. They are dropped in the order of the fields.
-pub(crate) struct Stage {
+pub(crate) struct Setup {
     proxy: Child,
     pub(crate) pools: Vec<DemoPool>,
     stats: Port,
@@ -53,9 +53,9 @@ pub(crate) struct Stage {
     _dir: Scratch,
 }
 
-impl Stage {
+impl Setup {
     /// Starts the servers and the proxy, and prints what was started.
-    pub(crate) fn build(program: &Program, narrator: &mut Narrator) -> Result<Stage, Stop> {
+    pub(crate) fn build(program: &Program, narrator: &mut Narrator) -> Result<Setup, Stop> {
         narrator
             .say("Nuthatch: one proxy, two pools, three servers in each, all on 127.0.0.1.\n")?;
         let dir = Scratch::make()?;
@@ -70,16 +70,16 @@ impl Stage {
         fs::write(&conf, text.join("\n"))?;
         let stats = Port::reserve()?;
         let proxy = start_proxy(program, &conf, &stats, &dir.path)?;
-        let mut stage = Stage {
+        let mut setup = Setup {
             proxy,
             pools,
             stats,
             conf,
             _dir: dir,
         };
-        stage.wait_until_the_proxy_listens()?;
-        narrator.say(&stage.proxy_line(program))?;
-        Ok(stage)
+        setup.wait_until_the_proxy_listens()?;
+        narrator.say(&setup.proxy_line(program))?;
+        Ok(setup)
     }
 
     /// The proxy's statistics document.
@@ -163,7 +163,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for Setup {
     fn drop(&mut self) {
         self.proxy.stop(END_LIMIT);
     }
