@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 
-use crate::board::Board;
-use crate::ledger::{Epoch, Ledger, Verdict};
+use crate::counts::Counts;
+use crate::expected::{Epoch, ExpectedValues, Verdict};
 use crate::random::Random;
-use crate::tally::Tally;
+use crate::run_state::RunState;
 use crate::value::{KEYS, Owner};
 use crate::wire::{self, MULTI, Reply, Values};
 use nuthatch_bench::load::Protocol;
@@ -36,9 +36,9 @@ enum Request {
 
 /// What all clients of a pool share.
 pub(crate) struct Scene<'a> {
-    pub(crate) board: &'a Board,
+    pub(crate) run_state: &'a RunState,
     pub(crate) protocol: Protocol,
-    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
     pub(crate) values: Values,
     pub(crate) buffer: Vec<u8>,
 }
@@ -54,7 +54,7 @@ pub(crate) enum Link {
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
-    ledger: Ledger,
+    expected: ExpectedValues,
     random: Random,
     /// Number of requests that it keeps outstanding.
     depth: usize,
@@ -68,10 +68,15 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(stream: TcpStream, ledger: Ledger, random: Random, depth: usize) -> Self {
+    pub(crate) fn new(
+        stream: TcpStream,
+        expected: ExpectedValues,
+        random: Random,
+        depth: usize,
+    ) -> Self {
         Self {
             stream,
-            ledger,
+            expected,
             random,
             depth,
             pending: VecDeque::new(),
@@ -98,14 +103,14 @@ impl Client {
 
     /// Sends new requests once half of the others are answered, unless the run is over.
     pub(crate) fn go_on(&mut self, scene: &mut Scene<'_>) -> Link {
-        if self.pending.len() <= self.depth / 2 && !scene.board.is_over() {
+        if self.pending.len() <= self.depth / 2 && !scene.run_state.is_over() {
             if self.pending.is_empty() {
                 self.heard = Instant::now();
             }
-            let epoch = scene.board.epoch();
+            let epoch = scene.run_state.epoch();
             while self.pending.len() < self.depth {
                 self.ask(scene.protocol, epoch);
-                scene.tally.requests += 1;
+                scene.counts.requests += 1;
             }
         }
         self.flush(scene)
@@ -146,10 +151,10 @@ impl Client {
     fn ask(&mut self, protocol: Protocol, epoch: Epoch) {
         let chance = self.random.next();
         let key = (chance >> 32) as u16 % KEYS;
-        let owner = self.ledger.owner();
+        let owner = self.expected.owner();
         let request = match chance % 100 {
             0..45 => {
-                let seq = self.ledger.next_write(key);
+                let seq = self.expected.next_write(key);
                 wire::push_set(&mut self.out, protocol, owner, key, seq);
                 Request::Set {
                     key,
@@ -162,7 +167,7 @@ impl Client {
                 wire::push_get(&mut self.out, protocol, owner, key, count);
                 let mut bounds = [0; MULTI as usize];
                 for (bound, key) in bounds.iter_mut().zip(keys_from(key, count)) {
-                    *bound = self.ledger.latest(key);
+                    *bound = self.expected.latest(key);
                 }
                 Request::Get {
                     first: key,
@@ -230,17 +235,17 @@ impl Client {
             }
         };
         scene.values = values;
-        scene.board.note_replies(replies);
+        scene.run_state.note_replies(replies);
         outcome
     }
 
     /// Checks and counts the reply to the oldest request.
     fn judge(&mut self, reply: &Reply, values: &Values, input: &[u8], scene: &mut Scene<'_>) {
         let request = self.pending.pop_front().expect("the caller looked");
-        let now = scene.board.epoch();
+        let now = scene.run_state.epoch();
         let verdict = match (request, reply) {
             (Request::Set { key, seq, sent_in }, Reply::Stored) => {
-                self.ledger.note_stored(key, seq, sent_in);
+                self.expected.note_stored(key, seq, sent_in);
                 Verdict::Right
             }
             (
@@ -253,10 +258,10 @@ impl Client {
             ) => self.judge_values(first, &bounds[..usize::from(count)], values, input, scene),
             (_, Reply::Error(line)) => {
                 if let Request::Set { key, .. } = request {
-                    self.ledger.note_failed(key, now);
+                    self.expected.note_failed(key, now);
                 }
-                let fault = scene.board.fault(scene.protocol);
-                scene.tally.error(fault, &input[line.clone()]);
+                let fault = scene.run_state.fault(scene.protocol);
+                scene.counts.error(fault, &input[line.clone()]);
                 return;
             }
             _ => Verdict::Misordered("the reply is to another kind of request"),
@@ -265,27 +270,27 @@ impl Client {
     }
 
     fn count(&self, verdict: Verdict, request: Request, now: Epoch, scene: &mut Scene<'_>) {
-        let owner = self.ledger.owner();
-        let fault = scene.board.fault(scene.protocol);
+        let owner = self.expected.owner();
+        let fault = scene.run_state.fault(scene.protocol);
         let describe = |what: &str| {
             format!("{what}: {request:?} of {owner:?} in epoch {now}, latest fault {fault:?}")
         };
         match verdict {
-            Verdict::Right => scene.tally.right += 1,
+            Verdict::Right => scene.counts.right += 1,
             Verdict::Doubtful(what) => {
                 // Counted as right until it is confirmed to be wrong.
-                scene.tally.right += 1;
+                scene.counts.right += 1;
                 scene
-                    .board
+                    .run_state
                     .doubt(usize::from(owner.pool), || describe(what));
             }
             Verdict::Wrong(what) => {
-                scene.tally.wrong += 1;
-                scene.tally.sample(|| describe(what));
+                scene.counts.wrong += 1;
+                scene.counts.sample(|| describe(what));
             }
             Verdict::Misordered(what) => {
-                scene.tally.misordered += 1;
-                scene.tally.sample(|| describe(what));
+                scene.counts.misordered += 1;
+                scene.counts.sample(|| describe(what));
             }
         }
     }
@@ -299,14 +304,14 @@ impl Client {
         input: &[u8],
         scene: &Scene<'_>,
     ) -> Verdict {
-        let now = scene.board.epoch();
+        let now = scene.run_state.epoch();
         let count = bounds.len() as u16;
         let mut worst = Verdict::Right;
         let is_redis = scene.protocol == Protocol::Redis;
         if is_redis && (values.is_array != (count > 1) || values.list.len() != bounds.len()) {
             return Verdict::Misordered("the reply has another number of values");
         }
-        if !is_redis && !are_among(first, count, values, input, self.ledger.owner()) {
+        if !is_redis && !are_among(first, count, values, input, self.expected.owner()) {
             return Verdict::Misordered("the reply has keys that were not asked for");
         }
         let mut name = Vec::new();
@@ -315,32 +320,32 @@ impl Client {
                 values.list[place].1.clone()
             } else {
                 name.clear();
-                crate::value::push_key(&mut name, self.ledger.owner(), key);
+                crate::value::push_key(&mut name, self.expected.owner(), key);
                 let found = values.list.iter().find(|(at, _)| input[at.clone()] == name);
                 found.and_then(|(_, value)| value.clone())
             };
             let value = value.map(|range| &input[range]);
-            worst = worse(worst, self.ledger.judge(key, bound, value, now));
+            worst = worse(worst, self.expected.judge(key, bound, value, now));
         }
         worst
     }
 
     fn garbled(&mut self, scene: &mut Scene<'_>, bytes: &str) -> Link {
-        let owner = self.ledger.owner();
+        let owner = self.expected.owner();
         scene
-            .tally
+            .counts
             .sample(|| format!("{owner:?} got what is no reply: {bytes:?}"));
         match self.pending.pop_front() {
             Some(request) => {
-                scene.tally.wrong += 1;
+                scene.counts.wrong += 1;
                 self.lose(request, scene);
                 self.tail.clear();
                 self.over(scene, "garbled")
             }
             None => {
                 // Nobody asked for this reply: count one more request, so that the totals agree.
-                scene.tally.requests += 1;
-                scene.tally.misordered += 1;
+                scene.counts.requests += 1;
+                scene.counts.misordered += 1;
                 Link::Over
             }
         }
@@ -350,19 +355,19 @@ impl Client {
     fn over(&mut self, scene: &mut Scene<'_>, how: &str) -> Link {
         let count = self.pending.len() as u64;
         if count > 0 && self.tail.is_empty() {
-            scene.tally.unanswered += count;
-            let owner = self.ledger.owner();
-            let fault = scene.board.fault(scene.protocol);
+            scene.counts.unanswered += count;
+            let owner = self.expected.owner();
+            let fault = scene.run_state.fault(scene.protocol);
             let sent = self.sent;
             let unsent = self.out.len() - sent;
-            scene.tally.sample(|| {
+            scene.counts.sample(|| {
                 format!(
                     "{owner:?}: the connection was {how} with {count} requests unanswered \
                      ({unsent} bytes not sent), latest fault {fault:?}"
                 )
             });
         } else {
-            scene.tally.broken_off += count;
+            scene.counts.broken_off += count;
         }
         while let Some(request) = self.pending.pop_front() {
             self.lose(request, scene);
@@ -372,7 +377,7 @@ impl Client {
 
     fn lose(&mut self, request: Request, scene: &Scene<'_>) {
         if let Request::Set { key, .. } = request {
-            self.ledger.note_failed(key, scene.board.epoch());
+            self.expected.note_failed(key, scene.run_state.epoch());
         }
     }
 }

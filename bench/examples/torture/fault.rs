@@ -52,11 +52,11 @@ impl Fault {
 
 /// Faults in random order: each one once before any is repeated.
 #[derive(Debug)]
-pub(crate) struct Deck {
+pub(crate) struct FaultOrder {
     cards: Vec<Fault>,
 }
 
-impl Deck {
+impl FaultOrder {
     pub(crate) fn new() -> Self {
         Self { cards: Vec::new() }
     }
@@ -77,9 +77,12 @@ mod tests {
     #[test]
     fn every_fault_comes_once_in_a_round_of_the_deck() {
         let mut random = Random::new(1, 0);
-        let mut deck = Deck::new();
+        let mut fault_order = FaultOrder::new();
         for _ in 0..3 {
-            let drawn: Vec<_> = Fault::ALL.iter().map(|_| deck.draw(&mut random)).collect();
+            let drawn: Vec<_> = Fault::ALL
+                .iter()
+                .map(|_| fault_order.draw(&mut random))
+                .collect();
             assert!(
                 Fault::ALL.iter().all(|fault| drawn.contains(fault)),
                 "{drawn:?}"

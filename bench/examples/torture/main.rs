@@ -3,23 +3,23 @@
 //! Each client has its own keys, and each value says which client wrote it, to which key, and as which write
 //! ([`value`]). So for every reply the possible values are known. In a calm it is exactly the value stored
 //! last. After a fault it may also be missing, or the result of a write that had failed. In pools that move
-//! keys to other servers it may also be an older value of the same key ([`ledger`]). Everything random
+//! keys to other servers it may also be an older value of the same key ([`expected`]). Everything random
 //! follows from a seed, but the timing of threads does not: a seed repeats the schedule of a run, not every
 //! byte.
 
-mod board;
 mod client;
-mod crew;
-mod director;
+mod counts;
+mod expected;
 mod fault;
 mod framer;
-mod ledger;
 mod options;
+mod pool_load;
 mod random;
 mod relay;
 mod report;
-mod stage;
-mod tally;
+mod run_state;
+mod schedule;
+mod setup;
 mod usage;
 mod value;
 mod wire;
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         print!("{}", options::USAGE);
         return ExitCode::SUCCESS;
     }
-    match options::Options::parse(&words).and_then(|options| director::run(&options)) {
+    match options::Options::parse(&words).and_then(|options| schedule::run(&options)) {
         Ok(report) => {
             print!("{report}");
             if report.is_flawless() {

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use crate::tally::Tally;
+use crate::counts::Counts;
 use crate::usage::Usage;
 
 /// The result of a run.
 #[derive(Debug)]
 pub(crate) struct Report {
     /// Counts of requests.
-    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
     /// Faults made, by name.
     pub(crate) faults: Vec<(&'static str, u64)>,
     /// Connections affected by faults.
@@ -29,7 +29,7 @@ pub(crate) struct Report {
 impl Report {
     /// Whether nothing was wrong, misordered or unanswered, and memory and descriptors stayed flat.
     pub(crate) fn is_flawless(&self) -> bool {
-        self.tally.is_flawless() && self.is_flat()
+        self.counts.is_flawless() && self.is_flat()
     }
 
     fn is_flat(&self) -> bool {
@@ -41,7 +41,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.tally)?;
+        write!(f, "{}", self.counts)?;
         let faults: Vec<String> = self
             .faults
             .iter()
@@ -61,7 +61,7 @@ impl fmt::Display for Report {
         for (when, usage) in ["start", "middle", "end"].iter().zip(self.usage) {
             writeln!(f, "proxy at the {when}: {usage}")?;
         }
-        let verdict = match (self.tally.is_flawless(), self.is_flat()) {
+        let verdict = match (self.counts.is_flawless(), self.is_flat()) {
             (true, true) => "PASS",
             (true, false) => "FAIL: memory or descriptors grow",
             (false, _) => "FAIL: see above",

@@ -9,8 +9,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use super::client::Client;
 use super::pattern::Keyspace;
-use super::pulse::Pulse;
-use super::tally::{Report, Tally};
+use super::results::{Report, Results};
+use super::timer::Timer;
 use super::traffic::Traffic;
 use super::{Options, Pace};
 
@@ -27,7 +27,7 @@ const BUFFER_BYTES: usize = 256 << 10;
 /// Longest sleep, so that the end of a run is noticed when nothing happens.
 const NAP: Duration = Duration::from_millis(10);
 
-const PULSE: Token = Token(usize::MAX - 1);
+const TIMER: Token = Token(usize::MAX - 1);
 
 /// Connects, waits for the gate, sends the load, and waits for the last replies.
 pub(super) fn run(options: &Options) -> Result<Report, String> {
@@ -48,7 +48,7 @@ struct Driver<'o> {
     clients: Vec<Client>,
     keys: Keyspace,
     traffic: Traffic,
-    tally: Tally,
+    results: Results,
     buffer: Vec<u8>,
     start: Instant,
     /// Nanoseconds from the start to the last reply.
@@ -75,7 +75,7 @@ impl<'o> Driver<'o> {
             clients,
             traffic: Traffic::new(options.protocol, options.mix, keys.clone()),
             keys,
-            tally: Tally::new(),
+            results: Results::new(),
             buffer: vec![0; BUFFER_BYTES],
             start: Instant::now(),
             last_reply: 0,
@@ -89,15 +89,15 @@ impl<'o> Driver<'o> {
     fn drive(&mut self) -> std::io::Result<()> {
         let mut events = Events::with_capacity(1_024);
         self.start = Instant::now();
-        let pulse = self.begin()?;
+        let timer = self.begin()?;
         while !self.is_over() {
             match self.poll.poll(&mut events, Some(NAP)) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
             for event in &events {
-                if event.token() == PULSE {
-                    pulse.iter().for_each(Pulse::take);
+                if event.token() == TIMER {
+                    timer.iter().for_each(Timer::take);
                 } else {
                     let has_ended = event.is_read_closed() || event.is_error();
                     self.serve(event.token().0, event.is_readable() || has_ended, has_ended);
@@ -107,18 +107,18 @@ impl<'o> Driver<'o> {
                 self.send_due(rate, pipeline);
             }
         }
-        match pulse {
-            Some(pulse) => pulse.stop(self.poll.registry()),
+        match timer {
+            Some(timer) => timer.stop(self.poll.registry()),
             None => Ok(()),
         }
     }
 
     /// The first requests, and the timer of an open loop.
-    fn begin(&mut self) -> std::io::Result<Option<Pulse>> {
+    fn begin(&mut self) -> std::io::Result<Option<Timer>> {
         match self.options.pace {
             Pace::Open { rate, pipeline } => {
                 let every = Duration::from_secs_f64(pipeline as f64 / rate);
-                Pulse::start(every, self.poll.registry(), PULSE).map(Some)
+                Timer::start(every, self.poll.registry(), TIMER).map(Some)
             }
             Pace::Closed { pipeline } => {
                 for number in 0..self.clients.len() {
@@ -134,7 +134,7 @@ impl<'o> Driver<'o> {
         let client = &mut self.clients[number];
         if is_readable {
             let now = nanos_since(self.start);
-            let (tally, in_flight) = (&mut self.tally, &mut self.in_flight);
+            let (results, in_flight) = (&mut self.results, &mut self.in_flight);
             let before = *in_flight;
             client.read(
                 has_ended,
@@ -142,7 +142,7 @@ impl<'o> Driver<'o> {
                 &self.keys,
                 &mut self.buffer,
                 &mut |request, verdict| {
-                    tally.note(verdict, now, now.saturating_sub(request.since));
+                    results.note(verdict, now, now.saturating_sub(request.since));
                     *in_flight -= 1;
                 },
             );
@@ -242,15 +242,15 @@ impl<'o> Driver<'o> {
 
     fn into_report(mut self) -> Report {
         for client in &self.clients {
-            self.tally.note_unanswered(client.outstanding());
+            self.results.note_unanswered(client.outstanding());
             if client.is_garbled() {
-                self.tally.note_garbled();
+                self.results.note_garbled();
             }
         }
         if let Pace::Open { rate, .. } = self.options.pace {
-            self.tally.note_unsent(self.total(rate) - self.asked);
+            self.results.note_unsent(self.total(rate) - self.asked);
         }
-        self.tally
+        self.results
             .into_report(Duration::from_nanos(self.last_reply))
     }
 }

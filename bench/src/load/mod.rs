@@ -13,15 +13,15 @@ mod drive;
 mod options;
 mod pattern;
 mod protocol;
-mod pulse;
 mod replies;
-mod tally;
+mod results;
+mod timer;
 mod traffic;
 
 pub use options::{Mix, Options, Pace, USAGE};
 pub use pattern::{Keyspace, id_and_size_of, push_value};
 pub use protocol::Protocol;
-pub use tally::Report;
+pub use results::Report;
 
 /// Connects, sends the load and checks the replies.
 ///

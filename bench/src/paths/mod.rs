@@ -4,11 +4,11 @@
 //! servers and is recorded. Later laps repeat the requests with the recorded replies, so that almost
 //! everything that is counted is the core's work.
 
+mod fake_servers;
 mod rig;
-mod stand_in;
 
+pub use fake_servers::answer;
 pub use rig::Rig;
-pub use stand_in::answer;
 
 use crate::load::Protocol;
 

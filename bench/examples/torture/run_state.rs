@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::expected::Epoch;
 use crate::fault::Fault;
-use crate::ledger::Epoch;
 use nuthatch_bench::load::Protocol;
 
 /// No fault has happened yet.
@@ -12,7 +12,7 @@ const NONE: usize = usize::MAX;
 
 /// Shared by all threads of a run.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct RunState {
     epoch: AtomicU64,
     /// The current fault, or else the latest one: of the Redis servers and of the memcached servers.
     faults: [AtomicUsize; 2],
@@ -23,7 +23,7 @@ pub(crate) struct Board {
     replies: AtomicU64,
 }
 
-impl Board {
+impl RunState {
     pub(crate) fn new(pools: usize) -> Self {
         Self {
             epoch: AtomicU64::new(0),

@@ -25,7 +25,7 @@ pub(crate) enum Verdict {
 
 /// The keys of one client.
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub(crate) struct ExpectedValues {
     owner: Owner,
     /// Whether the pool may move keys to another server temporarily.
     keys_move: bool,
@@ -43,7 +43,7 @@ struct Entry {
     doubt: Option<Epoch>,
 }
 
-impl Ledger {
+impl ExpectedValues {
     pub(crate) fn new(owner: Owner, keys_move: bool) -> Self {
         Self {
             owner,
@@ -121,24 +121,27 @@ mod tests {
     }
 
     /// A client that has written 1 to 3 in calm epoch 2, all with success.
-    fn ledger(keys_move: bool) -> Ledger {
-        let mut ledger = Ledger::new(OWNER, keys_move);
+    fn expected(keys_move: bool) -> ExpectedValues {
+        let mut expected = ExpectedValues::new(OWNER, keys_move);
         for _ in 0..3 {
-            let seq = ledger.next_write(5);
-            ledger.note_stored(5, seq, 2);
+            let seq = expected.next_write(5);
+            expected.note_stored(5, seq, 2);
         }
-        ledger
+        expected
     }
 
     #[test]
     fn in_calm_only_the_latest_will_do() {
         for keys_move in [false, true] {
-            let ledger = ledger(keys_move);
-            assert_eq!(ledger.judge(5, 3, Some(&value(3)), 2), Verdict::Right);
-            assert_ne!(ledger.judge(5, 3, Some(&value(2)), 2), Verdict::Right);
-            assert!(matches!(ledger.judge(5, 3, None, 2), Verdict::Doubtful(_)));
+            let expected = expected(keys_move);
+            assert_eq!(expected.judge(5, 3, Some(&value(3)), 2), Verdict::Right);
+            assert_ne!(expected.judge(5, 3, Some(&value(2)), 2), Verdict::Right);
             assert!(matches!(
-                ledger.judge(6, 0, Some(&value(3)), 2),
+                expected.judge(5, 3, None, 2),
+                Verdict::Doubtful(_)
+            ));
+            assert!(matches!(
+                expected.judge(6, 0, Some(&value(3)), 2),
                 Verdict::Misordered(_)
             ));
         }
@@ -146,13 +149,13 @@ mod tests {
 
     #[test]
     fn nothing_comes_from_the_future_or_from_nowhere() {
-        let ledger = ledger(true);
+        let expected = expected(true);
         assert!(matches!(
-            ledger.judge(5, 3, Some(&value(4)), 3),
+            expected.judge(5, 3, Some(&value(4)), 3),
             Verdict::Wrong(_)
         ));
         assert!(matches!(
-            ledger.judge(5, 3, Some(b"what"), 3),
+            expected.judge(5, 3, Some(b"what"), 3),
             Verdict::Wrong(_)
         ));
     }
@@ -163,23 +166,23 @@ mod tests {
             (true, Verdict::Right),
             (false, Verdict::Wrong("the value is an old one")),
         ] {
-            let ledger = ledger(keys_move);
-            assert_eq!(ledger.judge(5, 3, None, 3), Verdict::Right);
-            assert_eq!(ledger.judge(5, 3, Some(&value(1)), 3), verdict);
+            let expected = expected(keys_move);
+            assert_eq!(expected.judge(5, 3, None, 3), Verdict::Right);
+            assert_eq!(expected.judge(5, 3, Some(&value(1)), 3), verdict);
         }
     }
 
     #[test]
     fn a_failed_write_leaves_doubt_until_one_succeeds_in_the_next_calm() {
-        let mut ledger = ledger(false);
-        assert_eq!(ledger.next_write(5), 4);
-        ledger.note_failed(5, 3);
-        assert_eq!(ledger.judge(5, 4, Some(&value(4)), 3), Verdict::Right);
-        let seq = ledger.next_write(5);
-        ledger.note_stored(5, seq, 3);
-        assert_eq!(ledger.judge(5, 5, Some(&value(4)), 3), Verdict::Right);
-        let seq = ledger.next_write(5);
-        ledger.note_stored(5, seq, 4);
-        assert_ne!(ledger.judge(5, 6, Some(&value(4)), 4), Verdict::Right);
+        let mut expected = expected(false);
+        assert_eq!(expected.next_write(5), 4);
+        expected.note_failed(5, 3);
+        assert_eq!(expected.judge(5, 4, Some(&value(4)), 3), Verdict::Right);
+        let seq = expected.next_write(5);
+        expected.note_stored(5, seq, 3);
+        assert_eq!(expected.judge(5, 5, Some(&value(4)), 3), Verdict::Right);
+        let seq = expected.next_write(5);
+        expected.note_stored(5, seq, 4);
+        assert_ne!(expected.judge(5, 6, Some(&value(4)), 4), Verdict::Right);
     }
 }

@@ -13,7 +13,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const WINDOW: Duration = Duration::from_millis(100);
 
 /// Counts during a run.
-pub(super) struct Tally {
+pub(super) struct Results {
     latencies: Histogram<u64>,
     windows: Windows,
     report: Report,
@@ -59,7 +59,7 @@ pub struct Report {
     pub unsent: u64,
 }
 
-impl Tally {
+impl Results {
     pub(super) fn new() -> Self {
         Self {
             latencies: histogram(),
@@ -188,13 +188,13 @@ mod tests {
 
     #[test]
     fn percentiles_and_faults_are_reported() {
-        let mut tally = Tally::new();
+        let mut results = Results::new();
         for micros in 1..=1_000 {
-            tally.note(Verdict::Right, 0, micros * 1_000);
+            results.note(Verdict::Right, 0, micros * 1_000);
         }
-        tally.note(Verdict::Missing, 0, u64::MAX);
-        tally.note_unanswered(2);
-        let report = tally.into_report(Duration::from_secs(2));
+        results.note(Verdict::Missing, 0, u64::MAX);
+        results.note_unanswered(2);
+        let report = results.into_report(Duration::from_secs(2));
         assert!((report.p50 - 500.0).abs() < 2.0, "{}", report.p50);
         assert!((report.p99 - 991.0).abs() < 2.0, "{}", report.p99);
         assert!((report.max - 60e6).abs() < 1e5, "{}", report.max);
@@ -206,16 +206,16 @@ mod tests {
 
     #[test]
     fn a_bad_moment_does_not_show_in_the_typical_percentile() {
-        let mut tally = Tally::new();
+        let mut results = Results::new();
         for millis in 0..500 {
             let stalled = (150..180).contains(&millis);
             let nanos = if stalled { 50_000_000 } else { 200_000 };
-            tally.note(Verdict::Right, millis * 1_000_000, nanos);
+            results.note(Verdict::Right, millis * 1_000_000, nanos);
         }
-        let report = tally.into_report(Duration::from_millis(500));
+        let report = results.into_report(Duration::from_millis(500));
         assert!(report.p99 > 49_000.0, "{}", report.p99);
         let typical = report.p99_typical;
         assert!((199.0..202.0).contains(&typical), "{typical}");
-        assert_eq!(Tally::new().into_report(Duration::ZERO).p99_typical, 0.0);
+        assert_eq!(Results::new().into_report(Duration::ZERO).p99_typical, 0.0);
     }
 }

@@ -13,7 +13,7 @@ const KEPT_TEXTS: usize = 200;
 
 /// Counts of requests by their result.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Tally {
+pub(crate) struct Counts {
     /// Requests sent.
     pub(crate) requests: u64,
     /// Answered with the expected value, or with an old value or none where a fault allows that.
@@ -33,7 +33,7 @@ pub(crate) struct Tally {
     samples: Vec<String>,
 }
 
-impl Tally {
+impl Counts {
     pub(crate) fn error(&mut self, fault: Option<Fault>, text: &[u8]) {
         self.errors += 1;
         let key = (fault_name(fault), essence(&String::from_utf8_lossy(text)));
@@ -51,7 +51,7 @@ impl Tally {
         }
     }
 
-    pub(crate) fn add(&mut self, other: Tally) {
+    pub(crate) fn add(&mut self, other: Counts) {
         self.requests += other.requests;
         self.right += other.right;
         self.wrong += other.wrong;
@@ -94,7 +94,7 @@ fn fault_name(fault: Option<Fault>) -> &'static str {
     fault.map_or("none yet", Fault::name)
 }
 
-impl fmt::Display for Tally {
+impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
@@ -132,20 +132,20 @@ mod tests {
 
     #[test]
     fn sums_and_texts_are_kept() {
-        let mut tally = Tally::default();
+        let mut counts = Counts::default();
         for _ in 0..2 {
-            let mut other = Tally {
+            let mut other = Counts {
                 requests: 3,
                 right: 2,
-                ..Tally::default()
+                ..Counts::default()
             };
             other.error(Some(Fault::Cut), b"-ERR x");
-            tally.add(other);
+            counts.add(other);
         }
-        assert!(tally.is_flawless() && tally.outcomes() == 6);
-        let shown = tally.to_string();
+        assert!(counts.is_flawless() && counts.outcomes() == 6);
+        let shown = counts.to_string();
         assert!(shown.contains("2  cut         x"), "{shown}");
-        tally.wrong = 1;
-        assert!(!tally.is_flawless());
+        counts.wrong = 1;
+        assert!(!counts.is_flawless());
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::board::Board;
-use crate::crew::{self, Orders};
-use crate::fault::{Deck, Fault};
+use crate::counts::Counts;
+use crate::fault::{Fault, FaultOrder};
 use crate::options::Options;
+use crate::pool_load::{self, Orders};
 use crate::random::Random;
 use crate::report::Report;
-use crate::stage::{PLANS, Plan, Stage};
-use crate::tally::Tally;
+use crate::run_state::RunState;
+use crate::setup::{LoadedPool, POOLS, Setup};
 use crate::usage::Usage;
 use nuthatch_bench::load::Protocol;
 
@@ -39,37 +39,37 @@ const TWO_AT_ONCE_ONE_IN: u64 = 4;
 ///
 /// When something does not start, or the proxy exits. Wrong replies are in the report.
 pub(crate) fn run(options: &Options) -> Result<Report, String> {
-    let stage = Stage::start(&options.nuthatch, options.seed)?;
-    let board = Arc::new(Board::new(PLANS.len()));
-    let crews = start_crews(&stage, &board, options);
-    let mut director = Director::new(stage, &board, options);
-    let played = director.play();
-    board.end();
-    let mut tally = Tally::default();
-    for crew in crews {
-        let of_crew = crew.join().map_err(|_| "a crew panicked")?;
+    let setup = Setup::start(&options.nuthatch, options.seed)?;
+    let run_state = Arc::new(RunState::new(POOLS.len()));
+    let loads = start_loads(&setup, &run_state, options);
+    let mut schedule = Schedule::new(setup, &run_state, options);
+    let played = schedule.play();
+    run_state.end();
+    let mut counts = Counts::default();
+    for pool_load in loads {
+        let of_pool = pool_load.join().map_err(|_| "a load thread panicked")?;
         match &played {
-            Ok(()) => tally.add(of_crew?),
+            Ok(()) => counts.add(of_pool?),
             // A failure of the proxy explains more than what its clients saw of it.
             Err(_) => continue,
         }
     }
     played?;
-    director.into_report(tally)
+    schedule.into_report(counts)
 }
 
-fn start_crews(
-    stage: &Stage,
-    board: &Arc<Board>,
+fn start_loads(
+    setup: &Setup,
+    run_state: &Arc<RunState>,
     options: &Options,
-) -> Vec<JoinHandle<Result<Tally, String>>> {
-    let start = |(number, plan): (usize, &Plan)| {
-        let (board, address) = (Arc::clone(board), stage.addresses[number]);
-        let (protocol, keys_move) = (plan.protocol, plan.keys_move);
+) -> Vec<JoinHandle<Result<Counts, String>>> {
+    let start = |(number, pool): (usize, &LoadedPool)| {
+        let (run_state, address) = (Arc::clone(run_state), setup.addresses[number]);
+        let (protocol, keys_move) = (pool.protocol, pool.keys_move);
         let (clients, seed) = (options.clients, options.seed);
         thread::spawn(move || {
-            crew::work(&Orders {
-                board: &board,
+            pool_load::work(&Orders {
+                run_state: &run_state,
                 protocol,
                 pool: u8::try_from(number).expect("there are few pools"),
                 keys_move,
@@ -79,43 +79,43 @@ fn start_crews(
             })
         })
     };
-    PLANS.iter().enumerate().map(start).collect()
+    POOLS.iter().enumerate().map(start).collect()
 }
 
 /// Makes the faults happen.
-struct Director<'a> {
-    stage: Stage,
-    board: &'a Board,
+struct Schedule<'a> {
+    setup: Setup,
+    run_state: &'a RunState,
     options: &'a Options,
     random: Random,
-    decks: [Deck; 2],
-    counts: [u64; Fault::ALL.len()],
+    fault_orders: [FaultOrder; 2],
+    fault_counts: [u64; Fault::ALL.len()],
     usage: Vec<Usage>,
     rates: Vec<u64>,
     /// Doubtful replies that the statistics do not explain.
-    late: Tally,
+    late: Counts,
 }
 
 /// A fault of one server.
 #[derive(Debug, Clone, Copy)]
-struct Blow {
+struct ServerFault {
     protocol: Protocol,
     server: usize,
     fault: Fault,
 }
 
-impl<'a> Director<'a> {
-    fn new(stage: Stage, board: &'a Board, options: &'a Options) -> Self {
+impl<'a> Schedule<'a> {
+    fn new(setup: Setup, run_state: &'a RunState, options: &'a Options) -> Self {
         Self {
-            stage,
-            board,
+            setup,
+            run_state,
             options,
             random: Random::new(options.seed, u64::MAX),
-            decks: [Deck::new(), Deck::new()],
-            counts: [0; Fault::ALL.len()],
+            fault_orders: [FaultOrder::new(), FaultOrder::new()],
+            fault_counts: [0; Fault::ALL.len()],
             usage: Vec::new(),
             rates: Vec::new(),
-            late: Tally::default(),
+            late: Counts::default(),
         }
     }
 
@@ -140,26 +140,26 @@ impl<'a> Director<'a> {
 
     /// A time in which every reply is known exactly. It is over when this returns.
     fn calm(&mut self) -> Result<(), String> {
-        let mishaps = self.stage.mishaps()?;
-        for pool in 0..PLANS.len() {
+        let mishaps = self.setup.mishaps()?;
+        for pool in 0..POOLS.len() {
             // A doubtful reply that was checked as the last calm ended.
-            self.board.take_doubts(pool);
+            self.run_state.take_doubts(pool);
         }
-        let (start, replies) = (Instant::now(), self.board.replies());
+        let (start, replies) = (Instant::now(), self.run_state.replies());
         thread::sleep(CALM);
-        let rate = (self.board.replies() - replies) as f64 / start.elapsed().as_secs_f64();
+        let rate = (self.run_state.replies() - replies) as f64 / start.elapsed().as_secs_f64();
         self.rates.push(rate as u64);
-        self.board.turn();
+        self.run_state.turn();
         thread::sleep(AFTERTHOUGHT);
-        let now = self.stage.mishaps()?;
-        for (pool, plan) in PLANS.iter().enumerate() {
-            let (count, sample) = self.board.take_doubts(pool);
+        let now = self.setup.mishaps()?;
+        for (number, pool) in POOLS.iter().enumerate() {
+            let (count, sample) = self.run_state.take_doubts(number);
             // A server that was slow for other reasons may have been ejected, which moves its keys, or may
             // have missed its part of a multi-get.
-            if count > 0 && now[pool] == mishaps[pool] {
+            if count > 0 && now[number] == mishaps[number] {
                 self.late.wrong += count;
                 self.late
-                    .sample(|| format!("{}: {}", plan.name, sample.unwrap_or_default()));
+                    .sample(|| format!("{}: {}", pool.name, sample.unwrap_or_default()));
             }
         }
         Ok(())
@@ -167,34 +167,41 @@ impl<'a> Director<'a> {
 
     /// One fault per protocol, and the time until its consequences are gone.
     fn strike(&mut self) {
-        let blows = self.draw();
-        for blow in &blows {
-            self.board.set_fault(blow.protocol, blow.fault);
-            self.stage
-                .break_server(blow.protocol, blow.server, blow.fault);
+        let server_faults = self.draw();
+        for server_fault in &server_faults {
+            self.run_state
+                .set_fault(server_fault.protocol, server_fault.fault);
+            self.setup.break_server(
+                server_fault.protocol,
+                server_fault.server,
+                server_fault.fault,
+            );
         }
         let extra = self.random.below(FAULT.1.as_millis() as u64);
         thread::sleep(FAULT.0 + Duration::from_millis(extra));
-        for blow in &blows {
-            self.stage
-                .heal_server(blow.protocol, blow.server, blow.fault);
+        for server_fault in &server_faults {
+            self.setup.heal_server(
+                server_fault.protocol,
+                server_fault.server,
+                server_fault.fault,
+            );
         }
         thread::sleep(SETTLE);
-        self.board.turn();
+        self.run_state.turn();
     }
 
-    fn draw(&mut self) -> Vec<Blow> {
-        let mut blows = Vec::new();
-        for (deck, protocol) in [Protocol::Redis, Protocol::Memcached]
+    fn draw(&mut self) -> Vec<ServerFault> {
+        let mut server_faults = Vec::new();
+        for (fault_order, protocol) in [Protocol::Redis, Protocol::Memcached]
             .into_iter()
             .enumerate()
         {
-            let fault = self.decks[deck].draw(&mut self.random);
+            let fault = self.fault_orders[fault_order].draw(&mut self.random);
             let place = Fault::ALL.iter().position(|&other| other == fault);
-            self.counts[place.expect("a fault is one of all")] += 1;
+            self.fault_counts[place.expect("a fault is one of all")] += 1;
             let server = self.random.below(1 << 20) as usize;
             let count = 1 + usize::from(self.random.below(TWO_AT_ONCE_ONE_IN) == 0);
-            blows.extend((server..server + count).map(|server| Blow {
+            server_faults.extend((server..server + count).map(|server| ServerFault {
                 protocol,
                 server,
                 fault,
@@ -203,36 +210,36 @@ impl<'a> Director<'a> {
                 println!("{protocol:?}: {}, servers {count}", fault.name());
             }
         }
-        blows
+        server_faults
     }
 
     fn look(&mut self) -> Result<(), String> {
-        if let Some(status) = self.stage.proxy.exited() {
-            let words = self.stage.proxy.stderr();
+        if let Some(status) = self.setup.proxy.exited() {
+            let words = self.setup.proxy.stderr();
             return Err(format!("the proxy ended ({status}):\n{words}"));
         }
-        self.usage.push(Usage::of(self.stage.proxy.pid())?);
+        self.usage.push(Usage::of(self.setup.proxy.pid())?);
         Ok(())
     }
 
-    fn into_report(mut self, mut tally: Tally) -> Result<Report, String> {
+    fn into_report(mut self, mut counts: Counts) -> Result<Report, String> {
         // Doubtful replies were counted as right at first.
-        tally.right = tally.right.saturating_sub(self.late.wrong);
-        tally.add(std::mem::take(&mut self.late));
-        if tally.outcomes() != tally.requests {
-            let (outcomes, requests) = (tally.outcomes(), tally.requests);
+        counts.right = counts.right.saturating_sub(self.late.wrong);
+        counts.add(std::mem::take(&mut self.late));
+        if counts.outcomes() != counts.requests {
+            let (outcomes, requests) = (counts.outcomes(), counts.requests);
             return Err(format!("{requests} requests have {outcomes} outcomes"));
         }
         self.rates.sort_unstable();
-        let ejections = self.stage.ejections()?.iter().sum();
+        let ejections = self.setup.ejections()?.iter().sum();
         let names = Fault::ALL.iter().map(|fault| fault.name());
         Ok(Report {
-            tally,
-            faults: names.zip(self.counts).collect(),
-            hits: self.stage.hits(),
+            counts,
+            faults: names.zip(self.fault_counts).collect(),
+            hits: self.setup.hits(),
             ejections,
-            failovers: self.stage.sum_of("failovers")?,
-            retries: self.stage.sum_of("retries")?,
+            failovers: self.setup.sum_of("failovers")?,
+            retries: self.setup.sum_of("retries")?,
             usage: [self.usage[0], self.usage[1], self.usage[2]],
             calm_rates: (
                 self.rates[self.rates.len() / 2],

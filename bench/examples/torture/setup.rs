@@ -17,7 +17,7 @@ const SERVERS: usize = 3;
 
 /// A pool under load.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct LoadedPool {
     pub(crate) name: &'static str,
     pub(crate) protocol: Protocol,
     /// Whether keys may be moved to another server temporarily, which may have old values of them.
@@ -32,14 +32,14 @@ const EJECT: &str =
     "auto_eject_hosts: true\n  server_failure_limit: 2\n  server_retry_timeout: 400";
 
 /// Each policy with one of the protocols.
-pub(crate) const PLANS: [Plan; 8] = [
-    Plan {
+pub(crate) const POOLS: [LoadedPool; 8] = [
+    LoadedPool {
         name: "redis_remap",
         protocol: Protocol::Redis,
         keys_move: true,
         settings: &[EJECT],
     },
-    Plan {
+    LoadedPool {
         name: "redis_stay",
         protocol: Protocol::Redis,
         keys_move: false,
@@ -49,37 +49,37 @@ pub(crate) const PLANS: [Plan; 8] = [
             "retry_reads: true",
         ],
     },
-    Plan {
+    LoadedPool {
         name: "redis_error",
         protocol: Protocol::Redis,
         keys_move: false,
         settings: &[EJECT, "eject_policy: error", "timeout_action: answer"],
     },
-    Plan {
+    LoadedPool {
         name: "memcached_remap",
         protocol: Protocol::Memcached,
         keys_move: true,
         settings: &[EJECT, "probe: false"],
     },
-    Plan {
+    LoadedPool {
         name: "memcached_stay",
         protocol: Protocol::Memcached,
         keys_move: false,
         settings: &["timeout_action: answer"],
     },
-    Plan {
+    LoadedPool {
         name: "memcached_miss",
         protocol: Protocol::Memcached,
         keys_move: false,
         settings: &[EJECT, "eject_policy: miss"],
     },
-    Plan {
+    LoadedPool {
         name: "redis_failover",
         protocol: Protocol::Redis,
         keys_move: true,
         settings: &[EJECT, "failover: redis_gutter"],
     },
-    Plan {
+    LoadedPool {
         name: "memcached_failover",
         protocol: Protocol::Memcached,
         keys_move: true,
@@ -89,12 +89,12 @@ pub(crate) const PLANS: [Plan; 8] = [
 
 /// Everything that runs. Dropping it stops everything.
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct Setup {
     pub(crate) proxy: Proxy,
-    /// Where the pools listen, in the order of [`PLANS`].
+    /// Where the pools listen, in the order of [`POOLS`].
     pub(crate) addresses: Vec<SocketAddr>,
-    redis: Vec<Victim>,
-    memcached: Vec<Victim>,
+    redis: Vec<FaultyServer>,
+    memcached: Vec<FaultyServer>,
     /// The servers of the failover pools, which do not fail: otherwise what a client sends before and after
     /// an ejection could reach one server over two connections, in either order.
     _gutters: [Server; 2],
@@ -103,12 +103,12 @@ pub(crate) struct Stage {
 
 /// A server that faults happen to.
 #[derive(Debug)]
-struct Victim {
+struct FaultyServer {
     server: Server,
     relay: Relay,
 }
 
-impl Stage {
+impl Setup {
     /// Starts servers, relays and the proxy `nuthatch` with two workers.
     ///
     /// # Errors
@@ -116,9 +116,9 @@ impl Stage {
     /// When redis-server or memcached is not installed.
     pub(crate) fn start(nuthatch: &Path, seed: u64) -> Result<Self, String> {
         let hits = Arc::new(AtomicU64::new(0));
-        let gather = |protocol| -> Option<Vec<Victim>> {
-            let victim = |_| Victim::start(protocol, seed, &hits);
-            (0..SERVERS).map(victim).collect()
+        let gather = |protocol| -> Option<Vec<FaultyServer>> {
+            let faulty_server = |_| FaultyServer::start(protocol, seed, &hits);
+            (0..SERVERS).map(faulty_server).collect()
         };
         let redis = gather(Protocol::Redis).ok_or("redis-server is not installed")?;
         let memcached = gather(Protocol::Memcached).ok_or("memcached is not installed")?;
@@ -126,13 +126,13 @@ impl Stage {
             testkit::redis().ok_or("redis-server is not installed")?,
             testkit::memcached().ok_or("memcached is not installed")?,
         ];
-        let ports: Vec<u16> = PLANS.iter().map(|_| free_port()).collect();
-        let conf: String = PLANS
+        let ports: Vec<u16> = POOLS.iter().map(|_| free_port()).collect();
+        let conf: String = POOLS
             .iter()
             .zip(&ports)
-            .map(|(plan, &port)| match plan.protocol {
-                Protocol::Redis => pool_conf(plan, port, &redis),
-                Protocol::Memcached => pool_conf(plan, port, &memcached),
+            .map(|(pool, &port)| match pool.protocol {
+                Protocol::Redis => pool_conf(pool, port, &redis),
+                Protocol::Memcached => pool_conf(pool, port, &memcached),
             })
             .chain(
                 gutters
@@ -157,24 +157,24 @@ impl Stage {
 
     /// Makes server `number` of a protocol fail.
     pub(crate) fn break_server(&mut self, protocol: Protocol, number: usize, fault: Fault) {
-        let victim = self.victim(protocol, number);
-        victim.relay.set(Some(fault));
+        let faulty_server = self.faulty_server(protocol, number);
+        faulty_server.relay.set(Some(fault));
         match fault {
-            Fault::Kill => drop(victim.server.kill()),
-            Fault::Freeze => victim.server.stop(),
+            Fault::Kill => drop(faulty_server.server.kill()),
+            Fault::Freeze => faulty_server.server.stop(),
             _ => {}
         }
     }
 
     /// Ends its fault.
     pub(crate) fn heal_server(&mut self, protocol: Protocol, number: usize, fault: Fault) {
-        let victim = self.victim(protocol, number);
+        let faulty_server = self.faulty_server(protocol, number);
         match fault {
-            Fault::Kill => victim.server.restart(),
-            Fault::Freeze => victim.server.cont(),
+            Fault::Kill => faulty_server.server.restart(),
+            Fault::Freeze => faulty_server.server.cont(),
             _ => {}
         }
-        victim.relay.set(None);
+        faulty_server.relay.set(None);
     }
 
     /// How often relays have affected a connection.
@@ -189,9 +189,9 @@ impl Stage {
     /// When the statistics do not contain them.
     pub(crate) fn ejections(&self) -> Result<Vec<u64>, String> {
         let stats = self.stats()?;
-        let of = |plan: &Plan| stats[plan.name]["server_ejects"].as_u64();
-        let counts: Option<Vec<u64>> = PLANS.iter().map(of).collect();
-        counts.ok_or_else(|| format!("statistics without server_ejects: {stats}"))
+        let of = |pool: &LoadedPool| stats[pool.name]["server_ejects"].as_u64();
+        let totals: Option<Vec<u64>> = POOLS.iter().map(of).collect();
+        totals.ok_or_else(|| format!("statistics without server_ejects: {stats}"))
     }
 
     /// Ejections and timeouts in each pool so far: either may make a key look missing or old although there
@@ -202,16 +202,16 @@ impl Stage {
     /// When the statistics do not contain them.
     pub(crate) fn mishaps(&self) -> Result<Vec<u64>, String> {
         let stats = self.stats()?;
-        let timeouts = |plan: &Plan| -> u64 {
-            let servers = stats[plan.name].as_object().into_iter().flatten();
+        let timeouts = |pool: &LoadedPool| -> u64 {
+            let servers = stats[pool.name].as_object().into_iter().flatten();
             servers
                 .filter_map(|(_, server)| server["server_timedout"].as_u64())
                 .sum()
         };
         let ejections = self.ejections()?.into_iter();
         Ok(ejections
-            .zip(&PLANS)
-            .map(|(ejections, plan)| ejections + timeouts(plan))
+            .zip(&POOLS)
+            .map(|(ejections, pool)| ejections + timeouts(pool))
             .collect())
     }
 
@@ -222,25 +222,25 @@ impl Stage {
     /// When there are no statistics.
     pub(crate) fn sum_of(&self, metric: &str) -> Result<u64, String> {
         let stats = self.stats()?;
-        let of = |plan: &Plan| stats[plan.name][metric].as_u64();
-        Ok(PLANS.iter().filter_map(of).sum())
+        let of = |pool: &LoadedPool| stats[pool.name][metric].as_u64();
+        Ok(POOLS.iter().filter_map(of).sum())
     }
 
     fn stats(&self) -> Result<Value, String> {
         serde_json::from_str(&self.proxy.stats()).map_err(|error| format!("statistics: {error}"))
     }
 
-    fn victim(&mut self, protocol: Protocol, number: usize) -> &mut Victim {
-        let victims = match protocol {
+    fn faulty_server(&mut self, protocol: Protocol, number: usize) -> &mut FaultyServer {
+        let faulty_servers = match protocol {
             Protocol::Redis => &mut self.redis,
             Protocol::Memcached => &mut self.memcached,
         };
-        let count = victims.len();
-        &mut victims[number % count]
+        let count = faulty_servers.len();
+        &mut faulty_servers[number % count]
     }
 }
 
-impl Victim {
+impl FaultyServer {
     fn start(protocol: Protocol, seed: u64, hits: &Arc<AtomicU64>) -> Option<Self> {
         let server = match protocol {
             Protocol::Redis => testkit::redis()?,
@@ -251,16 +251,19 @@ impl Victim {
     }
 }
 
-fn pool_conf(plan: &Plan, port: u16, victims: &[Victim]) -> String {
-    let name = plan.name;
-    let redis = plan.protocol == Protocol::Redis;
+fn pool_conf(pool: &LoadedPool, port: u16, faulty_servers: &[FaultyServer]) -> String {
+    let name = pool.name;
+    let redis = pool.protocol == Protocol::Redis;
     let mut conf = format!("{name}:\n  listen: 127.0.0.1:{port}\n  redis: {redis}\n  {COMMON}\n");
-    for setting in plan.settings {
+    for setting in pool.settings {
         conf += &format!("  {setting}\n");
     }
     conf += "  servers:\n";
-    for (number, victim) in victims.iter().enumerate() {
-        conf += &format!("    - 127.0.0.1:{}:1 s{number}\n", victim.relay.port());
+    for (number, faulty_server) in faulty_servers.iter().enumerate() {
+        conf += &format!(
+            "    - 127.0.0.1:{}:1 s{number}\n",
+            faulty_server.relay.port()
+        );
     }
     conf
 }

@@ -17,12 +17,12 @@ const SHORTEST: Duration = Duration::from_micros(20);
 const LONGEST: Duration = Duration::from_millis(1);
 
 /// Wakes the loop periodically.
-pub(super) struct Pulse {
+pub(super) struct Timer {
     timer: OwnedFd,
 }
 
-impl Pulse {
-    /// Wakes the loop under `token` about once per `every`, as long as each expiry is [taken](Pulse::take).
+impl Timer {
+    /// Wakes the loop under `token` about once per `every`, as long as each expiry is [taken](Timer::take).
     pub(super) fn start(
         every: Duration,
         registry: &Registry,
@@ -70,19 +70,19 @@ mod tests {
     #[test]
     fn it_wakes_again_and_again() {
         let mut poll = Poll::new().unwrap();
-        let pulse = Pulse::start(Duration::from_micros(200), poll.registry(), Token(7)).unwrap();
+        let timer = Timer::start(Duration::from_micros(200), poll.registry(), Token(7)).unwrap();
         let mut events = Events::with_capacity(8);
         let begun = Instant::now();
         for _ in 0..50 {
             poll.poll(&mut events, Some(Duration::from_secs(10)))
                 .unwrap();
             assert!(events.iter().any(|event| event.token() == Token(7)));
-            pulse.take();
+            timer.take();
         }
         assert!(
             begun.elapsed() < Duration::from_secs(5),
             "it was woken by nothing else"
         );
-        pulse.stop(poll.registry()).unwrap();
+        timer.stop(poll.registry()).unwrap();
     }
 }

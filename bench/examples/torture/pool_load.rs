@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::board::Board;
 use crate::client::{Client, Link, Scene};
-use crate::ledger::Ledger;
+use crate::counts::Counts;
+use crate::expected::ExpectedValues;
 use crate::random::Random;
-use crate::tally::Tally;
+use crate::run_state::RunState;
 use crate::value::Owner;
 use crate::wire::Values;
 use nuthatch_bench::load::Protocol;
@@ -31,7 +31,7 @@ const LAST_REPLIES: Duration = Duration::from_secs(15);
 
 /// Parameters of a thread.
 pub(crate) struct Orders<'a> {
-    pub(crate) board: &'a Board,
+    pub(crate) run_state: &'a RunState,
     pub(crate) protocol: Protocol,
     /// Index of the pool.
     pub(crate) pool: u8,
@@ -46,30 +46,32 @@ pub(crate) struct Orders<'a> {
 /// # Errors
 ///
 /// When the pool cannot be connected to.
-pub(crate) fn work(orders: &Orders<'_>) -> Result<Tally, String> {
-    let mut crew = Crew::gather(orders).map_err(|error| format!("{}: {error}", orders.address))?;
-    crew.play()
+pub(crate) fn work(orders: &Orders<'_>) -> Result<Counts, String> {
+    let mut pool_load =
+        PoolLoad::gather(orders).map_err(|error| format!("{}: {error}", orders.address))?;
+    pool_load
+        .play()
         .map_err(|error| format!("clients of {}: {error}", orders.address))?;
-    Ok(crew.scene.tally)
+    Ok(pool_load.scene.counts)
 }
 
-struct Crew<'a> {
+struct PoolLoad<'a> {
     address: SocketAddr,
     poll: Poll,
     clients: Vec<Client>,
     scene: Scene<'a>,
 }
 
-impl<'a> Crew<'a> {
+impl<'a> PoolLoad<'a> {
     fn gather(orders: &Orders<'a>) -> std::io::Result<Self> {
-        let mut crew = Crew {
+        let mut pool_load = PoolLoad {
             address: orders.address,
             poll: Poll::new()?,
             clients: Vec::new(),
             scene: Scene {
-                board: orders.board,
+                run_state: orders.run_state,
                 protocol: orders.protocol,
-                tally: Tally::default(),
+                counts: Counts::default(),
                 values: Values::default(),
                 buffer: vec![0; BUFFER_BYTES],
             },
@@ -79,16 +81,16 @@ impl<'a> Crew<'a> {
                 pool: orders.pool,
                 client: number,
             };
-            let stream = crew.connect(usize::from(number))?;
+            let stream = pool_load.connect(usize::from(number))?;
             let lane = u64::from(orders.pool) << 32 | u64::from(number);
-            crew.clients.push(Client::new(
+            pool_load.clients.push(Client::new(
                 stream,
-                Ledger::new(owner, orders.keys_move),
+                ExpectedValues::new(owner, orders.keys_move),
                 Random::new(orders.seed, lane),
                 DEPTHS[usize::from(number) % DEPTHS.len()],
             ));
         }
-        Ok(crew)
+        Ok(pool_load)
     }
 
     fn play(&mut self) -> std::io::Result<()> {
@@ -116,7 +118,7 @@ impl<'a> Crew<'a> {
             }
         }
         for client in &self.clients {
-            self.scene.tally.unanswered += client.outstanding() as u64;
+            self.scene.counts.unanswered += client.outstanding() as u64;
         }
         Ok(())
     }
@@ -152,7 +154,7 @@ impl<'a> Crew<'a> {
     }
 
     fn is_done(&self, over_since: &mut Option<Instant>) -> bool {
-        if !self.scene.board.is_over() {
+        if !self.scene.run_state.is_over() {
             return false;
         }
         let since = *over_since.get_or_insert_with(Instant::now);

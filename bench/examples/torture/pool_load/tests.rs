@@ -20,11 +20,11 @@ type Bend = fn(&[Vec<u8>], Vec<u8>) -> Option<Vec<u8>>;
 
 /// Runs one client against a Redis server that applies `bend` to its reply to the first request like `wanted`
 /// after [`LIE_AT`]. Returns the counts and the number of doubtful replies.
-fn play(wanted: &'static str, bend: Bend) -> (Tally, u64) {
-    let board = Arc::new(Board::new(1));
+fn play(wanted: &'static str, bend: Bend) -> (Counts, u64) {
+    let run_state = Arc::new(RunState::new(1));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let of_server = Arc::clone(&board);
+    let of_server = Arc::clone(&run_state);
     thread::spawn(move || {
         let mut store = HashMap::new();
         let mut served = 0;
@@ -39,8 +39,8 @@ fn play(wanted: &'static str, bend: Bend) -> (Tally, u64) {
             );
         }
     });
-    let tally = work(&Orders {
-        board: &board,
+    let counts = work(&Orders {
+        run_state: &run_state,
         protocol: Protocol::Redis,
         pool: 0,
         keys_move: true,
@@ -48,16 +48,16 @@ fn play(wanted: &'static str, bend: Bend) -> (Tally, u64) {
         clients: 1,
         seed: 1,
     });
-    let tally = tally.unwrap();
-    assert_eq!(tally.outcomes(), tally.requests);
-    (tally, board.take_doubts(0).0)
+    let counts = counts.unwrap();
+    assert_eq!(counts.outcomes(), counts.requests);
+    (counts, run_state.take_doubts(0).0)
 }
 
 fn serve(
     stream: &TcpStream,
     store: &mut HashMap<Vec<u8>, Vec<u8>>,
     served: &mut u64,
-    board: &Board,
+    run_state: &RunState,
     wanted: &str,
     bend: Bend,
 ) {
@@ -78,7 +78,7 @@ fn serve(
             }
         }
         if *served > 2 * ENOUGH {
-            board.end();
+            run_state.end();
         }
         if output.write_all(&reply).is_err() {
             return;
@@ -132,63 +132,63 @@ fn bulk(value: Option<&Vec<u8>>) -> Vec<u8> {
 
 #[test]
 fn an_honest_server_is_found_honest() {
-    let (tally, doubts) = play("none", |_, reply| Some(reply));
-    assert!(tally.is_flawless(), "{tally}");
-    assert_eq!((tally.right, doubts), (tally.requests, 0));
+    let (counts, doubts) = play("none", |_, reply| Some(reply));
+    assert!(counts.is_flawless(), "{counts}");
+    assert_eq!((counts.right, doubts), (counts.requests, 0));
 }
 
 #[test]
 fn a_reply_to_another_kind_of_request_is_misordered() {
-    let (tally, _) = play("GET", |_, _| Some(b"+OK\r\n".to_vec()));
-    assert_eq!((tally.misordered, tally.wrong), (1, 0), "{tally}");
-    let (tally, _) = play("MGET", |_, _| Some(b"$-1\r\n".to_vec()));
-    assert_eq!(tally.misordered, 1, "{tally}");
+    let (counts, _) = play("GET", |_, _| Some(b"+OK\r\n".to_vec()));
+    assert_eq!((counts.misordered, counts.wrong), (1, 0), "{counts}");
+    let (counts, _) = play("MGET", |_, _| Some(b"$-1\r\n".to_vec()));
+    assert_eq!(counts.misordered, 1, "{counts}");
 }
 
 #[test]
 fn another_keys_value_is_misordered() {
-    let (tally, _) = play("GET", |request, _| {
+    let (counts, _) = play("GET", |request, _| {
         let other = u16::from(request[1].ends_with(b"000"));
         let owner = Owner { pool: 0, client: 0 };
         let mut value = Vec::new();
         push_value(&mut value, owner, other, 1);
         Some(bulk(Some(&value)))
     });
-    assert_eq!(tally.misordered, 1, "{tally}");
+    assert_eq!(counts.misordered, 1, "{counts}");
 }
 
 #[test]
 fn values_that_nobody_wrote_are_wrong() {
-    let (tally, _) = play("GET", |_, _| Some(b"$3\r\nfoo\r\n".to_vec()));
-    assert_eq!(tally.wrong, 1, "{tally}");
+    let (counts, _) = play("GET", |_, _| Some(b"$3\r\nfoo\r\n".to_vec()));
+    assert_eq!(counts.wrong, 1, "{counts}");
 }
 
 #[test]
 fn a_reply_too_many_puts_everything_after_it_out_of_order() {
-    let (tally, _) = play("SET", |_, reply| Some([reply.clone(), reply].concat()));
-    assert!(!tally.is_flawless(), "{tally}");
+    let (counts, _) = play("SET", |_, reply| Some([reply.clone(), reply].concat()));
+    assert!(!counts.is_flawless(), "{counts}");
 }
 
 #[test]
 fn old_and_missing_values_are_doubtful_in_calm() {
-    let (tally, doubts) = play("GET", |_, _| Some(b"$-1\r\n".to_vec()));
-    assert_eq!((tally.is_flawless(), doubts), (true, 1), "{tally}");
+    let (counts, doubts) = play("GET", |_, _| Some(b"$-1\r\n".to_vec()));
+    assert_eq!((counts.is_flawless(), doubts), (true, 1), "{counts}");
 }
 
 #[test]
 fn errors_are_counted_by_their_text() {
-    let (tally, _) = play("SET", |_, _| Some(b"-ERR no\r\n".to_vec()));
-    assert_eq!((tally.errors, tally.is_flawless()), (1, true), "{tally}");
+    let (counts, _) = play("SET", |_, _| Some(b"-ERR no\r\n".to_vec()));
+    assert_eq!((counts.errors, counts.is_flawless()), (1, true), "{counts}");
 }
 
 #[test]
 fn an_end_between_replies_leaves_requests_unanswered() {
-    let (tally, _) = play("GET", |_, _| None);
-    assert!(tally.unanswered > 0 && tally.broken_off == 0, "{tally}");
+    let (counts, _) = play("GET", |_, _| None);
+    assert!(counts.unanswered > 0 && counts.broken_off == 0, "{counts}");
 }
 
 #[test]
 fn an_end_within_a_reply_breaks_requests_off() {
-    let (tally, _) = play("GET", |_, _| Some(b"$50\r\nsome...".to_vec()));
-    assert!(tally.unanswered == 0 && tally.broken_off > 0, "{tally}");
+    let (counts, _) = play("GET", |_, _| Some(b"$50\r\nsome...".to_vec()));
+    assert!(counts.unanswered == 0 && counts.broken_off > 0, "{counts}");
 }
