@@ -60,19 +60,19 @@ impl Cores {
 /// than the proxy needs for an answer, and the less load there is, the more it sleeps: latencies at low rates
 /// would mostly measure that.
 #[derive(Debug)]
-pub(super) struct Awake(Vec<Child>);
+pub(super) struct KeepAwake(Vec<Child>);
 
 /// Endless except for a limit on its CPU time, in case nothing is left to stop it.
 const LOOP: &str = "ulimit -t 1800; while :; do :; done";
 
-impl Awake {
+impl KeepAwake {
     /// Starts the loops; does nothing without `chrt` or `taskset`.
     ///
     /// # Errors
     ///
     /// When they do not start.
-    pub(super) fn keep() -> Result<Awake, String> {
-        let mut awake = Awake(Vec::new());
+    pub(super) fn keep() -> Result<KeepAwake, String> {
+        let mut awake = KeepAwake(Vec::new());
         if Tool::find("taskset").is_none() || Tool::find("chrt").is_none() {
             eprintln!("the processors may sleep");
             return Ok(awake);
@@ -91,7 +91,7 @@ impl Awake {
     }
 }
 
-impl Drop for Awake {
+impl Drop for KeepAwake {
     fn drop(&mut self) {
         for child in &mut self.0 {
             // It may have reached its CPU limit.

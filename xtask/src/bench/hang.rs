@@ -8,9 +8,9 @@ use std::time::Duration;
 use testkit::{Proxy, Server, free_port};
 
 use super::contender::start_server;
-use super::cores::{Awake, Cores};
+use super::cores::{Cores, KeepAwake};
 use super::load::{Load, Running};
-use super::offer::{Fate, Offer};
+use super::open_loop::{OpenLoop, Results};
 use super::options::Options;
 use super::overload::word;
 use super::programs::Bench;
@@ -47,7 +47,7 @@ struct Stage {
 /// When something does not start.
 pub(super) fn run(bench: &Bench, options: &Options, cores: Cores) -> Result<usize, String> {
     let mut broken = 0;
-    let _awake = Awake::keep()?;
+    let _awake = KeepAwake::keep()?;
     for protocol in [Protocol::Redis, Protocol::Memcached] {
         let mut stage = Stage::set(bench, options, protocol, cores)?;
         let (mut before, mut during) = (Vec::new(), Vec::new());
@@ -127,12 +127,17 @@ impl Stage {
 
     /// Runs both loads at once; if it `hangs`, B is stopped while A's load is measured. Returns the results
     /// of A's requests and of B's.
-    fn play(&mut self, bench: &Bench, options: &Options, hangs: bool) -> Result<[Fate; 2], String> {
+    fn play(
+        &mut self,
+        bench: &Bench,
+        options: &Options,
+        hangs: bool,
+    ) -> Result<[Results; 2], String> {
         let load = self.load(bench);
         let [a, b] = &self.tags;
         let longer = options.seconds + 2 * MARGIN;
-        let mut offer_a = Offer::prepare(&load, a, RATE, options.seconds)?;
-        let mut offer_b = Offer::prepare(&load, b, RATE, longer)?;
+        let mut offer_a = OpenLoop::prepare(&load, a, RATE, options.seconds)?;
+        let mut offer_b = OpenLoop::prepare(&load, b, RATE, longer)?;
         offer_b.begin()?;
         thread::sleep(MARGIN);
         if hangs {
@@ -176,7 +181,7 @@ fn tag_of(bench: &Bench, proxy: &Proxy, name: &str) -> Result<String, String> {
 }
 
 /// Prints the results; returns the number of failed checks.
-fn report(before: &[[Fate; 2]], during: &[[Fate; 2]]) -> usize {
+fn report(before: &[[Results; 2]], during: &[[Results; 2]]) -> usize {
     let calmly = [
         judge_p99("of a round", before, during, |fate| fate.p99),
         judge_p99("of a tenth of a second", before, during, |fate| {
@@ -184,8 +189,8 @@ fn report(before: &[[Fate; 2]], during: &[[Fate; 2]]) -> usize {
         }),
     ];
     let rounds = || before.iter().chain(during);
-    let of_a = |of: fn(&Fate) -> f64| rounds().map(|[a, _]| of(a)).sum::<f64>();
-    let of_b = |of: fn(&Fate) -> f64| rounds().map(|[_, b]| of(b)).sum::<f64>();
+    let of_a = |of: fn(&Results) -> f64| rounds().map(|[a, _]| of(a)).sum::<f64>();
+    let of_b = |of: fn(&Results) -> f64| rounds().map(|[_, b]| of(b)).sum::<f64>();
     println!(
         "{:28} {:>10.0}",
         "A: answered right",
@@ -212,8 +217,13 @@ fn report(before: &[[Fate; 2]], during: &[[Fate; 2]]) -> usize {
 }
 
 /// Prints a percentile of A's replies, before and during; returns whether its rise is within the limit.
-fn judge_p99(name: &str, before: &[[Fate; 2]], during: &[[Fate; 2]], of: fn(&Fate) -> f64) -> bool {
-    let each = |rounds: &[[Fate; 2]]| rounds.iter().map(|[a, _]| of(a)).collect::<Vec<_>>();
+fn judge_p99(
+    name: &str,
+    before: &[[Results; 2]],
+    during: &[[Results; 2]],
+    of: fn(&Results) -> f64,
+) -> bool {
+    let each = |rounds: &[[Results; 2]]| rounds.iter().map(|[a, _]| of(a)).collect::<Vec<_>>();
     let (calm, hung) = (each(before), each(during));
     let rise = ratio(&hung, &calm);
     let calmly = rise.is_some_and(|rise| rise.low <= MOST);
@@ -231,17 +241,17 @@ fn judge_p99(name: &str, before: &[[Fate; 2]], during: &[[Fate; 2]], of: fn(&Fat
 mod tests {
     use super::*;
 
-    fn rounds(p99: f64, errors_of_a: f64, unanswered_of_b: f64) -> [[Fate; 2]; 3] {
-        let a = Fate {
+    fn rounds(p99: f64, errors_of_a: f64, unanswered_of_b: f64) -> [[Results; 2]; 3] {
+        let a = Results {
             p99,
             p99_typical: 100.0,
             errors: errors_of_a,
-            ..Fate::default()
+            ..Results::default()
         };
-        let b = Fate {
+        let b = Results {
             errors: 100.0,
             unanswered: unanswered_of_b,
-            ..Fate::default()
+            ..Results::default()
         };
         [[a, b]; 3]
     }
@@ -254,7 +264,7 @@ mod tests {
         assert_eq!(report(&before, &rounds(151.0, 1.0, 1.0)), 3);
         let typically_later = before.map(|[a, b]| {
             let p99_typical = 151.0;
-            [Fate { p99_typical, ..a }, b]
+            [Results { p99_typical, ..a }, b]
         });
         assert_eq!(report(&before, &typically_later), 1);
     }

@@ -11,7 +11,7 @@ mod hang;
 mod instructions;
 mod load;
 mod memory;
-mod offer;
+mod open_loop;
 mod options;
 mod overload;
 mod plot;

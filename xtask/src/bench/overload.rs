@@ -7,7 +7,7 @@
 use super::contender::{Kind, OURS, Rig};
 use super::cores::Cores;
 use super::load::{Amount, Load, Unwatched};
-use super::offer::{Fate, Offer};
+use super::open_loop::{OpenLoop, Results};
 use super::options::Options;
 use super::programs::Bench;
 use super::samples::{Ratio, median, ratio};
@@ -33,10 +33,10 @@ const DEPTH: usize = 200;
 #[derive(Debug, Default)]
 struct Rounds {
     closed: Vec<f64>,
-    steps: [Vec<Fate>; STEPS.len()],
+    steps: [Vec<Results>; STEPS.len()],
     /// The final offered rates, and the results.
     offered: Vec<f64>,
-    fates: Vec<Fate>,
+    fates: Vec<Results>,
 }
 
 /// Tests a shape; returns the number of failed checks.
@@ -81,7 +81,7 @@ fn play(bench: &Bench, options: &Options, shape: Shape, cores: Cores) -> Result<
         let closed = deep.play(Amount::Time(options.seconds), &mut Unwatched)?;
         rounds.closed.push(closed.rate);
         let offer = |rate: f64| {
-            let mut offer = Offer::prepare(&load, "", rate, options.seconds)?;
+            let mut offer = OpenLoop::prepare(&load, "", rate, options.seconds)?;
             offer.begin()?;
             offer.end()
         };
@@ -106,7 +106,7 @@ impl Rounds {
             line(step * median(&self.closed), fates);
         }
         line(median(&self.offered), &self.fates);
-        let sum = |of: fn(&Fate) -> f64| self.fates.iter().map(of).sum::<f64>();
+        let sum = |of: fn(&Results) -> f64| self.fates.iter().map(of).sum::<f64>();
         let each = |name: &str, value: f64| println!("{name:28} {value:>12.0}");
         each("answered right, all rounds", sum(|fate| fate.right));
         each("answered with an error", sum(|fate| fate.errors));
@@ -136,11 +136,11 @@ impl Rounds {
     }
 }
 
-fn goodput(fates: &[Fate]) -> Vec<f64> {
-    fates.iter().map(Fate::goodput).collect()
+fn goodput(fates: &[Results]) -> Vec<f64> {
+    fates.iter().map(Results::goodput).collect()
 }
 
-fn line(offered: f64, fates: &[Fate]) {
+fn line(offered: f64, fates: &[Results]) {
     let p99: Vec<f64> = fates.iter().map(|fate| fate.p99).collect();
     let (goodput, p99) = (median(&goodput(fates)), median(&p99) / 1_000.0);
     println!("{offered:>10.0} {goodput:>8.0} {p99:>9.2}");
@@ -159,12 +159,12 @@ pub(super) fn word(good: bool) -> &'static str {
 mod tests {
     use super::*;
 
-    fn fate(right: f64, unanswered: f64) -> Fate {
-        Fate {
+    fn fate(right: f64, unanswered: f64) -> Results {
+        Results {
             right,
             unanswered,
             seconds: 1.0,
-            ..Fate::default()
+            ..Results::default()
         }
     }
 

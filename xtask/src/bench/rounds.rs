@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::contender::{BASE, Contender, Kind, Rig};
-use super::cores::Awake;
+use super::cores::KeepAwake;
 use super::figures::{self, Memory};
 use super::load::{Amount, Load, Outcome, Unwatched, Watch};
 use super::options::Options;
@@ -131,9 +131,9 @@ pub(super) fn play_to(
     kinds: &[Kind],
 ) -> Result<ShapeResult, String> {
     eprintln!("{} ...", shape.name);
-    // Otherwise the CPUs' sleep states would be measured, see `Awake`.
+    // Otherwise the CPUs' sleep states would be measured, see `KeepAwake`.
     let is_open = matches!(shape.ask, Ask::OpenLoop(_));
-    let _awake = is_open.then(Awake::keep).transpose()?;
+    let _awake = is_open.then(KeepAwake::keep).transpose()?;
     let rig = Rig::start(shape.protocol, shape.servers, kinds)?;
     let mut turns: Vec<Turn<'_>> = rig
         .contenders

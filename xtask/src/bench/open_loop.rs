@@ -6,7 +6,7 @@ use super::load::{Amount, Load, Running};
 
 /// The results of a load.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Fate {
+pub(super) struct Results {
     /// Requests answered correctly.
     pub(super) right: f64,
     /// Requests answered with an error.
@@ -25,14 +25,14 @@ pub(super) struct Fate {
     pub(super) p99_typical: f64,
 }
 
-impl Fate {
+impl Results {
     /// Correct replies per second.
     pub(super) fn goodput(&self) -> f64 {
         self.right / self.seconds.max(1e-9)
     }
 
     /// Parses the load generator's report.
-    fn parse(line: &str) -> Result<Fate, String> {
+    fn parse(line: &str) -> Result<Results, String> {
         let json: serde_json::Value = serde_json::from_str(line)
             .map_err(|error| format!("loadgen printed {line:?}: {error}"))?;
         let field = |name: &str| {
@@ -42,7 +42,7 @@ impl Fate {
         };
         let wrong = field("wrong")? + field("misordered")? + field("missing")?;
         let errors = field("errors")?;
-        Ok(Fate {
+        Ok(Results {
             right: field("answered")? - wrong - errors,
             errors,
             wrong,
@@ -56,11 +56,11 @@ impl Fate {
 }
 
 /// A load generator that has connected and waits for the signal to begin.
-pub(super) struct Offer {
+pub(super) struct OpenLoop {
     running: Running,
 }
 
-impl Offer {
+impl OpenLoop {
     /// Connects.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Offer {
         tag: &str,
         rate: f64,
         time: Duration,
-    ) -> Result<Offer, String> {
+    ) -> Result<OpenLoop, String> {
         let mut words = load.loadgen_words("mixed", Amount::Rate(rate, time));
         if !tag.is_empty() {
             words.extend(["--tag".to_owned(), tag.to_owned()]);
@@ -81,7 +81,7 @@ impl Offer {
         if ready.trim() != "ready" {
             return Err(running.failure(&ready));
         }
-        Ok(Offer { running })
+        Ok(OpenLoop { running })
     }
 
     /// Begins to send.
@@ -98,8 +98,8 @@ impl Offer {
     /// # Errors
     ///
     /// When there is no report.
-    pub(super) fn end(mut self) -> Result<Fate, String> {
-        Fate::parse(&self.running.line()?)
+    pub(super) fn end(mut self) -> Result<Results, String> {
+        Results::parse(&self.running.line()?)
     }
 }
 
@@ -111,11 +111,11 @@ mod tests {
     fn a_report_with_faults_is_taken_apart() {
         let line = "{\"answered\":100,\"seconds\":2.0,\"rps\":50,\"p50_us\":1,\"p99_us\":7,\"p99_typical_us\":3,\"wrong\":1,\
                     \"misordered\":2,\"missing\":3,\"errors\":4,\"unanswered\":5,\"unsent\":6}";
-        let fate = Fate::parse(line).unwrap();
+        let fate = Results::parse(line).unwrap();
         assert_eq!((fate.right, fate.errors, fate.wrong), (90.0, 4.0, 6.0));
         assert_eq!((fate.unanswered, fate.unsent, fate.p99), (5.0, 6.0, 7.0));
         assert_eq!(fate.p99_typical, 3.0);
         assert_eq!(fate.goodput(), 45.0);
-        assert!(Fate::parse("{}").unwrap_err().contains("wrong"));
+        assert!(Results::parse("{}").unwrap_err().contains("wrong"));
     }
 }
