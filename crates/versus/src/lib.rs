@@ -55,23 +55,23 @@ const TRIES: usize = 3;
 
 /// A real server, on a unix socket, that nothing else uses.
 #[derive(Debug)]
-pub struct Arena {
+pub struct TestServer {
     protocol: Protocol,
     socket: PathBuf,
 }
 
-impl Arena {
+impl TestServer {
     /// A redis-server, started with [`REDIS_ARGUMENTS`].
-    pub fn redis(socket: &Path) -> Arena {
-        Arena {
+    pub fn redis(socket: &Path) -> TestServer {
+        TestServer {
             protocol: Protocol::Redis,
             socket: socket.to_owned(),
         }
     }
 
     /// A memcached.
-    pub fn memcached(socket: &Path) -> Arena {
-        Arena {
+    pub fn memcached(socket: &Path) -> TestServer {
+        TestServer {
             protocol: Protocol::Memcached,
             socket: socket.to_owned(),
         }

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
 use testkit::{Endpoint, Server};
-use versus::{Arena, REDIS_ARGUMENTS};
+use versus::{REDIS_ARGUMENTS, TestServer};
 
 /// Number of runs; NUTHATCH_VERSUS_FIRST=N starts with others, NUTHATCH_VERSUS_PLAYS=N does more.
 const PLAYS: u64 = 4_000;
@@ -15,7 +15,7 @@ fn redis_through_the_core_is_redis() {
     let Some(server) = testkit::redis_unix(REDIS_ARGUMENTS) else {
         testkit::skip!("redis-server is not installed");
     };
-    let used = play_all(&Arena::redis(socket(&server)), "differential_redis");
+    let used = play_all(&TestServer::redis(socket(&server)), "differential_redis");
     assert_all_needed(&used, "direct-redis-");
 }
 
@@ -24,7 +24,10 @@ fn memcached_through_the_core_is_memcached() {
     let Some(server) = testkit::memcached_unix(&[]) else {
         testkit::skip!("memcached is not installed");
     };
-    let used = play_all(&Arena::memcached(socket(&server)), "differential_memcached");
+    let used = play_all(
+        &TestServer::memcached(socket(&server)),
+        "differential_memcached",
+    );
     assert_all_needed(&used, "direct-memcached-");
 }
 
@@ -40,25 +43,25 @@ fn assert_all_needed(used: &BTreeSet<&'static str>, protocol: &str) {
 }
 
 /// Runs the seeds of a fuzz target and generated inputs; returns the excuses that were needed.
-fn play_all(arena: &Arena, target: &str) -> BTreeSet<&'static str> {
+fn play_all(test_server: &TestServer, target: &str) -> BTreeSet<&'static str> {
     let mut used = BTreeSet::new();
     let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/seeds");
     let seeds = std::fs::read_dir(seeds.join(target)).expect("every fuzz target has seeds");
     for file in seeds {
         let path = file.expect("it was listed").path();
         let data = std::fs::read(&path).expect("a seed can be read");
-        used.extend(play(arena, &data, &path.display().to_string()));
+        used.extend(play(test_server, &data, &path.display().to_string()));
     }
     let first = number("NUTHATCH_VERSUS_FIRST").unwrap_or(0);
     let count = number("NUTHATCH_VERSUS_PLAYS").unwrap_or(PLAYS);
     for number in first..first + count {
-        used.extend(play(arena, &input(number), &format!("play {number}")));
+        used.extend(play(test_server, &input(number), &format!("play {number}")));
     }
     used
 }
 
-fn play(arena: &Arena, data: &[u8], name: &str) -> BTreeSet<&'static str> {
-    catch_unwind(AssertUnwindSafe(|| arena.play(data))).unwrap_or_else(|reason| {
+fn play(test_server: &TestServer, data: &[u8], name: &str) -> BTreeSet<&'static str> {
+    catch_unwind(AssertUnwindSafe(|| test_server.play(data))).unwrap_or_else(|reason| {
         eprintln!("that was {name}");
         resume_unwind(reason)
     })
