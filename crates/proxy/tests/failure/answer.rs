@@ -5,7 +5,7 @@ use proxy::limits::MAX_WINDOW;
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, TimeoutAction};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{HELLO_3, TIMED_OUT, bulk, get, redis, value};
 
 fn pool() -> PoolSettings {
@@ -205,7 +205,7 @@ fn a_long_calm_before_is_no_silence() {
 #[test]
 fn a_connection_that_is_not_ready_is_closed_for_there_is_nothing_to_drop() {
     let mut stage = Stage::new(pool());
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     let client = stage.client();
     stage.say(client, get("a"));
     let link = stage.link(0);

@@ -4,7 +4,7 @@ use proxy::Cause;
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{TIMED_OUT, get, redis};
 
 fn pool() -> PoolSettings {
@@ -26,7 +26,7 @@ fn with_password(settings: PoolSettings) -> PoolSettings {
 #[test]
 fn a_connect_that_takes_too_long_fails_its_requests_and_the_next_one_is_tried() {
     let mut stage = Stage::new(pool());
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     let (early, late) = (stage.client(), stage.client());
     stage.say(early, get("k"));
     let link = stage.link(0);
@@ -43,7 +43,7 @@ fn a_connect_that_takes_too_long_fails_its_requests_and_the_next_one_is_tried() 
     );
     assert!(!stage.is_open(link));
     assert_eq!(stage.count_at(0, ServerMetric::ServerTimedout), 1);
-    stage.door(0, Door::Open);
+    stage.set_connect_result(0, ConnectResult::Open);
     stage.say(early, get("k"));
     let link = stage.link(0);
     assert_eq!(stage.heard(link), get("k"));
@@ -79,7 +79,7 @@ fn preconnected_ones_are_given_up_too() {
     settings.preconnect = true;
     settings.auto_eject_hosts = true;
     let mut stage = Stage::new(settings);
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     stage.start();
     let link = stage.link(0);
     stage.wait(200);
@@ -114,7 +114,7 @@ fn time_outs_of_requests_and_of_connecting_are_apart() {
     assert!(stage.is_open(link));
     stage.wait(1);
     assert_eq!(stage.hear(client), TIMED_OUT);
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     stage.say(client, get("k"));
     stage.wait(199);
     assert_eq!(stage.hear(client), "");
@@ -127,7 +127,7 @@ fn a_request_gives_up_on_a_slow_connect_even_without_connect_timeout() {
     let mut settings = redis_pool(1);
     settings.timeout = Some(millis(300));
     let mut stage = Stage::new(settings);
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     let client = stage.client();
     stage.say(client, get("k"));
     stage.wait(299);

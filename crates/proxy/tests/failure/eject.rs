@@ -4,7 +4,7 @@ use proxy::Cause;
 use proxy::metrics::PoolMetric;
 use proxy::settings::{EjectPolicy, PoolSettings};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{HELLO_3, PING, REFUSED, ejected, get, redis, set};
 
 fn pool(policy: EjectPolicy) -> PoolSettings {
@@ -30,7 +30,7 @@ fn remap_moves_the_keys_to_the_others_and_back() {
     let mut stage = Stage::new(pool(EjectPolicy::Remap));
     let keys = stage.keys(1, 20);
     stage.eject(1);
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     let client = stage.client();
     for key in &keys {
         stage.say(client, get(key));
@@ -50,7 +50,7 @@ fn remap_moves_the_keys_to_the_others_and_back() {
 fn error_names_the_server_at_once_and_asks_nobody() {
     let mut stage = Stage::new(pool(EjectPolicy::Error));
     stage.eject(1);
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     let (client, before) = (stage.client(), stage.links_ever(1));
     for key in stage.keys(1, 20) {
         assert_eq!(stage.ask(client, get(&key)), ejected(1));
@@ -117,7 +117,7 @@ fn with_error_and_miss_no_key_ever_moves() {
             let out = round % 3;
             stage.eject(out);
             check_homes(&mut stage, out);
-            stage.door(out, Door::Open);
+            stage.set_connect_result(out, ConnectResult::Open);
             stage.wait(30_000);
             take_back(&mut stage, out);
             check_homes(&mut stage, 3);
@@ -214,7 +214,7 @@ fn nothing_is_asked_of_all_servers_while_one_is_ejected() {
     for policy in [EjectPolicy::Remap, EjectPolicy::Error, EjectPolicy::Miss] {
         let mut stage = Stage::new(pool(policy));
         stage.eject(1);
-        stage.door(1, Door::Silent);
+        stage.set_connect_result(1, ConnectResult::Silent);
         let (client, before) = (stage.client(), stage.links_ever(1));
         stage.say(client, redis(&["FLUSHALL"]));
         for server in [0, 2] {
@@ -231,7 +231,7 @@ fn nothing_is_asked_of_all_servers_while_one_is_ejected() {
 fn statistics_are_those_of_the_servers_that_are_there() {
     let mut stage = Stage::new(with(memcached_pool(2), EjectPolicy::Remap));
     stage.eject(1);
-    stage.door(1, Door::Silent);
+    stage.set_connect_result(1, ConnectResult::Silent);
     let client = stage.client();
     stage.say(client, "stats\r\n");
     let link = stage.link(0);
@@ -243,7 +243,7 @@ fn statistics_are_those_of_the_servers_that_are_there() {
 fn hello_3_does_not_wait_for_an_ejected_server() {
     let mut stage = Stage::new(pool(EjectPolicy::Error));
     stage.eject(1);
-    stage.door(1, Door::Silent);
+    stage.set_connect_result(1, ConnectResult::Silent);
     let client = stage.client();
     assert_eq!(stage.ask(client, redis(&["HELLO", "3"])), "");
     for server in [0, 2] {
@@ -258,7 +258,7 @@ fn hello_3_does_not_wait_for_an_ejected_server() {
 #[test]
 fn hello_3_does_not_wait_for_a_server_that_refuses_to_be_connected_to() {
     let mut stage = Stage::new(redis_pool(3));
-    stage.door(1, Door::Refusing);
+    stage.set_connect_result(1, ConnectResult::Refusing);
     let client = stage.client();
     stage.say(client, redis(&["HELLO", "3"]));
     for server in [0, 2] {
@@ -269,7 +269,7 @@ fn hello_3_does_not_wait_for_a_server_that_refuses_to_be_connected_to() {
     assert!(stage.hear(client).starts_with('%'), "granted at once");
 
     let mut alone = Stage::new(redis_pool(1));
-    alone.door(0, Door::Refusing);
+    alone.set_connect_result(0, ConnectResult::Refusing);
     let client = alone.client();
     let reply = alone.ask(client, redis(&["HELLO", "3"]));
     assert_eq!(reply, REFUSED, "there is nobody to ask");

@@ -8,7 +8,7 @@ use proxy::settings::{
     ServerSettings, TimeoutAction,
 };
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{HELLO_3, REFUSED, TIMED_OUT, bulk, ejected, get, redis, set, value};
 
 /// What the proxy sends first on each connection to the other pool of a Redis pool, and the reply of a server
@@ -79,7 +79,7 @@ fn keys_of_an_ejected_server_are_served_by_the_other_pool_and_come_home() {
     assert_eq!(stage.count(PoolMetric::Failovers), 1);
     assert_eq!(stage.count_at(2, ServerMetric::Requests), 1);
 
-    stage.door(0, Door::Open);
+    stage.set_connect_result(0, ConnectResult::Open);
     stage.wait(30_000);
     let probe = stage.link(0);
     stage.answer(probe, "+PONG\r\n");
@@ -307,13 +307,13 @@ fn where_the_other_pool_cannot_help_eject_policy_decides() {
         let mut stage = Stage::with_failover(settings, Some(other), 1, 7);
         stage.eject(0);
         let (client, key) = (stage.client(), stage.key(0));
-        stage.door(2, Door::Refusing);
+        stage.set_connect_result(2, ConnectResult::Refusing);
         assert_eq!(stage.ask(client, get(&key)), REFUSED, "to be found out");
         assert!(!stage.is_live(2));
         assert_eq!(stage.ask(client, get(&key)), read);
         assert_eq!(stage.ask(client, set(&key, "v")), ejected(0));
         assert!(stage.links(1).is_empty(), "no key moves to a neighbour");
-        stage.door(2, Door::Open);
+        stage.set_connect_result(2, ConnectResult::Open);
         stage.wait(30_000);
         let probe = stage.link(2);
         assert_eq!(stage.heard(probe), "*1\r\n$4\r\nPING\r\n");
@@ -331,7 +331,7 @@ fn within_the_other_pool_its_own_policy_says_where_keys_are() {
     stage.eject(0);
     let client = stage.client();
     let keys = stage.keys(0, 8);
-    stage.door(2, Door::Refusing);
+    stage.set_connect_result(2, ConnectResult::Refusing);
     for key in &keys {
         stage.say(client, get(key));
     }
@@ -417,7 +417,7 @@ fn a_lost_read_is_sent_to_the_other_pool() {
     stage.hear(client);
     stage.say(client, get(&key));
     let lost = stage.link(0);
-    stage.door(0, Door::Refusing);
+    stage.set_connect_result(0, ConnectResult::Refusing);
     stage.hang_up(lost, Cause::Reset);
     let link = ready(&mut stage, 2);
     assert_eq!(stage.heard(link), get(&key));

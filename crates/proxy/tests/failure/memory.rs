@@ -2,7 +2,7 @@
 
 use proxy::metrics::{PoolMetric, ServerMetric};
 
-use crate::stage::{Door, Stage, memcached_pool, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, redis_pool};
 use crate::words::{FULL, PING, bulk, get, set};
 
 /// Sixteen times [`PIECE`].
@@ -191,7 +191,7 @@ fn a_memcached_client_in_the_middle_of_a_value_is_told_too() {
 #[test]
 fn what_is_queued_for_a_server_is_its_senders() {
     let mut stage = stage();
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     let (bystander, client, late) = (stage.client(), stage.client(), stage.client());
     let big = set("k", &"x".repeat(PIECE));
     stage.say(bystander, set("a", "first"));
@@ -222,7 +222,7 @@ fn what_is_queued_for_a_server_is_its_senders() {
 #[test]
 fn what_those_who_left_had_queued_goes_first() {
     let mut stage = stage();
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     let leaver = stage.client();
     for _ in 0..10 {
         stage.say(leaver, set("k", &"x".repeat(PIECE)));

@@ -4,7 +4,7 @@ use proxy::Cause;
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{PING, REFUSED, get, redis};
 
 fn pool() -> PoolSettings {
@@ -21,7 +21,7 @@ fn with(mut settings: PoolSettings) -> PoolSettings {
 fn probed(settings: PoolSettings) -> (Stage, usize) {
     let mut stage = Stage::new(settings);
     stage.eject(1);
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     stage.wait(4_999);
     assert!(stage.links(1).is_empty(), "its rest is not over");
     stage.wait(1);
@@ -73,7 +73,7 @@ fn one_worker_asks_and_all_hear_of_it() {
     settings.server_failure_limit = 1;
     let mut stage = Stage::with_workers(settings, 3, 1);
     stage.eject(1);
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     let before = stage.links_ever(1);
     stage.wait(5_000);
     assert_eq!(
@@ -180,11 +180,11 @@ fn a_probe_gives_the_password_and_selects_first() {
     settings.server_failure_limit = 1;
     let mut stage = Stage::new(settings);
     // The client must send the password too, so the server is ejected by hand.
-    stage.door(1, Door::Refusing);
+    stage.set_connect_result(1, ConnectResult::Refusing);
     let client = stage.client();
     assert_eq!(stage.ask(client, redis(&["AUTH", "sesame"])), "+OK\r\n");
     assert_eq!(stage.ask(client, get(&stage.key(1))), REFUSED);
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     stage.wait(5_000);
     let probe = stage.link(1);
     let said = redis(&["AUTH", "sesame"]) + &redis(&["SELECT", "3"]) + PING;
@@ -212,7 +212,7 @@ fn without_a_time_out_or_with_a_long_one_it_ends_after_5_s() {
         let mut settings = pool();
         settings.timeout = timeout;
         let (mut stage, probe) = probed(settings);
-        stage.door(1, Door::Silent);
+        stage.set_connect_result(1, ConnectResult::Silent);
         stage.wait(4_999);
         assert!(stage.is_open(probe));
         stage.wait(1);
@@ -228,11 +228,11 @@ fn a_black_hole_is_no_server_connection_for_ever() {
     settings.timeout = Some(millis(400));
     let mut stage = Stage::new(settings);
     stage.eject(1);
-    stage.door(1, Door::Silent);
+    stage.set_connect_result(1, ConnectResult::Silent);
     stage.wait(60_000);
     assert!(stage.links(1).len() <= 1);
     assert_eq!(stage.count_at(1, ServerMetric::ServerConnections), 0);
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     while stage.links(1).is_empty() || stage.count_at(1, ServerMetric::ServerConnections) == 0 {
         stage.wait(10);
     }
@@ -261,7 +261,7 @@ fn no_rest_at_all_means_a_probe_at_once() {
     stage.wait(10_000);
     let opened = stage.opened(1);
     assert!(opened.len() <= 12, "about one a second: {opened:?}");
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     stage.wait(1_250);
     let probe = stage.link(1);
     stage.answer(probe, "+PONG\r\n");
@@ -289,7 +289,7 @@ fn without_probes_a_request_finds_out() {
     assert_eq!(stage.links_ever(1), 1);
     assert_eq!(stage.ask(client, get(&key)), REFUSED, "a request was spent");
     assert!(!stage.is_live(1));
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     stage.wait(5_000);
     stage.say(client, get(&key));
     let link = stage.link(1);
@@ -302,17 +302,17 @@ fn after_a_probe_the_full_limit_of_failures_ejects_again() {
     settings.server_failure_limit = 2;
     let mut stage = Stage::new(settings);
     let (client, key) = (stage.client(), stage.key(1));
-    stage.door(1, Door::Refusing);
+    stage.set_connect_result(1, ConnectResult::Refusing);
     stage.ask(client, get(&key));
     assert!(stage.is_live(1));
     stage.wait(1);
     stage.ask(client, get(&key));
     assert!(!stage.is_live(1));
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     stage.wait(5_000);
     let probe = stage.link(1);
     stage.answer(probe, "+PONG\r\n");
-    stage.door(1, Door::Refusing);
+    stage.set_connect_result(1, ConnectResult::Refusing);
     stage.wait(1);
     stage.ask(client, get(&key));
     assert!(stage.is_live(1), "one of two");

@@ -5,7 +5,7 @@ use proxy::limits::MAX_WINDOW;
 use proxy::metrics::PoolMetric;
 use proxy::settings::{EjectPolicy, TimeoutAction};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{HELLO_3, PING, bulk, get, redis, set};
 
 fn reply(mode: &str) -> String {
@@ -295,7 +295,7 @@ fn one_that_wants_no_replies_is_held_back_like_others() {
 #[test]
 fn a_request_without_reply_is_not_sent_where_it_cannot_be() {
     let mut stage = Stage::new(memcached_pool(1));
-    stage.door(0, Door::Refusing);
+    stage.set_connect_result(0, ConnectResult::Refusing);
     let client = stage.client();
     assert_eq!(stage.ask(client, "set k 0 0 1 noreply\r\nx\r\n"), "");
     assert_eq!(stage.count(PoolMetric::Unheard), 1);

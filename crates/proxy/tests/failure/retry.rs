@@ -4,7 +4,7 @@ use proxy::Cause;
 use proxy::metrics::PoolMetric;
 use proxy::settings::{EjectPolicy, PoolSettings, TimeoutAction};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{PING, TIMED_OUT, bulk, get, redis, set, value};
 
 const RESET: &str = "-ERR Connection reset by peer\r\n";
@@ -169,7 +169,7 @@ fn with_the_ejection_the_read_goes_where_its_key_is_now() {
     let key = stage.key(0);
     stage.say(client, get(&key));
     let lost = stage.link(0);
-    stage.door(0, Door::Refusing);
+    stage.set_connect_result(0, ConnectResult::Refusing);
     stage.hang_up(lost, Cause::Reset);
     let other = stage.link(1);
     assert_eq!(stage.heard(other), get(&key));
@@ -299,7 +299,7 @@ fn a_read_that_can_never_be_sent_fails() {
     let (mut stage, client) = saved(pool(), 5);
     let link = stage.link(0);
     stage.hang_up(link, Cause::Closed);
-    stage.door(0, Door::Refusing);
+    stage.set_connect_result(0, ConnectResult::Refusing);
     let answer = stage.ask(client, get(&stage.key(0)));
     assert_eq!(answer, "-ERR Connection refused\r\n");
 }

@@ -2,7 +2,7 @@
 
 use proxy::settings::PoolSettings;
 
-use crate::stage::{Door, Stage, redis_pool};
+use crate::stage::{ConnectResult, Stage, redis_pool};
 use crate::words::{FULL, bulk, get};
 
 /// Requests that fit into a client's first window.
@@ -87,7 +87,7 @@ fn a_server_that_answers_now_and_then_is_not_silent() {
 #[test]
 fn one_that_cannot_be_reached_is_silent_too_and_others_do_not_care() {
     let mut stage = Stage::new(pool());
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     fill(&mut stage, 0, 1_024);
     stage.wait(1_000);
     let client = stage.client();

@@ -16,7 +16,7 @@ pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
 
 /// The result of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum ConnectResult {
     Open,
     Refusing,
     /// No answer.
@@ -34,7 +34,7 @@ pub(crate) struct Stage {
     workers: Vec<Worker>,
     clients: Vec<Client>,
     links: Vec<Link>,
-    doors: Vec<Door>,
+    connect_results: Vec<ConnectResult>,
     /// How many bytes new links accept.
     room: usize,
     /// Everything that was logged.
@@ -122,7 +122,7 @@ impl Stage {
             workers: Vec::new(),
             clients: Vec::new(),
             links: Vec::new(),
-            doors: vec![Door::Open; servers.len()],
+            connect_results: vec![ConnectResult::Open; servers.len()],
             room: usize::MAX,
             servers,
             share,
@@ -196,8 +196,8 @@ impl Stage {
         }
     }
 
-    pub(crate) fn door(&mut self, server: usize, door: Door) {
-        self.doors[server] = door;
+    pub(crate) fn set_connect_result(&mut self, server: usize, set_connect_result: ConnectResult) {
+        self.connect_results[server] = set_connect_result;
     }
 
     /// A client connects.
@@ -411,7 +411,7 @@ impl Stage {
         for link in self.links(server) {
             self.hang_up(link, Cause::Closed);
         }
-        self.door(server, Door::Refusing);
+        self.set_connect_result(server, ConnectResult::Refusing);
         let victim = self.client();
         let request = match self.settings.protocol {
             ProtocolSettings::Redis(_) => crate::words::get(&self.key(server)),
@@ -561,10 +561,10 @@ impl Stage {
         assert_eq!(twin, None, "an index is used again before it is free");
         connections.insert(id, link);
         let now = self.time();
-        match self.doors[server] {
-            Door::Open => self.workers[worker].pool.handle_connected(id, now),
-            Door::Refusing => self.hang_up(link, Cause::Refused),
-            Door::Silent => {}
+        match self.connect_results[server] {
+            ConnectResult::Open => self.workers[worker].pool.handle_connected(id, now),
+            ConnectResult::Refusing => self.hang_up(link, Cause::Refused),
+            ConnectResult::Silent => {}
         }
     }
 

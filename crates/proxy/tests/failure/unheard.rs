@@ -5,7 +5,7 @@ use proxy::limits::MAX_IN_FLIGHT_SILENT;
 use proxy::metrics::PoolMetric;
 use proxy::settings::{EjectPolicy, PoolSettings};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{get, redis, set};
 
 /// The log line.
@@ -170,7 +170,7 @@ fn what_cannot_be_sent() {
     settings.failure.eject = EjectPolicy::Remap;
     let mut stage = Stage::new(settings);
     stage.eject(0);
-    stage.door(1, Door::Refusing);
+    stage.set_connect_result(1, ConnectResult::Refusing);
     let client = stage.client();
     stage.say(client, format!("get {}\r\n", stage.key(1)));
     stage.log.clear();
@@ -227,7 +227,7 @@ fn what_the_proxy_itself_refuses_a_redis_client() {
 #[test]
 fn what_is_dropped_for_memory_when_its_client_has_gone() {
     let mut stage = Stage::with_memory(memcached_pool(1), 1, 7, 1 << 20);
-    stage.door(0, Door::Silent);
+    stage.set_connect_result(0, ConnectResult::Silent);
     let value = "x".repeat(300_000);
     for noreply in [" noreply", " noreply", ""] {
         let client = stage.client();

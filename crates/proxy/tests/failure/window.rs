@@ -81,7 +81,7 @@ fn small_replies_so_far_do_not_let_many_large_ones_come() {
 fn an_error_of_the_proxys_own_tells_nothing_of_how_large_replies_are() {
     let mut stage = Stage::new(redis_pool(2));
     let (client, lost, well) = (stage.client(), stage.key(0), stage.key(1));
-    stage.door(0, crate::stage::Door::Refusing);
+    stage.set_connect_result(0, crate::stage::ConnectResult::Refusing);
     stage.say(client, get(&well));
     let link = stage.link(1);
     stage.answer(link, bulk(&big(MIB)));

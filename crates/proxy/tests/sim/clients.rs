@@ -3,14 +3,14 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::agenda::Event;
+use crate::client_timeouts::Clock;
+use crate::events::Event;
+use crate::expected::Expected;
 use crate::keys::Tag;
 use crate::network::{ByteQueue, Direction, Fin, Link, Peer, ProxySide, Reset};
-use crate::patience::Clock;
 use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Ending, Reader};
 use crate::stalls::Moves;
-use crate::want::Want;
 use crate::world::World;
 use crate::{dependent, memcached_client, oracle, redis_client};
 
@@ -63,7 +63,7 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Owed {
     pub(crate) seq: usize,
-    pub(crate) want: Want,
+    pub(crate) want: Expected,
 }
 
 /// The state of a client.
@@ -225,7 +225,7 @@ impl World {
         self.clients[id].phase = Phase::Talking;
         self.trace(|| format!("client {id} connects as link {link}"));
         if let Reader::Late(at) = self.clients[id].plan.reader {
-            self.agenda.plan(at, Event::Client { client: id });
+            self.events.plan(at, Event::Client { client: id });
         }
         self.make_ready(worker, link);
         self.client_sends(id);
@@ -245,7 +245,7 @@ impl World {
             && !client.began_to_read
         {
             client.began_to_read = true;
-            self.agenda.plan(self.now + 1, Event::Client { client: id });
+            self.events.plan(self.now + 1, Event::Client { client: id });
         }
         let client = &self.clients[id];
         let all_sent = client.said_all && client.outbox.is_empty();
@@ -293,7 +293,7 @@ impl World {
         if composed.is_quiet {
             client.quiet.push(tag.seq);
         }
-        if composed.want.as_ref().is_none_or(Want::is_small) {
+        if composed.want.as_ref().is_none_or(Expected::is_small) {
             client.small.insert(tag.seq);
         }
         if let Some(want) = composed.want {
@@ -304,7 +304,7 @@ impl World {
         {
             client.leaving = true;
             let when = self.now + self.rng.micros(0, 3_000);
-            self.agenda.plan(when, Event::ClientLeaves { client: id });
+            self.events.plan(when, Event::ClientLeaves { client: id });
         }
     }
 
@@ -323,12 +323,12 @@ impl World {
         let left = client.outbox.len();
         if left > 0 && count < room {
             let pause = client.rng.micros(1, 2_000);
-            self.agenda
+            self.events
                 .plan(self.now + pause, Event::Client { client: id });
         }
         self.links[link].inbound.starved = left > 0;
         if left == 0 && self.may_compose(id) {
-            self.agenda.plan(self.now + 1, Event::Client { client: id });
+            self.events.plan(self.now + 1, Event::Client { client: id });
         }
         self.links[link].inbound.write(&bytes);
         self.pump(link, Direction::In);
@@ -377,7 +377,7 @@ impl World {
         match self.clients[id].plan.reader {
             Reader::Slow => {
                 let pause = self.clients[id].rng.micros(100, 4_000);
-                self.agenda
+                self.events
                     .plan(self.now + pause, Event::Client { client: id });
             }
             // It reads at intervals, whatever arrives.
@@ -386,7 +386,7 @@ impl World {
                 let pause = self.clients[id].rng.micros(20_000, 200_000);
                 let at = self.now + pause;
                 self.clients[id].reads_at = at;
-                self.agenda.plan(at, Event::Client { client: id });
+                self.events.plan(at, Event::Client { client: id });
             }
             Reader::Fast | Reader::Late(_) | Reader::Never(_) | Reader::AfterWriting => {
                 self.client_turn(id)
@@ -425,7 +425,7 @@ impl World {
             };
             let at = self.now + pause;
             self.clients[id].reads_at = at;
-            self.agenda.plan(at, Event::Client { client: id });
+            self.events.plan(at, Event::Client { client: id });
         }
         let drained = self.links[link].outbound.arrived.is_empty();
         if drained && self.links[link].outbound.fin == Fin::Arrived {
@@ -447,7 +447,7 @@ impl World {
         self.links[link].reset = Reset::Coming;
         self.links[link].outbound.destroy();
         let delay = self.links[link].delay(&mut self.rng);
-        self.agenda
+        self.events
             .plan(self.now + delay, Event::ResetArrives { link });
     }
 }

@@ -4,11 +4,11 @@
 use std::collections::HashSet;
 
 use crate::clients::Client;
+use crate::expected::Expected;
 use crate::keys::Tag;
 use crate::redis_client::{self, Composed, command, local_answer};
 use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Scenario};
-use crate::want::Want;
 
 /// The state of such a client's connection.
 #[derive(Debug, Default)]
@@ -106,7 +106,12 @@ pub(crate) fn mute(client: &mut Client, composed: Composed) -> Composed {
     state.muted += usize::from(composed.want.is_some());
     let reaches_servers = matches!(
         composed.want,
-        Some(Want::Keyed { .. } | Want::Elements(_) | Want::Sum { .. } | Want::AllOk(_))
+        Some(
+            Expected::Keyed { .. }
+                | Expected::Elements(_)
+                | Expected::Sum { .. }
+                | Expected::AllOk(_)
+        )
     );
     Composed {
         want: None,
@@ -208,7 +213,7 @@ fn reset(client: &mut Client) -> Composed {
     client.redis.forget();
     Composed {
         bytes: command(&[b"RESET"]),
-        want: Some(Want::Reset),
+        want: Some(Expected::Reset),
         is_local: true,
         ..Composed::default()
     }
@@ -242,7 +247,7 @@ fn in_database(
 ) -> Composed {
     let composed = some_request(client, scenario, tag, rng);
     let is_flush = composed.bytes.ends_with(b"FLUSHALL\r\n");
-    let is_placeholder = matches!(composed.want, Some(Want::Placeholder));
+    let is_placeholder = matches!(composed.want, Some(Expected::Placeholder));
     if (composed.is_local && !is_flush) || is_placeholder {
         return composed;
     }
@@ -266,8 +271,8 @@ fn some_request(client: &mut Client, scenario: &Scenario, tag: Tag, rng: &mut Rn
     }
 }
 
-fn not_executed(mentions: &str) -> Option<Want> {
-    Some(Want::Line {
+fn not_executed(mentions: &str) -> Option<Expected> {
+    Some(Expected::Line {
         begins: "-ERR not executed: ",
         mentions: mentions.into(),
     })
@@ -279,7 +284,7 @@ fn refusal(args: &[&[u8]], mentions: &str) -> Composed {
 
 fn line(args: &[&[u8]], begins: &'static str, mentions: &str) -> Composed {
     Composed {
-        want: Some(Want::Line {
+        want: Some(Expected::Line {
             begins,
             mentions: mentions.into(),
         }),

@@ -8,7 +8,7 @@ use crate::keys::Tag;
 
 /// Why a server connection ended, as the simulator knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blow {
+pub(crate) enum LossCause {
     Refused,
     NoSuchFile,
     HostDown,
@@ -31,43 +31,45 @@ pub(crate) enum Blow {
     Left,
 }
 
-impl Blow {
+impl LossCause {
     /// The text in nutcracker 0.5.0's error lines.
     fn text(self) -> &'static str {
         match self {
-            Blow::Refused => "Connection refused",
-            Blow::NoSuchFile => "No such file or directory",
-            Blow::HostDown => "Host is down",
-            Blow::Fin => "unknown",
-            Blow::Reset => "Connection reset by peer",
-            Blow::BrokenPipe => "Broken pipe",
-            Blow::TimedOut => "Connection timed out",
-            Blow::Garbage | Blow::Declined | Blow::Probed | Blow::Retired => "Invalid argument",
-            Blow::TooOld => "the failover server cannot limit the time to live",
-            Blow::Unfit(text) => text,
-            Blow::Left => "Software caused connection abort",
+            LossCause::Refused => "Connection refused",
+            LossCause::NoSuchFile => "No such file or directory",
+            LossCause::HostDown => "Host is down",
+            LossCause::Fin => "unknown",
+            LossCause::Reset => "Connection reset by peer",
+            LossCause::BrokenPipe => "Broken pipe",
+            LossCause::TimedOut => "Connection timed out",
+            LossCause::Garbage | LossCause::Declined | LossCause::Probed | LossCause::Retired => {
+                "Invalid argument"
+            }
+            LossCause::TooOld => "the failover server cannot limit the time to live",
+            LossCause::Unfit(text) => text,
+            LossCause::Left => "Software caused connection abort",
         }
     }
 }
 
-impl Blow {
+impl LossCause {
     /// The cause as the project's shell would report it.
     pub(crate) fn cause(self) -> Cause {
         match self {
-            Blow::Refused => Cause::Refused,
-            Blow::NoSuchFile => Cause::Other(Rc::from("No such file or directory")),
-            Blow::HostDown => Cause::HostDown,
-            Blow::Fin => Cause::Closed,
-            Blow::Reset => Cause::Reset,
-            Blow::BrokenPipe => Cause::BrokenPipe,
-            Blow::TimedOut => Cause::TimedOut,
-            Blow::Garbage
-            | Blow::Declined
-            | Blow::Probed
-            | Blow::Retired
-            | Blow::TooOld
-            | Blow::Left
-            | Blow::Unfit(_) => Cause::Protocol,
+            LossCause::Refused => Cause::Refused,
+            LossCause::NoSuchFile => Cause::Other(Rc::from("No such file or directory")),
+            LossCause::HostDown => Cause::HostDown,
+            LossCause::Fin => Cause::Closed,
+            LossCause::Reset => Cause::Reset,
+            LossCause::BrokenPipe => Cause::BrokenPipe,
+            LossCause::TimedOut => Cause::TimedOut,
+            LossCause::Garbage
+            | LossCause::Declined
+            | LossCause::Probed
+            | LossCause::Retired
+            | LossCause::TooOld
+            | LossCause::Left
+            | LossCause::Unfit(_) => Cause::Protocol,
         }
     }
 }
@@ -79,7 +81,7 @@ struct Fault {
     worker: usize,
     server: usize,
     /// What happened; several causes if the proxy may have noticed any of them first.
-    blows: Vec<Blow>,
+    loss_causes: Vec<LossCause>,
     /// The request whose reply was cut off.
     cut: Vec<Tag>,
     /// It can only have affected requests sent until then.
@@ -113,14 +115,14 @@ impl FaultLog {
         step: u64,
         worker: usize,
         server: usize,
-        blows: Vec<Blow>,
+        loss_causes: Vec<LossCause>,
         cut: Vec<Tag>,
     ) {
         self.faults.push(Fault {
             step,
             worker,
             server,
-            blows,
+            loss_causes,
             cut,
             sent_until: u64::MAX,
         });
@@ -132,7 +134,7 @@ impl FaultLog {
             step,
             worker,
             server,
-            blows: vec![Blow::TimedOut],
+            loss_causes: vec![LossCause::TimedOut],
             cut: Vec::new(),
             sent_until,
         });
@@ -163,8 +165,12 @@ impl FaultLog {
 
     /// Whether a failure with this text can have affected the request.
     pub(crate) fn explains(&self, victim: Victim<'_>, text: &str) -> bool {
-        self.of(victim)
-            .any(|fault| fault.blows.iter().any(|blow| blow.text() == text))
+        self.of(victim).any(|fault| {
+            fault
+                .loss_causes
+                .iter()
+                .any(|loss_cause| loss_cause.text() == text)
+        })
     }
 
     /// Whether any fault can have affected the request.

@@ -38,9 +38,9 @@ impl Scenario {
         // Much data is moved: tiny segments would take too long.
         self.server_pace = roomy(rng);
         for _ in 0..rng.between(1, 4) {
-            let hog = hog(rng, self);
+            let memory_hog = memory_hog(rng, self);
             // Not the last client: the clients that check everything at the end behave like that one.
-            self.clients.insert(0, hog);
+            self.clients.insert(0, memory_hog);
         }
     }
 
@@ -55,8 +55,8 @@ impl Scenario {
         self.client_idle = (some != 0).then(|| rng.micros(300_000, 20_000_000));
         self.client_request = (some != 1).then(|| rng.micros(300_000, 20_000_000));
         for _ in 0..rng.between(1, 3) {
-            let dawdler = dawdler(rng, self);
-            self.clients.insert(0, dawdler);
+            let idle_client = idle_client(rng, self);
+            self.clients.insert(0, idle_client);
         }
     }
 }
@@ -117,7 +117,7 @@ fn roomy(rng: &mut Rng) -> Pace {
 }
 
 /// Needs much memory: never reads, or reads late or slowly.
-fn hog(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+fn memory_hog(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     let reader = match rng.below(3) {
         0 => Reader::Never(rng.between(0, 3)),
         1 => Reader::Late(rng.micros(100_000, 3_000_000)),
@@ -137,7 +137,7 @@ fn hog(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
 }
 
 /// Stops sending, perhaps in the middle of a request.
-fn dawdler(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
+fn idle_client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
     ClientPlan {
         requests: rng.between(0, 12),
         depth: rng.pick(&[1, 4]),

@@ -1,30 +1,30 @@
 //! The whole proxy core in a seeded simulator: many fake clients and servers, a network that cuts, delays,
 //! resets and drops, one to four workers, and virtual time. See README.md beside this file.
 
-mod agenda;
+mod client_timeouts;
 mod clients;
 mod dependent;
 mod ejection;
+mod events;
+mod expected;
 mod faults;
 mod frames;
 mod keys;
 mod limits;
 mod memcached_client;
 mod memcached_server;
-mod mishaps;
 mod network;
 mod oracle;
-mod patience;
+mod placement;
 mod plans;
 mod properties;
 mod redis_client;
 mod redis_server;
 mod rng;
 mod scenario;
+mod server_errors;
 mod servers;
-mod shards;
 mod stalls;
-mod want;
 mod worker;
 mod world;
 
@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use world::{Tally, World};
+use world::{Counts, World};
 
 /// Seeds of a normal run; NUTHATCH_SIM_SEEDS=N runs more.
 const USUAL_SEEDS: u64 = 10_000;
@@ -50,41 +50,41 @@ fn every_seed_keeps_every_promise() {
     }
     let count = number("NUTHATCH_SIM_SEEDS").unwrap_or(USUAL_SEEDS);
     let first = number("NUTHATCH_SIM_FIRST").unwrap_or(0);
-    let tally = run_all((first..first + count).collect(), false);
-    println!("{count} seeds: {tally:?}");
+    let counts = run_all((first..first + count).collect(), false);
+    println!("{count} seeds: {counts:?}");
     if count >= 500 {
         assert!(
-            tally.replies > 100_000 / 4 && tally.lost > 500 && tally.ejections > 50,
-            "too little happened: {tally:?}"
+            counts.replies > 100_000 / 4 && counts.lost > 500 && counts.ejections > 50,
+            "too little happened: {counts:?}"
         );
         assert!(
-            tally.probes > 50 && tally.late > 50 && tally.retries > 20,
-            "too little of what fails in part: {tally:?}"
+            counts.probes > 50 && counts.late > 50 && counts.retries > 20,
+            "too little of what fails in part: {counts:?}"
         );
         assert!(
-            tally.misses > 50 && tally.refusals > 50,
-            "too little was asked of ejected servers: {tally:?}"
+            counts.misses > 50 && counts.refusals > 50,
+            "too little was asked of ejected servers: {counts:?}"
         );
         assert!(
-            tally.shed > 20 && tally.held_back > 200,
-            "memory was never short: {tally:?}"
+            counts.shed > 20 && counts.held_back > 200,
+            "memory was never short: {counts:?}"
         );
         assert!(
-            tally.dawdlers > 500,
-            "too few clients were waited for: {tally:?}"
+            counts.dawdlers > 500,
+            "too few clients were waited for: {counts:?}"
         );
-        assert!(tally.failovers > 500, "too little failed over: {tally:?}");
+        assert!(counts.failovers > 500, "too little failed over: {counts:?}");
         assert!(
-            tally.stalled > 10 && tally.late_readers > 10,
-            "too few clients read slowly: {tally:?}"
-        );
-        assert!(
-            tally.refused_steps > 50,
-            "too few handshakes were refused: {tally:?}"
+            counts.stalled > 10 && counts.late_readers > 10,
+            "too few clients read slowly: {counts:?}"
         );
         assert!(
-            tally.not_executed > 300 && tally.muted > 300 && tally.unheard > 100,
-            "too little depended on what was refused: {tally:?}"
+            counts.refused_steps > 50,
+            "too few handshakes were refused: {counts:?}"
+        );
+        assert!(
+            counts.not_executed > 300 && counts.muted > 300 && counts.unheard > 100,
+            "too little depended on what was refused: {counts:?}"
         );
     }
 }
@@ -111,10 +111,10 @@ fn plans_replace_each_other_under_all_seeds() {
     }
     let count = number("NUTHATCH_SIM_SEEDS").unwrap_or(USUAL_SEEDS);
     let first = number("NUTHATCH_SIM_FIRST").unwrap_or(0);
-    let tally = run_all((first..first + count).collect(), true);
-    println!("{count} seeds: {tally:?}");
+    let counts = run_all((first..first + count).collect(), true);
+    println!("{count} seeds: {counts:?}");
     if count >= 500 {
-        assert!(tally.plans > 1_000, "too few plans: {tally:?}");
+        assert!(counts.plans > 1_000, "too few plans: {counts:?}");
     }
 }
 
@@ -125,11 +125,11 @@ const PATIENCE: Duration = Duration::from_secs(180);
 enum News {
     Begun(u64),
     /// Ended, with its counts unless a property was violated.
-    Ended(u64, Option<Box<Tally>>),
+    Ended(u64, Option<Box<Counts>>),
 }
 
 /// Runs the seeds on all processors; fails with the first seed that does not hold.
-fn run_all(seeds: Vec<u64>, has_plans: bool) -> Tally {
+fn run_all(seeds: Vec<u64>, has_plans: bool) -> Counts {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let (tell, news) = mpsc::channel();
@@ -169,7 +169,7 @@ fn run_some(seeds: &[u64], has_plans: bool, next: &AtomicUsize, tell: &mpsc::Sen
 }
 
 /// Adds up the news; returns the seeds that failed. Does not wait for ever for a seed that never ends.
-fn collect(news: &mpsc::Receiver<News>, name: &str) -> (Tally, Vec<u64>) {
+fn collect(news: &mpsc::Receiver<News>, name: &str) -> (Counts, Vec<u64>) {
     let mut digests = std::env::var_os("NUTHATCH_SIM_DIGESTS").map(|path| {
         let file = std::fs::OpenOptions::new()
             .create(true)
@@ -177,17 +177,17 @@ fn collect(news: &mpsc::Receiver<News>, name: &str) -> (Tally, Vec<u64>) {
             .open(path);
         file.expect("NUTHATCH_SIM_DIGESTS names a file")
     });
-    let (mut total, mut failed, mut running) = (Tally::default(), Vec::new(), Vec::new());
+    let (mut total, mut failed, mut running) = (Counts::default(), Vec::new(), Vec::new());
     loop {
         match news.recv_timeout(PATIENCE) {
             Ok(News::Begun(seed)) => running.push(seed),
-            Ok(News::Ended(seed, tally)) => {
+            Ok(News::Ended(seed, counts)) => {
                 running.retain(|other| *other != seed);
-                if let (Some(file), Some(tally)) = (&mut digests, &tally) {
-                    writeln!(file, "{seed} {:016x}", tally.digest).expect("there is room");
+                if let (Some(file), Some(counts)) = (&mut digests, &counts) {
+                    writeln!(file, "{seed} {:016x}", counts.digest).expect("there is room");
                 }
-                match tally {
-                    Some(tally) => total.add(&tally),
+                match counts {
+                    Some(counts) => total.add(&counts),
                     None => failed.push(seed),
                 }
             }

@@ -1,10 +1,10 @@
 //! The requests of fake memcached clients, and their expected replies.
 
 use crate::clients::Client;
+use crate::expected::Expected;
 use crate::keys::{self, Tag};
 use crate::redis_client::{Composed, salt, size};
 use crate::scenario::{Ending, Scenario};
-use crate::want::Want;
 
 /// The next request.
 pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
@@ -30,7 +30,7 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
         5 => everywhere(client, scenario),
         _ => Composed {
             bytes: b"version\r\n".to_vec(),
-            want: Some(Want::Placeholder),
+            want: Some(Expected::Placeholder),
             is_local: false,
             ..Composed::default()
         },
@@ -72,7 +72,7 @@ pub(crate) fn last_words(client: &mut Client, tag: Tag) -> Composed {
 fn fatal(bytes: Vec<u8>, begins: &'static str) -> Composed {
     Composed {
         bytes,
-        want: Some(Want::Line {
+        want: Some(Expected::Line {
             begins,
             mentions: String::new(),
         }),
@@ -123,11 +123,11 @@ fn retrieve(
     }
     bytes.extend_from_slice(b"\r\n");
     let want = match keys.as_slice() {
-        [only] => Want::Keyed {
+        [only] => Expected::Keyed {
             verb,
             key: only.clone(),
         },
-        _ => Want::Values { verb, keys },
+        _ => Expected::Values { verb, keys },
     };
     Composed {
         bytes,
@@ -160,7 +160,7 @@ fn store(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let bytes = [line.as_bytes(), &value, b"\r\n"].concat();
     Composed {
         bytes,
-        want: (!quiet).then_some(Want::Keyed { verb, key }),
+        want: (!quiet).then_some(Expected::Keyed { verb, key }),
         is_quiet: quiet,
         ..Composed::default()
     }
@@ -179,7 +179,7 @@ fn change(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let bytes = format!("{verb} {name}{argument}{noreply}\r\n").into_bytes();
     Composed {
         bytes,
-        want: (!quiet).then_some(Want::Keyed { verb, key }),
+        want: (!quiet).then_some(Expected::Keyed { verb, key }),
         is_quiet: quiet,
         ..Composed::default()
     }
@@ -208,7 +208,7 @@ fn refused(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let _ = (scenario, tag);
     Composed {
         bytes: bytes.into_bytes(),
-        want: Some(Want::Line {
+        want: Some(Expected::Line {
             begins,
             mentions: mentions.into(),
         }),
@@ -221,13 +221,13 @@ fn everywhere(client: &mut Client, scenario: &Scenario) -> Composed {
     match client.rng.below(4) {
         0 => Composed {
             bytes: b"stats\r\n".to_vec(),
-            want: Some(Want::Stats),
+            want: Some(Expected::Stats),
             is_local: false,
             ..Composed::default()
         },
         1 => Composed {
             bytes: b"verbosity 1\r\n".to_vec(),
-            want: Some(Want::Everywhere),
+            want: Some(Expected::Everywhere),
             is_local: false,
             ..Composed::default()
         },
@@ -239,7 +239,7 @@ fn everywhere(client: &mut Client, scenario: &Scenario) -> Composed {
         },
         _ if scenario.allow_flush => Composed {
             bytes: b"flush_all\r\n".to_vec(),
-            want: Some(Want::Everywhere),
+            want: Some(Expected::Everywhere),
             is_local: false,
             ..Composed::default()
         },

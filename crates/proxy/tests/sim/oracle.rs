@@ -5,14 +5,14 @@ mod ejected;
 mod values;
 
 use crate::clients::Owed;
+use crate::expected::Expected;
 use crate::faults::Victim;
 use crate::frames;
 use crate::keys::Tag;
-use crate::mishaps::{NO_MEMCACHED, NO_REDIS};
+use crate::placement::Spread;
 use crate::redis_server as redis;
 use crate::scenario::Ending;
-use crate::shards::Spread;
-use crate::want::Want;
+use crate::server_errors::{NO_MEMCACHED, NO_REDIS};
 use crate::worker::shown;
 use crate::world::World;
 use crate::{keys, memcached_server as memcached};
@@ -55,10 +55,10 @@ pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
         );
     };
     world.clients[id].replies += 1;
-    world.tally.replies += 1;
+    world.counts.replies += 1;
     if !world.scenario.is_stormy() && world.clients[id].plan.stays() {
         let took = world.now - world.clients[id].sent_at_time(owed.seq);
-        world.tally.slowest = world.tally.slowest.max(took);
+        world.counts.slowest = world.counts.slowest.max(took);
         assert!(took < LONGEST_WAIT, "client {id} waited {took} us");
     }
     if may_be_shed {
@@ -85,12 +85,12 @@ fn count_oddities(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) {
         frame,
     };
     let missed = match &owed.want {
-        Want::Keyed { verb, key } => case.is_missed(verb, key).unwrap_or(false),
+        Expected::Keyed { verb, key } => case.is_missed(verb, key).unwrap_or(false),
         _ => false,
     };
-    world.tally.misses += usize::from(missed);
-    world.tally.refusals += usize::from(contains(frame, b": the server is ejected"));
-    world.tally.not_executed += usize::from(frame.starts_with(b"-ERR not executed: "));
+    world.counts.misses += usize::from(missed);
+    world.counts.refusals += usize::from(contains(frame, b": the server is ejected"));
+    world.counts.not_executed += usize::from(frame.starts_with(b"-ERR not executed: "));
 }
 
 fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), String> {
@@ -101,20 +101,20 @@ fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), 
         frame,
     };
     match &owed.want {
-        Want::Exactly(bytes) if frame == bytes => Ok(()),
-        Want::Exactly(_) => Err("not what the proxy itself answers".into()),
-        Want::Line { begins, mentions } => case.line(begins, mentions),
-        Want::Keyed { verb, key } => case.keyed(verb, key),
-        Want::Together { verb, keys, is_new } => case.together(verb, keys, *is_new),
-        Want::Elements(keys) => case.joined(keys, Case::is_array),
-        Want::Sum { reads, keys } => case.joined(keys, |case, keys| case.is_sum(*reads, keys)),
-        Want::AllOk(keys) => case.joined(keys, |case, _| case.frame == b"+OK\r\n"),
-        Want::Values { verb, keys } => case.values(verb, keys),
-        Want::Everywhere => case.everywhere(),
-        Want::Stats => case.stats(),
-        Want::Placeholder => placeholder(world, id, owed.seq, frame),
-        Want::Hello { version3 } => hello(world, id, owed.seq, frame, *version3),
-        Want::Reset => reset(world, id, frame),
+        Expected::Exactly(bytes) if frame == bytes => Ok(()),
+        Expected::Exactly(_) => Err("not what the proxy itself answers".into()),
+        Expected::Line { begins, mentions } => case.line(begins, mentions),
+        Expected::Keyed { verb, key } => case.keyed(verb, key),
+        Expected::Together { verb, keys, is_new } => case.together(verb, keys, *is_new),
+        Expected::Elements(keys) => case.joined(keys, Case::is_array),
+        Expected::Sum { reads, keys } => case.joined(keys, |case, keys| case.is_sum(*reads, keys)),
+        Expected::AllOk(keys) => case.joined(keys, |case, _| case.frame == b"+OK\r\n"),
+        Expected::Values { verb, keys } => case.values(verb, keys),
+        Expected::Everywhere => case.everywhere(),
+        Expected::Stats => case.stats(),
+        Expected::Placeholder => placeholder(world, id, owed.seq, frame),
+        Expected::Hello { version3 } => hello(world, id, owed.seq, frame, *version3),
+        Expected::Reset => reset(world, id, frame),
     }
 }
 
@@ -154,7 +154,7 @@ pub(crate) fn judge_end(world: &World, id: usize) {
         seq: owed.seq,
     };
     let victim = victim(world, id, owed.seq, None);
-    let nameless = matches!(owed.want, Want::Placeholder) && world.faults.any(victim);
+    let nameless = matches!(owed.want, Expected::Placeholder) && world.faults.any(victim);
     if world.faults.was_cut(tag) || nameless {
         return assert!(
             is_part(world, id, owed, rest),
@@ -167,8 +167,8 @@ pub(crate) fn judge_end(world: &World, id: usize) {
         world.shutting_down,
         "client {id} was closed while it waited for {owed:?}"
     );
-    let answered = (0..world.weather.len()).any(|server| client.is_answered_by(owed.seq, server));
-    let single = matches!(owed.want, Want::Keyed { .. });
+    let answered = (0..world.condition.len()).any(|server| client.is_answered_by(owed.seq, server));
+    let single = matches!(owed.want, Expected::Keyed { .. });
     assert!(
         !(answered && single),
         "the answer to {owed:?} of client {id} was lost at the shutdown"
@@ -182,28 +182,28 @@ pub(crate) fn judge_end(world: &World, id: usize) {
 
 /// Whether `rest` is the start of a reply to `owed`: only replies that are streamed can be cut off.
 fn is_part(world: &World, id: usize, owed: &Owed, rest: &[u8]) -> bool {
-    let servers = 0..world.weather.len();
+    let servers = 0..world.condition.len();
     let redis = world.scenario.redis;
     let version3 = world.clients[id].redis.version3;
     let answers: Vec<Vec<u8>> = match &owed.want {
-        Want::Keyed { verb, key } if !redis => servers
+        Expected::Keyed { verb, key } if !redis => servers
             .map(|server| memcached::answer(server, verb, key))
             .collect(),
-        Want::Keyed { key, .. } => servers
+        Expected::Keyed { key, .. } => servers
             .map(|server| redis::answer(server, key, version3))
             .collect(),
-        Want::Together { keys, .. } => servers
+        Expected::Together { keys, .. } => servers
             .map(|server| redis::answer(server, &keys[0], version3))
             .collect(),
-        Want::Elements(keys) if keys.len() == 1 => servers
+        Expected::Elements(keys) if keys.len() == 1 => servers
             .flat_map(|server| {
                 let whole = redis::elements(server, keys, version3);
                 [whole, redis::answer(server, &keys[0], version3)]
             })
             .collect(),
-        Want::Placeholder if redis => servers.map(redis::lolwut).collect(),
-        Want::Placeholder => servers.map(memcached::version).collect(),
-        Want::Sum { keys, .. } | Want::AllOk(keys) if keys.len() == 1 => {
+        Expected::Placeholder if redis => servers.map(redis::lolwut).collect(),
+        Expected::Placeholder => servers.map(memcached::version).collect(),
+        Expected::Sum { keys, .. } | Expected::AllOk(keys) if keys.len() == 1 => {
             let error = servers.map(|server| redis::answer(server, &keys[0], version3));
             let count = format!(":{}\r\n", redis::weight(keys)).into_bytes();
             error.chain([count, b"+OK\r\n".to_vec()]).collect()
@@ -248,7 +248,7 @@ impl Case<'_> {
     fn homes(&self, key: &[u8]) -> Vec<usize> {
         self.world
             .homes(key, self.sent())
-            .unwrap_or_else(|| (0..self.world.weather.len()).collect())
+            .unwrap_or_else(|| (0..self.world.condition.len()).collect())
     }
 
     fn victim<'a>(&self, servers: Option<&'a [usize]>) -> Victim<'a> {
@@ -410,13 +410,14 @@ impl Case<'_> {
             return Ok(());
         }
         let sent_at = self.world.clients[self.id].sent_at_time(self.seq);
-        let nobody_live =
-            |set: &crate::shards::LiveSet| set.mask == 0 && set.due.is_none_or(|due| sent_at < due);
+        let nobody_live = |set: &crate::placement::LiveSet| {
+            set.mask == 0 && set.due.is_none_or(|due| sent_at < due)
+        };
         match text == "Connection refused"
             && !self.world.scenario.keeps_keys()
             && self
                 .world
-                .shards
+                .placement_oracle
                 .sets_since(self.sent())
                 .iter()
                 .any(nobody_live)
@@ -433,7 +434,7 @@ fn placeholder(world: &mut World, id: usize, seq: usize, frame: &[u8]) -> Result
     } else {
         memcached::version
     };
-    let from = (0..world.weather.len()).find(|server| answer(*server) == frame);
+    let from = (0..world.condition.len()).find(|server| answer(*server) == frame);
     let sent = world.clients[id].sent_at_step(seq);
     match from {
         Some(server) => world.check_home(b"placeholder", server, sent),

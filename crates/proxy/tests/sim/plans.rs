@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proxy::{Endpoint, PlannedServer, ServerShare};
 
-use crate::agenda::Event;
+use crate::events::Event;
 use crate::network::ProxySide;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
@@ -54,7 +54,7 @@ impl World {
         let plan = self.share.publish(settings, failover);
         let plan = plan.expect("settings of the same pool");
         self.plan_changed_at = Some(self.step);
-        self.tally.plans += 1;
+        self.counts.plans += 1;
         let mut planned = plan.servers.iter();
         for server in 0..self.scenario.planned.len() {
             let next = (self.scenario.planned[server] > 0).then(|| planned.next().cloned());
@@ -67,7 +67,7 @@ impl World {
             .sum();
         let due = self.ejection.due();
         let weights = self.scenario.planned.clone();
-        self.shards.replan(self.step, weights, mask, due);
+        self.placement_oracle.replan(self.step, weights, mask, due);
         for worker in 0..self.workers.len() {
             if self.plans_rng.chance(1, 2) {
                 let now = self.time();
@@ -158,7 +158,7 @@ impl World {
     /// Looks forward to the changes of the plan.
     pub(crate) fn expect_plans(&mut self) {
         for at in self.scenario.plans.clone() {
-            self.agenda.plan(self.now + at, Event::Plan);
+            self.events.plan(self.now + at, Event::Plan);
         }
     }
 }

@@ -3,7 +3,7 @@
 use proxy::metrics::{PoolMetric, ServerMetric};
 
 use crate::clients::Client;
-use crate::faults::Blow;
+use crate::faults::LossCause;
 use crate::network::{Peer, ProxySide, Reset};
 use crate::redis_server::UNWELL;
 use crate::scenario::Theme;
@@ -69,7 +69,7 @@ impl World {
             sessions as i64,
             "gauge client_connections"
         );
-        for server in 0..self.weather.len() {
+        for server in 0..self.condition.len() {
             let connected = |link: &usize| {
                 self.links[*link].worker == worker
                     && matches!(self.links[*link].side, ProxySide::Connected(_))
@@ -115,7 +115,7 @@ impl World {
             held <= most,
             "worker {worker} holds {held} bytes of chunks, more than {most}"
         );
-        self.tally.most_held = self.tally.most_held.max(held);
+        self.counts.most_held = self.counts.most_held.max(held);
     }
 
     /// Buffers stay within the limit, except for what is read between two counts. A worker with little to
@@ -126,7 +126,7 @@ impl World {
             return;
         }
         let held_back = self.counted(worker, PoolMetric::ClientHeldBack);
-        self.tally.held_back += held_back as usize;
+        self.counts.held_back += held_back as usize;
         let held: usize = self.workers.iter().map(|worker| worker.pool.held()).sum();
         let between = self.workers.len() * (cap / 64).max(4_096) * MOST_GROWTH;
         assert!(
@@ -203,18 +203,20 @@ impl World {
             server.refused_hello(),
             server.may_be_probe() && server.said_so,
         );
-        let blow = match self.reasons(link).first() {
-            _ if declined => Blow::Declined,
-            _ if probed => Blow::Probed,
-            _ if server.refused_limit() => Blow::TooOld,
-            _ if self.may_retire(link) => Blow::Retired,
-            None if server.refusal().is_some() => Blow::Unfit(server.refusal().unwrap_or_default()),
+        let loss_cause = match self.reasons(link).first() {
+            _ if declined => LossCause::Declined,
+            _ if probed => LossCause::Probed,
+            _ if server.refused_limit() => LossCause::TooOld,
+            _ if self.may_retire(link) => LossCause::Retired,
+            None if server.refusal().is_some() => {
+                LossCause::Unfit(server.refusal().unwrap_or_default())
+            }
             Some(reason) => *reason,
-            None if self.may_leave(link) => Blow::Retired,
-            None if self.must_leave(link) => Blow::Left,
+            None if self.may_leave(link) => LossCause::Retired,
+            None if self.must_leave(link) => LossCause::Left,
             None => panic!("link {link}: the core closed a server connection for no reason"),
         };
-        self.note_lost(link, blow);
+        self.note_lost(link, loss_cause);
     }
 
     /// Whether a connection to the other pool is idle and all servers are back, and have been for some time:
@@ -223,18 +225,18 @@ impl World {
         let opened = self.links[link].server().opened;
         let (server, worker) = (self.links[link].server().index, self.links[link].worker);
         self.scenario.is_other(server)
-            && self.shards.live() == self.shards.full()
+            && self.placement_oracle.live() == self.placement_oracle.full()
             && self.now >= opened + LEAST_LINGER
             && self.is_idle(worker, link)
     }
 
     /// Why the core may close a server connection, or has closed it already.
-    fn reasons(&self, link: usize) -> Vec<Blow> {
+    fn reasons(&self, link: usize) -> Vec<LossCause> {
         let (side, read) = (self.links[link].server(), self.links[link].inbound.read);
         let garbled = side.garbled.is_some_and(|(start, _)| read > start);
         let reasons = [
-            garbled.then_some(Blow::Garbage),
-            self.is_late(link).then_some(Blow::TimedOut),
+            garbled.then_some(LossCause::Garbage),
+            self.is_late(link).then_some(LossCause::TimedOut),
         ];
         reasons.into_iter().flatten().collect()
     }
@@ -264,7 +266,7 @@ impl World {
     /// Number of timeouts at each server, as counted by a worker.
     pub(crate) fn timed_out(&self, worker: usize) -> Vec<i64> {
         let count = |server| self.counted_of(worker, server, ServerMetric::ServerTimedout);
-        (0..self.weather.len()).map(count).collect()
+        (0..self.condition.len()).map(count).collect()
     }
 
     /// Where late requests fail individually: records new ones from the counters.
@@ -285,12 +287,12 @@ impl World {
             self.faults
                 .record_late(self.step, worker, server, sent_until);
             self.ejection.was_late(server, self.now);
-            self.tally.late += 1;
+            self.counts.late += 1;
         }
     }
 
     /// A server connection ends: records what was lost with it.
-    pub(crate) fn note_lost(&mut self, link: usize, blow: Blow) {
+    pub(crate) fn note_lost(&mut self, link: usize, loss_cause: LossCause) {
         let (worker, read) = (self.links[link].worker, self.links[link].inbound.read);
         let (server, opened) = (
             self.links[link].server().index,
@@ -299,25 +301,25 @@ impl World {
         let (lost, begun) = self.links[link].server().unanswered(read);
         let warm = self.links[link].server().is_warm() || !self.scenario.redis;
         let idle = warm && self.is_idle(worker, link);
-        self.tally.lost += lost.len();
+        self.counts.lost += lost.len();
         for tag in &lost {
             self.clients[tag.client].left_server(tag.seq);
         }
-        let reasons = match blow {
+        let reasons = match loss_cause {
             // No worker has checked since it became idle.
-            Blow::Retired => Vec::new(),
+            LossCause::Retired => Vec::new(),
             _ => self.reasons(link),
         };
         let refusal = self.links[link].server().refusal();
         if let Some(text) = refusal {
             self.faults.record_refusal(worker, server, self.now, text);
         }
-        let blows = [
-            vec![blow],
+        let loss_causes = [
+            vec![loss_cause],
             reasons,
-            refusal.map(Blow::Unfit).into_iter().collect(),
+            refusal.map(LossCause::Unfit).into_iter().collect(),
             self.must_leave(link)
-                .then_some(Blow::Left)
+                .then_some(LossCause::Left)
                 .into_iter()
                 .collect(),
         ]
@@ -331,20 +333,23 @@ impl World {
             (probe, probe || side.doubtful || refused || has_left)
         };
         let is_probe = probe && self.scenario.redis;
-        let is_harmless = |blow: &Blow| match blow {
-            Blow::Declined | Blow::Retired | Blow::TooOld | Blow::Left => true,
-            Blow::Unfit(text) => !UNWELL.contains(text),
+        let is_harmless = |loss_cause: &LossCause| match loss_cause {
+            LossCause::Declined | LossCause::Retired | LossCause::TooOld | LossCause::Left => true,
+            LossCause::Unfit(text) => !UNWELL.contains(text),
             _ => false,
         };
-        let harmless = blows.iter().all(is_harmless) || (blow == Blow::Fin && idle) || is_probe;
-        self.faults.record(self.step, worker, server, blows, begun);
+        let harmless = loss_causes.iter().all(is_harmless)
+            || (loss_cause == LossCause::Fin && idle)
+            || is_probe;
+        self.faults
+            .record(self.step, worker, server, loss_causes, begun);
         // One to where the server is no more says nothing of where it is.
         let has_left = self.links[link].server().left.is_some();
         if !harmless && !has_left {
-            let sure = match blow {
-                Blow::Declined | Blow::Probed | Blow::Retired => false,
-                Blow::Left | Blow::TooOld | Blow::Unfit(_) => false,
-                Blow::Fin => !lost.is_empty() && !doubtful,
+            let sure = match loss_cause {
+                LossCause::Declined | LossCause::Probed | LossCause::Retired => false,
+                LossCause::Left | LossCause::TooOld | LossCause::Unfit(_) => false,
+                LossCause::Fin => !lost.is_empty() && !doubtful,
                 _ => !doubtful,
             };
             self.ejection.failed(server, opened, self.now, sure);
@@ -354,13 +359,13 @@ impl World {
     /// Checks whether servers were ejected or returned because of the core's latest input.
     pub(crate) fn observe_health(&mut self) {
         let live = |server: usize| u32::from(self.is_live(server)) << server;
-        let mask: u32 = (0..self.weather.len()).map(live).sum();
+        let mask: u32 = (0..self.condition.len()).map(live).sum();
         let changed = mask ^ self.live();
         if changed == 0 {
             return;
         }
         self.trace(|| format!("live servers are now {mask:b}"));
-        for server in (0..self.weather.len()).filter(|server| changed & (1 << server) != 0) {
+        for server in (0..self.condition.len()).filter(|server| changed & (1 << server) != 0) {
             if mask & (1 << server) == 0 {
                 self.ejection.ejected(server, self.now);
             } else {
@@ -369,12 +374,17 @@ impl World {
         }
         let (own, due) = (self.scenario.weights.len(), self.ejection.due());
         let mine = mask & ((1 << own) - 1);
-        if mine != self.shards.live() {
-            self.shards.note(self.step, mine, due);
+        if mine != self.placement_oracle.live() {
+            self.placement_oracle.note(self.step, mine, due);
         }
-        let other = self.gutter.as_mut().map(|other| &mut other.shards);
-        if let Some(shards) = other.filter(|shards| shards.live() != mask >> own) {
-            shards.note(self.step, mask >> own, due);
+        let other = self
+            .gutter
+            .as_mut()
+            .map(|other| &mut other.placement_oracle);
+        if let Some(placement_oracle) =
+            other.filter(|placement_oracle| placement_oracle.live() != mask >> own)
+        {
+            placement_oracle.note(self.step, mask >> own, due);
         }
     }
 
@@ -387,13 +397,16 @@ impl World {
 
     /// The servers that were live at the last check, one bit each.
     fn live(&self) -> u32 {
-        let other = self.gutter.as_ref().map_or(0, |other| other.shards.live());
-        self.shards.live() | (other << self.scenario.weights.len())
+        let other = self
+            .gutter
+            .as_ref()
+            .map_or(0, |other| other.placement_oracle.live());
+        self.placement_oracle.live() | (other << self.scenario.weights.len())
     }
 
     /// Every ejected server has returned, without a client's request.
     pub(crate) fn check_everybody_is_back(&self) {
-        let planned = (0..self.weather.len()).filter(|server| self.servers[*server].is_some());
+        let planned = (0..self.condition.len()).filter(|server| self.servers[*server].is_some());
         let all = planned.into_iter().all(|server| self.is_live(server));
         assert!(all, "everybody is back when the trouble is over");
     }
@@ -422,7 +435,7 @@ impl World {
     /// Whether a link is unusable because of its server's condition.
     fn is_silent(&self, link: usize) -> bool {
         let server = self.links[link].server();
-        server.hung || self.weather[server.index] != crate::scenario::Weather::Fair
+        server.hung || self.condition[server.index] != crate::scenario::Condition::Fair
     }
 
     /// Every client that stays has been answered and has closed.
@@ -470,8 +483,8 @@ impl World {
             10 * retries <= asked && (retries == 0 || self.scenario.policy.retry_reads),
             "{retries} retries of {asked} requests"
         );
-        self.tally.retries += retries as usize;
-        self.tally.failovers += self.counted_by_all(PoolMetric::Failovers);
+        self.counts.retries += retries as usize;
+        self.counts.failovers += self.counted_by_all(PoolMetric::Failovers);
     }
 
     /// Everything was closed: nothing is left, and the counters are consistent.
@@ -486,7 +499,7 @@ impl World {
                 "connections left in worker {worker}"
             );
             assert_eq!(this.bytes_held(), 0, "worker {worker} still holds chunks");
-            for server in 0..self.weather.len() {
+            for server in 0..self.condition.len() {
                 for gauge in [
                     ServerMetric::InQueue,
                     ServerMetric::InQueueBytes,
@@ -501,7 +514,7 @@ impl World {
                 }
             }
         }
-        self.tally.shed += self.counted_by_all(PoolMetric::ClientShed) as usize;
+        self.counts.shed += self.counted_by_all(PoolMetric::ClientShed) as usize;
         self.check_unheard();
         self.check_nothing_forgotten();
         self.check_retries();
@@ -513,11 +526,11 @@ impl World {
     fn check_unheard(&mut self) {
         let unheard = self.counted_by_all(PoolMetric::Unheard);
         let muted = self.clients.iter().map(|client| client.dependent.muted);
-        self.tally.muted = muted.sum();
-        let all_wanted = self.scenario.redis && self.tally.muted == 0;
+        self.counts.muted = muted.sum();
+        let all_wanted = self.scenario.redis && self.counts.muted == 0;
         assert!(unheard == 0 || !all_wanted, "{unheard} failures unheard");
         if self.scenario.redis {
-            self.tally.unheard = unheard;
+            self.counts.unheard = unheard;
         }
     }
 
@@ -526,7 +539,7 @@ impl World {
         let pool = |metric| self.counted_by_all(metric);
         let server = |metric| {
             let of = |worker| {
-                (0..self.weather.len())
+                (0..self.condition.len())
                     .map(|server| self.counted_of(worker, server, metric))
                     .sum::<i64>()
             };
@@ -543,7 +556,7 @@ impl World {
         if matches!(self.scenario.theme, Theme::Calm | Theme::Deep) && self.ejection.count == 0 {
             assert_eq!(
                 (requests, responses),
-                (self.tally.requests as i64, self.tally.requests as i64),
+                (self.counts.requests as i64, self.counts.requests as i64),
                 "requests and responses counted"
             );
             assert_eq!(
@@ -568,7 +581,7 @@ impl World {
 
     /// Many keys are spread over several servers.
     fn check_spread(&self) {
-        let (homes, servers) = self.shards.owners();
+        let (homes, servers) = self.placement_oracle.owners();
         // Where servers fail, the others may be all that is ever seen.
         let planned = self.scenario.planned.iter().filter(|weight| **weight > 0);
         let excused = self.scenario.is_stormy() || planned.count() == 1;

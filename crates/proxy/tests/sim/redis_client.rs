@@ -2,17 +2,17 @@
 
 use crate::clients::Client;
 use crate::dependent;
+use crate::expected::Expected;
 use crate::keys::{self, Tag};
 use crate::rng::Rng;
 use crate::scenario::{Ending, Scenario};
-use crate::want::Want;
 
 /// A request ready to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct Composed {
     pub(crate) bytes: Vec<u8>,
     /// The expected reply; `None` for none.
-    pub(crate) want: Option<Want>,
+    pub(crate) want: Option<Expected>,
     /// The proxy answers it itself.
     pub(crate) is_local: bool,
     /// It goes to a server, and its reply is dropped.
@@ -90,7 +90,7 @@ pub(crate) fn last_words(client: &mut Client, _tag: Tag) -> Composed {
                 "*2\r\n$3\r\nGET\r\n$99999999999999999999\r\n",
                 "GET \"unbalanced\r\n",
             ]);
-            let want = Want::Line {
+            let want = Expected::Line {
                 begins: "-ERR Protocol error",
                 mentions: String::new(),
             };
@@ -130,7 +130,7 @@ pub(crate) fn command(args: &[&[u8]]) -> Vec<u8> {
 pub(crate) fn local_answer(bytes: Vec<u8>, reply: &[u8]) -> Composed {
     Composed {
         bytes,
-        want: Some(Want::Exactly(reply.to_vec())),
+        want: Some(Expected::Exactly(reply.to_vec())),
         is_local: true,
         ..Composed::default()
     }
@@ -194,7 +194,7 @@ fn mark(rng: &mut Rng) -> char {
 fn keyed(verb: &'static str, bytes: Vec<u8>, key: Vec<u8>) -> Composed {
     Composed {
         bytes,
-        want: Some(Want::Keyed { verb, key }),
+        want: Some(Expected::Keyed { verb, key }),
         is_local: false,
         ..Composed::default()
     }
@@ -271,9 +271,9 @@ pub(crate) fn several(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
     }
     let bytes = command(&args);
     let want = match name {
-        "MGET" => Want::Elements(keys),
-        "MSET" => Want::AllOk(keys),
-        _ => Want::Sum {
+        "MGET" => Expected::Elements(keys),
+        "MSET" => Expected::AllOk(keys),
+        _ => Expected::Sum {
             reads: matches!(name, "EXISTS" | "TOUCH"),
             keys,
         },
@@ -304,7 +304,7 @@ pub(crate) fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Co
     let bytes = command(&args);
     Composed {
         bytes,
-        want: Some(Want::Together {
+        want: Some(Expected::Together {
             verb: name,
             keys,
             is_new: name == "SINTERCARD",
@@ -394,7 +394,7 @@ fn hello(client: &mut Client, scenario: &Scenario) -> Composed {
     }
     Composed {
         bytes,
-        want: Some(Want::Hello {
+        want: Some(Expected::Hello {
             version3: version == b"3",
         }),
         is_local: false,
@@ -418,7 +418,7 @@ fn refused(client: &mut Client) -> Composed {
     ]);
     let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
     let mentions = line.split(' ').next().unwrap_or_default();
-    let want = Want::Line {
+    let want = Expected::Line {
         begins: "-ERR ",
         mentions: mentions.into(),
     };
@@ -446,18 +446,18 @@ pub(crate) fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Compose
     match client.rng.below(3) {
         0 => Composed {
             bytes: command(&[b"LOLWUT"]),
-            want: Some(Want::Placeholder),
+            want: Some(Expected::Placeholder),
             is_local: false,
             ..Composed::default()
         },
         1 if scenario.allow_flush => Composed {
             bytes: command(&[b"FLUSHALL"]),
-            want: Some(Want::Everywhere),
+            want: Some(Expected::Everywhere),
             is_local: false,
             ..Composed::default()
         },
         1 => {
-            let want = Want::Line {
+            let want = Expected::Line {
                 begins: "-ERR ",
                 mentions: "allow_flush".into(),
             };
@@ -473,7 +473,7 @@ pub(crate) fn odd(client: &mut Client, scenario: &Scenario, tag: Tag) -> Compose
             let key = key(client, scenario, tag, 0, 'b');
             Composed {
                 bytes: command(&[b"MGET", &key, &key]),
-                want: Some(Want::Elements(vec![key.clone(), key])),
+                want: Some(Expected::Elements(vec![key.clone(), key])),
                 is_local: false,
                 ..Composed::default()
             }

@@ -11,8 +11,8 @@ use proxy::settings::{
 
 use crate::limits::Grant;
 use crate::network::Pace;
+use crate::placement::Spread;
 use crate::rng::Rng;
-use crate::shards::Spread;
 
 /// The main difficulty of a scenario.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) enum Theme {
 
 /// The condition of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weather {
+pub(crate) enum Condition {
     Fair,
     /// Connections are closed and new ones are refused.
     Down,
@@ -205,7 +205,7 @@ pub(crate) struct Scenario {
     pub(crate) thinks: u64,
     /// One in this many replies is invalid.
     pub(crate) bad_replies: Option<usize>,
-    pub(crate) weather: Vec<(u64, usize, Weather)>,
+    pub(crate) condition: Vec<(u64, usize, Condition)>,
     pub(crate) shutdown_at: Option<u64>,
     pub(crate) gutter: Option<Gutter>,
 }
@@ -263,8 +263,8 @@ impl Scenario {
             server_pace: pace(rng),
             thinks: rng.pick(&[1, 300, 3_000]),
             bad_replies: (stormy && rng.chance(3, 4)).then(|| rng.pick(&[15, 50, 200])),
-            weather: if stormy {
-                weather(rng, servers)
+            condition: if stormy {
+                condition(rng, servers)
             } else {
                 Vec::new()
             },
@@ -303,9 +303,9 @@ impl Scenario {
             too_old: self.redis && rng.chance(1, 20),
         });
         if self.is_stormy() && rng.chance(1, 2) {
-            let theirs = weather(rng, servers).into_iter();
+            let theirs = condition(rng, servers).into_iter();
             let own = self.weights.len();
-            self.weather
+            self.condition
                 .extend(theirs.map(|(at, server, kind)| (at, own + server, kind)));
         }
     }
@@ -486,21 +486,21 @@ pub(crate) fn pace(rng: &mut Rng) -> Pace {
     }
 }
 
-fn weather(rng: &mut Rng, servers: usize) -> Vec<(u64, usize, Weather)> {
+fn condition(rng: &mut Rng, servers: usize) -> Vec<(u64, usize, Condition)> {
     let mut events = Vec::new();
     for server in 0..servers {
         for _ in 0..rng.between(0, 3) {
             let at = rng.micros(0, 150_000);
             let kind = rng.pick(&[
-                Weather::Down,
-                Weather::Down,
-                Weather::Missing,
-                Weather::Hung,
-                Weather::BlackHole,
+                Condition::Down,
+                Condition::Down,
+                Condition::Missing,
+                Condition::Hung,
+                Condition::BlackHole,
             ]);
             events.push((at, server, kind));
             if rng.chance(4, 5) {
-                events.push((at + rng.micros(500, 400_000), server, Weather::Fair));
+                events.push((at + rng.micros(500, 400_000), server, Condition::Fair));
             }
         }
     }

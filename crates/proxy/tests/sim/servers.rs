@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::agenda::Event;
-use crate::faults::Blow;
+use crate::events::Event;
+use crate::faults::LossCause;
 use crate::keys::{self, Tag};
 use crate::memcached_server;
 use crate::network::{ByteQueue, Direction, ProxySide, Reset};
 use crate::redis_server::{Incoming, PUSH, RedisTalk};
-use crate::scenario::Weather;
+use crate::scenario::Condition;
 use crate::world::World;
 
 /// The server's end of a connection.
@@ -33,7 +33,7 @@ pub(crate) struct ServerSide {
     /// Has sent something invalid, from and up to this position: the proxy must close.
     pub(crate) garbled: Option<(u64, u64)>,
     /// The result of connecting, until the proxy is told.
-    pub(crate) outcome: Option<Result<(), Blow>>,
+    pub(crate) outcome: Option<Result<(), LossCause>>,
     pub(crate) opened: u64,
     /// The core asked for it in this step or after it.
     pub(crate) opened_in: u64,
@@ -161,7 +161,7 @@ impl World {
         if dying || self.links[link].side == ProxySide::Gone {
             return self.links[link].outbound.destroy();
         }
-        if self.links[link].server().hung || self.weather[index] != Weather::Fair {
+        if self.links[link].server().hung || self.condition[index] != Condition::Fair {
             return;
         }
         let count = self.links[link].outbound.arrived.len();
@@ -179,7 +179,7 @@ impl World {
                 .server_mut()
                 .thinking
                 .push_back((ready, incoming));
-            self.agenda.plan(ready, Event::Serve { link });
+            self.events.plan(ready, Event::Serve { link });
         }
         self.tell_writer(link, Direction::Out);
     }
@@ -208,7 +208,7 @@ impl World {
     fn server_takes(&mut self, link: usize, incoming: &Incoming) {
         let server = self.links[link].server().index;
         self.trace(|| format!("server {server} takes {incoming:?} on link {link}"));
-        self.tally.requests += usize::from(!incoming.handshake);
+        self.counts.requests += usize::from(!incoming.handshake);
         if self.links[link]
             .server()
             .unread
@@ -223,7 +223,7 @@ impl World {
             let opened = self.links[link].server().opened;
             if incoming.handshake {
                 self.ejection.is_probed(server, opened);
-                self.tally.probes += 1;
+                self.counts.probes += 1;
             }
         }
         for key in &incoming.keys {
@@ -277,33 +277,36 @@ impl World {
     ) -> Result<(), String> {
         let own = self.scenario.weights.len();
         let Some(index) = server.checked_sub(own) else {
-            return self.shards.check(key, server, sent);
+            return self.placement_oracle.check(key, server, sent);
         };
-        let homes = self.shards.candidates(key, sent);
+        let homes = self.placement_oracle.candidates(key, sent);
         let bits = match homes.as_deref() {
             Some(homes) => homes.iter().map(|home| 1 << home).collect(),
             None => vec![u32::MAX],
         };
-        if !bits.iter().any(|home| self.shards.was_ejected(*home, sent)) {
+        if !bits
+            .iter()
+            .any(|home| self.placement_oracle.was_ejected(*home, sent))
+        {
             return Err(format!(
                 "went to server {server} although {homes:?} was not ejected"
             ));
         }
         match &mut self.gutter {
-            Some(other) => other.shards.check(key, index, sent),
+            Some(other) => other.placement_oracle.check(key, index, sent),
             None => Err(format!("went to server {server}, which there is not")),
         }
     }
 
     /// The servers of either pool that `key` may have been sent to since `sent`; `None` if unknown.
     pub(crate) fn homes(&self, key: &[u8], sent: u64) -> Option<Vec<usize>> {
-        let mut homes = self.shards.candidates(key, sent)?;
+        let mut homes = self.placement_oracle.candidates(key, sent)?;
         let out = homes
             .iter()
-            .any(|home| self.shards.was_ejected(1 << home, sent));
+            .any(|home| self.placement_oracle.was_ejected(1 << home, sent));
         if let Some(other) = self.gutter.as_ref().filter(|_| out) {
             let own = self.scenario.weights.len();
-            let theirs = other.shards.candidates(key, sent)?;
+            let theirs = other.placement_oracle.candidates(key, sent)?;
             homes.extend(theirs.into_iter().map(|index| own + index));
         }
         Some(homes)
@@ -363,7 +366,10 @@ impl World {
     /// Sends the replies that are ready.
     pub(crate) fn serve(&mut self, link: usize) {
         let index = self.links[link].server().index;
-        let silent = matches!(self.weather[index], Weather::Hung | Weather::BlackHole);
+        let silent = matches!(
+            self.condition[index],
+            Condition::Hung | Condition::BlackHole
+        );
         if self.links[link].side == ProxySide::Gone || silent {
             return;
         }
@@ -382,7 +388,7 @@ impl World {
     }
 
     fn reply(&mut self, link: usize, mut incoming: Incoming) {
-        let mishap = self.mishap();
+        let server_error = self.server_error();
         if incoming.probe && incoming.handshake && self.faults_allowed && self.rng.chance(1, 4) {
             incoming.reply = b"-LOADING not yet\r\n".to_vec();
         }
@@ -409,12 +415,12 @@ impl World {
             probe: incoming.probe,
             transient,
         });
-        match mishap {
+        match server_error {
             None => {
                 side.unsent.push(&incoming.reply);
                 side.produced = end;
             }
-            Some(mishap) => self.misbehave(link, mishap, &incoming.reply),
+            Some(server_error) => self.misbehave(link, server_error, &incoming.reply),
         }
     }
 
@@ -490,25 +496,25 @@ impl World {
         {
             return;
         }
-        let outcome = match self.weather[index] {
-            Weather::Fair | Weather::Hung => Ok(()),
-            Weather::Down | Weather::Missing => Err(Blow::Refused),
-            Weather::BlackHole => return,
+        let outcome = match self.condition[index] {
+            Condition::Fair | Condition::Hung => Ok(()),
+            Condition::Down | Condition::Missing => Err(LossCause::Refused),
+            Condition::BlackHole => return,
         };
         self.links[link].server_mut().outcome = Some(outcome);
         self.make_ready(worker, link);
     }
 
     /// The condition of a server changes.
-    pub(crate) fn change_weather(&mut self, server: usize, weather: Weather) {
-        self.trace(|| format!("server {server}: {weather:?}"));
-        self.weather[server] = weather;
+    pub(crate) fn change_condition(&mut self, server: usize, condition: Condition) {
+        self.trace(|| format!("server {server}: {condition:?}"));
+        self.condition[server] = condition;
         for link in self.open_links_to(server) {
-            match weather {
-                Weather::Down if self.rng.chance(1, 2) => self.server_closes(link),
-                Weather::Down | Weather::Missing => self.peer_resets(link),
-                Weather::Fair => self.revive(link),
-                Weather::Hung | Weather::BlackHole => {}
+            match condition {
+                Condition::Down if self.rng.chance(1, 2) => self.server_closes(link),
+                Condition::Down | Condition::Missing => self.peer_resets(link),
+                Condition::Fair => self.revive(link),
+                Condition::Hung | Condition::BlackHole => {}
             }
         }
     }

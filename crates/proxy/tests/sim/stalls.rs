@@ -83,7 +83,7 @@ impl World {
         let is_slow = client.moves.has_too_much_unread() && self.has_moved_too_little(client);
         if is_slow || self.reads_no_last_words(client) {
             self.clients[id].moves.is_over = true;
-            self.tally.stalled += 1;
+            self.counts.stalled += 1;
         }
     }
 
@@ -122,6 +122,6 @@ impl World {
             );
         }
         let was_over = |client: &&Client| client.moves.was_over && !client.moves.is_over;
-        self.tally.late_readers += self.clients.iter().filter(was_over).count();
+        self.counts.late_readers += self.clients.iter().filter(was_over).count();
     }
 }

@@ -6,10 +6,10 @@ use std::collections::HashMap;
 
 use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, Rope, SessionId, Time};
 
-use crate::agenda::Event;
-use crate::faults::Blow;
+use crate::events::Event;
+use crate::faults::LossCause;
 use crate::network::{Direction, Fin, Link, Peer, ProxySide, Reset};
-use crate::scenario::Weather;
+use crate::scenario::Condition;
 use crate::servers::ServerSide;
 use crate::world::World;
 
@@ -91,7 +91,7 @@ impl World {
         };
         if is_missing {
             self.workers[worker].planned = Some(at);
-            self.agenda.plan(at, Event::Tick { worker });
+            self.events.plan(at, Event::Tick { worker });
         }
     }
 
@@ -259,19 +259,19 @@ impl World {
                 self.workers[worker].pool.handle_connected(id, now);
                 self.attend_connection(worker, link, id);
             }
-            Err(blow) => self.end_connection(worker, link, id, blow),
+            Err(loss_cause) => self.end_connection(worker, link, id, loss_cause),
         }
     }
 
     fn attend_connection(&mut self, worker: usize, link: usize, id: ConnectionId) {
         let reset = self.links[link].reset == Reset::Arrived;
         if reset && (self.links[link].inbound.arrived.is_empty() || self.rng.chance(1, 2)) {
-            let blow = if self.links[link].unwritten {
-                Blow::BrokenPipe
+            let loss_cause = if self.links[link].unwritten {
+                LossCause::BrokenPipe
             } else {
-                Blow::Reset
+                LossCause::Reset
             };
-            return self.end_connection(worker, link, id, blow);
+            return self.end_connection(worker, link, id, loss_cause);
         }
         while !self.links[link].inbound.arrived.is_empty()
             && self.links[link].side == ProxySide::Connected(id)
@@ -291,8 +291,12 @@ impl World {
             return self.observe_health();
         }
         if reset || self.links[link].inbound.fin == Fin::Arrived {
-            let blow = if reset { Blow::Reset } else { Blow::Fin };
-            return self.end_connection(worker, link, id, blow);
+            let loss_cause = if reset {
+                LossCause::Reset
+            } else {
+                LossCause::Fin
+            };
+            return self.end_connection(worker, link, id, loss_cause);
         }
         if self.links[link].unwritten {
             self.write_connection(worker, link, id);
@@ -338,19 +342,25 @@ impl World {
         (chunk, before..before + bytes.len())
     }
 
-    fn end_connection(&mut self, worker: usize, link: usize, id: ConnectionId, blow: Blow) {
+    fn end_connection(
+        &mut self,
+        worker: usize,
+        link: usize,
+        id: ConnectionId,
+        loss_cause: LossCause,
+    ) {
         self.trace(|| {
             format!(
-                "link {link}: connection to server {} ends: {blow:?}",
+                "link {link}: connection to server {} ends: {loss_cause:?}",
                 self.links[link].server().index
             )
         });
         let now = self.time();
-        self.note_lost(link, blow);
+        self.note_lost(link, loss_cause);
         self.forget_connection(worker, link, id);
         self.workers[worker]
             .pool
-            .handle_connection_closed(id, blow.cause(), now);
+            .handle_connection_closed(id, loss_cause.cause(), now);
         self.observe_health();
     }
 
@@ -426,12 +436,12 @@ impl World {
         assert_eq!(twin, None, "an index is used again before it is free");
         connections.insert(id, link);
         self.open_links.push(link);
-        if self.weather[server] == Weather::Missing && self.rng.chance(2, 3) {
-            let blow = self.rng.pick(&[Blow::NoSuchFile, Blow::HostDown]);
-            return self.end_connection(worker, link, id, blow);
+        if self.condition[server] == Condition::Missing && self.rng.chance(2, 3) {
+            let loss_cause = self.rng.pick(&[LossCause::NoSuchFile, LossCause::HostDown]);
+            return self.end_connection(worker, link, id, loss_cause);
         }
         let delay = self.links[link].delay(&mut self.rng);
-        self.agenda
+        self.events
             .plan(self.now + delay, Event::ConnectEnds { link });
     }
 
@@ -497,7 +507,7 @@ impl World {
         if count > 1 && self.rng.chance(1, 5) {
             count = self.rng.between(1, count);
         }
-        self.tally.digest(link, self.now, &bytes[..count]);
+        self.counts.digest(link, self.now, &bytes[..count]);
         self.links[link].outbound.write(&bytes[..count]);
         self.links[link].unwritten = count < total;
         if count < bytes.len() {
@@ -518,7 +528,7 @@ impl World {
         let unread = !closing.inbound.arrived.is_empty() || closing.inbound.in_transit() > 0;
         if unread && !linger {
             closing.outbound.cut(&mut self.rng);
-            self.tally.resets += 1;
+            self.counts.resets += 1;
             self.clock_of(link).is_cut = true;
         }
         self.links[link].inbound.destroy();

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::{FailoverPool, Memory, PlannedServer, Pool, PoolShare, ServerShare, WorkerContext};
 
-use crate::agenda::{Agenda, Event};
 use crate::clients::{Client, Phase};
 use crate::ejection::Ejection;
+use crate::events::{Event, Events};
 use crate::faults::FaultLog;
 use crate::network::{Direction, Fin, Link, Peer, ProxySide, Reset};
+use crate::placement::PlacementOracle;
 use crate::rng::Rng;
-use crate::scenario::{ClientPlan, Ending, Reader, Scenario, Weather};
-use crate::shards::Shards;
+use crate::scenario::{ClientPlan, Condition, Ending, Reader, Scenario};
 use crate::worker::Worker;
 
 /// No scenario needs nearly this many events: one that does is in an endless loop.
@@ -33,7 +33,7 @@ const PLANS: u64 = 0x7117_acca_7117_acca;
 
 /// Counts of what occurred, to show that the simulation tests what it should.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Tally {
+pub(crate) struct Counts {
     pub(crate) requests: usize,
     pub(crate) replies: usize,
     pub(crate) lost: usize,
@@ -77,7 +77,7 @@ pub(crate) struct Tally {
 /// The state of the failover pool.
 pub(crate) struct Other {
     share: Arc<PoolShare>,
-    pub(crate) shards: Shards,
+    pub(crate) placement_oracle: PlacementOracle,
 }
 
 impl Other {
@@ -87,7 +87,12 @@ impl Other {
         let (settings, memory) = (scenario.other_settings(gutter), Arc::new(Memory::new(0)));
         Some(Self {
             share: PoolShare::new(settings, None, &memory, scenario.workers),
-            shards: Shards::new(gutter.spread, weights, scenario.tagged, gutter.keeps),
+            placement_oracle: PlacementOracle::new(
+                gutter.spread,
+                weights,
+                scenario.tagged,
+                gutter.keeps,
+            ),
         })
     }
 }
@@ -117,14 +122,14 @@ pub(crate) struct World {
     pub(crate) now: u64,
     /// Number of events so far.
     pub(crate) step: u64,
-    pub(crate) agenda: Agenda,
+    pub(crate) events: Events,
     pub(crate) links: Vec<Link>,
     /// Links to servers that the core has not closed.
     pub(crate) open_links: Vec<usize>,
     pub(crate) workers: Vec<Worker>,
     pub(crate) clients: Vec<Client>,
     /// The condition of each server.
-    pub(crate) weather: Vec<Weather>,
+    pub(crate) condition: Vec<Condition>,
     pub(crate) faults_allowed: bool,
     pub(crate) shutting_down: bool,
     pub(crate) share: Arc<PoolShare>,
@@ -137,10 +142,10 @@ pub(crate) struct World {
     pub(crate) plan_changed_at: Option<u64>,
     /// The other pool, for keys of ejected servers.
     pub(crate) gutter: Option<Other>,
-    pub(crate) shards: Shards,
+    pub(crate) placement_oracle: PlacementOracle,
     pub(crate) ejection: Ejection,
     pub(crate) faults: FaultLog,
-    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
     /// Keys that were written.
     pub(crate) written: HashSet<Vec<u8>>,
     /// The last request of a client that changed something at a server, and its link.
@@ -186,7 +191,7 @@ impl World {
         };
         let workers = (0..scenario.workers).map(worker).collect();
         let mut world = World {
-            shards: Shards::new(
+            placement_oracle: PlacementOracle::new(
                 scenario.spread,
                 scenario.planned.clone(),
                 scenario.tagged,
@@ -197,12 +202,12 @@ impl World {
             refusals_rng,
             now: 1_000,
             step: 0,
-            agenda: Agenda::default(),
+            events: Events::default(),
             links: Vec::new(),
             open_links: Vec::new(),
             workers,
             clients: Vec::new(),
-            weather: vec![Weather::Fair; scenario.servers()],
+            condition: vec![Condition::Fair; scenario.servers()],
             faults_allowed: true,
             shutting_down: false,
             share,
@@ -212,7 +217,7 @@ impl World {
             plan_changed_at: None,
             gutter,
             faults: FaultLog::default(),
-            tally: Tally::default(),
+            counts: Counts::default(),
             written: HashSet::new(),
             changed: HashMap::new(),
             busy_at: 0,
@@ -229,13 +234,13 @@ impl World {
         for plan in self.scenario.clients.clone() {
             self.add_client(plan);
         }
-        for (at, server, weather) in self.scenario.weather.clone() {
-            self.agenda
-                .plan(self.now + at, Event::Weather { server, weather });
+        for (at, server, condition) in self.scenario.condition.clone() {
+            self.events
+                .plan(self.now + at, Event::Condition { server, condition });
         }
         self.expect_plans();
         if let Some(at) = self.scenario.shutdown_at {
-            self.agenda.plan(self.now + at, Event::Shutdown);
+            self.events.plan(self.now + at, Event::Shutdown);
         }
         for worker in 0..self.workers.len() {
             self.plan_tick(worker, self.now);
@@ -244,17 +249,17 @@ impl World {
 
     fn add_client(&mut self, plan: ClientPlan) {
         let id = self.clients.len();
-        self.agenda
+        self.events
             .plan(self.now + plan.starts_at, Event::Client { client: id });
         let rng = self.rng.fork();
         self.clients.push(Client::new(id, plan, rng));
     }
 
     /// Runs the scenario to its end; panics if a property is violated.
-    pub(crate) fn run(mut self) -> Tally {
+    pub(crate) fn run(mut self) -> Counts {
         self.settle();
         self.check_nobody_waits();
-        self.check_nobody_dawdles(self.busy_at + ONLY_PROBES);
+        self.check_nobody_exceeds_timeouts(self.busy_at + ONLY_PROBES);
         self.check_nobody_stalls();
         self.heal();
         self.settle();
@@ -269,16 +274,16 @@ impl World {
         self.close_servers();
         self.settle();
         self.check_nothing_left();
-        self.tally.faults = self.faults.count();
-        self.tally.ejections = self.ejection.count;
-        self.tally.events = self.step;
-        self.tally
+        self.counts.faults = self.faults.count();
+        self.counts.ejections = self.ejection.count;
+        self.counts.events = self.step;
+        self.counts
     }
 
     /// Lets time pass until nothing happens any more.
     fn settle(&mut self) {
         self.busy_at = self.now;
-        while let Some(at) = self.agenda.next_at() {
+        while let Some(at) = self.events.next_at() {
             let out = self.scenario.policy.probe && self.ejection.is_anybody_out();
             // While somebody is held back, room is looked for again and again, and so is a connection to the
             // other pool that hangs, and a client that says nothing, and a server that has left.
@@ -296,7 +301,7 @@ impl World {
     }
 
     fn take_step(&mut self) {
-        let Some((at, event)) = self.agenda.next() else {
+        let Some((at, event)) = self.events.next() else {
             return;
         };
         self.now = self.now.max(at);
@@ -321,7 +326,7 @@ impl World {
             },
             Event::Client { .. }
             | Event::ClientLeaves { .. }
-            | Event::Weather { .. }
+            | Event::Condition { .. }
             | Event::Plan
             | Event::Shutdown => false,
         }
@@ -330,7 +335,7 @@ impl World {
     /// Lets this much time pass.
     fn wait(&mut self, micros: u64) {
         let end = self.now + micros;
-        while self.agenda.next_at().is_some_and(|at| at <= end) {
+        while self.events.next_at().is_some_and(|at| at <= end) {
             self.take_step();
         }
         self.now = end;
@@ -357,7 +362,7 @@ impl World {
             Event::Client { client } => self.client_turn(client),
             Event::ClientLeaves { client } => self.client_leaves(client),
             Event::Serve { link } => self.serve(link),
-            Event::Weather { server, weather } => self.change_weather(server, weather),
+            Event::Condition { server, condition } => self.change_condition(server, condition),
             Event::Plan => self.change_plan(),
             Event::Shutdown => self.shut_down(),
         }
@@ -369,7 +374,7 @@ impl World {
         if pipe.has_cargo() && !pipe.scheduled {
             pipe.scheduled = true;
             let delay = self.links[link].delay(&mut self.rng);
-            self.agenda
+            self.events
                 .plan(self.now + delay, Event::deliver(link, direction));
         }
     }
@@ -405,10 +410,10 @@ impl World {
             (Direction::Out, _) => self.make_ready(worker, link),
             (Direction::In, Peer::Client(client)) => {
                 let client = *client;
-                self.agenda.plan(self.now + 1, Event::Client { client });
+                self.events.plan(self.now + 1, Event::Client { client });
             }
             (Direction::In, Peer::Server(_)) => {
-                self.agenda.plan(self.now + 1, Event::Serve { link })
+                self.events.plan(self.now + 1, Event::Serve { link })
             }
         }
     }
@@ -417,8 +422,8 @@ impl World {
     fn heal(&mut self) {
         self.trace(|| "-- healing --".into());
         self.faults_allowed = false;
-        for server in 0..self.weather.len() {
-            self.change_weather(server, Weather::Fair);
+        for server in 0..self.condition.len() {
+            self.change_condition(server, Condition::Fair);
         }
         for link in self.open_links.clone() {
             if self.links[link].server().hung {
@@ -427,7 +432,7 @@ impl World {
         }
         for client in 0..self.clients.len() {
             if !self.clients[client].plan.stays() {
-                self.agenda.plan(self.now, Event::ClientLeaves { client });
+                self.events.plan(self.now, Event::ClientLeaves { client });
             }
         }
     }
@@ -523,7 +528,7 @@ impl World {
     }
 }
 
-impl Tally {
+impl Counts {
     /// Records that `bytes` were written to `link` at `now`.
     pub(crate) fn digest(&mut self, link: usize, now: u64, bytes: &[u8]) {
         // FNV-1a.
@@ -533,7 +538,7 @@ impl Tally {
         }
     }
 
-    pub(crate) fn add(&mut self, other: &Tally) {
+    pub(crate) fn add(&mut self, other: &Counts) {
         self.requests += other.requests;
         self.replies += other.replies;
         self.lost += other.lost;

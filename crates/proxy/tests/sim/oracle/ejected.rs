@@ -16,14 +16,26 @@ impl Case<'_> {
         let own = self.world.scenario.weights.len();
         let mine = (1 << own) - 1;
         let other = self.world.gutter.as_ref();
-        self.world.shards.was_ejected(servers & mine, self.sent())
-            || other.is_some_and(|other| other.shards.was_ejected(servers >> own, self.sent()))
+        self.world
+            .placement_oracle
+            .was_ejected(servers & mine, self.sent())
+            || other.is_some_and(|other| {
+                other
+                    .placement_oracle
+                    .was_ejected(servers >> own, self.sent())
+            })
     }
 
     /// Whether the failover pool, if there is one, may have been unable to serve the keys of ejected servers.
     fn has_no_substitute(&self) -> bool {
-        let other = self.world.gutter.as_ref().map(|other| &other.shards);
-        other.is_none_or(|shards| shards.was_ejected(shards.full(), self.sent()))
+        let other = self
+            .world
+            .gutter
+            .as_ref()
+            .map(|other| &other.placement_oracle);
+        other.is_none_or(|placement_oracle| {
+            placement_oracle.was_ejected(placement_oracle.full(), self.sent())
+        })
     }
 
     /// Whether the reply is an error because some server was ejected.

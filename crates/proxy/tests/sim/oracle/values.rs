@@ -51,7 +51,7 @@ impl Case<'_> {
     fn blocks(&self, verb: &str, keys: &[Vec<u8>]) -> Result<Vec<bool>, String> {
         let mut rest = self.frame;
         let mut found = vec![false; keys.len()];
-        let mut last = vec![None; self.world.weather.len()];
+        let mut last = vec![None; self.world.condition.len()];
         while rest != b"END\r\n" {
             let hits = (0..keys.len()).filter(|at| !found[*at]);
             let mut matching = hits.flat_map(|at| {
@@ -82,7 +82,7 @@ impl Case<'_> {
         if self.is_refused_as_ejected() {
             return Ok(());
         }
-        let plans = self.world.shards.plans_since(self.sent());
+        let plans = self.world.placement_oracle.plans_since(self.sent());
         let mut judged = plans.iter().map(|weights| self.stats_of(weights));
         let last = || self.stats_of(plans.last().expect("there is a plan"));
         judged.find(Result::is_ok).unwrap_or_else(last)

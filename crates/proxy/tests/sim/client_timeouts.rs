@@ -101,16 +101,15 @@ impl World {
         }
     }
 
-    /// The core closes a client. It may be for having waited for it for too long: whether that is so is seen
-    /// from what it has read and written, and when. Such a client is not told anything that it would have to be
-    /// left time for.
+    /// The core closes a client. If that was for a timeout is determined from what it has read and written, and
+    /// when. Such a client gets no final reply, so it needs no time to read one.
     pub(crate) fn note_client_closed(&mut self, link: usize, linger: bool) {
         let Peer::Client(id) = self.links[link].peer else {
             return;
         };
         if !linger && self.is_overdue(id, self.now) {
             self.clients[id].clock.is_over = true;
-            self.tally.dawdlers += 1;
+            self.counts.dawdlers += 1;
         } else if !linger {
             self.note_stalled(id);
         }
@@ -126,7 +125,7 @@ impl World {
     }
 
     /// Nothing has happened for long: every client that exceeded a timeout must be closed.
-    pub(crate) fn check_nobody_dawdles(&self, until: u64) {
+    pub(crate) fn check_nobody_exceeds_timeouts(&self, until: u64) {
         let limits = [self.scenario.client_idle, self.scenario.client_request];
         let shortest = limits.into_iter().flatten().min().unwrap_or(0);
         let since = until - (shortest / 4).max(LOOKS_EVERY) - LATE;

@@ -6,7 +6,7 @@ use crate::world::World;
 
 /// What goes wrong with a reply.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Mishap {
+pub(crate) enum ServerError {
     Fin,
     Reset,
     Hang,
@@ -51,19 +51,23 @@ impl World {
         };
         incoming.reply = format!("-{said}\r\n").into_bytes();
         self.links[link].server_mut().talk.refusal = Some(told);
-        self.tally.refused_steps += 1;
+        self.counts.refused_steps += 1;
     }
 
-    pub(crate) fn mishap(&mut self) -> Option<Mishap> {
+    pub(crate) fn server_error(&mut self) -> Option<ServerError> {
         let odds = self.scenario.bad_replies.filter(|_| self.faults_allowed)?;
         self.rng.chance(1, odds).then(|| {
-            self.rng
-                .pick(&[Mishap::Fin, Mishap::Reset, Mishap::Hang, Mishap::Garbage])
+            self.rng.pick(&[
+                ServerError::Fin,
+                ServerError::Reset,
+                ServerError::Hang,
+                ServerError::Garbage,
+            ])
         })
     }
 
-    pub(crate) fn misbehave(&mut self, link: usize, mishap: Mishap, reply: &[u8]) {
-        self.trace(|| format!("link {link}: {mishap:?} instead of a whole reply"));
+    pub(crate) fn misbehave(&mut self, link: usize, server_error: ServerError, reply: &[u8]) {
+        self.trace(|| format!("link {link}: {server_error:?} instead of a whole reply"));
         let part = self.rng.below(reply.len());
         let garbage: &[u8] = if self.scenario.redis {
             self.rng.pick(&NO_REDIS)
@@ -71,7 +75,7 @@ impl World {
             self.rng.pick(&NO_MEMCACHED)
         };
         let side = self.links[link].server_mut();
-        if let Mishap::Garbage = mishap {
+        if let ServerError::Garbage = server_error {
             // The reply that is replaced never ends.
             side.unread
                 .back_mut()
@@ -82,10 +86,10 @@ impl World {
         side.unsent.push(&reply[..part]);
         side.produced += part as u64;
         side.hung = true;
-        match mishap {
-            Mishap::Fin => self.links[link].server_mut().leaves = true,
-            Mishap::Reset => self.peer_resets(link),
-            Mishap::Hang | Mishap::Garbage => {}
+        match server_error {
+            ServerError::Fin => self.links[link].server_mut().leaves = true,
+            ServerError::Reset => self.peer_resets(link),
+            ServerError::Hang | ServerError::Garbage => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::network::Direction;
-use crate::scenario::Weather;
+use crate::scenario::Condition;
 
 /// Something that happens at a point in virtual time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ pub(crate) enum Event {
     /// A server has something to send on a connection.
     Serve { link: usize },
     /// The condition of a server changes.
-    Weather { server: usize, weather: Weather },
+    Condition { server: usize, condition: Condition },
     /// Another plan is put in force.
     Plan,
     /// The proxy is told to stop.
@@ -42,12 +42,12 @@ impl Event {
 
 /// Events ordered by time.
 #[derive(Debug, Default)]
-pub(crate) struct Agenda {
+pub(crate) struct Events {
     heap: BinaryHeap<Reverse<(u64, u64, Event)>>,
     planned: u64,
 }
 
-impl Agenda {
+impl Events {
     pub(crate) fn plan(&mut self, at: u64, event: Event) {
         self.planned += 1;
         self.heap.push(Reverse((at, self.planned, event)));

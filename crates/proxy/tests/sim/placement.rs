@@ -33,7 +33,7 @@ pub(crate) struct LiveSet {
 
 /// Knows or learns the server of every key.
 #[derive(Debug)]
-pub(crate) struct Shards {
+pub(crate) struct PlacementOracle {
     spread: Spread,
     tagged: bool,
     /// Keys stay with their servers, ejected or not.
@@ -57,7 +57,7 @@ impl LiveSet {
     }
 }
 
-impl Shards {
+impl PlacementOracle {
     pub(crate) fn new(spread: Spread, weights: Vec<u32>, tagged: bool, keeps: bool) -> Self {
         let mut first = LiveSet {
             since: 0,

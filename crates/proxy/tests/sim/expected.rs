@@ -6,7 +6,7 @@ use crate::worker::shown;
 
 /// An expected reply.
 #[derive(Clone)]
-pub(crate) enum Want {
+pub(crate) enum Expected {
     /// These bytes, which the proxy itself writes.
     Exactly(Vec<u8>),
     /// A line that the proxy itself writes.
@@ -45,11 +45,11 @@ pub(crate) enum Want {
     Stats,
 }
 
-impl Want {
+impl Expected {
     /// Whether the command has a small reply, so that many of them may be in flight.
     pub(crate) fn is_small(&self) -> bool {
         match self {
-            Want::Keyed { verb, .. } => matches!(
+            Expected::Keyed { verb, .. } => matches!(
                 *verb,
                 "SET"
                     | "SETEX"
@@ -69,13 +69,13 @@ impl Want {
                     | "incr"
                     | "decr"
             ),
-            Want::Sum { .. } | Want::AllOk(_) | Want::Everywhere => true,
+            Expected::Sum { .. } | Expected::AllOk(_) | Expected::Everywhere => true,
             _ => false,
         }
     }
 }
 
-impl fmt::Debug for Want {
+impl fmt::Debug for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |keys: &[Vec<u8>]| {
             keys.iter()
@@ -83,21 +83,23 @@ impl fmt::Debug for Want {
                 .collect::<Vec<_>>()
         };
         match self {
-            Want::Exactly(bytes) => write!(f, "exactly {}", shown(bytes)),
-            Want::Line { begins, mentions } => {
+            Expected::Exactly(bytes) => write!(f, "exactly {}", shown(bytes)),
+            Expected::Line { begins, mentions } => {
                 write!(f, "a line {begins:?} that mentions {mentions:?}")
             }
-            Want::Keyed { verb, key } => write!(f, "{verb} of {}", String::from_utf8_lossy(key)),
-            Want::Together { keys, .. } => write!(f, "the first of {:?}", list(keys)),
-            Want::Elements(keys) => write!(f, "elements {:?}", list(keys)),
-            Want::Sum { keys, .. } => write!(f, "the sum of {:?}", list(keys)),
-            Want::AllOk(keys) => write!(f, "OK for {:?}", list(keys)),
-            Want::Values { verb, keys } => write!(f, "{verb} of {:?}", list(keys)),
-            Want::Hello { version3 } => write!(f, "a greeting, RESP3: {version3}"),
-            Want::Reset => write!(f, "RESET"),
-            Want::Placeholder => write!(f, "the placeholder's"),
-            Want::Everywhere => write!(f, "OK of everybody"),
-            Want::Stats => write!(f, "everybody's statistics"),
+            Expected::Keyed { verb, key } => {
+                write!(f, "{verb} of {}", String::from_utf8_lossy(key))
+            }
+            Expected::Together { keys, .. } => write!(f, "the first of {:?}", list(keys)),
+            Expected::Elements(keys) => write!(f, "elements {:?}", list(keys)),
+            Expected::Sum { keys, .. } => write!(f, "the sum of {:?}", list(keys)),
+            Expected::AllOk(keys) => write!(f, "OK for {:?}", list(keys)),
+            Expected::Values { verb, keys } => write!(f, "{verb} of {:?}", list(keys)),
+            Expected::Hello { version3 } => write!(f, "a greeting, RESP3: {version3}"),
+            Expected::Reset => write!(f, "RESET"),
+            Expected::Placeholder => write!(f, "the placeholder's"),
+            Expected::Everywhere => write!(f, "OK of everybody"),
+            Expected::Stats => write!(f, "everybody's statistics"),
         }
     }
 }
