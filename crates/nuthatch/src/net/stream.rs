@@ -64,12 +64,14 @@ pub(crate) enum Received {
 /// `drained` or `WouldBlock`, and writes until `WouldBlock`; then it waits for the next readable or writable
 /// edge. A stream must not stop either side in another way unless the socket still owes it an edge.
 ///
-/// **Handshakes.** A stream may have to write when only a read was asked for, and the reverse. It does both
-/// inside whichever call it is in, `handle_edge` above all, and keeps what the socket does not take for a
-/// later edge. Until the handshake is over, reads and writes are `WouldBlock` (or writes are buffered) and
-/// `handle_edge` reports neither direction; once it is over, `handle_edge` reports each direction that is
-/// possible. For a connection that this side opens, the handshake is part of connecting:
-/// [`ByteStream::finish_connect`] is `false` until it is over.
+/// **Handshakes.** A stream may have to write when only a read was asked for, and the reverse. It does so
+/// inside whichever call it is in, and keeps what the socket does not take for a later edge. Until the handshake
+/// is over, reads and writes are `WouldBlock` (or writes are buffered) and `handle_edge` reports neither
+/// direction. Only `handle_edge` may complete it, because only its result tells the loop that a side which has
+/// blocked can go on; it then reports each direction that is possible, data that came with the last step of the
+/// handshake included. For a connection that this side opens, the handshake is part of connecting:
+/// [`ByteStream::finish_connect`] is `false` until it is over. The loop hands edges on whether or not it wants to
+/// read, so a handshake never waits for that.
 ///
 /// **Buffered writes.** The loop counts bytes that a write took as written and forgets them. Bytes that were
 /// taken but not yet handed to the kernel make [`ByteStream::has_unsent`] true; the stream sends them at later
