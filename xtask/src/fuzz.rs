@@ -109,7 +109,7 @@ fn has_its_server(target: &String) -> bool {
     };
     let is_here = servers.iter().any(|server| run::is_installed(server));
     if !is_here {
-        println!("left out: {target}, for want of {}", servers[0]);
+        println!("skipped: {target}, because {} is not installed", servers[0]);
     }
     is_here
 }

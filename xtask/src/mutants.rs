@@ -11,7 +11,7 @@ const SEEDS: &str = "300";
 
 /// Time limit for the tests of a mutant, in seconds: several times the normal duration. A mutant that makes
 /// them run without end counts as detected.
-const PATIENCE: &str = "60";
+const TIME_LIMIT: &str = "60";
 
 /// Mutates the crate `proxy`, everything or the shard given in the arguments, and prints the mutants that its
 /// tests did not detect. `.cargo/mutants.toml` says what is excluded and why, `crates/proxy/tests/mutants.md`
@@ -28,7 +28,7 @@ pub(crate) fn mutants(words: &[&str]) -> Result<(), String> {
     command.args(["--test-package", "proxy", "--test-package", "properties"]);
     command.arg("--no-default-features");
     // The tests of the unchanged code are run separately.
-    command.args(["--baseline", "skip", "--timeout", PATIENCE]);
+    command.args(["--baseline", "skip", "--timeout", TIME_LIMIT]);
     command.args(["--jobs", "1", "--output", "target"]);
     // A shard is a fair sample of all files, and dependencies are built once for all shards.
     command.args(["--sharding", "round-robin"]);

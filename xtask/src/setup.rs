@@ -10,10 +10,10 @@ pub(crate) fn run() {
     let mut absent = packages::install();
     absent.extend(clients::install());
     if absent.is_empty() {
-        println!("setup: everything that the tests use is here");
+        println!("setup: everything that the tests use is installed");
         return;
     }
-    println!("setup: not here, so the tests that use them will say SKIPPED:");
+    println!("setup: missing, so the tests that use them will print SKIPPED:");
     for line in &absent {
         println!("  {line}");
     }

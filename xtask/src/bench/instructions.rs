@@ -119,7 +119,7 @@ fn finding(count: &Count, baselines: &[Count]) -> Option<String> {
     }
     (change > TOLERATED).then(|| {
         format!(
-            "{path} became {:.1} % dearer: {:.1}, was {:.1}",
+            "{path} became {:.1} % more expensive: {:.1}, was {:.1}",
             change * 100.0,
             count.instructions,
             baseline.instructions
@@ -143,11 +143,11 @@ fn parse(text: &str) -> Result<Vec<Count>, String> {
         .map(|line| {
             let (path, count) = line
                 .split_once(' ')
-                .ok_or_else(|| format!("{BASELINES}: {line}: no count"))?;
+                .ok_or_else(|| format!("{BASELINES}: {line}: count missing"))?;
             let instructions = count
                 .trim()
                 .parse()
-                .map_err(|_| format!("{BASELINES}: {line}: no number"))?;
+                .map_err(|_| format!("{BASELINES}: {line}: not a number"))?;
             Ok(Count {
                 path: path.into(),
                 instructions,
@@ -190,7 +190,7 @@ mod tests {
         assert!(compare(&[count("get", 1_049.0)], &baselines).is_ok());
         assert!(compare(&[count("get", 500.0)], &baselines).is_ok());
         let error = compare(&[count("get", 1_051.0)], &baselines).unwrap_err();
-        assert!(error.contains("5.1 % dearer"), "{error}");
+        assert!(error.contains("5.1 % more expensive"), "{error}");
     }
 
     #[test]

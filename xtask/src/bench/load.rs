@@ -249,11 +249,11 @@ impl Drop for Running {
 }
 
 /// A limit in case a contender hangs: redis-benchmark waits without end.
-const PATIENCE: [&str; 3] = ["timeout", "--kill-after=1", "120"];
+const TIME_LIMIT: [&str; 3] = ["timeout", "--kill-after=1", "120"];
 
 fn run_redis_benchmark(words: &[String]) -> Result<String, String> {
-    let output = Command::new(PATIENCE[0])
-        .args(&PATIENCE[1..])
+    let output = Command::new(TIME_LIMIT[0])
+        .args(&TIME_LIMIT[1..])
         .args(words)
         .stdin(Stdio::null())
         .output()
@@ -337,7 +337,7 @@ fn parse_report(line: &str) -> Result<Outcome, String> {
     let field = |name: &str| {
         json[name]
             .as_f64()
-            .ok_or_else(|| format!("loadgen told no {name}"))
+            .ok_or_else(|| format!("loadgen's report lacks {name}"))
     };
     Ok(Outcome {
         requests: field("answered")?,

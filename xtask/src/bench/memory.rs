@@ -20,7 +20,7 @@ const IDLE: usize = 5_000;
 const BURST: usize = 20_000;
 
 /// How long a client waits.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Time for a proxy to return memory.
 const REST: Duration = Duration::from_secs(3);
@@ -104,8 +104,8 @@ fn ask_once(address: SocketAddr, protocol: Protocol) -> std::io::Result<TcpStrea
         Protocol::Redis => (b"*2\r\n$3\r\nGET\r\n$4\r\nnone\r\n", b"$-1\r\n"),
         Protocol::Memcached => (b"get none\r\n", b"END\r\n"),
     };
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, TIME_LIMIT)?;
+    stream.set_read_timeout(Some(TIME_LIMIT))?;
     stream.write_all(question)?;
     let mut got = vec![0; answer.len()];
     stream.read_exact(&mut got)?;

@@ -119,6 +119,6 @@ fn overload(options: &Options) -> Result<(), String> {
     }
     match failures {
         0 => Ok(()),
-        count => Err(format!("{count} promises are broken")),
+        count => Err(format!("{count} checks failed")),
     }
 }

@@ -38,7 +38,7 @@ impl Results {
         let field = |name: &str| {
             json[name]
                 .as_f64()
-                .ok_or_else(|| format!("loadgen told no {name}"))
+                .ok_or_else(|| format!("loadgen's report lacks {name}"))
         };
         let wrong = field("wrong")? + field("misordered")? + field("missing")?;
         let errors = field("errors")?;

@@ -31,10 +31,10 @@ pub(super) fn install() -> Result<(), String> {
         absent.push(format!("Envoy ({reason})"));
     }
     for line in &absent {
-        println!("not here: {line}");
+        println!("missing: {line}");
     }
     if absent.is_empty() {
-        println!("bench: every peer is here");
+        println!("bench: everything is installed");
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ pub(super) fn install() -> Result<(), String> {
 pub(super) fn install_valgrind() {
     let needs = [Need::new("valgrind", "valgrind")];
     for line in packages::install_programs(&needs) {
-        println!("not here: {line}");
+        println!("missing: {line}");
     }
 }
 
@@ -62,7 +62,7 @@ pub(super) fn check_essentials() -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{absent:?} cannot be found; `cargo xtask bench --setup` installs what it may"
+        "{absent:?} cannot be found; `cargo xtask bench --setup` installs what is permitted"
     ))
 }
 

@@ -11,7 +11,7 @@ use super::load::{Amount, Load, Unwatched};
 const TIME: Duration = Duration::from_millis(700);
 
 /// How long strace may take to attach, and to write its counts.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// The number of system calls that process `pid` makes per request under this load.
 ///
@@ -48,12 +48,12 @@ fn by_strace(load: &Load<'_>, amount: Amount, pid: u32, file: &Path) -> Option<f
         .args(["-c", "-f", "-p", &pid.to_string(), "-o"])
         .arg(file);
     let mut strace = Process::spawn(command);
-    eventually(PATIENCE, || {
+    eventually(TIME_LIMIT, || {
         strace.stderr().contains("attached").then_some(())
     })?;
     let outcome = load.play(amount, &mut Unwatched).ok()?;
     strace.signal(Signal::INT);
-    eventually(PATIENCE, || strace.exited())?;
+    eventually(TIME_LIMIT, || strace.exited())?;
     let count = strace_total(&std::fs::read_to_string(file).ok()?)?;
     Some(count / outcome.requests)
 }

@@ -80,7 +80,7 @@ fn connections(bench: &Bench, options: &Options, protocol: Protocol) -> Result<V
     load.fill()?;
     load.play(Amount::Time(options.seconds), &mut Unwatched)?;
     if Tool::find("ss").is_none() {
-        println!("server connections: not counted, for want of ss (package iproute2)");
+        println!("server connections: not counted, because ss (package iproute2) is not installed");
         return Ok(Vec::new());
     }
     let addresses: Vec<SocketAddr> = rig.servers.iter().map(|server| server.addr()).collect();

@@ -14,7 +14,7 @@ pub(super) fn check(files: &[ProjectFile]) -> Vec<Finding> {
         .flat_map(|file| {
             let broken = links(&file.text).into_iter().filter_map(|(line, target)| {
                 let problem = map.problem(&file.path, &target)?;
-                let says = format!("the link to {target} leads nowhere: {problem}");
+                let says = format!("the link to {target} is broken: {problem}");
                 Some(Finding::on_line(file, line, says))
             });
             broken.collect::<Vec<_>>()

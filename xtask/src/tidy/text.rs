@@ -63,7 +63,8 @@ pub(super) fn lints_inherited(files: &[ProjectFile]) -> Vec<Finding> {
 
 fn length(file: &ProjectFile) -> Option<Finding> {
     let lines = file.text.lines().count();
-    let says = format!("has {lines} lines; at most {LONGEST_FILE}, better 150 to 350");
+    let says =
+        format!("has {lines} lines; at most {LONGEST_FILE} are allowed, 150 to 350 are better");
     (lines > LONGEST_FILE).then(|| Finding::new(&file.path, says))
 }
 

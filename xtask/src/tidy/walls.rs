@@ -123,7 +123,7 @@ fn check_direct(package: &Package, wall: &Wall) -> Vec<Finding> {
         .map(|dependency| {
             let allowed = wall.may_use.join(", ");
             let name = &dependency.name;
-            let says = format!("must not depend on {name}; its wall lets in: {allowed}");
+            let says = format!("must not depend on {name}; it may only depend on: {allowed}");
             Finding::new(&package.name, says)
         })
         .collect()

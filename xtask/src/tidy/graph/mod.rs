@@ -198,7 +198,7 @@ fn not_needed(tree: &Tree, edges: &Edges, exception: &Exception) -> Vec<Finding>
         })
         .map(|module| {
             let says = format!(
-                "{module} is in no circle of its exception ({}): strike it out in xtask/src/tidy/graph/exceptions.rs",
+                "{module} is in no circle of its exception ({}): remove it from xtask/src/tidy/graph/exceptions.rs",
                 exception.reason
             );
             Finding::new(&tree.name, says)
