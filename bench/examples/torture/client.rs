@@ -16,7 +16,7 @@ use nuthatch_bench::load::Protocol;
 
 /// How long a client waits for a reply without receiving anything; far longer than every timeout of the
 /// pools.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// A request that waits for its reply.
 #[derive(Debug, Clone, Copy)]
@@ -138,9 +138,9 @@ impl Client {
     }
 
     /// Gives up when nothing was received for too long.
-    pub(crate) fn check_patience(&mut self, scene: &mut Scene<'_>, now: Instant) -> Link {
+    pub(crate) fn check_stall(&mut self, scene: &mut Scene<'_>, now: Instant) -> Link {
         let waits = now.saturating_duration_since(self.heard);
-        if self.pending.is_empty() || waits < PATIENCE {
+        if self.pending.is_empty() || waits < TIME_LIMIT {
             return Link::Stands;
         }
         // This reply will never be complete, whatever part of it has arrived.

@@ -21,10 +21,10 @@ const DEPTHS: [usize; 4] = [1, 16, 64, 250];
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Longest sleep, so that the end of the run is noticed when nothing happens.
-const NAP: Duration = Duration::from_millis(20);
+const MAX_SLEEP: Duration = Duration::from_millis(20);
 
 /// How often clients are checked for a reply that does not come.
-const PATIENCE_PAUSE: Duration = Duration::from_millis(500);
+const STALL_CHECK_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long to wait for the last replies.
 const LAST_REPLIES: Duration = Duration::from_secs(15);
@@ -102,17 +102,17 @@ impl<'a> PoolLoad<'a> {
         let mut looked = Instant::now();
         let mut over_since = None;
         while !self.is_done(&mut over_since) {
-            match self.poll.poll(&mut events, Some(NAP)) {
+            match self.poll.poll(&mut events, Some(MAX_SLEEP)) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
             for event in &events {
                 self.serve(event.token().0)?;
             }
-            if looked.elapsed() >= PATIENCE_PAUSE {
+            if looked.elapsed() >= STALL_CHECK_INTERVAL {
                 looked = Instant::now();
                 for number in 0..self.clients.len() {
-                    let link = self.clients[number].check_patience(&mut self.scene, looked);
+                    let link = self.clients[number].check_stall(&mut self.scene, looked);
                     self.mend(number, link)?;
                 }
             }

@@ -28,7 +28,7 @@ const CALM: Duration = Duration::from_millis(1_000);
 const WARM_UP: Duration = Duration::from_secs(3);
 
 /// How long a reply that was read before the end of a calm may take to be checked.
-const AFTERTHOUGHT: Duration = Duration::from_millis(50);
+const JUDGE_DELAY: Duration = Duration::from_millis(50);
 
 /// In one of this many rounds, two servers of a protocol fail at once.
 const TWO_AT_ONCE_ONE_IN: u64 = 4;
@@ -150,7 +150,7 @@ impl<'a> Schedule<'a> {
         let rate = (self.run_state.replies() - replies) as f64 / start.elapsed().as_secs_f64();
         self.rates.push(rate as u64);
         self.run_state.turn();
-        thread::sleep(AFTERTHOUGHT);
+        thread::sleep(JUDGE_DELAY);
         let now = self.setup.mishaps()?;
         for (number, pool) in POOLS.iter().enumerate() {
             let (count, sample) = self.run_state.take_doubts(number);

@@ -33,7 +33,9 @@ fn run(words: &[String]) -> Result<(), String> {
         }
         [name, laps] => {
             let path = Path::find(name).ok_or_else(|| format!("there is no path {name}"))?;
-            let laps: u32 = laps.parse().map_err(|_| format!("{laps} is no number"))?;
+            let laps: u32 = laps
+                .parse()
+                .map_err(|_| format!("{laps} is not a number"))?;
             let mut rig = Rig::new(path);
             for _ in 0..laps {
                 rig.run_lap();

@@ -15,7 +15,7 @@ use super::traffic::Traffic;
 use super::{Options, Pace};
 
 /// How long to wait for the last replies after sending has ended.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Open loop: maximum requests waiting for replies. Requests that are due beyond it are sent later, with
 /// their latency counted from when they were due.
@@ -25,7 +25,7 @@ const MAX_IN_FLIGHT: u64 = 100_000;
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// Longest sleep, so that the end of a run is noticed when nothing happens.
-const NAP: Duration = Duration::from_millis(10);
+const MAX_SLEEP: Duration = Duration::from_millis(10);
 
 const TIMER: Token = Token(usize::MAX - 1);
 
@@ -91,7 +91,7 @@ impl<'o> Driver<'o> {
         self.start = Instant::now();
         let timer = self.begin()?;
         while !self.is_over() {
-            match self.poll.poll(&mut events, Some(NAP)) {
+            match self.poll.poll(&mut events, Some(MAX_SLEEP)) {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 polled => polled?,
             }
@@ -224,7 +224,7 @@ impl<'o> Driver<'o> {
                 elapsed >= self.options.duration || self.asked >= self.options.requests
             }
         };
-        let is_patience_over = elapsed >= self.options.duration + PATIENCE;
+        let is_patience_over = elapsed >= self.options.duration + TIME_LIMIT;
         is_patience_over || (all_asked && self.in_flight == 0) || self.is_deserted()
     }
 
@@ -256,7 +256,7 @@ impl<'o> Driver<'o> {
 }
 
 fn connect_one(options: &Options, poll: &Poll, number: usize) -> std::io::Result<Client> {
-    let stream = std::net::TcpStream::connect_timeout(&options.target, PATIENCE)?;
+    let stream = std::net::TcpStream::connect_timeout(&options.target, TIME_LIMIT)?;
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     let mut stream = TcpStream::from_std(stream);

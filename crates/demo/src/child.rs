@@ -56,13 +56,13 @@ impl Child {
         matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Asks it to end (SIGTERM), waits up to `patience`, then kills it.
-    pub(crate) fn stop(&mut self, patience: Duration) {
+    /// Asks it to end (SIGTERM), waits up to `time_limit`, then kills it.
+    pub(crate) fn stop(&mut self, time_limit: Duration) {
         if self.is_running() {
             // It has not been reaped (see above), so the id is still its own.
             let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);
         }
-        let end = Instant::now() + patience;
+        let end = Instant::now() + time_limit;
         while self.is_running() && Instant::now() < end {
             thread::sleep(Duration::from_millis(5));
         }

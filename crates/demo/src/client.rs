@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::kind::Kind;
 
 /// How long to wait for a reply; the proxy's own timeout is shorter.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// Maximum length of a reply.
 const LONGEST_REPLY: usize = 1 << 20;
@@ -47,10 +47,10 @@ impl Client {
     /// Connects to a port of 127.0.0.1.
     pub(crate) fn connect(kind: Kind, port: u16) -> io::Result<Client> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&address, TIME_LIMIT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIME_LIMIT))?;
+        stream.set_write_timeout(Some(TIME_LIMIT))?;
         Ok(Client { kind, stream })
     }
 

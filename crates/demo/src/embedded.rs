@@ -17,7 +17,7 @@ use crate::store::Store;
 const MAX_CONNECTIONS: usize = 256;
 
 /// How long a write to a client may block.
-const WRITE_PATIENCE: Duration = Duration::from_secs(10);
+const WRITE_TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Output is written once this many bytes are collected.
 const OUTPUT_CHUNK: usize = 64 << 10;
@@ -149,7 +149,7 @@ impl Connections {
         handler: S,
     ) -> io::Result<()> {
         stream.set_nodelay(true)?;
-        stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+        stream.set_write_timeout(Some(WRITE_TIME_LIMIT))?;
         let Some(id) = self.enter(stream.try_clone()?) else {
             return Ok(());
         };

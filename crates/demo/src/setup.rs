@@ -89,9 +89,9 @@ impl Setup {
     /// When it cannot be read or is not JSON.
     pub(crate) fn stats(&self) -> Result<serde_json::Value, Stop> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.stats.number()));
-        let patience = Duration::from_secs(5);
-        let stream = TcpStream::connect_timeout(&address, patience)?;
-        stream.set_read_timeout(Some(patience))?;
+        let time_limit = Duration::from_secs(5);
+        let stream = TcpStream::connect_timeout(&address, time_limit)?;
+        stream.set_read_timeout(Some(time_limit))?;
         let mut text = String::new();
         stream.take(LONGEST_DOCUMENT).read_to_string(&mut text)?;
         serde_json::from_str(&text)

@@ -28,7 +28,7 @@ const KEYS: [&str; 12] = [
 const VICTIM: usize = 1;
 
 /// How long the proxy may take for a change that it makes by itself.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Runs the whole tour in both pools.
 pub(crate) fn run(setup: &mut Setup, narrator: &mut Narrator) -> Result<(), Stop> {
@@ -126,7 +126,7 @@ fn ejection(
     narrator: &mut Narrator,
 ) -> Result<(), Stop> {
     let (pool, victim) = (&setup.pools[index], victim(setup, index));
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIME_LIMIT;
     for key in theirs.iter().cycle() {
         let refused = matches!(client.get(key)?, Answer::Refused(_));
         errors += usize::from(refused);
@@ -170,7 +170,7 @@ fn recovery(setup: &mut Setup, index: usize, narrator: &mut Narrator) -> Result<
     let mut client = pool.client()?;
     let began = Instant::now();
     let mut returned = false;
-    while !returned && began.elapsed() < PATIENCE && !narrator.is_interrupted() {
+    while !returned && began.elapsed() < TIME_LIMIT && !narrator.is_interrupted() {
         client.set(theirs[0], &back_value(theirs[0]))?;
         returned = pool
             .holders(theirs[0], &back_value(theirs[0]))?
@@ -198,7 +198,7 @@ fn recovery(setup: &mut Setup, index: usize, narrator: &mut Narrator) -> Result<
 /// Shows the statistics.
 fn statistics(setup: &Setup, narrator: &mut Narrator) -> Result<(), Stop> {
     narrator.say("\n== the stats document ==\n")?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIME_LIMIT;
     loop {
         let document = setup.stats()?;
         let ejects = |pool: &DemoPool| document[pool.name()]["server_ejects"].as_i64();

@@ -111,10 +111,10 @@ pub(crate) fn reopen() {
     }
 }
 
-/// Waits until everything queued so far is written, at most for `patience`.
-pub(crate) fn flush(patience: Duration) {
+/// Waits until everything queued so far is written, at most for `time_limit`.
+pub(crate) fn flush(time_limit: Duration) {
     let Some(logger) = LOGGER.get() else { return };
-    let end = Instant::now() + patience;
+    let end = Instant::now() + time_limit;
     let (done, written) = sync_channel(1);
     while logger.sender.try_send(Order::Flush(done.clone())).is_err() {
         if Instant::now() >= end {

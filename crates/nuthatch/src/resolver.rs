@@ -97,10 +97,10 @@ mod tests {
             let reply = Box::new(move |address| sender.send(address).unwrap());
             assert!(resolver.ask(host.into(), 1, reply));
         }
-        let patience = Duration::from_secs(20);
-        let found = answers.recv_timeout(patience).unwrap();
+        let time_limit = Duration::from_secs(20);
+        let found = answers.recv_timeout(time_limit).unwrap();
         assert!(found.is_some_and(|address| address.ip().is_loopback()));
-        assert_eq!(answers.recv_timeout(patience), Ok(None));
+        assert_eq!(answers.recv_timeout(time_limit), Ok(None));
     }
 
     #[test]

@@ -45,7 +45,7 @@ const GRACE: Duration = Duration::from_secs(1);
 const WATCH: Duration = Duration::from_millis(10);
 
 /// Maximum time to write the last log lines.
-const LOG_PATIENCE: Duration = Duration::from_secs(1);
+const LOG_TIME_LIMIT: Duration = Duration::from_secs(1);
 
 /// Stop requests that can be pending: the first one, and a second that ends the shutdown at once.
 const STOPS: usize = 2;
@@ -78,7 +78,7 @@ fn fail(options: &RunOptions, Failure { details, line }: &Failure) -> ExitCode {
         log!(ALERT, "{line}");
     }
     // So that the reason comes last when the log is standard error.
-    logger::flush(LOG_PATIENCE);
+    logger::flush(LOG_TIME_LIMIT);
     let name = options.program.name();
     // A failure of standard error cannot be reported.
     let _ = writeln!(std::io::stderr(), "{details}{name}: {line}");
@@ -182,7 +182,7 @@ impl Running {
         }
         drop(self.pid_file);
         log!(ALWAYS, "done");
-        logger::flush(LOG_PATIENCE);
+        logger::flush(LOG_TIME_LIMIT);
         match hurried {
             true => ExitCode::FAILURE,
             false => ExitCode::SUCCESS,

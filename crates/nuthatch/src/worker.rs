@@ -75,10 +75,10 @@ impl Handle {
         Ok(())
     }
 
-    /// Tells the worker to end once its clients are answered, after `patience` at the latest.
-    pub(crate) fn shut_down(&self, patience: Duration) {
+    /// Tells the worker to end once its clients are answered, after `time_limit` at the latest.
+    pub(crate) fn shut_down(&self, time_limit: Duration) {
         // A worker that has ended takes no messages.
-        let _ = self.inbox.send(Message::Shutdown(patience));
+        let _ = self.inbox.send(Message::Shutdown(time_limit));
         self.wake();
     }
 
@@ -220,8 +220,8 @@ impl Worker {
                 counted,
             } => self.driver.open_session(pool, stream, name, counted),
             Message::Resolved { caller, address } => self.driver.handle_resolved(caller, address),
-            Message::Shutdown(patience) => {
-                self.end = Some(now + patience);
+            Message::Shutdown(time_limit) => {
+                self.end = Some(now + time_limit);
                 self.driver.begin_shutdown();
             }
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process, prlimit, test_kill_process};
 use testkit::{Client, Process, Proxy, Signal, eventually, free_port};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 fn binary() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_nuthatch"))
@@ -43,7 +43,7 @@ fn run(conf: &str, args: &[&str]) -> (Option<i32>, String) {
         .args(["-c", "conf.yml", "-a", "127.0.0.1"]);
     command.args(["-s", &free_port().to_string()]).args(args);
     let mut process = Process::spawn(command);
-    let status = process.wait_exit(PATIENCE);
+    let status = process.wait_exit(TIME_LIMIT);
     (status.code(), process.stderr())
 }
 
@@ -96,7 +96,7 @@ fn sigterm_answers_what_is_in_flight_and_leaves_nothing_behind() {
     server.answer(b"$5\r\nhello\r\n");
     assert_eq!(busy.exactly(11), b"$5\r\nhello\r\n");
     assert!(busy.rest().is_empty());
-    assert_eq!(proxy.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(proxy.wait_exit(TIME_LIMIT).code(), Some(0));
     assert!(!pid.exists());
     assert!(
         proxy
@@ -115,7 +115,7 @@ fn the_end_comes_even_if_a_server_never_answers() {
     server.take_request();
     let begin = Instant::now();
     proxy.signal(Signal::INT);
-    assert_eq!(proxy.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(proxy.wait_exit(TIME_LIMIT).code(), Some(0));
     assert!((300..3_000).contains(&begin.elapsed().as_millis()));
 }
 
@@ -135,9 +135,9 @@ fn a_second_signal_ends_at_once() {
             .is_err()
             .then_some(())
     };
-    eventually(PATIENCE, refused).expect("the first signal closes the listener");
+    eventually(TIME_LIMIT, refused).expect("the first signal closes the listener");
     proxy.signal(Signal::TERM);
-    assert_eq!(proxy.wait_exit(PATIENCE).code(), Some(1));
+    assert_eq!(proxy.wait_exit(TIME_LIMIT).code(), Some(1));
     assert!(!pid.exists());
 }
 
@@ -258,7 +258,7 @@ fn the_parent_of_a_daemon_returns_when_it_serves() {
     let started = format!("started on pid {}", daemon.0.as_raw_nonzero());
     expect_text(&path("log"), &started);
     daemon.signal(Signal::TERM);
-    eventually(PATIENCE, || daemon.is_gone().then_some(())).expect("SIGTERM ends it");
+    eventually(TIME_LIMIT, || daemon.is_gone().then_some(())).expect("SIGTERM ends it");
     assert!(!path("pid").exists());
     assert!(
         fs::read_to_string(path("log"))
@@ -270,7 +270,7 @@ fn the_parent_of_a_daemon_returns_when_it_serves() {
 /// Waits until a file contains a text: logs are written by a separate thread.
 fn expect_text(file: &Path, text: &str) {
     let read = || fs::read_to_string(file).unwrap_or_default();
-    let found = eventually(PATIENCE, || read().contains(text).then_some(()));
+    let found = eventually(TIME_LIMIT, || read().contains(text).then_some(()));
     assert!(found.is_some(), "no {text:?} in {file:?}:\n{}", read());
 }
 
@@ -318,7 +318,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
         .unwrap();
     let mut unheard = Unheard(child);
     let endpoint = testkit::Endpoint::loopback(port);
-    let mut client = eventually(PATIENCE, || Client::try_connect(&endpoint).ok()).unwrap();
+    let mut client = eventually(TIME_LIMIT, || Client::try_connect(&endpoint).ok()).unwrap();
     // Each logs a line: far more than a pipe and the queue of records can hold.
     for _ in 0..200 {
         client.send(&b"NOSUCHCOMMAND\r\n".repeat(100));
@@ -329,7 +329,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     client.send(b"PING\r\n");
     assert_eq!(client.line(), b"+PONG\r\n");
     kill_process(Pid::from_child(&unheard.0), Signal::TERM).unwrap();
-    let status = eventually(PATIENCE, || unheard.0.try_wait().unwrap());
+    let status = eventually(TIME_LIMIT, || unheard.0.try_wait().unwrap());
     assert_eq!(status.and_then(|status| status.code()), Some(0));
 }
 
@@ -399,7 +399,7 @@ fn client_connections_is_enforced() {
     assert!(third.rest().is_empty());
     drop(clients);
     let room = || (ping(&mut Client::to_port(port)) == b"+PONG\r\n").then_some(());
-    eventually(PATIENCE, room).expect("room again");
+    eventually(TIME_LIMIT, room).expect("room again");
     assert!(
         proxy
             .stderr()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Endpoint;
 
 /// How long a client waits for bytes before the test fails.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// One connection to a server or a proxy.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Client {
     pub fn try_connect(endpoint: &Endpoint) -> std::io::Result<Client> {
         let stream = match endpoint {
             Endpoint::Tcp(address) => {
-                let stream = TcpStream::connect_timeout(address, PATIENCE)?;
+                let stream = TcpStream::connect_timeout(address, TIME_LIMIT)?;
                 stream.set_nodelay(true)?;
                 Stream::Tcp(stream)
             }
@@ -49,7 +49,7 @@ impl Client {
             stream,
             ahead: Vec::new(),
         };
-        client.set_patience(PATIENCE);
+        client.set_time_limit(TIME_LIMIT);
         Ok(client)
     }
 
@@ -59,16 +59,16 @@ impl Client {
     }
 
     /// Sets how long reads and writes wait (10 s by default).
-    pub fn set_patience(&self, patience: Duration) {
+    pub fn set_time_limit(&self, time_limit: Duration) {
         let set = match &self.stream {
             Stream::Tcp(s) => s
-                .set_read_timeout(Some(patience))
-                .and_then(|()| s.set_write_timeout(Some(patience))),
+                .set_read_timeout(Some(time_limit))
+                .and_then(|()| s.set_write_timeout(Some(time_limit))),
             Stream::Unix(s) => s
-                .set_read_timeout(Some(patience))
-                .and_then(|()| s.set_write_timeout(Some(patience))),
+                .set_read_timeout(Some(time_limit))
+                .and_then(|()| s.set_write_timeout(Some(time_limit))),
         };
-        set.expect("patience is not zero");
+        set.expect("time_limit is not zero");
     }
 
     /// Sends all of `bytes`.
@@ -159,7 +159,7 @@ impl Client {
         if !self.ahead.is_empty() {
             return false;
         }
-        self.set_patience(quiet);
+        self.set_time_limit(quiet);
         let mut byte = [0];
         let silent = match self.read(&mut byte) {
             Err(error) => would_wait(&error),
@@ -168,7 +168,7 @@ impl Client {
                 false
             }
         };
-        self.set_patience(PATIENCE);
+        self.set_time_limit(TIME_LIMIT);
         silent
     }
 

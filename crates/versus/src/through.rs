@@ -14,7 +14,7 @@ use proxy::{
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use crate::direct::PATIENCE;
+use crate::direct::TIME_LIMIT;
 use crate::script::Script;
 
 /// Runs the script as one client of a new pool; returns what that client received until it was closed. Then
@@ -77,7 +77,7 @@ impl<'a> Shell<'a> {
                 distribution: hashkit::Distribution::Modula,
                 ..hashkit::Placement::default()
             },
-            server_retry_timeout: PATIENCE,
+            server_retry_timeout: TIME_LIMIT,
             allow_flush: true,
             ..PoolSettings::new("pool", vec![server], protocol)
         };
@@ -162,11 +162,11 @@ impl<'a> Shell<'a> {
         }
         let interest = |id| PollFd::from_borrowed_fd(self.connections[id].as_fd(), PollFlags::IN);
         let mut polled: Vec<PollFd<'_>> = ids.iter().map(interest).collect();
-        let patience = Timespec {
-            tv_sec: PATIENCE.as_secs() as i64,
+        let time_limit = Timespec {
+            tv_sec: TIME_LIMIT.as_secs() as i64,
             tv_nsec: 0,
         };
-        poll(&mut polled, Some(&patience)).map_err(|error| format!("poll: {error}"))?;
+        poll(&mut polled, Some(&time_limit)).map_err(|error| format!("poll: {error}"))?;
         let ready = polled.iter().position(|fd| !fd.revents().is_empty());
         Ok(ready.map(|position| ids[position]))
     }

@@ -11,7 +11,7 @@ use super::*;
 use crate::pool::PoolId;
 use crate::worker::Message;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 struct Rig {
     address: SocketAddr,
@@ -76,7 +76,7 @@ fn clients_are_shared_evenly() {
         .collect();
     for inbox in &rig.inboxes {
         let given: Vec<Message> = (0..16)
-            .map(|_| inbox.recv_timeout(PATIENCE).unwrap())
+            .map(|_| inbox.recv_timeout(TIME_LIMIT).unwrap())
             .collect();
         assert!(
             given
@@ -93,12 +93,12 @@ fn those_who_left_make_their_worker_the_next_choice() {
     let rig = rig(2, usize::MAX);
     let connect = || TcpStream::connect(rig.address).unwrap();
     let _first = connect();
-    let kept = rig.inboxes[0].recv_timeout(PATIENCE).unwrap();
+    let kept = rig.inboxes[0].recv_timeout(TIME_LIMIT).unwrap();
     let _second = connect();
-    drop(rig.inboxes[1].recv_timeout(PATIENCE).unwrap());
+    drop(rig.inboxes[1].recv_timeout(TIME_LIMIT).unwrap());
     for _ in 0..3 {
         let _next = connect();
-        drop(rig.inboxes[1].recv_timeout(PATIENCE).unwrap());
+        drop(rig.inboxes[1].recv_timeout(TIME_LIMIT).unwrap());
     }
     drop(kept);
     rig.handle.stop();
@@ -108,16 +108,16 @@ fn those_who_left_make_their_worker_the_next_choice() {
 fn one_too_many_is_told_so_even_when_it_has_sent_something() {
     let rig = rig(1, 1);
     let _first = TcpStream::connect(rig.address).unwrap();
-    let kept = rig.inboxes[0].recv_timeout(PATIENCE).unwrap();
+    let kept = rig.inboxes[0].recv_timeout(TIME_LIMIT).unwrap();
     let mut second = TcpStream::connect(rig.address).unwrap();
     std::io::Write::write_all(&mut second, &[b'x'; 100_000]).unwrap();
-    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    second.set_read_timeout(Some(TIME_LIMIT)).unwrap();
     let mut told = String::new();
     second.read_to_string(&mut told).unwrap();
     assert_eq!(told, "-ERR max number of clients reached\r\n");
     drop(kept);
     let _third = TcpStream::connect(rig.address).unwrap();
-    assert!(rig.inboxes[0].recv_timeout(PATIENCE).is_ok());
+    assert!(rig.inboxes[0].recv_timeout(TIME_LIMIT).is_ok());
     rig.handle.stop();
     assert!(TcpStream::connect(rig.address).is_err());
 }

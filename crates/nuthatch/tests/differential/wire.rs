@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::seed::Rng;
 
 /// How long to wait for an expected answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// A longer write may block until replies are read, so it needs a thread of its own.
 const WRITE_AT_ONCE: usize = 32 << 10;
@@ -39,7 +39,7 @@ pub(crate) struct Manner {
     /// Reads a little at a time, with pauses.
     pub(crate) slow: bool,
     /// How long the proxy may let the client wait before that counts as silence.
-    pub(crate) patience: Duration,
+    pub(crate) time_limit: Duration,
 }
 
 impl Manner {
@@ -48,14 +48,14 @@ impl Manner {
         Manner {
             cuts: None,
             slow: false,
-            patience: PATIENCE,
+            time_limit: TIME_LIMIT,
         }
     }
 
     /// For requests that may get no answer.
-    pub(crate) fn impatient() -> Manner {
+    pub(crate) fn with_short_wait() -> Manner {
         Manner {
-            patience: Duration::from_secs(2),
+            time_limit: Duration::from_secs(2),
             ..Manner::plain()
         }
     }
@@ -71,8 +71,8 @@ impl Wire {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the proxy listens");
         stream.set_nodelay(true).expect("a TCP option");
         stream
-            .set_write_timeout(Some(PATIENCE))
-            .expect("patience is not zero");
+            .set_write_timeout(Some(TIME_LIMIT))
+            .expect("time_limit is not zero");
         Wire { stream }
     }
 
@@ -104,8 +104,8 @@ impl Wire {
         manner: &Manner,
     ) -> Answer {
         self.stream
-            .set_read_timeout(Some(manner.patience))
-            .expect("patience is not zero");
+            .set_read_timeout(Some(manner.time_limit))
+            .expect("time_limit is not zero");
         let writer = self.stream.try_clone().expect("a descriptor");
         let write = move |cuts| {
             write_pieces(&writer, bytes, cuts);
@@ -162,7 +162,7 @@ fn read(mut stream: &TcpStream, done: &dyn Fn(&[u8]) -> bool, slow: bool) -> Ans
         if done(&bytes) {
             break End::Open;
         }
-        if begin.elapsed() > 4 * PATIENCE {
+        if begin.elapsed() > 4 * TIME_LIMIT {
             break End::Silent;
         }
         let room = if slow {

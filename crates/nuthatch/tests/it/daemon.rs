@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use testkit::{Client, Endpoint, Process, free_port};
 
 use crate::need;
-use crate::rig::{BIN, PATIENCE, Rig, pool, text, wait_for};
+use crate::rig::{BIN, Rig, TIME_LIMIT, pool, text, wait_for};
 use crate::tool::{self, Done};
 
 /// A directory with a configuration file whose pool has a server that is never used.
@@ -129,7 +129,7 @@ fn the_pid_file_holds_the_pid_and_goes_with_the_process() {
         let mut process = home.start(&["-p", "n.pid"]);
         assert_eq!(home.read("n.pid"), process.pid().to_string());
         process.signal(signal);
-        assert_eq!(process.wait_exit(PATIENCE).code(), Some(0), "{signal:?}");
+        assert_eq!(process.wait_exit(TIME_LIMIT).code(), Some(0), "{signal:?}");
         assert!(!home.path("n.pid").exists());
         assert!(!home.listens());
     }
@@ -309,7 +309,7 @@ fn requests_in_flight_are_answered_before_the_end() {
     });
     rig.servers[0].cont();
     assert_eq!(text(&client.rest()), "$1\r\nv\r\n");
-    assert_eq!(rig.proxy.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(rig.proxy.wait_exit(TIME_LIMIT).code(), Some(0));
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn the_wait_for_requests_in_flight_is_bounded() {
     });
     let told = Instant::now();
     rig.proxy.signal(Signal::TERM);
-    assert_eq!(rig.proxy.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(rig.proxy.wait_exit(TIME_LIMIT).code(), Some(0));
     assert!(told.elapsed() >= Duration::from_millis(300));
     // Without the setting it is five seconds.
     assert!(told.elapsed() < Duration::from_millis(4500));

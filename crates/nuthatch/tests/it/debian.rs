@@ -8,7 +8,7 @@ use testkit::{Process, Signal};
 
 use crate::daemon::Home;
 use crate::need;
-use crate::rig::{BIN, PATIENCE, wait_for};
+use crate::rig::{BIN, TIME_LIMIT, wait_for};
 use crate::tool;
 
 #[test]
@@ -35,7 +35,7 @@ fn the_unit_of_debian_starts_it_unchanged() {
         home.read("log/nutcracker.log").contains("started on pid")
     });
     process.signal(Signal::TERM);
-    assert_eq!(process.wait_exit(PATIENCE).code(), Some(0));
+    assert_eq!(process.wait_exit(TIME_LIMIT).code(), Some(0));
 }
 
 /// The unit's command line with its environment file, run with the binary at the package's path, `home`/conf

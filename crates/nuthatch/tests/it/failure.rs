@@ -144,7 +144,7 @@ fn a_server_whose_name_cannot_be_resolved_is_down() {
     );
     let _proxy = crate::rig::nuthatch(&[], &conf);
     let mut client = Client::to_port(port);
-    client.set_patience(std::time::Duration::from_secs(60));
+    client.set_time_limit(std::time::Duration::from_secs(60));
     assert_eq!(client.ask(&["GET", "k"]), "-ERR Host is down\r\n");
     assert_eq!(client.ask(&["PING"]), "+PONG\r\n");
 }

@@ -258,9 +258,9 @@ struct Attacker {
 impl Attacker {
     fn connect(port: u16) -> Attacker {
         let stream = TcpStream::connect(("127.0.0.1", port)).expect("the proxy listens");
-        let patience = Some(Duration::from_secs(10));
-        let set = stream.set_read_timeout(patience);
-        set.and_then(|()| stream.set_write_timeout(patience))
+        let time_limit = Some(Duration::from_secs(10));
+        let set = stream.set_read_timeout(time_limit);
+        set.and_then(|()| stream.set_write_timeout(time_limit))
             .expect("ten seconds are not zero");
         Attacker {
             input: BufReader::new(stream),

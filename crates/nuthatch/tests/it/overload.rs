@@ -32,9 +32,11 @@ fn store_big(rig: &Rig) -> Vec<u8> {
 /// A plain connection, where the usual client is too slow or too strict.
 fn connect(rig: &Rig) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", rig.port)).expect("it is accepted");
-    let patience = Some(Duration::from_secs(30));
-    stream.set_read_timeout(patience).expect("it is not zero");
-    stream.set_write_timeout(patience).expect("it is not zero");
+    let time_limit = Some(Duration::from_secs(30));
+    stream.set_read_timeout(time_limit).expect("it is not zero");
+    stream
+        .set_write_timeout(time_limit)
+        .expect("it is not zero");
     stream
 }
 

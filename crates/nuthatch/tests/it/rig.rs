@@ -10,7 +10,7 @@ use testkit::{Client, Endpoint, Proxy, Server, eventually, free_port};
 pub(crate) const BIN: &str = env!("CARGO_BIN_EXE_nuthatch");
 
 /// How long a test waits for something that will happen.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(15);
 
 /// Maximum number of keys tried until every server of a pool has one.
 const KEYS_TRIED: usize = 400;
@@ -182,10 +182,10 @@ fn stat(object: &Value, name: &str) -> i64 {
 ///
 /// # Panics
 ///
-/// When it is not within [`PATIENCE`]; `what` describes it.
+/// When it is not within [`TIME_LIMIT`]; `what` describes it.
 #[track_caller]
 pub(crate) fn wait_for(what: &str, mut question: impl FnMut() -> bool) {
-    let answer = eventually(PATIENCE, || question().then_some(()));
+    let answer = eventually(TIME_LIMIT, || question().then_some(()));
     assert!(answer.is_some(), "waited in vain: {what}");
 }
 

@@ -12,13 +12,15 @@ use crate::rig::{Rig, wait_for};
 const MB: usize = 1_000_000;
 
 /// How long a read or a write may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIME_LIMIT: Duration = Duration::from_secs(30);
 
 fn connect(rig: &Rig) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", rig.port)).expect("the proxy listens");
     stream.set_nodelay(true).expect("a socket");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-    stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+    stream.set_read_timeout(Some(TIME_LIMIT)).expect("a socket");
+    stream
+        .set_write_timeout(Some(TIME_LIMIT))
+        .expect("a socket");
     stream
 }
 

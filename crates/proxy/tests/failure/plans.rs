@@ -6,7 +6,7 @@ use proxy::settings::{
 };
 use proxy::{Cause, Memory, PlanError, PoolShare};
 
-use crate::stage::{Door, Stage, memcached_pool, millis, redis_pool};
+use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
 use crate::words::{HELLO_3, REFUSED, TIMED_OUT, bulk, get, redis, set, value};
 
 const OK: &str = "+OK\r\n";
@@ -162,7 +162,7 @@ fn health_is_of_where_a_server_is() {
     let client = stage.client();
     let key = stage.key(1);
     stage.eject(1);
-    stage.door(1, Door::Open);
+    stage.set_connect_result(1, ConnectResult::Open);
     stage.publish(moved(settings(), 1));
     assert!(stage.is_live(1), "nothing is known of the new place");
     stage.say(client, get(&key));
@@ -234,7 +234,7 @@ fn a_probe_of_where_a_server_was_takes_nobody_back() {
     settings.server_retry_timeout = millis(100);
     let mut stage = Stage::new(settings.clone());
     stage.eject(1);
-    stage.door(1, Door::Silent);
+    stage.set_connect_result(1, ConnectResult::Silent);
     stage.wait(150);
     let probe = stage.link(1);
     stage.apply(moved(settings.clone(), 1));

@@ -161,7 +161,7 @@ impl Stage {
         for planned in &plan.servers {
             if self.number_of(&planned.share).is_none() {
                 self.servers.push(planned.clone());
-                self.doors.push(Door::Open);
+                self.connect_results.push(ConnectResult::Open);
             }
         }
     }
@@ -196,8 +196,8 @@ impl Stage {
         }
     }
 
-    pub(crate) fn set_connect_result(&mut self, server: usize, set_connect_result: ConnectResult) {
-        self.connect_results[server] = set_connect_result;
+    pub(crate) fn set_connect_result(&mut self, server: usize, result: ConnectResult) {
+        self.connect_results[server] = result;
     }
 
     /// A client connects.

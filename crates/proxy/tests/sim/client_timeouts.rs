@@ -81,7 +81,7 @@ impl Client {
 
 impl World {
     /// Whether clients are closed for sending nothing.
-    pub(crate) fn is_impatient(&self) -> bool {
+    pub(crate) fn has_client_timeouts(&self) -> bool {
         self.scenario.client_idle.is_some() || self.scenario.client_request.is_some()
     }
 

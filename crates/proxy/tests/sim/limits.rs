@@ -46,7 +46,7 @@ impl Scenario {
 
     /// Gives some scenarios short client timeouts, with clients that are idle or slow to finish a request.
     /// Uses its own generator too.
-    pub(crate) fn limit_patience(&mut self, rng: &mut Rng) {
+    pub(crate) fn shorten_timeouts(&mut self, rng: &mut Rng) {
         let may_have_more = !matches!(self.theme, Theme::Greedy | Theme::Deep);
         if !may_have_more || !rng.chance(1, 6) {
             return;

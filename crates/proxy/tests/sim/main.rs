@@ -118,8 +118,8 @@ fn plans_replace_each_other_under_all_seeds() {
     }
 }
 
-/// A seed takes milliseconds; one that says nothing for so long is caught in a loop.
-const PATIENCE: Duration = Duration::from_secs(180);
+/// A seed takes milliseconds; one that makes no progress for this long is in an endless loop.
+const TIME_LIMIT: Duration = Duration::from_secs(180);
 
 /// A thread's message about a seed.
 enum News {
@@ -179,7 +179,7 @@ fn collect(news: &mpsc::Receiver<News>, name: &str) -> (Counts, Vec<u64>) {
     });
     let (mut total, mut failed, mut running) = (Counts::default(), Vec::new(), Vec::new());
     loop {
-        match news.recv_timeout(PATIENCE) {
+        match news.recv_timeout(TIME_LIMIT) {
             Ok(News::Begun(seed)) => running.push(seed),
             Ok(News::Ended(seed, counts)) => {
                 running.retain(|other| *other != seed);

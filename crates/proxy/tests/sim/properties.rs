@@ -14,7 +14,7 @@ use crate::world::World;
 const MOST_UNREAD: usize = (8 << 20) + 49 * 301_000;
 
 /// Maximum duration of a probe, if the timeout of requests is not shorter, in microseconds.
-const PROBE_PATIENCE: u64 = 5_000_000;
+const PROBE_TIME_LIMIT: u64 = 5_000_000;
 
 /// A silence in which late requests are tolerated, in microseconds.
 const LEAST_SILENCE: u64 = 1_000_000;
@@ -252,7 +252,7 @@ impl World {
         let timeout = self.scenario.timeout;
         let probe_is_late = (side.may_be_probe() || side.doubtful)
             && !side.is_warm()
-            && open >= timeout.unwrap_or(PROBE_PATIENCE).min(PROBE_PATIENCE);
+            && open >= timeout.unwrap_or(PROBE_TIME_LIMIT).min(PROBE_TIME_LIMIT);
         let request_is_late = timeout.is_some_and(|timeout| match policy.answers && is_ready {
             true => silent >= (4 * timeout).max(LEAST_SILENCE),
             false => waited >= timeout,

@@ -98,7 +98,9 @@ impl World {
     /// Whether only planned iterations are run. An extra one does no harm, but where memory is counted at
     /// intervals each would plan the next, and there would be more and more of them.
     fn counts_turns(&self) -> bool {
-        self.scenario.max_memory > 0 || self.is_impatient() || !self.scenario.plans.is_empty()
+        self.scenario.max_memory > 0
+            || self.has_client_timeouts()
+            || !self.scenario.plans.is_empty()
     }
 
     /// One iteration of a worker's loop.

@@ -25,7 +25,7 @@ const ONLY_PROBES: u64 = 60_000_000;
 
 /// Derive further generators from the same seed.
 const SHORT_OF_MEMORY: u64 = 0x0f0f_1234_5678_f0f0;
-const SHORT_OF_PATIENCE: u64 = 0x3c3c_8765_4321_c3c3;
+const SHORT_TIMEOUTS: u64 = 0x3c3c_8765_4321_c3c3;
 const REFUSED_STEPS: u64 = 0x5a5a_0fed_cba9_a5a5;
 const READERS: u64 = 0x6996_1029_3847_9669;
 const DEPENDENT: u64 = 0x55aa_5222_55aa_5222;
@@ -168,7 +168,7 @@ impl World {
         }
         scenario.limit_memory(&mut Rng::new(seed ^ SHORT_OF_MEMORY));
         scenario.draw_gutter(&mut Rng::new(!seed));
-        scenario.limit_patience(&mut Rng::new(seed ^ SHORT_OF_PATIENCE));
+        scenario.shorten_timeouts(&mut Rng::new(seed ^ SHORT_TIMEOUTS));
         let mut refusals_rng = Rng::new(seed ^ REFUSED_STEPS);
         scenario.draw_refusals(&mut refusals_rng);
         scenario.draw_readers(&mut Rng::new(seed ^ READERS));
@@ -285,12 +285,12 @@ impl World {
         self.busy_at = self.now;
         while let Some(at) = self.events.next_at() {
             let out = self.scenario.policy.probe && self.ejection.is_anybody_out();
-            // While somebody is held back, room is looked for again and again, and so is a connection to the
-            // other pool that hangs, and a client that says nothing, and a server that has left.
+            // While a client is held back, memory is checked again and again; the same goes for a hanging
+            // connection to the failover pool, for an idle client, and for a server that has left.
             let ticking = out
                 || self.scenario.max_memory > 0
                 || self.gutter.is_some()
-                || self.is_impatient()
+                || self.has_client_timeouts()
                 || !self.scenario.plans.is_empty();
             if ticking && at > self.busy_at + ONLY_PROBES {
                 break;

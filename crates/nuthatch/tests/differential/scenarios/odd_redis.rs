@@ -213,7 +213,7 @@ fn bytes(play: &mut Play, line: &mut Line) {
         &b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$536870913\r\n"[..],
         b"*3\r\n$3\r\nSET\r\n$1\r\na\r\n$4294967295\r\n",
     ] {
-        play.ask(line, &[Request::raw(bytes)], &Manner::impatient());
+        play.ask(line, &[Request::raw(bytes)], &Manner::with_short_wait());
     }
 }
 

@@ -112,7 +112,8 @@ fn databases(play: &mut Play) -> Result<(), &'static str> {
             for (port, exchange) in both {
                 let mut wire = Wire::connect(port);
                 wire.exchange(&greeting.ask, &greeting.answer, &Manner::plain());
-                let got = wire.exchange(&exchange.ask, &exchange.answer, &Manner::impatient());
+                let got =
+                    wire.exchange(&exchange.ask, &exchange.answer, &Manner::with_short_wait());
                 if !got.bytes.is_empty() {
                     play.fail(
                         &format!("redis_db, password {password:?}"),
