@@ -421,7 +421,6 @@ impl World {
     }
 
     fn connect(&mut self, worker: usize, id: ConnectionId, server: usize) {
-        // The core may have asked for it some time ago.
         let asked = self.workers[worker].drained_in;
         let mut side = Box::new(ServerSide::new(server, asked, self.now));
         side.doubtful = !self.is_live(server);
