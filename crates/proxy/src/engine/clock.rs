@@ -63,7 +63,7 @@ impl<P: Protocol> Engine<P> {
         let clients = &self.clients;
         let forgotten = self.roster.forget_servers(|server| clients.name(server));
         forgotten.iter().for_each(|id| self.upgrades.forget(*id));
-        self.roster.plan_look(self.now);
+        self.roster.schedule_look(self.now);
     }
 
     /// A connection is late: it is closed, or its late requests fail.

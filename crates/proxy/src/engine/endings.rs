@@ -8,7 +8,7 @@ use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId, SessionId};
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
-use crate::protocol::planner::Version;
+use crate::protocol::decision::Version;
 use crate::servers::connection::Connection;
 use crate::servers::purpose::Purpose;
 use crate::servers::queue::{InFlight, ReplyTo};

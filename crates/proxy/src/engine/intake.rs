@@ -10,9 +10,9 @@ use crate::clients::intake::Intake;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::SessionId;
 use crate::protocol::Protocol;
+use crate::protocol::decision::Request;
 use crate::protocol::fanout::{Body, Source};
 use crate::protocol::grammar::{Parsed, Refusal, Reply};
-use crate::protocol::planner::Request;
 
 impl<P: Protocol> Engine<P> {
     /// Goes on with sessions that were held, each with one piece of its input, and tells of what nobody heard.

@@ -75,7 +75,7 @@ impl<P: Protocol> Engine<P> {
         self.counters.set(PoolMetric::BufferedBytes, held);
         let is_anybody_held = self.clients.held_for_memory() > 0;
         self.memory
-            .plan_next(count.largest, is_anybody_held, self.now);
+            .schedule_next(count.largest, is_anybody_held, self.now);
     }
 
     fn count_buffers(&self) -> Count {

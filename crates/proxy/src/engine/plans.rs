@@ -8,7 +8,7 @@ use super::state::{Engine, routes};
 use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId};
 use crate::protocol::Protocol;
-use crate::protocol::planner::Version;
+use crate::protocol::decision::Version;
 
 impl<P: Protocol> Engine<P> {
     /// Follows the plans that are in force.
@@ -26,7 +26,7 @@ impl<P: Protocol> Engine<P> {
             self.dismiss(id);
         }
         self.close_done_connections();
-        self.roster.plan_look(self.now);
+        self.roster.schedule_look(self.now);
         self.bind_sessions();
         for (pool, servers) in self.routes.pools() {
             let health = servers.iter().map(|id| self.roster.server(*id).health());

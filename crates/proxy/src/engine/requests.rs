@@ -11,9 +11,9 @@ use crate::event::Event;
 use crate::id::SessionId;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
+use crate::protocol::decision::{Decision, Facts, Route};
 use crate::protocol::fanout::Body;
 use crate::protocol::grammar::Reply;
-use crate::protocol::planner::{Facts, Planned, Route};
 use crate::routes::routing::Destination;
 use crate::servers::queue::ReplyTo;
 
@@ -51,7 +51,7 @@ impl<P: Protocol> Engine<P> {
         self.output.clear();
         asked.request.is_idle = session.is_idle();
         let (client, output) = (session.client_mut(), &mut self.output);
-        let Planned { route, facts } = self.protocol.plan(asked.request, client, output);
+        let Decision { route, facts } = self.protocol.decide(asked.request, client, output);
         let (asked, facts) = (&asked, &facts);
         match route {
             Route::Key(key) => {

@@ -11,8 +11,8 @@ use crate::flow::outbox::Outbox;
 use crate::id::ServerId;
 use crate::metrics::PoolCounters;
 use crate::protocol::Protocol;
+use crate::protocol::decision::DecisionOutput;
 use crate::protocol::fanout::TtlCap;
-use crate::protocol::planner::PlanOutput;
 use crate::routes::grouping::Grouping;
 use crate::routes::plans::Plans;
 use crate::routes::routing::Routes;
@@ -64,7 +64,7 @@ pub(crate) struct Engine<P: Protocol> {
     /// Lent to the session whose bytes are looked at; made anew when one keeps it.
     pub(super) parser: Option<Box<P::Parser>>,
     /// Work space of the request that is looked at.
-    pub(super) output: PlanOutput,
+    pub(super) output: DecisionOutput,
     pub(super) grouping: Grouping,
     pub(super) cap: TtlCap,
     pub(super) marks: Vec<u64>,
@@ -131,7 +131,7 @@ impl<P: Protocol> Engine<P> {
             settings,
             counters,
             parser: None,
-            output: PlanOutput::default(),
+            output: DecisionOutput::default(),
             grouping: Grouping::default(),
             cap: TtlCap::default(),
             marks: Vec::new(),

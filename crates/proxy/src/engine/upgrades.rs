@@ -7,8 +7,8 @@ use crate::clients::order::Expected;
 use crate::id::{ServerId, SessionId};
 use crate::limits::PROBE_PATIENCE;
 use crate::protocol::Protocol;
+use crate::protocol::decision::Version;
 use crate::protocol::grammar::Reply;
-use crate::protocol::planner::Version;
 use crate::servers::upgrades::{Support, Verdict, Waiter};
 
 impl<P: Protocol> Engine<P> {

@@ -80,7 +80,7 @@ impl MemoryWatch {
 
     /// A count is over: when the next one is. It comes soon while somebody is held, or while the largest session
     /// is so large that others may need the room.
-    pub(crate) fn plan_next(&mut self, largest: usize, is_anybody_held: bool, now: Time) {
+    pub(crate) fn schedule_next(&mut self, largest: usize, is_anybody_held: bool, now: Time) {
         self.counted = now;
         self.renew_allowance();
         let pause = match () {

@@ -3,14 +3,14 @@
 
 use std::ops::Range;
 
-use super::planner::{JoinKind, Key, Planner, Request};
+use super::decision::{Decider, JoinKind, Key, Request};
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::ServerId;
 use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST};
 
 /// Splits requests, joins replies, and limits how long what is written lives.
-pub(crate) trait FanOut: Planner {
+pub(crate) trait FanOut: Decider {
     /// How many bytes of keys one fragment may have.
     fn most_key_bytes(command: Self::Command) -> usize;
 

@@ -1,11 +1,11 @@
 //! What a new server connection is told first, and which version of the protocol a server speaks.
 
-use super::planner::{Planner, Version};
+use super::decision::{Decider, Version};
 use crate::cause::Cause;
 use crate::share::Endpoint;
 
 /// Handshakes, probes, and the change of a session's version.
-pub(crate) trait Greeting: Planner {
+pub(crate) trait Greeting: Decider {
     /// What a connection that carries requests is told first; nothing when it is ready at once.
     fn handshake(version: Version, database: u32, endpoint: &Endpoint) -> Vec<Step>;
 

@@ -11,12 +11,12 @@ use crate::event::Event;
 use crate::flow::buffer::Rope;
 use crate::id::ServerId;
 use crate::protocol::Protocol;
+use crate::protocol::decision::{
+    self, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version,
+};
 use crate::protocol::fanout::{FanOut, Fragment, Join, Joined, Parts, Source, TtlCap};
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
-use crate::protocol::planner::{
-    self, Facts, JoinKind, Key, PlanOutput, Planned, Planner, Route, Version,
-};
 use crate::settings::{PoolSettings, ProtocolSettings};
 use crate::share::Endpoint;
 
@@ -139,7 +139,7 @@ impl Grammar for Memcached {
     }
 }
 
-impl Planner for Memcached {
+impl Decider for Memcached {
     type Client = ();
     type Command = Option<Verb>;
 
@@ -149,16 +149,16 @@ impl Planner for Memcached {
         Version::Base
     }
 
-    fn plan(
+    fn decide(
         &self,
-        request: planner::Request<'_, Self>,
+        request: decision::Request<'_, Self>,
         _client: &mut (),
-        output: &mut PlanOutput,
-    ) -> Planned<Self::Command> {
+        output: &mut DecisionOutput,
+    ) -> Decision<Self::Command> {
         let found = request.parser.request;
         let command = found.map(|found| found.verb);
         let noreply = found.and_then(|found| found.noreply);
-        Planned {
+        Decision {
             route: self.route(request.parser, output),
             facts: Facts {
                 reply: reply_after(noreply.is_some()),
@@ -177,7 +177,7 @@ impl Planner for Memcached {
     fn miss(
         &self,
         command: Self::Command,
-        _request: planner::Request<'_, Self>,
+        _request: decision::Request<'_, Self>,
         _client: &(),
         out: &mut Vec<u8>,
     ) -> bool {
@@ -206,7 +206,7 @@ impl FanOut for Memcached {
 
     fn fragment_start(
         command: Self::Command,
-        request: planner::Request<'_, Self>,
+        request: decision::Request<'_, Self>,
         _keys: usize,
         seconds: Option<u32>,
         out: &mut Rope,
@@ -268,7 +268,7 @@ impl FanOut for Memcached {
     fn cap(
         &self,
         command: Self::Command,
-        request: planner::Request<'_, Self>,
+        request: decision::Request<'_, Self>,
         seconds: u32,
         cap: &mut TtlCap,
     ) {
@@ -284,7 +284,7 @@ impl FanOut for Memcached {
     fn cap_key(
         &self,
         _: Self::Command,
-        _: planner::Request<'_, Self>,
+        _: decision::Request<'_, Self>,
         _: Key,
         _: u32,
         _: &mut TtlCap,
@@ -331,7 +331,7 @@ impl Greeting for Memcached {
 
 impl Memcached {
     #[inline]
-    fn route(&self, parser: &Parser, output: &mut PlanOutput) -> Route {
+    fn route(&self, parser: &Parser, output: &mut DecisionOutput) -> Route {
         match (parser.inner.keys(), parser.request) {
             ([key], _) => Route::Key(key.range()),
             (keys, Some(request)) => self.route_others(request.verb, keys, output),
@@ -340,7 +340,7 @@ impl Memcached {
     }
 
     /// Where a request goes that has not just one key.
-    fn route_others(&self, verb: Verb, keys: &[Arg], output: &mut PlanOutput) -> Route {
+    fn route_others(&self, verb: Verb, keys: &[Arg], output: &mut DecisionOutput) -> Route {
         match verb {
             Verb::Version => Route::Placeholder,
             Verb::Verbosity => Route::Broadcast { join: JoinKind::Ok },

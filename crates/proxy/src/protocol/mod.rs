@@ -2,13 +2,13 @@
 //! of servers. A pool speaks one protocol, chosen when it is built, so that the per-request loop never asks.
 //!
 //! No answer depends on which question came before: what later questions need of a request is in
-//! [`planner::Planned`].
+//! [`decision::Decision`].
 
+pub(crate) mod decision;
 pub(crate) mod fanout;
 pub(crate) mod grammar;
 pub(crate) mod greeting;
 pub(crate) mod memcached;
-pub(crate) mod planner;
 pub(crate) mod redis;
 
 /// Everything that the engine asks of a protocol.

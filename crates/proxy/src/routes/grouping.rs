@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::routing::Destination;
-use crate::protocol::planner::Key;
+use crate::protocol::decision::Key;
 
 /// Work space, kept from request to request.
 #[derive(Debug, Default)]

@@ -64,7 +64,7 @@ impl Routes {
             keys_stay,
             next_look: None,
         };
-        routes.plan_look();
+        routes.schedule_look();
         routes
     }
 
@@ -105,10 +105,10 @@ impl Routes {
         if let Some(failover) = &mut self.failover {
             failover.refresh();
         }
-        self.plan_look();
+        self.schedule_look();
     }
 
-    fn plan_look(&mut self) {
+    fn schedule_look(&mut self) {
         self.next_look = self.next_retry();
     }
 

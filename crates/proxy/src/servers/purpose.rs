@@ -1,6 +1,6 @@
 //! What a server connection is for.
 
-use crate::protocol::planner::Version;
+use crate::protocol::decision::Version;
 
 /// What a server connection is for. Its handshake, its time-outs, and what its end means follow from this by
 /// `match`, so that another purpose does not compile until each of them has been decided.

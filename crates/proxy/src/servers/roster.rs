@@ -14,8 +14,8 @@ use crate::id::{ConnectionId, ServerId, SessionId, Table};
 use crate::limits::{LEAVE_LOOK, LEAVE_WITHIN, PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR};
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
+use crate::protocol::decision::Version;
 use crate::protocol::greeting::Step;
-use crate::protocol::planner::Version;
 use crate::settings::{PoolSettings, TimeoutAction};
 use crate::share::{PlannedServer, PoolPlan, PoolShare};
 use crate::time::Time;
@@ -401,7 +401,7 @@ impl<P: Protocol> Roster<P> {
     }
 
     /// Arranges for them to be looked at again, as long as there are any.
-    pub(crate) fn plan_look(&mut self, now: Time) {
+    pub(crate) fn schedule_look(&mut self, now: Time) {
         let gone = self.servers.iter().any(|(_, server)| server.is_gone());
         let more = gone || !self.leaving.is_empty();
         self.next_look = more.then_some(now + LEAVE_LOOK);

@@ -8,7 +8,7 @@ use crate::cause::Cause;
 use crate::id::ConnectionId;
 use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE};
 use crate::metrics::{PoolCounters, ServerCounters};
-use crate::protocol::planner::Version;
+use crate::protocol::decision::Version;
 use crate::servers::health::{EjectionPolicy, ServerHealth};
 use crate::servers::purpose::Purpose;
 use crate::settings::PoolSettings;

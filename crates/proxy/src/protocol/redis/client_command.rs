@@ -4,13 +4,13 @@ use redis_proto::{Version, encode};
 
 use super::client::{RedisClient, is_valid_name};
 use super::request::{Request, shown};
-use crate::protocol::planner::{PlanOutput, Route};
+use crate::protocol::decision::{DecisionOutput, Route};
 
 /// CLIENT: what today's client libraries send when they connect.
-pub(super) fn plan(
+pub(super) fn route(
     request: &Request<'_>,
     client: &mut RedisClient,
-    output: &mut PlanOutput,
+    output: &mut DecisionOutput,
 ) -> Route {
     let sub = request.arg(1).to_ascii_lowercase();
     let out = &mut output.reply;

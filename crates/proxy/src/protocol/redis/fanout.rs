@@ -9,8 +9,8 @@ use super::join;
 use super::state::Redis;
 use crate::flow::buffer::Rope;
 use crate::id::ServerId;
+use crate::protocol::decision::{self, Key};
 use crate::protocol::fanout::{FanOut, Join, Joined, Source, TtlCap};
-use crate::protocol::planner::{self, Key};
 
 impl FanOut for Redis {
     fn most_key_bytes(_command: Self::Command) -> usize {
@@ -19,7 +19,7 @@ impl FanOut for Redis {
 
     fn fragment_start(
         _command: Self::Command,
-        request: planner::Request<'_, Self>,
+        request: decision::Request<'_, Self>,
         keys: usize,
         _seconds: Option<u32>,
         out: &mut Rope,
@@ -68,7 +68,7 @@ impl FanOut for Redis {
     fn cap(
         &self,
         command: Self::Command,
-        request: planner::Request<'_, Self>,
+        request: decision::Request<'_, Self>,
         seconds: u32,
         cap: &mut TtlCap,
     ) {
@@ -94,7 +94,7 @@ impl FanOut for Redis {
     fn cap_key(
         &self,
         command: Self::Command,
-        request: planner::Request<'_, Self>,
+        request: decision::Request<'_, Self>,
         key: Key,
         seconds: u32,
         cap: &mut TtlCap,
@@ -138,7 +138,7 @@ fn bulk_of(text: &[u8], key: Key) -> Option<&[u8]> {
 }
 
 /// The command as the client wrote it.
-fn name_of<'a>(request: planner::Request<'a, Redis>) -> &'a [u8] {
+fn name_of<'a>(request: decision::Request<'a, Redis>) -> &'a [u8] {
     let name = request.parser.args().first();
     let bytes = name.and_then(|name| name.bytes(request.text));
     bytes.unwrap_or_default()

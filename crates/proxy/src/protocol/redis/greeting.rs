@@ -7,8 +7,8 @@ use super::client::RedisClient;
 use super::state::Redis;
 use super::{handshake, hello};
 use crate::cause::Cause;
+use crate::protocol::decision::Version;
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
-use crate::protocol::planner::Version;
 use crate::settings::Resp3;
 use crate::share::Endpoint;
 

@@ -4,8 +4,8 @@ use redis_proto::encode;
 use redis_proto::response::{ReplyKind, error_code};
 
 use crate::cause::Cause;
+use crate::protocol::decision::Version;
 use crate::protocol::greeting::{HandshakeError, Step, StepKind, StepOutcome};
-use crate::protocol::planner::Version;
 use crate::share::Endpoint;
 
 /// What a server says, before it closes a connection, when it has too many (redis-server's `maxclients`).

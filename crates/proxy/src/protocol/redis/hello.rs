@@ -7,8 +7,8 @@ use super::introspect::REDIS_VERSION;
 use super::request::{Request, shown};
 use super::state::Redis;
 use crate::cause::Cause;
+use crate::protocol::decision::{DecisionOutput, Route};
 use crate::protocol::grammar::Grammar;
-use crate::protocol::planner::{PlanOutput, Route};
 
 /// What a HELLO asks for, checked.
 #[derive(Default)]
@@ -23,7 +23,7 @@ impl Redis {
         &self,
         request: &Request<'_>,
         client: &mut RedisClient,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         let wish = match read(request) {
             Ok(wish) => wish,

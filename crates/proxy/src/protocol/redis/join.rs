@@ -5,8 +5,8 @@ use redis_proto::{Version, encode};
 
 use crate::cause::Cause;
 use crate::flow::buffer::Rope;
+use crate::protocol::decision::JoinKind;
 use crate::protocol::fanout::{Fragment, Join, Joined, Parts};
-use crate::protocol::planner::JoinKind;
 
 /// The longest integer reply: sign, 19 digits, type and line end.
 const INTEGER_BYTES: usize = 24;

@@ -7,15 +7,15 @@ use super::client::RedisClient;
 use super::request::Request;
 use super::state::Redis;
 use super::{client_command, introspect};
-use crate::protocol::planner::{PlanOutput, Route};
+use crate::protocol::decision::{DecisionOutput, Route};
 
 impl Redis {
-    pub(super) fn plan_local(
+    pub(super) fn route_local(
         &self,
         command: LocalCommand,
         request: &Request<'_>,
         client: &mut RedisClient,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         let out = &mut output.reply;
         match command {
@@ -27,7 +27,7 @@ impl Redis {
             }
             LocalCommand::Auth => self.auth(request, client, out),
             LocalCommand::Hello => return self.hello(request, client, output),
-            LocalCommand::Client => return client_command::plan(request, client, output),
+            LocalCommand::Client => return client_command::route(request, client, output),
             LocalCommand::Select => self.select(request, client, out),
             LocalCommand::Info => introspect::info(request, client, out),
             LocalCommand::Command => introspect::command(request, client, out),
@@ -62,7 +62,7 @@ impl Redis {
         &self,
         request: &Request<'_>,
         client: &mut RedisClient,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         if client.version != Version::Resp2 && !request.is_idle {
             return Route::WhenIdle;
@@ -73,7 +73,7 @@ impl Redis {
     }
 }
 
-fn echo(request: &Request<'_>, output: &mut PlanOutput) -> Route {
+fn echo(request: &Request<'_>, output: &mut DecisionOutput) -> Route {
     match request.args[1].bytes(request.text) {
         Some(bytes) => encode::bulk(&mut output.reply, bytes),
         None => encode::error(

@@ -6,6 +6,7 @@
 mod auth;
 mod client;
 mod client_command;
+mod decision;
 mod fanout;
 mod grammar;
 mod greeting;
@@ -16,7 +17,6 @@ mod introspect;
 mod join;
 mod local;
 mod miss;
-mod planner;
 mod recent;
 mod refusal;
 mod replies;

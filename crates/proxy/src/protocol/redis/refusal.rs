@@ -7,8 +7,8 @@ use super::client::RedisClient;
 use super::request::{Request, shown};
 use crate::event::Event;
 use crate::limits::MAX_KEY;
+use crate::protocol::decision::{DecisionOutput, Route};
 use crate::protocol::grammar;
-use crate::protocol::planner::{PlanOutput, Route};
 
 /// What a client is told whose bytes are not the protocol.
 pub(super) fn bad_request(error: &redis_proto::request::RequestError) -> Box<grammar::Refusal> {
@@ -31,7 +31,7 @@ impl Refusal {
         &self,
         request: &Request<'_>,
         client: &mut RedisClient,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         match self {
             Refusal::Unknown if command::is_cross_protocol(request.name()) => return Route::Quit,
@@ -54,7 +54,11 @@ impl Refusal {
     }
 }
 
-pub(super) fn refuse(command: &'static Command, reason: &str, output: &mut PlanOutput) -> Route {
+pub(super) fn refuse(
+    command: &'static Command,
+    reason: &str,
+    output: &mut DecisionOutput,
+) -> Route {
     let name = command.name.replace('|', " ");
     encode::error(
         &mut output.reply,
@@ -64,7 +68,7 @@ pub(super) fn refuse(command: &'static Command, reason: &str, output: &mut PlanO
     Route::Local
 }
 
-pub(super) fn refuse_key(command: &'static Command, output: &mut PlanOutput) -> Route {
+pub(super) fn refuse_key(command: &'static Command, output: &mut DecisionOutput) -> Route {
     encode::error(
         &mut output.reply,
         &format!(

@@ -3,7 +3,7 @@
 use redis_proto::Arg;
 
 use crate::limits::MAX_KEY;
-use crate::protocol::planner::Key;
+use crate::protocol::decision::Key;
 
 /// A request's text and arguments.
 pub(crate) struct Request<'a> {

@@ -5,14 +5,14 @@ use redis_proto::encode;
 
 use super::client::RedisClient;
 use super::refusal::refuse;
-use crate::protocol::planner::{PlanOutput, Route};
+use crate::protocol::decision::{DecisionOutput, Route};
 
 /// MULTI and WATCH are refused; what ends a transaction tells whether there was to be one.
-pub(super) fn plan(
+pub(super) fn route(
     command: &'static Command,
     asked: Transaction,
     client: &mut RedisClient,
-    output: &mut PlanOutput,
+    output: &mut DecisionOutput,
 ) -> Route {
     let (in_force, out) = (&mut client.in_force, &mut output.reply);
     let reason = Why::Transaction.reason();

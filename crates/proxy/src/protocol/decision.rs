@@ -6,7 +6,7 @@ use super::grammar::{Grammar, Reply};
 use crate::event::Event;
 
 /// Decides what becomes of requests.
-pub(crate) trait Planner: Grammar {
+pub(crate) trait Decider: Grammar {
     /// What a session remembers between requests.
     type Client;
     /// Which command a request is.
@@ -20,12 +20,12 @@ pub(crate) trait Planner: Grammar {
 
     /// Decides what becomes of the request. What it answers itself, and the keys of a request with several,
     /// are in `out`, which is empty before.
-    fn plan(
+    fn decide(
         &self,
         request: Request<'_, Self>,
         client: &mut Self::Client,
-        out: &mut PlanOutput,
-    ) -> Planned<Self::Command>;
+        out: &mut DecisionOutput,
+    ) -> Decision<Self::Command>;
 
     /// Passes over bytes of the client that are not planned: blank ones, and those that are no request.
     /// Says whether a reply to them is wanted.
@@ -74,7 +74,7 @@ impl<P: Grammar> Copy for Request<'_, P> {}
 
 /// What becomes of a request.
 #[derive(Debug)]
-pub(crate) struct Planned<C> {
+pub(crate) struct Decision<C> {
     /// Where it goes.
     pub(crate) route: Route,
     /// What is to be known of it on the way.
@@ -99,16 +99,16 @@ pub(crate) struct Facts<C> {
 /// Where a request goes.
 #[derive(Debug)]
 pub(crate) enum Route {
-    /// Answered here, by [`PlanOutput::reply`] (possibly nothing).
+    /// Answered here, by [`DecisionOutput::reply`] (possibly nothing).
     Local,
     /// To the server of the key at this place in the text.
     Key(Range<usize>),
-    /// To the first key's server if all of [`PlanOutput::keys`] belong there. If not, it goes there all the same
+    /// To the first key's server if all of [`DecisionOutput::keys`] belong there. If not, it goes there all the same
     /// where `anyway`, and is refused otherwise. `command` is its name.
     Together { command: &'static str, anyway: bool },
     /// To the server that owns the placeholder key.
     Placeholder,
-    /// Split by server over [`PlanOutput::keys`].
+    /// Split by server over [`DecisionOutput::keys`].
     Split { join: JoinKind },
     /// To every server.
     Broadcast { join: JoinKind },
@@ -116,7 +116,7 @@ pub(crate) enum Route {
     WhenIdle,
     /// Changes the session's version, if the servers can.
     Upgrade,
-    /// Answered by [`PlanOutput::reply`], then the session ends.
+    /// Answered by [`DecisionOutput::reply`], then the session ends.
     Quit,
 }
 
@@ -168,9 +168,9 @@ impl JoinKind {
     }
 }
 
-/// What a plan has besides [`Planned`]; it lives in the pool, so that requests allocate nothing.
+/// What a plan has besides [`Decision`]; it lives in the pool, so that requests allocate nothing.
 #[derive(Debug, Default)]
-pub(crate) struct PlanOutput {
+pub(crate) struct DecisionOutput {
     /// A reply made here.
     pub(crate) reply: Vec<u8>,
     /// The keys of a request with several.
@@ -179,7 +179,7 @@ pub(crate) struct PlanOutput {
     pub(crate) event: Option<Event>,
 }
 
-impl PlanOutput {
+impl DecisionOutput {
     pub(crate) fn clear(&mut self) {
         self.reply.clear();
         self.keys.clear();

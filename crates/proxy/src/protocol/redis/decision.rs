@@ -8,13 +8,13 @@ use super::refusal::{Refusal, refuse, refuse_key};
 use super::request::Request;
 use super::state::Redis;
 use super::{miss, transaction};
-use crate::protocol::grammar::Reply;
-use crate::protocol::planner::{
-    self, Facts, JoinKind, PlanOutput, Planned, Planner, Route, Version,
+use crate::protocol::decision::{
+    self, Decider, Decision, DecisionOutput, Facts, JoinKind, Route, Version,
 };
+use crate::protocol::grammar::Reply;
 use crate::settings::CrossShard;
 
-impl Planner for Redis {
+impl Decider for Redis {
     type Client = RedisClient;
     type Command = Option<&'static Command>;
 
@@ -30,12 +30,12 @@ impl Planner for Redis {
     }
 
     #[inline(always)]
-    fn plan(
+    fn decide(
         &self,
-        asked: planner::Request<'_, Self>,
+        asked: decision::Request<'_, Self>,
         client: &mut RedisClient,
-        output: &mut PlanOutput,
-    ) -> Planned<Self::Command> {
+        output: &mut DecisionOutput,
+    ) -> Decision<Self::Command> {
         client.replies.begin();
         let request = request_of(asked);
         let found = self.find_command(&request);
@@ -48,7 +48,7 @@ impl Planner for Redis {
         }
         let command = found.ok();
         let is = |property: &dyn Fn(&Command) -> bool| command.is_some_and(property);
-        Planned {
+        Decision {
             route,
             facts: Facts {
                 reply: client.replies.present(),
@@ -68,7 +68,7 @@ impl Planner for Redis {
     fn miss(
         &self,
         _command: Self::Command,
-        request: planner::Request<'_, Self>,
+        request: decision::Request<'_, Self>,
         client: &RedisClient,
         out: &mut Vec<u8>,
     ) -> bool {
@@ -90,7 +90,7 @@ impl Redis {
         command: &'static Command,
         request: &Request<'_>,
         client: &mut RedisClient,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         if !client.authenticated && !may_precede_auth(command) {
             output
@@ -102,27 +102,27 @@ impl Redis {
             return Route::Local;
         }
         match command.action {
-            Action::Forward => self.plan_forward(command, request, output),
-            _ => self.plan_special(command, request, client, output),
+            Action::Forward => self.route_forward(command, request, output),
+            _ => self.route_special(command, request, client, output),
         }
     }
 
     /// What becomes of a command that is not passed on as it is.
     #[inline(never)]
-    fn plan_special(
+    fn route_special(
         &self,
         command: &'static Command,
         request: &Request<'_>,
         client: &mut RedisClient,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         match command.action {
-            Action::Forward => self.plan_forward(command, request, output),
-            Action::Split(join) => self.plan_split(command, join, request, output),
+            Action::Forward => self.route_forward(command, request, output),
+            Action::Split(join) => self.route_split(command, join, request, output),
             Action::Placeholder => Route::Placeholder,
-            Action::Local(local) => self.plan_local(local, request, client, output),
-            Action::Flush => self.plan_flush(command, output),
-            Action::Transaction(asked) => transaction::plan(command, asked, client, output),
+            Action::Local(local) => self.route_local(local, request, client, output),
+            Action::Flush => self.route_flush(command, output),
+            Action::Transaction(asked) => transaction::route(command, asked, client, output),
             Action::Unsupported(why) => refuse(command, why.reason(), output),
         }
     }
@@ -141,11 +141,11 @@ impl Redis {
     }
 
     #[inline(always)]
-    fn plan_forward(
+    fn route_forward(
         &self,
         command: &'static Command,
         request: &Request<'_>,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         if let Some(index) = command.single_key() {
             return match request.key(index) {
@@ -153,16 +153,16 @@ impl Redis {
                 None => refuse_key(command, output),
             };
         }
-        self.plan_keys(command, request, output)
+        self.route_keys(command, request, output)
     }
 
     /// What becomes of a command whose keys are to be found first.
     #[inline(never)]
-    fn plan_keys(
+    fn route_keys(
         &self,
         command: &'static Command,
         request: &Request<'_>,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         if command.flags.contains(Flags::BLOCK_OPTION) && command.blocks(request.text, request.args)
         {
@@ -181,12 +181,12 @@ impl Redis {
         }
     }
 
-    fn plan_split(
+    fn route_split(
         &self,
         command: &'static Command,
         join: command::Join,
         request: &Request<'_>,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Route {
         if let Some(route) = self.collect_keys(command, request, output) {
             return route;
@@ -207,7 +207,7 @@ impl Redis {
         &self,
         command: &'static Command,
         request: &Request<'_>,
-        output: &mut PlanOutput,
+        output: &mut DecisionOutput,
     ) -> Option<Route> {
         let mut indices = self.indices.take();
         let found = command.keys(request.text, request.args, &mut indices);
@@ -226,7 +226,7 @@ impl Redis {
         }
     }
 
-    fn plan_flush(&self, command: &'static Command, output: &mut PlanOutput) -> Route {
+    fn route_flush(&self, command: &'static Command, output: &mut DecisionOutput) -> Route {
         if self.allow_flush {
             return Route::Broadcast { join: JoinKind::Ok };
         }
@@ -241,7 +241,7 @@ impl Redis {
     }
 }
 
-fn request_of(asked: planner::Request<'_, Redis>) -> Request<'_> {
+fn request_of(asked: decision::Request<'_, Redis>) -> Request<'_> {
     Request {
         text: asked.text,
         args: asked.parser.args(),
