@@ -1,6 +1,6 @@
 //! What becomes of each command.
 
-use redis_proto::command::{self, Action, Command, Flags};
+use redis_proto::command::{self, Action as CommandAction, Command, Flags};
 use redis_proto::encode;
 
 use super::client::RedisClient;
@@ -102,7 +102,7 @@ impl Redis {
             return Route::Local;
         }
         match command.action {
-            Action::Forward => self.route_forward(command, request, output),
+            CommandAction::Forward => self.route_forward(command, request, output),
             _ => self.route_special(command, request, client, output),
         }
     }
@@ -117,13 +117,13 @@ impl Redis {
         output: &mut DecisionOutput,
     ) -> Route {
         match command.action {
-            Action::Forward => self.route_forward(command, request, output),
-            Action::Split(join) => self.route_split(command, join, request, output),
-            Action::Placeholder => Route::Placeholder,
-            Action::Local(local) => self.route_local(local, request, client, output),
-            Action::Flush => self.route_flush(command, output),
-            Action::Transaction(asked) => transaction::route(command, asked, client, output),
-            Action::Unsupported(why) => refuse(command, why.reason(), output),
+            CommandAction::Forward => self.route_forward(command, request, output),
+            CommandAction::Split(join) => self.route_split(command, join, request, output),
+            CommandAction::Placeholder => Route::Placeholder,
+            CommandAction::Local(local) => self.route_local(local, request, client, output),
+            CommandAction::Flush => self.route_flush(command, output),
+            CommandAction::Transaction(asked) => transaction::route(command, asked, client, output),
+            CommandAction::Unsupported(why) => refuse(command, why.reason(), output),
         }
     }
 
@@ -251,5 +251,8 @@ fn request_of(asked: decision::Request<'_, Redis>) -> Request<'_> {
 
 fn may_precede_auth(command: &Command) -> bool {
     use command::LocalCommand::{Auth, Hello, Quit, Reset};
-    matches!(command.action, Action::Local(Auth | Hello | Quit | Reset))
+    matches!(
+        command.action,
+        CommandAction::Local(Auth | Hello | Quit | Reset)
+    )
 }

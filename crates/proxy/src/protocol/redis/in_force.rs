@@ -1,7 +1,7 @@
 //! Refusals that are still in force: what follows a refused MULTI, WATCH or SELECT was meant for a
 //! transaction or a database that is not there, and must not be carried out without it.
 
-use redis_proto::command::{Action, Command, LocalCommand, Transaction};
+use redis_proto::command::{Action as CommandAction, Command, LocalCommand, Transaction};
 use redis_proto::encode;
 
 /// What a client was refused, as long as later commands depend on it.
@@ -94,8 +94,8 @@ fn is_heard_within_multi(command: &Command) -> bool {
     use Transaction::{Discard, Exec, Multi};
     matches!(
         command.action,
-        Action::Transaction(Multi | Exec | Discard)
-            | Action::Local(LocalCommand::Quit | LocalCommand::Reset)
+        CommandAction::Transaction(Multi | Exec | Discard)
+            | CommandAction::Local(LocalCommand::Quit | LocalCommand::Reset)
     )
 }
 
@@ -103,6 +103,6 @@ fn is_heard_within_multi(command: &Command) -> bool {
 fn uses_database(command: &Command) -> bool {
     matches!(
         command.action,
-        Action::Forward | Action::Split(_) | Action::Flush
+        CommandAction::Forward | CommandAction::Split(_) | CommandAction::Flush
     )
 }

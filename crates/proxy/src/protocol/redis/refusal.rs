@@ -1,6 +1,6 @@
 //! Requests that are refused, and in which words.
 
-use redis_proto::command::{self, Action, Command, Transaction};
+use redis_proto::command::{self, Action as CommandAction, Command, Transaction};
 use redis_proto::encode;
 
 use super::client::RedisClient;
@@ -43,7 +43,7 @@ impl Refusal {
             Refusal::Arity(command) => {
                 let error = format!("wrong number of arguments for '{}' command", command.name);
                 match command.action {
-                    Action::Transaction(Transaction::Exec) => {
+                    CommandAction::Transaction(Transaction::Exec) => {
                         client.in_force.abort(&error, &mut output.reply);
                     }
                     _ => encode::error(&mut output.reply, &format!("ERR {error}")),
