@@ -13,7 +13,7 @@ use crate::protocol::grammar::Grammar;
 /// Slots that a session keeps room for: more than most pipelines are deep.
 const FIRST_SLOTS: usize = 4;
 
-/// The queue. Slots are numbered for ever; a slot's place in `slots` follows from its number, so that
+/// The queue. Slots are numbered for ever; a slot's index in `slots` follows from its number, so that
 /// finding one costs nothing.
 #[derive(Debug)]
 pub(crate) struct Order<P: Grammar> {

@@ -31,7 +31,7 @@ impl<P: Protocol> Engine<P> {
             let count = grouping.parts().len();
             self.counters.add(PoolMetric::Fragments, count as i64);
             let lenient = self.counts_as_miss(asked, facts);
-            let reply_to = self.place_of(asked, facts, || new_join(&grouping, kind, lenient));
+            let reply_to = self.open_join(asked, facts, || new_join(&grouping, kind, lenient));
             self.send_fragments(asked, facts, reply_to, &grouping, bodies);
         } else {
             self.answer_failure(asked, facts, &Cause::Refused, None);
@@ -51,7 +51,7 @@ impl<P: Protocol> Engine<P> {
             self.look_at_health();
         }
         let servers: Vec<ServerId> = self.routes.own().collect();
-        let reply_to = self.place_of(asked, facts, || Join {
+        let reply_to = self.open_join(asked, facts, || Join {
             kind,
             lenient: false,
             fragments: servers
@@ -78,8 +78,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The place of a request in its client's order, where `join` waits for the replies to its fragments.
-    fn place_of(
+    /// Opens a slot for a split request, in which `join` collects the replies to its fragments.
+    fn open_join(
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,

@@ -114,9 +114,9 @@ impl<P: Protocol> Engine<P> {
             {
                 session.carriers_mut().remove(id);
             }
-            let place = (to, slot);
+            let slot = (to, slot);
             let (now, outbox) = (self.now, &mut self.outbox);
-            self.clients.deliver(place, chunk, reply, true, now, outbox);
+            self.clients.deliver(slot, chunk, reply, true, now, outbox);
         }
         None
     }
@@ -201,8 +201,8 @@ impl<P: Protocol> Engine<P> {
                     .deliver((id, slot), chunk, range, last, now, outbox);
             }
             ReplyTo::Fragment(slot, fragment) => {
-                let place = (slot, fragment);
-                let is_whole = session.deliver_fragment(place, chunk, range, kind, marks);
+                let to = (slot, fragment);
+                let is_whole = session.deliver_fragment(to, chunk, range, kind, marks);
                 if session.is_over() {
                     self.clients.watch(id, self.now);
                 }

@@ -291,11 +291,11 @@ mod tests {
     use crate::id::Table;
 
     /// A write under way or not yet, with what limits its life, between other requests of two clients.
-    fn queue(written: usize, places: &[(SessionId, ReplyTo, &str)]) -> RequestQueue {
+    fn queue(written: usize, requests: &[(SessionId, ReplyTo, &str)]) -> RequestQueue {
         let mut queue = RequestQueue::default();
-        for (session, place, text) in places {
+        for (session, reply_to, text) in requests {
             let write = |out: &mut Rope| out.extend(text.as_bytes());
-            queue.push(*session, *place, Time::ZERO, write);
+            queue.push(*session, *reply_to, Time::ZERO, write);
         }
         queue.written(written);
         queue
@@ -314,7 +314,7 @@ mod tests {
     fn a_write_under_way_keeps_its_limit_when_its_client_has_gone_and_one_that_is_not_loses_both() {
         let mut sessions = Table::new();
         let (gone, there) = (sessions.insert_with(|_| ()), sessions.insert_with(|_| ()));
-        let places = [
+        let requests = [
             (gone, ReplyTo::Slot(0), "SET "),
             (gone, ReplyTo::Follower, "limit "),
             (there, ReplyTo::Slot(0), "GET "),
@@ -326,20 +326,20 @@ mod tests {
             (there, ReplyTo::Follower, "limit"),
         ];
         let is_gone = |id: SessionId| id == gone;
-        let mut one = queue(1, &places);
+        let mut one = queue(1, &requests);
         assert_eq!(one.drop_unsent(is_gone), amount(4, 25));
         assert_eq!(left(&one), "ET limit GET SET limit");
 
-        let mut one = queue(0, &places);
+        let mut one = queue(0, &requests);
         assert_eq!(one.drop_unsent(is_gone), amount(6, 35));
         assert_eq!(left(&one), "GET SET limit");
 
-        let mut one = queue(4 + 6 + 4 + 5, &places);
+        let mut one = queue(4 + 6 + 4 + 5, &requests);
         assert_eq!(one.drop_unsent(is_gone), amount(1, 8));
         assert_eq!(left(&one), "limits more SET limit");
 
         // Late and forgotten, it follows all the same.
-        let mut late = queue(1, &places);
+        let mut late = queue(1, &requests);
         let timeout = Duration::ZERO;
         let later = late.entries.range_mut(2..);
         later.for_each(|entry| entry.queued = Time::from_micros(9));
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(late.drop_unsent(is_gone), amount(4, 25));
         assert_eq!(left(&late), "ET limit GET SET limit");
 
-        let mut one = queue(4, &places);
+        let mut one = queue(4, &requests);
         one.pop();
         assert_eq!(one.drop_unsent(is_gone), amount(4, 25));
         assert_eq!(left(&one), "limit GET SET limit", "after its reply");
@@ -360,8 +360,8 @@ mod tests {
     fn what_is_left_of_a_request_that_was_answered_early_counts_for_no_other() {
         let mut sessions = Table::new();
         let session = sessions.insert_with(|_| ());
-        let places = ["early ", "next ", "last"].map(|text| (session, ReplyTo::Slot(0), text));
-        let mut one = queue(1, &places);
+        let requests = ["early ", "next ", "last"].map(|text| (session, ReplyTo::Slot(0), text));
+        let mut one = queue(1, &requests);
         assert!(one.begun().is_some());
         let (_, whole) = one.pop().unwrap();
         assert!(!whole && one.begun().is_none());

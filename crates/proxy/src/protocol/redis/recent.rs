@@ -12,7 +12,7 @@ const KEPT: usize = 8;
 /// Bytes of the longest name that is kept: those of a word of the machine.
 const LONGEST: usize = size_of::<u64>();
 
-/// The commands, each in a place that follows from its name as it was written.
+/// The commands, each at an index computed from its name as the client wrote it.
 #[derive(Debug, Default)]
 pub(crate) struct Recent([Cell<Known>; KEPT]);
 
@@ -36,20 +36,20 @@ impl Recent {
         let Some(name) = Name::of(request) else {
             return command::lookup(request.name());
         };
-        let place = &self.0[name.place()];
-        let known = place.get();
+        let entry = &self.0[name.index()];
+        let known = entry.get();
         match known.name == name {
             true => known.command,
-            false => look_up(place, name, request),
+            false => look_up(entry, name, request),
         }
     }
 }
 
 #[inline(never)]
-fn look_up(place: &Cell<Known>, name: Name, request: &Request<'_>) -> Option<&'static Command> {
+fn look_up(entry: &Cell<Known>, name: Name, request: &Request<'_>) -> Option<&'static Command> {
     let command = command::lookup(request.name())?;
     let command = Some(command);
-    place.set(Known { name, command });
+    entry.set(Known { name, command });
     command
 }
 
@@ -68,7 +68,7 @@ impl Name {
     }
 
     #[inline]
-    fn place(self) -> usize {
+    fn index(self) -> usize {
         // An odd factor with bits all over mixes the bytes into the highest bits.
         let mixed = self.bytes.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> (u64::BITS - KEPT.ilog2())) as usize
