@@ -95,7 +95,7 @@ pub enum Event {
         server: String,
     },
     /// A server of a failover pool cannot limit how long something lives, so nothing is sent there.
-    CannotCap {
+    CannotCapTtl {
         /// The server's name.
         server: String,
     },
@@ -143,7 +143,7 @@ impl Event {
             }
             Event::MemoryShort { .. } | Event::ClientShed { .. } => Level::Warn,
             Event::ClientTimedOut { .. } => Level::Info,
-            Event::NoResp3 { .. } | Event::CannotCap { .. } => Level::Warn,
+            Event::NoResp3 { .. } | Event::CannotCapTtl { .. } => Level::Warn,
             Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Unheard { .. } | Event::Dropped { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
@@ -192,7 +192,7 @@ impl fmt::Display for Event {
             ),
             Event::SelectFailed { server, text } => write!(f, "SELECT failed on {server}: {text}"),
             Event::AuthFailed { server, text } => write!(f, "AUTH failed on {server}: {text}"),
-            Event::CannotCap { server } => write!(
+            Event::CannotCapTtl { server } => write!(
                 f,
                 "server '{server}' is of no use for failover: PEXPIRE with LT is refused, it takes Redis 7.0 or Valkey"
             ),

@@ -23,7 +23,7 @@ use crate::servers::queue::ReplyTo;
 
 impl<P: Protocol> Engine<P> {
     /// Sends a request, changed or followed so that nothing it writes lives longer than `seconds`.
-    pub(super) fn send_capped(
+    pub(super) fn send_with_ttl_cap(
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
@@ -31,11 +31,11 @@ impl<P: Protocol> Engine<P> {
         bodies: &mut Vec<Body>,
         seconds: u32,
     ) {
-        let mut cap = self.lend_cap();
+        let mut cap = self.take_ttl_cap();
         let left_out = facts.left_out.iter().cloned();
         cap.edits.extend(left_out.map(|range| (range, Vec::new())));
         self.protocol
-            .cap(facts.command, asked.request, seconds, &mut cap);
+            .cap_ttl(facts.command, asked.request, seconds, &mut cap);
         cap.edits.sort_by_key(|(range, _)| range.start);
         self.send(asked.id, connection, reply_to, |out| {
             write_edited(&asked.source, bodies, &cap.edits, out)
@@ -60,18 +60,18 @@ impl<P: Protocol> Engine<P> {
         keys: impl Iterator<Item = Key>,
         seconds: u32,
     ) {
-        let mut cap = self.lend_cap();
+        let mut cap = self.take_ttl_cap();
         for key in keys {
             let (command, request) = (facts.command, asked.request);
             self.protocol
-                .cap_key(command, request, key, seconds, &mut cap);
+                .cap_key_ttl(command, request, key, seconds, &mut cap);
         }
         self.send_followers(asked, connection, cap);
     }
 
     /// The work space, emptied.
-    fn lend_cap(&mut self) -> TtlCap {
-        let mut cap = std::mem::take(&mut self.cap);
+    fn take_ttl_cap(&mut self) -> TtlCap {
+        let mut cap = std::mem::take(&mut self.ttl_cap_space);
         cap.clear();
         cap
     }
@@ -83,7 +83,7 @@ impl<P: Protocol> Engine<P> {
             let write = |out: &mut Rope| out.extend(follower);
             self.send(asked.id, connection, ReplyTo::Follower, write);
         }
-        self.cap = cap;
+        self.ttl_cap_space = cap;
     }
 
     /// Closes connections to the failover pool's servers of which nothing is wanted, if it is time.

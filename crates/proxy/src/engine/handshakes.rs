@@ -14,7 +14,7 @@ use crate::servers::purpose::Purpose;
 use crate::servers::upgrades::Support;
 
 /// Why a server of the failover pool is of no use.
-const CANNOT_CAP: &str = "the failover server cannot limit the time to live";
+const CANNOT_CAP_TTL: &str = "the failover server cannot limit the time to live";
 
 impl<P: Protocol> Engine<P> {
     /// The socket of a connection is there.
@@ -39,7 +39,7 @@ impl<P: Protocol> Engine<P> {
                 let mut steps = P::handshake(version, database, endpoint);
                 let server = self.roster.server(connection.server());
                 if server.ttl_cap().is_some() {
-                    steps.extend(P::can_cap());
+                    steps.extend(P::ttl_cap_test());
                 }
                 steps
             }
@@ -104,7 +104,7 @@ impl<P: Protocol> Engine<P> {
                 false
             }
             StepOutcome::Refused(error) => self.handle_refusal(id, error),
-            StepOutcome::CannotCap => {
+            StepOutcome::CannotCapTtl => {
                 self.refuse_failover(id, server);
                 true
             }
@@ -125,7 +125,7 @@ impl<P: Protocol> Engine<P> {
     fn complain(&mut self, kind: StepKind, server: ServerId, text: String) {
         let server = self.roster.server(server).name().to_owned();
         self.outbox.tell(match kind {
-            StepKind::Auth | StepKind::Hello | StepKind::Probe | StepKind::Cap => {
+            StepKind::Auth | StepKind::Hello | StepKind::Probe | StepKind::TtlCap => {
                 Event::AuthFailed { server, text }
             }
             StepKind::Select => Event::SelectFailed { server, text },
@@ -183,9 +183,9 @@ impl<P: Protocol> Engine<P> {
 
     /// A server of the other pool cannot limit how long something lives: nothing may be written there.
     fn refuse_failover(&mut self, id: ConnectionId, server: ServerId) {
-        self.outbox.tell(Event::CannotCap {
+        self.outbox.tell(Event::CannotCapTtl {
             server: self.roster.server(server).name().to_owned(),
         });
-        self.close_connection(id, &Cause::Other(CANNOT_CAP.into()), Blame::Nobody);
+        self.close_connection(id, &Cause::Other(CANNOT_CAP_TTL.into()), Blame::Nobody);
     }
 }

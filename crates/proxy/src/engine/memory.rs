@@ -177,7 +177,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Drops what clients left behind that have gone, then closes the largest offenders, one by one, until
-    /// the process is back under its cap.
+    /// the process is back under its limit.
     fn shed(&mut self, count: &Count) {
         let mut held = count.held;
         if count.orphaned > 0 {

@@ -158,7 +158,7 @@ impl<P: Protocol> Engine<P> {
         };
         if let Some(seconds) = cap {
             let to = (carrier.id(), reply_to);
-            self.send_capped(asked, facts, to, bodies, seconds);
+            self.send_with_ttl_cap(asked, facts, to, bodies, seconds);
             return false;
         }
         if reply_to.is_silent() {

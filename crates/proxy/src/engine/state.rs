@@ -66,7 +66,7 @@ pub(crate) struct Engine<P: Protocol> {
     /// Work space of the request that is looked at.
     pub(super) output: DecisionOutput,
     pub(super) grouping: Grouping,
-    pub(super) cap: TtlCap,
+    pub(super) ttl_cap_space: TtlCap,
     pub(super) marks: Vec<u64>,
     pub(super) nothing: Rope,
 }
@@ -133,7 +133,7 @@ impl<P: Protocol> Engine<P> {
             parser: None,
             output: DecisionOutput::default(),
             grouping: Grouping::default(),
-            cap: TtlCap::default(),
+            ttl_cap_space: TtlCap::default(),
             marks: Vec::new(),
             nothing: Rope::new(),
         }

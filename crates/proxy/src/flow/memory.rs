@@ -5,7 +5,7 @@
 //! `engine/memory.rs`.
 //!
 //! ```text
-//!  0 ───── three quarters ────────── seven eighths ─────────── cap ─────── cap and an eighth
+//!  0 ───── three quarters ────────── seven eighths ──────────limit ────── limit and an eighth
 //!          who was held back         offenders are             the         a part closes its own
 //!          goes on                   not read                  largest     largest, whatever the
 //!                                                              is closed   others hold
@@ -13,7 +13,7 @@
 //!
 //! One part closes at a time, so that the next one sees what room was made (`Memory::turn_to_close`).
 //!
-//! An *offender* holds more than its share, which is seven eighths of the cap divided by the clients of
+//! An *offender* holds more than its share, which is seven eighths of the limit divided by the clients of
 //! the process. Whenever more is held than that, there is one; whoever holds less is never touched.
 
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use arc_swap::ArcSwap;
 /// The shared record.
 #[derive(Debug)]
 pub struct Memory {
-    /// Bytes; 0 is no cap.
-    cap: usize,
+    /// Bytes; 0 is no limit.
+    limit: usize,
     clients: AtomicUsize,
     parts: ArcSwap<Vec<Arc<Held>>>,
     /// Whether a part is closing clients.
@@ -47,7 +47,7 @@ pub(crate) struct MemoryPart {
     own: Arc<Held>,
 }
 
-/// How the whole stands to the cap.
+/// How the whole stands to the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Pressure {
     /// Whoever was held back may go on.
@@ -56,17 +56,17 @@ pub(crate) enum Pressure {
     Some,
     /// Offenders are not read.
     High,
-    /// Past the cap: the largest is closed.
+    /// Past the limit: the largest is closed.
     Over,
     /// So far past it that no part waits for another.
     FarOver,
 }
 
 impl Memory {
-    /// A record for a process that may hold `cap` bytes; 0 is no cap.
-    pub fn new(cap: usize) -> Self {
+    /// A record for a process that may hold `limit` bytes; 0 is no limit.
+    pub fn new(limit: usize) -> Self {
         Self {
-            cap,
+            limit,
             clients: AtomicUsize::new(0),
             parts: ArcSwap::default(),
             closing: AtomicBool::new(false),
@@ -79,14 +79,14 @@ impl Memory {
         self.parts.load().iter().map(held).sum()
     }
 
-    /// The cap, if there is one.
-    pub fn cap(&self) -> Option<usize> {
-        (self.cap > 0).then_some(self.cap)
+    /// The limit, if there is one.
+    pub fn limit(&self) -> Option<usize> {
+        (self.limit > 0).then_some(self.limit)
     }
 
     /// What a session may hold without being an offender.
     pub fn share(&self) -> usize {
-        match self.cap {
+        match self.limit {
             0 => usize::MAX,
             _ => self.high() / self.clients.load(Ordering::Relaxed).max(1),
         }
@@ -111,19 +111,19 @@ impl Memory {
 
     /// Whether a session of this size matters to the whole process.
     pub(crate) fn is_large(&self, size: usize) -> bool {
-        self.cap > 0 && size > self.cap / 64
+        self.limit > 0 && size > self.limit / 64
     }
 
     pub(crate) fn pressure(&self) -> Pressure {
-        if self.cap == 0 {
+        if self.limit == 0 {
             return Pressure::None;
         }
         let held = self.held();
         match held {
-            _ if held > self.cap + self.cap / 8 => Pressure::FarOver,
-            _ if held > self.cap => Pressure::Over,
+            _ if held > self.limit + self.limit / 8 => Pressure::FarOver,
+            _ if held > self.limit => Pressure::Over,
             _ if held > self.high() => Pressure::High,
-            _ if held > self.cap - self.cap / 4 => Pressure::Some,
+            _ if held > self.limit - self.limit / 4 => Pressure::Some,
             _ => Pressure::None,
         }
     }
@@ -134,11 +134,11 @@ impl Memory {
     pub(crate) fn allowance(&self) -> usize {
         let room = self.high().saturating_sub(self.held());
         let fair = room / self.parts.load().len().saturating_mul(4).max(1);
-        fair.max(self.cap / 64).max(1 << 12)
+        fair.max(self.limit / 64).max(1 << 12)
     }
 
     fn high(&self) -> usize {
-        self.cap - self.cap / 8
+        self.limit - self.limit / 8
     }
 
     /// Replaces the list of parts, which others may be reading or replacing.
@@ -203,8 +203,8 @@ impl Drop for Turn<'_> {
 mod tests {
     use super::*;
 
-    fn memory(cap: usize) -> Arc<Memory> {
-        Arc::new(Memory::new(cap))
+    fn memory(limit: usize) -> Arc<Memory> {
+        Arc::new(Memory::new(limit))
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         drop(first);
         assert_eq!(memory.held(), 451, "a part that is gone holds nothing");
         assert_eq!(Memory::new(0).pressure(), Pressure::None);
-        assert_eq!((Memory::new(0).cap(), memory.cap()), (None, Some(800)));
+        assert_eq!((Memory::new(0).limit(), memory.limit()), (None, Some(800)));
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_session_is_more_than_a_part_of_the_cap() {
+    fn a_large_session_is_more_than_a_part_of_the_limit() {
         let memory = memory(6_400);
         assert!(!memory.is_large(100) && memory.is_large(101));
         assert!(!Memory::new(0).is_large(usize::MAX));

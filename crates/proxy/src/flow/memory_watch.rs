@@ -53,10 +53,10 @@ impl MemoryWatch {
         }
     }
 
-    /// Whether it is to be counted now that the allowance is used up. Where there is no cap the count is only
+    /// Whether it is to be counted now that the allowance is used up. Where there is no limit the count is only
     /// shown, and made now and then.
     pub(crate) fn must_count(&mut self, now: Time) -> bool {
-        let must = self.memory().cap().is_some() || now.since(self.counted) >= COUNT_EVERY;
+        let must = self.memory().limit().is_some() || now.since(self.counted) >= COUNT_EVERY;
         if !must {
             self.allowance = COUNT_EVERY_BYTES;
         }
@@ -103,7 +103,7 @@ impl MemoryWatch {
     }
 
     fn renew_allowance(&mut self) {
-        self.allowance = match self.memory().cap() {
+        self.allowance = match self.memory().limit() {
             Some(_) => self.memory().allowance(),
             None => COUNT_EVERY_BYTES,
         };

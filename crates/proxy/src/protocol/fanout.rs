@@ -47,7 +47,7 @@ pub(crate) trait FanOut: Decider {
     ) -> Joined;
 
     /// Edits and follow-ups that cap the TTL of everything this request writes at `seconds`.
-    fn cap(
+    fn cap_ttl(
         &self,
         command: Self::Command,
         request: Request<'_, Self>,
@@ -56,7 +56,7 @@ pub(crate) trait FanOut: Decider {
     );
 
     /// Follow-ups that cap the TTL of one key of a fragment, which was begun with the same `seconds`.
-    fn cap_key(
+    fn cap_key_ttl(
         &self,
         command: Self::Command,
         request: Request<'_, Self>,

@@ -13,7 +13,7 @@ pub(crate) trait Greeting: Decider {
     fn probe() -> Step;
 
     /// Asks a server whether it can limit how long something lives, where not every server can.
-    fn can_cap() -> Option<Step>;
+    fn ttl_cap_test() -> Option<Step>;
 
     /// Judges the reply to one step.
     fn judge(step: &Step, kind: Self::Kind, reply: &[u8]) -> StepOutcome;
@@ -44,7 +44,7 @@ pub(crate) enum StepKind {
     Select,
     Probe,
     /// Whether the server can limit how long something lives.
-    Cap,
+    TtlCap,
 }
 
 impl StepKind {
@@ -55,7 +55,7 @@ impl StepKind {
             StepKind::Hello => "HELLO",
             StepKind::Select => "SELECT",
             StepKind::Probe => "PING",
-            StepKind::Cap => "PEXPIRE",
+            StepKind::TtlCap => "PEXPIRE",
         }
     }
 }
@@ -72,7 +72,7 @@ pub(crate) enum StepOutcome {
     /// The connection is of no use: nothing may be sent on it.
     Refused(HandshakeError),
     /// The server cannot limit how long something lives.
-    CannotCap,
+    CannotCapTtl,
 }
 
 /// A server's error in the place of a connection that can be used.

@@ -265,7 +265,7 @@ impl FanOut for Memcached {
         }
     }
 
-    fn cap(
+    fn cap_ttl(
         &self,
         command: Self::Command,
         request: decision::Request<'_, Self>,
@@ -281,7 +281,7 @@ impl FanOut for Memcached {
     }
 
     /// What a fragment writes is an exptime, which stands at its beginning.
-    fn cap_key(
+    fn cap_key_ttl(
         &self,
         _: Self::Command,
         _: decision::Request<'_, Self>,
@@ -304,7 +304,7 @@ impl Greeting for Memcached {
         }
     }
 
-    fn can_cap() -> Option<Step> {
+    fn ttl_cap_test() -> Option<Step> {
         None
     }
 

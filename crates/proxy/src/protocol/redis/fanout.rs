@@ -65,7 +65,7 @@ impl FanOut for Redis {
         join::join(join, client.version, out)
     }
 
-    fn cap(
+    fn cap_ttl(
         &self,
         command: Self::Command,
         request: decision::Request<'_, Self>,
@@ -91,7 +91,7 @@ impl FanOut for Redis {
         }
     }
 
-    fn cap_key(
+    fn cap_key_ttl(
         &self,
         command: Self::Command,
         request: decision::Request<'_, Self>,

@@ -26,12 +26,12 @@ impl Greeting for Redis {
         }
     }
 
-    fn can_cap() -> Option<Step> {
+    fn ttl_cap_test() -> Option<Step> {
         let mut request = Vec::new();
         redis_proto::cap::question(&mut request);
         Some(Step {
             request,
-            kind: StepKind::Cap,
+            kind: StepKind::TtlCap,
         })
     }
 

@@ -37,8 +37,8 @@ pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec
 /// password or the database that the pool has for it, which nutcracker serves from, too.
 pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
     if kind != ReplyKind::Error {
-        return match step.kind == StepKind::Cap && !redis_proto::cap::knows_limit(reply) {
-            true => StepOutcome::CannotCap,
+        return match step.kind == StepKind::TtlCap && !redis_proto::cap::knows_limit(reply) {
+            true => StepOutcome::CannotCapTtl,
             false => StepOutcome::Fine,
         };
     }
@@ -58,8 +58,8 @@ pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
         _ if cannot_serve => refused(text),
         // Any other error (no password, say) comes from a server that is there.
         StepKind::Probe => StepOutcome::Fine,
-        StepKind::Cap if redis_proto::cap::knows_limit(reply) => StepOutcome::Fine,
-        StepKind::Cap => StepOutcome::CannotCap,
+        StepKind::TtlCap if redis_proto::cap::knows_limit(reply) => StepOutcome::Fine,
+        StepKind::TtlCap => StepOutcome::CannotCapTtl,
         StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchVersion,
         StepKind::Auth if has_no_password(&text) => StepOutcome::Fine,
         StepKind::Auth if is_unknown => StepOutcome::Complain("unknown command".into()),
