@@ -7,7 +7,7 @@ use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::stash::Stash;
 use crate::id::ServerId;
 use crate::limits::{HOLD_BACK, LARGE_WINDOW};
-use crate::protocol::fanout::Join;
+use crate::protocol::fanout::PendingJoin;
 use crate::protocol::grammar::Grammar;
 
 /// Slots that a session keeps room for: more than most pipelines are deep.
@@ -50,7 +50,7 @@ struct Slot<K> {
 #[derive(Debug)]
 enum Extra<K> {
     /// The replies of its fragments.
-    Join(Join<K>),
+    Join(PendingJoin<K>),
     /// What it takes to send it once more.
     Retry(Retry),
 }
@@ -70,7 +70,7 @@ pub(crate) enum Expected<K> {
     /// The same, and the request may be sent once more.
     Retriable { may_be_large: bool, retry: Retry },
     /// The replies of fragments, to be joined.
-    Fragments(Join<K>),
+    Fragments(PendingJoin<K>),
 }
 
 /// What became of a reply that broke off.
@@ -378,7 +378,7 @@ impl<P: Grammar> Order<P> {
 
 /// Replies to the fragments of a split request.
 impl<P: Grammar> Order<P> {
-    fn join(&mut self, number: u64) -> Option<&mut Join<P::Kind>> {
+    fn pending_join(&mut self, number: u64) -> Option<&mut PendingJoin<P::Kind>> {
         match self.get(number)?.extra.as_deref_mut()? {
             Extra::Join(join) => Some(join),
             Extra::Retry(_) => None,
@@ -407,7 +407,7 @@ impl<P: Grammar> Order<P> {
         marks: &mut Vec<u64>,
     ) -> bool {
         let len = range.len();
-        let Some(join) = self.join(number) else {
+        let Some(join) = self.pending_join(number) else {
             return false;
         };
         let part = &mut join.fragments[fragment as usize];
@@ -427,7 +427,7 @@ impl<P: Grammar> Order<P> {
 
     /// A fragment has failed; see [`Order::deliver_fragment`].
     pub(crate) fn fail_fragment(&mut self, number: u64, fragment: u32, cause: &Cause) -> bool {
-        let Some(join) = self.join(number) else {
+        let Some(join) = self.pending_join(number) else {
             return false;
         };
         let part = &mut join.fragments[fragment as usize];
@@ -442,7 +442,7 @@ impl<P: Grammar> Order<P> {
     }
 
     /// Takes the replies of a request whose fragments have all ended.
-    pub(crate) fn take_join(&mut self, number: u64) -> Option<Join<P::Kind>> {
+    pub(crate) fn take_join(&mut self, number: u64) -> Option<PendingJoin<P::Kind>> {
         let slot = self.get(number)?;
         match slot.extra.as_deref() {
             Some(Extra::Join(join)) if join.waiting == 0 => {}

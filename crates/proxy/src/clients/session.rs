@@ -15,7 +15,7 @@ use crate::flow::spares::Spares;
 use crate::id::ServerId;
 use crate::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::Protocol;
-use crate::protocol::fanout::Join;
+use crate::protocol::fanout::PendingJoin;
 use crate::time::Time;
 
 /// One client connection.
@@ -295,16 +295,16 @@ impl<P: Protocol> Session<P> {
 
     /// Puts the session on the list of those that may go on, if it may and is not there; says whether.
     pub(crate) fn list_if_ready(&mut self) -> bool {
-        let joins = self.waits() && !self.lists.ready && self.may_resume();
-        self.lists.ready |= joins;
-        joins
+        let is_added = self.waits() && !self.lists.ready && self.may_resume();
+        self.lists.ready |= is_added;
+        is_added
     }
 
     /// The same for one that has just gone on and may go on at once.
     pub(crate) fn list_again(&mut self) -> bool {
-        let joins = self.has_backlog() && self.may_take() && !self.lists.ready;
-        self.lists.ready |= joins;
-        joins
+        let is_added = self.has_backlog() && self.may_take() && !self.lists.ready;
+        self.lists.ready |= is_added;
+        is_added
     }
 
     /// It has been taken off that list and goes on at `now`. The time in which its input waited is not the
@@ -397,7 +397,7 @@ impl<P: Protocol> Session<P> {
     }
 
     /// Takes the replies to a split request whose fragments have all ended.
-    pub(crate) fn take_join(&mut self, slot: u64) -> Option<Join<P::Kind>> {
+    pub(crate) fn take_join(&mut self, slot: u64) -> Option<PendingJoin<P::Kind>> {
         self.order.take_join(slot)
     }
 

@@ -11,7 +11,7 @@ use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::protocol::fanout::{Join, Joined};
+use crate::protocol::fanout::{JoinOutcome, PendingJoin};
 use crate::protocol::grammar::{Refusal, Reply};
 
 impl<P: Protocol> Engine<P> {
@@ -129,11 +129,11 @@ impl<P: Protocol> Engine<P> {
         let end = self
             .protocol
             .join(&mut join, session.client(), &name_of, &mut joined);
-        let is_done = matches!(end, Joined::Done);
+        let is_done = matches!(end, JoinOutcome::Done);
         match end {
-            Joined::Done => {}
-            Joined::Failed(fragment) => joined = self.failed_join(&mut join, fragment),
-            Joined::Mismatch => {
+            JoinOutcome::Done => {}
+            JoinOutcome::Failed(fragment) => joined = self.failed_join(&mut join, fragment),
+            JoinOutcome::Mismatch => {
                 let server = join.fragments[0].server;
                 joined = self.failed_reply(&Cause::Protocol, server);
             }
@@ -146,7 +146,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// The whole request fails as one of its fragments did: with the server's own error, or with ours.
-    fn failed_join(&mut self, join: &mut Join<P::Kind>, fragment: usize) -> Rope {
+    fn failed_join(&mut self, join: &mut PendingJoin<P::Kind>, fragment: usize) -> Rope {
         let part = &mut join.fragments[fragment];
         match part.outcome.take() {
             Some(Err(cause)) => self.failed_reply(&cause, part.server),

@@ -9,7 +9,7 @@ use crate::id::{ConnectionId, ServerId};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{Facts, JoinKind, Key};
-use crate::protocol::fanout::{Body, Fragment, Join};
+use crate::protocol::fanout::{Body, Fragment, PendingJoin};
 use crate::protocol::grammar::Reply;
 use crate::routes::grouping::{Grouping, Keys};
 use crate::routes::routing::Destination;
@@ -51,7 +51,7 @@ impl<P: Protocol> Engine<P> {
             self.look_at_health();
         }
         let servers: Vec<ServerId> = self.routes.own().collect();
-        let reply_to = self.open_join(asked, facts, || Join {
+        let reply_to = self.open_join(asked, facts, || PendingJoin {
             kind,
             lenient: false,
             fragments: servers
@@ -83,7 +83,7 @@ impl<P: Protocol> Engine<P> {
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
-        join: impl FnOnce() -> Join<P::Kind>,
+        join: impl FnOnce() -> PendingJoin<P::Kind>,
     ) -> ReplyTo {
         self.note_change(asked.id, facts);
         match facts.reply {
@@ -171,7 +171,7 @@ fn body_at(bodies: &mut [Body], key: Key) -> Option<&mut Rope> {
     bodies.get_mut(next).map(|body| &mut body.rope)
 }
 
-fn new_join<K>(grouping: &Grouping, kind: JoinKind, lenient: bool) -> Join<K> {
+fn new_join<K>(grouping: &Grouping, kind: JoinKind, lenient: bool) -> PendingJoin<K> {
     let parts = grouping.parts();
     let servers = parts.filter_map(|(destination, _)| destination.server());
     let fragments: Vec<_> = servers.map(Fragment::new).collect();
@@ -179,7 +179,7 @@ fn new_join<K>(grouping: &Grouping, kind: JoinKind, lenient: bool) -> Join<K> {
         true => grouping.fragments_of_keys(),
         false => Vec::new(),
     };
-    Join {
+    PendingJoin {
         kind,
         lenient,
         waiting: fragments.len(),

@@ -40,11 +40,11 @@ pub(crate) trait FanOut: Decider {
     /// names of servers.
     fn join(
         &self,
-        join: &mut Join<Self::Kind>,
+        join: &mut PendingJoin<Self::Kind>,
         client: &Self::Client,
         name_of: &dyn Fn(ServerId) -> Box<str>,
         out: &mut Rope,
-    ) -> Joined;
+    ) -> JoinOutcome;
 
     /// Edits and follow-ups that cap the TTL of everything this request writes at `seconds`.
     fn cap_ttl(
@@ -94,7 +94,7 @@ pub(crate) struct Body {
 
 /// The replies to a split request, as they come in.
 #[derive(Debug)]
-pub(crate) struct Join<K> {
+pub(crate) struct PendingJoin<K> {
     pub(crate) kind: JoinKind,
     /// The keys of an ejected server count as missing.
     pub(crate) lenient: bool,
@@ -114,7 +114,7 @@ pub(crate) struct Fragment<K> {
     pub(crate) outcome: Option<Result<K, Cause>>,
 }
 
-impl<K> Join<K> {
+impl<K> PendingJoin<K> {
     /// Bytes of memory.
     pub(crate) fn footprint(&self) -> usize {
         let fragment = |fragment: &Fragment<K>| {
@@ -200,7 +200,7 @@ impl Parts<'_> {
 
 /// What a join came to.
 #[derive(Debug)]
-pub(crate) enum Joined {
+pub(crate) enum JoinOutcome {
     /// The reply has been written.
     Done,
     /// The request failed, as the fragment with this index did.

@@ -14,7 +14,7 @@ use crate::protocol::Protocol;
 use crate::protocol::decision::{
     self, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version,
 };
-use crate::protocol::fanout::{FanOut, Fragment, Join, Joined, Parts, Source, TtlCap};
+use crate::protocol::fanout::{FanOut, Fragment, JoinOutcome, Parts, PendingJoin, Source, TtlCap};
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
 use crate::settings::{PoolSettings, ProtocolSettings};
@@ -252,16 +252,16 @@ impl FanOut for Memcached {
 
     fn join(
         &self,
-        join: &mut Join<ReplyKind>,
+        join: &mut PendingJoin<ReplyKind>,
         _client: &(),
         name_of: &dyn Fn(ServerId) -> Box<str>,
         out: &mut Rope,
-    ) -> Joined {
+    ) -> JoinOutcome {
         match join.kind {
             JoinKind::Values => join_values(join, out),
             JoinKind::Stats => join_stats(join, name_of, out),
             JoinKind::Ok => join_ok(join, out),
-            JoinKind::Array | JoinKind::Sum => Joined::Mismatch,
+            JoinKind::Array | JoinKind::Sum => JoinOutcome::Mismatch,
         }
     }
 
@@ -374,14 +374,14 @@ impl Memcached {
 /// The statistics of every server that answered. With more than one server each name is preceded
 /// by the server's, as otherwise a client's table would show the last server only.
 fn join_stats(
-    join: &mut Join<ReplyKind>,
+    join: &mut PendingJoin<ReplyKind>,
     name_of: &dyn Fn(ServerId) -> Box<str>,
     out: &mut Rope,
-) -> Joined {
+) -> JoinOutcome {
     let is_reset = |fragment: &Fragment<_>| is_line(fragment, LineKind::Reset);
     if join.fragments.iter().all(is_reset) {
         out.extend(b"RESET\r\n");
-        return Joined::Done;
+        return JoinOutcome::Done;
     }
     let mut answered = false;
     let several = join.fragments.len() > 1;
@@ -400,7 +400,7 @@ fn join_stats(
         return failed(&join.fragments);
     }
     out.extend(b"END\r\n");
-    Joined::Done
+    JoinOutcome::Done
 }
 
 fn stat_line(line: &[u8], name: Option<&str>, out: &mut Rope) {
@@ -479,7 +479,7 @@ fn told(write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
 /// For each key in the order of the request the next block of the fragment that owned it (as
 /// nutcracker 0.5.0 orders them). A server that did not answer is a miss for its keys, but when none did
 /// that is an error, unless all are ejected and their keys count as missing.
-fn join_values(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
+fn join_values(join: &mut PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome {
     let lenient = join.lenient;
     let is_missing =
         |fragment: &Fragment<_>| lenient && matches!(fragment.outcome, Some(Err(Cause::Ejected)));
@@ -492,7 +492,7 @@ fn join_values(join: &mut Join<ReplyKind>, out: &mut Rope) -> Joined {
         parts[*owner as usize].pass_on(out);
     }
     out.extend(encode::END);
-    Joined::Done
+    JoinOutcome::Done
 }
 
 /// The blocks of a fragment, none if it was answered with an error.
@@ -503,14 +503,14 @@ fn blocks(fragment: &mut Fragment<ReplyKind>) -> Parts<'_> {
     fragment.parts()
 }
 
-fn join_ok(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
+fn join_ok(join: &PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome {
     if join
         .fragments
         .iter()
         .all(|fragment| is_line(fragment, LineKind::Ok))
     {
         out.extend(encode::OK);
-        return Joined::Done;
+        return JoinOutcome::Done;
     }
     failed(&join.fragments)
 }
@@ -530,7 +530,7 @@ fn is_line(fragment: &Fragment<ReplyKind>, wanted: LineKind) -> bool {
 
 /// The whole request failed: as the first fragment did that was lost with an errno, else as the first
 /// that was lost or answered by an error line. Any other reply has no business here.
-fn failed(fragments: &[Fragment<ReplyKind>]) -> Joined {
+fn failed(fragments: &[Fragment<ReplyKind>]) -> JoinOutcome {
     failed_but(fragments, |_| false)
 }
 
@@ -538,7 +538,7 @@ fn failed(fragments: &[Fragment<ReplyKind>]) -> Joined {
 fn failed_but(
     fragments: &[Fragment<ReplyKind>],
     excused: impl Fn(&Fragment<ReplyKind>) -> bool,
-) -> Joined {
+) -> JoinOutcome {
     let lost =
         |fragment: &Fragment<_>| matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno());
     let mut fragments = fragments.iter();
@@ -546,7 +546,7 @@ fn failed_but(
         .clone()
         .position(|fragment| !excused(fragment) && lost(fragment))
         .or_else(|| fragments.position(|fragment| !excused(fragment) && has_failed(fragment)));
-    failed.map_or(Joined::Mismatch, Joined::Failed)
+    failed.map_or(JoinOutcome::Mismatch, JoinOutcome::Failed)
 }
 
 fn has_failed(fragment: &Fragment<ReplyKind>) -> bool {

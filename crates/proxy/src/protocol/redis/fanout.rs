@@ -10,7 +10,7 @@ use super::state::Redis;
 use crate::flow::buffer::Rope;
 use crate::id::ServerId;
 use crate::protocol::decision::{self, Key};
-use crate::protocol::fanout::{FanOut, Join, Joined, Source, TtlCap};
+use crate::protocol::fanout::{FanOut, JoinOutcome, PendingJoin, Source, TtlCap};
 
 impl FanOut for Redis {
     fn most_key_bytes(_command: Self::Command) -> usize {
@@ -57,11 +57,11 @@ impl FanOut for Redis {
 
     fn join(
         &self,
-        join: &mut Join<ReplyKind>,
+        join: &mut PendingJoin<ReplyKind>,
         client: &RedisClient,
         _name_of: &dyn Fn(ServerId) -> Box<str>,
         out: &mut Rope,
-    ) -> Joined {
+    ) -> JoinOutcome {
         join::join(join, client.version, out)
     }
 

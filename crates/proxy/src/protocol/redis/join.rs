@@ -6,26 +6,30 @@ use redis_proto::{Version, encode};
 use crate::cause::Cause;
 use crate::flow::buffer::Rope;
 use crate::protocol::decision::JoinKind;
-use crate::protocol::fanout::{Fragment, Join, Joined, Parts};
+use crate::protocol::fanout::{Fragment, JoinOutcome, Parts, PendingJoin};
 
 /// The longest integer reply: sign, 19 digits, type and line end.
 const INTEGER_BYTES: usize = 24;
 
-pub(super) fn join(join: &mut Join<ReplyKind>, version: Version, out: &mut Rope) -> Joined {
+pub(super) fn join(
+    join: &mut PendingJoin<ReplyKind>,
+    version: Version,
+    out: &mut Rope,
+) -> JoinOutcome {
     if let Some(failed) = first_failure(join) {
-        return Joined::Failed(failed);
+        return JoinOutcome::Failed(failed);
     }
     match join.kind {
         JoinKind::Array => array(join, version, out),
         JoinKind::Sum => sum(join, out),
         JoinKind::Ok => all_ok(join, out),
-        JoinKind::Values | JoinKind::Stats => Joined::Mismatch,
+        JoinKind::Values | JoinKind::Stats => JoinOutcome::Mismatch,
     }
 }
 
 /// The fragment whose failure is reported: the first that failed with an errno, as in nutcracker
 /// 0.5.0; else the first that failed at all or was answered by an error.
-fn first_failure(join: &Join<ReplyKind>) -> Option<usize> {
+fn first_failure(join: &PendingJoin<ReplyKind>) -> Option<usize> {
     let lost = |fragment: &Fragment<_>| {
         !is_missing(join, fragment)
             && matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno())
@@ -42,11 +46,11 @@ fn first_failure(join: &Join<ReplyKind>) -> Option<usize> {
 }
 
 /// Whether the fragment's keys count as missing because their server is ejected.
-fn is_missing(join: &Join<ReplyKind>, fragment: &Fragment<ReplyKind>) -> bool {
+fn is_missing(join: &PendingJoin<ReplyKind>, fragment: &Fragment<ReplyKind>) -> bool {
     join.lenient && fragment.outcome == Some(Err(Cause::Ejected))
 }
 
-fn array(join: &mut Join<ReplyKind>, version: Version, out: &mut Rope) -> Joined {
+fn array(join: &mut PendingJoin<ReplyKind>, version: Version, out: &mut Rope) -> JoinOutcome {
     let mut wanted = vec![0usize; join.fragments.len()];
     for owner in &join.owners {
         wanted[*owner as usize] += 1;
@@ -56,7 +60,7 @@ fn array(join: &mut Join<ReplyKind>, version: Version, out: &mut Rope) -> Joined
             continue;
         }
         if !is(fragment, ReplyKind::Array) || fragment.marks.len() != wanted + 1 {
-            return Joined::Mismatch;
+            return JoinOutcome::Mismatch;
         }
     }
     // Those of an ejected server have no parts.
@@ -68,10 +72,10 @@ fn array(join: &mut Join<ReplyKind>, version: Version, out: &mut Rope) -> Joined
             out.extend_with(|out| encode::null(out, version));
         }
     }
-    Joined::Done
+    JoinOutcome::Done
 }
 
-fn sum(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
+fn sum(join: &PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome {
     let mut total = 0i64;
     for fragment in &join.fragments {
         if fragment.outcome == Some(Err(Cause::Ejected)) {
@@ -81,23 +85,23 @@ fn sum(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
         let len = fragment.reply.peek(&mut bytes);
         match integer(&bytes[..len]) {
             Some(value) => total = total.wrapping_add(value),
-            None => return Joined::Mismatch,
+            None => return JoinOutcome::Mismatch,
         }
     }
     out.extend_with(|out| encode::integer(out, total));
-    Joined::Done
+    JoinOutcome::Done
 }
 
-fn all_ok(join: &Join<ReplyKind>, out: &mut Rope) -> Joined {
+fn all_ok(join: &PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome {
     if !join
         .fragments
         .iter()
         .all(|fragment| is(fragment, ReplyKind::Status))
     {
-        return Joined::Mismatch;
+        return JoinOutcome::Mismatch;
     }
     out.extend(b"+OK\r\n");
-    Joined::Done
+    JoinOutcome::Done
 }
 
 fn is(fragment: &Fragment<ReplyKind>, kind: ReplyKind) -> bool {
