@@ -11,7 +11,7 @@ use crate::protocol::Protocol;
 use crate::protocol::decision::{Facts, JoinKind, Key};
 use crate::protocol::fanout::{Body, Fragment, PendingJoin};
 use crate::protocol::grammar::Reply;
-use crate::routes::grouping::{Grouping, Keys};
+use crate::routes::grouping::{FragmentKeys, Grouping};
 use crate::routes::routing::Destination;
 use crate::servers::queue::ReplyTo;
 
@@ -28,7 +28,7 @@ impl<P: Protocol> Engine<P> {
         grouping.begin(std::mem::take(&mut self.output.keys));
         if self.find_owners(&mut grouping, asked) {
             grouping.group(P::most_key_bytes(facts.command));
-            let count = grouping.parts().len();
+            let count = grouping.fragments().len();
             self.counters.add(PoolMetric::Fragments, count as i64);
             let lenient = self.counts_as_miss(asked, facts);
             let reply_to = self.open_join(asked, facts, || new_join(&grouping, kind, lenient));
@@ -124,7 +124,7 @@ impl<P: Protocol> Engine<P> {
         grouping: &Grouping,
         bodies: &mut [Body],
     ) {
-        for (fragment, (destination, keys)) in grouping.parts().enumerate() {
+        for (fragment, (destination, keys)) in grouping.fragments().enumerate() {
             let reply_to = fragment_of(reply_to, fragment);
             match self.connection_to(asked.id, destination) {
                 Ok(connection) => {
@@ -142,7 +142,7 @@ impl<P: Protocol> Engine<P> {
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
         (connection, reply_to): (ConnectionId, ReplyTo),
-        keys: Keys<'_>,
+        keys: FragmentKeys<'_>,
         bodies: &mut [Body],
         seconds: Option<u32>,
     ) {
@@ -172,7 +172,7 @@ fn body_at(bodies: &mut [Body], key: Key) -> Option<&mut Rope> {
 }
 
 fn new_join<K>(grouping: &Grouping, kind: JoinKind, lenient: bool) -> PendingJoin<K> {
-    let parts = grouping.parts();
+    let parts = grouping.fragments();
     let servers = parts.filter_map(|(destination, _)| destination.server());
     let fragments: Vec<_> = servers.map(Fragment::new).collect();
     let owners = match kind.is_ordered() {

@@ -152,8 +152,8 @@ impl<K> Fragment<K> {
     }
 
     /// The parts of its reply as its marks tell them.
-    pub(crate) fn parts(&mut self) -> Parts<'_> {
-        Parts {
+    pub(crate) fn parts(&mut self) -> ReplyParts<'_> {
+        ReplyParts {
             reply: &mut self.reply,
             marks: self.marks.iter(),
             at: 0,
@@ -162,7 +162,7 @@ impl<K> Fragment<K> {
 }
 
 /// The parts of a fragment's reply, one after the other.
-pub(crate) struct Parts<'f> {
+pub(crate) struct ReplyParts<'f> {
     reply: &'f mut Rope,
     /// Where those that are left end.
     marks: std::slice::Iter<'f, u64>,
@@ -170,7 +170,7 @@ pub(crate) struct Parts<'f> {
     at: u64,
 }
 
-impl Parts<'_> {
+impl ReplyParts<'_> {
     /// Moves the next part to the end of `out`; false when there is none.
     #[inline]
     pub(crate) fn pass_on(&mut self, out: &mut Rope) -> bool {

@@ -14,7 +14,9 @@ use crate::protocol::Protocol;
 use crate::protocol::decision::{
     self, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version,
 };
-use crate::protocol::fanout::{FanOut, Fragment, JoinOutcome, Parts, PendingJoin, Source, TtlCap};
+use crate::protocol::fanout::{
+    FanOut, Fragment, JoinOutcome, PendingJoin, ReplyParts, Source, TtlCap,
+};
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
 use crate::settings::{PoolSettings, ProtocolSettings};
@@ -487,7 +489,7 @@ fn join_values(join: &mut PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome
     if !all_missing && !join.fragments.iter().any(is_answered) {
         return failed_but(&join.fragments, is_missing);
     }
-    let mut parts: Vec<Parts<'_>> = join.fragments.iter_mut().map(blocks).collect();
+    let mut parts: Vec<ReplyParts<'_>> = join.fragments.iter_mut().map(blocks).collect();
     for owner in &join.owners {
         parts[*owner as usize].pass_on(out);
     }
@@ -496,7 +498,7 @@ fn join_values(join: &mut PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome
 }
 
 /// The blocks of a fragment, none if it was answered with an error.
-fn blocks(fragment: &mut Fragment<ReplyKind>) -> Parts<'_> {
+fn blocks(fragment: &mut Fragment<ReplyKind>) -> ReplyParts<'_> {
     if !is_answered(fragment) {
         fragment.marks.clear();
     }

@@ -16,7 +16,7 @@ pub(crate) struct Grouping {
     /// Indices of the keys, grouped by server, in request order within one.
     order: Vec<u32>,
     /// The fragments: where each goes, and which keys of `order`.
-    parts: Vec<(Destination, Range<usize>)>,
+    fragments: Vec<(Destination, Range<usize>)>,
 }
 
 /// The keys of one server.
@@ -78,22 +78,24 @@ impl Grouping {
     }
 
     fn cut(&mut self, most: usize) {
-        self.parts.clear();
+        self.fragments.clear();
         for group in &self.groups {
             let (mut start, end) = (group.next - group.count, group.next);
             while start < end {
-                let next = part_end(&self.order, &self.keys, start..end, most);
-                self.parts.push((group.destination, start..next));
+                let next = fragment_end(&self.order, &self.keys, start..end, most);
+                self.fragments.push((group.destination, start..next));
                 start = next;
             }
         }
     }
 
     /// The fragments: where each goes, and its keys in request order.
-    pub(crate) fn parts(&self) -> impl ExactSizeIterator<Item = (Destination, Keys<'_>)> {
-        self.parts.iter().map(|(destination, part)| {
-            let keys = Keys {
-                order: &self.order[part.clone()],
+    pub(crate) fn fragments(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (Destination, FragmentKeys<'_>)> {
+        self.fragments.iter().map(|(destination, fragment)| {
+            let keys = FragmentKeys {
+                order: &self.order[fragment.clone()],
                 keys: &self.keys,
             };
             (*destination, keys)
@@ -103,9 +105,9 @@ impl Grouping {
     /// For each key the fragment that it is in.
     pub(crate) fn fragments_of_keys(&self) -> Vec<u32> {
         let mut fragments = vec![0; self.order.len()];
-        for (fragment, (_, part)) in self.parts.iter().enumerate() {
-            for key in &self.order[part.clone()] {
-                fragments[*key as usize] = fragment as u32;
+        for (index, (_, fragment)) in self.fragments.iter().enumerate() {
+            for key in &self.order[fragment.clone()] {
+                fragments[*key as usize] = index as u32;
             }
         }
         fragments
@@ -119,12 +121,12 @@ impl Grouping {
 
 /// The keys of one fragment.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Keys<'g> {
+pub(crate) struct FragmentKeys<'g> {
     order: &'g [u32],
     keys: &'g [Key],
 }
 
-impl<'g> Keys<'g> {
+impl<'g> FragmentKeys<'g> {
     pub(crate) fn len(&self) -> usize {
         self.order.len()
     }
@@ -145,7 +147,7 @@ impl Group {
 
 /// Where the fragment that begins with the first of `range` ends: it has at least one key, and no
 /// more than `most` bytes of further ones.
-fn part_end(order: &[u32], keys: &[Key], range: Range<usize>, most: usize) -> usize {
+fn fragment_end(order: &[u32], keys: &[Key], range: Range<usize>, most: usize) -> usize {
     if most == usize::MAX {
         return range.end;
     }
@@ -178,7 +180,7 @@ mod tests {
     fn a_fragment_ends_before_the_key_that_is_too_much_and_has_one_at_least() {
         let keys = [key(3), key(3), key(3), key(9)];
         let order = [0, 1, 2, 3];
-        let end = |begin, most| part_end(&order, &keys, begin..order.len(), most);
+        let end = |begin, most| fragment_end(&order, &keys, begin..order.len(), most);
         // Each key has a space before it.
         assert_eq!([end(0, 7), end(0, 8), end(0, 11), end(0, 12)], [1, 2, 2, 3]);
         assert_eq!([end(0, 2), end(3, 2), end(1, 100)], [1, 4, 4]);
@@ -195,14 +197,14 @@ mod tests {
             let next = |_| Destination::Server(servers[owners.next().unwrap()]);
             assert!(grouping.find_owners(next));
             grouping.group(10);
-            let part = |(to, keys): (Destination, Keys<'_>)| {
+            let fragment = |(to, keys): (Destination, FragmentKeys<'_>)| {
                 let server = to.server().unwrap().index();
                 (server, keys.iter().map(|key| key.len).collect())
             };
-            let parts: Vec<_> = grouping.parts().map(part).collect();
+            let fragments: Vec<_> = grouping.fragments().map(fragment).collect();
             let expected: [(usize, Vec<u32>); 4] =
                 [(0, vec![2, 5]), (2, vec![1, 3]), (2, vec![6]), (3, vec![4])];
-            assert_eq!(parts, expected);
+            assert_eq!(fragments, expected);
             assert_eq!(grouping.fragments_of_keys(), [1, 0, 1, 3, 0, 2]);
             assert_eq!(grouping.end().len(), 6);
             grouping.begin((1..=6).map(key).collect());

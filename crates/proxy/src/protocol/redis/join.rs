@@ -6,7 +6,7 @@ use redis_proto::{Version, encode};
 use crate::cause::Cause;
 use crate::flow::buffer::Rope;
 use crate::protocol::decision::JoinKind;
-use crate::protocol::fanout::{Fragment, JoinOutcome, Parts, PendingJoin};
+use crate::protocol::fanout::{Fragment, JoinOutcome, PendingJoin, ReplyParts};
 
 /// The longest integer reply: sign, 19 digits, type and line end.
 const INTEGER_BYTES: usize = 24;
@@ -65,7 +65,7 @@ fn array(join: &mut PendingJoin<ReplyKind>, version: Version, out: &mut Rope) ->
     }
     // Those of an ejected server have no parts.
     let mut parts: Vec<_> = join.fragments.iter_mut().map(Fragment::parts).collect();
-    parts.iter_mut().for_each(Parts::pass_over);
+    parts.iter_mut().for_each(ReplyParts::pass_over);
     out.extend_with(|out| encode::array_header(out, join.owners.len()));
     for owner in &join.owners {
         if !parts[*owner as usize].pass_on(out) {
