@@ -123,13 +123,13 @@ impl<P: Protocol> Session<P> {
 impl<P: Protocol> Session<P> {
     /// Whether bytes of the client are looked at.
     #[inline]
-    pub(crate) fn takes_input(&self) -> bool {
+    pub(crate) fn accepts_input(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Ended)
     }
 
     /// Whether a further request may be taken now.
     #[inline]
-    pub(crate) fn may_take(&self) -> bool {
+    pub(crate) fn may_accept(&self) -> bool {
         let outstanding = self.order.len() + self.silent;
         if self.holds != Holds::NONE && self.holds.block(outstanding == 0) {
             return false;
@@ -143,7 +143,7 @@ impl<P: Protocol> Session<P> {
     /// pressure requests still move in batches, not each in the place of the last reply.
     fn may_resume(&self) -> bool {
         let outstanding = self.order.len() + self.silent;
-        self.may_take()
+        self.may_accept()
             && (outstanding == 0
                 || (outstanding <= MAX_WINDOW / 2
                     && self.order.large() <= LARGE_WINDOW / 2
@@ -302,7 +302,7 @@ impl<P: Protocol> Session<P> {
 
     /// The same for one that has just gone on and may go on at once.
     pub(crate) fn list_again(&mut self) -> bool {
-        let is_added = self.has_backlog() && self.may_take() && !self.lists.ready;
+        let is_added = self.has_backlog() && self.may_accept() && !self.lists.ready;
         self.lists.ready |= is_added;
         is_added
     }
@@ -481,7 +481,7 @@ impl<P: Protocol> Session<P> {
 
     /// Whether it gets nothing further, and is to be closed when it has read what waits for it.
     fn must_read_its_last(&self) -> bool {
-        !self.takes_input() && !self.output.is_empty()
+        !self.accepts_input() && !self.output.is_empty()
     }
 
     /// Whether it must read, or be closed.
@@ -539,7 +539,7 @@ impl<P: Protocol> Session<P> {
     /// The same for a session that ends with the proxy.
     pub(crate) fn shut_down(&mut self) {
         self.drop_input();
-        if self.takes_input() {
+        if self.accepts_input() {
             // The client may be sending on: without lingering that would reset the
             // connection and destroy the last replies.
             self.phase = Phase::Quitting { linger: true };

@@ -244,7 +244,7 @@ impl<P: Protocol> Clients<P> {
     }
 
     /// Sessions that have more to be looked at are ready for their next turn.
-    pub(crate) fn take_turns(&mut self) {
+    pub(crate) fn begin_next_turns(&mut self) {
         self.again_at = None;
         self.ready.extend(self.again.drain(..));
     }

@@ -33,7 +33,7 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.clients.get_mut(id) else {
             return;
         };
-        if !session.takes_input() {
+        if !session.accepts_input() {
             // Nothing further is served: what a client still sends is read so that it can finish sending,
             // and see its last replies.
             return;
@@ -137,7 +137,7 @@ impl<P: Protocol> Engine<P> {
     ) {
         self.now = now;
         let bytes = range.len();
-        self.take_server_data(id, chunk, range);
+        self.handle_server_data(id, chunk, range);
         self.run_ready();
         self.note_read(bytes);
     }
@@ -195,7 +195,7 @@ impl<P: Protocol> Engine<P> {
 
     pub(crate) fn handle_timeout(&mut self, now: Time) {
         self.now = now;
-        self.take_time();
+        self.handle_due();
     }
 
     pub(crate) fn begin_shutdown(&mut self, now: Time) {

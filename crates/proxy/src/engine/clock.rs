@@ -29,7 +29,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Deals with everything that is due.
-    pub(super) fn take_time(&mut self) {
+    pub(super) fn handle_due(&mut self) {
         if !self.plans.are_current() {
             self.follow_plans();
         }
@@ -45,7 +45,7 @@ impl<P: Protocol> Engine<P> {
         }
         self.retire_connections();
         self.end_leaving();
-        self.clients.take_turns();
+        self.clients.begin_next_turns();
         self.run_ready();
     }
 

@@ -84,7 +84,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Reads on in the replies to the handshake. Returns how much was taken; `None` when the server is out of
     /// step.
-    pub(super) fn take_step_reply(&mut self, id: ConnectionId, data: &[u8]) -> Option<usize> {
+    pub(super) fn handle_step_reply(&mut self, id: ConnectionId, data: &[u8]) -> Option<usize> {
         let connection = self.roster.get_mut(id)?;
         let server = connection.server();
         let (len, step, kind, reply) = match connection.next_step_reply(data).ok()? {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::requests::Taken;
+use super::requests::Handled;
 use super::sending::{Asked, write_request};
 use super::state::Engine;
 use crate::clients::intake::Intake;
@@ -46,10 +46,10 @@ impl<P: Protocol> Engine<P> {
             let Some(session) = self.clients.get_mut(id) else {
                 return false;
             };
-            if !session.takes_input() {
+            if !session.accepts_input() {
                 return true;
             }
-            if !session.may_take() {
+            if !session.may_accept() {
                 self.park(id, &[], chunk, pos..range.end);
                 return true;
             }
@@ -73,9 +73,9 @@ impl<P: Protocol> Engine<P> {
         let mut parser = self.parser.take().unwrap_or_default();
         let mut pos = range.start;
         // As the caller has found out; then as each request tells.
-        let mut may_take = true;
+        let mut may_accept = true;
         let stopped = loop {
-            if pos == range.end || !(may_take || self.may_take(id)) {
+            if pos == range.end || !(may_accept || self.may_accept(id)) {
                 break pos;
             }
             let text = &chunk[pos..range.end];
@@ -85,12 +85,12 @@ impl<P: Protocol> Engine<P> {
                         text: &text[..len],
                         chunk: Some((chunk, pos)),
                     };
-                    let taken = self.take_parsed(id, &parser, source, &mut Vec::new());
-                    may_take = taken == Taken::AndMore;
-                    match taken {
-                        Taken::AndMore | Taken::Yes => pos += len,
-                        Taken::Later => break self.park_all(id, &[], chunk, pos..range.end),
-                        Taken::Last => break range.end,
+                    let handled = self.handle_parsed(id, &parser, source, &mut Vec::new());
+                    may_accept = handled == Handled::NextAllowed;
+                    match handled {
+                        Handled::NextAllowed | Handled::NextUnknown => pos += len,
+                        Handled::Postponed => break self.park_all(id, &[], chunk, pos..range.end),
+                        Handled::Last => break range.end,
                     }
                     P::reset(&mut parser);
                 }
@@ -98,8 +98,8 @@ impl<P: Protocol> Engine<P> {
                     let intake = Intake::new(std::mem::take(&mut *parser), text);
                     break self.keep(id, Box::new(intake), range.end);
                 }
-                other => match self.take_oddity(id, &mut parser, other, chunk, pos..range.end) {
-                    Some(next) => (pos, may_take) = (next, false),
+                other => match self.handle_rare(id, &mut parser, other, chunk, pos..range.end) {
+                    Some(next) => (pos, may_accept) = (next, false),
                     None => break range.end,
                 },
             }
@@ -110,7 +110,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// The rarer results of parsing at `range.start`. Returns where to go on, if anywhere.
-    fn take_oddity(
+    fn handle_rare(
         &mut self,
         id: SessionId,
         parser: &mut P::Parser,
@@ -175,7 +175,7 @@ impl<P: Protocol> Engine<P> {
         if !matches!(parsed, Parsed::Partial | Parsed::Body { .. }) {
             self.begin_anew(id);
         }
-        self.take_partial(id, intake, parsed, chunk, pos..range.end)
+        self.handle_gathered(id, intake, parsed, chunk, pos..range.end)
     }
 
     /// A request has ended: what follows is another one, with a time of its own.
@@ -186,7 +186,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Acts on what parsing the gathered text gave; `rest` is what of the chunk was not added to it.
-    fn take_partial(
+    fn handle_gathered(
         &mut self,
         id: SessionId,
         mut intake: Box<Intake<P>>,
@@ -205,12 +205,12 @@ impl<P: Protocol> Engine<P> {
                     text: &text[..len],
                     chunk: None,
                 };
-                match self.take_apart(id, parser, source, bodies) {
-                    Taken::AndMore | Taken::Yes => pos,
-                    Taken::Later => {
+                match self.handle_outside_chunk(id, parser, source, bodies) {
+                    Handled::NextAllowed | Handled::NextUnknown => pos,
+                    Handled::Postponed => {
                         self.park_gathered(id, &text[..len], bodies, chunk, pos..rest.end)
                     }
-                    Taken::Last => rest.end,
+                    Handled::Last => rest.end,
                 }
             }
             Parsed::Skip { len } => {
@@ -244,39 +244,41 @@ impl<P: Protocol> Engine<P> {
     }
 
     #[inline(always)]
-    fn take_parsed(
+    fn handle_parsed(
         &mut self,
         id: SessionId,
         parser: &P::Parser,
         source: Source<'_>,
         bodies: &mut Vec<Body>,
-    ) -> Taken {
+    ) -> Handled {
         match P::rewritten(parser) {
-            Some(text) => self.take_apart(id, parser, Source { text, chunk: None }, bodies),
-            None => self.take_request(asked(id, parser, source), bodies),
+            Some(text) => {
+                self.handle_outside_chunk(id, parser, Source { text, chunk: None }, bodies)
+            }
+            None => self.handle_request(asked(id, parser, source), bodies),
         }
     }
 
     /// Takes a request that does not lie in a chunk as it is.
     #[inline(never)]
-    fn take_apart(
+    fn handle_outside_chunk(
         &mut self,
         id: SessionId,
         parser: &P::Parser,
         source: Source<'_>,
         bodies: &mut Vec<Body>,
-    ) -> Taken {
+    ) -> Handled {
         let source = match P::rewritten(parser) {
             Some(text) => Source { text, chunk: None },
             None => source,
         };
-        self.take_request(asked(id, parser, source), bodies)
+        self.handle_request(asked(id, parser, source), bodies)
     }
 
     #[inline]
-    fn may_take(&self, id: SessionId) -> bool {
+    fn may_accept(&self, id: SessionId) -> bool {
         let session = self.clients.get(id);
-        session.is_some_and(|session| session.takes_input() && session.may_take())
+        session.is_some_and(|session| session.accepts_input() && session.may_accept())
     }
 
     /// Keeps a request that is not whole. Returns `pos`.

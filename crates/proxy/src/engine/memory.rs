@@ -140,7 +140,7 @@ impl<P: Protocol> Engine<P> {
                 continue;
             };
             // One that can only grow must go on, or it would wait for ever: it is closed in the end.
-            if session.takes_input() && session.can_shrink() {
+            if session.accepts_input() && session.can_shrink() {
                 self.clients.hold_for_memory(*id);
             }
         }
@@ -209,7 +209,7 @@ impl<P: Protocol> Engine<P> {
             held,
         });
         self.counters.add(PoolMetric::ClientShed, 1);
-        if session.can_shrink() || !session.takes_input() {
+        if session.can_shrink() || !session.accepts_input() {
             return self.clients.close(id, Ending::Closed, &mut self.outbox);
         }
         match self.pass_over(id) {

@@ -25,7 +25,7 @@ struct Batch {
 
 impl<P: Protocol> Engine<P> {
     /// A server has sent `range` of `chunk`.
-    pub(super) fn take_server_data(
+    pub(super) fn handle_server_data(
         &mut self,
         id: ConnectionId,
         chunk: &Chunk,
@@ -42,8 +42,8 @@ impl<P: Protocol> Engine<P> {
             };
             let unasked = is_first && !connection.expects_reply();
             let taken = match connection.progress() {
-                Progress::Ready => self.take_replies(id, chunk, pos..range.end),
-                Progress::Handshaking => self.take_step_reply(id, &chunk[pos..range.end]),
+                Progress::Ready => self.handle_replies(id, chunk, pos..range.end),
+                Progress::Handshaking => self.handle_step_reply(id, &chunk[pos..range.end]),
                 Progress::Connecting => None,
             };
             match taken {
@@ -56,7 +56,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Passes on all replies in `range`. Returns its length, or `None` when the server is out of step.
-    fn take_replies(
+    fn handle_replies(
         &mut self,
         id: ConnectionId,
         chunk: &Chunk,
@@ -74,9 +74,9 @@ impl<P: Protocol> Engine<P> {
         };
         let mut pos = range.start;
         while pos < range.end {
-            let found = self.take_plain_replies(id, chunk, &mut pos, range.end, &mut batch);
+            let found = self.deliver_plain_replies(id, chunk, &mut pos, range.end, &mut batch);
             match found {
-                Some(found) => pos += self.take_other(id, chunk, pos, found, &mut batch),
+                Some(found) => pos += self.handle_other_reply(id, chunk, pos, found, &mut batch),
                 None => break,
             }
         }
@@ -90,7 +90,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Passes on whole replies of which nothing is to be known but whose they are, as most are. Returns what was
     /// found at the new `pos` that is none of those; nothing at the end, or when the server is out of step.
-    fn take_plain_replies(
+    fn deliver_plain_replies(
         &mut self,
         id: ConnectionId,
         chunk: &Chunk,
@@ -123,7 +123,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Deals with anything else that was found at `pos`. Returns its length.
     #[inline(never)]
-    fn take_other(
+    fn handle_other_reply(
         &mut self,
         id: ConnectionId,
         chunk: &Chunk,

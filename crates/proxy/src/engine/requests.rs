@@ -22,13 +22,13 @@ const PLACEHOLDER: &[u8] = b"placeholder";
 
 /// What became of a parsed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(super) enum Handled {
     /// Accepted, and the session may take the next one.
-    AndMore,
+    NextAllowed,
     /// Accepted; whether the session may take the next one is to be asked.
-    Yes,
+    NextUnknown,
     /// Not yet: it must be the first of what is looked at next.
-    Later,
+    Postponed,
     /// Accepted, and nothing after it is looked at.
     Last,
 }
@@ -36,16 +36,16 @@ pub(super) enum Taken {
 impl<P: Protocol> Engine<P> {
     /// Plans one whole request and carries the plan out.
     #[inline(always)]
-    pub(super) fn take_request(
+    pub(super) fn handle_request(
         &mut self,
         mut asked: Asked<'_, P>,
         bodies: &mut Vec<Body>,
-    ) -> Taken {
-        if !self.plans.are_current() && !self.may_take_by_new_plans(asked.id) {
-            return Taken::Later;
+    ) -> Handled {
+        if !self.plans.are_current() && !self.may_accept_by_new_plan(asked.id) {
+            return Handled::Postponed;
         }
         let Some(session) = self.clients.get_mut(asked.id) else {
-            return Taken::Last;
+            return Handled::Last;
         };
         self.requests_seen += 1;
         self.output.clear();
@@ -59,8 +59,8 @@ impl<P: Protocol> Engine<P> {
                 let key = Some(key).filter(|_| bodies.is_empty());
                 let may_be_large = !facts.is_small;
                 match self.forward(asked, facts, destination, key, may_be_large, bodies) {
-                    true => Taken::AndMore,
-                    false => Taken::Yes,
+                    true => Handled::NextAllowed,
+                    false => Handled::NextUnknown,
                 }
             }
             other => self.carry_out(asked, facts, other, bodies),
@@ -75,7 +75,7 @@ impl<P: Protocol> Engine<P> {
         facts: &Facts<P::Command>,
         route: Route,
         bodies: &mut Vec<Body>,
-    ) -> Taken {
+    ) -> Handled {
         match route {
             // Not what the caller leaves to this.
             Route::Key(_) => {}
@@ -93,25 +93,25 @@ impl<P: Protocol> Engine<P> {
                 if let Some(session) = self.clients.get_mut(asked.id) {
                     session.hold(Hold::UntilIdle);
                 }
-                return Taken::Later;
+                return Handled::Postponed;
             }
             Route::Upgrade => self.begin_upgrade(asked.id, facts.reply),
             Route::Quit => {
                 self.respond(asked.id, facts.reply);
                 self.clients
                     .quit(asked.id, false, self.now, &mut self.outbox);
-                return Taken::Last;
+                return Handled::Last;
             }
         }
-        Taken::Yes
+        Handled::NextUnknown
     }
 
     /// Follows the plans that are in force; whether the session may take its next request then.
     #[cold]
-    fn may_take_by_new_plans(&mut self, id: SessionId) -> bool {
+    fn may_accept_by_new_plan(&mut self, id: SessionId) -> bool {
         self.follow_plans();
         let session = self.clients.get(id);
-        session.is_some_and(|session| session.may_take())
+        session.is_some_and(|session| session.may_accept())
     }
 
     /// Sends a request to one server, or capped to one of another pool that stands in; answers it where that cannot
@@ -171,7 +171,7 @@ impl<P: Protocol> Engine<P> {
         carrier.send(asked.id, reply_to, now, &mut self.outbox, |out| {
             write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
         });
-        session.may_take()
+        session.may_accept()
     }
 
     #[cold]
