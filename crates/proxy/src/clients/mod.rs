@@ -10,7 +10,7 @@ pub(crate) mod holds;
 pub(crate) mod intake;
 pub(crate) mod order;
 pub(crate) mod phase;
+mod read_rate;
 pub(crate) mod retry_budget;
 pub(crate) mod session;
 pub(crate) mod table;
-mod watch;

@@ -8,7 +8,7 @@ use super::holds::{Hold, Holds};
 use super::intake::Intake;
 use super::order::{CutOff, Expected, Order, Retry};
 use super::phase::Phase;
-use super::watch::Watch;
+use super::read_rate::ReadRate;
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::spares::Spares;
@@ -43,7 +43,7 @@ pub(crate) struct Session<P: Protocol> {
     holds: Holds,
     reading: Reading,
     /// Whether it reads its replies fast enough, while many of them wait.
-    watch: Option<Watch>,
+    read_rate: Option<ReadRate>,
     lists: Lists,
     /// When it last did something: sent a request, or the first byte of one, or took a reply.
     since: Time,
@@ -82,7 +82,7 @@ impl<P: Protocol> Session<P> {
             phase: Phase::Open,
             holds: Holds::default(),
             reading: Reading::On,
-            watch: None,
+            read_rate: None,
             lists: Lists::default(),
             since: now,
         }
@@ -491,29 +491,29 @@ impl<P: Protocol> Session<P> {
 
     /// Whether it must read, and nobody watches that it does.
     #[inline]
-    pub(crate) fn needs_watch(&self) -> bool {
-        self.watch.is_none() && self.must_read()
+    pub(crate) fn must_be_measured(&self) -> bool {
+        self.read_rate.is_none() && self.must_read()
     }
 
     /// From now on it is watched; says whether it was not.
-    pub(crate) fn watch(&mut self) -> bool {
-        let begins = self.watch.is_none();
-        self.watch.get_or_insert_default();
+    pub(crate) fn measure_reading(&mut self) -> bool {
+        let begins = self.read_rate.is_none();
+        self.read_rate.get_or_insert_default();
         begins
     }
 
     /// What was seen while it was watched. It is watched no longer.
-    pub(crate) fn take_watch(&mut self) -> Option<Watch> {
-        self.watch.take()
+    pub(crate) fn take_read_rate(&mut self) -> Option<ReadRate> {
+        self.read_rate.take()
     }
 
     /// Notes that so many bytes have come from the client, or gone to it.
     #[inline]
     fn note_moved(&mut self, bytes: usize) {
-        if self.watch.is_some() {
+        if self.read_rate.is_some() {
             let is_below = !self.must_read();
-            let watch = self.watch.iter_mut();
-            watch.for_each(|watch| watch.note(bytes, is_below));
+            let rate = self.read_rate.iter_mut();
+            rate.for_each(|rate| rate.note(bytes, is_below));
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Clients<P: Protocol> {
     /// Since when there are any.
     again_at: Option<Time>,
     /// When each session that is watched is to be judged, the next one first: all wait for the same time.
-    watched: VecDeque<(Time, SessionId)>,
+    measured: VecDeque<(Time, SessionId)>,
     /// When clients are looked at, if any can be late.
     next_scan: Option<Time>,
     /// How many are held because memory is short.
@@ -69,7 +69,7 @@ impl<P: Protocol> Clients<P> {
             ready: VecDeque::new(),
             again: Vec::new(),
             again_at: None,
-            watched: VecDeque::new(),
+            measured: VecDeque::new(),
             next_scan: None,
             held_for_memory: 0,
             shutting_down: false,
@@ -165,7 +165,7 @@ impl<P: Protocol> Clients<P> {
             .get(id)
             .is_some_and(|session| session.is_over())
         {
-            self.watch(id, now);
+            self.measure_reader(id, now);
         }
         if moved {
             self.flush(id, outbox);
@@ -327,8 +327,8 @@ impl<P: Protocol> Clients<P> {
         };
         if let Some(linger) = session.is_finished() {
             self.close(id, Ending::Finished { linger }, outbox);
-        } else if session.needs_watch() {
-            self.watch(id, now);
+        } else if session.must_be_measured() {
+            self.measure_reader(id, now);
         }
     }
 
@@ -386,38 +386,38 @@ impl<P: Protocol> Clients<P> {
     /// The session has more unread replies than it is granted, or is to end when it has read its last: from
     /// now on it must read, or be closed.
     #[cold]
-    pub(crate) fn watch(&mut self, id: SessionId, now: Time) {
+    pub(crate) fn measure_reader(&mut self, id: SessionId, now: Time) {
         let Some((time, _)) = self.settings.clients.patience() else {
             return;
         };
         if let Some(session) = self.sessions.get_mut(id)
-            && session.watch()
+            && session.measure_reading()
         {
-            self.watched.push_back((now + time, id));
+            self.measured.push_back((now + time, id));
         }
     }
 
     /// Closes those whose time is over and who have moved too little.
-    pub(crate) fn judge_readers(&mut self, now: Time, outbox: &mut Outbox) {
+    pub(crate) fn close_slow_readers(&mut self, now: Time, outbox: &mut Outbox) {
         let Some((_, least)) = self.settings.clients.patience() else {
             return;
         };
-        while let Some(&(due, id)) = self.watched.front()
+        while let Some(&(due, id)) = self.measured.front()
             && due <= now
         {
-            self.watched.pop_front();
+            self.measured.pop_front();
             let Some(session) = self.sessions.get_mut(id) else {
                 continue;
             };
-            let Some(watch) = session.take_watch() else {
+            let Some(rate) = session.take_read_rate() else {
                 continue;
             };
             // One that is to be closed anyway, and holds little, may read its last as slowly as it likes.
             let least = if session.is_over() { least } else { 1 };
             match session.must_read() {
                 false => {}
-                true if watch.was_below || watch.moved >= least => self.watch(id, now),
-                true => self.close_stalled(id, watch.moved, outbox),
+                true if rate.was_below || rate.moved >= least => self.measure_reader(id, now),
+                true => self.close_stalled(id, rate.moved, outbox),
             }
         }
     }
@@ -440,7 +440,7 @@ impl<P: Protocol> Clients<P> {
 impl<P: Protocol> Clients<P> {
     /// When something may have to be done for a client without any input.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
-        let judged = self.watched.front().map(|(due, _)| *due);
+        let judged = self.measured.front().map(|(due, _)| *due);
         [self.next_scan, self.again_at, judged]
             .into_iter()
             .flatten()

@@ -38,7 +38,7 @@ impl<P: Protocol> Engine<P> {
         }
         self.time_out_upgrades();
         self.clients.close_idle(self.now, &mut self.outbox);
-        self.clients.judge_readers(self.now, &mut self.outbox);
+        self.clients.close_slow_readers(self.now, &mut self.outbox);
         self.refresh_health();
         if self.memory.next().is_some_and(|due| due <= self.now) {
             self.count_memory();

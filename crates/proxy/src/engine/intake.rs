@@ -63,7 +63,7 @@ impl<P: Protocol> Engine<P> {
         };
         let has_rest = session.has_backlog();
         if session.is_over() {
-            self.clients.watch(id, self.now);
+            self.clients.measure_reader(id, self.now);
         }
         has_rest
     }
@@ -338,7 +338,7 @@ impl<P: Protocol> Engine<P> {
             .get(id)
             .is_some_and(|session| session.is_over())
         {
-            self.clients.watch(id, self.now);
+            self.clients.measure_reader(id, self.now);
         }
         self.clients.note_progress(id);
     }

@@ -15,7 +15,7 @@ use crate::servers::queue::{InFlight, ReplyTo};
 struct Batch {
     server: ServerId,
     /// Failures of the server are counted.
-    is_watched: bool,
+    counts_for_health: bool,
     /// It has answered since that was last noted.
     has_succeeded: bool,
     tally: Tally,
@@ -67,7 +67,7 @@ impl<P: Protocol> Engine<P> {
         let ejects = self.roster.server(server).settings().auto_eject_hosts;
         let mut batch = Batch {
             server,
-            is_watched: ejects && !connection.is_leaving(),
+            counts_for_health: ejects && !connection.is_leaving(),
             has_succeeded: false,
             tally: Tally::default(),
             marks: std::mem::take(&mut self.marks),
@@ -153,7 +153,7 @@ impl<P: Protocol> Engine<P> {
 
     /// The server has answered, if it has. That is noted before a failure, and once for many answers.
     fn note_success(&self, batch: &mut Batch) {
-        if std::mem::take(&mut batch.has_succeeded) && batch.is_watched {
+        if std::mem::take(&mut batch.has_succeeded) && batch.counts_for_health {
             self.roster.server(batch.server).note_success();
         }
     }
@@ -161,7 +161,7 @@ impl<P: Protocol> Engine<P> {
     /// A reply has come to its end: what it says of its server, and of a request whose client does not hear it.
     fn note_reply(&mut self, entry: &InFlight, kind: P::Kind, start: &[u8], batch: &mut Batch) {
         // A late reply has been counted as a failure and is no success after all.
-        if batch.is_watched && !matches!(entry.reply_to, ReplyTo::Forgotten { .. }) {
+        if batch.counts_for_health && !matches!(entry.reply_to, ReplyTo::Forgotten { .. }) {
             match P::is_transient_failure(kind, start) {
                 true => {
                     self.note_success(batch);
@@ -204,7 +204,7 @@ impl<P: Protocol> Engine<P> {
                 let to = (slot, fragment);
                 let is_whole = session.deliver_fragment(to, chunk, range, kind, marks);
                 if session.is_over() {
-                    self.clients.watch(id, self.now);
+                    self.clients.measure_reader(id, self.now);
                 }
                 if is_whole {
                     self.finish_join(id, slot);
