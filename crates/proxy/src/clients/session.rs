@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::backlog::Backlog;
-use super::carriers::Carriers;
 use super::holds::{Hold, Holds};
 use super::intake::Intake;
 use super::order::{CutOff, Expected, Order, Retry};
 use super::phase::Phase;
+use super::pinned::PinnedConnections;
 use super::read_rate::ReadRate;
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
@@ -38,7 +38,7 @@ pub(crate) struct Session<P: Protocol> {
     /// What was read and not looked at, because the session was held.
     backlog: Option<Box<Backlog>>,
     /// Connections that carry something of this session; unused while servers have one connection each.
-    carriers: Carriers,
+    pinned: PinnedConnections,
     phase: Phase,
     holds: Holds,
     reading: Reading,
@@ -78,7 +78,7 @@ impl<P: Protocol> Session<P> {
             output: Rope::new(),
             intake: None,
             backlog: None,
-            carriers: Carriers::default(),
+            pinned: PinnedConnections::default(),
             phase: Phase::Open,
             holds: Holds::default(),
             reading: Reading::On,
@@ -584,11 +584,11 @@ impl<P: Protocol> Session<P> {
 
 /// Which connections carry its requests.
 impl<P: Protocol> Session<P> {
-    pub(crate) fn carriers(&self) -> &Carriers {
-        &self.carriers
+    pub(crate) fn pinned(&self) -> &PinnedConnections {
+        &self.pinned
     }
 
-    pub(crate) fn carriers_mut(&mut self) -> &mut Carriers {
-        &mut self.carriers
+    pub(crate) fn pinned_mut(&mut self) -> &mut PinnedConnections {
+        &mut self.pinned
     }
 }

@@ -71,7 +71,7 @@ impl<P: Protocol> Engine<P> {
             // All of them before any is sent again.
             for entry in connection.queue().iter() {
                 if let Some(session) = self.clients.get_mut(entry.session) {
-                    session.carriers_mut().remove(id);
+                    session.pinned_mut().remove(id);
                 }
             }
         }

@@ -45,7 +45,7 @@ impl<P: Protocol> Engine<P> {
         for entry in connection.queue().iter() {
             if let Some(session) = self.clients.get_mut(entry.session) {
                 session.hold_until_moved();
-                session.carriers_mut().forget(id);
+                session.pinned_mut().forget(id);
             }
         }
     }
@@ -75,7 +75,7 @@ impl<P: Protocol> Engine<P> {
             for entry in connection.queue().iter() {
                 if let Some(session) = self.clients.get_mut(entry.session) {
                     let (server, purpose) = (connection.server(), connection.purpose());
-                    session.carriers_mut().add(server, purpose, id);
+                    session.pinned_mut().add(server, purpose, id);
                 }
             }
         }

@@ -112,7 +112,7 @@ impl<P: Protocol> Engine<P> {
             if !self.single_connection
                 && let Some(session) = self.clients.get_mut(to)
             {
-                session.carriers_mut().remove(id);
+                session.pinned_mut().remove(id);
             }
             let slot = (to, slot);
             let (now, outbox) = (self.now, &mut self.outbox);
@@ -192,7 +192,7 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         if kind.is_some() && !self.single_connection {
-            session.carriers_mut().remove(connection);
+            session.pinned_mut().remove(connection);
         }
         match entry.reply_to {
             ReplyTo::Slot(slot) => {

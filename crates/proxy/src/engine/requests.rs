@@ -136,10 +136,13 @@ impl<P: Protocol> Engine<P> {
             return false;
         };
         let version = P::version(session.client());
-        let bound = |purpose| session.carriers().find(server, purpose);
+        let pinned_to = |purpose| session.pinned().find(server, purpose);
         let (now, outbox) = (self.now, &mut self.outbox);
-        let carrier = match self.roster.carrier(server, version, bound, now, outbox) {
-            Ok(carrier) => carrier,
+        let connection = match self
+            .roster
+            .connection_for(server, version, pinned_to, now, outbox)
+        {
+            Ok(connection) => connection,
             Err(cause) => return self.give_up_sending(asked, facts, &cause, destination),
         };
         let retries = self.settings.failure.retry_reads;
@@ -157,7 +160,7 @@ impl<P: Protocol> Engine<P> {
             }
         };
         if let Some(seconds) = cap {
-            let to = (carrier.id(), reply_to);
+            let to = (connection.id(), reply_to);
             self.send_with_ttl_cap(asked, facts, to, bodies, seconds);
             return false;
         }
@@ -165,10 +168,10 @@ impl<P: Protocol> Engine<P> {
             session.note_silent();
         }
         if !self.single_connection {
-            let carriers = session.carriers_mut();
-            carriers.add(server, carrier.purpose(), carrier.id());
+            let pinned = session.pinned_mut();
+            pinned.add(server, connection.purpose(), connection.id());
         }
-        carrier.send(asked.id, reply_to, now, &mut self.outbox, |out| {
+        connection.send(asked.id, reply_to, now, &mut self.outbox, |out| {
             write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
         });
         session.may_accept()

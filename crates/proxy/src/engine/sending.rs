@@ -36,10 +36,12 @@ impl<P: Protocol> Engine<P> {
         let server = destination.in_use()?;
         let session = self.clients.get(id).ok_or(Cause::Closed)?;
         let version = P::version(session.client());
-        let bound = |purpose| session.carriers().find(server, purpose);
+        let pinned_to = |purpose| session.pinned().find(server, purpose);
         let (now, outbox) = (self.now, &mut self.outbox);
-        let carrier = self.roster.carrier(server, version, bound, now, outbox)?;
-        Ok(carrier.id())
+        let connection = self
+            .roster
+            .connection_for(server, version, pinned_to, now, outbox)?;
+        Ok(connection.id())
     }
 
     /// Opens the next slot of a session.
@@ -71,8 +73,8 @@ impl<P: Protocol> Engine<P> {
         reply_to: ReplyTo,
         write: impl FnOnce(&mut Rope),
     ) {
-        if let Some(carrier) = self.roster.carrier_on(connection) {
-            carrier.send(id, reply_to, self.now, &mut self.outbox, write);
+        if let Some(connection) = self.roster.connection_by_id(connection) {
+            connection.send(id, reply_to, self.now, &mut self.outbox, write);
         }
         if reply_to.is_silent() || !self.single_connection {
             self.note_outstanding(id, connection, reply_to);
@@ -86,13 +88,13 @@ impl<P: Protocol> Engine<P> {
         if reply_to.is_silent() {
             session.note_silent();
         }
-        if let Some(carrier) = self
+        if let Some(open) = self
             .roster
             .get(connection)
             .filter(|_| !self.single_connection)
         {
-            let carriers = session.carriers_mut();
-            carriers.add(carrier.server(), carrier.purpose(), connection);
+            let pinned = session.pinned_mut();
+            pinned.add(open.server(), open.purpose(), connection);
         }
     }
 

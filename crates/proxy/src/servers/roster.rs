@@ -33,7 +33,7 @@ pub(crate) struct Roster<P: Protocol> {
 }
 
 /// A connection that carries a further request.
-pub(crate) struct Carrier<'a, P: Protocol> {
+pub(crate) struct OpenConnection<'a, P: Protocol> {
     id: ConnectionId,
     connection: &'a mut Connection<P>,
     servers: &'a Table<ServerId, Server>,
@@ -120,20 +120,20 @@ impl<P: Protocol> Roster<P> {
         id
     }
 
-    /// A connection that carries a request to a server of a session that speaks `version`: the one that `bound`
+    /// A connection that carries a request to a server of a session that speaks `version`: the one that `pinned`
     /// names, else the least loaded, else a new one.
     #[inline(always)]
-    pub(crate) fn carrier(
+    pub(crate) fn connection_for(
         &mut self,
         id: ServerId,
         version: Version,
-        bound: impl FnOnce(Purpose) -> Option<ConnectionId>,
+        pinned: impl FnOnce(Purpose) -> Option<ConnectionId>,
         now: Time,
         outbox: &mut Outbox,
-    ) -> Result<Carrier<'_, P>, Cause> {
-        let id = self.choose(id, version, bound, now, outbox)?;
+    ) -> Result<OpenConnection<'_, P>, Cause> {
+        let id = self.choose(id, version, pinned, now, outbox)?;
         match self.connections.get_mut(id) {
-            Some(connection) if connection.has_room(now) => Ok(Carrier {
+            Some(connection) if connection.has_room(now) => Ok(OpenConnection {
                 id,
                 connection,
                 servers: &self.servers,
@@ -148,7 +148,7 @@ impl<P: Protocol> Roster<P> {
         &mut self,
         id: ServerId,
         version: Version,
-        bound: impl FnOnce(Purpose) -> Option<ConnectionId>,
+        pinned: impl FnOnce(Purpose) -> Option<ConnectionId>,
         now: Time,
         outbox: &mut Outbox,
     ) -> Result<ConnectionId, Cause> {
@@ -159,8 +159,8 @@ impl<P: Protocol> Roster<P> {
         ) {
             return Ok(*only);
         }
-        if let Some(bound) = bound(server.shared_by(version)) {
-            return Ok(bound);
+        if let Some(pinned) = pinned(server.shared_by(version)) {
+            return Ok(pinned);
         }
         self.choose_freely(id, version, now, outbox)
     }
@@ -193,8 +193,8 @@ impl<P: Protocol> Roster<P> {
     }
 
     /// A connection that is there already, to carry a further request.
-    pub(crate) fn carrier_on(&mut self, id: ConnectionId) -> Option<Carrier<'_, P>> {
-        Some(Carrier {
+    pub(crate) fn connection_by_id(&mut self, id: ConnectionId) -> Option<OpenConnection<'_, P>> {
+        Some(OpenConnection {
             id,
             connection: self.connections.get_mut(id)?,
             servers: &self.servers,
@@ -419,7 +419,7 @@ impl<P: Protocol> Roster<P> {
     }
 }
 
-impl<P: Protocol> Carrier<'_, P> {
+impl<P: Protocol> OpenConnection<'_, P> {
     pub(crate) fn id(&self) -> ConnectionId {
         self.id
     }
