@@ -117,10 +117,10 @@ pub const FAILOVER_LINGER: Duration = Duration::from_secs(10);
 /// How long a connection may take to answer what is in flight on it when its server has left the pool or has
 /// moved, where no `timeout` ends that sooner: enough for slow commands, and a server that hangs is not waited
 /// for without end.
-pub const LEAVE_WITHIN: Duration = Duration::from_secs(60);
+pub const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether such connections have answered everything.
-pub const LEAVE_LOOK: Duration = Duration::from_millis(50);
+pub const DRAIN_CHECK_EVERY: Duration = Duration::from_millis(50);
 
 /// A read longer than this is not kept for a retry: it would cost more memory than it is worth.
 pub const MAX_RETRY_BYTES: usize = 4 << 10;

@@ -7,7 +7,7 @@ pub(crate) enum Hold {
     UntilIdle,
     /// It has requests on a connection that is to be closed; those after them go over others, and must not
     /// overtake them.
-    UntilMoved,
+    UntilDrained,
     /// It holds too much while memory is short.
     Memory,
 }
@@ -34,7 +34,7 @@ impl Holds {
     /// Whether a session with something outstanding, or not, takes no further request.
     #[cold]
     pub(super) fn block(self, is_idle: bool) -> bool {
-        let waits = self.has(Hold::UntilIdle) || self.has(Hold::UntilMoved);
+        let waits = self.has(Hold::UntilIdle) || self.has(Hold::UntilDrained);
         self.has(Hold::Memory) || (waits && !is_idle)
     }
 }

@@ -274,17 +274,17 @@ impl<P: Protocol> Session<P> {
     }
 
     /// It has requests on a connection that is to be closed: the next ones wait until nothing is outstanding.
-    pub(crate) fn hold_until_moved(&mut self) {
+    pub(crate) fn hold_until_drained(&mut self) {
         if !self.is_idle() {
-            self.hold(Hold::UntilMoved);
+            self.hold(Hold::UntilDrained);
         }
     }
 
     /// Holds it no longer for that, if nothing is outstanding.
     #[inline]
-    pub(crate) fn release_if_moved(&mut self) {
-        if self.holds.has(Hold::UntilMoved) && self.is_idle() {
-            self.release(Hold::UntilMoved);
+    pub(crate) fn release_if_drained(&mut self) {
+        if self.holds.has(Hold::UntilDrained) && self.is_idle() {
+            self.release(Hold::UntilDrained);
         }
     }
 
@@ -312,7 +312,7 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn go_on(&mut self, now: Time) {
         self.lists.ready = false;
         self.release(Hold::UntilIdle);
-        self.release_if_moved();
+        self.release_if_drained();
         self.since = now;
     }
 }
@@ -461,7 +461,7 @@ impl<P: Protocol> Session<P> {
     /// Whether output needs nothing but to be written: no state waits for it.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
-        self.phase == Phase::Open && !self.waits() && !self.holds.has(Hold::UntilMoved)
+        self.phase == Phase::Open && !self.waits() && !self.holds.has(Hold::UntilDrained)
     }
 }
 

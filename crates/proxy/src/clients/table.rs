@@ -131,7 +131,7 @@ impl<P: Protocol> Clients<P> {
     }
 
     /// Whether any request that is not answered went to this server, among others.
-    pub(crate) fn name(&self, server: ServerId) -> bool {
+    pub(crate) fn has_fragment_at(&self, server: ServerId) -> bool {
         let mut sessions = self.sessions.iter();
         sessions.any(|(_, session)| session.has_fragment_at(server))
     }
@@ -196,7 +196,7 @@ impl<P: Protocol> Clients<P> {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        session.release_if_moved();
+        session.release_if_drained();
         if session.list_if_ready() {
             self.ready.push_back(id);
         }

@@ -20,7 +20,7 @@ impl<P: Protocol> Engine<P> {
             self.upgrades.deadline(),
             self.memory.next(),
             self.routes.next_retry(),
-            self.roster.next_look(),
+            self.roster.next_check(),
             self.retire_at,
         ]
         .into_iter()
@@ -44,26 +44,28 @@ impl<P: Protocol> Engine<P> {
             self.count_memory();
         }
         self.retire_connections();
-        self.end_leaving();
+        self.end_draining();
         self.clients.begin_next_turns();
         self.run_ready();
     }
 
     /// Closes connections that take no further request and have answered all, or have had their time; forgets
     /// servers to which none is left.
-    fn end_leaving(&mut self) {
+    fn end_draining(&mut self) {
         let is_due = |due| due <= self.now;
-        if !self.roster.next_look().is_some_and(is_due) {
+        if !self.roster.next_check().is_some_and(is_due) {
             return;
         }
-        self.close_done_connections();
+        self.close_drained_connections();
         for id in self.roster.take_overdue(self.now) {
             self.close_connection(id, &Cause::Left, Blame::Nobody);
         }
         let clients = &self.clients;
-        let forgotten = self.roster.forget_servers(|server| clients.name(server));
+        let forgotten = self
+            .roster
+            .forget_servers(|server| clients.has_fragment_at(server));
         forgotten.iter().for_each(|id| self.upgrades.forget(*id));
-        self.roster.schedule_look(self.now);
+        self.roster.schedule_check(self.now);
     }
 
     /// A connection is late: it is closed, or its late requests fail.
@@ -81,7 +83,8 @@ impl<P: Protocol> Engine<P> {
     /// they come after all.
     fn answer_late(&mut self, id: ConnectionId) {
         let connection = self.roster.get(id);
-        let Some((server, is_leaving)) = connection.map(|it| (it.server(), it.is_leaving())) else {
+        let Some((server, is_draining)) = connection.map(|it| (it.server(), it.is_draining()))
+        else {
             return;
         };
         let Some(timeout) = self.roster.server(server).settings().timeout else {
@@ -101,7 +104,7 @@ impl<P: Protocol> Engine<P> {
         if let Some(queued) = newest {
             let counters = self.roster.server(server).counters();
             counters.add(ServerMetric::ServerTimedout, 1);
-            if !is_leaving {
+            if !is_draining {
                 // As with connections: what was queued before the last failure fails of the same cause.
                 self.count_failure(server, queued);
             }

@@ -45,7 +45,7 @@ impl<P: Protocol> Engine<P> {
         // A server that closes an idle connection (redis `timeout`) has not failed.
         let was_idle = connection.queue().is_empty() && *cause == Cause::Closed;
         // One to where the server is no more says nothing of where it is now.
-        if !connection.is_leaving() {
+        if !connection.is_draining() {
             if blame == Blame::Server && !was_idle {
                 self.count_failure(server, connection.opened());
             }

@@ -48,7 +48,7 @@ impl<P: Protocol> Engine<P> {
         kind: JoinKind,
     ) {
         if self.routes.has_failover() {
-            self.look_at_health();
+            self.check_health();
         }
         let servers: Vec<ServerId> = self.routes.own().collect();
         let reply_to = self.open_join(asked, facts, || PendingJoin {
@@ -111,7 +111,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Finds each key's server; false when no server is live.
     fn find_owners(&mut self, grouping: &mut Grouping, asked: &Asked<'_, P>) -> bool {
-        self.look_at_health();
+        self.check_health();
         let (routes, text) = (&mut self.routes, asked.source.text);
         grouping.find_owners(|key| routes.route(&text[key.range()]))
     }

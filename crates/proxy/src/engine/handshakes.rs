@@ -56,7 +56,7 @@ impl<P: Protocol> Engine<P> {
         let Some(connection) = self.roster.get_mut(id) else {
             return;
         };
-        let (server, is_leaving) = (connection.server(), connection.is_leaving());
+        let (server, is_draining) = (connection.server(), connection.is_draining());
         let version = match connection.purpose() {
             Purpose::Shared { version, .. } => version,
             Purpose::Probe => return self.finish_probe(id),
@@ -66,7 +66,7 @@ impl<P: Protocol> Engine<P> {
         }
         match version {
             Version::Base => {}
-            Version::Resp3 if is_leaving => {}
+            Version::Resp3 if is_draining => {}
             Version::Resp3 => {
                 self.note_support(server, Support::Yes);
                 self.settle_upgrades(false);
@@ -142,7 +142,7 @@ impl<P: Protocol> Engine<P> {
         match purpose {
             Purpose::Probe if !error.is_failure => return false,
             Purpose::Probe => {}
-            Purpose::Shared { .. } if connection.is_leaving() => {}
+            Purpose::Shared { .. } if connection.is_draining() => {}
             Purpose::Shared { .. } => {
                 let chance = self.routes.draw();
                 let refuser = self.roster.server_mut(server);
@@ -172,7 +172,7 @@ impl<P: Protocol> Engine<P> {
     /// A server is well, but does not speak the connection's version.
     fn refuse_version(&mut self, id: ConnectionId, server: ServerId) {
         let connection = self.roster.get(id);
-        if connection.is_some_and(|connection| !connection.is_leaving()) {
+        if connection.is_some_and(|connection| !connection.is_draining()) {
             self.note_support(server, Support::No);
         }
         self.outbox.tell(Event::NoResp3 {

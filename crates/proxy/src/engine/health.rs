@@ -25,13 +25,13 @@ impl<P: Protocol> Engine<P> {
     /// Where a request for `key` goes now.
     #[inline]
     pub(super) fn route(&mut self, key: &[u8]) -> Destination {
-        self.look_at_health();
+        self.check_health();
         self.routes.route(key)
     }
 
     /// Takes over what has changed in the health of the servers, if anything has.
     #[inline]
-    pub(super) fn look_at_health(&mut self) {
+    pub(super) fn check_health(&mut self) {
         if !self.routes.is_current(self.now) {
             self.refresh_health();
         }

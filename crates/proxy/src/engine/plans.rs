@@ -21,12 +21,12 @@ impl<P: Protocol> Engine<P> {
         let mut fresh = Vec::new();
         self.routes = routes(&self.plans, self.context, &mut self.roster, &mut fresh);
         let planned: Vec<ServerId> = self.routes.own().chain(self.routes.failover()).collect();
-        let gone = self.roster.dismiss_servers(&planned);
-        for id in self.roster.dismiss_connections(self.now) {
-            self.dismiss(id);
+        let gone = self.roster.remove_servers(&planned);
+        for id in self.roster.drain_connections(self.now) {
+            self.start_draining(id);
         }
-        self.close_done_connections();
-        self.roster.schedule_look(self.now);
+        self.close_drained_connections();
+        self.roster.schedule_check(self.now);
         self.bind_sessions();
         for (pool, servers) in self.routes.pools() {
             let health = servers.iter().map(|id| self.roster.server(*id).health());
@@ -38,21 +38,21 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// A connection takes no further request: nor do the sessions that have any on it, until those have ended.
-    fn dismiss(&mut self, id: ConnectionId) {
+    fn start_draining(&mut self, id: ConnectionId) {
         let Some(connection) = self.roster.get(id) else {
             return;
         };
         for entry in connection.queue().iter() {
             if let Some(session) = self.clients.get_mut(entry.session) {
-                session.hold_until_moved();
+                session.hold_until_drained();
                 session.pinned_mut().forget(id);
             }
         }
     }
 
     /// Closes those of such connections that have answered everything.
-    pub(super) fn close_done_connections(&mut self) {
-        for id in self.roster.take_done() {
+    pub(super) fn close_drained_connections(&mut self) {
+        for id in self.roster.take_drained() {
             self.drop_connection(id);
         }
     }

@@ -67,7 +67,7 @@ impl<P: Protocol> Engine<P> {
         let ejects = self.roster.server(server).settings().auto_eject_hosts;
         let mut batch = Batch {
             server,
-            counts_for_health: ejects && !connection.is_leaving(),
+            counts_for_health: ejects && !connection.is_draining(),
             has_succeeded: false,
             tally: Tally::default(),
             marks: std::mem::take(&mut self.marks),

@@ -151,10 +151,10 @@ pub(super) fn routes<P: Protocol>(
     let remap = |plan: &PoolPlan| plan.settings.failure.eject == EjectPolicy::Remap;
     let (pool, plan, worker) = (plans.pool(), plans.own(), context.worker);
     let keys_stay = !remap(plan) || plans.failover().is_some();
-    let own = roster.enlist(pool, plan, None, worker, fresh);
+    let own = roster.add_planned(pool, plan, None, worker, fresh);
     let own = Shards::new(pool, plan, &own, keys_stay, context.seed);
     let failover = plans.failover().map(|(pool, plan, seconds)| {
-        let ids = roster.enlist(pool, plan, Some(seconds), worker, fresh);
+        let ids = roster.add_planned(pool, plan, Some(seconds), worker, fresh);
         let seed = context.seed.rotate_left(32);
         Shards::new(pool, plan, &ids, !remap(plan), seed)
     });

@@ -31,7 +31,7 @@ pub(crate) struct Routes {
     /// Keys stay with their servers, ejected or not.
     keys_stay: bool,
     /// When the health is to be looked at although no epoch has changed.
-    next_look: Option<Time>,
+    next_check: Option<Time>,
 }
 
 impl Destination {
@@ -62,9 +62,9 @@ impl Routes {
             own,
             failover: failover.map(Box::new),
             keys_stay,
-            next_look: None,
+            next_check: None,
         };
-        routes.schedule_look();
+        routes.schedule_check();
         routes
     }
 
@@ -92,7 +92,7 @@ impl Routes {
     #[inline]
     pub(crate) fn is_current(&self, now: Time) -> bool {
         self.own.is_current()
-            && self.next_look.is_none_or(|due| now < due)
+            && self.next_check.is_none_or(|due| now < due)
             && self
                 .failover
                 .as_ref()
@@ -105,11 +105,11 @@ impl Routes {
         if let Some(failover) = &mut self.failover {
             failover.refresh();
         }
-        self.schedule_look();
+        self.schedule_check();
     }
 
-    fn schedule_look(&mut self) {
-        self.next_look = self.next_retry();
+    fn schedule_check(&mut self) {
+        self.next_check = self.next_retry();
     }
 
     /// When the rest of an ejected server is over, of whichever pool.

@@ -37,7 +37,7 @@ pub(crate) struct Connection<P: Protocol> {
     /// It is on the list of those with new output.
     is_listed: bool,
     /// It takes no further request, and is closed when it has answered those that it has.
-    is_leaving: bool,
+    is_draining: bool,
     /// What may be written before there is a socket.
     nothing: Rope,
 }
@@ -148,7 +148,7 @@ impl<P: Protocol> Connection<P> {
             opened: now,
             heard: None,
             is_listed: false,
-            is_leaving: false,
+            is_draining: false,
             nothing: Rope::new(),
         }
     }
@@ -164,17 +164,17 @@ impl<P: Protocol> Connection<P> {
 
     /// Whether it takes no further request, because its server has left the pool or has moved. What is seen on
     /// it says nothing of that server any more.
-    pub(crate) fn is_leaving(&self) -> bool {
-        self.is_leaving
+    pub(crate) fn is_draining(&self) -> bool {
+        self.is_draining
     }
 
     /// It takes no further request from now on.
-    pub(super) fn leave(&mut self) {
-        self.is_leaving = true;
+    pub(super) fn start_draining(&mut self) {
+        self.is_draining = true;
     }
 
     /// Whether it has nothing more to do, if it takes no further request.
-    pub(crate) fn is_done(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.queue.is_empty() && self.queue.output().is_empty()
     }
 

@@ -11,7 +11,9 @@ use crate::cause::Cause;
 use crate::flow::buffer::Rope;
 use crate::flow::outbox::{Action, Flush, Outbox};
 use crate::id::{ConnectionId, ServerId, SessionId, Table};
-use crate::limits::{LEAVE_LOOK, LEAVE_WITHIN, PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR};
+use crate::limits::{
+    DRAIN_CHECK_EVERY, DRAIN_WITHIN, PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR,
+};
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::Version;
@@ -27,9 +29,9 @@ pub(crate) struct Roster<P: Protocol> {
     /// No connection can be late before this.
     earliest: Option<Time>,
     /// Connections that take no further request, and when each is closed whatever it still has.
-    leaving: Vec<(ConnectionId, Time)>,
+    draining: Vec<(ConnectionId, Time)>,
     /// When to look at those next.
-    next_look: Option<Time>,
+    next_check: Option<Time>,
 }
 
 /// A connection that carries a further request.
@@ -46,8 +48,8 @@ impl<P: Protocol> Roster<P> {
             servers: Table::new(),
             connections: Table::new(),
             earliest: None,
-            leaving: Vec::new(),
-            next_look: None,
+            draining: Vec::new(),
+            next_check: None,
         }
     }
 
@@ -83,7 +85,7 @@ impl<P: Protocol> Roster<P> {
         &self,
     ) -> impl Iterator<Item = (ConnectionId, &Connection<P>)> {
         let is_shared = |connection: &Connection<P>| match connection.purpose() {
-            Purpose::Shared { .. } => !connection.is_leaving(),
+            Purpose::Shared { .. } => !connection.is_draining(),
             Purpose::Probe => false,
         };
         self.connections.iter().filter(move |(_, it)| is_shared(it))
@@ -314,7 +316,7 @@ impl<P: Protocol> Roster<P> {
 impl<P: Protocol> Roster<P> {
     /// The servers of a plan, in its order: those that were here are now as the plan has them. Those that are
     /// new, or have moved, are added to `fresh`.
-    pub(crate) fn enlist(
+    pub(crate) fn add_planned(
         &mut self,
         pool: &Arc<PoolShare>,
         plan: &PoolPlan,
@@ -322,7 +324,7 @@ impl<P: Protocol> Roster<P> {
         worker: usize,
         fresh: &mut Vec<ServerId>,
     ) -> Vec<ServerId> {
-        let mut enlist = |planned: &PlannedServer| {
+        let mut add_planned = |planned: &PlannedServer| {
             let is_it = |(_, server): &(_, &Server)| Arc::ptr_eq(server.share(), &planned.share);
             let known = self.servers.iter().find(is_it).map(|(id, _)| id);
             let is_fresh = match known.and_then(|id| self.servers.get_mut(id)) {
@@ -336,62 +338,64 @@ impl<P: Protocol> Roster<P> {
             fresh.extend(is_fresh.then_some(id));
             id
         };
-        plan.servers.iter().map(&mut enlist).collect()
+        plan.servers.iter().map(&mut add_planned).collect()
     }
 
     /// Servers that are not in `plan` have left; `gone` gets those that had not before.
-    pub(crate) fn dismiss_servers(&mut self, plan: &[ServerId]) -> Vec<ServerId> {
-        let stays = |(id, server): &(ServerId, &Server)| server.is_gone() || plan.contains(id);
+    pub(crate) fn remove_servers(&mut self, plan: &[ServerId]) -> Vec<ServerId> {
+        let stays = |(id, server): &(ServerId, &Server)| server.is_removed() || plan.contains(id);
         let gone: Vec<_> = self.servers.iter().filter(|it| !stays(it)).collect();
         let gone: Vec<_> = gone.into_iter().map(|(id, _)| id).collect();
-        gone.iter().for_each(|id| self.server_mut(*id).leave());
+        gone.iter()
+            .for_each(|id| self.server_mut(*id).mark_removed());
         gone
     }
 
     /// Connections that are of no further use, because their server has left or moved or may have fewer, take no
     /// further request. Returns them; the others may be late sooner or later than before.
-    pub(crate) fn dismiss_connections(&mut self, now: Time) -> Vec<ConnectionId> {
+    pub(crate) fn drain_connections(&mut self, now: Time) -> Vec<ConnectionId> {
         let is_kept = |id: ConnectionId, connection: &Connection<P>| {
             let server = self.server(connection.server());
-            connection.is_leaving() || server.keeps(id, connection.purpose(), connection.endpoint())
+            connection.is_draining()
+                || server.keeps(id, connection.purpose(), connection.endpoint())
         };
         let all = self.connections.iter();
-        let dismissed = all.filter(|(id, connection)| !is_kept(*id, connection));
-        let dismissed: Vec<_> = dismissed.map(|(id, _)| id).collect();
-        for id in &dismissed {
+        let draining = all.filter(|(id, connection)| !is_kept(*id, connection));
+        let draining: Vec<_> = draining.map(|(id, _)| id).collect();
+        for id in &draining {
             if let Some(connection) = self.connections.get_mut(*id) {
-                connection.leave();
+                connection.start_draining();
                 let (server, purpose) = (connection.server(), connection.purpose());
                 self.server_mut(server).remove(purpose, *id);
-                self.leaving.push((*id, now + LEAVE_WITHIN));
+                self.draining.push((*id, now + DRAIN_WITHIN));
             }
         }
         self.connections
             .ids()
             .into_iter()
             .for_each(|id| self.note_deadline(id));
-        dismissed
+        draining
     }
 
     /// When to look next at what is leaving.
-    pub(crate) fn next_look(&self) -> Option<Time> {
-        self.next_look
+    pub(crate) fn next_check(&self) -> Option<Time> {
+        self.next_check
     }
 
     /// Takes the connections that take no further request and have answered all.
-    pub(crate) fn take_done(&mut self) -> Vec<ConnectionId> {
-        self.take_leaving(|connection, _| connection.is_done())
+    pub(crate) fn take_drained(&mut self) -> Vec<ConnectionId> {
+        self.take_draining(|connection, _| connection.is_drained())
     }
 
     /// Takes those that have had their time.
     pub(crate) fn take_overdue(&mut self, now: Time) -> Vec<ConnectionId> {
-        self.take_leaving(|_, until| until <= now)
+        self.take_draining(|_, until| until <= now)
     }
 
-    fn take_leaving(&mut self, ends: impl Fn(&Connection<P>, Time) -> bool) -> Vec<ConnectionId> {
+    fn take_draining(&mut self, ends: impl Fn(&Connection<P>, Time) -> bool) -> Vec<ConnectionId> {
         let mut taken = Vec::new();
         let connections = &self.connections;
-        self.leaving.retain(|(id, until)| {
+        self.draining.retain(|(id, until)| {
             let connection = connections.get(*id);
             let ends = connection.is_some_and(|connection| ends(connection, *until));
             taken.extend(ends.then_some(*id));
@@ -401,19 +405,22 @@ impl<P: Protocol> Roster<P> {
     }
 
     /// Arranges for them to be looked at again, as long as there are any.
-    pub(crate) fn schedule_look(&mut self, now: Time) {
-        let gone = self.servers.iter().any(|(_, server)| server.is_gone());
-        let more = gone || !self.leaving.is_empty();
-        self.next_look = more.then_some(now + LEAVE_LOOK);
+    pub(crate) fn schedule_check(&mut self, now: Time) {
+        let gone = self.servers.iter().any(|(_, server)| server.is_removed());
+        let more = gone || !self.draining.is_empty();
+        self.next_check = more.then_some(now + DRAIN_CHECK_EVERY);
     }
 
-    /// Forgets the servers that have left and to which no connection is, unless `is_named`, and returns them.
-    pub(crate) fn forget_servers(&mut self, is_named: impl Fn(ServerId) -> bool) -> Vec<ServerId> {
+    /// Forgets the servers that have left and to which no connection is, unless `is_in_use`, and returns them.
+    pub(crate) fn forget_servers(&mut self, is_in_use: impl Fn(ServerId) -> bool) -> Vec<ServerId> {
         let connections = &self.connections;
         let is_to = |id: ServerId| connections.iter().any(|(_, link)| link.server() == id);
-        let gone = self.servers.iter().filter(|(_, server)| server.is_gone());
+        let gone = self
+            .servers
+            .iter()
+            .filter(|(_, server)| server.is_removed());
         let gone = gone.map(|(id, _)| id);
-        let gone: Vec<_> = gone.filter(|id| !is_to(*id) && !is_named(*id)).collect();
+        let gone: Vec<_> = gone.filter(|id| !is_to(*id) && !is_in_use(*id)).collect();
         gone.iter().for_each(|id| drop(self.servers.remove(*id)));
         gone
     }

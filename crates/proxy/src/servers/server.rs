@@ -30,7 +30,7 @@ pub(crate) struct Server {
     /// Most seconds that what is written here may live.
     ttl_cap: Option<u32>,
     /// No plan has it any more; it is here while connections to it, or requests, are.
-    is_gone: bool,
+    is_removed: bool,
     /// Its connections that carry requests, by what they have in common.
     shared: Vec<Shared>,
 }
@@ -73,7 +73,7 @@ impl Server {
             endpoint: Arc::clone(&planned.endpoint),
             pname: planned.pname.clone(),
             ttl_cap,
-            is_gone: false,
+            is_removed: false,
             shared: Vec::new(),
         }
     }
@@ -98,13 +98,13 @@ impl Server {
     }
 
     /// No plan has the server any more.
-    pub(super) fn leave(&mut self) {
-        self.is_gone = true;
+    pub(super) fn mark_removed(&mut self) {
+        self.is_removed = true;
     }
 
     /// Whether no plan has the server any more.
-    pub(super) fn is_gone(&self) -> bool {
-        self.is_gone
+    pub(super) fn is_removed(&self) -> bool {
+        self.is_removed
     }
 
     /// Whether a connection that leads to `endpoint` is still of use.
@@ -114,7 +114,7 @@ impl Server {
         purpose: Purpose,
         endpoint: &Arc<Endpoint>,
     ) -> bool {
-        if self.is_gone || !Arc::ptr_eq(&self.endpoint, endpoint) {
+        if self.is_removed || !Arc::ptr_eq(&self.endpoint, endpoint) {
             return false;
         }
         match purpose {
