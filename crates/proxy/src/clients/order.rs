@@ -77,11 +77,11 @@ pub(crate) enum Expected<K> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CutOff {
     /// Nobody waits for it.
-    Unknown,
+    NoSlot,
     /// Nothing of it has gone out: another reply can take its place.
-    Forgotten,
+    NothingSent,
     /// Part of it has gone out: nothing may follow.
-    Torn,
+    PartlySent,
 }
 
 impl<P: Grammar> Default for Order<P> {
@@ -350,15 +350,15 @@ impl<P: Grammar> Order<P> {
     pub(crate) fn cut_off(&mut self, number: u64) -> CutOff {
         let is_first = number == self.first;
         let Some(slot) = self.get(number) else {
-            return CutOff::Unknown;
+            return CutOff::NoSlot;
         };
         let waits = slot.stash.len();
         if is_first && slot.bytes != waits {
-            return CutOff::Torn;
+            return CutOff::PartlySent;
         }
         slot.stash.clear();
         self.stashed -= waits;
-        CutOff::Forgotten
+        CutOff::NothingSent
     }
 
     /// Drops all slots: nothing more is answered.
@@ -415,14 +415,14 @@ impl<P: Grammar> Order<P> {
         if join.kind.is_ordered() {
             part.marks.append(marks);
         }
-        let mut is_whole = false;
+        let mut all_ended = false;
         if let Some(kind) = kind {
             part.outcome = Some(Ok(kind));
             join.waiting -= 1;
-            is_whole = join.waiting == 0;
+            all_ended = join.waiting == 0;
         }
         self.stashed += len;
-        is_whole
+        all_ended
     }
 
     /// A fragment has failed; see [`Order::deliver_fragment`].
@@ -436,9 +436,9 @@ impl<P: Grammar> Order<P> {
         part.marks.clear();
         part.outcome = Some(Err(cause.clone()));
         join.waiting -= 1;
-        let is_whole = join.waiting == 0;
+        let all_ended = join.waiting == 0;
         self.stashed -= held;
-        is_whole
+        all_ended
     }
 
     /// Takes the replies of a request whose fragments have all ended.

@@ -167,7 +167,7 @@ impl<P: Protocol> Session<P> {
     }
 
     /// A request has ended, or the session goes on: what follows has a time of its own.
-    pub(crate) fn begin_anew(&mut self, now: Time) {
+    pub(crate) fn restart_timer(&mut self, now: Time) {
         self.since = now;
     }
 
@@ -309,7 +309,7 @@ impl<P: Protocol> Session<P> {
 
     /// It has been taken off that list and goes on at `now`. The time in which its input waited is not the
     /// client's fault.
-    pub(crate) fn go_on(&mut self, now: Time) {
+    pub(crate) fn resume(&mut self, now: Time) {
         self.lists.ready = false;
         self.release(Hold::UntilIdle);
         self.release_if_drained();
@@ -411,7 +411,7 @@ impl<P: Protocol> Session<P> {
     /// The reply in a slot has broken off. Where part of it has gone to the client, nothing may follow.
     pub(crate) fn cut_off(&mut self, slot: u64) -> CutOff {
         let cut = self.order.cut_off(slot);
-        if cut == CutOff::Torn {
+        if cut == CutOff::PartlySent {
             self.phase = Phase::Broken;
             self.order.clear();
             self.drop_input();
@@ -475,18 +475,18 @@ impl<P: Protocol> Session<P> {
 
     /// Whether so many replies wait for the client that it gets no further ones.
     #[inline]
-    pub(crate) fn is_over(&self) -> bool {
+    pub(crate) fn is_over_limit(&self) -> bool {
         self.unread() >= WINDOW_BYTES
     }
 
     /// Whether it gets nothing further, and is to be closed when it has read what waits for it.
-    fn must_read_its_last(&self) -> bool {
+    fn must_read_last_replies(&self) -> bool {
         !self.accepts_input() && !self.output.is_empty()
     }
 
     /// Whether it must read, or be closed.
     pub(crate) fn must_read(&self) -> bool {
-        self.is_over() || self.must_read_its_last()
+        self.is_over_limit() || self.must_read_last_replies()
     }
 
     /// Whether it must read, and nobody watches that it does.

@@ -31,9 +31,9 @@ pub(crate) struct Clients<P: Protocol> {
     /// Sessions that were held and may go on.
     ready: VecDeque<SessionId>,
     /// Sessions that have more to be looked at, when others have had their turn.
-    again: Vec<SessionId>,
+    next_turn: Vec<SessionId>,
     /// Since when there are any.
-    again_at: Option<Time>,
+    next_turn_at: Option<Time>,
     /// When each session that is watched is to be judged, the next one first: all wait for the same time.
     measured: VecDeque<(Time, SessionId)>,
     /// When clients are looked at, if any can be late.
@@ -67,8 +67,8 @@ impl<P: Protocol> Clients<P> {
             memory,
             spares: Spares::default(),
             ready: VecDeque::new(),
-            again: Vec::new(),
-            again_at: None,
+            next_turn: Vec::new(),
+            next_turn_at: None,
             measured: VecDeque::new(),
             next_scan: None,
             held_for_memory: 0,
@@ -151,7 +151,7 @@ impl<P: Protocol> Clients<P> {
             return;
         };
         let moved = session.deliver(slot, chunk, range, last, &mut self.spares);
-        if session.is_over() || !session.is_plain() {
+        if session.is_over_limit() || !session.is_plain() {
             self.settle_delivery(id, moved, now, outbox);
         } else if moved && session.list_for_flush() {
             outbox.flush(Flush::Session(id));
@@ -163,7 +163,7 @@ impl<P: Protocol> Clients<P> {
         if self
             .sessions
             .get(id)
-            .is_some_and(|session| session.is_over())
+            .is_some_and(|session| session.is_over_limit())
         {
             self.measure_reader(id, now);
         }
@@ -213,7 +213,7 @@ impl<P: Protocol> Clients<P> {
     pub(crate) fn next_ready(&mut self, now: Time) -> Option<SessionId> {
         while let Some(id) = self.ready.pop_front() {
             if let Some(session) = self.sessions.get_mut(id) {
-                session.go_on(now);
+                session.resume(now);
                 return Some(id);
             }
         }
@@ -232,8 +232,8 @@ impl<P: Protocol> Clients<P> {
         }
         if session.has_backlog() {
             if session.list_again() {
-                self.again.push(id);
-                self.again_at.get_or_insert(now);
+                self.next_turn.push(id);
+                self.next_turn_at.get_or_insert(now);
             }
             return;
         }
@@ -245,8 +245,8 @@ impl<P: Protocol> Clients<P> {
 
     /// Sessions that have more to be looked at are ready for their next turn.
     pub(crate) fn begin_next_turns(&mut self) {
-        self.again_at = None;
-        self.ready.extend(self.again.drain(..));
+        self.next_turn_at = None;
+        self.ready.extend(self.next_turn.drain(..));
     }
 
     /// Whether the client is to be read.
@@ -413,7 +413,7 @@ impl<P: Protocol> Clients<P> {
                 continue;
             };
             // One that is to be closed anyway, and holds little, may read its last as slowly as it likes.
-            let least = if session.is_over() { least } else { 1 };
+            let least = if session.is_over_limit() { least } else { 1 };
             match session.must_read() {
                 false => {}
                 true if rate.was_below || rate.moved >= least => self.measure_reader(id, now),
@@ -441,7 +441,7 @@ impl<P: Protocol> Clients<P> {
     /// When something may have to be done for a client without any input.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let judged = self.measured.front().map(|(due, _)| *due);
-        [self.next_scan, self.again_at, judged]
+        [self.next_scan, self.next_turn_at, judged]
             .into_iter()
             .flatten()
             .min()

@@ -80,7 +80,7 @@ impl<P: Protocol> Engine<P> {
     fn detail(&self, cause: &Cause, server: Option<ServerId>) -> String {
         match server {
             Some(server) => {
-                let server = self.roster.server(server).described();
+                let server = self.roster.server(server).description();
                 format!("{server}: {}", cause.detail())
             }
             None if *cause == Cause::Overloaded => "the proxy is short of memory".into(),

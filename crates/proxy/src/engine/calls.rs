@@ -80,7 +80,7 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         session.note_written(count, now, spares);
-        if session.is_over() || !session.is_plain() {
+        if session.is_over_limit() || !session.is_plain() {
             self.settle_written(id);
         }
         self.run_ready();
@@ -177,7 +177,7 @@ impl<P: Protocol> Engine<P> {
                 Flush::Connection(id) => self
                     .roster
                     .get_mut(id)
-                    .map(|connection| connection.unlist()),
+                    .map(|connection| connection.unlist_for_flush()),
             };
             if live.is_some() {
                 return Some(flush);

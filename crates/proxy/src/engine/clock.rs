@@ -99,7 +99,7 @@ impl<P: Protocol> Engine<P> {
             };
             newest = Some(entry.queued);
             // Not to be sent again: it would wait behind itself on the same connection.
-            self.fail_finally(&entry, &Cause::TimedOut, server);
+            self.fail_without_retry(&entry, &Cause::TimedOut, server);
         }
         if let Some(queued) = newest {
             let counters = self.roster.server(server).counters();

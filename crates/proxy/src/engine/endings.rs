@@ -75,9 +75,9 @@ impl<P: Protocol> Engine<P> {
                 }
             }
         }
-        let mut is_torn = connection.is_mid_reply();
+        let mut is_mid_reply = connection.is_mid_reply();
         for entry in connection.queue().iter() {
-            if std::mem::take(&mut is_torn) && self.cut_off(entry) {
+            if std::mem::take(&mut is_mid_reply) && self.cut_off(entry) {
                 continue;
             }
             self.fail_request(entry, cause, connection.server());
@@ -94,9 +94,9 @@ impl<P: Protocol> Engine<P> {
             return false;
         };
         match session.cut_off(slot) {
-            CutOff::Unknown => true,
-            CutOff::Forgotten => false,
-            CutOff::Torn => {
+            CutOff::NoSlot => true,
+            CutOff::NothingSent => false,
+            CutOff::PartlySent => {
                 let (now, outbox) = (self.now, &mut self.outbox);
                 self.clients.await_end(entry.session, now, outbox);
                 true
@@ -109,12 +109,12 @@ impl<P: Protocol> Engine<P> {
     fn fail_request(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
         match entry.reply_to {
             ReplyTo::Slot(slot) if self.retry(entry.session, slot, cause) => {}
-            _ => self.fail_finally(entry, cause, server),
+            _ => self.fail_without_retry(entry, cause, server),
         }
     }
 
     /// The same for one that is not to be sent again.
-    pub(super) fn fail_finally(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
+    pub(super) fn fail_without_retry(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
         let id = entry.session;
         match entry.reply_to {
             ReplyTo::Forgotten { .. } => {}

@@ -47,7 +47,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn ttl_cap(&self, destination: Destination) -> Option<u32> {
         match destination {
             Destination::Substitute(server) => self.roster.server(server).ttl_cap(),
-            Destination::Server(_) | Destination::Ejected(_) | Destination::Nobody => None,
+            Destination::Server(_) | Destination::Ejected(_) | Destination::NoServer => None,
         }
     }
 

@@ -30,8 +30,9 @@ impl<P: Protocol> Engine<P> {
             grouping.group(P::most_key_bytes(facts.command));
             let count = grouping.fragments().len();
             self.counters.add(PoolMetric::Fragments, count as i64);
-            let lenient = self.counts_as_miss(asked, facts);
-            let reply_to = self.open_join(asked, facts, || new_join(&grouping, kind, lenient));
+            let ejected_is_miss = self.counts_as_miss(asked, facts);
+            let reply_to =
+                self.open_join(asked, facts, || new_join(&grouping, kind, ejected_is_miss));
             self.send_fragments(asked, facts, reply_to, &grouping, bodies);
         } else {
             self.answer_failure(asked, facts, &Cause::Refused, None);
@@ -53,7 +54,7 @@ impl<P: Protocol> Engine<P> {
         let servers: Vec<ServerId> = self.routes.own().collect();
         let reply_to = self.open_join(asked, facts, || PendingJoin {
             kind,
-            lenient: false,
+            ejected_is_miss: false,
             fragments: servers
                 .iter()
                 .map(|server| Fragment::new(*server))
@@ -171,7 +172,7 @@ fn body_at(bodies: &mut [Body], key: Key) -> Option<&mut Rope> {
     bodies.get_mut(next).map(|body| &mut body.rope)
 }
 
-fn new_join<K>(grouping: &Grouping, kind: JoinKind, lenient: bool) -> PendingJoin<K> {
+fn new_join<K>(grouping: &Grouping, kind: JoinKind, ejected_is_miss: bool) -> PendingJoin<K> {
     let parts = grouping.fragments();
     let servers = parts.filter_map(|(destination, _)| destination.server());
     let fragments: Vec<_> = servers.map(Fragment::new).collect();
@@ -181,7 +182,7 @@ fn new_join<K>(grouping: &Grouping, kind: JoinKind, lenient: bool) -> PendingJoi
     };
     PendingJoin {
         kind,
-        lenient,
+        ejected_is_miss,
         waiting: fragments.len(),
         fragments,
         owners,

@@ -26,7 +26,7 @@ impl<P: Protocol> Engine<P> {
             return;
         }
         let steps = self.steps(connection);
-        if !self.roster.shake_hands(id, steps, &mut self.outbox) {
+        if !self.roster.start_handshake(id, steps, &mut self.outbox) {
             self.make_ready(id);
         }
     }
@@ -96,11 +96,11 @@ impl<P: Protocol> Engine<P> {
                 reply,
             } => (len, step, kind, reply),
         };
-        let is_finished = connection.has_shaken_hands();
+        let is_finished = connection.is_handshake_done();
         let is_closed = match P::judge(&step, kind, &reply) {
-            StepOutcome::Fine => false,
-            StepOutcome::Complain(text) => {
-                self.complain(step.kind, server, text);
+            StepOutcome::Passed => false,
+            StepOutcome::Warn(text) => {
+                self.log_step_error(step.kind, server, text);
                 false
             }
             StepOutcome::Refused(error) => self.handle_refusal(id, error),
@@ -122,7 +122,7 @@ impl<P: Protocol> Engine<P> {
         Some(len)
     }
 
-    fn complain(&mut self, kind: StepKind, server: ServerId, text: String) {
+    fn log_step_error(&mut self, kind: StepKind, server: ServerId, text: String) {
         let server = self.roster.server(server).name().to_owned();
         self.outbox.tell(match kind {
             StepKind::Auth | StepKind::Hello | StepKind::Probe | StepKind::TtlCap => {
@@ -159,8 +159,8 @@ impl<P: Protocol> Engine<P> {
 
     /// The first that a server says is no reply to anything. That it does not want the connection is told
     /// as that; anything else breaks the protocol.
-    pub(super) fn handle_unasked(&mut self, id: ConnectionId, data: &[u8]) {
-        let refused = match P::unasked_error(data) {
+    pub(super) fn handle_unsolicited(&mut self, id: ConnectionId, data: &[u8]) {
+        let refused = match P::unsolicited_error(data) {
             Some(error) => self.handle_refusal(id, error),
             None => false,
         };

@@ -64,7 +64,7 @@ impl<P: Protocol> Engine<P> {
             return;
         }
         let is_used = |server: ServerId| self.roster.server(server).is_used();
-        if !self.routes.is_whole() {
+        if !self.routes.all_live() {
             self.retire_at = None;
         } else if self.retire_at.is_none() && self.routes.failover().any(is_used) {
             self.retire_at = Some(self.now + FAILOVER_LINGER);

@@ -26,12 +26,12 @@ impl<P: Protocol> Engine<P> {
     #[cold]
     fn run_all_ready(&mut self) {
         while let Some(id) = self.clients.next_ready(self.now) {
-            self.go_on(id);
+            self.resume(id);
         }
         self.tell_unheard();
     }
 
-    fn go_on(&mut self, id: SessionId) {
+    fn resume(&mut self, id: SessionId) {
         let session = self.clients.get_mut(id);
         if let Some((chunk, range)) = session.and_then(|session| session.take_backlog()) {
             self.feed(id, &chunk, range);
@@ -62,7 +62,7 @@ impl<P: Protocol> Engine<P> {
             return false;
         };
         let has_rest = session.has_backlog();
-        if session.is_over() {
+        if session.is_over_limit() {
             self.clients.measure_reader(id, self.now);
         }
         has_rest
@@ -163,7 +163,7 @@ impl<P: Protocol> Engine<P> {
     ) -> usize {
         if let Some((dropped, is_over)) = intake.drop_skipped(range.len()) {
             match is_over {
-                true => self.begin_anew(id),
+                true => self.restart_timer(id),
                 false => drop(self.keep(id, intake, range.end)),
             }
             return range.start + dropped;
@@ -173,15 +173,15 @@ impl<P: Protocol> Engine<P> {
             return self.keep(id, intake, pos);
         };
         if !matches!(parsed, Parsed::Partial | Parsed::Body { .. }) {
-            self.begin_anew(id);
+            self.restart_timer(id);
         }
         self.handle_gathered(id, intake, parsed, chunk, pos..range.end)
     }
 
     /// A request has ended: what follows is another one, with a time of its own.
-    fn begin_anew(&mut self, id: SessionId) {
+    fn restart_timer(&mut self, id: SessionId) {
         if let Some(session) = self.clients.get_mut(id) {
-            session.begin_anew(self.now);
+            session.restart_timer(self.now);
         }
     }
 
@@ -336,7 +336,7 @@ impl<P: Protocol> Engine<P> {
         if self
             .clients
             .get(id)
-            .is_some_and(|session| session.is_over())
+            .is_some_and(|session| session.is_over_limit())
         {
             self.clients.measure_reader(id, self.now);
         }

@@ -21,8 +21,8 @@ struct Count {
     /// What the largest session holds.
     largest: usize,
     /// Sessions with more than their share, largest first.
-    offenders: Vec<(usize, SessionId)>,
-    /// Sessions that are held back and need not be: no offenders any more, or such as can only grow.
+    over_share: Vec<(usize, SessionId)>,
+    /// Sessions that are held back and need not be: no over_share any more, or such as can only grow.
     released: Vec<SessionId>,
     /// Unsent request bytes of clients that have left.
     orphaned: usize,
@@ -97,13 +97,13 @@ impl<P: Protocol> Engine<P> {
             count.held += own;
             count.largest = count.largest.max(size);
             if size > share {
-                count.offenders.push((size, id));
+                count.over_share.push((size, id));
             }
             if session.is_held_for_memory() && (size <= share || !session.can_shrink()) {
                 count.released.push(id);
             }
         }
-        count.offenders.sort_by_key(|(size, _)| Reverse(*size));
+        count.over_share.sort_by_key(|(size, _)| Reverse(*size));
         count
     }
 
@@ -132,10 +132,10 @@ impl<P: Protocol> Engine<P> {
         queued
     }
 
-    /// Stops reading offenders, and goes on with who is none any more.
+    /// Stops reading over_share, and goes on with who is none any more.
     fn hold_back(&mut self, count: &Count) {
         self.release(&count.released);
-        for (_, id) in &count.offenders {
+        for (_, id) in &count.over_share {
             let Some(session) = self.clients.get(*id) else {
                 continue;
             };
@@ -153,7 +153,7 @@ impl<P: Protocol> Engine<P> {
 
     fn release_all(&mut self, count: &Count) {
         self.release(&count.released);
-        for (_, id) in &count.offenders {
+        for (_, id) in &count.over_share {
             self.clients.release_for_memory(*id);
         }
     }
@@ -176,14 +176,14 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Drops what clients left behind that have gone, then closes the largest offenders, one by one, until
+    /// Drops what clients left behind that have gone, then closes the largest over_share, one by one, until
     /// the process is back under its limit.
     fn shed(&mut self, count: &Count) {
         let mut held = count.held;
         if count.orphaned > 0 {
             held = held.saturating_sub(self.drop_orphans());
         }
-        for (size, id) in &count.offenders {
+        for (size, id) in &count.over_share {
             self.memory.publish(held, *size);
             let mine = match self.memory.pressure() {
                 Pressure::FarOver => true,
@@ -193,14 +193,14 @@ impl<P: Protocol> Engine<P> {
             if !mine {
                 break;
             }
-            self.close_offender(*id, *size);
+            self.close_over_share(*id, *size);
             held = held.saturating_sub(*size);
         }
         self.drop_orphans();
     }
 
     /// Closes a client that holds too much. One that is only in the middle of a request is told so.
-    fn close_offender(&mut self, id: SessionId, held: usize) {
+    fn close_over_share(&mut self, id: SessionId, held: usize) {
         let Some(session) = self.clients.get(id) else {
             return;
         };

@@ -33,7 +33,7 @@ impl<P: Protocol> Engine<P> {
             pool.health.refresh_next_retry(health);
         }
         self.refresh_health();
-        self.ask_anew(&fresh, &gone);
+        self.ask_changed_servers(&fresh, &gone);
         self.connect_ahead(&fresh);
     }
 
@@ -82,7 +82,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// What was known of servers that have left or moved is so no longer; who waits for it waits for others.
-    fn ask_anew(&mut self, fresh: &[ServerId], gone: &[ServerId]) {
+    fn ask_changed_servers(&mut self, fresh: &[ServerId], gone: &[ServerId]) {
         for server in fresh.iter().chain(gone) {
             self.upgrades.forget(*server);
         }

@@ -33,14 +33,14 @@ impl<P: Protocol> Engine<P> {
     ) {
         let mut is_first = false;
         if let Some(connection) = self.roster.get_mut(id) {
-            is_first = connection.hear(self.now);
+            is_first = connection.note_received(self.now);
         }
         let mut pos = range.start;
         while pos < range.end {
             let Some(connection) = self.roster.get(id) else {
                 break;
             };
-            let unasked = is_first && !connection.expects_reply();
+            let unsolicited = is_first && !connection.expects_reply();
             let taken = match connection.progress() {
                 Progress::Ready => self.handle_replies(id, chunk, pos..range.end),
                 Progress::Handshaking => self.handle_step_reply(id, &chunk[pos..range.end]),
@@ -48,7 +48,7 @@ impl<P: Protocol> Engine<P> {
             };
             match taken {
                 Some(taken) => pos += taken,
-                None if unasked => return self.handle_unasked(id, &chunk[pos..range.end]),
+                None if unsolicited => return self.handle_unsolicited(id, &chunk[pos..range.end]),
                 None => return self.close_connection(id, &Cause::Protocol, Blame::Server),
             }
             is_first = false;
@@ -202,11 +202,11 @@ impl<P: Protocol> Engine<P> {
             }
             ReplyTo::Fragment(slot, fragment) => {
                 let to = (slot, fragment);
-                let is_whole = session.deliver_fragment(to, chunk, range, kind, marks);
-                if session.is_over() {
+                let all_ended = session.deliver_fragment(to, chunk, range, kind, marks);
+                if session.is_over_limit() {
                     self.clients.measure_reader(id, self.now);
                 }
-                if is_whole {
+                if all_ended {
                     self.finish_join(id, slot);
                 }
             }

@@ -80,9 +80,10 @@ impl<P: Protocol> Engine<P> {
             // Not what the caller leaves to this.
             Route::Key(_) => {}
             Route::Local => self.respond(asked.id, facts.reply),
-            Route::Together { command, anyway } => {
-                self.forward_together(asked, facts, command, anyway, bodies)
-            }
+            Route::SameServer {
+                command,
+                else_first_key,
+            } => self.forward_to_same_server(asked, facts, command, else_first_key, bodies),
             Route::Placeholder => {
                 let destination = self.route(PLACEHOLDER);
                 self.forward_unkeyed(asked, facts, destination, bodies);
@@ -127,7 +128,7 @@ impl<P: Protocol> Engine<P> {
         may_be_large: bool,
         bodies: &mut Vec<Body>,
     ) -> bool {
-        let server = match destination.in_use() {
+        let server = match destination.usable_server() {
             Ok(server) => server,
             Err(cause) => return self.give_up_sending(asked, facts, &cause, destination),
         };
@@ -202,21 +203,21 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// A command whose keys must be at one server.
-    fn forward_together(
+    fn forward_to_same_server(
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
         command: &'static str,
-        anyway: bool,
+        else_first_key: bool,
         bodies: &mut Vec<Body>,
     ) {
         let Some(first) = self.output.keys.first().map(|key| key.range()) else {
             return;
         };
         let destination = self.route(&asked.source.text[first]);
-        if !self.keys_are_together(asked, destination) {
-            if !anyway {
-                P::apart(&mut self.output.reply);
+        if !self.keys_share_server(asked, destination) {
+            if !else_first_key {
+                P::cross_shard_error(&mut self.output.reply);
                 return self.respond(asked.id, facts.reply);
             }
             self.report_cross_shard(command);
@@ -224,7 +225,7 @@ impl<P: Protocol> Engine<P> {
         self.forward_unkeyed(asked, facts, destination, bodies);
     }
 
-    fn keys_are_together(&mut self, asked: &Asked<'_, P>, destination: Destination) -> bool {
+    fn keys_share_server(&mut self, asked: &Asked<'_, P>, destination: Destination) -> bool {
         if self.routes.is_random() {
             return true;
         }

@@ -33,7 +33,7 @@ impl<P: Protocol> Engine<P> {
         id: SessionId,
         destination: Destination,
     ) -> Result<ConnectionId, Cause> {
-        let server = destination.in_use()?;
+        let server = destination.usable_server()?;
         let session = self.clients.get(id).ok_or(Cause::Closed)?;
         let version = P::version(session.client());
         let pinned_to = |purpose| session.pinned().find(server, purpose);

@@ -83,13 +83,13 @@ impl<P: Protocol> Engine<P> {
         self.settle_upgrades(false);
     }
 
-    /// Answers the waiters if enough is known, or with `anyway` with what is known. Whether nobody waits any
+    /// Answers the waiters if enough is known, or with `timed_out` with what is known. Whether nobody waits any
     /// more.
-    pub(super) fn settle_upgrades(&mut self, anyway: bool) -> bool {
+    pub(super) fn settle_upgrades(&mut self, timed_out: bool) -> bool {
         if !self.upgrades.is_anybody_waiting() {
             return true;
         }
-        let answer = match self.upgrades.verdict(self.routes.own(), anyway) {
+        let answer = match self.upgrades.verdict(self.routes.own(), timed_out) {
             None => return false,
             Some(Verdict::Granted) => Ok(true),
             Some(Verdict::Refused) => Ok(false),

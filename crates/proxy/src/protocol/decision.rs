@@ -42,7 +42,7 @@ pub(crate) trait Decider: Grammar {
     ) -> bool;
 
     /// Appends the error for a request whose keys belong to several servers.
-    fn apart(out: &mut Vec<u8>);
+    fn cross_shard_error(out: &mut Vec<u8>);
 }
 
 /// Which version of the protocol somebody speaks. Connections to servers are kept apart by it.
@@ -104,8 +104,11 @@ pub(crate) enum Route {
     /// To the server of the key at this place in the text.
     Key(Range<usize>),
     /// To the first key's server if all of [`DecisionOutput::keys`] belong there. If not, it goes there all the same
-    /// where `anyway`, and is refused otherwise. `command` is its name.
-    Together { command: &'static str, anyway: bool },
+    /// where `else_first_key`, and is refused otherwise. `command` is its name.
+    SameServer {
+        command: &'static str,
+        else_first_key: bool,
+    },
     /// To the server that owns the placeholder key.
     Placeholder,
     /// Split by server over [`DecisionOutput::keys`].

@@ -97,7 +97,7 @@ pub(crate) struct Body {
 pub(crate) struct PendingJoin<K> {
     pub(crate) kind: JoinKind,
     /// The keys of an ejected server count as missing.
-    pub(crate) lenient: bool,
+    pub(crate) ejected_is_miss: bool,
     pub(crate) fragments: Vec<Fragment<K>>,
     /// For joins in key order: the fragment that owns each key.
     pub(crate) owners: Vec<u32>,

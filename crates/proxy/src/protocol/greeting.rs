@@ -20,7 +20,7 @@ pub(crate) trait Greeting: Decider {
 
     /// Reads the error line with which a server ends a connection that it has been asked nothing on, as
     /// one does that has too many clients.
-    fn unasked_error(data: &[u8]) -> Option<HandshakeError>;
+    fn unsolicited_error(data: &[u8]) -> Option<HandshakeError>;
 
     /// Whether sessions may change their version at all.
     fn may_upgrade(&self) -> bool;
@@ -64,9 +64,9 @@ impl StepKind {
 #[derive(Debug)]
 pub(crate) enum StepOutcome {
     /// On to the next step.
-    Fine,
+    Passed,
     /// Go on, but log a warning.
-    Complain(String),
+    Warn(String),
     /// The server does not speak the connection's version.
     NoSuchVersion,
     /// The connection is of no use: nothing may be sent on it.

@@ -191,7 +191,7 @@ impl Decider for Memcached {
     }
 
     /// No command has keys that must be together.
-    fn apart(out: &mut Vec<u8>) {
+    fn cross_shard_error(out: &mut Vec<u8>) {
         encode::server_error(out, "keys belong to several servers");
     }
 }
@@ -311,11 +311,11 @@ impl Greeting for Memcached {
     }
 
     fn judge(_step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {
-        StepOutcome::Fine
+        StepOutcome::Passed
     }
 
     /// memcached with as many connections as it may have (`-c`).
-    fn unasked_error(data: &[u8]) -> Option<HandshakeError> {
+    fn unsolicited_error(data: &[u8]) -> Option<HandshakeError> {
         const TOO_MANY: &str = "ERROR Too many open connections";
         data.starts_with(TOO_MANY.as_bytes())
             .then(|| HandshakeError {
@@ -482,9 +482,10 @@ fn told(write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
 /// nutcracker 0.5.0 orders them). A server that did not answer is a miss for its keys, but when none did
 /// that is an error, unless all are ejected and their keys count as missing.
 fn join_values(join: &mut PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome {
-    let lenient = join.lenient;
-    let is_missing =
-        |fragment: &Fragment<_>| lenient && matches!(fragment.outcome, Some(Err(Cause::Ejected)));
+    let ejected_is_miss = join.ejected_is_miss;
+    let is_missing = |fragment: &Fragment<_>| {
+        ejected_is_miss && matches!(fragment.outcome, Some(Err(Cause::Ejected)))
+    };
     let all_missing = join.fragments.iter().all(is_missing);
     if !all_missing && !join.fragments.iter().any(is_answered) {
         return failed_but(&join.fragments, is_missing);

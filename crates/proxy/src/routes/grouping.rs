@@ -139,7 +139,7 @@ impl<'g> FragmentKeys<'g> {
 
 impl Group {
     const EMPTY: Group = Group {
-        destination: Destination::Nobody,
+        destination: Destination::NoServer,
         count: 0,
         next: 0,
     };
@@ -208,7 +208,7 @@ mod tests {
             assert_eq!(grouping.fragments_of_keys(), [1, 0, 1, 3, 0, 2]);
             assert_eq!(grouping.end().len(), 6);
             grouping.begin((1..=6).map(key).collect());
-            assert!(!grouping.find_owners(|_| Destination::Nobody));
+            assert!(!grouping.find_owners(|_| Destination::NoServer));
         }
     }
 }

@@ -19,7 +19,7 @@ pub(crate) enum Destination {
     /// Nowhere: its server is ejected, the keys stay with it, and nobody stands in.
     Ejected(ServerId),
     /// Nowhere: every server is ejected.
-    Nobody,
+    NoServer,
 }
 
 /// How a pool's keys are routed.
@@ -37,11 +37,11 @@ pub(crate) struct Routes {
 impl Destination {
     /// The server that is to be asked, or why nobody is.
     #[inline]
-    pub(crate) fn in_use(self) -> Result<ServerId, Cause> {
+    pub(crate) fn usable_server(self) -> Result<ServerId, Cause> {
         match self {
             Destination::Server(server) | Destination::Substitute(server) => Ok(server),
             Destination::Ejected(_) => Err(Cause::Ejected),
-            Destination::Nobody => Err(Cause::Refused),
+            Destination::NoServer => Err(Cause::Refused),
         }
     }
 
@@ -51,7 +51,7 @@ impl Destination {
             Destination::Server(server)
             | Destination::Substitute(server)
             | Destination::Ejected(server) => Some(server),
-            Destination::Nobody => None,
+            Destination::NoServer => None,
         }
     }
 }
@@ -72,7 +72,7 @@ impl Routes {
     #[inline]
     pub(crate) fn route(&mut self, key: &[u8]) -> Destination {
         match self.own.place(key) {
-            None => Destination::Nobody,
+            None => Destination::NoServer,
             Some(placed) if placed.is_live || !self.keys_stay => Destination::Server(placed.server),
             Some(placed) => self.substitute(placed.server, key),
         }
@@ -147,8 +147,8 @@ impl Routes {
     }
 
     /// Whether every server of the pool's own is in use.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.own.is_whole()
+    pub(crate) fn all_live(&self) -> bool {
+        self.own.all_live()
     }
 
     /// A number by chance.

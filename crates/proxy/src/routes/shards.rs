@@ -98,7 +98,7 @@ impl Shards {
     }
 
     /// Whether every server is in use.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn all_live(&self) -> bool {
         self.servers.iter().all(|shard| shard.is_live)
     }
 

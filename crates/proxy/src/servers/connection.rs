@@ -235,17 +235,17 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Puts it on the list of those with new output, unless it is there; says whether it was not.
-    pub(crate) fn list(&mut self) -> bool {
+    pub(crate) fn list_for_flush(&mut self) -> bool {
         !std::mem::replace(&mut self.is_listed, true)
     }
 
     /// It has been taken off that list.
-    pub(crate) fn unlist(&mut self) {
+    pub(crate) fn unlist_for_flush(&mut self) {
         self.is_listed = false;
     }
 
     /// The server has said something; says whether it was its first word.
-    pub(crate) fn hear(&mut self, now: Time) -> bool {
+    pub(crate) fn note_received(&mut self, now: Time) -> bool {
         self.heard.replace(now).is_none()
     }
 
@@ -351,7 +351,7 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Whether every step of the handshake has been answered.
-    pub(crate) fn has_shaken_hands(&self) -> bool {
+    pub(crate) fn is_handshake_done(&self) -> bool {
         match &self.state {
             State::Handshaking(handshake) => handshake.steps.is_empty(),
             State::Connecting | State::Ready => false,

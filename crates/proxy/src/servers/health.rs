@@ -86,7 +86,7 @@ impl PoolHealth {
         now: Time,
         policy: EjectionPolicy,
     ) -> bool {
-        if !server.begins_anew(opened, now) || !server.is_live() {
+        if !server.record_failure(opened, now) || !server.is_live() {
             return false;
         }
         let failures = server.failures.fetch_add(1, Ordering::AcqRel) + 1;
@@ -187,7 +187,7 @@ impl ServerHealth {
 
     /// Notes a failure at `now`, unless `opened` is before the last one that was noted. That one's time
     /// stays then: many connections that keep failing in turn would else hide each other for ever.
-    fn begins_anew(&self, opened: Time, now: Time) -> bool {
+    fn record_failure(&self, opened: Time, now: Time) -> bool {
         let noted =
             self.last_failure
                 .fetch_update(Ordering::AcqRel, Ordering::Acquire, |previous| {

@@ -207,14 +207,14 @@ impl<P: Protocol> Roster<P> {
     /// Has the connection written to, if it has anything to write.
     pub(crate) fn flush(&mut self, id: ConnectionId, outbox: &mut Outbox) {
         if let Some(connection) = self.connections.get_mut(id)
-            && connection.list()
+            && connection.list_for_flush()
         {
             outbox.flush(Flush::Connection(id));
         }
     }
 
     /// The socket of a connection is there, and `steps` are to be taken on it next; says whether there are any.
-    pub(crate) fn shake_hands(
+    pub(crate) fn start_handshake(
         &mut self,
         id: ConnectionId,
         steps: Vec<Step>,
@@ -449,7 +449,7 @@ impl<P: Protocol> OpenConnection<'_, P> {
         if self.connection.queue().oldest_waiting().is_none() {
             self.note_due(now);
         }
-        if self.connection.push(session, reply_to, now, write) && self.connection.list() {
+        if self.connection.push(session, reply_to, now, write) && self.connection.list_for_flush() {
             outbox.flush(Flush::Connection(self.id));
         }
     }

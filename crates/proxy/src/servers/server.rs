@@ -134,7 +134,7 @@ impl Server {
     }
 
     /// The server in plain words, for error lines.
-    pub(crate) fn described(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         format!("server '{}' ({})", self.name(), self.pname)
     }
 

@@ -101,11 +101,11 @@ impl Upgrades {
     }
 
     /// What those who wait are told, if enough is known of the `servers`: one refusal decides, else every server
-    /// must have been heard or found unreachable. With `anyway`, what is known must do.
+    /// must have been heard or found unreachable. With `timed_out`, what is known must do.
     pub(crate) fn verdict(
         &self,
         servers: impl Iterator<Item = ServerId>,
-        anyway: bool,
+        timed_out: bool,
     ) -> Option<Verdict> {
         let (mut yes, mut no, mut unknown) = (false, false, false);
         for server in servers {
@@ -119,7 +119,7 @@ impl Upgrades {
         let is_asking = self.deadline.is_some();
         match () {
             () if no => is_asking.then_some(Verdict::Refused),
-            () if unknown && !anyway => None,
+            () if unknown && !timed_out => None,
             () if yes => Some(Verdict::Granted),
             () => is_asking.then_some(Verdict::Unreachable),
         }
@@ -135,7 +135,7 @@ mod tests {
     fn one_refusal_decides_and_else_every_server_must_have_been_heard() {
         let mut table = Table::new();
         let servers: [ServerId; 3] = [(); 3].map(|()| table.insert_with(|_| ()));
-        let verdict = |known: [Option<Support>; 3], asking, anyway| {
+        let verdict = |known: [Option<Support>; 3], asking, timed_out| {
             let mut upgrades = Upgrades::default();
             for (server, support) in servers.iter().zip(known) {
                 support
@@ -145,7 +145,7 @@ mod tests {
             if asking {
                 upgrades.begin(Time::ZERO);
             }
-            upgrades.verdict(servers.into_iter(), anyway)
+            upgrades.verdict(servers.into_iter(), timed_out)
         };
         let (yes, no) = (Some(Support::Yes), Some(Support::No));
         let (asked, gone) = (Some(Support::Asked), Some(Support::Unreachable));

@@ -75,7 +75,7 @@ impl Decider for Redis {
         miss::reply(&request_of(request), client.version, out)
     }
 
-    fn apart(out: &mut Vec<u8>) {
+    fn cross_shard_error(out: &mut Vec<u8>) {
         encode::error(
             out,
             "CROSSSLOT Keys in request don't hash to the same server",
@@ -173,9 +173,9 @@ impl Redis {
         }
         match output.keys[..] {
             [only] => Route::Key(only.range()),
-            _ => Route::Together {
+            _ => Route::SameServer {
                 command: command.name,
-                anyway: command.flags.contains(Flags::LEGACY)
+                else_first_key: command.flags.contains(Flags::LEGACY)
                     && self.settings.cross_shard == CrossShard::FirstKey,
             },
         }

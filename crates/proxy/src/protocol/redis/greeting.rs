@@ -39,8 +39,8 @@ impl Greeting for Redis {
         handshake::judge(step, kind, reply)
     }
 
-    fn unasked_error(data: &[u8]) -> Option<HandshakeError> {
-        handshake::unasked(data)
+    fn unsolicited_error(data: &[u8]) -> Option<HandshakeError> {
+        handshake::unsolicited(data)
     }
 
     fn may_upgrade(&self) -> bool {

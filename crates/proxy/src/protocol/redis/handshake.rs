@@ -39,7 +39,7 @@ pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
     if kind != ReplyKind::Error {
         return match step.kind == StepKind::TtlCap && !redis_proto::cap::knows_limit(reply) {
             true => StepOutcome::CannotCapTtl,
-            false => StepOutcome::Fine,
+            false => StepOutcome::Passed,
         };
     }
     let code = error_code(reply);
@@ -57,24 +57,24 @@ pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
     match step.kind {
         _ if cannot_serve => refused(text),
         // Any other error (no password, say) comes from a server that is there.
-        StepKind::Probe => StepOutcome::Fine,
-        StepKind::TtlCap if redis_proto::cap::knows_limit(reply) => StepOutcome::Fine,
+        StepKind::Probe => StepOutcome::Passed,
+        StepKind::TtlCap if redis_proto::cap::knows_limit(reply) => StepOutcome::Passed,
         StepKind::TtlCap => StepOutcome::CannotCapTtl,
         StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchVersion,
-        StepKind::Auth if has_no_password(&text) => StepOutcome::Fine,
-        StepKind::Auth if is_unknown => StepOutcome::Complain("unknown command".into()),
+        StepKind::Auth if has_no_password(&text) => StepOutcome::Passed,
+        StepKind::Auth if is_unknown => StepOutcome::Warn("unknown command".into()),
         // The server's own text may quote the password.
         StepKind::Auth => refused(format!(
             "{} the server refused the password of the pool",
             String::from_utf8_lossy(code)
         )),
-        StepKind::Select if has_no_such_database(&text) => StepOutcome::Complain(text),
+        StepKind::Select if has_no_such_database(&text) => StepOutcome::Warn(text),
         StepKind::Hello | StepKind::Select => refused(text),
     }
 }
 
 /// An error line that a server sends though it owes no reply: it does not want the connection.
-pub(super) fn unasked(data: &[u8]) -> Option<HandshakeError> {
+pub(super) fn unsolicited(data: &[u8]) -> Option<HandshakeError> {
     let line = data.strip_prefix(b"-")?;
     let end = memchr::memchr(b'\r', line)?;
     let text = String::from_utf8_lossy(&line[..end]);

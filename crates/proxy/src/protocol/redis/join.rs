@@ -47,7 +47,7 @@ fn first_failure(join: &PendingJoin<ReplyKind>) -> Option<usize> {
 
 /// Whether the fragment's keys count as missing because their server is ejected.
 fn is_missing(join: &PendingJoin<ReplyKind>, fragment: &Fragment<ReplyKind>) -> bool {
-    join.lenient && fragment.outcome == Some(Err(Cause::Ejected))
+    join.ejected_is_miss && fragment.outcome == Some(Err(Cause::Ejected))
 }
 
 fn array(join: &mut PendingJoin<ReplyKind>, version: Version, out: &mut Rope) -> JoinOutcome {
