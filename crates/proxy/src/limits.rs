@@ -153,4 +153,4 @@ pub const COUNT_LARGE: Duration = Duration::from_millis(100);
 pub const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// How often what is done for `max_memory` is logged, at most.
-pub const TELL_OF_MEMORY: Duration = Duration::from_secs(10);
+pub const LOG_MEMORY_EVERY: Duration = Duration::from_secs(10);

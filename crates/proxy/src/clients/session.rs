@@ -367,7 +367,7 @@ impl<P: Protocol> Session<P> {
         spares: &mut Spares,
     ) -> bool {
         if self.output.is_empty() && self.order.is_next(slot) {
-            self.output.begin_with(spares, chunk, &range);
+            self.output.start_with_spare(spares, chunk, &range);
         }
         self.order
             .deliver(slot, chunk, range, last, &mut self.output)
@@ -439,7 +439,7 @@ impl<P: Protocol> Session<P> {
     /// The first `count` bytes of the output were written at `now`.
     #[inline]
     pub(crate) fn note_written(&mut self, count: usize, now: Time, spares: &mut Spares) {
-        self.output.consume_giving(count, spares);
+        self.output.consume_and_recycle(count, spares);
         self.note_moved(count);
         // A request that has begun goes on being timed from its first byte.
         if self.intake.is_none() {

@@ -374,7 +374,7 @@ impl<P: Protocol> Clients<P> {
         let session = self.sessions.get_mut(id);
         if let Some(intake) = session.and_then(Session::take_intake) {
             let len = intake.len();
-            outbox.tell(Event::IncompleteRequest { len });
+            outbox.log(Event::IncompleteRequest { len });
         }
     }
 }
@@ -426,7 +426,7 @@ impl<P: Protocol> Clients<P> {
         let Some(session) = self.sessions.get(id) else {
             return;
         };
-        outbox.tell(Event::ClientStalled {
+        outbox.log(Event::ClientStalled {
             client: session.name().into(),
             unread: session.unread(),
             moved,
@@ -474,7 +474,7 @@ impl<P: Protocol> Clients<P> {
             let session = self.sessions.get(id);
             if let Some(session) = session.filter(|session| self.is_late(session, now)) {
                 let mid_request = session.is_mid_request();
-                outbox.tell(Event::ClientTimedOut { mid_request });
+                outbox.log(Event::ClientTimedOut { mid_request });
                 self.close(id, Ending::Closed, outbox);
             }
         }

@@ -29,7 +29,7 @@ impl<P: Protocol> Engine<P> {
         let line = std::mem::take(&mut self.output.reply);
         match reply {
             Reply::Wanted => {
-                event.into_iter().for_each(|event| self.outbox.tell(event));
+                event.into_iter().for_each(|event| self.outbox.log(event));
                 if !line.is_empty() {
                     self.answer(id, &line);
                 }
@@ -43,7 +43,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn refuse(&mut self, id: SessionId, reply: Reply, refusal: Refusal) {
         match reply {
             Reply::Wanted => {
-                self.outbox.tell(refusal.event);
+                self.outbox.log(refusal.event);
                 self.answer(id, &refusal.reply);
             }
             Reply::Dropped => self.drop_reply(&refusal.reply),
@@ -195,10 +195,10 @@ impl<P: Protocol> Engine<P> {
 
     /// Tells of what no client heard, if there is something and it is time.
     #[inline]
-    pub(super) fn tell_unheard(&mut self) {
+    pub(super) fn log_unheard(&mut self) {
         if let Some(count) = self.unheard.limit.due(self.now) {
             let first = std::mem::take(&mut self.unheard.first);
-            self.outbox.tell(Event::Unheard { count, first });
+            self.outbox.log(Event::Unheard { count, first });
         }
     }
 }

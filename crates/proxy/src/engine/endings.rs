@@ -59,7 +59,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn log_ending(&mut self, connection: &Connection<P>, cause: &Cause) {
-        self.outbox.tell(Event::ServerClosed {
+        self.outbox.log(Event::ServerClosed {
             server: self.roster.server(connection.server()).name().to_owned(),
             lost: connection.queue().len(),
             cause: cause.clone(),

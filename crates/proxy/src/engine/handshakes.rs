@@ -124,7 +124,7 @@ impl<P: Protocol> Engine<P> {
 
     fn log_step_error(&mut self, kind: StepKind, server: ServerId, text: String) {
         let server = self.roster.server(server).name().to_owned();
-        self.outbox.tell(match kind {
+        self.outbox.log(match kind {
             StepKind::Auth | StepKind::Hello | StepKind::Probe | StepKind::TtlCap => {
                 Event::AuthFailed { server, text }
             }
@@ -175,7 +175,7 @@ impl<P: Protocol> Engine<P> {
         if connection.is_some_and(|connection| !connection.is_draining()) {
             self.note_support(server, Support::No);
         }
-        self.outbox.tell(Event::NoResp3 {
+        self.outbox.log(Event::NoResp3 {
             server: self.roster.server(server).name().to_owned(),
         });
         self.close_connection(id, &Cause::Protocol, Blame::Nobody);
@@ -183,7 +183,7 @@ impl<P: Protocol> Engine<P> {
 
     /// A server of the other pool cannot limit how long something lives: nothing may be written there.
     fn refuse_failover(&mut self, id: ConnectionId, server: ServerId) {
-        self.outbox.tell(Event::CannotCapTtl {
+        self.outbox.log(Event::CannotCapTtl {
             server: self.roster.server(server).name().to_owned(),
         });
         self.close_connection(id, &Cause::Other(CANNOT_CAP_TTL.into()), Blame::Nobody);

@@ -79,7 +79,7 @@ impl<P: Protocol> Engine<P> {
         pool.health
             .readmit_due(health, self.now, |server| back.push(servers[server]));
         for server in back {
-            self.tell_readmitted(server);
+            self.log_readmitted(server);
         }
     }
 
@@ -89,7 +89,7 @@ impl<P: Protocol> Engine<P> {
             let roster = &self.roster;
             let health = servers.iter().map(|id| roster.server(*id).health());
             if pool.health.readmit(roster.server(*server).health(), health) {
-                self.tell_readmitted(*server);
+                self.log_readmitted(*server);
             }
         }
     }
@@ -125,14 +125,14 @@ impl<P: Protocol> Engine<P> {
         let roster = &self.roster;
         let health = servers.iter().map(|id| roster.server(*id).health());
         if pool.health.readmit(&endpoint.health, health) {
-            self.tell_readmitted(server);
+            self.log_readmitted(server);
         }
         self.refresh_routes();
     }
 
-    fn tell_readmitted(&mut self, server: ServerId) {
+    fn log_readmitted(&mut self, server: ServerId) {
         let server = self.roster.server(server).name().to_owned();
-        self.outbox.tell(Event::Readmitted { server });
+        self.outbox.log(Event::Readmitted { server });
     }
 
     /// Counts a failure of a server, seen on a connection that was opened at `opened`.
@@ -145,7 +145,7 @@ impl<P: Protocol> Engine<P> {
             let now = self.now.as_micros() as i64;
             server.pool_counters().add(PoolMetric::ServerEjects, 1);
             server.counters().set(ServerMetric::ServerEjectedAt, now);
-            self.outbox.tell(Event::Ejected {
+            self.outbox.log(Event::Ejected {
                 server: server.name().to_owned(),
                 millis: server.settings().server_retry_timeout.as_millis() as u64,
             });

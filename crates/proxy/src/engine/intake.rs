@@ -28,7 +28,7 @@ impl<P: Protocol> Engine<P> {
         while let Some(id) = self.clients.next_ready(self.now) {
             self.resume(id);
         }
-        self.tell_unheard();
+        self.log_unheard();
     }
 
     fn resume(&mut self, id: SessionId) {

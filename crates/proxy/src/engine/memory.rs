@@ -145,9 +145,9 @@ impl<P: Protocol> Engine<P> {
             }
         }
         let clients = self.clients.held_for_memory();
-        if clients > 0 && self.memory.may_tell(self.now) {
+        if clients > 0 && self.memory.may_log(self.now) {
             let held = self.memory.part().memory().held();
-            self.outbox.tell(Event::MemoryShort { held, clients });
+            self.outbox.log(Event::MemoryShort { held, clients });
         }
     }
 
@@ -204,7 +204,7 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.clients.get(id) else {
             return;
         };
-        self.outbox.tell(Event::ClientShed {
+        self.outbox.log(Event::ClientShed {
             client: session.name().into(),
             held,
         });

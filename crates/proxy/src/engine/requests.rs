@@ -239,7 +239,7 @@ impl<P: Protocol> Engine<P> {
         self.counters.add(PoolMetric::CrossShard, 1);
         self.cross_shard.note();
         if let Some(count) = self.cross_shard.due(self.now) {
-            self.outbox.tell(Event::CrossShard { command, count });
+            self.outbox.log(Event::CrossShard { command, count });
         }
     }
 }

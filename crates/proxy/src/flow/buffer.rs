@@ -214,7 +214,12 @@ impl Rope {
     /// Has an empty rope begin with spares, where some fit what it usually holds and `range` of `chunk`, which is to
     /// be pushed next.
     #[inline]
-    pub(crate) fn begin_with(&mut self, spares: &mut Spares, chunk: &Chunk, range: &Range<usize>) {
+    pub(crate) fn start_with_spare(
+        &mut self,
+        spares: &mut Spares,
+        chunk: &Chunk,
+        range: &Range<usize>,
+    ) {
         if self.len > 0 {
             return;
         }
@@ -226,12 +231,12 @@ impl Rope {
                 self.first = buffer;
             }
         } else {
-            self.begin_with_queue(spares, chunk, range);
+            self.start_with_spare_queue(spares, chunk, range);
         }
     }
 
     #[cold]
-    fn begin_with_queue(&mut self, spares: &mut Spares, chunk: &Chunk, range: &Range<usize>) {
+    fn start_with_spare_queue(&mut self, spares: &mut Spares, chunk: &Chunk, range: &Range<usize>) {
         if self.more.is_none() && is_worth_sharing(chunk, range) {
             self.more = spares.take_queue();
         }
@@ -239,7 +244,7 @@ impl Rope {
 
     /// Like [`Rope::consume`], but what an emptied rope was made of becomes spare.
     #[inline]
-    pub(crate) fn consume_giving(&mut self, count: usize, spares: &mut Spares) {
+    pub(crate) fn consume_and_recycle(&mut self, count: usize, spares: &mut Spares) {
         if count < self.len {
             return self.consume(count);
         }
@@ -292,12 +297,12 @@ impl Rope {
                 make_room(&mut self.first, extra, usual.max(FIRST_CAPACITY));
                 return &mut self.first;
             }
-            self.more = Some(Box::new(VecDeque::from([another(extra)])));
+            self.more = Some(Box::new(VecDeque::from([next_segment(extra)])));
             return self.tail_of_more(extra);
         };
         match more.back() {
             Some(Segment::Owned(tail)) if tail.len() + extra <= SEGMENT_BYTES => {}
-            Some(Segment::Owned(_)) => more.push_back(another(extra)),
+            Some(Segment::Owned(_)) => more.push_back(next_segment(extra)),
             _ => more.push_back(Segment::Owned(Vec::new())),
         }
         self.tail_of_more(extra)
@@ -363,7 +368,7 @@ fn is_worth_sharing(chunk: &Chunk, range: &Range<usize>) -> bool {
 }
 
 /// The segment that follows a full one: it will be filled too.
-fn another(extra: usize) -> Segment {
+fn next_segment(extra: usize) -> Segment {
     Segment::Owned(Vec::with_capacity(extra.max(SEGMENT_BYTES)))
 }
 

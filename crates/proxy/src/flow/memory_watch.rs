@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::memory::{Memory, MemoryPart, Pressure};
 use crate::limits::{
-    COUNT_EVERY, COUNT_EVERY_BYTES, COUNT_LARGE, COUNT_UNDER_PRESSURE, TELL_OF_MEMORY,
+    COUNT_EVERY, COUNT_EVERY_BYTES, COUNT_LARGE, COUNT_UNDER_PRESSURE, LOG_MEMORY_EVERY,
 };
 use crate::time::Time;
 
@@ -92,10 +92,10 @@ impl MemoryWatch {
     }
 
     /// Whether it is time to log again that memory is short; notes that it was.
-    pub(crate) fn may_tell(&mut self, now: Time) -> bool {
+    pub(crate) fn may_log(&mut self, now: Time) -> bool {
         let due = self
             .told_short
-            .is_none_or(|told| now.since(told) >= TELL_OF_MEMORY);
+            .is_none_or(|told| now.since(told) >= LOG_MEMORY_EVERY);
         if due {
             self.told_short = Some(now);
         }

@@ -69,7 +69,7 @@ impl Outbox {
         self.flushes.push_back(flush);
     }
 
-    pub(crate) fn tell(&mut self, event: Event) {
+    pub(crate) fn log(&mut self, event: Event) {
         self.events.push(event);
     }
 

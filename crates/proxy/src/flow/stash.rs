@@ -47,7 +47,7 @@ impl Stash {
 
     /// Appends a copy of `bytes`.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
-        if !self.add_few(bytes) {
+        if !self.try_add_small(bytes) {
             self.grow().extend(bytes);
         }
     }
@@ -55,7 +55,7 @@ impl Stash {
     /// Appends `range` of `chunk`, by reference where that pays.
     #[inline]
     pub(crate) fn push(&mut self, chunk: &Chunk, range: Range<usize>) {
-        if !self.add_few(&chunk[range.clone()]) {
+        if !self.try_add_small(&chunk[range.clone()]) {
             self.grow().push(chunk, range);
         }
     }
@@ -73,12 +73,12 @@ impl Stash {
                 out.extend(&bytes[..usize::from(*len)]);
                 *len = 0;
             }
-            _ => self.drain_many_to(out),
+            _ => self.drain_heap_to(out),
         }
     }
 
     #[inline(never)]
-    fn drain_many_to(&mut self, out: &mut Rope) {
+    fn drain_heap_to(&mut self, out: &mut Rope) {
         match self {
             Stash::Inline(..) => {}
             Stash::Copied(bytes) => out.extend(bytes),
@@ -93,7 +93,7 @@ impl Stash {
 
     /// Appends `bytes` unless that makes too many for anything but a rope.
     #[inline]
-    fn add_few(&mut self, bytes: &[u8]) -> bool {
+    fn try_add_small(&mut self, bytes: &[u8]) -> bool {
         if let Stash::Inline(len, held) = self {
             let start = usize::from(*len);
             let end = start + bytes.len();
@@ -103,27 +103,27 @@ impl Stash {
                 return true;
             }
         }
-        self.add_more(bytes)
+        self.try_add_copied(bytes)
     }
 
     #[inline(never)]
-    fn add_more(&mut self, bytes: &[u8]) -> bool {
+    fn try_add_copied(&mut self, bytes: &[u8]) -> bool {
         match self {
             Stash::Inline(len, held) => {
                 let start = usize::from(*len);
                 let end = start + bytes.len();
-                let few = end < SHARE_AT_LEAST;
-                if few {
+                let fits = end < SHARE_AT_LEAST;
+                if fits {
                     *self = Stash::Copied([&held[..start], bytes].concat());
                 }
-                few
+                fits
             }
             Stash::Copied(held) => {
-                let few = held.len() + bytes.len() < SHARE_AT_LEAST;
-                if few {
+                let fits = held.len() + bytes.len() < SHARE_AT_LEAST;
+                if fits {
                     held.extend_from_slice(bytes);
                 }
-                few
+                fits
             }
             Stash::Rope(_) => false,
         }

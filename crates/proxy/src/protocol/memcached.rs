@@ -452,7 +452,7 @@ fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
             len,
             skip: 0,
             reply: reply_after(noreply),
-            refusal: told(|out| refusal.line(out)),
+            refusal: refusal_with(|out| refusal.line(out)),
         },
         Ok(Progress::RefusedBody {
             at,
@@ -463,14 +463,14 @@ fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
             len: at,
             skip,
             reply: reply_after(noreply),
-            refusal: told(|out| refusal.line(out)),
+            refusal: refusal_with(|out| refusal.line(out)),
         },
-        Err(error) => Parsed::Fatal(told(|out| error.line(out))),
+        Err(error) => Parsed::Fatal(refusal_with(|out| error.line(out))),
     }
 }
 
 /// A refusal whose line is the one that `write` writes.
-fn told(write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
+fn refusal_with(write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
     let mut reply = Vec::new();
     write(&mut reply);
     let reason = String::from_utf8_lossy(&reply).trim_end().to_owned();
