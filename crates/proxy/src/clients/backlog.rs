@@ -1,4 +1,6 @@
-//! What a client has sent and the proxy has not looked at yet, because the client has enough under way.
+//! Input of a client that is not parsed yet, because its window is full.
+//!
+//! It is kept as bytes, not as requests: parsing it would cost memory per request, and a client can send very many.
 
 use std::ops::Range;
 
@@ -7,7 +9,7 @@ use crate::flow::buffer::{Chunk, Rope};
 /// Unparsed input, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
-    /// What comes first: the rest of a piece that was taken.
+    /// The rest of the piece that was taken last; it comes before everything else.
     front: Option<(Chunk, Range<usize>)>,
     rest: Rope,
 }
@@ -19,7 +21,7 @@ impl Backlog {
         front + self.rest.len()
     }
 
-    /// Bytes of memory that they take.
+    /// Bytes of memory that they occupy.
     pub(crate) fn footprint(&self) -> usize {
         let front = self.front.as_ref().map_or(0, |(chunk, _)| chunk.len());
         front + self.rest.footprint()
@@ -30,8 +32,8 @@ impl Backlog {
         self.rest.push(chunk, range);
     }
 
-    /// Puts `text` and then `range` of `chunk` before everything else: the rest of the piece that was taken
-    /// last. A chunk that is mostly something else is not pinned for it.
+    /// Puts `text` and then `range` of `chunk` before everything else: the rest of the piece that was taken last. It
+    /// is copied if it is a small part of the chunk, which would stay allocated for it otherwise.
     pub(crate) fn put_back(&mut self, text: &[u8], chunk: &Chunk, range: Range<usize>) {
         debug_assert!(self.front.is_none(), "one piece is taken at a time");
         self.front = Some(match text.is_empty() && range.len() >= chunk.len() / 4 {
@@ -44,7 +46,7 @@ impl Backlog {
         });
     }
 
-    /// The same for a request that was gathered piece by piece.
+    /// The same for a request that was collected piece by piece.
     pub(crate) fn put_back_gathered(&mut self, mut text: Rope, chunk: &Chunk, range: Range<usize>) {
         debug_assert!(self.front.is_none(), "one piece is taken at a time");
         text.push(chunk, range);

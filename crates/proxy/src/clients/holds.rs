@@ -1,18 +1,18 @@
-//! Why a session is held.
+//! Why a session is held back.
 
-/// Why a session takes no further request, besides that its window is full.
+/// Why a session accepts no further request, besides that its window is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Hold {
-    /// Its next request must find nothing outstanding.
+    /// Its next request is a barrier (a change of version): everything before it must be answered first.
     UntilIdle,
-    /// It has requests on a connection that is to be closed; those after them go over others, and must not
-    /// overtake them.
+    /// It has requests on a draining connection. Later ones go over another connection and must not overtake them, so
+    /// they wait until everything is answered.
     UntilDrained,
-    /// It holds too much while memory is short.
+    /// Memory is short, and it holds more than its share.
     Memory,
 }
 
-/// A set of [`Hold`].
+/// A set of [`Hold`]: several can apply at once, and each is lifted by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Holds(u8);
 
@@ -31,7 +31,7 @@ impl Holds {
         self.0 &= !why.bit();
     }
 
-    /// Whether a session with something outstanding, or not, takes no further request.
+    /// Whether the session accepts no further request, given whether it is idle.
     #[cold]
     pub(super) fn block(self, is_idle: bool) -> bool {
         let waits = self.has(Hold::UntilIdle) || self.has(Hold::UntilDrained);

@@ -1,4 +1,7 @@
-//! A request on its way into the proxy: one that is not whole yet, so that what has come of it is kept.
+//! A request that is incomplete: what has arrived of it, until the rest does.
+//!
+//! Its text is collected in one buffer, as it must be contiguous to be parsed. Large arguments are not in it: they
+//! are *bodies*, ropes that refer to the chunks they arrived in, so that a value of many megabytes is never copied.
 
 use std::ops::Range;
 
@@ -7,22 +10,22 @@ use crate::limits::PARTIAL_STEP;
 use crate::protocol::fanout::Body;
 use crate::protocol::grammar::{Grammar, Parsed};
 
-/// The beginning of a request, or what is still to be dropped of one that was refused.
+/// The beginning of a request, or the number of bytes still to be dropped of one that was refused.
 pub(crate) struct Intake<P: Grammar> {
     parser: P::Parser,
-    /// What was gathered: the request so far, and maybe the beginning of the next one.
+    /// The collected text: the request so far, and maybe the beginning of the next one.
     text: Vec<u8>,
     bodies: Vec<Body>,
     /// Bytes that the last body still lacks.
     body_left: usize,
-    /// The last two bytes of the last body.
+    /// The last two bytes of the last body: memcached's data blocks must end with CR LF.
     body_tail: [u8; 2],
     /// Bytes of a refused request still to be dropped.
     skip: u64,
 }
 
 impl<P: Grammar> Intake<P> {
-    /// A request of which `text` has come, and `parser` has seen that.
+    /// A request of which `text` has arrived; `parser` has parsed that.
     pub(crate) fn new(parser: P::Parser, text: &[u8]) -> Self {
         Self {
             parser,
@@ -42,30 +45,31 @@ impl<P: Grammar> Intake<P> {
         }
     }
 
-    /// Bytes that have come and are held.
+    /// Bytes that have arrived and are held.
     pub(crate) fn len(&self) -> usize {
         let bodies: usize = self.bodies.iter().map(|body| body.rope.len()).sum();
         self.text.len() + bodies
     }
 
-    /// Bytes of text that were gathered.
+    /// Bytes of collected text.
     pub(crate) fn gathered(&self) -> usize {
         self.text.len()
     }
 
-    /// Bytes of memory. The parser's list of arguments is about as long as the text at most.
+    /// Bytes of memory. The parser's list of arguments takes about as much as the text at most, so the text counts
+    /// twice.
     pub(crate) fn footprint(&self) -> usize {
         let bodies = self.bodies.iter().map(|body| body.rope.footprint());
         size_of::<Self>() + 2 * self.text.capacity() + bodies.sum::<usize>()
     }
 
-    /// What was gathered, and the bodies that belong between.
+    /// The parser, the collected text, and the bodies that belong into it.
     pub(crate) fn parts(&mut self) -> (&P::Parser, &[u8], &mut Vec<Body>) {
         (&self.parser, &self.text, &mut self.bodies)
     }
 
-    /// Drops what is to be dropped of so many further bytes; returns how many those are, and whether that was
-    /// the last of it. `None` when nothing is to be dropped.
+    /// Drops as many of the `available` bytes as are to be dropped. Returns how many, and whether that was the last
+    /// of them; `None` when nothing is to be dropped.
     pub(crate) fn drop_skipped(&mut self, available: usize) -> Option<(usize, bool)> {
         if self.skip == 0 {
             return None;
@@ -75,8 +79,8 @@ impl<P: Grammar> Intake<P> {
         Some((dropped as usize, self.skip == 0))
     }
 
-    /// Adds as much of `range` as helps, and parses. Returns where it stopped, and what was found; `None` when a
-    /// body needs more.
+    /// Adds as much of `range` as is known to be missing, at least [`PARTIAL_STEP`], and parses. Returns where it
+    /// stopped, and what was found; `None` when a body needs more.
     pub(crate) fn read_on(
         &mut self,
         grammar: &P,

@@ -1,8 +1,8 @@
-//! Clients: what each has sent, what it is owed, and in which order.
+//! Clients: what each has sent, which replies it is to get, and in which order.
 //!
-//! Read `order` (the requests that owe a reply), `backlog` and `intake` (what was sent and is no request yet),
-//! `pinned` (where requests are outstanding), `session` (one client), `table` (all of them, and who goes on when),
-//! `retry_budget`.
+//! Read `order` (the requests that wait for a reply), `backlog` and `intake` (input that is no request yet), `pinned`
+//! (connections with outstanding requests), `phase` and `holds` (why a session accepts no requests), `session` (one
+//! client), `table` (all clients, and when each is resumed), `retry_budget`.
 
 pub(crate) mod backlog;
 pub(crate) mod holds;

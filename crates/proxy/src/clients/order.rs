@@ -1,4 +1,13 @@
-//! The requests of one client that owe a reply, in order. Replies come in any order and leave in this one.
+//! The requests of one client that wait for a reply, in order. Servers' replies arrive in any order and leave in this
+//! one.
+//!
+//! A reply to the oldest request is passed on to the output as it arrives, piece by piece. Replies to later requests
+//! are stashed in their slots. So at any time the output ends with a part of the oldest request's reply, or between
+//! two.
+//!
+//! ```text
+//!   written ... │ output ... ◀── first (being passed on) │ stash │ stash, done │ nothing yet │ ... ◀── next
+//! ```
 
 use std::ops::Range;
 
@@ -10,39 +19,39 @@ use crate::limits::{HOLD_BACK, LARGE_WINDOW};
 use crate::protocol::fanout::PendingJoin;
 use crate::protocol::grammar::Grammar;
 
-/// Slots that a session keeps room for: more than most pipelines are deep.
+/// Slots that a session's first request allocates room for: enough for clients that hardly pipeline.
 const FIRST_SLOTS: usize = 4;
 
 /// The queue. Slots are numbered for ever; a slot's index in `slots` follows from its number, so that
 /// finding one costs nothing.
 #[derive(Debug)]
 pub(crate) struct Order<P: Grammar> {
-    /// A ring: its length is a power of two, or 0. Slots that are free hold nothing.
+    /// A ring buffer: its length is a power of two, or 0. Free slots have an empty stash and no extra.
     slots: Vec<Slot<P::Kind>>,
     /// Number of the oldest slot.
     first: u64,
     /// Number of the slot that is opened next.
     next: u64,
-    /// How many of them may have a large reply.
+    /// How many slots may get a large reply.
     large: usize,
     /// Bytes of replies that wait in slots.
     stashed: usize,
-    /// Recent size of replies that may be large.
+    /// Recent size of large replies: grows at once, shrinks by an eighth with each smaller reply.
     estimate: usize,
 }
 
-/// A request that owes a reply.
+/// A request that waits for a reply.
 #[derive(Debug)]
 struct Slot<K> {
     /// What has arrived of the reply while older ones are missing.
     stash: Stash,
     /// What only some requests need.
     extra: Option<Box<Extra<K>>>,
-    /// Bytes of the servers' reply so far; none of what the proxy says itself.
+    /// Bytes of the server's reply so far; replies made by the proxy do not count.
     bytes: usize,
-    /// The reply may be large, for all that is known of the request.
+    /// The reply may be large, by what is known of the command.
     may_be_large: bool,
-    /// The reply is whole.
+    /// The reply is complete.
     done: bool,
 }
 
@@ -51,7 +60,7 @@ struct Slot<K> {
 enum Extra<K> {
     /// The replies of its fragments.
     Join(PendingJoin<K>),
-    /// What it takes to send it once more.
+    /// Its bytes, for a retry.
     Retry(Retry),
 }
 
@@ -62,25 +71,25 @@ pub(crate) struct Retry {
     pub(crate) key: Range<usize>,
 }
 
-/// What is to be known of a request that takes a slot.
+/// What kind of reply a request expects.
 #[derive(Debug)]
 pub(crate) enum Expected<K> {
-    /// One reply; it may be large, or is small whatever the key holds.
+    /// One reply; unless it may be large, it is small whatever the key holds.
     Reply { may_be_large: bool },
-    /// The same, and the request may be sent once more.
+    /// The same, and the request may be retried.
     Retriable { may_be_large: bool, retry: Retry },
     /// The replies of fragments, to be joined.
     Fragments(PendingJoin<K>),
 }
 
-/// What became of a reply that broke off.
+/// What a reply that broke off has left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CutOff {
     /// Nobody waits for it.
     NoSlot,
-    /// Nothing of it has gone out: another reply can take its place.
+    /// Nothing of it has gone to the output: an error line can be given instead.
     NothingSent,
-    /// Part of it has gone out: nothing may follow.
+    /// Part of it has gone to the output: nothing may follow.
     PartlySent,
 }
 
@@ -98,13 +107,13 @@ impl<P: Grammar> Default for Order<P> {
 }
 
 impl<P: Grammar> Order<P> {
-    /// Requests that owe a reply.
+    /// Requests that wait for a reply.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         (self.next - self.first) as usize
     }
 
-    /// Whether no reply is owed.
+    /// Whether no request waits for a reply.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.next == self.first
@@ -128,16 +137,16 @@ impl<P: Grammar> Order<P> {
         self.large
     }
 
-    /// Bytes of replies that wait here for older ones.
+    /// Bytes of replies that are stashed here.
     #[inline]
     pub(crate) fn stashed(&self) -> usize {
         self.stashed
     }
 
-    /// Bytes of replies that wait here or are to come, by what is known of their size.
+    /// Bytes of replies that are stashed here or are to come, estimated by the recent size of large ones.
     #[inline]
     pub(crate) fn expected(&self) -> usize {
-        // Both fit: the estimate is of bytes that have come, and at most as many replies as a window has are due.
+        // No overflow: the estimate is the size of a reply that was received, and a window bounds the number.
         self.stashed + self.large * self.estimate
     }
 
@@ -163,7 +172,7 @@ impl<P: Grammar> Order<P> {
         number
     }
 
-    /// Takes a slot for a reply that is here already.
+    /// Opens a slot with a reply that is complete already.
     pub(crate) fn open_answered(&mut self, reply: &[u8]) {
         let slot = self.push();
         slot.done = true;
@@ -205,7 +214,7 @@ impl<P: Grammar> Order<P> {
         number as usize & (self.slots.len().wrapping_sub(1))
     }
 
-    /// The slot with this number, if it owes a reply.
+    /// The slot with this number, if it is open.
     #[inline]
     fn get(&mut self, number: u64) -> Option<&mut Slot<P::Kind>> {
         if number.wrapping_sub(self.first) >= self.next - self.first {
@@ -215,13 +224,13 @@ impl<P: Grammar> Order<P> {
         self.slots.get_mut(at)
     }
 
-    /// Whether a reply is owed to the slot with this number.
+    /// Whether the slot with this number is open, that is, its request still waits.
     pub(crate) fn is_open(&self, number: u64) -> bool {
         (self.first..self.next).contains(&number)
     }
 
-    /// Adds a piece of the reply in a slot, the last one if `last`; straight to `output` when it is next.
-    /// Returns whether output grew or a request was finished.
+    /// Adds a piece of the reply in a slot, the last one if `last`; directly to `output` if the slot is the oldest.
+    /// Returns whether the output grew or a request was completed.
     #[inline(always)]
     pub(crate) fn deliver(
         &mut self,
@@ -237,7 +246,8 @@ impl<P: Grammar> Order<P> {
         };
         slot.bytes += range.len();
         slot.done = last;
-        // A header that is cut waits for the rest: should the server end here, an error line can still be given.
+        // The first piece of a reply waits until it has a whole line: if the connection ends here, the client can
+        // still be given an error line and need not be closed.
         let begun = !last
             && slot.bytes <= HOLD_BACK
             && slot.bytes == slot.stash.len() + range.len()
@@ -263,8 +273,8 @@ impl<P: Grammar> Order<P> {
         true
     }
 
-    /// Completes a slot with a reply made here; see [`Order::deliver`]. Nothing is learnt from it about the size
-    /// of servers' replies.
+    /// Completes a slot with a reply made by the proxy; see [`Order::deliver`]. It does not change the estimate of
+    /// the size of servers' replies.
     pub(crate) fn fill(&mut self, number: u64, reply: &[u8], output: &mut Rope) -> bool {
         let is_first = number == self.first;
         let Some(slot) = self.get(number) else {
@@ -287,8 +297,8 @@ impl<P: Grammar> Order<P> {
         head.done || !head.stash.is_empty()
     }
 
-    /// Moves what has arrived at the head of the queue to the output. Returns whether anything moved
-    /// or a request was finished.
+    /// Moves what is stashed for the oldest request to the output, and goes on with the next one while requests are
+    /// complete. Returns whether anything moved or a request was completed.
     fn advance(&mut self, output: &mut Rope) -> bool {
         let mut moved = false;
         while !self.is_empty() {
@@ -314,7 +324,7 @@ impl<P: Grammar> Order<P> {
         moved
     }
 
-    /// Frees the oldest slot, whose reply has gone out.
+    /// Frees the oldest slot, whose reply is complete in the output.
     #[inline]
     fn close_first(&mut self) {
         let at = self.index(self.first);
@@ -327,13 +337,14 @@ impl<P: Grammar> Order<P> {
         if may_be_large {
             self.large -= 1;
             if bytes > 0 {
-                // Quick to grow, slow to shrink.
+                // It grows at once and shrinks slowly: expecting too little costs memory, too much only some
+                // batching.
                 self.estimate = bytes.max(self.estimate - self.estimate / 8);
             }
         }
     }
 
-    /// Takes what it takes to send the request in a slot once more, if nothing of its reply was seen.
+    /// Takes the bytes for a retry of the request in a slot, if nothing of its reply has arrived.
     pub(crate) fn take_retry(&mut self, number: u64) -> Option<Retry> {
         let slot = self.get(number)?;
         if !matches!(slot.extra.as_deref(), Some(Extra::Retry(_))) {
@@ -385,7 +396,7 @@ impl<P: Grammar> Order<P> {
         }
     }
 
-    /// Whether a fragment of a request here went to this server, answered or not.
+    /// Whether a fragment of an open request went to this server, answered or not.
     pub(crate) fn has_fragment_at(&self, server: ServerId) -> bool {
         let slots = (self.first..self.next).map(|number| &self.slots[self.index(number)]);
         let mut joins = slots.filter_map(|slot| match slot.extra.as_deref() {
@@ -457,8 +468,8 @@ impl<P: Grammar> Order<P> {
         }
     }
 
-    /// Completes a split request with what its replies were joined to; `learnt` tells whether that says
-    /// something about the size of replies. See [`Order::deliver`].
+    /// Completes a split request with its joined reply; `learnt` tells whether that counts for the estimate of the
+    /// size of replies. See [`Order::deliver`].
     pub(crate) fn fill_joined(
         &mut self,
         number: u64,

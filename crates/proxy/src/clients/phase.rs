@@ -1,6 +1,6 @@
-//! Where a session stands, from its first request to its end.
+//! The phases of a session, from its first request to its end.
 
-/// Where a session stands.
+/// The phase of a session. It only ever moves to the right:
 ///
 /// ```text
 ///  Open ── FIN ─────────▶ Ended ── all answered and written ──▶ closed
@@ -11,10 +11,11 @@
 pub(crate) enum Phase {
     /// Requests are read.
     Open,
-    /// The client sends nothing further; what it has sent is answered.
+    /// The client has ended its side (FIN); what it has sent is still parsed and answered.
     Ended,
-    /// Nothing further is looked at; what was accepted is answered. `linger` as in `Action::CloseSession`.
+    /// Input is dropped; what was accepted is answered. `linger` as in `Action::CloseSession`.
     Quitting { linger: bool },
-    /// A reply broke off in the middle: nothing may follow it.
+    /// A reply broke off after part of it went out. Only what is in the output is written; anything further would be
+    /// taken for the rest of that reply.
     Broken,
 }

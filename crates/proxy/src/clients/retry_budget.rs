@@ -1,8 +1,9 @@
-//! How many lost reads may be sent again: when much fails, sending everything twice would make it worse.
+//! How many lost reads may be retried: if most requests fail, retrying all of them would double the load on servers
+//! that are in trouble already.
 
 use crate::limits::{RETRY_BUDGET, RETRY_COST};
 
-/// A budget that every request adds to and every retry takes from.
+/// A budget that every request adds one to and every retry takes [`RETRY_COST`] from.
 #[derive(Debug, Default)]
 pub(crate) struct RetryBudget(u32);
 
@@ -13,12 +14,12 @@ impl RetryBudget {
         self.0 = (self.0 + 1).min(RETRY_BUDGET);
     }
 
-    /// Whether a retry can be paid for.
+    /// Whether there is enough for a retry.
     pub(crate) fn has_enough(&self) -> bool {
         self.0 >= RETRY_COST
     }
 
-    /// Pays for a retry.
+    /// Takes the cost of a retry.
     pub(crate) fn spend(&mut self) {
         self.0 = self.0.saturating_sub(RETRY_COST);
     }

@@ -1,4 +1,4 @@
-//! One client: what it has sent, what it is owed, and whether it may go on.
+//! One client: what it has sent, which replies it is to get, and whether it may send further requests.
 
 use std::ops::Range;
 
@@ -24,46 +24,46 @@ pub(crate) struct Session<P: Protocol> {
     name: Box<str>,
     /// What the protocol remembers of the client.
     client: P::Client,
-    /// Requests that owe a reply.
+    /// Requests that wait for a reply.
     order: Order<P>,
-    /// Requests at servers whose replies are dropped (noreply).
+    /// Outstanding requests whose replies are dropped (noreply). They have no slot, but count for the window.
     silent: usize,
-    /// Number of the first slot behind the last request that may have changed something; kept only where
-    /// lost reads are sent again.
+    /// Number of the first slot after the last request that may have changed data: from here on reads may be retried.
+    /// Kept only with `retry_reads`.
     unchanged_from: u64,
     /// Replies on their way to the client.
     output: Rope,
-    /// The beginning of a request that is not whole yet.
+    /// The beginning of a request that is incomplete.
     intake: Option<Box<Intake<P>>>,
-    /// What was read and not looked at, because the session was held.
+    /// Input that is not parsed yet, because the session was full or held back.
     backlog: Option<Box<Backlog>>,
-    /// Connections that carry something of this session; unused while servers have one connection each.
+    /// Connections with outstanding requests of this session; unused while servers have one connection each.
     pinned: PinnedConnections,
     phase: Phase,
     holds: Holds,
     reading: Reading,
-    /// Whether it reads its replies fast enough, while many of them wait.
+    /// How fast it reads its replies; measured only while it must read.
     read_rate: Option<ReadRate>,
     lists: Lists,
-    /// When it last did something: sent a request, or the first byte of one, or took a reply.
+    /// When it last sent a request (or the first byte of one) or read a reply: idle and request time-outs start here.
     since: Time,
 }
 
 /// Whether the client is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// It is, or the shell asks before it reads.
+    /// It is; the shell asks (`wants_read`) before it reads.
     On,
-    /// The shell was told not to, so that it must be told when reading is wanted again.
+    /// The shell was told not to, so it must be told (`Action::ReadSession`) when reading is wanted again.
     Stopped,
 }
 
-/// On which lists a session is, so that it is on each once.
+/// On which lists of the engine the session is, so that it is on each only once.
 #[derive(Debug, Clone, Copy, Default)]
 struct Lists {
-    /// Those that may go on.
+    /// Sessions that may be resumed.
     ready: bool,
-    /// Those with new output.
+    /// Sessions with new output.
     flush: bool,
 }
 
@@ -100,20 +100,20 @@ impl<P: Protocol> Session<P> {
         &mut self.client
     }
 
-    /// Nothing is at any server and no reply waits.
+    /// Whether nothing of it is outstanding, neither at a server nor as a reply that waits for its turn.
     #[inline]
     pub(crate) fn is_idle(&self) -> bool {
         self.order.is_empty() && self.silent == 0
     }
 
-    /// Bytes of memory that its buffers take. It walks all of them.
+    /// Bytes of memory that its buffers occupy. It walks all of them.
     pub(crate) fn held(&self) -> usize {
         let intake = self.intake.as_ref().map_or(0, |intake| intake.footprint());
         let backlog = self.backlog.as_ref().map_or(0, |it| it.footprint());
         self.output.footprint() + self.order.footprint() + intake + backlog
     }
 
-    /// Whether it may come to hold less without being read: it waits for replies, or has some to read.
+    /// Whether its memory can shrink while it is not read: it waits for replies, or has replies to read.
     pub(crate) fn can_shrink(&self) -> bool {
         !self.is_idle() || !self.output.is_empty()
     }
@@ -121,13 +121,14 @@ impl<P: Protocol> Session<P> {
 
 /// What the client sends.
 impl<P: Protocol> Session<P> {
-    /// Whether bytes of the client are looked at.
+    /// Whether input of the client is parsed; otherwise it is dropped.
     #[inline]
     pub(crate) fn accepts_input(&self) -> bool {
         matches!(self.phase, Phase::Open | Phase::Ended)
     }
 
-    /// Whether a further request may be taken now.
+    /// Whether a further request may be accepted now: it is not held back, and its window has room in number, in
+    /// replies that may be large, and in bytes.
     #[inline]
     pub(crate) fn may_accept(&self) -> bool {
         let outstanding = self.order.len() + self.silent;
@@ -139,8 +140,8 @@ impl<P: Protocol> Session<P> {
             && self.expected() < WINDOW_BYTES
     }
 
-    /// Whether a session that was full may go on: not before half of its window is free, so that under
-    /// pressure requests still move in batches, not each in the place of the last reply.
+    /// Whether a session that was full may be resumed: only when half of its window is free. Otherwise each reply
+    /// would let in one request, and each request would cost a write of its own.
     fn may_resume(&self) -> bool {
         let outstanding = self.order.len() + self.silent;
         self.may_accept()
@@ -150,14 +151,14 @@ impl<P: Protocol> Session<P> {
                     && self.expected() <= WINDOW_BYTES / 2))
     }
 
-    /// Bytes of replies that wait or are to come, by what is known of their size.
+    /// Bytes of replies that are unread or to come, by the estimate of their size.
     #[inline]
     fn expected(&self) -> usize {
         self.output.len() + self.order.expected()
     }
 
-    /// `bytes` bytes have been read of the client at `now`. A request that has begun is timed from its first
-    /// byte, however slowly it drips in.
+    /// `bytes` bytes have been read from the client at `now`. An incomplete request is timed from its first byte, so
+    /// that a client cannot keep it open by sending a byte at a time.
     #[inline]
     pub(crate) fn note_read(&mut self, bytes: usize, now: Time) {
         if self.intake.is_none() {
@@ -166,23 +167,23 @@ impl<P: Protocol> Session<P> {
         self.note_moved(bytes);
     }
 
-    /// A request has ended, or the session goes on: what follows has a time of its own.
+    /// A request is complete, or the session is resumed: time-outs start again.
     pub(crate) fn restart_timer(&mut self, now: Time) {
         self.since = now;
     }
 
-    /// Keeps a request that is not whole.
+    /// Keeps an incomplete request.
     pub(crate) fn keep_intake(&mut self, intake: Box<Intake<P>>) {
         self.intake = Some(intake);
     }
 
-    /// Takes the request that was not whole, to go on with it.
+    /// Takes the incomplete request, to continue with it.
     #[inline]
     pub(crate) fn take_intake(&mut self) -> Option<Box<Intake<P>>> {
         self.intake.take()
     }
 
-    /// Whether a request has begun and not ended.
+    /// Whether a request is incomplete.
     pub(crate) fn is_mid_request(&self) -> bool {
         self.intake.is_some()
     }
@@ -193,7 +194,7 @@ impl<P: Protocol> Session<P> {
         self.backlog.is_some()
     }
 
-    /// Appends to what waits unparsed, if anything does; says whether.
+    /// Appends to the backlog, if there is one; returns whether it did.
     #[inline]
     pub(crate) fn add_to_backlog(&mut self, chunk: &Chunk, range: Range<usize>) -> bool {
         match &mut self.backlog {
@@ -203,19 +204,19 @@ impl<P: Protocol> Session<P> {
         true
     }
 
-    /// Puts the rest of a piece of input before all that waits unparsed.
+    /// Puts the rest of a piece of input at the front of the backlog.
     pub(crate) fn put_back(&mut self, text: &[u8], chunk: &Chunk, range: Range<usize>) {
         let backlog = self.backlog.get_or_insert_default();
         backlog.put_back(text, chunk, range);
     }
 
-    /// The same for a request that was gathered piece by piece.
+    /// The same for a request that was collected piece by piece.
     pub(crate) fn put_back_gathered(&mut self, text: Rope, chunk: &Chunk, range: Range<usize>) {
         let backlog = self.backlog.get_or_insert_default();
         backlog.put_back_gathered(text, chunk, range);
     }
 
-    /// Takes the next piece of what waits unparsed.
+    /// Takes the next piece of the backlog.
     pub(crate) fn take_backlog(&mut self) -> Option<(Chunk, Range<usize>)> {
         let backlog = self.backlog.as_mut()?;
         let piece = backlog.take();
@@ -225,7 +226,7 @@ impl<P: Protocol> Session<P> {
         piece
     }
 
-    /// Whether the client is to be read, where `most` bytes of its input may wait unparsed.
+    /// Whether the client is to be read, where its backlog may have `most` bytes.
     pub(crate) fn wants_read(&self, most: usize) -> bool {
         let has_room = |backlog: &Backlog| backlog.len() < most;
         match self.phase {
@@ -233,12 +234,12 @@ impl<P: Protocol> Session<P> {
                 !self.is_held_for_memory() && self.backlog.as_deref().is_none_or(has_room)
             }
             Phase::Ended => false,
-            // What comes is dropped, so that the client can finish sending.
+            // It is read and dropped, so that a client that writes before it reads gets to reading.
             Phase::Quitting { .. } | Phase::Broken => true,
         }
     }
 
-    /// If the client has as much unparsed input as it may, it is not read until some of that is gone.
+    /// If the backlog is full, the client is not read until there is room.
     #[inline]
     pub(crate) fn stop_reading(&mut self, most: usize) {
         if self.backlog.is_some() && !self.wants_read(most) {
@@ -246,7 +247,7 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Has the client read again, if it was not and is to be; says whether.
+    /// Has the client read again, if it was not and is to be; returns whether that changed.
     pub(crate) fn resume_reading(&mut self, most: usize) -> bool {
         let resumes = self.reading == Reading::Stopped && self.wants_read(most);
         if resumes {
@@ -255,7 +256,7 @@ impl<P: Protocol> Session<P> {
         resumes
     }
 
-    /// Holds the session.
+    /// Holds the session back.
     pub(crate) fn hold(&mut self, why: Hold) {
         self.holds.add(why);
         if why == Hold::Memory {
@@ -263,24 +264,24 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Holds it no longer for that reason.
+    /// Lifts that hold.
     pub(crate) fn release(&mut self, why: Hold) {
         self.holds.remove(why);
     }
 
-    /// Whether it is held because memory is short.
+    /// Whether it is held back because memory is short.
     pub(crate) fn is_held_for_memory(&self) -> bool {
         self.holds.has(Hold::Memory)
     }
 
-    /// It has requests on a connection that is to be closed: the next ones wait until nothing is outstanding.
+    /// It has requests on a draining connection: further ones wait until nothing is outstanding.
     pub(crate) fn hold_until_drained(&mut self) {
         if !self.is_idle() {
             self.hold(Hold::UntilDrained);
         }
     }
 
-    /// Holds it no longer for that, if nothing is outstanding.
+    /// Lifts that hold, if nothing is outstanding.
     #[inline]
     pub(crate) fn release_if_drained(&mut self) {
         if self.holds.has(Hold::UntilDrained) && self.is_idle() {
@@ -288,27 +289,27 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Whether something may wait until it goes on: unparsed input, or input that is not read.
+    /// Whether there may be something to do when it is resumed: a backlog, or input that was not read.
     fn waits(&self) -> bool {
         self.backlog.is_some() || self.reading == Reading::Stopped
     }
 
-    /// Puts the session on the list of those that may go on, if it may and is not there; says whether.
+    /// Puts the session on the ready list, if it may be resumed and is not on it; returns whether it did.
     pub(crate) fn list_if_ready(&mut self) -> bool {
         let is_added = self.waits() && !self.lists.ready && self.may_resume();
         self.lists.ready |= is_added;
         is_added
     }
 
-    /// The same for one that has just gone on and may go on at once.
+    /// The same for one that was just resumed and may go on without waiting for half of its window.
     pub(crate) fn list_again(&mut self) -> bool {
         let is_added = self.has_backlog() && self.may_accept() && !self.lists.ready;
         self.lists.ready |= is_added;
         is_added
     }
 
-    /// It has been taken off that list and goes on at `now`. The time in which its input waited is not the
-    /// client's fault.
+    /// It has been taken off that list and is resumed at `now`. Time-outs start again, as it was the proxy that let
+    /// its input wait.
     pub(crate) fn resume(&mut self, now: Time) {
         self.lists.ready = false;
         self.release(Hold::UntilIdle);
@@ -317,7 +318,7 @@ impl<P: Protocol> Session<P> {
     }
 }
 
-/// What the client is owed.
+/// Replies to the client.
 impl<P: Protocol> Session<P> {
     /// Opens the slot of a request; returns its number.
     #[inline]
@@ -325,12 +326,12 @@ impl<P: Protocol> Session<P> {
         self.order.open(expected)
     }
 
-    /// Whether the slot with this number owes a reply.
+    /// Whether the request in the slot with this number still waits for its reply.
     pub(crate) fn is_open(&self, slot: u64) -> bool {
         self.order.is_open(slot)
     }
 
-    /// Answers the next request; says whether the answer went to the output.
+    /// Answers the request being handled, behind the replies to earlier ones; returns whether the output grew.
     pub(crate) fn answer(&mut self, reply: &[u8]) -> bool {
         let is_next = self.order.is_empty();
         match is_next {
@@ -340,12 +341,12 @@ impl<P: Protocol> Session<P> {
         is_next
     }
 
-    /// Whether a request that is not answered went to this server, among others.
+    /// Whether an unanswered request has a fragment for this server.
     pub(crate) fn has_fragment_at(&self, server: ServerId) -> bool {
         self.order.has_fragment_at(server)
     }
 
-    /// One more request is at a server whose reply is dropped.
+    /// A request was sent whose reply will be dropped.
     pub(crate) fn note_silent(&mut self) {
         self.silent += 1;
     }
@@ -355,8 +356,8 @@ impl<P: Protocol> Session<P> {
         self.silent = self.silent.saturating_sub(1);
     }
 
-    /// Adds a piece of the reply in a slot, the last one if `last`. Returns whether output grew or a request was
-    /// finished.
+    /// Adds a piece of the reply in a slot, the last one if `last`. Returns whether the output grew or a request was
+    /// completed.
     #[inline(always)]
     pub(crate) fn deliver(
         &mut self,
@@ -373,7 +374,7 @@ impl<P: Protocol> Session<P> {
             .deliver(slot, chunk, range, last, &mut self.output)
     }
 
-    /// Completes a request with a reply made here. Returns as [`Session::deliver`].
+    /// Completes a request with a reply made by the proxy. Returns as [`Session::deliver`].
     pub(crate) fn fill(&mut self, slot: u64, reply: &[u8]) -> bool {
         self.order.fill(slot, reply, &mut self.output)
     }
@@ -401,14 +402,15 @@ impl<P: Protocol> Session<P> {
         self.order.take_join(slot)
     }
 
-    /// Completes a split request; `learnt` tells whether `reply` says something about the size of replies.
+    /// Completes a split request; `learnt` tells whether `reply` counts for the estimate of the size of replies.
     /// Returns as [`Session::deliver`].
     pub(crate) fn fill_joined(&mut self, slot: u64, reply: Rope, learnt: bool) -> bool {
         self.order
             .fill_joined(slot, reply, learnt, &mut self.output)
     }
 
-    /// The reply in a slot has broken off. Where part of it has gone to the client, nothing may follow.
+    /// The reply in a slot has broken off. If part of it has gone to the output, nothing may follow: the session
+    /// ends.
     pub(crate) fn cut_off(&mut self, slot: u64) -> CutOff {
         let cut = self.order.cut_off(slot);
         if cut == CutOff::PartlySent {
@@ -419,13 +421,13 @@ impl<P: Protocol> Session<P> {
         cut
     }
 
-    /// A request that may change something goes to a server: reads before it are not to be sent again.
+    /// A request that may change data goes to a server: reads before it are not retried any more.
     pub(crate) fn note_change(&mut self) {
         self.unchanged_from = self.order.next();
     }
 
-    /// Takes what it takes to send the read in a slot once more, if nothing was seen of its reply and nothing
-    /// but reads came after it: no read may see a later write of its own client.
+    /// Takes the bytes for a retry of the read in a slot, if nothing of its reply has arrived and only reads came
+    /// after it: a read must not see a later write of its own client.
     pub(crate) fn take_retry(&mut self, slot: u64) -> Option<Retry> {
         let retry = self.order.take_retry(slot);
         retry.filter(|_| slot >= self.unchanged_from)
@@ -436,18 +438,19 @@ impl<P: Protocol> Session<P> {
         &self.output
     }
 
-    /// The first `count` bytes of the output were written at `now`.
+    /// The first `count` bytes of the output were written at `now`. An incomplete request stays timed from its first
+    /// byte.
     #[inline]
     pub(crate) fn note_written(&mut self, count: usize, now: Time, spares: &mut Spares) {
         self.output.consume_and_recycle(count, spares);
         self.note_moved(count);
-        // A request that has begun goes on being timed from its first byte.
+
         if self.intake.is_none() {
             self.since = now;
         }
     }
 
-    /// Puts it on the list of those with new output, unless it is there; says whether it was not.
+    /// Puts it on the list of sessions with new output; returns whether it was not on it.
     #[inline]
     pub(crate) fn list_for_flush(&mut self) -> bool {
         !std::mem::replace(&mut self.lists.flush, true)
@@ -458,56 +461,56 @@ impl<P: Protocol> Session<P> {
         self.lists.flush = false;
     }
 
-    /// Whether output needs nothing but to be written: no state waits for it.
+    /// Whether nothing depends on its progress: it is not ending, not held back, and has no input that waits.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.phase == Phase::Open && !self.waits() && !self.holds.has(Hold::UntilDrained)
     }
 }
 
-/// How it reads what it is owed, and how it ends.
+/// How fast it reads its replies, and how it ends.
 impl<P: Protocol> Session<P> {
-    /// Bytes of replies that the client has not taken yet.
+    /// Bytes of replies that the client has not read yet.
     #[inline]
     pub(crate) fn unread(&self) -> usize {
         self.output.len() + self.order.stashed()
     }
 
-    /// Whether so many replies wait for the client that it gets no further ones.
+    /// Whether the client has so many unread replies that no further request of it is accepted.
     #[inline]
     pub(crate) fn is_over_limit(&self) -> bool {
         self.unread() >= WINDOW_BYTES
     }
 
-    /// Whether it gets nothing further, and is to be closed when it has read what waits for it.
+    /// Whether it accepts nothing further and is to be closed when it has read its output.
     fn must_read_last_replies(&self) -> bool {
         !self.accepts_input() && !self.output.is_empty()
     }
 
-    /// Whether it must read, or be closed.
+    /// Whether it must read its replies at a minimum rate, or be closed.
     pub(crate) fn must_read(&self) -> bool {
         self.is_over_limit() || self.must_read_last_replies()
     }
 
-    /// Whether it must read, and nobody watches that it does.
+    /// Whether it must read and is not being measured.
     #[inline]
     pub(crate) fn must_be_measured(&self) -> bool {
         self.read_rate.is_none() && self.must_read()
     }
 
-    /// From now on it is watched; says whether it was not.
+    /// Begins to measure how fast it reads; returns whether it was not measured before.
     pub(crate) fn measure_reading(&mut self) -> bool {
         let begins = self.read_rate.is_none();
         self.read_rate.get_or_insert_default();
         begins
     }
 
-    /// What was seen while it was watched. It is watched no longer.
+    /// Ends the measuring, and returns what was measured.
     pub(crate) fn take_read_rate(&mut self) -> Option<ReadRate> {
         self.read_rate.take()
     }
 
-    /// Notes that so many bytes have come from the client, or gone to it.
+    /// Counts bytes that were received from the client or written to it.
     #[inline]
     fn note_moved(&mut self, bytes: usize) {
         if self.read_rate.is_some() {
@@ -524,19 +527,19 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Whether the client sends nothing further and all it has sent was looked at.
+    /// Whether the client sends nothing further and all it has sent was parsed.
     pub(crate) fn has_ended(&self) -> bool {
         self.phase == Phase::Ended && self.backlog.is_none()
     }
 
-    /// Takes nothing further; the session ends when what was accepted is answered and read. `linger` as in
+    /// Accepts nothing further; the session ends when what was accepted is answered and written. `linger` as in
     /// `Action::CloseSession`.
     pub(crate) fn quit(&mut self, linger: bool) {
         self.phase = Phase::Quitting { linger };
         self.drop_input();
     }
 
-    /// The same for a session that ends with the proxy.
+    /// The same because the proxy shuts down.
     pub(crate) fn shut_down(&mut self) {
         self.drop_input();
         if self.accepts_input() {
@@ -546,8 +549,7 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Has the client read again if it was not, so that it can finish sending what is dropped; says whether it
-    /// was not.
+    /// Has the client read again if it was not, to drop what it sends; returns whether it was not.
     pub(crate) fn read_to_the_end(&mut self) -> bool {
         std::mem::replace(&mut self.reading, Reading::On) == Reading::Stopped
     }
@@ -556,13 +558,13 @@ impl<P: Protocol> Session<P> {
         self.phase
     }
 
-    /// Forgets all input that is not a whole request.
+    /// Drops all input that is not handled.
     fn drop_input(&mut self) {
         self.backlog = None;
         self.intake = None;
     }
 
-    /// Whether the session has nothing left to do and may be closed; says whether to linger.
+    /// Whether the session has nothing left to do and may be closed; if so, whether to linger.
     pub(crate) fn is_finished(&self) -> Option<bool> {
         let answered = self.order.is_empty() && self.output.is_empty();
         match self.phase {
@@ -573,8 +575,8 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// When the client, of whom nothing is outstanding, was last heard or served; `None` while something else
-    /// than the client is waited for.
+    /// Since when the client is idle, or is sending its incomplete request; `None` while it waits for the proxy or
+    /// for a server, or has replies to read.
     pub(crate) fn idle_since(&self) -> Option<Time> {
         let idle =
             self.phase == Phase::Open && !self.waits() && self.is_idle() && self.output.is_empty();
@@ -582,7 +584,7 @@ impl<P: Protocol> Session<P> {
     }
 }
 
-/// Which connections carry its requests.
+/// The connections that its requests are pinned to.
 impl<P: Protocol> Session<P> {
     pub(crate) fn pinned(&self) -> &PinnedConnections {
         &self.pinned

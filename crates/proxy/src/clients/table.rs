@@ -1,4 +1,4 @@
-//! Every client of a worker's pool: who there is, who may go on, who is watched, and how each ends.
+//! All clients of a pool in one worker: which may be resumed, which are measured or timed, and how each ends.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -28,17 +28,18 @@ pub(crate) struct Clients<P: Protocol> {
     memory: Arc<MemoryPart>,
     /// Buffers for the next output.
     spares: Spares,
-    /// Sessions that were held and may go on.
+    /// Sessions that were full or held back and may be resumed in this call.
     ready: VecDeque<SessionId>,
-    /// Sessions that have more to be looked at, when others have had their turn.
+    /// Sessions that were resumed and have more backlog. Their next turn is in the next `handle_timeout`, so that one
+    /// large backlog cannot keep the worker from its other sockets.
     next_turn: Vec<SessionId>,
-    /// Since when there are any.
+    /// When those are due: as soon as there are any.
     next_turn_at: Option<Time>,
-    /// When each session that is watched is to be judged, the next one first: all wait for the same time.
+    /// When the period of each measured session ends. All periods are equally long, so the queue is in order of time.
     measured: VecDeque<(Time, SessionId)>,
-    /// When clients are looked at, if any can be late.
+    /// When all clients are next checked for time-outs, if any are set.
     next_scan: Option<Time>,
-    /// How many are held because memory is short.
+    /// How many are held back because memory is short.
     held_for_memory: usize,
     shutting_down: bool,
 }
@@ -46,11 +47,11 @@ pub(crate) struct Clients<P: Protocol> {
 /// How a client ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It has been answered, as far as it is to be.
+    /// Everything it is to get was written.
     Finished { linger: bool },
     /// Its connection is gone.
     Gone,
-    /// It is closed for what it does, or does not do.
+    /// The proxy closes it for a limit or a time-out.
     Closed,
 }
 
@@ -76,7 +77,7 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Other settings hold from now on.
+    /// Other settings apply from now on.
     pub(crate) fn follow(&mut self, settings: &Arc<PoolSettings>, now: Time) {
         self.settings = Arc::clone(settings);
         if self.sessions.len() > 0 {
@@ -130,13 +131,15 @@ impl<P: Protocol> Clients<P> {
         self.sessions.iter()
     }
 
-    /// Whether any request that is not answered went to this server, among others.
+    /// Whether any unanswered request has a fragment for this server. Such a server must not be forgotten: the join
+    /// may ask for its name.
     pub(crate) fn has_fragment_at(&self, server: ServerId) -> bool {
         let mut sessions = self.sessions.iter();
         sessions.any(|(_, session)| session.has_fragment_at(server))
     }
 
-    /// Adds a piece of the reply in a slot of a session, the last one if `last`, and does what follows.
+    /// Adds a piece of the reply in a slot of a session, the last one if `last`, and does what follows from it. Most
+    /// sessions are plain, for which that is only to be listed for writing.
     #[inline(always)]
     pub(crate) fn deliver(
         &mut self,
@@ -173,7 +176,7 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// The session has new output: it is written when everything has been looked at.
+    /// The session has new output. It is written at the end of the tick, once, however much is added.
     #[inline]
     pub(crate) fn flush(&mut self, id: SessionId, outbox: &mut Outbox) {
         if let Some(session) = self.sessions.get_mut(id)
@@ -183,14 +186,14 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Something of the session has gone out or come back, or it has ended: it goes on if it was held and may,
-    /// is watched if it must read, and is closed if nothing is left to do.
+    /// The session has made progress: output was written, a request was completed, or it has ended. It is resumed if
+    /// it waited for that, closed if nothing is left to do, and otherwise measured if it must read.
     pub(crate) fn settle(&mut self, id: SessionId, now: Time, outbox: &mut Outbox) {
         self.note_progress(id);
         self.close_if_finished(id, now, outbox);
     }
 
-    /// If the session was held, it may go on now.
+    /// Puts the session on the ready list if it waits and may be resumed.
     #[inline]
     pub(crate) fn note_progress(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(id) else {
@@ -202,13 +205,13 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Whether any session was held and may go on.
+    /// Whether any session is to be resumed.
     #[inline]
     pub(crate) fn is_anybody_ready(&self) -> bool {
         !self.ready.is_empty()
     }
 
-    /// The next session that was held and may go on.
+    /// The next session to be resumed.
     #[inline]
     pub(crate) fn next_ready(&mut self, now: Time) -> Option<SessionId> {
         while let Some(id) = self.ready.pop_front() {
@@ -220,8 +223,8 @@ impl<P: Protocol> Clients<P> {
         None
     }
 
-    /// A session has gone on with one piece of its input. It has its next turn when others have had theirs;
-    /// if it has no more input, it may have come to its end.
+    /// A resumed session has parsed one piece of its backlog. If there is more, it gets another turn after the
+    /// others; if not, and the client has ended its side, the session may be at its end.
     pub(crate) fn after_piece(&mut self, id: SessionId, now: Time, outbox: &mut Outbox) {
         let most = self.settings.clients.backlog;
         let Some(session) = self.sessions.get_mut(id) else {
@@ -243,7 +246,7 @@ impl<P: Protocol> Clients<P> {
         self.close_if_finished(id, now, outbox);
     }
 
-    /// Sessions that have more to be looked at are ready for their next turn.
+    /// Puts the sessions that wait for their next turn on the ready list.
     pub(crate) fn begin_next_turns(&mut self) {
         self.next_turn_at = None;
         self.ready.extend(self.next_turn.drain(..));
@@ -255,7 +258,7 @@ impl<P: Protocol> Clients<P> {
         session.is_some_and(|session| session.wants_read(self.settings.clients.backlog))
     }
 
-    /// If the client has sent as much ahead as it may, it is not read until some of that is gone.
+    /// If the client's backlog is full, it is not read until there is room.
     #[inline]
     pub(crate) fn stop_reading(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id) {
@@ -263,7 +266,7 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Holds a session that holds too much.
+    /// Holds back a session that has more than its share of the memory.
     pub(crate) fn hold_for_memory(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id)
             && !session.is_held_for_memory()
@@ -274,7 +277,7 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Lets a session go on that was held for that.
+    /// Lifts that hold.
     pub(crate) fn release_for_memory(&mut self, id: SessionId) {
         if let Some(session) = self.sessions.get_mut(id)
             && session.is_held_for_memory()
@@ -286,12 +289,12 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// How many sessions are held for that.
+    /// How many sessions are held back for that.
     pub(crate) fn held_for_memory(&self) -> usize {
         self.held_for_memory
     }
 
-    /// The session takes nothing further; it ends when what was accepted is answered and read.
+    /// The session accepts nothing further; it ends when what was accepted is answered and written.
     pub(crate) fn quit(&mut self, id: SessionId, linger: bool, now: Time, outbox: &mut Outbox) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.quit(linger);
@@ -299,8 +302,8 @@ impl<P: Protocol> Clients<P> {
         self.await_end(id, now, outbox);
     }
 
-    /// A session has taken its last request. What its client still sends is read and dropped; it ends when its
-    /// last replies are read, or not read for too long.
+    /// A session has accepted its last request. What its client still sends is read and dropped; it ends when its
+    /// last replies are written, or when the client does not read them for too long.
     pub(crate) fn await_end(&mut self, id: SessionId, now: Time, outbox: &mut Outbox) {
         if let Some(session) = self.sessions.get_mut(id)
             && session.read_to_the_end()
@@ -310,7 +313,7 @@ impl<P: Protocol> Clients<P> {
         self.close_if_finished(id, now, outbox);
     }
 
-    /// Every session ends as it is answered.
+    /// Every session ends when what was accepted is answered.
     pub(crate) fn begin_shutdown(&mut self, now: Time, outbox: &mut Outbox) {
         self.shutting_down = true;
         for id in self.sessions.ids() {
@@ -332,8 +335,8 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Removes a session and has its socket closed. Its requests stay at the servers; their replies will find
-    /// nobody.
+    /// Removes a session and has its socket closed. Its requests stay in the servers' queues: the replies must still
+    /// be matched with them, and are dropped as the session's id is not known any more.
     pub(crate) fn close(&mut self, id: SessionId, ending: Ending, outbox: &mut Outbox) {
         let Some(session) = self.sessions.remove(id) else {
             return;
@@ -369,7 +372,7 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Drops a request that will never be whole, for the client sends nothing further.
+    /// Drops a request that stays incomplete, because the client sends nothing further.
     pub(crate) fn drop_incomplete(&mut self, id: SessionId, outbox: &mut Outbox) {
         let session = self.sessions.get_mut(id);
         if let Some(intake) = session.and_then(Session::take_intake) {
@@ -379,12 +382,12 @@ impl<P: Protocol> Clients<P> {
     }
 }
 
-/// Clients that leave many replies unread are held back, and judged by how much they move: one that moves
-/// less than `client_min_rate` for `client_stall_timeout` is closed. So is one that is to be closed when it has
-/// read its last replies, and reads nothing of them for that long.
+/// Slow readers. A client with more than `WINDOW_BYTES` of unread replies is measured: one that moves less than
+/// `client_min_rate` on average over `client_stall_timeout` is closed. So is one that is ending and reads nothing of
+/// its last replies for that long.
 impl<P: Protocol> Clients<P> {
-    /// The session has more unread replies than it is granted, or is to end when it has read its last: from
-    /// now on it must read, or be closed.
+    /// The session has too many unread replies, or is ending: begins to measure how fast it reads, if it is not
+    /// measured yet.
     #[cold]
     pub(crate) fn measure_reader(&mut self, id: SessionId, now: Time) {
         let Some((time, _)) = self.settings.clients.patience() else {
@@ -397,7 +400,7 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Closes those whose time is over and who have moved too little.
+    /// Closes the clients whose period is over and that have moved too little in it.
     pub(crate) fn close_slow_readers(&mut self, now: Time, outbox: &mut Outbox) {
         let Some((_, least)) = self.settings.clients.patience() else {
             return;
@@ -412,7 +415,7 @@ impl<P: Protocol> Clients<P> {
             let Some(rate) = session.take_read_rate() else {
                 continue;
             };
-            // One that is to be closed anyway, and holds little, may read its last as slowly as it likes.
+            // One that is ending and holds little may read its last replies at any rate above zero.
             let least = if session.is_over_limit() { least } else { 1 };
             match session.must_read() {
                 false => {}
@@ -436,7 +439,8 @@ impl<P: Protocol> Clients<P> {
     }
 }
 
-/// Clients that say nothing, or stop in the middle of a request.
+/// Clients that are idle, or stop in the middle of a request. They are checked all at once, every quarter of the
+/// shortest time-out: that costs less than a timer for each, and a time-out may be late by as much.
 impl<P: Protocol> Clients<P> {
     /// When something may have to be done for a client without any input.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
@@ -447,7 +451,7 @@ impl<P: Protocol> Clients<P> {
             .min()
     }
 
-    /// Arranges for clients to be looked at, if any may be late some day.
+    /// Sets the time of the next check, unless it is set or there are no time-outs.
     fn schedule_scan(&mut self, now: Time) {
         if self.next_scan.is_none()
             && let Some(shortest) = self.shortest_timeout()
@@ -464,7 +468,7 @@ impl<P: Protocol> Clients<P> {
             .min()
     }
 
-    /// Closes clients that are idle, or in the middle of a request, for too long.
+    /// Closes clients that have been idle, or in the middle of a request, for too long.
     pub(crate) fn close_idle(&mut self, now: Time, outbox: &mut Outbox) {
         if self.next_scan.is_none_or(|due| now < due) {
             return;

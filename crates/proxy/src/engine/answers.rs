@@ -1,8 +1,10 @@
-//! What clients are told by the proxy itself: replies made here, error lines, and what the replies of
-//! fragments are joined to.
+//! Replies that the proxy makes itself: local answers, error lines, and the joined replies of fragments.
 //!
-//! A reply that its client does not want (`noreply`, CLIENT REPLY OFF) is dropped, but what its client would
-//! have been told of a failure must not be lost with it: it is counted, and at times logged.
+//! A reply that its client does not want (`noreply`, CLIENT REPLY OFF) is dropped. If it is an error it is counted
+//! and logged (rate-limited), as nobody would learn of the failure otherwise.
+//!
+//! `respond`, `refuse` and `answer` answer the request that is being handled, which has no slot yet; `fill_slot` and
+//! `fail_slot` complete an earlier one by its slot.
 
 use super::state::Engine;
 use crate::cause::Cause;
@@ -15,15 +17,15 @@ use crate::protocol::fanout::{JoinOutcome, PendingJoin};
 use crate::protocol::grammar::{Refusal, Reply};
 
 impl<P: Protocol> Engine<P> {
-    /// The session has new output, or one request less: it is written to, and what follows is done.
+    /// The session has new output, or one request less: it is listed for writing, and resumed or closed if that is
+    /// due.
     #[inline]
     pub(super) fn note_delivered(&mut self, id: SessionId) {
         self.clients.flush(id, &mut self.outbox);
         self.clients.settle(id, self.now, &mut self.outbox);
     }
 
-    /// Answers the session's next request with what the plan has for it, if that is wanted and there is
-    /// anything.
+    /// Answers the request with what the decision has put into `self.output`, if a reply is wanted and there is one.
     pub(super) fn respond(&mut self, id: SessionId, reply: Reply) {
         let event = self.output.event.take();
         let line = std::mem::take(&mut self.output.reply);
@@ -39,7 +41,7 @@ impl<P: Protocol> Engine<P> {
         self.output.reply = line;
     }
 
-    /// The same with a refusal.
+    /// Answers it with a refusal.
     pub(super) fn refuse(&mut self, id: SessionId, reply: Reply, refusal: Refusal) {
         match reply {
             Reply::Wanted => {
@@ -50,7 +52,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Answers the session's next request, in its turn.
+    /// Answers the request, behind the replies to the session's earlier ones.
     fn answer(&mut self, id: SessionId, reply: &[u8]) {
         if let Some(session) = self.clients.get_mut(id)
             && session.answer(reply)
@@ -59,7 +61,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Answers it with an error.
+    /// Answers the request with an error.
     pub(super) fn answer_error(&mut self, id: SessionId, cause: &Cause, server: Option<ServerId>) {
         let line = self.error_line(cause, server);
         self.answer(id, &line);
@@ -106,7 +108,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A fragment has failed; the others may still come.
+    /// A fragment has failed. The request is answered when every other fragment has ended, too.
     pub(super) fn fail_fragment(&mut self, id: SessionId, slot: u64, fragment: u32, cause: &Cause) {
         if let Some(session) = self.clients.get_mut(id)
             && session.fail_fragment(slot, fragment, cause)
@@ -115,7 +117,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Joins the replies of fragments that have all ended.
+    /// Joins the replies of a request whose fragments have all ended, and completes its slot.
     pub(super) fn finish_join(&mut self, id: SessionId, slot: u64) {
         let Some(session) = self.clients.get_mut(id) else {
             return;
@@ -161,7 +163,7 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// What no client hears.
+/// Errors that no client gets.
 impl<P: Protocol> Engine<P> {
     /// Drops a reply that was made here.
     pub(super) fn drop_reply(&mut self, reply: &[u8]) {
@@ -170,12 +172,12 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A request, or a fragment of one, was lost whose reply nobody wanted.
+    /// A request or fragment without a wanted reply was lost.
     pub(super) fn note_lost(&mut self, cause: &Cause, server: Option<ServerId>) {
         self.note_unheard(|engine| engine.detail(cause, server));
     }
 
-    /// A server has answered such a request with an error; `line` is that, if it is at hand.
+    /// A server has answered such a request with an error; `line` is its text, if the reply came in one piece.
     pub(super) fn note_refused(&mut self, server: ServerId, line: Option<&[u8]>) {
         self.note_unheard(|engine| {
             let name = engine.roster.server(server).name();
@@ -193,7 +195,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Tells of what no client heard, if there is something and it is time.
+    /// Logs such errors, if there are any and the rate limit allows it.
     #[inline]
     pub(super) fn log_unheard(&mut self) {
         if let Some(count) = self.unheard.limit.due(self.now) {
@@ -206,7 +208,7 @@ impl<P: Protocol> Engine<P> {
 /// Bytes of an error line that are logged.
 const LONGEST_SHOWN: usize = 200;
 
-/// The first line of a reply, fit for the log.
+/// The first line of a reply, escaped and shortened for the log.
 fn shown(reply: &[u8]) -> String {
     let line = reply.split(|byte| *byte == b'\r').next();
     let bytes = line.unwrap_or_default().iter().take(LONGEST_SHOWN);

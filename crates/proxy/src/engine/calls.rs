@@ -1,5 +1,5 @@
-//! What the shell may ask: each call is passed on to the file that answers it, and then what it has made
-//! possible is done.
+//! The calls that the shell may make. Each is passed on to the file that carries it out, and most end with
+//! `run_ready`, which resumes the sessions that it allowed to go on.
 
 use std::ops::Range;
 
@@ -34,12 +34,13 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         if !session.accepts_input() {
-            // Nothing further is served: what a client still sends is read so that it can finish sending,
-            // and see its last replies.
+            // The session is ending. Its input is read and dropped: closing a socket with unread input would send a
+            // reset, which can destroy the last replies on their way to the client.
             return;
         }
         let bytes = range.len();
         session.note_read(bytes, now);
+        // Input behind a backlog must wait behind it, or requests would be reordered.
         if session.add_to_backlog(chunk, range.clone()) || self.feed(id, chunk, range) {
             self.clients.stop_reading(id);
         }
@@ -53,6 +54,7 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         session.end();
+        // With a backlog this waits until all of it is parsed: the request may yet be completed from there.
         if !session.has_backlog() {
             self.clients.drop_incomplete(id, &mut self.outbox);
         }
@@ -86,7 +88,7 @@ impl<P: Protocol> Engine<P> {
         self.run_ready();
     }
 
-    /// The session may go on, or end, now that some of its output was written.
+    /// The session may be resumed, or end, now that some of its output was written.
     #[cold]
     fn settle_written(&mut self, id: SessionId) {
         let session = self.clients.get(id);
@@ -114,7 +116,7 @@ impl<P: Protocol> Engine<P> {
         self.connect_ahead(&servers);
     }
 
-    /// Follows the plan that is in force, if it is another one than is followed.
+    /// Follows the pool's current plan, if this engine follows an older one.
     pub(crate) fn apply(&mut self, now: Time) {
         self.now = now;
         if !self.plans.are_current() {
@@ -160,7 +162,7 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// What is to be done, and when.
+/// What the shell has to do, and when.
 impl<P: Protocol> Engine<P> {
     pub(crate) fn poll_action(&mut self) -> Option<Action> {
         self.outbox.next_action()
@@ -169,6 +171,7 @@ impl<P: Protocol> Engine<P> {
     pub(crate) fn poll_flush(&mut self) -> Option<Flush> {
         loop {
             let flush = self.outbox.next_flush()?;
+            // Sessions and connections that were closed since they were listed are skipped.
             let live = match flush {
                 Flush::Session(id) => self
                     .clients

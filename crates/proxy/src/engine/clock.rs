@@ -1,7 +1,8 @@
-//! What happens because time has passed.
+//! What is due because time has passed.
 //!
-//! The earliest moment at which anything can be due is kept as a lower bound: it is looked at again
-//! when it comes, so that a busy pool pays for its time-outs once per time-out, not per request.
+//! The roster keeps only a lower bound of when a connection can be late. When that time comes, all connections are
+//! looked at and the bound is computed anew. So a busy pool pays for time-outs once per time-out, not per request: a
+//! request that is answered leaves the bound as it is.
 
 use super::endings::Blame;
 use super::state::Engine;
@@ -12,7 +13,7 @@ use crate::protocol::Protocol;
 use crate::time::Time;
 
 impl<P: Protocol> Engine<P> {
-    /// When something may have to be done without any input.
+    /// When something may have to be done although nothing arrives. May be too early, never too late.
     pub(super) fn next_deadline(&self) -> Option<Time> {
         [
             self.roster.next_deadline(),
@@ -28,7 +29,8 @@ impl<P: Protocol> Engine<P> {
         .min()
     }
 
-    /// Deals with everything that is due.
+    /// Does everything that is due. The plan comes first, so that what follows goes by current time-outs and servers;
+    /// sessions are resumed last, when the rest has freed what they wait for.
     pub(super) fn handle_due(&mut self) {
         if !self.plans.are_current() {
             self.follow_plans();
@@ -49,8 +51,8 @@ impl<P: Protocol> Engine<P> {
         self.run_ready();
     }
 
-    /// Closes connections that take no further request and have answered all, or have had their time; forgets
-    /// servers to which none is left.
+    /// Closes draining connections that have answered everything or have exceeded `DRAIN_WITHIN`; forgets removed
+    /// servers that nothing refers to any more.
     fn end_draining(&mut self) {
         let is_due = |due| due <= self.now;
         if !self.roster.next_check().is_some_and(is_due) {
@@ -68,7 +70,7 @@ impl<P: Protocol> Engine<P> {
         self.roster.schedule_check(self.now);
     }
 
-    /// A connection is late: it is closed, or its late requests fail.
+    /// A connection is late: it is closed, or only its late requests fail (`timeout_action`).
     fn handle_late(&mut self, id: ConnectionId) {
         let Some(connection) = self.roster.get(id) else {
             return;
@@ -79,8 +81,9 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Fails the requests that have waited too long, and only those: their replies are dropped when
-    /// they come after all.
+    /// Fails the requests that have waited longer than `timeout`, and only those. They stay in the queue, because
+    /// their replies still come and must be matched and dropped; otherwise each later reply would go to the wrong
+    /// request.
     fn answer_late(&mut self, id: ConnectionId) {
         let connection = self.roster.get(id);
         let Some((server, is_draining)) = connection.map(|it| (it.server(), it.is_draining()))
@@ -98,14 +101,15 @@ impl<P: Protocol> Engine<P> {
                 break;
             };
             newest = Some(entry.queued);
-            // Not to be sent again: it would wait behind itself on the same connection.
+            // No retry: on the same connection it would wait behind the original request.
             self.fail_without_retry(&entry, &Cause::TimedOut, server);
         }
         if let Some(queued) = newest {
             let counters = self.roster.server(server).counters();
             counters.add(ServerMetric::ServerTimedout, 1);
             if !is_draining {
-                // As with connections: what was queued before the last failure fails of the same cause.
+                // The time of queueing stands for the time of opening: requests queued before the last counted
+                // failure fail of the same cause and must not count again.
                 self.count_failure(server, queued);
             }
         }

@@ -1,4 +1,4 @@
-//! Connections that end, and what it means for their requests.
+//! Server connections that end, and what happens to their requests.
 
 use super::state::Engine;
 use crate::cause::Cause;
@@ -13,18 +13,19 @@ use crate::servers::connection::Connection;
 use crate::servers::purpose::Purpose;
 use crate::servers::queue::{InFlight, ReplyTo};
 
-/// Whether the end of a connection speaks against its server.
+/// Whether the end of a connection counts as a failure of its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blame {
-    /// It counts as a failure.
+    /// It counts.
     Server,
-    /// The server is well.
+    /// It does not: the proxy closed the connection, or the server is healthy.
     Nobody,
 }
 
 impl<P: Protocol> Engine<P> {
-    /// Closes a connection ourselves, as for a broken protocol or a request that waited too long. That is
-    /// asked for first: a read that is sent again may need a connection, which may get the same index.
+    /// Closes a connection from our side, as for a protocol error or a time-out. The action to close it must come
+    /// before `end_connection`: that may retry a read on a new connection, which may get the same index, and the
+    /// shell performs actions in order.
     pub(super) fn close_connection(&mut self, id: ConnectionId, cause: &Cause, blame: Blame) {
         self.outbox.act(Action::CloseConnection { connection: id });
         self.end_connection(id, cause, blame);
@@ -37,14 +38,14 @@ impl<P: Protocol> Engine<P> {
         };
         let version = match connection.purpose() {
             Purpose::Shared { version, .. } => version,
-            // It was ejected already, and when to ask again was settled when this probe was claimed.
+            // The server is ejected already, and the time of the next probe was set when this one was claimed.
             Purpose::Probe => return,
         };
         let server = connection.server();
         count_ending(&connection, cause);
         // A server that closes an idle connection (redis `timeout`) has not failed.
         let was_idle = connection.queue().is_empty() && *cause == Cause::Closed;
-        // One to where the server is no more says nothing of where it is now.
+        // A draining connection may lead to an old endpoint: its end says nothing about the current one.
         if !connection.is_draining() {
             if blame == Blame::Server && !was_idle {
                 self.count_failure(server, connection.opened());
@@ -68,7 +69,7 @@ impl<P: Protocol> Engine<P> {
 
     fn fail_requests(&mut self, id: ConnectionId, connection: &Connection<P>, cause: &Cause) {
         if !self.single_connection {
-            // All of them before any is sent again.
+            // Unpin all of them before any is retried, or a retry would be sent to this connection.
             for entry in connection.queue().iter() {
                 if let Some(session) = self.clients.get_mut(entry.session) {
                     session.pinned_mut().remove(id);
@@ -84,8 +85,9 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The reply to a request has broken off. Where part of it has gone to the client, nothing may follow: that
-    /// client is closed. Returns whether the request was dealt with so.
+    /// The reply to a request has broken off. If part of it has gone to the client, no error line may follow, as the
+    /// client would take it for the rest of the reply: the client is closed. Returns whether nothing is left to do
+    /// for the request.
     fn cut_off(&mut self, entry: &InFlight) -> bool {
         let Some(session) = self.clients.get_mut(entry.session) else {
             return true;
@@ -104,8 +106,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A request (or fragment) has failed: it is sent once more, or gets its error line, or what the join makes
-    /// of it.
+    /// A request or fragment has failed: it is retried, or answered with an error, or its failure is recorded in the
+    /// pending join.
     fn fail_request(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
         match entry.reply_to {
             ReplyTo::Slot(slot) if self.retry(entry.session, slot, cause) => {}
@@ -113,7 +115,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The same for one that is not to be sent again.
+    /// The same without a retry.
     pub(super) fn fail_without_retry(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
         let id = entry.session;
         match entry.reply_to {
@@ -128,7 +130,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A request whose reply nobody waited for has ended.
+    /// A request without a wanted reply has ended.
     pub(super) fn end_silent(&mut self, id: SessionId) {
         if let Some(session) = self.clients.get_mut(id) {
             session.end_silent();

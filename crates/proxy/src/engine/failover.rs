@@ -1,10 +1,10 @@
-//! A request to a server of the failover pool, which serves the keys of ejected servers. Nothing that is written
-//! there lives longer than a given time.
+//! A request to a server of the failover pool, which serves the keys of ejected servers. The TTL of everything that
+//! is written there is capped: once the ejected server is back, nobody reads or updates those keys there any more,
+//! and at the next ejection they would be stale.
 //!
-//! Those servers are in the roster like the pool's own, with connections of this engine's, but with the health,
-//! the settings and the counters of their pool. So order, time-outs, joins and retries are as with any server.
-//! Which keys they serve is a rule of the routes. Connections to them are closed some time after every own
-//! server is back.
+//! Those servers are in the roster like the pool's own, with connections of this engine, but with the health, the
+//! settings and the counters of their own pool. So order, time-outs, joins and retries work as with any server. Which
+//! keys they serve is decided by the routes. Connections to them are closed some time after every own server is back.
 
 use std::ops::Range;
 
@@ -22,7 +22,8 @@ use crate::servers::purpose::Purpose;
 use crate::servers::queue::ReplyTo;
 
 impl<P: Protocol> Engine<P> {
-    /// Sends a request, changed or followed so that nothing it writes lives longer than `seconds`.
+    /// Sends a request with the TTL of everything it writes capped at `seconds`, by edits of its text and by requests
+    /// that follow it.
     pub(super) fn send_with_ttl_cap(
         &mut self,
         asked: &Asked<'_, P>,
@@ -43,7 +44,7 @@ impl<P: Protocol> Engine<P> {
         self.send_followers(asked, connection, cap);
     }
 
-    /// How long what is written at a destination may live, if that is limited.
+    /// The cap of the TTL of what is written at a destination, in seconds, if there is one.
     pub(super) fn ttl_cap(&self, destination: Destination) -> Option<u32> {
         match destination {
             Destination::Substitute(server) => self.roster.server(server).ttl_cap(),
@@ -51,7 +52,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Sends what must follow a fragment that writes `keys`.
+    /// Sends the requests that cap the TTL of the keys of a fragment.
     pub(super) fn follow_fragment(
         &mut self,
         asked: &Asked<'_, P>,
@@ -69,14 +70,15 @@ impl<P: Protocol> Engine<P> {
         self.send_followers(asked, connection, cap);
     }
 
-    /// The work space, emptied.
+    /// Takes the buffers for a cap, emptied; `send_followers` puts them back.
     fn take_ttl_cap(&mut self) -> TtlCap {
         let mut cap = std::mem::take(&mut self.ttl_cap_space);
         cap.clear();
         cap
     }
 
-    /// Sends the requests of the proxy's own behind the client's, and gives the work space back.
+    /// Sends the proxy's own requests right behind the client's, on the same connection: the server executes them in
+    /// this order, and nothing of another client can come between.
     fn send_followers(&mut self, asked: &Asked<'_, P>, connection: ConnectionId, cap: TtlCap) {
         self.counters.add(PoolMetric::Failovers, 1);
         for follower in cap.followers() {
@@ -86,7 +88,7 @@ impl<P: Protocol> Engine<P> {
         self.ttl_cap_space = cap;
     }
 
-    /// Closes connections to the failover pool's servers of which nothing is wanted, if it is time.
+    /// Closes idle connections to the failover pool's servers, if that is due.
     pub(super) fn retire_connections(&mut self) {
         let is_due = |due| due <= self.now;
         if !self.retire_at.is_some_and(is_due) {
@@ -118,7 +120,7 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// Writes a request with its gathered bodies in their places and its edits, which are in order.
+/// Writes a request with its bodies inserted and its edits applied. Both are in order of position.
 fn write_edited(
     source: &Source<'_>,
     bodies: &mut Vec<Body>,
@@ -127,6 +129,7 @@ fn write_edited(
 ) {
     let mut pos = 0;
     let mut bodies = bodies.drain(..).peekable();
+    // An empty edit at the end makes the loop write what follows the last real one.
     let end = (source.text.len()..source.text.len(), Vec::new());
     for (range, with) in edits.iter().chain([&end]) {
         while let Some(mut body) = bodies.next_if(|body| body.at <= range.start) {

@@ -1,4 +1,8 @@
-//! A request to several servers: split by server, one fragment each, joined in their slot; or to all of them.
+//! A request to several servers: split into fragments, one per server, whose replies are joined in the request's
+//! slot; or sent to every server as it is.
+//!
+//! The slot is opened before any fragment is sent. So a fragment that fails at once finds the slot, and the join ends
+//! only when every fragment is accounted for.
 
 use super::sending::{Asked, write_request};
 use super::state::Engine;
@@ -16,7 +20,7 @@ use crate::routes::routing::Destination;
 use crate::servers::queue::ReplyTo;
 
 impl<P: Protocol> Engine<P> {
-    /// Splits the request over the keys that its plan has found.
+    /// Splits the request by the servers of its keys, which the decision has put into `self.output.keys`.
     pub(super) fn split(
         &mut self,
         asked: &Asked<'_, P>,
@@ -64,7 +68,7 @@ impl<P: Protocol> Engine<P> {
         });
         for (fragment, server) in servers.into_iter().enumerate() {
             let reply_to = fragment_of(reply_to, fragment);
-            // Whether an ejected server is well is not for a client's request to find out.
+            // An ejected server is tested by a probe, never by a client's request.
             let destination = match self.roster.server(server).health().is_live() {
                 true => Destination::Server(server),
                 false => Destination::Ejected(server),
@@ -93,7 +97,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A fragment cannot be sent.
+    /// A fragment cannot be sent. It fails in the join; if no reply is wanted there is no join, and the failure is
+    /// only counted.
     fn fail_unsent(
         &mut self,
         asked: &Asked<'_, P>,
@@ -162,7 +167,7 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// The gathered body that belongs right after `key`, if its value was large.
+/// The large value of `key`, if it was collected outside the text: the first body that comes after the key.
 fn body_at(bodies: &mut [Body], key: Key) -> Option<&mut Rope> {
     if bodies.is_empty() {
         return None;

@@ -1,4 +1,5 @@
-//! Connections until they carry requests.
+//! Server connections until they carry requests. Requests may be queued on a connection from the start; they are
+//! written when its handshake is done.
 
 use super::endings::Blame;
 use super::state::Engine;
@@ -13,11 +14,11 @@ use crate::servers::connection::{Connection, Progress, StepReply};
 use crate::servers::purpose::Purpose;
 use crate::servers::upgrades::Support;
 
-/// Why a server of the failover pool is of no use.
+/// Why a server of the failover pool cannot be used.
 const CANNOT_CAP_TTL: &str = "the failover server cannot limit the time to live";
 
 impl<P: Protocol> Engine<P> {
-    /// The socket of a connection is there.
+    /// The socket of a connection is connected.
     pub(super) fn begin_handshake(&mut self, id: ConnectionId) {
         let Some(connection) = self.roster.get(id) else {
             return;
@@ -31,7 +32,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// What a connection is told first.
+    /// The steps of a connection's handshake.
     fn steps(&self, connection: &Connection<P>) -> Vec<Step> {
         let endpoint = connection.endpoint();
         match connection.purpose() {
@@ -82,8 +83,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Reads on in the replies to the handshake. Returns how much was taken; `None` when the server is out of
-    /// step.
+    /// Handles the reply to one step of the handshake, or a part of it. Returns how many bytes it has; `None` when
+    /// they are no valid reply.
     pub(super) fn handle_step_reply(&mut self, id: ConnectionId, data: &[u8]) -> Option<usize> {
         let connection = self.roster.get_mut(id)?;
         let server = connection.server();
@@ -132,8 +133,9 @@ impl<P: Protocol> Engine<P> {
         });
     }
 
-    /// A server has answered a step of the handshake by an error that makes the connection useless. Whether
-    /// the connection was closed: for a probe most errors are a sign of life like any other.
+    /// A server has answered a step of the handshake with an error that makes the connection unusable. Returns
+    /// whether the connection was closed: a probe goes on after most errors, as any answer shows that the server
+    /// works.
     fn handle_refusal(&mut self, id: ConnectionId, error: HandshakeError) -> bool {
         let Some(connection) = self.roster.get(id) else {
             return true;
@@ -157,8 +159,8 @@ impl<P: Protocol> Engine<P> {
         true
     }
 
-    /// The first that a server says is no reply to anything. That it does not want the connection is told
-    /// as that; anything else breaks the protocol.
+    /// The first bytes from a server come before it was asked anything. An error line means that it refuses the
+    /// connection (too many clients), and is reported as that; anything else is a protocol error.
     pub(super) fn handle_unsolicited(&mut self, id: ConnectionId, data: &[u8]) {
         let refused = match P::unsolicited_error(data) {
             Some(error) => self.handle_refusal(id, error),
@@ -169,7 +171,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A server is well, but does not speak the connection's version.
+    /// A server works, but does not support the protocol version of the connection.
     fn refuse_version(&mut self, id: ConnectionId, server: ServerId) {
         let connection = self.roster.get(id);
         if connection.is_some_and(|connection| !connection.is_draining()) {
@@ -181,7 +183,7 @@ impl<P: Protocol> Engine<P> {
         self.close_connection(id, &Cause::Protocol, Blame::Nobody);
     }
 
-    /// A server of the other pool cannot limit how long something lives: nothing may be written there.
+    /// A server of the failover pool cannot cap TTLs: nothing may be written there.
     fn refuse_failover(&mut self, id: ConnectionId, server: ServerId) {
         self.outbox.log(Event::CannotCapTtl {
             server: self.roster.server(server).name().to_owned(),

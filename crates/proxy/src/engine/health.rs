@@ -1,11 +1,14 @@
-//! Which servers are in use. An ejected one is asked whether it is well before it gets requests again. The
-//! question goes over a connection of its own: no client's request is spent on it.
+//! Which servers are in use. An ejected server must answer a probe before it gets requests again. The probe has a
+//! connection of its own, so that no client's request is lost by testing a server that is still down.
 //!
 //! ```text
-//!  ejected ── rest over ──▶ one worker claims the probe ── answered ──▶ live
-//!     ▲                                   └─ refused, silent ─┐
-//!     └──────────── rest again, a little longer ◀─────────────┘
+//!  ejected ── pause over ──▶ one worker claims the probe ── answered ──▶ live
+//!     ▲                                   └─ refused, no answer ─┐
+//!     └──────────── another pause, longer than the last ◀────────┘
 //! ```
+//!
+//! Health is shared by all workers. This file acts on it for one worker: it routes by it, and of the workers only the
+//! one whose atomic change succeeds opens the probe, counts the ejection, or logs the return.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +25,14 @@ use crate::share::PoolShare;
 use crate::time::Time;
 
 impl<P: Protocol> Engine<P> {
-    /// Where a request for `key` goes now.
+    /// Where a request for `key` goes now. Always called instead of `routes.route`, unless health was checked before.
     #[inline]
     pub(super) fn route(&mut self, key: &[u8]) -> Destination {
         self.check_health();
         self.routes.route(key)
     }
 
-    /// Takes over what has changed in the health of the servers, if anything has.
+    /// Takes over changes in the health of the servers, if there are any. Two atomic loads when there are none.
     #[inline]
     pub(super) fn check_health(&mut self) {
         if !self.routes.is_current(self.now) {
@@ -37,7 +40,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Takes back the servers whose rest is over, or asks them; routes by those that are live now.
+    /// Readmits the ejected servers whose pause is over, or probes them; then routes by the servers that are live.
     #[cold]
     pub(super) fn refresh_health(&mut self) {
         for (pool, servers) in self.routes.pools() {
@@ -45,7 +48,7 @@ impl<P: Protocol> Engine<P> {
             let is_due = |due: Time| due <= self.now;
             match pool.health.next_retry() {
                 None => {}
-                // A plan has turned ejection off while some were out.
+                // A plan has turned ejection off while servers were ejected.
                 Some(_) if !settings.auto_eject_hosts => self.readmit_all(&pool, &servers),
                 Some(due) if !is_due(due) => {}
                 Some(_) if settings.failure.probe => {
@@ -57,7 +60,8 @@ impl<P: Protocol> Engine<P> {
         self.refresh_routes();
     }
 
-    /// Routes by the servers that are live now.
+    /// Routes by the servers that are live now. Connections to the failover pool are kept for a while after the last
+    /// own server has come back.
     pub(super) fn refresh_routes(&mut self) {
         self.routes.refresh();
         if !self.routes.has_failover() {
@@ -71,7 +75,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Takes back what is due of the servers of one pool.
+    /// Readmits the servers of one pool whose pause is over.
     fn readmit_due(&mut self, pool: &PoolShare, servers: &[ServerId]) {
         let mut back = Vec::new();
         let roster = &self.roster;
@@ -83,7 +87,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Takes back every server of one pool.
+    /// Readmits every server of one pool.
     fn readmit_all(&mut self, pool: &PoolShare, servers: &[ServerId]) {
         for server in servers {
             let roster = &self.roster;
@@ -94,7 +98,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Asks those of one pool of whom it is time to ask.
+    /// Probes the servers of one pool whose pause is over.
     fn probe_due(&mut self, pool: &PoolShare, servers: &[ServerId], longest: Duration) {
         let longest = longest.max(FIRST_PROBE_PAUSE);
         for server in servers {
@@ -111,7 +115,7 @@ impl<P: Protocol> Engine<P> {
         pool.health.refresh_next_retry(health);
     }
 
-    /// A server has answered its probe.
+    /// A server has answered its probe: it is live again.
     pub(super) fn readmit(&mut self, server: ServerId) {
         let (pool, endpoint) = {
             let server = self.roster.server(server);
@@ -154,8 +158,8 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// How long to wait after so many failed probes: doubling, up to the longest, and up to a quarter more
-/// by chance, so that many proxies do not ask at once.
+/// The pause after `failed` failed probes. It doubles up to `longest`, and is made up to a quarter longer at random,
+/// so that many proxies do not probe a server at the same moment.
 fn pause(failed: u32, longest: Duration, chance: u32) -> Duration {
     let doubled = FIRST_PROBE_PAUSE * (1 << failed.min(PROBE_DOUBLINGS));
     let pause = doubled.min(longest);

@@ -1,5 +1,16 @@
-//! Bytes to requests: the common case is parsed where it was read; a request that is cut off is gathered in the
-//! session's [`Intake`], and what its window holds back waits in its backlog.
+//! Bytes to requests. Requests that are complete are parsed in the chunk they were read into, without a copy. One
+//! that is incomplete is collected in the session's [`Intake`]. What the session's window does not allow yet waits,
+//! unparsed, in its backlog.
+//!
+//! ```text
+//!  chunk ──▶ feed ──▶ feed_fresh ──▶ handle_request
+//!   ▲          │          └ incomplete ──▶ Intake ──▶ feed_partial ──▶ handle_request
+//!   │          └ window full ──▶ backlog
+//!   └──────────── resume, one piece per turn ◀─┘
+//! ```
+//!
+//! The order of a client's bytes is kept at all times: Intake, then backlog, then what is read next. A session that
+//! has a backlog gets everything further appended to it.
 
 use std::ops::Range;
 
@@ -15,7 +26,8 @@ use crate::protocol::fanout::{Body, Source};
 use crate::protocol::grammar::{Parsed, Refusal, Reply};
 
 impl<P: Protocol> Engine<P> {
-    /// Goes on with sessions that were held, each with one piece of its input, and tells of what nobody heard.
+    /// Resumes the sessions that were held back and may go on, each with one piece of its input, so that none keeps
+    /// the others waiting; logs what no client was told.
     #[inline]
     pub(super) fn run_ready(&mut self) {
         if self.clients.is_anybody_ready() || self.unheard.limit.has_noted() {
@@ -39,7 +51,8 @@ impl<P: Protocol> Engine<P> {
         self.clients.after_piece(id, self.now, &mut self.outbox);
     }
 
-    /// Takes what a client sent, as far as it may; keeps the rest. Whether there may be such a rest.
+    /// Handles the requests that a client sent, as far as its window allows; the rest goes to its backlog. Returns
+    /// whether there may be such a rest.
     pub(super) fn feed(&mut self, id: SessionId, chunk: &Chunk, range: Range<usize>) -> bool {
         let mut pos = range.start;
         while pos < range.end {
@@ -68,11 +81,11 @@ impl<P: Protocol> Engine<P> {
         has_rest
     }
 
-    /// Parses requests where they lie. Returns where it stopped; what was before is dealt with.
+    /// Parses and handles requests in the chunk. Returns where it stopped; everything before that is handled or kept.
     fn feed_fresh(&mut self, id: SessionId, chunk: &Chunk, range: Range<usize>) -> usize {
         let mut parser = self.parser.take().unwrap_or_default();
         let mut pos = range.start;
-        // As the caller has found out; then as each request tells.
+        // The caller has checked it for the first request; each request says whether it is known for the next.
         let mut may_accept = true;
         let stopped = loop {
             if pos == range.end || !(may_accept || self.may_accept(id)) {
@@ -109,7 +122,8 @@ impl<P: Protocol> Engine<P> {
         stopped
     }
 
-    /// The rarer results of parsing at `range.start`. Returns where to go on, if anywhere.
+    /// Handles the rarer results of parsing at `range.start`. Returns where to go on; `None` if nothing further is
+    /// parsed.
     fn handle_rare(
         &mut self,
         id: SessionId,
@@ -153,7 +167,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Goes on with a request that was cut off. Returns where it stopped in the chunk.
+    /// Continues with an incomplete request. Returns where it stopped in the chunk.
     fn feed_partial(
         &mut self,
         id: SessionId,
@@ -178,14 +192,14 @@ impl<P: Protocol> Engine<P> {
         self.handle_gathered(id, intake, parsed, chunk, pos..range.end)
     }
 
-    /// A request has ended: what follows is another one, with a time of its own.
+    /// A request is complete: `client_request_timeout` starts again for the next one.
     fn restart_timer(&mut self, id: SessionId) {
         if let Some(session) = self.clients.get_mut(id) {
             session.restart_timer(self.now);
         }
     }
 
-    /// Acts on what parsing the gathered text gave; `rest` is what of the chunk was not added to it.
+    /// Handles the result of parsing the collected text; `rest` is the part of the chunk that was not added to it.
     fn handle_gathered(
         &mut self,
         id: SessionId,
@@ -197,8 +211,8 @@ impl<P: Protocol> Engine<P> {
         let gathered = intake.gathered();
         match parsed {
             Parsed::Request { len } => {
-                // Bytes after the request were added in the last step, for it was not whole before:
-                // they are taken from the chunk again.
+                // The last step may have added bytes behind the request's end. They came from this chunk, as the
+                // request was incomplete before, and are parsed from the chunk again.
                 let pos = rest.start - (gathered - len);
                 let (parser, text, bodies) = intake.parts();
                 let source = Source {
@@ -259,7 +273,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Takes a request that does not lie in a chunk as it is.
+    /// Handles a request whose bytes are not in a chunk: collected text, or text that the parser rewrote.
     #[inline(never)]
     fn handle_outside_chunk(
         &mut self,
@@ -281,7 +295,7 @@ impl<P: Protocol> Engine<P> {
         session.is_some_and(|session| session.accepts_input() && session.may_accept())
     }
 
-    /// Keeps a request that is not whole. Returns `pos`.
+    /// Keeps an incomplete request. Returns `pos`.
     fn keep(&mut self, id: SessionId, intake: Box<Intake<P>>, pos: usize) -> usize {
         if let Some(session) = self.clients.get_mut(id) {
             session.keep_intake(intake);
@@ -301,7 +315,7 @@ impl<P: Protocol> Engine<P> {
         end
     }
 
-    /// The same for a request whose `bodies` are not in its text.
+    /// The same for a request whose `bodies` were collected outside its text.
     fn park_gathered(
         &mut self,
         id: SessionId,
@@ -323,7 +337,8 @@ impl<P: Protocol> Engine<P> {
         end
     }
 
-    /// Keeps `text` and then the rest of the chunk unparsed until the session may go on.
+    /// Puts `text` and then the rest of the chunk into the backlog, before what is there, until the session is
+    /// resumed.
     fn park(&mut self, id: SessionId, text: &[u8], chunk: &Chunk, range: Range<usize>) {
         let Some(session) = self.clients.get_mut(id) else {
             return;
@@ -343,14 +358,15 @@ impl<P: Protocol> Engine<P> {
         self.clients.note_progress(id);
     }
 
-    /// Says the last words, if the client wants to hear any, and reads nothing further.
+    /// Answers bytes that cannot be parsed with an error, if a reply is wanted, and ends the session: where the next
+    /// request begins is unknown.
     fn give_up(&mut self, id: SessionId, refusal: Refusal) {
         let reply = self.pass_over(id);
         self.refuse(id, reply, refusal);
         self.clients.quit(id, true, self.now, &mut self.outbox);
     }
 
-    /// Passes over bytes that are not planned; tells whether a reply to them is wanted.
+    /// Skips bytes for which nothing is decided; returns whether a reply to them is wanted.
     pub(super) fn pass_over(&mut self, id: SessionId) -> Reply {
         match self.clients.get_mut(id) {
             Some(session) => P::pass_over(session.client_mut()),

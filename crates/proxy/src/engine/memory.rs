@@ -1,4 +1,8 @@
-//! `max_memory`: what the buffers hold is counted, and who holds too much is held back, then closed.
+//! `max_memory`: the memory of all buffers is counted; clients that hold more than their share are not read for a
+//! while, and the largest are closed if that is not enough. See `flow/memory.rs` for the thresholds.
+//!
+//! Counting walks every buffer, so it is not done per request: `MemoryWatch` says when. A client is held back before
+//! it is closed, and only clients above their share are: one client's excess never costs another its connection.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -17,12 +21,14 @@ use crate::servers::queue::{InFlight, ReplyTo};
 /// What a count found.
 #[derive(Debug, Default)]
 struct Count {
+    /// Bytes of all buffers.
     held: usize,
-    /// What the largest session holds.
+    /// Bytes of the session that holds most.
     largest: usize,
     /// Sessions with more than their share, largest first.
     over_share: Vec<(usize, SessionId)>,
-    /// Sessions that are held back and need not be: no over_share any more, or such as can only grow.
+    /// Sessions that are held back and need not be: they are below their share again, or holding them back cannot
+    /// make them smaller.
     released: Vec<SessionId>,
     /// Unsent request bytes of clients that have left.
     orphaned: usize,
@@ -34,7 +40,7 @@ impl<P: Protocol> Engine<P> {
         self.clients.held() + self.held_for_servers()
     }
 
-    /// So many bytes have come in and were dealt with.
+    /// So many bytes were read and handled. When they use up the allowance, the buffers are counted.
     #[inline]
     pub(super) fn note_read(&mut self, bytes: usize) {
         if self.memory.spend(bytes) {
@@ -50,9 +56,9 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Counts what is held, and does what follows from it.
+    /// Counts the buffers, and holds back, releases or closes clients accordingly.
     pub(super) fn count_memory(&mut self) {
-        // They are nobody's, so no client could be told to make room for them.
+        // Spare buffers belong to no client, so they must not count towards closing one.
         self.clients.drop_spares();
         let mut count = self.count_buffers();
         self.memory.publish(count.held, count.largest);
@@ -63,7 +69,7 @@ impl<P: Protocol> Engine<P> {
             Pressure::Over | Pressure::FarOver => {
                 self.hold_back(&count);
                 let part = Arc::clone(self.memory.part());
-                // Otherwise another makes room, and this one sees at its next count what is still to do.
+                // Without the turn, another part is closing clients; this one acts on what is left at its next count.
                 if let Some(_turn) = part.memory().turn_to_close() {
                     self.shed(&count);
                     count = self.count_buffers();
@@ -85,8 +91,8 @@ impl<P: Protocol> Engine<P> {
             held: for_servers,
             ..Count::default()
         };
-        // What is queued for servers is its sender's. To find out whose it is costs a walk, so that is
-        // done where it can make somebody an offender.
+        // Bytes queued for servers count for the session that sent them. Finding it costs a walk over all queues,
+        // which is only made if those bytes alone could exceed a share.
         let queued = match for_servers > share {
             true => self.queued_by_session(&mut count.orphaned),
             false => Vec::new(),
@@ -108,13 +114,13 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn held_for_servers(&self) -> usize {
-        // An idle connection keeps some room, which is not held for anybody.
+        // The buffer that an idle connection keeps is held for nobody.
         let outputs = self.roster.connections().map(|link| link.queue().output());
         let busy = outputs.filter(|output| !output.is_empty());
         busy.map(|output| output.footprint()).sum()
     }
 
-    /// Unsent request bytes by the index of their session; those of nobody are added to `orphaned`.
+    /// Unsent request bytes by the index of their session; those of sessions that are gone are added to `orphaned`.
     fn queued_by_session(&self, orphaned: &mut usize) -> Vec<usize> {
         let mut queued = Vec::new();
         let links = self.roster.connections();
@@ -132,14 +138,15 @@ impl<P: Protocol> Engine<P> {
         queued
     }
 
-    /// Stops reading over_share, and goes on with who is none any more.
+    /// Holds back the sessions above their share, and releases those that are below it again.
     fn hold_back(&mut self, count: &Count) {
         self.release(&count.released);
         for (_, id) in &count.over_share {
             let Some(session) = self.clients.get(*id) else {
                 continue;
             };
-            // One that can only grow must go on, or it would wait for ever: it is closed in the end.
+            // One whose memory is an incomplete request can only grow. Held back, it would wait for ever; it goes on
+            // until it is complete or is closed as the largest.
             if session.accepts_input() && session.can_shrink() {
                 self.clients.hold_for_memory(*id);
             }
@@ -164,8 +171,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A session that is held back has read something: if nothing is left that could shrink, or what is
-    /// left is no more than its share, it goes on.
+    /// A session that is held back has read some of its replies: it is released if it is within its share, or if
+    /// nothing is left that could make it smaller.
     pub(super) fn reconsider(&mut self, id: SessionId) {
         let share = self.memory.part().memory().share();
         let goes_on = self.clients.get(id).is_some_and(|session| {
@@ -176,8 +183,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Drops what clients left behind that have gone, then closes the largest over_share, one by one, until
-    /// the process is back under its limit.
+    /// Drops unsent requests of clients that are gone, then closes the largest sessions above their share, one by
+    /// one, until the process is below its limit.
     fn shed(&mut self, count: &Count) {
         let mut held = count.held;
         if count.orphaned > 0 {
@@ -199,7 +206,8 @@ impl<P: Protocol> Engine<P> {
         self.drop_orphans();
     }
 
-    /// Closes a client that holds too much. One that is only in the middle of a request is told so.
+    /// Closes a client that holds too much. If all it holds is an incomplete request, it gets an error line first:
+    /// nothing else is on its way to it.
     fn close_over_share(&mut self, id: SessionId, held: usize) {
         let Some(session) = self.clients.get(id) else {
             return;
@@ -219,7 +227,7 @@ impl<P: Protocol> Engine<P> {
         self.clients.quit(id, true, self.now, &mut self.outbox);
     }
 
-    /// Drops the requests of clients that have gone, as far as they are not under way; returns their bytes.
+    /// Drops the requests of clients that are gone, as far as nothing of them was written; returns their bytes.
     fn drop_orphans(&mut self) -> usize {
         let clients = &self.clients;
         let is_gone = |id: SessionId| clients.get(id).is_none();

@@ -1,24 +1,34 @@
-//! A pool at work in one worker: passes things on between the types that hold them. Generic over the protocol,
-//! so that nothing is asked twice; [`crate::Pool`] is its door.
+//! A pool at work in one worker. [`Engine`] is one type whose methods are spread over the files below by subject; its
+//! state is in the types that it consists of. It is generic over the protocol, so that the loop over requests is
+//! compiled for each protocol and never branches on it. [`crate::Pool`] is its public interface.
+//!
+//! What holds whenever a call of the shell returns:
+//!
+//! - A request that wants a reply has one slot in its session's order, and the slot is completed exactly once.
+//! - A request that was sent has one entry in its connection's queue, until its reply has ended or the connection
+//!   has.
+//! - A session that was held back and may go on is on the ready list: whatever completes a request, writes output or
+//!   frees memory reports it (`Clients::settle`, `Clients::note_progress`), or the session would wait for ever.
+//! - No request is routed by an outdated plan or by outdated health: both are compared before each key is routed.
 //!
 //! Reading order, each file using only those before it:
 //!
-//! 1. `state`: the parts that there are, each with a state of its own.
+//! 1. `state`: what the engine consists of.
 //! 2. `health`: which servers are in use; failures, probes, and the return of servers.
-//! 3. `answers`: what clients are told by the proxy itself, and fragments' replies joined.
+//! 3. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
 //! 4. `upgrades`: sessions that ask for a newer version of the protocol.
-//! 5. `plans`: what changes with a further plan.
-//! 6. `sending`: a request to one server.
+//! 5. `plans`: how a new plan takes effect.
+//! 6. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
 //! 7. `failover`: a request to a server of the failover pool.
 //! 8. `fanout`: a request to several servers.
-//! 9. `requests`: what becomes of a whole request.
-//! 10. `intake`: bytes to requests, and sessions that go on.
-//! 11. `endings`: connections that end, and what it means for their requests.
-//! 12. `handshakes`: connections until they carry requests.
-//! 13. `replies`: replies to sessions.
+//! 9. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 10. `intake`: bytes to requests, and sessions that are resumed.
+//! 11. `endings`: server connections that end, and what happens to their requests.
+//! 12. `handshakes`: server connections until they carry requests.
+//! 13. `replies`: bytes of servers to replies, each delivered to the request it answers.
 //! 14. `memory`: `max_memory`.
-//! 15. `clock`: what happens because time has passed.
-//! 16. `calls`: what the shell may ask.
+//! 15. `clock`: what is due because time has passed.
+//! 16. `calls`: the calls that the shell may make.
 
 mod answers;
 mod calls;

@@ -1,8 +1,9 @@
-//! What changes with a further plan, between two requests: settings, routes, servers, and their connections.
+//! How a new plan takes effect, between two requests: settings, routes, servers, and their connections.
 //!
-//! A connection to a server that has left or has moved takes no further request. It is closed when it has
-//! answered those that it has; a session that has any there takes no further request until then, so that its
-//! requests never overtake each other.
+//! A connection whose server was removed, or has another endpoint now, takes no further request: it is *draining*,
+//! and is closed when it has answered those that it has. A session with requests on it accepts no further request
+//! until they are answered. Otherwise the next one could go to the new endpoint and be executed before an earlier
+//! one.
 
 use super::state::{Engine, routes};
 use crate::flow::outbox::Action;
@@ -11,7 +12,8 @@ use crate::protocol::Protocol;
 use crate::protocol::decision::Version;
 
 impl<P: Protocol> Engine<P> {
-    /// Follows the plans that are in force.
+    /// Follows the current plans. The order matters: servers are marked as removed before connections are chosen for
+    /// draining, and sessions are held back before anything is sent by the new routes.
     #[cold]
     pub(super) fn follow_plans(&mut self) {
         self.plans.advance();
@@ -37,7 +39,8 @@ impl<P: Protocol> Engine<P> {
         self.connect_ahead(&fresh);
     }
 
-    /// A connection takes no further request: nor do the sessions that have any on it, until those have ended.
+    /// A connection takes no further request. Neither do the sessions with requests on it, until those have ended;
+    /// they are unpinned, so that what follows then is free to use another connection.
     fn start_draining(&mut self, id: ConnectionId) {
         let Some(connection) = self.roster.get(id) else {
             return;
@@ -50,22 +53,22 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Closes those of such connections that have answered everything.
+    /// Closes draining connections that have answered everything.
     pub(super) fn close_drained_connections(&mut self) {
         for id in self.roster.take_drained() {
             self.drop_connection(id);
         }
     }
 
-    /// Closes a connection that carries nothing.
+    /// Closes a connection that has no requests.
     fn drop_connection(&mut self, id: ConnectionId) {
         if self.roster.remove(id).is_some() {
             self.outbox.act(Action::CloseConnection { connection: id });
         }
     }
 
-    /// From the first plan that allows a server several connections on, sessions keep to those that they have
-    /// requests on.
+    /// The first plan that allows several connections to a server starts the bookkeeping of pinned connections, with
+    /// what is in flight. It is never stopped again.
     fn bind_sessions(&mut self) {
         if !self.single_connection || self.plans.have_single_connections() {
             return;
@@ -81,7 +84,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// What was known of servers that have left or moved is so no longer; who waits for it waits for others.
+    /// Forgets which version removed and changed servers support. If sessions wait for that now, the new servers are
+    /// asked, too.
     fn ask_changed_servers(&mut self, fresh: &[ServerId], gone: &[ServerId]) {
         for server in fresh.iter().chain(gone) {
             self.upgrades.forget(*server);
@@ -95,7 +99,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Opens the connections that `preconnect` asks for: one to each server, as nutcracker does.
+    /// Opens the connections that `preconnect` asks for: one to each server, as nutcracker 0.5.0 does.
     pub(super) fn connect_ahead(&mut self, servers: &[ServerId]) {
         if !self.settings.preconnect {
             return;

@@ -1,4 +1,8 @@
-//! Replies to sessions, each to the request it belongs to.
+//! Bytes of servers to replies, each delivered to the request it answers.
+//!
+//! Servers answer in the order of the requests, so the next reply belongs to the oldest entry of the connection's
+//! queue. A reply is passed on piece by piece as it arrives. Whole replies that are no errors and belong to a single
+//! slot are most of the traffic, and have a short loop of their own.
 
 use std::ops::Range;
 
@@ -11,15 +15,15 @@ use crate::protocol::Protocol;
 use crate::servers::connection::{Found, Progress, Tally};
 use crate::servers::queue::{InFlight, ReplyTo};
 
-/// The replies of one read.
+/// What is collected over the replies of one read, so that counters and health are touched once per read.
 struct Batch {
     server: ServerId,
-    /// Failures of the server are counted.
+    /// Replies count for the server's health: it can be ejected, and the connection leads to its current endpoint.
     counts_for_health: bool,
-    /// It has answered since that was last noted.
+    /// The server has answered, and that was not reported to its health yet.
     has_succeeded: bool,
     tally: Tally,
-    /// Work space.
+    /// Where the elements of the current reply end; a buffer.
     marks: Vec<u64>,
 }
 
@@ -55,7 +59,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Passes on all replies in `range`. Returns its length, or `None` when the server is out of step.
+    /// Passes on all replies in `range`. Returns its length, or `None` when the bytes are no reply to a request.
     fn handle_replies(
         &mut self,
         id: ConnectionId,
@@ -88,8 +92,8 @@ impl<P: Protocol> Engine<P> {
         (pos == range.end).then_some(range.len())
     }
 
-    /// Passes on whole replies of which nothing is to be known but whose they are, as most are. Returns what was
-    /// found at the new `pos` that is none of those; nothing at the end, or when the server is out of step.
+    /// Delivers whole replies that are no errors and belong to a slot of a session, as most do. Returns what was
+    /// found at the new `pos` that is anything else; `None` at the end of the bytes, or when they are no reply.
     fn deliver_plain_replies(
         &mut self,
         id: ConnectionId,
@@ -121,7 +125,7 @@ impl<P: Protocol> Engine<P> {
         None
     }
 
-    /// Deals with anything else that was found at `pos`. Returns its length.
+    /// Handles anything else that was found at `pos`. Returns its length.
     #[inline(never)]
     fn handle_other_reply(
         &mut self,
@@ -151,16 +155,17 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The server has answered, if it has. That is noted before a failure, and once for many answers.
+    /// Reports to the server's health that it has answered, if it has: once for many replies, and before a failure is
+    /// counted, as a reply ends a row of failures.
     fn note_success(&self, batch: &mut Batch) {
         if std::mem::take(&mut batch.has_succeeded) && batch.counts_for_health {
             self.roster.server(batch.server).note_success();
         }
     }
 
-    /// A reply has come to its end: what it says of its server, and of a request whose client does not hear it.
+    /// A reply has ended: counts it for the server's health, and logs an error that no client gets.
     fn note_reply(&mut self, entry: &InFlight, kind: P::Kind, start: &[u8], batch: &mut Batch) {
-        // A late reply has been counted as a failure and is no success after all.
+        // A late reply was counted as a failure when its time-out passed, so it is no success now.
         if batch.counts_for_health && !matches!(entry.reply_to, ReplyTo::Forgotten { .. }) {
             match P::is_transient_failure(kind, start) {
                 true => {
@@ -176,7 +181,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Puts a piece of a reply where it belongs; `kind` says that it is the last piece.
+    /// Delivers a piece of a reply to its request. It is the last piece if there is a `kind`.
     #[inline(never)]
     fn deliver(
         &mut self,

@@ -1,4 +1,7 @@
-//! What becomes of a whole request.
+//! One whole request: what is decided for it, and how that is carried out.
+//!
+//! Requests for one key, by far the most common, are handled by `handle_request` and `forward`, which are inlined
+//! into the parsing loop; everything else is behind `carry_out`, so that it does not weigh on them.
 
 use std::ops::Range;
 
@@ -17,24 +20,24 @@ use crate::protocol::grammar::Reply;
 use crate::routes::routing::Destination;
 use crate::servers::queue::ReplyTo;
 
-/// The key that stands in for none, as in nutcracker 0.5.0.
+/// The key that selects the server of a command without keys, as in nutcracker 0.5.0.
 const PLACEHOLDER: &[u8] = b"placeholder";
 
-/// What became of a parsed request.
+/// How the parsing loop goes on after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Handled {
-    /// Accepted, and the session may take the next one.
+    /// It was accepted, and the session may accept the next one.
     NextAllowed,
-    /// Accepted; whether the session may take the next one is to be asked.
+    /// It was accepted; whether the session may accept the next one must be asked.
     NextUnknown,
-    /// Not yet: it must be the first of what is looked at next.
+    /// It was not accepted yet: it must be put back, and be the first to be parsed when the session is resumed.
     Postponed,
-    /// Accepted, and nothing after it is looked at.
+    /// It was accepted, and nothing after it is parsed: the session ends.
     Last,
 }
 
 impl<P: Protocol> Engine<P> {
-    /// Plans one whole request and carries the plan out.
+    /// Decides what becomes of one whole request, and does it.
     #[inline(always)]
     pub(super) fn handle_request(
         &mut self,
@@ -67,7 +70,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Carries out the plan for a request that is not for one key.
+    /// Carries out any decision but [`Route::Key`].
     #[inline(never)]
     fn carry_out(
         &mut self,
@@ -77,7 +80,7 @@ impl<P: Protocol> Engine<P> {
         bodies: &mut Vec<Body>,
     ) -> Handled {
         match route {
-            // Not what the caller leaves to this.
+            // The caller has handled it.
             Route::Key(_) => {}
             Route::Local => self.respond(asked.id, facts.reply),
             Route::SameServer {
@@ -107,7 +110,8 @@ impl<P: Protocol> Engine<P> {
         Handled::NextUnknown
     }
 
-    /// Follows the plans that are in force; whether the session may take its next request then.
+    /// Follows the current plans. Returns whether the session may still accept its request then: it must wait if it
+    /// has requests on a connection that is draining now.
     #[cold]
     fn may_accept_by_new_plan(&mut self, id: SessionId) -> bool {
         self.follow_plans();
@@ -115,9 +119,12 @@ impl<P: Protocol> Engine<P> {
         session.is_some_and(|session| session.may_accept())
     }
 
-    /// Sends a request to one server, or capped to one of another pool that stands in; answers it where that cannot
-    /// be. `key` is where the key is that it may be sent by once more. Whether it is known that the session may
-    /// take a further request.
+    /// Sends a request to one server, with a TTL cap if that is of the failover pool; answers it with an error if it
+    /// cannot be sent. `key` is the position of the key by which a retry would be routed. Returns true if the
+    /// session is known to accept a further request.
+    ///
+    /// The slot is opened before the request is queued, so that slots are in the order of the requests. Nothing
+    /// between the two may fail.
     #[inline(always)]
     pub(super) fn forward(
         &mut self,
@@ -190,7 +197,7 @@ impl<P: Protocol> Engine<P> {
         false
     }
 
-    /// A request whose reply is not known to be small, and which is not sent once more.
+    /// The same for a request that is not retried and whose reply may be large.
     #[inline(never)]
     fn forward_unkeyed(
         &mut self,
@@ -202,7 +209,7 @@ impl<P: Protocol> Engine<P> {
         self.forward(asked, facts, destination, None, true, bodies);
     }
 
-    /// A command whose keys must be at one server.
+    /// Sends a command whose keys must all be on one server.
     fn forward_to_same_server(
         &mut self,
         asked: &Asked<'_, P>,

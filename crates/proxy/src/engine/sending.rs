@@ -1,5 +1,5 @@
-//! A request to one server: a connection for it, its place in its client's order, its bytes. And what becomes
-//! of one that cannot be sent, or is lost.
+//! A request to one server: its connection, its slot and its bytes; and what happens when it cannot be sent or is
+//! lost.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ use crate::routes::routing::Destination;
 use crate::servers::queue::ReplyTo;
 use crate::settings::EjectPolicy;
 
-/// One whole request: who asks, and what.
+/// One whole request, and the session that sent it.
 pub(super) struct Asked<'r, P: Protocol> {
     pub(super) id: SessionId,
     pub(super) request: Request<'r, P>,
@@ -27,7 +27,7 @@ pub(super) struct Asked<'r, P: Protocol> {
 }
 
 impl<P: Protocol> Engine<P> {
-    /// A connection that can take a request, opened if need be.
+    /// A connection that can take a request of the session, opened if necessary.
     pub(super) fn connection_to(
         &mut self,
         id: SessionId,
@@ -53,7 +53,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A request goes to servers: one that is no pure read keeps those before it from being sent again.
+    /// A request is sent. If it may change data, reads before it are not retried any more: a retried read could see
+    /// what a later request of its own client wrote.
     #[inline]
     pub(super) fn note_change(&mut self, id: SessionId, facts: &Facts<P::Command>) {
         if self.settings.failure.retry_reads
@@ -64,7 +65,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Sends what `write` appends on a connection.
+    /// Queues a request, whose bytes `write` appends, on a connection.
     #[inline]
     pub(super) fn send(
         &mut self,
@@ -98,8 +99,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Answers a request that cannot be sent: with a miss where the pool's policy says so, else with
-    /// an error.
+    /// Answers a request that cannot be sent: with a miss if the pool's `eject` policy says so, else with an error.
     pub(super) fn answer_failure(
         &mut self,
         asked: &Asked<'_, P>,
@@ -116,8 +116,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Whether the request is a read whose keys may count as missing; the output has then what it is answered
-    /// if all of them do.
+    /// Whether the request is a read whose keys may count as missing. If so, `self.output.reply` is the answer if
+    /// all of them are missing.
     pub(super) fn counts_as_miss(
         &mut self,
         asked: &Asked<'_, P>,
@@ -135,13 +135,14 @@ impl<P: Protocol> Engine<P> {
             .miss(facts.command, asked.request, session.client(), out)
     }
 
-    /// Sends the request in `slot` once more, if it is a read of whose reply nothing was seen. Returns
-    /// whether it was.
+    /// Retries the request in `slot`, if it is a read and nothing of its reply has arrived. Returns whether it did. A
+    /// request is retried once: its `Retry` is taken out of the slot.
     pub(super) fn retry(&mut self, id: SessionId, slot: u64, cause: &Cause) -> bool {
         let session = self.clients.get_mut(id);
         let Some(retry) = session.and_then(|session| session.take_retry(slot)) else {
             return false;
         };
+        // A retry would meet the same full queue, or the same ejected server.
         let hopeless = matches!(cause, Cause::Overloaded | Cause::Ejected);
         if hopeless || !self.budget.has_enough() {
             return false;
@@ -165,8 +166,7 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-/// What is expected of a request to one server where reads may be sent once more. A pure read keeps what that
-/// takes.
+/// What is expected of a request to one server if `retry_reads` is set. A pure read keeps its bytes for a retry.
 #[cold]
 pub(super) fn retriable<P: Protocol>(
     budget: &mut RetryBudget,
@@ -191,7 +191,8 @@ pub(super) fn retriable<P: Protocol>(
     Expected::Reply { may_be_large }
 }
 
-/// Writes a request as it came, its gathered bodies in their places, without the range `left_out`.
+/// Writes a request as it came, with its bodies inserted and without the range `left_out`. A small one is copied in
+/// one step.
 #[inline]
 pub(super) fn write_request(
     source: &Source<'_>,

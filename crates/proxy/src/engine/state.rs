@@ -1,4 +1,5 @@
-//! The parts of a pool at work. Each has its own state; the other files pass things on between them.
+//! What an engine consists of. Each field is a type with private state; the other files of the engine only pass
+//! things on between them.
 
 use std::sync::Arc;
 
@@ -28,58 +29,68 @@ use crate::time::Time;
 pub struct WorkerContext {
     /// The worker's number, from 0.
     pub worker: usize,
-    /// Where chance begins (the `random` distribution).
+    /// Seed of the random numbers (the `random` distribution, the variation of pauses).
     pub seed: u64,
 }
 
-/// A pool at work.
+/// A pool at work in one worker. It shares only its [`PoolShare`] with the engines of other workers, through atomics;
+/// everything else here belongs to one thread.
 pub(crate) struct Engine<P: Protocol> {
     pub(super) context: WorkerContext,
+    /// The plans that this engine follows. Newer ones may be published at any time; they take effect between two
+    /// requests.
     pub(super) plans: Plans,
-    /// Those of the pool's plan.
+    /// The settings of the pool's plan, copied out because every request reads them.
     pub(super) settings: Arc<PoolSettings>,
     pub(super) protocol: P,
     pub(super) counters: Arc<PoolCounters>,
-    /// When the call that is under way was made.
+    /// The time that the shell passed to the current call. Every call with a time sets it first.
     pub(super) now: Time,
 
     pub(super) clients: Clients<P>,
     pub(super) roster: Roster<P>,
     pub(super) routes: Routes,
+    /// What the shell has to do, write and log. The shell drains it after each call.
     pub(super) outbox: Outbox,
     pub(super) memory: MemoryWatch,
     pub(super) upgrades: Upgrades,
     pub(super) budget: RetryBudget,
+    /// Limits how often requests with keys of several servers are logged.
     pub(super) cross_shard: LogLimit,
     pub(super) unheard: Unheard,
     pub(super) numbers: ClientNumbers,
 
-    /// No server ever had more than one connection of a kind, so that sessions need not keep to one.
+    /// No server has ever been allowed more than one connection per version. Then several connections cannot reorder
+    /// a session's requests, and the bookkeeping of `PinnedConnections` is skipped.
     pub(super) single_connection: bool,
-    /// When connections to servers of the failover pool are closed that nobody needs.
+    /// When unused connections to servers of the failover pool are closed.
     pub(super) retire_at: Option<Time>,
-    /// Whole requests that were looked at.
+    /// Whole requests parsed since the start.
     pub(super) requests_seen: u64,
 
-    /// Lent to the session whose bytes are looked at; made anew when one keeps it.
+    /// One parser for all sessions. A session whose request is incomplete keeps the parser's state, and a new one is
+    /// made here.
     pub(super) parser: Option<Box<P::Parser>>,
-    /// Work space of the request that is looked at.
+    /// Buffers of the current request, kept so that requests allocate nothing. Whoever takes one out
+    /// (`std::mem::take`) puts it back.
     pub(super) output: DecisionOutput,
     pub(super) grouping: Grouping,
     pub(super) ttl_cap_space: TtlCap,
     pub(super) marks: Vec<u64>,
+    /// What is returned as the output of a session or connection that does not exist any more.
     pub(super) nothing: Rope,
 }
 
-/// Failures that no client heard of.
+/// Errors that no client gets, because it wants no replies. They are counted and logged instead.
 #[derive(Debug, Default)]
 pub(super) struct Unheard {
     pub(super) limit: LogLimit,
-    /// The first one that was not logged.
+    /// The text of the first one since the last log line.
     pub(super) first: String,
 }
 
-/// Numbers clients so that no two of the pool have the same, whichever workers serve them.
+/// Numbers the clients (CLIENT ID). Worker `w` of `n` gives out `w + 1`, `w + 1 + n`, ..., so that no two clients of
+/// a pool have the same number, and workers need not talk to each other.
 #[derive(Debug)]
 pub(super) struct ClientNumbers {
     next: u64,
@@ -141,7 +152,10 @@ impl<P: Protocol> Engine<P> {
 }
 
 /// The routes that the plans ask for. Their servers are put into the roster; those that are new there, or have
-/// moved, are added to `fresh`.
+/// another endpoint than before, are added to `fresh`.
+///
+/// Keys stay with an ejected server unless `eject` is `remap`; with a failover pool they always do, as otherwise the
+/// failover pool would never be asked.
 pub(super) fn routes<P: Protocol>(
     plans: &Plans,
     context: WorkerContext,

@@ -1,4 +1,8 @@
-//! Sessions that ask for the newer version of the protocol, which is granted only where the servers speak it.
+//! Sessions that ask for RESP3 (HELLO 3). It is granted only if the pool's servers support it, as replies are never
+//! converted: a session's replies come from connections of its own version.
+//!
+//! The first session that asks makes the proxy open a RESP3 connection to each server; the handshakes tell. It waits
+//! with an open slot, and sessions that ask meanwhile wait with it.
 
 use super::state::Engine;
 use crate::cause::Cause;
@@ -12,7 +16,8 @@ use crate::protocol::grammar::Reply;
 use crate::servers::upgrades::{Support, Verdict, Waiter};
 
 impl<P: Protocol> Engine<P> {
-    /// A session asks for the newer version. Nothing of it is outstanding.
+    /// A session asks for RESP3. It has nothing outstanding, and accepts no further request until this one is
+    /// answered.
     pub(super) fn begin_upgrade(&mut self, id: SessionId, reply: Reply) {
         let Some(session) = self.clients.get_mut(id) else {
             return;
@@ -39,8 +44,8 @@ impl<P: Protocol> Engine<P> {
         self.settle_upgrades(false);
     }
 
-    /// Puts the question to every server that has not answered, unless that was done just now. An ejected
-    /// one is not asked: every client would wait for it.
+    /// Asks every server whose support is not known, unless they are being asked already. An ejected server counts as
+    /// unreachable at once: otherwise every client would wait for it.
     fn ask_servers(&mut self) {
         if self.upgrades.deadline().is_some() {
             return;
@@ -70,12 +75,12 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A connection of the newer version has carried its handshake through, or its server has refused it.
+    /// The handshake of a RESP3 connection has succeeded, or its server has refused it.
     pub(super) fn note_support(&mut self, server: ServerId, support: Support) {
         self.upgrades.note(server, support);
     }
 
-    /// Such a connection has ended, maybe before its server had answered.
+    /// A RESP3 connection has ended, maybe before its server had answered.
     pub(super) fn note_upgrade_ending(&mut self, server: ServerId) {
         if matches!(self.upgrades.of(server), None | Some(Support::Asked)) {
             self.upgrades.note(server, Support::Unreachable);
@@ -83,8 +88,8 @@ impl<P: Protocol> Engine<P> {
         self.settle_upgrades(false);
     }
 
-    /// Answers the waiters if enough is known, or with `timed_out` with what is known. Whether nobody waits any
-    /// more.
+    /// Answers the waiting sessions if enough is known; with `timed_out`, by whatever is known. Returns whether none
+    /// waits any more.
     pub(super) fn settle_upgrades(&mut self, timed_out: bool) -> bool {
         if !self.upgrades.is_anybody_waiting() {
             return true;
@@ -124,7 +129,7 @@ impl<P: Protocol> Engine<P> {
         self.fill_slot(waiter.session, waiter.slot, &line);
     }
 
-    /// The servers have had their time to answer.
+    /// If the servers have had their time to answer, the waiting sessions are answered by what is known.
     pub(super) fn time_out_upgrades(&mut self) {
         let is_due = |due| due <= self.now;
         if self.upgrades.deadline().is_some_and(is_due) {
