@@ -1,6 +1,6 @@
 //! The phases of a session, from its first request to its end.
 
-/// The phase of a session. It only ever moves to the right:
+/// The phase of a session. It never returns to an earlier one.
 ///
 /// ```text
 ///  Open ── FIN ─────────▶ Ended ── all answered and written ──▶ closed

@@ -1,4 +1,4 @@
-//! One connection to a server: how far it is, what it carries, and what its server says on it.
+//! One connection to a server: its handshake, its queue of requests, and the replies that arrive on it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::time::Time;
 /// One connection to a server.
 pub(crate) struct Connection<P: Protocol> {
     server: ServerId,
-    /// Where it leads to; its server may have moved since.
+    /// Where it was made to. The server may have got another endpoint since; then the connection is draining.
     endpoint: Arc<Endpoint>,
     purpose: Purpose,
     /// The server's.
@@ -27,47 +27,48 @@ pub(crate) struct Connection<P: Protocol> {
     state: State,
     queue: RequestQueue,
     scanner: P::Scanner,
-    /// Whether part of the oldest request's reply has been passed on.
+    /// Whether part of the oldest request's reply has been passed on. Until its end everything received belongs to
+    /// it.
     mid_reply: bool,
-    /// A push frame is being dropped.
+    /// A RESP3 push frame is being dropped: it answers no request.
     dropping: bool,
     opened: Time,
-    /// When the server was last heard, if ever.
+    /// When the server last sent anything, if ever.
     heard: Option<Time>,
     /// It is on the list of those with new output.
     is_listed: bool,
-    /// It takes no further request, and is closed when it has answered those that it has.
+    /// It takes no further request, and is closed when those that it has are answered.
     is_draining: bool,
-    /// What may be written before there is a socket.
+    /// The output while it is connecting: nothing, whatever is queued.
     nothing: Rope,
 }
 
-/// How far a connection is.
+/// The state of a connection. Requests can be queued in each of them; they are written only when it is ready.
 ///
 /// ```text
 ///  Connecting ── connected ──▶ Handshaking ── every reply checked ──▶ Ready
 ///                     └──────────── nothing to say ──────────────────▲
 /// ```
 enum State {
-    /// No socket yet; requests queue.
+    /// The shell is connecting the socket.
     Connecting,
-    /// AUTH, HELLO, SELECT are under way; requests queue.
+    /// AUTH, HELLO, SELECT and the like are under way.
     Handshaking(Handshake),
-    /// Requests flow.
+    /// Requests are written and answered.
     Ready,
 }
 
-/// A handshake under way.
+/// A handshake under way. All steps are written at once; the replies are checked one by one.
 struct Handshake {
-    /// Steps that were not answered, the next one first.
+    /// Steps that are not answered, the next one first.
     steps: VecDeque<Step>,
-    /// What of them was not written.
+    /// Their bytes that are not written.
     output: Rope,
-    /// What has come of the reply to the next one.
+    /// What has arrived of the reply to the next one.
     reply: Vec<u8>,
 }
 
-/// Where a connection stands towards its server.
+/// The state of a connection, for those outside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     Connecting,
@@ -97,12 +98,12 @@ pub(crate) enum Found<K> {
         first: bool,
         kind: Option<K>,
     },
-    /// So many bytes of a push, which answer nobody.
+    /// So many bytes of a push frame, which answers no request.
     Push(usize),
 }
 
 impl<K: Copy> Found<K> {
-    /// A whole reply to one request that is no error: its length, and the session and slot that it is for.
+    /// If this is a whole reply to a slot and no error: its length, and the session and slot.
     #[inline]
     pub(crate) fn plain<P: Protocol<Kind = K>>(&self) -> Option<(usize, SessionId, u64)> {
         match self {
@@ -122,14 +123,14 @@ impl<K: Copy> Found<K> {
     }
 }
 
-/// What a batch of replies adds to the counters, so that they are touched once per read.
+/// What a batch of replies adds to the counters. It is added at the end of each read, as atomics are slow.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     replies: i64,
     bytes: i64,
-    /// Requests that were wholly written, and their bytes.
+    /// Answered requests that had been wholly written, and their bytes.
     sent: (i64, i64),
-    /// Requests that were answered before they were.
+    /// Those that were answered before they were wholly written.
     unsent: (i64, i64),
 }
 
@@ -157,13 +158,13 @@ impl<P: Protocol> Connection<P> {
         self.server
     }
 
-    /// Where it leads to.
+    /// Where it was made to.
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
     }
 
-    /// Whether it takes no further request, because its server has left the pool or has moved. What is seen on
-    /// it says nothing of that server any more.
+    /// Whether it takes no further request, because its server was removed from the pool, or has another endpoint or
+    /// fewer connections now. What happens on it does not count for the server's health any more.
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining
     }
@@ -173,7 +174,7 @@ impl<P: Protocol> Connection<P> {
         self.is_draining = true;
     }
 
-    /// Whether it has nothing more to do, if it takes no further request.
+    /// Whether it has no requests left, so that it can be closed if it is draining.
     pub(crate) fn is_drained(&self) -> bool {
         self.queue.is_empty() && self.queue.output().is_empty()
     }
@@ -214,7 +215,7 @@ impl<P: Protocol> Connection<P> {
         self.mid_reply
     }
 
-    /// The socket is there: `steps` are to be taken next. Without any it is ready already, see
+    /// The socket is connected, and the handshake begins with `steps`. If there are none the caller goes on with
     /// [`Connection::become_ready`].
     pub(crate) fn begin_handshake(&mut self, steps: Vec<Step>) {
         let mut output = Rope::new();
@@ -228,13 +229,13 @@ impl<P: Protocol> Connection<P> {
         });
     }
 
-    /// Requests may be written; says whether some wait.
+    /// Requests may be written from now on; returns whether some wait.
     pub(crate) fn become_ready(&mut self) -> bool {
         self.state = State::Ready;
         !self.queue.output().is_empty()
     }
 
-    /// Puts it on the list of those with new output, unless it is there; says whether it was not.
+    /// Puts it on the list of connections with new output; returns whether it was not on it.
     pub(crate) fn list_for_flush(&mut self) -> bool {
         !std::mem::replace(&mut self.is_listed, true)
     }
@@ -244,12 +245,12 @@ impl<P: Protocol> Connection<P> {
         self.is_listed = false;
     }
 
-    /// The server has said something; says whether it was its first word.
+    /// Bytes were received; returns whether they were the first.
     pub(crate) fn note_received(&mut self, now: Time) -> bool {
         self.heard.replace(now).is_none()
     }
 
-    /// Queues a request whose bytes `write` appends; says whether it is to be written at once.
+    /// Queues a request whose bytes `write` appends; returns whether it can be written now.
     #[inline(always)]
     pub(crate) fn push(
         &mut self,
@@ -285,8 +286,9 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Whether a further request may be queued at `now`, see [`crate::limits`]. A server that owes many
-    /// replies and says nothing gets no more: whoever asks is told at once. Its next word ends that.
+    /// Whether a further request may be queued at `now`, see [`crate::limits`]. A server that owes many replies and
+    /// has sent nothing for a while gets no more: clients get an error at once instead of a time-out later. The next
+    /// byte that it sends ends that.
     #[inline]
     pub(crate) fn has_room(&self, now: Time) -> bool {
         let most = match self.queue.len() >= MAX_IN_FLIGHT_SILENT && self.is_silent(now) {
@@ -300,8 +302,8 @@ impl<P: Protocol> Connection<P> {
         now.since(self.waiting_since(now)) >= SILENT_AFTER
     }
 
-    /// Since when the server owes a word: the oldest request, or what was heard after it. `otherwise` if
-    /// it owes none.
+    /// Since when the server has been silent while it owes a reply: since the oldest request was queued, or since
+    /// anything was received after that. `otherwise` if it owes none.
     pub(crate) fn waiting_since(&self, otherwise: Time) -> Time {
         let oldest = self.queue.oldest();
         oldest.map_or(otherwise, |entry| match self.heard {
@@ -310,8 +312,8 @@ impl<P: Protocol> Connection<P> {
         })
     }
 
-    /// Whether the oldest request, or step of the handshake, has at least begun to be written, so that what
-    /// the server says can be its reply.
+    /// Whether the oldest request, or step of the handshake, has at least begun to be written. Otherwise whatever the
+    /// server sends cannot be a reply to it.
     pub(crate) fn expects_reply(&self) -> bool {
         match &self.state {
             State::Connecting => false,
@@ -320,11 +322,12 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Reads on in the replies to the handshake, of which the rest may still be unwritten.
+    /// Scans the reply to the next step of the handshake in `data`, which continues what was received before. Later
+    /// steps may still be unwritten.
     ///
     /// # Errors
     ///
-    /// When what comes is no reply to it.
+    /// When the bytes are no reply, none is due, or it is too long.
     pub(crate) fn next_step_reply(&mut self, data: &[u8]) -> Result<StepReply<P::Kind>, BadReply> {
         let State::Handshaking(handshake) = &mut self.state else {
             return Err(BadReply);
@@ -358,7 +361,8 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Looks at what comes next of `data`, which is not empty. A reply that ends is taken off the queue.
+    /// Scans what `data`, which is not empty, begins with: a reply to the oldest request, or a push frame. The
+    /// request is taken off the queue when its reply ends.
     ///
     /// # Errors
     ///
@@ -405,7 +409,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Adds a batch of replies to the counters of the server.
+    /// Adds a batch of replies to the server's counters.
     pub(crate) fn count(&self, tally: &Tally) {
         let add = |metric, by| self.counters.add(metric, by);
         add(ServerMetric::Responses, tally.replies);

@@ -1,16 +1,19 @@
-//! When to stop sending to a server, and when to try it again.
+//! When to stop sending to a server, and when to use it again.
 //!
-//! Health belongs to the process, not to a worker: all workers share one [`ServerHealth`] per server and
-//! one [`PoolHealth`] per pool, so that they route a key alike and one ejection is counted once. It is
-//! read before every request, which costs two relaxed loads; it is written only when something fails or
-//! comes back.
+//! Health belongs to the process, not to a worker: all workers share one [`ServerHealth`] per endpoint of a server
+//! and one [`PoolHealth`] per pool, so that they route a key alike and one ejection is counted once. It is read
+//! before every request, which costs two atomic loads; it is written only when something fails or comes back.
 //!
 //! ```text
-//!           failures reach the limit                 the rest is over
-//!   live ────────────────────────────▶ ejected ────────────────────────▶ live
-//!    ▲ │ any reply: failures = 0          (the full limit of new failures ejects again)
+//!           failures reach the limit             the pause is over, or a probe was answered
+//!   live ────────────────────────────▶ ejected ──────────────────────────────────────────────▶ live
+//!    ▲ │ any reply: failures = 0          (then it takes the full limit of new failures to eject it again)
 //!    └─┘
 //! ```
+//!
+//! There are no locks. Of several workers that see the same event, the one whose `compare_exchange` or `swap` of
+//! `ejected_until` succeeds acts on it. The epoch changes after that, so a worker that sees the new epoch sees the
+//! new state, too.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -20,25 +23,26 @@ use crate::time::Time;
 /// No retry is due.
 const NEVER: u64 = u64::MAX;
 
-/// What changes with the health of any server of a pool.
+/// The health of a pool as a whole: what workers compare before they route.
 #[derive(Debug)]
 pub(crate) struct PoolHealth {
     /// Changes whenever a server is ejected or comes back; a worker that sees another value rebuilds its ring.
     epoch: AtomicU64,
-    /// Earliest time at which an ejected server's rest is over, in microseconds; [`NEVER`] if none is ejected.
+    /// Earliest time at which an ejected server's pause is over, in microseconds; [`NEVER`] if none is ejected.
     next_retry: AtomicU64,
 }
 
 /// The health of one server. The default is that of a live one.
 #[derive(Debug, Default)]
 pub(crate) struct ServerHealth {
+    /// Failures in a row.
     failures: AtomicU32,
-    /// When the last failure that was counted happened, plus one; 0 if never, or if the server has
-    /// answered since.
+    /// When the last counted failure happened, in microseconds plus one; 0 if never, or if the server has answered
+    /// since.
     last_failure: AtomicU64,
-    /// 0 while live.
+    /// When its pause is over, in microseconds; 0 while live.
     ejected_until: AtomicU64,
-    /// Probes since the ejection that were not answered, the one under way included.
+    /// Probes since the ejection, the one under way included.
     probes: AtomicU32,
 }
 
@@ -47,7 +51,7 @@ pub(crate) struct ServerHealth {
 pub(crate) struct EjectionPolicy {
     /// Failures in a row that eject (0 counts as 1, as nutcracker 0.5.0 has it).
     pub(crate) failure_limit: u32,
-    /// How long the server rests.
+    /// How long it stays ejected.
     pub(crate) retry_timeout: Duration,
 }
 
@@ -61,12 +65,12 @@ impl Default for PoolHealth {
 }
 
 impl PoolHealth {
-    /// The number of the current state.
+    /// The number of the current state of all servers of the pool.
     pub(crate) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// When the next ejected server is due to come back.
+    /// When the pause of an ejected server is over next.
     pub(crate) fn next_retry(&self) -> Option<Time> {
         match self.next_retry.load(Ordering::Acquire) {
             NEVER => None,
@@ -77,8 +81,8 @@ impl PoolHealth {
     /// A connection to `server` that was opened at `opened` failed at `now`. Returns whether this ejected the
     /// server, which is true for exactly one caller.
     ///
-    /// Connections that were open before the last failure that was counted, without a reply since, died
-    /// of the same cause (each worker has its own): they are not counted again.
+    /// A connection that was open before the last counted failure, without a reply since, failed of the same cause:
+    /// when a server dies, all connections of all workers end, and that is one failure. It is not counted again.
     pub(crate) fn note_failure(
         &self,
         server: &ServerHealth,
@@ -93,8 +97,8 @@ impl PoolHealth {
         failures >= policy.failure_limit.max(1) && self.eject(server, now + policy.retry_timeout)
     }
 
-    /// Takes back every one of `servers` whose rest is over at `now`; calls `back` for each that this call
-    /// took back. `servers` are all of the pool.
+    /// Readmits every one of `servers` whose pause is over at `now`; calls `back` for each that this call readmitted.
+    /// `servers` are all of the pool.
     pub(crate) fn readmit_due<'a>(
         &self,
         servers: impl Iterator<Item = &'a ServerHealth> + Clone,
@@ -114,7 +118,7 @@ impl PoolHealth {
         self.refresh_next_retry(servers);
     }
 
-    /// Takes back a server that has answered; false when it was back already. `servers` are all of the pool.
+    /// Readmits a server that has answered; false if it is live already. `servers` are all of the pool.
     pub(crate) fn readmit<'a>(
         &self,
         server: &ServerHealth,
@@ -128,10 +132,10 @@ impl PoolHealth {
         back
     }
 
-    /// Finds out anew when the next of `servers`, which are all of the pool, is due.
+    /// Computes anew when the next pause of `servers`, which are all of the pool, is over.
     ///
-    /// Two workers may do this at once; each computes from the records, and an ejection in between
-    /// lowers the result again through `fetch_min`.
+    /// Two workers may do this at once: each computes it from the state of all servers, and an ejection in between
+    /// lowers the result through `fetch_min`, so no pause is missed.
     pub(crate) fn refresh_next_retry<'a>(&self, servers: impl Iterator<Item = &'a ServerHealth>) {
         self.next_retry.store(NEVER, Ordering::Release);
         for health in servers {
@@ -161,7 +165,7 @@ impl ServerHealth {
         self.ejected_until.load(Ordering::Acquire) == 0
     }
 
-    /// A reply arrived: failures were not in a row.
+    /// A reply arrived: failures before it and after it are not in a row.
     pub(crate) fn note_success(&self) {
         if self.last_failure.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
@@ -169,9 +173,9 @@ impl ServerHealth {
         }
     }
 
-    /// Claims the right to probe the server, if that is due at `now`: true for exactly one caller. The next
-    /// probe is due after `pause`, which is told how many went before. The pool's next retry is then to be
-    /// found out anew.
+    /// Claims the right to probe the server, if that is due at `now`: true for exactly one caller. The next probe is
+    /// due after `pause`, which is given the number of earlier ones; this one simply expires if it is not answered.
+    /// The caller then has to compute the pool's next retry anew.
     pub(crate) fn claim_probe(&self, now: Time, pause: impl FnOnce(u32) -> Duration) -> bool {
         let until = self.ejected_until.load(Ordering::Acquire);
         if until == 0 || until > now.as_micros() {
@@ -185,8 +189,9 @@ impl ServerHealth {
         true
     }
 
-    /// Notes a failure at `now`, unless `opened` is before the last one that was noted. That one's time
-    /// stays then: many connections that keep failing in turn would else hide each other for ever.
+    /// Records a failure at `now`, unless the connection was opened before the last recorded one. Then the recorded
+    /// time stays: if each failure moved it, connections that fail one after the other would keep each other from
+    /// being counted.
     fn record_failure(&self, opened: Time, now: Time) -> bool {
         let noted =
             self.last_failure

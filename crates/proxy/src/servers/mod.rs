@@ -1,7 +1,8 @@
-//! Servers: their health, their connections, and what is in flight on them.
+//! Servers: their health, their connections, and the requests in flight on them.
 //!
 //! Read `server` (one server, as one worker sees it), `purpose` and `connection` (one connection), `queue` (the
-//! requests on it), `roster` (all of them), `health` (shared by all workers).
+//! requests on it), `roster` (all servers and connections), `health` (shared by all workers), `upgrades` (which
+//! servers support RESP3).
 
 pub(crate) mod connection;
 pub(crate) mod health;

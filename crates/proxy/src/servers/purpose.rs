@@ -6,9 +6,10 @@ use crate::protocol::decision::Version;
 /// `match`, so that another purpose does not compile until each of them has been decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Carries the requests of many sessions, which all speak one version and use one database.
+    /// Carries the requests of many sessions. All of them use the version and the database that its handshake has
+    /// set.
     Shared { version: Version, database: u32 },
-    /// Asks whether an ejected server is well. It carries no request, and is no connection in the counters but
-    /// for the gauge of open ones.
+    /// Tests an ejected server. It carries no client's request. Of the counters only the gauge of open connections
+    /// includes it.
     Probe,
 }

@@ -1,5 +1,9 @@
-//! The requests on one server connection: their bytes until they are written, and an entry for each until
-//! it is answered.
+//! The requests on one server connection: their bytes until they are written, and an entry for each until it is
+//! answered.
+//!
+//! Servers answer in the order of the requests, and replies name no request. So an entry must stay in the queue
+//! until its reply has ended, even if nobody wants the reply any more; removing one early would shift all later
+//! replies by one.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,7 +13,7 @@ use crate::id::SessionId;
 use crate::limits::{KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
 use crate::time::Time;
 
-/// A request (or a fragment of one) at a server.
+/// A request (or a fragment of one) that was queued for a server and is not answered.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InFlight {
     pub(crate) session: SessionId,
@@ -20,31 +24,32 @@ pub(crate) struct InFlight {
     pub(crate) queued: Time,
 }
 
-/// Where a reply belongs.
+/// Where a reply is delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ReplyTo {
     /// The session's slot with this number.
     Slot(u64),
-    /// A fragment of the slot.
+    /// A fragment of the request in a slot: the slot's number, and the fragment's.
     Fragment(u64, u32),
-    /// Nowhere any more: the request was failed for being late. The session still counts it as bound here.
+    /// Nowhere any more: the request was answered with an error for being late. The session's pin still counts it.
     Forgotten {
         /// It was a [`ReplyTo::Follower`].
         follows: bool,
     },
     /// Nowhere: the client asked for no reply.
     Nobody,
-    /// Nowhere: it is the proxy's own and belongs to the request before it, which must not be without it.
+    /// Nowhere: it is a request of the proxy that caps the TTL of what the request before it writes. It must be sent
+    /// whenever that one is.
     Follower,
 }
 
 impl ReplyTo {
-    /// Whether the client waits for nothing here.
+    /// Whether the client expects no reply, so that there is no slot.
     pub(crate) fn is_silent(self) -> bool {
         matches!(self, ReplyTo::Nobody | ReplyTo::Follower)
     }
 
-    /// Whether it belongs to the request before it, late or not.
+    /// Whether it must be sent with the request before it, late or not.
     fn follows(self) -> bool {
         matches!(
             self,
@@ -53,11 +58,11 @@ impl ReplyTo {
     }
 }
 
-/// The requests on one connection, in order.
+/// The requests on one connection, in order. Two independent borders divide the entries:
 ///
 /// ```text
-///  answered │ forgotten ... (failed for being late) │ waited for ...
-///           │ sent ... (wholly written) │ the next, partly │ unsent ...
+///  (removed) │ forgotten: failed as late ...  │ waiting: a client wants the reply ...
+///  (removed) │ sent: wholly written ... │ the next one, partly written │ unsent ...
 /// ```
 #[derive(Debug, Default)]
 pub(crate) struct RequestQueue {
@@ -65,12 +70,14 @@ pub(crate) struct RequestQueue {
     output: Rope,
     /// Requests whose replies have not ended, oldest first.
     entries: VecDeque<InFlight>,
-    /// How many of them (from the front) are wholly written, and how many bytes of the next one are.
+    /// How many of them (from the front) are wholly written.
     sent: usize,
+    /// How many bytes of the next one are written.
     sent_of_next: usize,
-    /// Unwritten bytes of requests that were answered before they were wholly written.
+    /// Unwritten bytes of requests that were answered before they were wholly written, as a server may do with an
+    /// error. They are still written: the server expects them.
     answered_early: usize,
-    /// How many of the entries (from the front) have been dealt with for being late.
+    /// How many of the entries (from the front) were late, and are failed or are exempt as their reply is under way.
     forgotten: usize,
 }
 
@@ -82,7 +89,7 @@ pub(crate) struct Amount {
 }
 
 impl RequestQueue {
-    /// Appends a request, whose bytes `write` appends. Returns how many those are.
+    /// Appends a request, whose bytes `write` appends. Returns how many bytes it has.
     #[inline(always)]
     pub(crate) fn push(
         &mut self,
@@ -123,7 +130,7 @@ impl RequestQueue {
         self.entries.iter()
     }
 
-    /// Whether there is room for a further request, where at most `most` are to be unanswered.
+    /// Whether there is room for a further request, where at most `most` may be unanswered.
     pub(crate) fn has_room(&self, most: usize) -> bool {
         self.entries.len() < most.min(MAX_IN_FLIGHT) && self.output.len() < MAX_CONNECTION_BYTES
     }
@@ -167,8 +174,7 @@ impl RequestQueue {
         whole
     }
 
-    /// The oldest request, if it has at least begun to be written, so that what the server says can be its
-    /// reply.
+    /// The oldest request, if it has at least begun to be written, so that what the server sends can be its reply.
     pub(crate) fn begun(&self) -> Option<&InFlight> {
         let begun = self.sent > 0 || self.sent_of_next > 0;
         self.entries.front().filter(|_| begun)
@@ -179,7 +185,7 @@ impl RequestQueue {
         self.entries.front()
     }
 
-    /// Takes the oldest request off the queue; says whether it was wholly written.
+    /// Takes the oldest request off the queue; returns it, and whether it was wholly written.
     pub(crate) fn pop(&mut self) -> Option<(InFlight, bool)> {
         let entry = self.entries.pop_front()?;
         self.forgotten = self.forgotten.saturating_sub(1);
@@ -196,18 +202,19 @@ impl RequestQueue {
         Some((entry, whole))
     }
 
-    /// The oldest request that somebody still waits for.
+    /// The oldest request that is not forgotten.
     pub(crate) fn oldest_waiting(&self) -> Option<&InFlight> {
         self.entries.get(self.forgotten)
     }
 
-    /// Whether a reply is under way that is late: one nobody waits for, or one that is being passed on.
+    /// Whether the server owes a reply that is late: one that will be dropped, or one that is being passed on.
     pub(crate) fn owes_forgotten(&self) -> bool {
         self.forgotten > 0
     }
 
-    /// Forgets the next request that has waited for `timeout`, and returns it. One whose reply is being passed
-    /// on (`mid_reply`, of the oldest) stays: a late reply is better than half of one.
+    /// Marks the next request that has waited for `timeout` as forgotten, and returns it as it was. The oldest one
+    /// is passed over if its reply is being passed on (`mid_reply`): failing it now would cost the client its
+    /// connection.
     pub(crate) fn forget_late(
         &mut self,
         now: Time,
@@ -231,7 +238,7 @@ impl RequestQueue {
         }
     }
 
-    /// How many requests are wholly written, and how many are not.
+    /// The requests that are wholly written, and those that are not.
     pub(crate) fn amounts(&self) -> (Amount, Amount) {
         let sum = |entries: &mut dyn Iterator<Item = &InFlight>| {
             entries.fold(Amount::default(), |sum, entry| Amount {
@@ -248,8 +255,8 @@ impl RequestQueue {
         self.entries.iter().skip(self.first_unsent())
     }
 
-    /// Drops the requests of which nothing has been written and whose session `is_gone`. What follows a
-    /// request that has been written stays with it.
+    /// Drops the requests of which nothing has been written and whose session `is_gone`. A follower of a request that
+    /// stays is kept, too: a written request must not lose its TTL cap.
     pub(crate) fn drop_unsent(&mut self, is_gone: impl Fn(SessionId) -> bool) -> Amount {
         let first = self.first_unsent();
         let begun = match self.entries.get(self.sent) {
@@ -260,6 +267,7 @@ impl RequestQueue {
         kept.take_from(&mut self.output, self.answered_early + begun);
         let (mut index, mut late) = (0, 0);
         let mut dropped = Amount::default();
+        // Whether the entry before this one stays.
         let mut stays = true;
         self.entries.retain(|entry| {
             let follows = entry.reply_to.follows() && stays;
@@ -290,7 +298,7 @@ mod tests {
     use super::*;
     use crate::id::Table;
 
-    /// A write under way or not yet, with what limits its life, between other requests of two clients.
+    /// A queue of such requests, of which `written` bytes are written.
     fn queue(written: usize, requests: &[(SessionId, ReplyTo, &str)]) -> RequestQueue {
         let mut queue = RequestQueue::default();
         for (session, reply_to, text) in requests {
@@ -338,7 +346,7 @@ mod tests {
         assert_eq!(one.drop_unsent(is_gone), amount(1, 8));
         assert_eq!(left(&one), "limits more SET limit");
 
-        // Late and forgotten, it follows all the same.
+        // A late follower stays with its request, too.
         let mut late = queue(1, &requests);
         let timeout = Duration::ZERO;
         let later = late.entries.range_mut(2..);

@@ -1,4 +1,5 @@
-//! Every server of a worker's pool, and every connection to one: opened, chosen, written to, removed.
+//! All servers that a pool in one worker uses, and all connections to them: opened, chosen, written to, drained,
+//! removed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,19 +23,21 @@ use crate::settings::{PoolSettings, TimeoutAction};
 use crate::share::{PlannedServer, PoolPlan, PoolShare};
 use crate::time::Time;
 
-/// The servers and their connections.
+/// The servers and their connections. A server stays while a route, a connection or an unanswered fragment refers to
+/// it; only then may its id be used.
 pub(crate) struct Roster<P: Protocol> {
     servers: Table<ServerId, Server>,
     connections: Table<ConnectionId, Connection<P>>,
-    /// No connection can be late before this.
+    /// No connection can be late before this. A lower bound: it is not raised when a request is answered.
     earliest: Option<Time>,
-    /// Connections that take no further request, and when each is closed whatever it still has.
+    /// Draining connections, and when each is closed even if it has unanswered requests.
     draining: Vec<(ConnectionId, Time)>,
-    /// When to look at those next.
+    /// When to check those next.
     next_check: Option<Time>,
 }
 
-/// A connection that carries a further request.
+/// A connection to which a request is about to be added. It borrows what that takes, so that a request looks its
+/// connection up once.
 pub(crate) struct OpenConnection<'a, P: Protocol> {
     id: ConnectionId,
     connection: &'a mut Connection<P>,
@@ -53,7 +56,7 @@ impl<P: Protocol> Roster<P> {
         }
     }
 
-    /// A server that is here: one of the routes, or one that a connection is to.
+    /// A server that something refers to (see [`Roster`]).
     #[inline]
     pub(crate) fn server(&self, id: ServerId) -> &Server {
         let server = self.servers.get(id);
@@ -80,7 +83,7 @@ impl<P: Protocol> Roster<P> {
         self.connections.iter().map(|(_, connection)| connection)
     }
 
-    /// Those that carry requests and are to carry more.
+    /// The connections that take requests.
     pub(crate) fn shared_connections(
         &self,
     ) -> impl Iterator<Item = (ConnectionId, &Connection<P>)> {
@@ -122,8 +125,9 @@ impl<P: Protocol> Roster<P> {
         id
     }
 
-    /// A connection that carries a request to a server of a session that speaks `version`: the one that `pinned`
-    /// names, else the least loaded, else a new one.
+    /// The connection for a request to a server, of a session that speaks `version`: the one that it is pinned to,
+    /// else one without requests, else a new one while the server may have more, else the one with the fewest
+    /// requests.
     #[inline(always)]
     pub(crate) fn connection_for(
         &mut self,
@@ -194,7 +198,7 @@ impl<P: Protocol> Roster<P> {
         }
     }
 
-    /// A connection that is there already, to carry a further request.
+    /// A connection that was chosen before, to add a further request.
     pub(crate) fn connection_by_id(&mut self, id: ConnectionId) -> Option<OpenConnection<'_, P>> {
         Some(OpenConnection {
             id,
@@ -204,7 +208,7 @@ impl<P: Protocol> Roster<P> {
         })
     }
 
-    /// Has the connection written to, if it has anything to write.
+    /// Lists the connection for writing, if it is not listed.
     pub(crate) fn flush(&mut self, id: ConnectionId, outbox: &mut Outbox) {
         if let Some(connection) = self.connections.get_mut(id)
             && connection.list_for_flush()
@@ -213,7 +217,7 @@ impl<P: Protocol> Roster<P> {
         }
     }
 
-    /// The socket of a connection is there, and `steps` are to be taken on it next; says whether there are any.
+    /// The socket of a connection is connected, and its handshake begins with `steps`; returns whether there are any.
     pub(crate) fn start_handshake(
         &mut self,
         id: ConnectionId,
@@ -234,7 +238,7 @@ impl<P: Protocol> Roster<P> {
         has_steps
     }
 
-    /// Removes a connection, whose requests are the caller's then.
+    /// Removes a connection. The caller has to answer its requests.
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection<P>> {
         let connection = self.connections.remove(id)?;
         self.server_mut(connection.server())
@@ -249,13 +253,13 @@ impl<P: Protocol> Roster<P> {
         Some(connection)
     }
 
-    /// When a connection may be late.
+    /// When a connection may be late, at the earliest.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         self.earliest
     }
 
-    /// The connections that are late at `now`. Whoever deals with one without removing it calls
-    /// [`Roster::note_deadline`] then.
+    /// The connections that are late at `now`. Whoever handles one without removing it calls
+    /// [`Roster::note_deadline`] afterwards, or its next deadline is missed.
     pub(crate) fn take_late(&mut self, now: Time) -> Vec<ConnectionId> {
         if self.earliest.is_none_or(|earliest| now < earliest) {
             return Vec::new();
@@ -272,7 +276,7 @@ impl<P: Protocol> Roster<P> {
         late
     }
 
-    /// Looks at a connection in time.
+    /// Includes a connection's current deadline in the lower bound.
     pub(crate) fn note_deadline(&mut self, id: ConnectionId) {
         let connection = self.connections.get(id);
         let due = connection.and_then(|connection| self.deadline_of(connection));
@@ -283,7 +287,8 @@ impl<P: Protocol> Roster<P> {
         note_due(&mut self.earliest, at);
     }
 
-    /// When the connection is late, as things are.
+    /// When the connection is late, by its current state: its handshake, its oldest waiting request, or the server's
+    /// silence while it owes a late reply.
     fn deadline_of(&self, connection: &Connection<P>) -> Option<Time> {
         let settings = self.server(connection.server()).settings();
         let connect = match (connection.progress(), connection.purpose()) {
@@ -304,7 +309,7 @@ impl<P: Protocol> Roster<P> {
         [connect, request, silence].into_iter().flatten().min()
     }
 
-    /// Whether a connection that is late is to be closed for it; else only its late requests fail.
+    /// Whether a late connection is to be closed; otherwise only its late requests fail.
     pub(crate) fn is_lost(&self, connection: &Connection<P>, now: Time) -> bool {
         let settings = self.server(connection.server()).settings();
         connection.progress() != Progress::Ready
@@ -312,10 +317,10 @@ impl<P: Protocol> Roster<P> {
     }
 }
 
-/// Plans that follow each other.
+/// Changes of plan.
 impl<P: Protocol> Roster<P> {
-    /// The servers of a plan, in its order: those that were here are now as the plan has them. Those that are
-    /// new, or have moved, are added to `fresh`.
+    /// Adds the servers of a plan, or changes those that are known to what the plan says. Returns their ids in the
+    /// plan's order; those that are new, or have another endpoint now, are added to `fresh`.
     pub(crate) fn add_planned(
         &mut self,
         pool: &Arc<PoolShare>,
@@ -341,7 +346,7 @@ impl<P: Protocol> Roster<P> {
         plan.servers.iter().map(&mut add_planned).collect()
     }
 
-    /// Servers that are not in `plan` have left; `gone` gets those that had not before.
+    /// Marks the servers that are not in `plan` as removed; returns those that were not before.
     pub(crate) fn remove_servers(&mut self, plan: &[ServerId]) -> Vec<ServerId> {
         let stays = |(id, server): &(ServerId, &Server)| server.is_removed() || plan.contains(id);
         let gone: Vec<_> = self.servers.iter().filter(|it| !stays(it)).collect();
@@ -351,8 +356,8 @@ impl<P: Protocol> Roster<P> {
         gone
     }
 
-    /// Connections that are of no further use, because their server has left or moved or may have fewer, take no
-    /// further request. Returns them; the others may be late sooner or later than before.
+    /// Starts draining the connections whose server was removed, has another endpoint, or may have fewer connections
+    /// now. Returns them. All deadlines are computed anew, as time-outs may have changed.
     pub(crate) fn drain_connections(&mut self, now: Time) -> Vec<ConnectionId> {
         let is_kept = |id: ConnectionId, connection: &Connection<P>| {
             let server = self.server(connection.server());
@@ -377,17 +382,17 @@ impl<P: Protocol> Roster<P> {
         draining
     }
 
-    /// When to look next at what is leaving.
+    /// When to check draining connections and removed servers next.
     pub(crate) fn next_check(&self) -> Option<Time> {
         self.next_check
     }
 
-    /// Takes the connections that take no further request and have answered all.
+    /// Takes the draining connections that have answered everything off the list.
     pub(crate) fn take_drained(&mut self) -> Vec<ConnectionId> {
         self.take_draining(|connection, _| connection.is_drained())
     }
 
-    /// Takes those that have had their time.
+    /// Takes those off the list whose time is over.
     pub(crate) fn take_overdue(&mut self, now: Time) -> Vec<ConnectionId> {
         self.take_draining(|_, until| until <= now)
     }
@@ -404,14 +409,14 @@ impl<P: Protocol> Roster<P> {
         taken
     }
 
-    /// Arranges for them to be looked at again, as long as there are any.
+    /// Sets the time of the next check, as long as there is anything to check.
     pub(crate) fn schedule_check(&mut self, now: Time) {
         let gone = self.servers.iter().any(|(_, server)| server.is_removed());
         let more = gone || !self.draining.is_empty();
         self.next_check = more.then_some(now + DRAIN_CHECK_EVERY);
     }
 
-    /// Forgets the servers that have left and to which no connection is, unless `is_in_use`, and returns them.
+    /// Forgets the removed servers that have no connection and are not `is_in_use`; returns them.
     pub(crate) fn forget_servers(&mut self, is_in_use: impl Fn(ServerId) -> bool) -> Vec<ServerId> {
         let connections = &self.connections;
         let is_to = |id: ServerId| connections.iter().any(|(_, link)| link.server() == id);
@@ -445,7 +450,7 @@ impl<P: Protocol> OpenConnection<'_, P> {
         outbox: &mut Outbox,
         write: impl FnOnce(&mut Rope),
     ) {
-        // What waits already is due before this.
+        // If an older request waits, its deadline is earlier than this one's and already included.
         if self.connection.queue().oldest_waiting().is_none() {
             self.note_due(now);
         }
@@ -454,7 +459,7 @@ impl<P: Protocol> OpenConnection<'_, P> {
         }
     }
 
-    /// A request that is queued now will be due.
+    /// Includes the deadline of a request that is queued now.
     fn note_due(&mut self, now: Time) {
         let server = self.servers.get(self.connection.server());
         let timeout = server.and_then(|server| server.settings().timeout);
@@ -462,15 +467,15 @@ impl<P: Protocol> OpenConnection<'_, P> {
     }
 }
 
-/// Something may be late at that time.
+/// Lowers the bound to `at`, if that is earlier.
 fn note_due(earliest: &mut Option<Time>, at: Option<Time>) {
     if let Some(at) = at {
         *earliest = Some(earliest.map_or(at, |known| known.min(at)));
     }
 }
 
-/// How long a server may be silent that owes a reply which nobody waits for any more; `None` where a request
-/// that is late closes its connection.
+/// How long a server that owes a late reply may be silent before its connection is closed (`timeout_action: answer`);
+/// `None` if the first late request closes it.
 fn silence(settings: &PoolSettings) -> Option<Duration> {
     let timeout = settings.timeout?;
     match settings.failure.timeout_action {

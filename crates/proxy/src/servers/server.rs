@@ -1,5 +1,5 @@
-//! One server, as one worker sees it: what is shared of it, where it is, its connections, and when to make
-//! no new ones.
+//! One server, as one worker sees it: its shared state, its endpoint, its connections, and whether new ones may be
+//! opened.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::settings::PoolSettings;
 use crate::share::{Endpoint, PlannedServer, PoolShare, ServerShare};
 use crate::time::Time;
 
-/// A server. It may be one of a failover pool; what is asked of it then holds in that pool.
+/// A server. It may belong to the failover pool; then its settings, health and counters are those of that pool.
 #[derive(Debug)]
 pub(crate) struct Server {
     pool: Arc<PoolShare>,
@@ -27,15 +27,15 @@ pub(crate) struct Server {
     endpoint: Arc<Endpoint>,
     /// `host:port:weight` as written.
     pname: String,
-    /// Most seconds that what is written here may live.
+    /// The cap of the TTL of what is written here, in seconds; set for servers of the failover pool.
     ttl_cap: Option<u32>,
-    /// No plan has it any more; it is here while connections to it, or requests, are.
+    /// No plan has it any more. It is kept until its connections are closed and no request refers to it.
     is_removed: bool,
-    /// Its connections that carry requests, by what they have in common.
+    /// Its connections that carry requests and are not draining, grouped by version and database.
     shared: Vec<Shared>,
 }
 
-/// Connections that speak one version and use one database; at most `server_connections`.
+/// The connections with one version and one database; at most `server_connections`.
 #[derive(Debug)]
 struct Shared {
     version: Version,
@@ -45,18 +45,18 @@ struct Shared {
     refusal: Option<Refusal>,
 }
 
-/// A handshake that the server refused. No other connection is tried before `until`: each request would
-/// open one, and be refused again.
+/// A handshake that the server refused. No further connection is opened before `until`: otherwise each request would
+/// open one, only to be refused again. Requests get the server's error line meanwhile.
 #[derive(Debug)]
 struct Refusal {
     cause: Cause,
     until: Time,
-    /// How long it was waited after this refusal, chance apart.
+    /// The pause after this refusal, without its random part.
     pause: Duration,
 }
 
 impl Server {
-    /// A server of `pool`, where `settings` hold, for the worker with this number.
+    /// A server of `pool`, which has `settings`, for the worker with this number.
     pub(crate) fn new(
         pool: &Arc<PoolShare>,
         settings: &Arc<PoolSettings>,
@@ -78,7 +78,7 @@ impl Server {
         }
     }
 
-    /// The server as a further plan has it; says whether it has moved.
+    /// Changes the server to what a new plan says; returns whether it has another endpoint.
     pub(super) fn follow(
         &mut self,
         settings: &Arc<PoolSettings>,
@@ -107,7 +107,8 @@ impl Server {
         self.is_removed
     }
 
-    /// Whether a connection that leads to `endpoint` is still of use.
+    /// Whether a connection to `endpoint` is still used: the endpoint is current, and the connection is within
+    /// `server_connections`.
     pub(super) fn keeps(
         &self,
         id: ConnectionId,
@@ -133,12 +134,12 @@ impl Server {
         self.share.name()
     }
 
-    /// The server in plain words, for error lines.
+    /// The server as error lines name it.
     pub(crate) fn description(&self) -> String {
         format!("server '{}' ({})", self.name(), self.pname)
     }
 
-    /// The settings that hold for it: those of its own pool.
+    /// The settings of its own pool.
     pub(crate) fn settings(&self) -> &PoolSettings {
         &self.settings
     }
@@ -160,17 +161,17 @@ impl Server {
         &self.endpoint
     }
 
-    /// Whether it is well where it is now.
+    /// The health of its current endpoint.
     pub(crate) fn health(&self) -> &ServerHealth {
         &self.endpoint.health
     }
 
-    /// Most seconds that what is written here may live, if it is a server of a failover pool.
+    /// The cap of the TTL of what is written here, in seconds, if it is a server of the failover pool.
     pub(crate) fn ttl_cap(&self) -> Option<u32> {
         self.ttl_cap
     }
 
-    /// What its connections are for that carry the requests of sessions of this version.
+    /// The purpose of a connection for the requests of sessions of this version.
     pub(crate) fn shared_by(&self, version: Version) -> Purpose {
         Purpose::Shared {
             version,
@@ -178,14 +179,14 @@ impl Server {
         }
     }
 
-    /// Its connections that carry such requests.
+    /// Its connections for such requests.
     #[inline]
     pub(crate) fn connections(&self, version: Version) -> &[ConnectionId] {
         let shared = self.find(version, self.endpoint.database);
         shared.map_or(&[], |shared| &shared.connections)
     }
 
-    /// Whether any connection carries requests, or may.
+    /// Whether it has any connection for requests.
     pub(crate) fn is_used(&self) -> bool {
         self.shared
             .iter()
@@ -212,7 +213,7 @@ impl Server {
         }
     }
 
-    /// Why no connection is to be opened at `now` for sessions of this version, if there is a reason.
+    /// Why no connection may be opened at `now` for sessions of this version: a recent refusal, if there is one.
     pub(crate) fn refusal(&self, version: Version, now: Time) -> Option<&Cause> {
         let shared = self.find(version, self.endpoint.database)?;
         let refusal = shared.refusal.as_ref();
@@ -221,9 +222,9 @@ impl Server {
             .map(|refusal| &refusal.cause)
     }
 
-    /// The server has refused a connection of that purpose. The next one is tried after a pause that doubles
-    /// with each refusal that follows closely, up to a quarter longer by `chance` (of 2^32), so that workers and
-    /// proxies do not come back all at once.
+    /// The server has refused a connection of that purpose. The next one may be opened after a pause, which doubles
+    /// with each refusal that soon follows another. It is made up to a quarter longer by the random `chance` (of
+    /// 2^32), so that workers and proxies do not return all at once.
     pub(crate) fn note_refusal(&mut self, purpose: Purpose, cause: Cause, now: Time, chance: u32) {
         let (version, database) = match purpose {
             Purpose::Shared { version, database } => (version, database),
@@ -244,7 +245,7 @@ impl Server {
         });
     }
 
-    /// A failure at `now`, seen on a connection that was opened at `opened`. Whether it ejected the server.
+    /// Counts a failure at `now` of a connection that was opened at `opened`. Returns whether it ejected the server.
     pub(crate) fn note_failure(&self, opened: Time, now: Time) -> bool {
         let policy = EjectionPolicy {
             failure_limit: self.settings.server_failure_limit,

@@ -1,5 +1,5 @@
-//! Which servers speak the newer version of the protocol, and who waits to learn it: it is granted to a
-//! session only where the servers speak it.
+//! Which servers support RESP3, and which sessions wait to learn it: it is granted to a session only if the pool's
+//! servers support it.
 
 use std::collections::HashMap;
 
@@ -8,17 +8,17 @@ use crate::limits::MAX_UPGRADE_WAITERS;
 use crate::protocol::grammar::Reply;
 use crate::time::Time;
 
-/// What is known, and who waits.
+/// What is known of the servers, and the sessions that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Upgrades {
     waiters: Vec<Waiter>,
     /// When the waiters are answered with what is known by then; set while servers are asked.
     deadline: Option<Time>,
-    /// What servers have answered when they were last asked.
+    /// The results of the last time each server was asked.
     known: HashMap<ServerId, Support>,
 }
 
-/// A session that waits, and where its answer belongs.
+/// A session that waits, and the slot for its answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Waiter {
     pub(crate) session: SessionId,
@@ -26,32 +26,32 @@ pub(crate) struct Waiter {
     pub(crate) reply: Reply,
 }
 
-/// Whether a server speaks the newer version, as far as is known.
+/// Whether a server supports RESP3, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Support {
-    /// It is being asked.
+    /// A connection for it is being opened.
     Asked,
     /// It does.
     Yes,
     /// It refused.
     No,
-    /// It could not be asked.
+    /// It could not be asked: ejected, refusing connections, or the connection failed.
     Unreachable,
 }
 
-/// What the waiters are told.
+/// What the waiting sessions are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The servers speak it.
+    /// At least one server supports it, and none is known not to.
     Granted,
-    /// One of them does not.
+    /// A server does not support it.
     Refused,
-    /// None could be asked.
+    /// No server could be asked.
     Unreachable,
 }
 
 impl Upgrades {
-    /// Adds a session that waits, unless too many do; says whether it waits.
+    /// Adds a session that waits, unless too many do; returns whether it was added.
     pub(crate) fn add(&mut self, waiter: Waiter) -> bool {
         let fits = self.waiters.len() < MAX_UPGRADE_WAITERS;
         if fits {
@@ -60,12 +60,12 @@ impl Upgrades {
         fits
     }
 
-    /// Takes those who wait.
+    /// Takes all sessions that wait.
     pub(crate) fn take_waiters(&mut self) -> Vec<Waiter> {
         std::mem::take(&mut self.waiters)
     }
 
-    /// Whether anybody waits.
+    /// Whether any session waits.
     pub(crate) fn is_anybody_waiting(&self) -> bool {
         !self.waiters.is_empty()
     }
@@ -95,13 +95,16 @@ impl Upgrades {
         self.deadline = Some(deadline);
     }
 
-    /// Nothing is asked any more.
+    /// The asking is over.
     pub(crate) fn end(&mut self) {
         self.deadline = None;
     }
 
-    /// What those who wait are told, if enough is known of the `servers`: one refusal decides, else every server
-    /// must have been heard or found unreachable. With `timed_out`, what is known must do.
+    /// What the waiting sessions are told, if enough is known of the `servers`: one that does not support it decides;
+    /// otherwise every server must have answered or be unreachable. With `timed_out`, what is known decides.
+    ///
+    /// Refusals count only while servers are being asked: one may have been upgraded since it was last asked, so it
+    /// is asked again first.
     pub(crate) fn verdict(
         &self,
         servers: impl Iterator<Item = ServerId>,
