@@ -1,4 +1,4 @@
-//! Why a server connection ended, in the words of the error lines.
+//! Why a server connection ended, with the texts for error lines.
 
 use std::fmt;
 use std::rc::Rc;
@@ -13,7 +13,7 @@ pub enum Cause {
     Reset,
     /// A write found the connection closed.
     BrokenPipe,
-    /// The connect was refused, or every server of the pool is ejected.
+    /// The connection was refused, or every server of the pool is ejected.
     Refused,
     /// A request waited longer than `timeout`.
     TimedOut,
@@ -23,11 +23,12 @@ pub enum Cause {
     Protocol,
     /// The server is ejected and its keys stay with it.
     Ejected,
-    /// The server's queue is at its bound.
+    /// The server's queue is full, or memory is short.
     Overloaded,
-    /// The server has left the pool, or has moved, and took too long over what was in flight.
+    /// The server was removed from the pool, or has another address now, and did not answer what was in flight in
+    /// time.
     Left,
-    /// The server answered a step of the handshake with an error, or the connection itself.
+    /// The server answered a step of the handshake, or the new connection itself, with an error.
     Refusal {
         /// What it refused: a command, or `the connection`.
         what: &'static str,
@@ -45,12 +46,12 @@ impl Cause {
         Cause::Refusal { what, line }
     }
 
-    /// Whether nutcracker would have had an errno for it; a plain FIN has none and reads `unknown`.
+    /// Whether nutcracker 0.5.0 has an errno for it. A plain FIN has none, and its text is `unknown`.
     pub(crate) fn has_errno(&self) -> bool {
         !matches!(self, Cause::Closed)
     }
 
-    /// The same in plain words, for `error_detail`.
+    /// A description for `error_detail`.
     pub(crate) fn detail(&self) -> &str {
         match self {
             Cause::Closed => "the server closed the connection",

@@ -1,4 +1,4 @@
-//! What the core has to tell people: log records as data. The shell decides whether and where to write.
+//! Log records as data. The shell decides whether and where they are written.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,11 +12,11 @@ use crate::limits::MAX_EVENTS;
 pub enum Level {
     /// Something failed that an operator must see.
     Alert = 1,
-    /// Something is wrong but was coped with.
+    /// Something is wrong, but was handled.
     Warn = 4,
-    /// Normal but notable.
+    /// Normal but significant.
     Notice = 5,
-    /// The life of connections.
+    /// Connections that are opened and closed.
     Info = 6,
 }
 
@@ -28,7 +28,7 @@ pub enum Event {
         /// The command's name, escaped and shortened.
         name: String,
     },
-    /// A client sent bytes that are not the protocol.
+    /// A client sent bytes that cannot be parsed.
     BadRequest {
         /// What was wrong.
         reason: String,
@@ -44,7 +44,7 @@ pub enum Event {
         client: Box<str>,
         /// Bytes of replies it had not read.
         unread: usize,
-        /// Bytes that it had read or sent in the time it was given.
+        /// Bytes that it had read or sent in the period of measuring.
         moved: usize,
     },
     /// Memory is short, and clients that hold much of it are not read for a while (rate-limited).
@@ -82,31 +82,32 @@ pub enum Event {
         /// Its error text.
         text: String,
     },
-    /// AUTH was refused by a server; its own errors will reach the clients, as with nutcracker.
+    /// AUTH was refused by a server that does not know it; the connection is used, as with nutcracker 0.5.0, and
+    /// clients get whatever errors the server answers with.
     AuthFailed {
         /// The server's name.
         server: String,
         /// Its error text.
         text: String,
     },
-    /// A server does not speak RESP3.
+    /// A server does not support RESP3.
     NoResp3 {
         /// The server's name.
         server: String,
     },
-    /// A server of a failover pool cannot limit how long something lives, so nothing is sent there.
+    /// A server of a failover pool cannot cap TTLs, so nothing is sent there.
     CannotCapTtl {
         /// The server's name.
         server: String,
     },
-    /// A server was taken off the ring.
+    /// A server was ejected.
     Ejected {
         /// The server's name.
         server: String,
         /// For how many milliseconds.
         millis: u64,
     },
-    /// An ejected server is on the ring again.
+    /// An ejected server is used again.
     Readmitted {
         /// The server's name.
         server: String,
@@ -118,16 +119,16 @@ pub enum Event {
         /// Such requests since the last such event.
         count: u64,
     },
-    /// Requests whose clients want no reply were refused or lost, which nobody else will tell (rate-limited).
+    /// Requests whose clients want no reply were refused or lost; no client learns of it (rate-limited).
     Unheard {
         /// Such requests, or fragments, since the last such event.
         count: u64,
         /// What the client of the first of them would have been told.
         first: String,
     },
-    /// More happened than there was room to tell of.
+    /// More events happened than the queue could hold.
     Dropped {
-        /// Events that were not told.
+        /// Events that were dropped.
         count: u64,
     },
 }
@@ -194,7 +195,7 @@ impl fmt::Display for Event {
             Event::AuthFailed { server, text } => write!(f, "AUTH failed on {server}: {text}"),
             Event::CannotCapTtl { server } => write!(
                 f,
-                "server '{server}' is of no use for failover: PEXPIRE with LT is refused, it takes Redis 7.0 or Valkey"
+                "server '{server}' is of no use for failover: it refuses PEXPIRE with LT, which needs Redis 7.0 or Valkey"
             ),
             Event::NoResp3 { server } => write!(f, "server '{server}' does not speak RESP3"),
             Event::Ejected { server, millis } => {
@@ -216,8 +217,8 @@ impl fmt::Display for Event {
     }
 }
 
-/// A bounded queue of events: when the shell does not keep up, newer ones are dropped and counted, and how
-/// many is told behind the others.
+/// A bounded queue of events. When the shell does not keep up, newer ones are dropped and counted; the last event
+/// tells how many.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     queue: VecDeque<Event>,

@@ -1,4 +1,7 @@
-//! Stable names for sessions and server connections, and the table that gives them out.
+//! Ids of sessions, servers and connections, and the table that assigns them.
+//!
+//! An id has an index, which is reused, and a generation, which is not. So a reply to a client that has left cannot
+//! reach another client that got the same index: its id is simply not found.
 
 use std::marker::PhantomData;
 
@@ -12,7 +15,7 @@ macro_rules! id {
         }
 
         impl $name {
-            /// A small number, dense and used again after the owner has gone: fit to index a table.
+            /// A small number that is reused when its owner is gone: suitable as an index into a vector.
             $vis fn index(self) -> usize {
                 self.index as usize
             }
@@ -30,16 +33,17 @@ macro_rules! id {
 }
 
 id! {
-    /// Names one session. A generation keeps the ids of departed sessions harmless.
+    /// Identifies one session. An id of a session that is gone is never found again.
     pub SessionId
 }
 id! {
-    /// Names one server connection, in the same way.
+    /// Identifies one server connection, in the same way.
     pub ConnectionId
 }
 
 id! {
-    /// Names one server in one worker: the same one in every plan in which its pool has a server of its name.
+    /// Identifies one server in one worker. It stays the same across plans, as long as its pool has a server of its
+    /// name.
     pub(crate) ServerId
 }
 
@@ -65,7 +69,7 @@ impl<I: Id, T> Table<I, T> {
         }
     }
 
-    /// Adds what `make` builds for its new id.
+    /// Adds the entry that `make` returns for its new id.
     pub(crate) fn insert_with(&mut self, make: impl FnOnce(I) -> T) -> I {
         self.generation = self.generation.wrapping_add(1);
         let entry = self.entries.vacant_entry();

@@ -3,15 +3,15 @@
 //! # The life of a request
 //!
 //! 1. The shell reads a client's bytes into a [`Chunk`] and hands them to [`Pool::handle_session_data`].
-//!    The session's parser finds whole requests; only an incomplete tail is kept.
+//!    The session's parser finds whole requests; only an incomplete one is copied.
 //! 2. Each request takes the next slot of its session's order queue. What the proxy answers itself
 //!    (PING, HELLO, errors) fills its slot at once.
 //! 3. The key is mapped to a server; a request with keys of several servers becomes fragments, one
-//!    per server, that share the slot and a join.
+//!    per server, whose replies are joined in the slot.
 //! 4. The request's bytes go to the end of a server connection's output, and an entry (session, slot,
 //!    fragment) to the end of its in-flight queue. The shell learns through [`Pool::poll_flush`] that
 //!    there is something to write, once per connection however much was added.
-//! 5. Replies are paired with the in-flight queue in order ([`Pool::handle_connection_data`]). A reply
+//! 5. Replies are matched with the in-flight queue in order ([`Pool::handle_connection_data`]). A reply
 //!    whose slot is next in its client's order goes straight to the client's output; any other waits
 //!    in its slot; one whose client has left is dropped.
 //! 6. When a server connection ends, each of its requests gets the protocol's error line in its slot.

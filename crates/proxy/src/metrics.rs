@@ -1,7 +1,7 @@
-//! What is counted: one row per metric feeds the counters, the statistics document, `-D` and the manual.
+//! The metrics. The counters, the statistics document, `-D` and the manual are all made from one row per metric.
 //!
-//! Each worker has counters of its own for every pool and server and is their only writer; readers add
-//! them up. A reader may see a count that is a moment old, never a torn one.
+//! Each worker has its own counters for every pool and server, and is their only writer; readers add them up. A
+//! reader may see a value that is slightly old, never half of one.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -23,7 +23,7 @@ pub struct Row {
     pub name: &'static str,
     /// How it is read.
     pub kind: Kind,
-    /// What `-D` says of it.
+    /// Its description in `-D`.
     pub help: &'static str,
     /// Whether nutcracker 0.5.0 has it too. Others are shown on request only, after its own.
     pub nutcracker: bool,
@@ -41,8 +41,8 @@ macro_rules! metrics {
         /// The rows, in the order of the document.
         pub const $rows: &[Row] = &[$(Row { name: $name, kind: Kind::$kind, help: $help, nutcracker: $known },)*];
 
-        /// The values in one worker, which is their only writer. Those of two workers are in no cache line
-        /// together.
+        /// The values in one worker, which is their only writer. They are aligned so that two workers never write to
+        /// the same cache line.
         #[derive(Debug)]
         #[repr(align(128))]
         pub struct $counters([AtomicI64; $rows.len()]);

@@ -1,4 +1,4 @@
-//! The door to a pool: the same calls whatever the protocol.
+//! The public interface of a pool: the same calls for both protocols.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,13 +19,14 @@ use crate::time::Time;
 /// One configured pool in one worker.
 pub struct Pool(AnyEngine);
 
-/// The engines are large and there is one per pool and worker.
+/// The engine for the pool's protocol. Boxed, as engines are large; the choice is made once per call, not per
+/// request.
 enum AnyEngine {
     Redis(Box<Engine<Redis>>),
     Memcached(Box<Engine<Memcached>>),
 }
 
-/// What a client is told that is one too many, before it is closed.
+/// The error line for a client that is closed because there are too many.
 pub fn too_many_clients(pool: &PoolShare) -> &'static [u8] {
     match pool.plan().settings.protocol {
         ProtocolSettings::Redis(_) => Redis::TOO_MANY_CLIENTS,
@@ -43,7 +44,8 @@ macro_rules! either {
 }
 
 impl Pool {
-    /// The pool of `share` in one worker, without sessions. It asks for the connections of `preconnect`.
+    /// The pool of `share` in one worker, without sessions. With `preconnect` it has actions at once: to connect to
+    /// the servers.
     pub fn new(share: &Arc<PoolShare>, context: WorkerContext, now: Time) -> Self {
         let mut pool = match share.plan().settings.protocol {
             ProtocolSettings::Redis(_) => {
@@ -57,9 +59,9 @@ impl Pool {
         pool
     }
 
-    /// Follows the plan that is in force, see [`PoolShare::publish`]. A pool does so by itself before it routes
-    /// the next request; this is for one that is asked nothing, so that connections to servers which have left
-    /// are closed, and those of `preconnect` opened.
+    /// Follows the current plan, see [`PoolShare::publish`]. A pool does so by itself before it routes the next
+    /// request. This call is for a pool without traffic: connections to removed servers are closed, and those of
+    /// `preconnect` opened.
     pub fn apply(&mut self, now: Time) {
         either!(self, engine => engine.apply(now));
     }
@@ -85,8 +87,7 @@ impl Pool {
         either!(self, engine => engine.handle_session_data(id, chunk, range, now));
     }
 
-    /// Whole requests that were looked at since the start: how many one read brings tells whether clients
-    /// pipeline.
+    /// Whole requests parsed since the start. How many one read brings tells the shell whether clients pipeline.
     pub fn requests_seen(&self) -> u64 {
         either!(self, engine => engine.requests_seen())
     }
@@ -173,7 +174,7 @@ impl Pool {
         either!(self, engine => engine.poll_deadline())
     }
 
-    /// Time has passed.
+    /// Time has passed: does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Time) {
         either!(self, engine => engine.handle_timeout(now));
     }

@@ -1,6 +1,6 @@
-//! What the core needs to know of a pool, checked: nothing here can be nonsense any more.
+//! The settings of a pool, as the core uses them. They are validated: every value of these types is usable.
 //!
-//! The binary turns configuration as written into these types; the core sees only them.
+//! The binary `nuthatch` converts the configuration file into these types; the core sees nothing else of it.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hashkit::Placement;
 
-/// One pool: a listener's worth of servers that share keys.
+/// One pool: the servers behind one listening address, which share the keys.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
     /// The pool's name as in the file.
@@ -18,32 +18,32 @@ pub struct PoolSettings {
     pub servers: Vec<ServerSettings>,
     /// How a key becomes a server index.
     pub placement: Placement,
-    /// How long a request may wait for its reply, from the moment it is queued; `None` waits for ever.
+    /// How long a request may wait for its reply after it was queued; `None` is for ever.
     pub timeout: Option<Duration>,
     /// Open the server connections at start rather than at the first request.
     pub preconnect: bool,
-    /// Take failing servers off the ring.
+    /// Eject failing servers.
     pub auto_eject_hosts: bool,
     /// Connections to each server, per worker and protocol version (at least 1).
     pub server_connections: usize,
-    /// How long an ejected server rests.
+    /// How long a server stays ejected.
     pub server_retry_timeout: Duration,
     /// Failures in a row that eject a server (0 counts as 1).
     pub server_failure_limit: u32,
-    /// Append server and cause to the error lines that the proxy makes.
+    /// Append the server and the cause to the proxy's own error lines.
     pub error_detail: bool,
     /// Let commands pass that destroy data on every server (FLUSHALL, FLUSHDB, flush_all).
     pub allow_flush: bool,
     /// How much a client may leave unread, and have waiting unparsed.
     pub clients: ClientLimits,
-    /// What happens when servers or clients fail, beyond what nutcracker knows.
+    /// What happens when servers or clients fail, beyond what nutcracker offers.
     pub failure: FailurePolicy,
-    /// What the pool speaks, with the settings of that protocol.
+    /// The pool's protocol, with its settings.
     pub protocol: ProtocolSettings,
 }
 
 impl PoolSettings {
-    /// A pool of which nothing else is said: nutcracker's defaults, where it has them.
+    /// A pool with default settings: nutcracker's, where it has them.
     pub fn new(
         name: impl Into<String>,
         servers: Vec<ServerSettings>,
@@ -71,7 +71,7 @@ impl PoolSettings {
 /// One server of a pool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
-    /// Identity on the ring and in the statistics.
+    /// Identifies it on the ring and in the statistics.
     pub name: String,
     /// `host:port:weight` (or `path:weight`) as written, for log lines.
     pub pname: String,
@@ -123,11 +123,11 @@ impl fmt::Display for Address {
     }
 }
 
-/// What is granted to a client that sends much, or reads slowly.
+/// Limits for clients that send much or read slowly.
 #[derive(Debug, Clone)]
 pub struct ClientLimits {
-    /// Bytes of further requests that are taken from a client which has enough under way, so that one that
-    /// writes everything before it reads can finish writing. Beyond, it is not read.
+    /// Bytes of further requests that are read from a client whose window is full, so that one that writes everything
+    /// before it reads can finish writing. Beyond that it is not read.
     pub backlog: usize,
     /// Bytes per second that a client must take of its replies (or send) while more than
     /// [`WINDOW_BYTES`](crate::limits::WINDOW_BYTES) of them are unread; 0 sets no limit.
@@ -137,8 +137,8 @@ pub struct ClientLimits {
 }
 
 impl ClientLimits {
-    /// The time after which a client that has left too much unread is judged, and the bytes that it must
-    /// have moved in it; `None` where it is never closed.
+    /// The period over which a client with too many unread replies is measured, and the bytes that it must move in
+    /// it; `None` if slow readers are never closed.
     pub(crate) fn patience(&self) -> Option<(Duration, usize)> {
         let time = self.stall_timeout.filter(|_| self.min_rate > 0)?;
         let least = time.as_secs_f64() * self.min_rate as f64;

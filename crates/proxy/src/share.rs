@@ -1,5 +1,7 @@
-//! What all threads of the process share of a pool and of its servers: made once, handed to whoever
-//! serves, watches or changes the pool.
+//! What all threads of the process share of a pool and its servers: the current plan, health, and counters.
+//!
+//! Workers only read plans. A new one is published as a whole (`ArcSwap`), and then its number. A worker compares
+//! that number before each request, which costs one atomic load, and loads the plan only when it differs.
 
 use std::fmt;
 use std::mem::discriminant;
@@ -18,26 +20,27 @@ use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
 pub struct PoolShare {
     name: Box<str>,
     plan: ArcSwap<PoolPlan>,
-    /// The number of that plan, set after it: workers compare this before they route.
+    /// The number of that plan. It is set after the plan, so that whoever sees the number gets that plan or a newer
+    /// one.
     plan_number: AtomicU64,
     pub(crate) health: PoolHealth,
     /// One for each worker.
     workers: Box<[WorkerShare]>,
 }
 
-/// What is one worker's of a pool.
+/// What belongs to one worker.
 #[derive(Debug)]
 struct WorkerShare {
     counters: Arc<PoolCounters>,
     memory: Arc<MemoryPart>,
 }
 
-/// How a pool is to be served: one of the plans that follow each other. It never changes.
+/// How a pool is to be served. A plan never changes; each change of configuration publishes a new one.
 #[derive(Debug)]
 pub struct PoolPlan {
     /// Counts the pool's plans, from 1.
     pub number: u64,
-    /// What holds for the pool.
+    /// The settings of the pool.
     pub settings: Arc<PoolSettings>,
     /// The servers, in the order of the settings.
     pub servers: Vec<PlannedServer>,
@@ -50,7 +53,7 @@ pub struct PoolPlan {
 pub struct FailoverPool {
     /// That pool; it speaks the same protocol.
     pub pool: Arc<PoolShare>,
-    /// Most seconds that what is written there lives.
+    /// The cap of the TTL of what is written there, in seconds.
     pub seconds: u32,
 }
 
@@ -63,10 +66,11 @@ pub enum PlanError {
     OtherProtocol,
 }
 
-/// A server in a plan.
+/// A server in a plan. What plans have in common is behind the `Arc`s: the same `share` means the same server, the
+/// same `endpoint` that its connections and its health are still valid.
 #[derive(Debug, Clone)]
 pub struct PlannedServer {
-    /// The server, whichever plans it is in.
+    /// The server, the same in every plan that has it.
     pub share: Arc<ServerShare>,
     /// Where and how it is reached.
     pub endpoint: Arc<Endpoint>,
@@ -76,9 +80,10 @@ pub struct PlannedServer {
     pub pname: String,
 }
 
-/// Where a server is, what it takes to be served there, and whether it is well there.
+/// The address of a server, what its connections need (password, database), and its health there. If any of that
+/// changes, a new endpoint is made, and nothing that was learnt about the old one applies to it.
 pub struct Endpoint {
-    /// Which one of its server it is; each plan that changes it makes another, with the next number.
+    /// Counts the endpoints of its server, from 1.
     pub number: u64,
     /// Where to connect to.
     pub address: Address,
@@ -89,7 +94,7 @@ pub struct Endpoint {
     pub(crate) health: ServerHealth,
 }
 
-/// One server of a pool, known by its name on the ring.
+/// One server of a pool, identified by its name on the ring.
 #[derive(Debug)]
 pub struct ServerShare {
     name: Box<str>,
@@ -119,15 +124,15 @@ impl PoolShare {
         })
     }
 
-    /// Puts the next plan in force, and returns it. When this returns, no worker routes a request by an earlier
+    /// Publishes the next plan, and returns it. When this returns, no worker routes a further request by an earlier
     /// one.
     ///
-    /// A server of a name that the last plan had is that server: it keeps its counters, and its health unless
-    /// its address, password or database is another.
+    /// A server whose name was in the last plan is the same server: it keeps its counters, and also its connections
+    /// and health unless its address, password or database has changed.
     ///
     /// # Errors
     ///
-    /// When the settings are of another pool, or change the protocol. Nothing has changed then.
+    /// When the settings are of another pool, or change the protocol. Nothing is published then.
     pub fn publish(
         &self,
         settings: PoolSettings,
@@ -148,7 +153,7 @@ impl PoolShare {
             published = Arc::new(next);
             Arc::clone(&published)
         });
-        // Others may publish at the same time: the last plan's number stays.
+        // Others may publish at the same time: the number must not go back.
         self.plan_number
             .fetch_max(published.number, Ordering::AcqRel);
         Ok(published)
@@ -159,12 +164,12 @@ impl PoolShare {
         &self.name
     }
 
-    /// The plan that is in force.
+    /// The current plan.
     pub fn plan(&self) -> Arc<PoolPlan> {
         self.plan.load_full()
     }
 
-    /// The number of the plan that is in force.
+    /// The number of the current plan.
     #[inline]
     pub(crate) fn plan_number(&self) -> u64 {
         self.plan_number.load(Ordering::Acquire)
@@ -186,7 +191,7 @@ impl PoolShare {
 }
 
 impl PoolPlan {
-    /// A plan with `settings`, in which servers that are `known` are the same ones.
+    /// A plan with `settings`. Servers with the name of a `known` one are the same server.
     fn new(
         number: u64,
         settings: Arc<PoolSettings>,
@@ -197,7 +202,7 @@ impl PoolPlan {
         let mut known: Vec<&PlannedServer> = known.iter().collect();
         let mut server = |server: &ServerSettings| {
             let is_it = |known: &&PlannedServer| known.share.name() == server.name;
-            // Each is taken once, for names need not differ.
+            // Each known server is used once, as two servers may have the same name.
             let known = known.iter().position(is_it).map(|at| known.remove(at));
             PlannedServer::new(&settings, server, known, workers)
         };
@@ -230,7 +235,7 @@ impl ServerShare {
 }
 
 impl PlannedServer {
-    /// The server that `server` describes, which was `known` before or is new.
+    /// The server that `server` describes: the `known` one with its changes, or a new one.
     fn new(
         pool: &PoolSettings,
         server: &ServerSettings,
@@ -274,7 +279,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether connections to the other would be the same.
+    /// Whether connections to `other` would be made in the same way.
     fn is_like(&self, other: &Self) -> bool {
         self.address == other.address
             && self.password == other.password

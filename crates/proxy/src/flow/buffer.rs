@@ -1,4 +1,4 @@
-//! Bytes on their way: chunks that the shell reads into, and ropes of what is still to be written.
+//! Ropes: queues of bytes that are still to be written.
 //!
 //! Small pieces are copied into owned segments; large ones keep a reference to the chunk they
 //! arrived in, so that a value of a megabyte crosses the proxy without being copied.
@@ -15,7 +15,7 @@ pub use crate::flow::chunk::Chunk;
 /// Smallest allocation of an owned segment: one small reply or request and its neighbours.
 const FIRST_CAPACITY: usize = 256;
 
-/// How many times its size a segment becomes when it is full.
+/// Factor by which a full segment grows. Each growth copies the segment, so it should happen rarely.
 const GROWTH: usize = 4;
 
 /// A queue of bytes: appended at the end, taken from the front, read as slices.
@@ -25,15 +25,18 @@ const GROWTH: usize = 4;
 #[derive(Debug, Default)]
 pub struct Rope {
     first: Vec<u8>,
-    /// Bytes of the front segment (`first`, or `more`'s first when `first` is empty) already taken.
+    /// Bytes of the front segment that were consumed already. The front segment is `first`, or the first one of
+    /// `more` when `first` is empty.
     taken: usize,
+    /// The segments after `first`. If there are any, everything further is appended here, to keep the order.
     #[expect(
         clippy::box_collection,
         reason = "a rope is in every session, and most never need this"
     )]
     more: Option<Box<VecDeque<Segment>>>,
     len: usize,
-    /// Bytes that were held when it was last emptied, a segment at most: it will hold about as many again.
+    /// Bytes that were held when it was last emptied, a segment at most. The next allocation is of this size, as a
+    /// session's replies tend to be of similar size.
     usual: u32,
 }
 
@@ -49,7 +52,7 @@ impl Rope {
         }
     }
 
-    /// An empty rope with room for `bytes`, as far as one segment takes them.
+    /// An empty rope with room for `bytes`, at most one segment.
     pub(crate) fn with_room(bytes: usize) -> Self {
         Self {
             first: Vec::with_capacity(bytes.min(SEGMENT_BYTES)),
@@ -67,7 +70,7 @@ impl Rope {
         self.len == 0
     }
 
-    /// Bytes of memory that what is held takes: whole segments, and the whole of chunks that are shared.
+    /// Bytes of memory that it occupies: whole segments, and the whole of shared chunks.
     pub(crate) fn footprint(&self) -> usize {
         let more = self.more.iter().flat_map(|more| more.iter());
         self.first.capacity() + more.map(Segment::footprint).sum::<usize>()
@@ -107,7 +110,7 @@ impl Rope {
         self.len += bytes.len();
     }
 
-    /// Lets `write` append to the end and counts what it added.
+    /// Lets `write` append to the last segment, and counts what it added.
     pub fn extend_with<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
         let tail = self.tail(0);
         let before = tail.len();
@@ -117,8 +120,8 @@ impl Rope {
         result
     }
 
-    /// Appends `range` of `chunk`: by reference when it is large and does not pin much more than
-    /// itself, as a copy otherwise.
+    /// Appends `range` of `chunk`: by reference if it is large and a large part of the chunk, which stays allocated
+    /// for it; as a copy otherwise.
     #[inline]
     pub fn push(&mut self, chunk: &Chunk, range: Range<usize>) {
         match range.len() < SHARE_AT_LEAST {
@@ -136,8 +139,8 @@ impl Rope {
         self.push_segment(Segment::Shared(chunk.clone(), range));
     }
 
-    /// Moves everything `other` holds to the end of this rope. One that has no memory yet takes over the other's,
-    /// unless as much again is likely to follow.
+    /// Moves everything `other` holds to the end of this rope. An empty rope without memory takes over the other's,
+    /// if that is at least half of what it usually holds; otherwise it would soon have to grow.
     pub fn append(&mut self, other: &mut Rope) {
         let has_nothing = self.first.capacity() == 0 && self.more.is_none();
         if has_nothing && other.len > self.usual as usize / 2 {
@@ -162,7 +165,7 @@ impl Rope {
         other.len -= count;
     }
 
-    /// The same where not only a part of the first segment is moved.
+    /// The same if more than a part of `other.first` is moved.
     fn take_segments(&mut self, other: &mut Rope, count: usize) {
         let mut left = count.min(other.len);
         while left > 0 {
@@ -172,7 +175,7 @@ impl Rope {
         }
     }
 
-    /// Takes the first segment, by reference where it is one; `None` when nothing is held.
+    /// Takes the first segment: a reference to its chunk, or a copy of owned bytes; `None` when nothing is held.
     pub(crate) fn take_front(&mut self) -> Option<(Chunk, Range<usize>)> {
         let skip = self.taken;
         let owned = |bytes: &[u8]| {
@@ -191,7 +194,7 @@ impl Rope {
         Some(front)
     }
 
-    /// Drops the first `count` bytes (at most all), as after a write.
+    /// Drops the first `count` bytes (at most all), as after a write. An emptied rope gives its memory back.
     pub fn consume(&mut self, count: usize) {
         let mut left = count.min(self.len);
         if left == self.len {
@@ -211,8 +214,8 @@ impl Rope {
         }
     }
 
-    /// Has an empty rope begin with spares, where some fit what it usually holds and `range` of `chunk`, which is to
-    /// be pushed next.
+    /// Gives an empty rope spare memory, if there is some that fits what it usually holds and `range` of `chunk`,
+    /// which will be pushed next.
     #[inline]
     pub(crate) fn start_with_spare(
         &mut self,
@@ -242,7 +245,7 @@ impl Rope {
         }
     }
 
-    /// Like [`Rope::consume`], but what an emptied rope was made of becomes spare.
+    /// Like [`Rope::consume`], but the memory of an emptied rope goes to `spares`.
     #[inline]
     pub(crate) fn consume_and_recycle(&mut self, count: usize, spares: &mut Spares) {
         if count < self.len {
@@ -289,7 +292,7 @@ impl Rope {
         filled
     }
 
-    /// The owned vector at the end, with room for `extra` bytes.
+    /// The owned segment at the end, with room for `extra` bytes; a new one if the last is full or shared.
     fn tail(&mut self, extra: usize) -> &mut Vec<u8> {
         let Some(more) = &mut self.more else {
             if self.first.is_empty() || self.first.len() + extra <= SEGMENT_BYTES {
@@ -367,13 +370,13 @@ fn is_worth_sharing(chunk: &Chunk, range: &Range<usize>) -> bool {
     range.len() >= SHARE_AT_LEAST && chunk.len() <= range.len().saturating_mul(SHARE_MAX_WASTE)
 }
 
-/// The segment that follows a full one: it will be filled too.
+/// The segment after a full one. It gets its full size at once, as much is being appended.
 fn next_segment(extra: usize) -> Segment {
     Segment::Owned(Vec::with_capacity(extra.max(SEGMENT_BYTES)))
 }
 
-/// Has `vec` take `extra` bytes more, and at least `first` in all. It grows by large steps, for what it holds
-/// is copied each time, but not past a segment.
+/// Makes room in `vec` for `extra` more bytes, and for at least `first` in all. It grows in large steps, as each one
+/// copies what it holds, but not beyond the size of a segment unless `extra` needs it.
 fn make_room(vec: &mut Vec<u8>, extra: usize, first: usize) {
     let needed = vec.len() + extra;
     if needed <= vec.capacity() && vec.capacity() > 0 {

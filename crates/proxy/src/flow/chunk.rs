@@ -3,9 +3,9 @@
 use std::ops::Deref;
 use std::rc::Rc;
 
-/// A block of bytes as read from a socket. The shell reads into it while nobody else holds it
-/// ([`Chunk::get_mut`]) and takes another one while the core still holds slices of it. Cloning it adds a holder
-/// and copies nothing. What memory it is stays private, so that a shell may come to offer other memory.
+/// A block of bytes as read from a socket. The shell reads into it while nobody else holds it ([`Chunk::get_mut`]),
+/// and uses another one while the core still refers to parts of it. Cloning it adds a holder and copies nothing. The
+/// kind of memory is private, so that another event loop can provide its own without a change of the core.
 #[derive(Debug, Clone)]
 pub struct Chunk(Rc<[u8]>);
 
@@ -15,7 +15,7 @@ impl Chunk {
         std::iter::repeat_n(0, len).collect()
     }
 
-    /// The bytes to read into, while nobody else holds the chunk.
+    /// The bytes to read into; `None` while somebody else holds the chunk.
     pub fn get_mut(&mut self) -> Option<&mut [u8]> {
         Rc::get_mut(&mut self.0)
     }
@@ -25,7 +25,7 @@ impl Chunk {
         self.holders() > 1
     }
 
-    /// How many hold it.
+    /// Number of holders.
     pub(super) fn holders(&self) -> usize {
         Rc::strong_count(&self.0)
     }

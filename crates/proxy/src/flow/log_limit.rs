@@ -1,29 +1,32 @@
-//! What is logged at most now and then, however often it happens.
+//! Rate limiting of log lines.
 
 use crate::limits::LOG_EVERY;
 use crate::time::Time;
 
-/// Counts what is logged at most every [`LOG_EVERY`].
+/// Counts occurrences of something that is logged at most once per [`LOG_EVERY`], with their number.
 #[derive(Debug, Default)]
 pub(crate) struct LogLimit {
+    /// Occurrences since the last log line.
     since: u64,
+    /// When it was last logged.
     logged: Option<Time>,
 }
 
 impl LogLimit {
-    /// It has happened; says whether it had not since it was last logged.
+    /// Counts an occurrence; returns whether it is the first since the last log line.
     pub(crate) fn note(&mut self) -> bool {
         self.since += 1;
         self.since == 1
     }
 
-    /// Whether it has happened since it was last logged.
+    /// Whether there were occurrences since the last log line.
     #[inline]
     pub(crate) fn has_noted(&self) -> bool {
         self.since > 0
     }
 
-    /// How often it has happened since it was last logged, if it may be logged again.
+    /// The number of occurrences since the last log line, if there are any and it may be logged again. Counts as
+    /// logged.
     #[inline]
     pub(crate) fn due(&mut self, now: Time) -> Option<u64> {
         if self.since == 0 {

@@ -1,27 +1,30 @@
-//! What the buffers of the whole process hold, and how much they may (`max_memory`).
+//! How much memory the buffers of the whole process hold, and how much they may hold (`max_memory`).
 //!
-//! Memory belongs to the process, not to a worker: all pools of all workers share one [`Memory`]. Each has
-//! a [`MemoryPart`], and is the only writer of what that says; it says so whenever it has counted, see
-//! `engine/memory.rs`.
+//! Memory belongs to the process, not to a worker: all pools of all workers share one [`Memory`]. Each of them has a
+//! [`MemoryPart`] and is its only writer: it publishes its total whenever it has counted (`engine/memory.rs`). The
+//! sum of the parts is compared with these thresholds:
 //!
 //! ```text
-//!  0 ───── three quarters ────────── seven eighths ──────────limit ────── limit and an eighth
-//!          who was held back         offenders are             the         a part closes its own
-//!          goes on                   not read                  largest     largest, whatever the
-//!                                                              is closed   others hold
+//!  0 ───── three quarters ────────── seven eighths ─────────── limit ───── limit and an eighth
+//!          clients held              clients above             the         each part closes its
+//!          back go on                their share are           largest     own largest, whatever
+//!                                    not read                  is closed   the others hold
 //! ```
 //!
-//! One part closes at a time, so that the next one sees what room was made (`Memory::turn_to_close`).
+//! Between the first two, clients above their share stay as they are: without that gap they would be held back and
+//! released in quick turns.
 //!
-//! An *offender* holds more than its share, which is seven eighths of the limit divided by the clients of
-//! the process. Whenever more is held than that, there is one; whoever holds less is never touched.
+//! One part closes clients at a time, so that the next one sees what room was made (`Memory::turn_to_close`).
+//!
+//! The *share* of a client is seven eighths of the limit divided by the clients of the process. Whenever more than
+//! seven eighths are held, some client holds more than its share; one that holds less is never held back or closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
-/// The shared record.
+/// The memory of the process: the limit, the number of clients, and what each part has published.
 #[derive(Debug)]
 pub struct Memory {
     /// Bytes; 0 is no limit.
@@ -32,7 +35,7 @@ pub struct Memory {
     closing: AtomicBool,
 }
 
-/// What one pool of one worker has said of itself.
+/// What one pool of one worker has published.
 #[derive(Debug, Default)]
 struct Held {
     bytes: AtomicUsize,
@@ -40,25 +43,25 @@ struct Held {
     largest: AtomicUsize,
 }
 
-/// One pool of one worker as a part of the whole; it is one until this is dropped.
+/// One pool of one worker as a part of the whole. It is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryPart {
     memory: Arc<Memory>,
     own: Arc<Held>,
 }
 
-/// How the whole stands to the limit.
+/// The memory held, compared with the limit; in the order of the drawing above.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Pressure {
     /// Whoever was held back may go on.
     None,
-    /// As it was: nobody new is held back.
+    /// Nobody new is held back; clients above their share that are held back stay so.
     Some,
-    /// Offenders are not read.
+    /// Clients above their share are not read.
     High,
     /// Past the limit: the largest is closed.
     Over,
-    /// So far past it that no part waits for another.
+    /// So far past it that every part closes its own largest at once.
     FarOver,
 }
 
@@ -84,7 +87,7 @@ impl Memory {
         (self.limit > 0).then_some(self.limit)
     }
 
-    /// What a session may hold without being an offender.
+    /// The share: what a session may hold before it is held back.
     pub fn share(&self) -> usize {
         match self.limit {
             0 => usize::MAX,
@@ -102,8 +105,8 @@ impl Memory {
         self.clients.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// The right to close clients, unless another part has it. It is kept until its part has said what it
-    /// holds then: two that find too much held at once would both make room where one was enough.
+    /// The right to close clients, unless another part has it. It is kept until its holder has published what it
+    /// holds afterwards: two parts that see too much held at once would both close clients where one was enough.
     pub(crate) fn turn_to_close(&self) -> Option<Turn<'_>> {
         let taken = self.closing.swap(true, Ordering::Acquire);
         (!taken).then(|| Turn(&self.closing))
@@ -128,9 +131,9 @@ impl Memory {
         }
     }
 
-    /// Bytes that a part may read before it counts again: a part of the room that is left, so that all
-    /// of them together hardly get past it, however much what is read grows here (a request of 14 bytes
-    /// takes a place in two queues). Where there is no room the room is watched closely, not at every read.
+    /// Bytes that a part may read before it counts again: a fraction of the room that is left, so that all parts
+    /// together hardly exceed it, although what is read can take more memory here (a request of 14 bytes takes an
+    /// entry in two queues). It has a lower bound, as counting at every read would be too slow.
     pub(crate) fn allowance(&self) -> usize {
         let room = self.high().saturating_sub(self.held());
         let fair = room / self.parts.load().len().saturating_mul(4).max(1);
@@ -167,13 +170,13 @@ impl MemoryPart {
         &self.memory
     }
 
-    /// The part holds so much, its largest session so much of it.
+    /// Publishes that the part holds `held` bytes, its largest session `largest` of them.
     pub(crate) fn publish(&self, held: usize, largest: usize) {
         self.own.bytes.store(held, Ordering::Relaxed);
         self.own.largest.store(largest, Ordering::Relaxed);
     }
 
-    /// Whether no session of another part is larger than `size`, as far as is known.
+    /// Whether no session of another part is larger than `size`, by what they have published.
     pub(crate) fn is_largest(&self, size: usize) -> bool {
         let larger = |known: &Arc<Held>| {
             !Arc::ptr_eq(known, &self.own) && known.largest.load(Ordering::Relaxed) > size

@@ -1,7 +1,7 @@
 //! When a pool of a worker counts what its buffers hold.
 //!
-//! Nothing is counted per request. What comes in is the only thing that buffers can grow by, so all of
-//! them are walked when so much has come in that it could matter ([`Memory::allowance`]).
+//! Nothing is counted per request. Buffers grow only by what is read from sockets, so all of them are walked when so
+//! much was read that it could matter ([`Memory::allowance`]).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::limits::{
 };
 use crate::time::Time;
 
-/// When to count, and what came of it.
+/// When to count, and the part of the memory that the result is published in.
 #[derive(Debug)]
 pub(crate) struct MemoryWatch {
     part: Arc<MemoryPart>,
@@ -20,7 +20,8 @@ pub(crate) struct MemoryWatch {
     counted: Time,
     /// When to count although nothing is read.
     next: Option<Time>,
-    told_short: Option<Time>,
+    /// When it was last logged that memory is short.
+    logged_short: Option<Time>,
 }
 
 impl MemoryWatch {
@@ -30,7 +31,7 @@ impl MemoryWatch {
             allowance: 0,
             counted: Time::ZERO,
             next: None,
-            told_short: None,
+            logged_short: None,
         };
         watch.renew_allowance();
         watch
@@ -41,7 +42,7 @@ impl MemoryWatch {
         &self.part
     }
 
-    /// So many bytes have come in; says whether that used up what may come in before the next count.
+    /// So many bytes were read; returns whether that has used up the allowance.
     #[inline]
     pub(crate) fn spend(&mut self, bytes: usize) -> bool {
         match self.allowance.checked_sub(bytes) {
@@ -53,8 +54,8 @@ impl MemoryWatch {
         }
     }
 
-    /// Whether it is to be counted now that the allowance is used up. Where there is no limit the count is only
-    /// shown, and made now and then.
+    /// Whether to count now that the allowance is used up. Without a limit the count is only a statistic, and made
+    /// rarely.
     pub(crate) fn must_count(&mut self, now: Time) -> bool {
         let must = self.memory().limit().is_some() || now.since(self.counted) >= COUNT_EVERY;
         if !must {
@@ -68,18 +69,18 @@ impl MemoryWatch {
         self.next
     }
 
-    /// It has been counted: the pool holds `held` bytes, its largest session `largest` of them. Others read it.
+    /// Publishes a count: the pool holds `held` bytes, its largest session `largest` of them.
     pub(crate) fn publish(&self, held: usize, largest: usize) {
         self.part.publish(held, largest);
     }
 
-    /// How the whole process stands.
+    /// The pressure on the whole process.
     pub(crate) fn pressure(&self) -> Pressure {
         self.memory().pressure()
     }
 
-    /// A count is over: when the next one is. It comes soon while somebody is held, or while the largest session
-    /// is so large that others may need the room.
+    /// Sets when to count next. That is soon while a client is held back, or while the largest session is so large
+    /// that others may need its memory: then it must react although it reads nothing itself.
     pub(crate) fn schedule_next(&mut self, largest: usize, is_anybody_held: bool, now: Time) {
         self.counted = now;
         self.renew_allowance();
@@ -91,13 +92,13 @@ impl MemoryWatch {
         self.next = pause.map(|pause| now + pause);
     }
 
-    /// Whether it is time to log again that memory is short; notes that it was.
+    /// Whether it may be logged (again) that memory is short. Counts as logged.
     pub(crate) fn may_log(&mut self, now: Time) -> bool {
         let due = self
-            .told_short
-            .is_none_or(|told| now.since(told) >= LOG_MEMORY_EVERY);
+            .logged_short
+            .is_none_or(|logged| now.since(logged) >= LOG_MEMORY_EVERY);
         if due {
-            self.told_short = Some(now);
+            self.logged_short = Some(now);
         }
         due
     }

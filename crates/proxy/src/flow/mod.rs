@@ -1,4 +1,7 @@
-//! Bytes on their way, what they take of the memory, and what the shell is to do with them.
+//! Bytes on their way through the proxy, the memory they occupy, and what the shell has to do with them.
+//!
+//! Read `chunk` (what was read), `segment` and `buffer` (ropes: what is to be written), `stash` (a reply that waits),
+//! `spares` (buffers for reuse), `outbox` (work for the shell), `memory` and `memory_watch` (`max_memory`).
 
 pub(crate) mod buffer;
 pub(crate) mod chunk;

@@ -1,4 +1,4 @@
-//! What the shell is to do, to write, and to log.
+//! What the shell has to do, to write, and to log.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use crate::share::{Endpoint, ServerShare};
 /// Something the shell has to do.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// Open a socket to a server; answer with [`Pool::handle_connected`](crate::Pool::handle_connected) or
-    /// [`Pool::handle_connection_closed`](crate::Pool::handle_connection_closed). Whatever had the index of this
-    /// connection has been closed, or is to be by an action before this one.
+    /// Connect a socket to a server, and report [`Pool::handle_connected`](crate::Pool::handle_connected) or
+    /// [`Pool::handle_connection_closed`](crate::Pool::handle_connection_closed). An earlier connection with the same
+    /// index was closed before, or is closed by an action before this one.
     Connect {
-        /// The connection it is for.
+        /// The connection that the socket is for.
         connection: ConnectionId,
         /// The server, of the pool itself or of its failover pool.
         server: Arc<ServerShare>,
         /// Where it is.
         endpoint: Arc<Endpoint>,
     },
-    /// Drop the socket, or stop trying to make it. Nothing is to be reported back.
+    /// Close the socket, or stop connecting it. Nothing is to be reported back.
     CloseConnection {
         /// The connection, already forgotten here.
         connection: ConnectionId,
@@ -34,7 +34,8 @@ pub enum Action {
         /// bounded time, so that a reset does not destroy the last reply.
         linger: bool,
     },
-    /// A session that refused reading wants it again; with edge-triggered polling, read now.
+    /// A session for which [`Pool::session_wants_read`](crate::Pool::session_wants_read) was false is to be read
+    /// again. With edge-triggered polling, read now: the event for what is in the socket has passed.
     ReadSession {
         /// The session.
         session: SessionId,
@@ -50,7 +51,7 @@ pub enum Flush {
     Connection(ConnectionId),
 }
 
-/// Everything that waits for the shell. It drains all of it after each call, so that none of it grows.
+/// Everything that waits for the shell. The shell drains all of it after each call, so it stays small.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     actions: VecDeque<Action>,
@@ -63,7 +64,7 @@ impl Outbox {
         self.actions.push_back(action);
     }
 
-    /// There is new output. Whoever has it sees to it that it is named once until it is taken.
+    /// There is new output. The session or connection has a flag, so that it is listed only once until it is taken.
     #[inline]
     pub(crate) fn flush(&mut self, flush: Flush) {
         self.flushes.push_back(flush);

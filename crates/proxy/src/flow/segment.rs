@@ -1,4 +1,4 @@
-//! What ropes are made of: bytes that were copied, and parts of chunks.
+//! The pieces of a rope: copied bytes, and references to parts of chunks.
 
 use std::ops::Range;
 
@@ -7,7 +7,9 @@ use crate::flow::chunk::Chunk;
 /// One piece of a rope.
 #[derive(Debug)]
 pub(super) enum Segment {
+    /// Bytes that were copied here.
     Owned(Vec<u8>),
+    /// Bytes that stay in the chunk that they were read into.
     Shared(Chunk, Range<usize>),
 }
 

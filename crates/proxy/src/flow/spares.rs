@@ -1,24 +1,25 @@
-//! Buffers of outputs that were written, kept for the next ones. A client that waits for nothing holds no memory,
-//! so its output gives its buffer away when it is empty; one for all of them saves the allocator the work.
+//! Buffers of outputs that were written, kept for reuse. An idle client must hold no memory, so its output gives its
+//! buffer away when it is empty. Keeping a few of them for all clients of a worker saves most calls of the
+//! allocator.
 
 use std::collections::VecDeque;
 
 use crate::flow::segment::Segment;
 use crate::limits::{SPARE_BUFFERS, SPARE_BYTES, SPARE_SEGMENTS};
 
-/// Empty buffers, and empty queues of segments; a bounded number of bounded size.
+/// Empty buffers and empty queues of segments, of bounded number and size.
 #[derive(Debug, Default)]
 pub(crate) struct Spares {
     buffers: Vec<Vec<u8>>,
     queues: Vec<Queue>,
 }
 
-/// As ropes hold them.
+/// As ropes have it.
 type Queue = Box<VecDeque<Segment>>;
 
 impl Spares {
-    /// One with room for `room` bytes at least, if there is one. A smaller one is dropped, so that those stay
-    /// that are of the size which is asked for.
+    /// The buffer that was given last, if it has room for at least `room` bytes. A smaller one is dropped, so that
+    /// buffers of the size that is currently used remain.
     #[inline]
     pub(crate) fn take(&mut self, room: usize) -> Option<Vec<u8>> {
         self.buffers
@@ -26,7 +27,7 @@ impl Spares {
             .filter(|buffer| buffer.capacity() >= room)
     }
 
-    /// Keeps a buffer, unless it is too large or there are enough.
+    /// Keeps a buffer, unless it is too large or there are enough already.
     #[inline]
     pub(crate) fn give(&mut self, mut buffer: Vec<u8>) {
         if (1..=SPARE_BYTES).contains(&buffer.capacity()) && self.buffers.len() < SPARE_BUFFERS {
@@ -41,7 +42,7 @@ impl Spares {
         self.queues.pop()
     }
 
-    /// Empties a queue and keeps it, unless it is too large or there are enough.
+    /// Empties a queue and keeps it, unless it is too large or there are enough already.
     #[inline(never)]
     pub(super) fn give_queue(&mut self, mut queue: Queue) {
         if queue.capacity() <= SPARE_SEGMENTS && self.queues.len() < SPARE_BUFFERS {
@@ -50,7 +51,7 @@ impl Spares {
         }
     }
 
-    /// Gives all of them back.
+    /// Frees all of them.
     pub(crate) fn clear(&mut self) {
         self.buffers.clear();
         self.queues.clear();

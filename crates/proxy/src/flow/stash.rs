@@ -1,5 +1,5 @@
-//! A reply that waits for older ones. Most are small and held inline, so that replies which arrive out
-//! of order cost no allocation; those of usual size cost one.
+//! A reply that waits for older ones. Most are small and stored inline, so that replies that arrive out of order
+//! cost no allocation; those of medium size cost one. Only large ones need a rope.
 
 use std::ops::Range;
 
@@ -12,10 +12,11 @@ const INLINE: usize = 38;
 /// Bytes of one reply, or none.
 #[derive(Debug)]
 pub(crate) enum Stash {
-    /// So many of them.
+    /// Their number, and the bytes.
     Inline(u8, [u8; INLINE]),
-    /// Too many for that, too few to be worth a reference.
+    /// Too many for that, too few to be kept by reference.
     Copied(Vec<u8>),
+    /// Any number.
     Rope(Box<Rope>),
 }
 
@@ -52,7 +53,7 @@ impl Stash {
         }
     }
 
-    /// Appends `range` of `chunk`, by reference where that pays.
+    /// Appends `range` of `chunk`, by reference if it is large.
     #[inline]
     pub(crate) fn push(&mut self, chunk: &Chunk, range: Range<usize>) {
         if !self.try_add_small(&chunk[range.clone()]) {
@@ -91,7 +92,7 @@ impl Stash {
         *self = Self::new();
     }
 
-    /// Appends `bytes` unless that makes too many for anything but a rope.
+    /// Appends `bytes`, unless there are too many then for anything but a rope; returns whether it did.
     #[inline]
     fn try_add_small(&mut self, bytes: &[u8]) -> bool {
         if let Stash::Inline(len, held) = self {

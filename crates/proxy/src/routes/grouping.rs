@@ -1,17 +1,20 @@
-//! The keys of one request, grouped by server in linear time: each group becomes a fragment, or several.
+//! The keys of one request, grouped by server: each group becomes a fragment, or several if it is too long for one.
+//!
+//! This is a counting sort by the server's index, so the time is linear in the number of keys and no memory is
+//! allocated per request. Keys keep the order of the request within a fragment, which joined replies rely on.
 
 use std::ops::Range;
 
 use super::routing::Destination;
 use crate::protocol::decision::Key;
 
-/// Work space, kept from request to request.
+/// Buffers for grouping, kept from request to request: `begin`, `find_owners`, `group`, then `fragments`, then `end`.
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
     keys: Vec<Key>,
     /// For each key the index of the server that it is routed to.
     owners: Vec<u32>,
-    /// For each server, by its index, its keys. All keys of one server are routed alike.
+    /// For each server, by its index, its keys. All keys of one server have the same destination.
     groups: Vec<Group>,
     /// Indices of the keys, grouped by server, in request order within one.
     order: Vec<u32>,
@@ -23,21 +26,21 @@ pub(crate) struct Grouping {
 #[derive(Debug, Clone, Copy)]
 struct Group {
     destination: Destination,
-    /// How many they are.
+    /// Number of its keys.
     count: usize,
-    /// Where the next of them is placed in `order`: behind the last one when all have been.
+    /// Index in `order` for the next of them; in the end, the index behind the last one.
     next: usize,
 }
 
 impl Grouping {
-    /// Begins anew with `keys`, which [`Grouping::end`] gives back.
+    /// Begins a new request with `keys`, which [`Grouping::end`] gives back.
     pub(crate) fn begin(&mut self, keys: Vec<Key>) {
         self.keys = keys;
         self.owners.clear();
         self.groups.clear();
     }
 
-    /// Finds out where each key is routed to; false if that is nowhere for one of them.
+    /// Finds the destination of each key; false if there is no server for one of them.
     #[inline]
     pub(crate) fn find_owners(&mut self, mut route: impl FnMut(Key) -> Destination) -> bool {
         self.owners.reserve(self.keys.len());
@@ -53,14 +56,14 @@ impl Grouping {
             let group = &mut self.groups[index];
             group.destination = destination;
             group.count += 1;
-            // There are far fewer servers.
+            // No truncation: a pool has far fewer than 2^32 servers.
             self.owners.push(index as u32);
         }
         true
     }
 
-    /// Groups the keys, and makes one fragment of each server's, or several where they are longer than `most`
-    /// bytes. Every key has an owner.
+    /// Groups the keys, and makes one fragment of each group, or several where it has more than `most` bytes. To be
+    /// called when `find_owners` has returned true.
     pub(crate) fn group(&mut self, most: usize) {
         let mut start = 0;
         for group in &mut self.groups {

@@ -1,7 +1,7 @@
 //! From a key to the server that serves it now.
 //!
-//! `shards` places keys on the servers of one pool; `routing` is the whole rule, with a failover pool's servers
-//! in the place of ejected ones; `plans` tells by which plans.
+//! `shards` places keys on the servers of one pool; `routing` adds the rules for ejected servers and the failover
+//! pool; `grouping` groups the keys of one request by server; `plans` are the plans that all this follows.
 
 pub(crate) mod grouping;
 pub(crate) mod plans;

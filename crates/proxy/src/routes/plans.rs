@@ -1,10 +1,11 @@
-//! Which plans a worker routes by.
+//! The plans that a worker follows.
 
 use std::sync::Arc;
 
 use crate::share::{PoolPlan, PoolShare};
 
-/// The plan of a pool that a worker follows, and that of its failover pool.
+/// The plan of a pool that a worker follows, and that of its failover pool. Other threads may publish newer ones at
+/// any time; the worker compares the numbers before each request and then changes to the newest ones.
 #[derive(Debug)]
 pub(crate) struct Plans {
     pool: Arc<PoolShare>,
@@ -13,7 +14,7 @@ pub(crate) struct Plans {
 }
 
 impl Plans {
-    /// Those that are in force.
+    /// The current ones.
     pub(crate) fn new(pool: &Arc<PoolShare>) -> Self {
         let own = pool.plan();
         Self {
@@ -23,7 +24,7 @@ impl Plans {
         }
     }
 
-    /// Whether they are those that are in force still.
+    /// Whether no newer ones were published.
     #[inline]
     pub(crate) fn are_current(&self) -> bool {
         self.pool.plan_number() <= self.own.number && self.is_failover_current()
@@ -35,7 +36,7 @@ impl Plans {
         plans.is_none_or(|(pool, plan)| pool.plan_number() <= plan.number)
     }
 
-    /// Follows those that are in force.
+    /// Changes to the current ones.
     pub(crate) fn advance(&mut self) {
         *self = Self::new(&self.pool);
     }
@@ -50,14 +51,14 @@ impl Plans {
         &self.own
     }
 
-    /// The failover pool, its plan, and how many seconds at most what is written there lives.
+    /// The failover pool, its plan, and the cap in seconds of the TTL of what is written there.
     pub(crate) fn failover(&self) -> Option<(&Arc<PoolShare>, &PoolPlan, u32)> {
         let other = self.own.failover.as_ref()?;
         let plan = self.failover.as_deref()?;
         Some((&other.pool, plan, other.seconds))
     }
 
-    /// Whether no server may have more than one connection of a kind.
+    /// Whether no server may have more than one connection per version.
     pub(crate) fn have_single_connections(&self) -> bool {
         let most = |plan: &PoolPlan| plan.settings.server_connections;
         most(&self.own) == 1

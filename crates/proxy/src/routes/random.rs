@@ -1,4 +1,4 @@
-//! Chance, seeded by the shell.
+//! Random numbers, seeded by the shell: the simulator's runs can be repeated.
 
 /// A small generator (xorshift64*).
 #[derive(Debug)]
@@ -9,7 +9,7 @@ impl Random {
         Self(seed | 1)
     }
 
-    /// A number from all of `u32`.
+    /// A random number from the whole range of `u32`.
     pub(crate) fn draw(&mut self) -> u32 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;

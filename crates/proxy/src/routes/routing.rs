@@ -1,4 +1,12 @@
-//! Which server serves a key now: its own, or one of the failover pool in its place.
+//! Which server serves a key now: its own, or one of the failover pool instead.
+//!
+//! | the key's own server | without failover pool | with failover pool |
+//! |---|---|---|
+//! | live | that server | that server |
+//! | ejected, `eject: remap` | another live server of the pool | the failover pool's server for the key |
+//! | ejected, `eject: error` or `miss` | none | the failover pool's server for the key |
+//!
+//! Where the failover pool's server for the key is ejected, too, there is none.
 
 use std::sync::Arc;
 
@@ -13,10 +21,9 @@ use crate::time::Time;
 pub(crate) enum Destination {
     /// To this server.
     Server(ServerId),
-    /// To this server of the failover pool, in the place of an ejected one. What is written there lives no
-    /// longer than for a given time.
+    /// To this server of the failover pool, instead of an ejected one. The TTL of what is written there is capped.
     Substitute(ServerId),
-    /// Nowhere: its server is ejected, the keys stay with it, and nobody stands in.
+    /// Nowhere: its server is ejected, its keys stay with it, and no server of a failover pool is available.
     Ejected(ServerId),
     /// Nowhere: every server is ejected.
     NoServer,
@@ -28,14 +35,14 @@ pub(crate) struct Routes {
     own: Shards,
     /// The servers of the failover pool, which serve the keys of ejected servers.
     failover: Option<Box<Shards>>,
-    /// Keys stay with their servers, ejected or not.
+    /// Keys stay with their servers, ejected or not; otherwise they move to the live ones.
     keys_stay: bool,
-    /// When the health is to be looked at although no epoch has changed.
+    /// When health must be checked although no epoch has changed, because an ejected server's pause is over.
     next_check: Option<Time>,
 }
 
 impl Destination {
-    /// The server that is to be asked, or why nobody is.
+    /// The server that the request is sent to, or why it is sent to none.
     #[inline]
     pub(crate) fn usable_server(self) -> Result<ServerId, Cause> {
         match self {
@@ -45,7 +52,7 @@ impl Destination {
         }
     }
 
-    /// The server that it names, if any.
+    /// The server that it names, whether the request is sent there or not.
     pub(crate) fn server(self) -> Option<ServerId> {
         match self {
             Destination::Server(server)
@@ -68,7 +75,7 @@ impl Routes {
         routes
     }
 
-    /// Where a request for `key` goes, by what was last seen of the servers' health.
+    /// Where a request for `key` goes, by the health as of the last `refresh`.
     #[inline]
     pub(crate) fn route(&mut self, key: &[u8]) -> Destination {
         match self.own.place(key) {
@@ -88,7 +95,7 @@ impl Routes {
         }
     }
 
-    /// Whether nothing is to be seen of the servers' health that was not taken over.
+    /// Whether nothing has changed in the servers' health since the last `refresh`, and no pause is over.
     #[inline]
     pub(crate) fn is_current(&self, now: Time) -> bool {
         self.own.is_current()
@@ -99,7 +106,7 @@ impl Routes {
                 .is_none_or(|failover| failover.is_current())
     }
 
-    /// Takes over what has changed in the health of the servers.
+    /// Takes over changes in the health of the servers.
     pub(crate) fn refresh(&mut self) {
         self.own.refresh();
         if let Some(failover) = &mut self.failover {
@@ -112,7 +119,7 @@ impl Routes {
         self.next_check = self.next_retry();
     }
 
-    /// When the rest of an ejected server is over, of whichever pool.
+    /// When the pause of an ejected server is over next, in either pool.
     pub(crate) fn next_retry(&self) -> Option<Time> {
         let retry = |shards: &Shards| shards.pool().health.next_retry();
         let failover = self.failover.as_deref();
@@ -130,7 +137,7 @@ impl Routes {
         self.failover.iter().flat_map(|failover| failover.servers())
     }
 
-    /// The pools whose servers requests may go to, and those servers.
+    /// The pool and its failover pool, each with its servers.
     pub(crate) fn pools(&self) -> Vec<(Arc<PoolShare>, Vec<ServerId>)> {
         let pool = |shards: &Shards| (Arc::clone(shards.pool()), shards.servers().collect());
         let failover = self.failover.as_deref();
@@ -146,17 +153,17 @@ impl Routes {
         self.failover.is_some()
     }
 
-    /// Whether every server of the pool's own is in use.
+    /// Whether every server of the pool itself is live.
     pub(crate) fn all_live(&self) -> bool {
         self.own.all_live()
     }
 
-    /// A number by chance.
+    /// A random number.
     pub(crate) fn draw(&mut self) -> u32 {
         self.own.draw()
     }
 
-    /// Whether every request is placed anew, so that keys have no home.
+    /// Whether each request goes to a random server, so that keys belong to no server.
     pub(crate) fn is_random(&self) -> bool {
         self.own.is_random()
     }

@@ -1,4 +1,4 @@
-//! The servers of one pool, and which keys are theirs.
+//! The servers of one pool, and which keys belong to each.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use super::random::Random;
 use crate::id::ServerId;
 use crate::share::{PlannedServer, PoolPlan, PoolShare};
 
-/// A worker's own placement of keys on the servers of a pool. It follows the shared health of the pool when it
-/// is told to.
+/// The placement of keys on the servers of a pool, as one worker uses it. Each worker has its own ring, so that a
+/// lookup needs no lock; `refresh` brings it up to date with the pool's shared health.
 #[derive(Debug)]
 pub(crate) struct Shards {
     pool: Arc<PoolShare>,
     placement: Placement,
-    /// In the order of the plan, which is the ring's.
+    /// In the order of the plan. The ring's indices are indices of this.
     servers: Vec<Shard>,
     ring: Ring,
-    /// The epoch of the health that this is of.
+    /// The epoch of the health as of the last `refresh`.
     epoch: u64,
     /// Keys stay with their servers, ejected or not.
     keys_stay: bool,
@@ -33,11 +33,11 @@ struct Shard {
     is_live: bool,
 }
 
-/// Where a key belongs.
+/// The server that a key is placed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placed {
     pub(crate) server: ServerId,
-    /// Whether the server was in use when the health was last looked at.
+    /// Whether the server was live as of the last `refresh`.
     pub(crate) is_live: bool,
 }
 
@@ -78,13 +78,14 @@ impl Shards {
         &self.pool
     }
 
-    /// Whether the health of no server has changed since it was last looked at.
+    /// Whether the health of no server has changed since the last `refresh`.
     #[inline]
     pub(crate) fn is_current(&self) -> bool {
         self.pool.health.epoch() == self.epoch
     }
 
-    /// Takes over what has changed in the health of the servers.
+    /// Takes over changes in the health of the servers. The epoch is read before the servers: if one changes in
+    /// between, the next comparison finds a newer epoch and refreshes again.
     pub(crate) fn refresh(&mut self) {
         let epoch = self.pool.health.epoch();
         if epoch == self.epoch {
@@ -97,12 +98,12 @@ impl Shards {
         }
     }
 
-    /// Whether every server is in use.
+    /// Whether every server is live.
     pub(crate) fn all_live(&self) -> bool {
         self.servers.iter().all(|shard| shard.is_live)
     }
 
-    /// The server that owns `key`; `None` when none is in use.
+    /// The server that `key` is placed on; `None` when none is live and keys do not stay.
     #[inline(always)]
     pub(crate) fn place(&mut self, key: &[u8]) -> Option<Placed> {
         let random = &mut self.random;
@@ -114,12 +115,12 @@ impl Shards {
         })
     }
 
-    /// A number by chance.
+    /// A random number.
     pub(crate) fn draw(&mut self) -> u32 {
         self.random.draw()
     }
 
-    /// Whether every request is placed anew, so that keys have no home.
+    /// Whether each request goes to a random server, so that keys belong to no server.
     pub(crate) fn is_random(&self) -> bool {
         self.placement.distribution.is_drawn() && self.servers.len() > 1
     }
