@@ -168,14 +168,14 @@ pub struct FailurePolicy {
     pub connect_timeout: Option<Duration>,
     /// What happens when a request has waited for `timeout`.
     pub timeout_action: TimeoutAction,
-    /// How long a client may be idle, nothing of it outstanding, before it is closed.
+    /// How long a client may be idle, with nothing outstanding, before it is closed.
     pub client_idle_timeout: Option<Duration>,
     /// How long a client may take to send one request.
     pub client_request_timeout: Option<Duration>,
-    /// Whether a pure read that was lost is sent once more.
+    /// Whether a pure read is retried if its connection ends before the reply.
     pub retry_reads: bool,
-    /// The pool that serves the keys of ejected servers. Keys stay with their servers then; where the other
-    /// pool cannot help, `eject` says what their requests are answered, `Remap` counting as `Error`.
+    /// The pool that serves the keys of ejected servers. Keys then stay with their servers; if the other pool's
+    /// server is not available either, requests are answered as `eject` says, with `Remap` as `Error`.
     pub failover: Option<FailoverSettings>,
 }
 
@@ -184,7 +184,7 @@ pub struct FailurePolicy {
 pub struct FailoverSettings {
     /// Its name. It speaks the same protocol.
     pub pool: String,
-    /// Most seconds that what is written there lives, at least 1; with memcached at most 30 days.
+    /// The cap of the TTL of what is written there, in seconds: at least 1; with memcached at most 30 days.
     pub seconds: u32,
 }
 
@@ -203,7 +203,7 @@ impl Default for FailurePolicy {
     }
 }
 
-/// What becomes of the keys of an ejected server.
+/// What happens to the keys of an ejected server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EjectPolicy {
     /// They move to the servers that are left, as with nutcracker.
@@ -221,12 +221,12 @@ pub enum TimeoutAction {
     /// The server connection is closed and all its requests fail, as with nutcracker.
     #[default]
     Close,
-    /// The request alone fails; its reply is dropped when it comes after all. A server that stays
-    /// silent loses the connection.
+    /// Only the request fails; if its reply still comes, it is dropped. If the server stays silent, the connection is
+    /// closed.
     Answer,
 }
 
-/// The protocol of a pool and what only that protocol has.
+/// The protocol of a pool, with the settings that only it has.
 #[derive(Debug, Clone)]
 pub enum ProtocolSettings {
     /// `redis: true`.
@@ -256,7 +256,7 @@ pub enum Resp3 {
     Off,
 }
 
-/// Policy for a command that cannot be split and whose keys belong to several servers.
+/// What happens to a command that cannot be split and whose keys belong to several servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CrossShard {
     /// Commands that nutcracker knows go to the first key's server, as there; others are refused.

@@ -1,25 +1,28 @@
-//! What becomes of each request.
+//! The decision what becomes of each request.
+//!
+//! It is made before anything is sent, from the request and from what the session remembers, without regard to
+//! servers and their health. Which server a key belongs to is found later, by the routes.
 
 use std::ops::Range;
 
 use super::grammar::{Grammar, Reply};
 use crate::event::Event;
 
-/// Decides what becomes of requests.
+/// Decides what becomes of requests: answered by the proxy, sent to one server, split, broadcast, or refused.
 pub(crate) trait Decider: Grammar {
     /// What a session remembers between requests.
     type Client;
     /// Which command a request is.
     type Command: Copy;
 
-    /// A client that has said nothing yet; `id` is unlike any other client's of the pool.
+    /// The state of a new client; `id` is unique in the pool.
     fn client(&self, id: u64) -> Self::Client;
 
     /// The version of the protocol that the client speaks.
     fn version(client: &Self::Client) -> Version;
 
-    /// Decides what becomes of the request. What it answers itself, and the keys of a request with several,
-    /// are in `out`, which is empty before.
+    /// Decides what becomes of the request. A reply of the proxy's own, and the keys of a request with several, are
+    /// written to `out`, which is empty before.
     fn decide(
         &self,
         request: Request<'_, Self>,
@@ -27,12 +30,12 @@ pub(crate) trait Decider: Grammar {
         out: &mut DecisionOutput,
     ) -> Decision<Self::Command>;
 
-    /// Passes over bytes of the client that are not planned: blank ones, and those that are no request.
-    /// Says whether a reply to them is wanted.
+    /// Bytes of the client are skipped for which nothing is decided: blank lines, and bytes that are no request.
+    /// Returns whether a reply to them is wanted.
     fn pass_over(client: &mut Self::Client) -> Reply;
 
-    /// Writes what the request would be answered if its keys did not exist; false when it is not a pure
-    /// read or that is not known.
+    /// Writes the reply that a server would give if the request's keys did not exist; false if it is not a pure
+    /// read, or that reply is not known.
     fn miss(
         &self,
         command: Self::Command,
@@ -45,18 +48,19 @@ pub(crate) trait Decider: Grammar {
     fn cross_shard_error(out: &mut Vec<u8>);
 }
 
-/// Which version of the protocol somebody speaks. Connections to servers are kept apart by it.
+/// A version of the protocol. Clients of different versions use different connections to the servers, as replies are
+/// never converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// RESP2, and the text protocol of memcached: what needs no agreement.
+    /// RESP2, and the text protocol of memcached: needs no negotiation.
     Base,
-    /// RESP3, which HELLO agrees on.
+    /// RESP3, negotiated by HELLO.
     Resp3,
 }
 
 /// One whole request.
 pub(crate) struct Request<'a, P: Grammar> {
-    /// Its bytes, without those of large arguments that were gathered elsewhere.
+    /// Its bytes, without those of large arguments that were collected elsewhere.
     pub(crate) text: &'a [u8],
     /// What the parser found in them.
     pub(crate) parser: &'a P::Parser,
@@ -72,36 +76,36 @@ impl<P: Grammar> Clone for Request<'_, P> {
 
 impl<P: Grammar> Copy for Request<'_, P> {}
 
-/// What becomes of a request.
+/// The decision for one request.
 #[derive(Debug)]
 pub(crate) struct Decision<C> {
     /// Where it goes.
     pub(crate) route: Route,
-    /// What is to be known of it on the way.
+    /// What must be known of it later.
     pub(crate) facts: Facts<C>,
 }
 
-/// What is to be known of a request wherever it goes.
+/// What must be known of a request, whatever its route is.
 #[derive(Debug)]
 pub(crate) struct Facts<C> {
-    /// What becomes of its reply.
+    /// Whether its reply is wanted.
     pub(crate) reply: Reply,
-    /// Asking twice does no harm, and the reply is one frame.
+    /// It changes no data, so that it may be retried, and its reply is one frame.
     pub(crate) is_pure_read: bool,
     /// The reply is small whatever the keys hold.
     pub(crate) is_small: bool,
-    /// A range of its text that servers do not get.
+    /// A range of its text that is not sent to servers (`noreply`).
     pub(crate) left_out: Option<Range<usize>>,
-    /// The command, for whatever else is asked of the protocol.
+    /// The command, for further calls of the protocol.
     pub(crate) command: C,
 }
 
 /// Where a request goes.
 #[derive(Debug)]
 pub(crate) enum Route {
-    /// Answered here, by [`DecisionOutput::reply`] (possibly nothing).
+    /// Answered by the proxy with [`DecisionOutput::reply`], which may be empty.
     Local,
-    /// To the server of the key at this place in the text.
+    /// To the server of the key in this range of the text.
     Key(Range<usize>),
     /// To the first key's server if all of [`DecisionOutput::keys`] belong there. If not, it goes there all the same
     /// where `else_first_key`, and is refused otherwise. `command` is its name.
@@ -115,9 +119,9 @@ pub(crate) enum Route {
     Split { join: JoinKind },
     /// To every server.
     Broadcast { join: JoinKind },
-    /// To be planned again when nothing of the session is outstanding.
+    /// To be decided again when nothing of the session is outstanding (a barrier).
     WhenIdle,
-    /// Changes the session's version, if the servers can.
+    /// Changes the session's version to RESP3, if the servers support it.
     Upgrade,
     /// Answered by [`DecisionOutput::reply`], then the session ends.
     Quit,
@@ -171,10 +175,10 @@ impl JoinKind {
     }
 }
 
-/// What a plan has besides [`Decision`]; it lives in the pool, so that requests allocate nothing.
+/// The parts of a decision that need buffers. They are kept in the engine, so that requests allocate nothing.
 #[derive(Debug, Default)]
 pub(crate) struct DecisionOutput {
-    /// A reply made here.
+    /// A reply of the proxy's own.
     pub(crate) reply: Vec<u8>,
     /// The keys of a request with several.
     pub(crate) keys: Vec<Key>,

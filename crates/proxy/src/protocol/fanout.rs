@@ -1,5 +1,5 @@
-//! Requests to several servers: split into fragments, one for each server, whose replies are joined; and
-//! requests to another pool, which are kept from writing what lives for too long.
+//! Requests to several servers: split into fragments, one for each server, whose replies are joined. And requests to
+//! the failover pool: the TTL of what they write is capped.
 
 use std::ops::Range;
 
@@ -9,12 +9,12 @@ use crate::flow::buffer::{Chunk, Rope};
 use crate::id::ServerId;
 use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST};
 
-/// Splits requests, joins replies, and limits how long what is written lives.
+/// Splits requests, joins replies, and caps TTLs.
 pub(crate) trait FanOut: Decider {
-    /// How many bytes of keys one fragment may have.
+    /// The most bytes of keys that one fragment may have.
     fn most_key_bytes(command: Self::Command) -> usize;
 
-    /// Writes the part of a fragment before its keys. With `seconds` no time in it is longer.
+    /// Writes the part of a fragment before its keys. With `seconds`, an expiry time in it is capped.
     fn fragment_start(
         command: Self::Command,
         request: Request<'_, Self>,
@@ -23,7 +23,7 @@ pub(crate) trait FanOut: Decider {
         out: &mut Rope,
     );
 
-    /// Writes one key of a fragment, with its value if it has one; `body` is a large one's.
+    /// Writes one key of a fragment, with its value if it has one; `body` is the value if it was collected elsewhere.
     fn fragment_key(
         command: Self::Command,
         parser: &Self::Parser,
@@ -36,8 +36,8 @@ pub(crate) trait FanOut: Decider {
     /// Writes the part of a fragment after its keys.
     fn fragment_end(out: &mut Rope);
 
-    /// Joins the fragments' replies into one. Only called when every fragment has ended. `name_of` tells the
-    /// names of servers.
+    /// Joins the fragments' replies into one. Only called when every fragment has ended. `name_of` returns the names
+    /// of servers.
     fn join(
         &self,
         join: &mut PendingJoin<Self::Kind>,
@@ -70,7 +70,7 @@ pub(crate) trait FanOut: Decider {
 pub(crate) struct Source<'a> {
     /// The request's text.
     pub(crate) text: &'a [u8],
-    /// The chunk it lies in and where it starts there, if its bytes may be passed on by reference.
+    /// The chunk that has it and where it starts there, so that large parts can be passed on by reference.
     pub(crate) chunk: Option<(&'a Chunk, usize)>,
 }
 
@@ -84,22 +84,22 @@ impl Source<'_> {
     }
 }
 
-/// A large argument that was gathered outside the text.
+/// A large argument that was collected outside the text.
 #[derive(Debug)]
 pub(crate) struct Body {
-    /// Where in the text it belongs.
+    /// The position in the text at which it is inserted.
     pub(crate) at: usize,
     pub(crate) rope: Rope,
 }
 
-/// The replies to a split request, as they come in.
+/// A split request whose fragments' replies are being collected. It waits in the request's slot.
 #[derive(Debug)]
 pub(crate) struct PendingJoin<K> {
     pub(crate) kind: JoinKind,
-    /// The keys of an ejected server count as missing.
+    /// The keys of an ejected server count as missing (`eject: miss`).
     pub(crate) ejected_is_miss: bool,
     pub(crate) fragments: Vec<Fragment<K>>,
-    /// For joins in key order: the fragment that owns each key.
+    /// For joins in key order: the fragment of each key, in the order of the request.
     pub(crate) owners: Vec<u32>,
     /// Fragments that have not ended.
     pub(crate) waiting: usize,
@@ -109,8 +109,11 @@ pub(crate) struct PendingJoin<K> {
 #[derive(Debug)]
 pub(crate) struct Fragment<K> {
     pub(crate) server: ServerId,
+    /// What has arrived of its reply.
     pub(crate) reply: Rope,
+    /// Where the elements of the reply end, for joins in key order.
     pub(crate) marks: Vec<u64>,
+    /// The kind of its reply, or why there is none; `None` until it has ended.
     pub(crate) outcome: Option<Result<K, Cause>>,
 }
 
@@ -131,7 +134,7 @@ impl<K> PendingJoin<K> {
         self.fragments.iter().map(held).sum()
     }
 
-    /// Bytes of room that the joined reply takes; none when its parts are so large that they are passed on by
+    /// Bytes to allocate for the joined reply; none if its elements are so large that they are passed on by
     /// reference.
     pub(crate) fn room(&self) -> usize {
         let held = self.held();
@@ -151,7 +154,7 @@ impl<K> Fragment<K> {
         }
     }
 
-    /// The parts of its reply as its marks tell them.
+    /// The elements of its reply, by its marks.
     pub(crate) fn parts(&mut self) -> ReplyParts<'_> {
         ReplyParts {
             reply: &mut self.reply,
@@ -161,17 +164,17 @@ impl<K> Fragment<K> {
     }
 }
 
-/// The parts of a fragment's reply, one after the other.
+/// The elements of a fragment's reply, one after the other.
 pub(crate) struct ReplyParts<'f> {
     reply: &'f mut Rope,
-    /// Where those that are left end.
+    /// Where the remaining ones end.
     marks: std::slice::Iter<'f, u64>,
     /// Where the next one begins.
     at: u64,
 }
 
 impl ReplyParts<'_> {
-    /// Moves the next part to the end of `out`; false when there is none.
+    /// Moves the next element to the end of `out`; false if there is none.
     #[inline]
     pub(crate) fn pass_on(&mut self, out: &mut Rope) -> bool {
         match self.next_len() {
@@ -183,7 +186,7 @@ impl ReplyParts<'_> {
         }
     }
 
-    /// Drops the next part, if there is one.
+    /// Drops the next element, if there is one.
     pub(crate) fn pass_over(&mut self) {
         if let Some(len) = self.next_len() {
             self.reply.consume(len);
@@ -198,21 +201,21 @@ impl ReplyParts<'_> {
     }
 }
 
-/// What a join came to.
+/// How a join ended.
 #[derive(Debug)]
 pub(crate) enum JoinOutcome {
-    /// The reply has been written.
+    /// The joined reply was written.
     Done,
-    /// The request failed, as the fragment with this index did.
+    /// The request fails in the same way as the fragment with this index.
     Failed(usize),
-    /// The fragments' replies do not fit together.
+    /// The fragments' replies do not fit together: a server did not answer as the command requires.
     Mismatch,
 }
 
 /// What caps the TTL of everything that a request writes: edits of its text, and requests that follow it.
 #[derive(Debug, Default)]
 pub(crate) struct TtlCap {
-    /// Ranges of the request's text, and what is to stand there.
+    /// Ranges of the request's text, and what replaces each.
     pub(crate) edits: Vec<(Range<usize>, Vec<u8>)>,
     /// Requests that are to follow it, one after the other.
     followers: Vec<u8>,
@@ -236,7 +239,7 @@ impl TtlCap {
             .map(|(start, end)| &self.followers[start..*end])
     }
 
-    /// Forgets all; a large request's memory is given back.
+    /// Removes everything; memory that a large request has needed is freed.
     pub(crate) fn clear(&mut self) {
         if self.followers.capacity() > SEGMENT_BYTES {
             *self = Self::default();

@@ -1,21 +1,22 @@
-//! Bytes to requests, and bytes to replies.
+//! How requests and replies are framed, and which replies are errors.
 
 use crate::cause::Cause;
 use crate::event::Event;
 
-/// How requests and replies are framed, and what a reply says of its server.
+/// The framing of requests and replies, and what a reply tells about its server.
 pub(crate) trait Grammar: Sized {
     /// Resumable parser of one request.
     type Parser: Default;
     /// Resumable scanner of one reply.
     type Scanner: Default;
-    /// What kind of reply was scanned.
+    /// The kind of a scanned reply.
     type Kind: Copy + std::fmt::Debug + PartialEq;
 
-    /// What a client is told that is one too many, before it is closed.
+    /// The error line for a client that is closed because there are too many.
     const TOO_MANY_CLIENTS: &'static [u8];
 
-    /// Looks for a request at the start of `text`, which holds what it held before and more.
+    /// Looks for a request at the start of `text`. After [`Parsed::Partial`], `text` must start with the same bytes
+    /// as before; only the rest is looked at.
     fn parse(&self, parser: &mut Self::Parser, text: &[u8]) -> Parsed;
 
     /// The body asked for by [`Parsed::Body`] has arrived (elsewhere); `tail` is its last two bytes.
@@ -24,13 +25,13 @@ pub(crate) trait Grammar: Sized {
     /// At least this many bytes are missing after a partial parse of `len` bytes.
     fn missing(parser: &Self::Parser, len: usize) -> usize;
 
-    /// The request's text, where the parser rewrote it (inline commands).
+    /// The request's text, if the parser has rewritten it (inline commands).
     fn rewritten(parser: &Self::Parser) -> Option<&[u8]>;
 
     /// Forgets the request, ready for the next.
     fn reset(parser: &mut Self::Parser);
 
-    /// Reads on in a server's reply; `marks` collects the ends of its elements where a join needs them.
+    /// Continues to scan a server's reply; `marks` collects the ends of its elements if a join needs them.
     fn scan(
         scanner: &mut Self::Scanner,
         data: &[u8],
@@ -40,20 +41,21 @@ pub(crate) trait Grammar: Sized {
     /// Whether the next byte begins a reply.
     fn is_between_replies(scanner: &Self::Scanner) -> bool;
 
-    /// Whether a frame that begins with `first` answers nobody (a push).
+    /// Whether a frame that begins with `first` answers no request (a push of RESP3).
     fn is_push(first: u8) -> bool;
 
-    /// Whether the first line of a reply that begins with `bytes` has ended. Until then an error line may
-    /// still take its place.
+    /// Whether `bytes`, the beginning of a reply, has its whole first line. Until then the reply is not passed on,
+    /// so that an error line can still be given instead.
     fn has_first_line(bytes: &[u8]) -> bool;
 
-    /// Whether a reply that was made here is an error.
+    /// Whether a reply that the proxy made is an error.
     fn is_error(reply: &[u8]) -> bool;
 
-    /// Whether a server's reply of this kind is one.
+    /// Whether a server's reply of this kind is an error.
     fn is_error_kind(kind: Self::Kind) -> bool;
 
-    /// Whether a reply says that the server cannot serve just now; counted for its health.
+    /// Whether a reply says that the server cannot serve at present (LOADING, say); counts as a failure for its
+    /// health.
     fn is_transient_failure(kind: Self::Kind, start: &[u8]) -> bool;
 
     /// Appends the error line for `cause`.
@@ -65,38 +67,38 @@ pub(crate) trait Grammar: Sized {
 pub(crate) enum Parsed {
     /// A whole request.
     Request { len: usize },
-    /// Bytes that ask for nothing.
+    /// Bytes that are no request and need no reply (blank lines).
     Skip { len: usize },
     /// Not yet a whole request.
     Partial,
-    /// A large argument of `len` bytes starts at `at` and is to be gathered elsewhere.
+    /// A large argument of `len` bytes starts at `at` and is to be collected elsewhere.
     Body { at: usize, len: usize },
-    /// A request that is not served. `len` bytes of text and then `skip` more bytes are dropped.
+    /// A request that is refused. `len` bytes of text and then `skip` more bytes are dropped.
     Refused {
         len: usize,
         skip: u64,
         reply: Reply,
         refusal: Box<Refusal>,
     },
-    /// Bytes that cannot be framed: nothing can follow them.
+    /// Bytes that cannot be parsed: where the next request begins is unknown, so the session ends.
     Fatal(Box<Refusal>),
 }
 
-/// Why something is not served.
+/// Why a request is refused.
 #[derive(Debug)]
 pub(crate) struct Refusal {
-    /// What the client is told.
+    /// The error line for the client.
     pub(crate) reply: Vec<u8>,
     /// What is logged.
     pub(crate) event: Event,
 }
 
-/// What becomes of a reply, whoever makes it.
+/// Whether the reply to a request is wanted, whether a server or the proxy makes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reply {
-    /// The client gets it, in its turn.
+    /// The client gets it, in the order of its requests.
     Wanted,
-    /// The client has asked for none (`noreply`, CLIENT REPLY OFF). Nothing waits for it.
+    /// The client wants none (`noreply`, CLIENT REPLY OFF). The request has no slot.
     Dropped,
 }
 

@@ -1,4 +1,5 @@
-//! What a new server connection is told first, and which version of the protocol a server speaks.
+//! Handshakes with servers: what is sent first on a new connection, and which version of the protocol a server
+//! supports.
 
 use super::decision::{Decider, Version};
 use crate::cause::Cause;
@@ -6,26 +7,26 @@ use crate::share::Endpoint;
 
 /// Handshakes, probes, and the change of a session's version.
 pub(crate) trait Greeting: Decider {
-    /// What a connection that carries requests is told first; nothing when it is ready at once.
+    /// The handshake of a connection that carries requests; empty if it is ready at once.
     fn handshake(version: Version, database: u32, endpoint: &Endpoint) -> Vec<Step>;
 
-    /// What an ejected server is asked, behind the handshake.
+    /// The request that tests an ejected server, sent after the handshake.
     fn probe() -> Step;
 
-    /// Asks a server whether it can limit how long something lives, where not every server can.
+    /// A step that tests whether a server can cap TTLs, if not every server can.
     fn ttl_cap_test() -> Option<Step>;
 
     /// Judges the reply to one step.
     fn judge(step: &Step, kind: Self::Kind, reply: &[u8]) -> StepOutcome;
 
-    /// Reads the error line with which a server ends a connection that it has been asked nothing on, as
-    /// one does that has too many clients.
+    /// Parses the error line that a server sends, before it was asked anything, to refuse a connection: it has too
+    /// many clients.
     fn unsolicited_error(data: &[u8]) -> Option<HandshakeError>;
 
     /// Whether sessions may change their version at all.
     fn may_upgrade(&self) -> bool;
 
-    /// Whether a session's version changes has been decided; writes its reply.
+    /// It was decided whether the session's version changes to RESP3: changes it, and writes the reply.
     fn upgraded(&self, client: &mut Self::Client, granted: Result<bool, Cause>, out: &mut Vec<u8>);
 }
 
@@ -43,7 +44,7 @@ pub(crate) enum StepKind {
     Hello,
     Select,
     Probe,
-    /// Whether the server can limit how long something lives.
+    /// Whether the server can cap TTLs.
     TtlCap,
 }
 
@@ -60,27 +61,27 @@ impl StepKind {
     }
 }
 
-/// What follows from the reply to a handshake step.
+/// The result of a handshake step.
 #[derive(Debug)]
 pub(crate) enum StepOutcome {
-    /// On to the next step.
+    /// The handshake goes on.
     Passed,
-    /// Go on, but log a warning.
+    /// The handshake goes on, but a warning is logged.
     Warn(String),
-    /// The server does not speak the connection's version.
+    /// The server does not support the connection's version.
     NoSuchVersion,
-    /// The connection is of no use: nothing may be sent on it.
+    /// The connection cannot be used: it is closed.
     Refused(HandshakeError),
-    /// The server cannot limit how long something lives.
+    /// The server cannot cap TTLs.
     CannotCapTtl,
 }
 
-/// A server's error in the place of a connection that can be used.
+/// An error of a server that makes a new connection unusable.
 #[derive(Debug)]
 pub(crate) struct HandshakeError {
-    /// What waits for the connection fails with this.
+    /// The cause with which requests on the connection fail.
     pub(crate) cause: Cause,
-    /// Whether it counts for the server's health: it cannot serve just now. A refused password does not,
-    /// for the server is well.
+    /// Whether it counts as a failure of the server: it cannot serve at present. A refused password does not count,
+    /// as the server itself works.
     pub(crate) is_failure: bool,
 }

@@ -1,4 +1,4 @@
-//! memcached pools: what becomes of each command, and how replies are joined.
+//! The memcached protocol: what becomes of each command, and how replies are joined.
 
 use std::ops::Range;
 
@@ -28,10 +28,10 @@ pub(crate) struct Memcached {
     allow_flush: bool,
 }
 
-/// What a gat line has besides its keys, and the first key: the command, a number, blanks, line end.
+/// Bytes of a gat line besides its keys but the first: the command, the expiry time, blanks, the first key, line end.
 const MAX_GAT_EXTRA: usize = 300;
 
-/// A parser that remembers what it found.
+/// A parser that keeps the request that it found.
 #[derive(Default)]
 pub(crate) struct Parser {
     inner: RequestParser,
@@ -61,7 +61,7 @@ impl Grammar for Memcached {
     type Scanner = ReplyScanner;
     type Kind = ReplyKind;
 
-    /// The words of memcached.
+    /// The text of memcached.
     const TOO_MANY_CLIENTS: &'static [u8] = b"ERROR Too many open connections\r\n";
 
     fn parse(&self, parser: &mut Parser, text: &[u8]) -> Parsed {
@@ -190,7 +190,7 @@ impl Decider for Memcached {
         is_read
     }
 
-    /// No command has keys that must be together.
+    /// Never used: no command of memcached has keys that must be on one server.
     fn cross_shard_error(out: &mut Vec<u8>) {
         encode::server_error(out, "keys belong to several servers");
     }
@@ -238,7 +238,7 @@ impl FanOut for Memcached {
         _body: Option<&mut Rope>,
     ) {
         let Range { start, end } = key.range();
-        // All keys but the last have a space behind them.
+        // All keys but the last have a space behind them, which is copied with the key in one step.
         match source.text.get(end) {
             Some(b' ') => out.extend(&source.text[start..=end]),
             _ => {
@@ -282,7 +282,7 @@ impl FanOut for Memcached {
         }
     }
 
-    /// What a fragment writes is an exptime, which stands at its beginning.
+    /// Nothing to do: a fragment's expiry time is at its beginning and was capped there.
     fn cap_key_ttl(
         &self,
         _: Self::Command,
@@ -314,7 +314,7 @@ impl Greeting for Memcached {
         StepOutcome::Passed
     }
 
-    /// memcached with as many connections as it may have (`-c`).
+    /// The error of a memcached that has reached its limit of connections (`-c`).
     fn unsolicited_error(data: &[u8]) -> Option<HandshakeError> {
         const TOO_MANY: &str = "ERROR Too many open connections";
         data.starts_with(TOO_MANY.as_bytes())
@@ -341,7 +341,7 @@ impl Memcached {
         }
     }
 
-    /// Where a request goes that has not just one key.
+    /// The route of a request with no key or several.
     fn route_others(&self, verb: Verb, keys: &[Arg], output: &mut DecisionOutput) -> Route {
         match verb {
             Verb::Version => Route::Placeholder,
@@ -373,8 +373,8 @@ impl Memcached {
     }
 }
 
-/// The statistics of every server that answered. With more than one server each name is preceded
-/// by the server's, as otherwise a client's table would show the last server only.
+/// Joins the statistics of every server that answered. With more than one server each name is preceded by the
+/// server's: a client that puts them into a table by name would keep only the last server's otherwise.
 fn join_stats(
     join: &mut PendingJoin<ReplyKind>,
     name_of: &dyn Fn(ServerId) -> Box<str>,
@@ -425,7 +425,7 @@ fn reply_after(noreply: bool) -> Reply {
     }
 }
 
-/// Gives the engine what the parser found, and keeps the request.
+/// Converts the parser's result for the engine, and keeps the request.
 #[inline]
 fn translate(parser: &mut Parser, progress: Result<Progress, RequestError>) -> Parsed {
     match progress {
@@ -437,7 +437,7 @@ fn translate(parser: &mut Parser, progress: Result<Progress, RequestError>) -> P
     }
 }
 
-/// The same of what is no whole request; refusals become replies.
+/// The same for anything but a whole request; refusals get their error lines.
 #[inline(never)]
 fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
     match progress {
@@ -469,7 +469,7 @@ fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
     }
 }
 
-/// A refusal whose line is the one that `write` writes.
+/// A refusal with the error line that `write` writes.
 fn refusal_with(write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
     let mut reply = Vec::new();
     write(&mut reply);
@@ -478,9 +478,9 @@ fn refusal_with(write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
     Box::new(Refusal { reply, event })
 }
 
-/// For each key in the order of the request the next block of the fragment that owned it (as
-/// nutcracker 0.5.0 orders them). A server that did not answer is a miss for its keys, but when none did
-/// that is an error, unless all are ejected and their keys count as missing.
+/// Joins VALUE blocks: for each key, in the order of the request, the next block of its fragment (the order of
+/// nutcracker 0.5.0). The keys of a server that did not answer are missing. If no server answered the request fails,
+/// unless all are ejected and their keys count as missing.
 fn join_values(join: &mut PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome {
     let ejected_is_miss = join.ejected_is_miss;
     let is_missing = |fragment: &Fragment<_>| {
@@ -498,7 +498,7 @@ fn join_values(join: &mut PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome
     JoinOutcome::Done
 }
 
-/// The blocks of a fragment, none if it was answered with an error.
+/// The blocks of a fragment's reply; none if that is an error.
 fn blocks(fragment: &mut Fragment<ReplyKind>) -> ReplyParts<'_> {
     if !is_answered(fragment) {
         fragment.marks.clear();
@@ -531,13 +531,13 @@ fn is_line(fragment: &Fragment<ReplyKind>, wanted: LineKind) -> bool {
     matches!(&fragment.outcome, Some(Ok(ReplyKind::Line(line))) if *line == wanted)
 }
 
-/// The whole request failed: as the first fragment did that was lost with an errno, else as the first
-/// that was lost or answered by an error line. Any other reply has no business here.
+/// The whole request fails like the first fragment that was lost with an errno, else like the first one that was
+/// lost or answered with an error. Any other reply is a mismatch.
 fn failed(fragments: &[Fragment<ReplyKind>]) -> JoinOutcome {
     failed_but(fragments, |_| false)
 }
 
-/// The same, without the fragments that are excused.
+/// The same, leaving out the fragments for which `excused` is true.
 fn failed_but(
     fragments: &[Fragment<ReplyKind>],
     excused: impl Fn(&Fragment<ReplyKind>) -> bool,

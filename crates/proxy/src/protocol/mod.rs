@@ -1,8 +1,9 @@
-//! What a protocol offers: its grammar, a planner of requests, what splits and joins them, and its greeting
-//! of servers. A pool speaks one protocol, chosen when it is built, so that the per-request loop never asks.
+//! What a protocol implements: its grammar, the decision what becomes of a request, splitting and joining, and the
+//! handshakes with servers. A pool has one protocol, chosen when it is built; the engine is compiled for each.
 //!
-//! No answer depends on which question came before: what later questions need of a request is in
-//! [`decision::Decision`].
+//! The traits build on each other: [`grammar::Grammar`], [`decision::Decider`], [`fanout::FanOut`] and
+//! [`greeting::Greeting`]. No method's result depends on which ones were called before: what later calls need of a
+//! request is in its [`decision::Decision`].
 
 pub(crate) mod decision;
 pub(crate) mod fanout;

@@ -1,4 +1,4 @@
-//! The password that clients give.
+//! AUTH: the password of clients.
 
 use redis_proto::encode;
 
@@ -18,8 +18,8 @@ impl Redis {
         }
     }
 
-    /// Checks a password. A wrong one takes away what an earlier one gave, as in nutcracker 0.5.0, whose
-    /// words these are where no user is named.
+    /// Checks a password. A wrong one ends the authentication by an earlier one, as in nutcracker 0.5.0; so are the
+    /// texts of errors if no user is named. The others are those of Redis.
     pub(super) fn authenticate(
         &self,
         client: &mut RedisClient,
@@ -29,7 +29,7 @@ impl Redis {
         let Some(expected) = &self.settings.auth else {
             return match user {
                 None => Err(b"-ERR Client sent AUTH, but no password is set\r\n"),
-                // The default user of a server without password has none: any will do.
+                // As with a Redis server without a password: the default user may give any.
                 Some(b"default") => Ok(()),
                 Some(_) => Err(WRONG_PASS),
             };
@@ -46,7 +46,8 @@ impl Redis {
 
 const WRONG_PASS: &[u8] = b"-WRONGPASS invalid username-password pair or user is disabled.\r\n";
 
-/// Takes the same time wherever the first difference is.
+/// Compares in a time that does not depend on where the first difference is, so that a password cannot be guessed
+/// byte by byte.
 fn equal(expected: &[u8], given: &[u8]) -> bool {
     let differences = expected
         .iter()

@@ -1,4 +1,4 @@
-//! What becomes of each command.
+//! The decision what becomes of each Redis command, by its row in the command table of `redis-proto`.
 
 use redis_proto::command::{self, Action as CommandAction, Command, Flags};
 use redis_proto::encode;
@@ -107,7 +107,7 @@ impl Redis {
         }
     }
 
-    /// What becomes of a command that is not passed on as it is.
+    /// The route of a command that is not simply forwarded.
     #[inline(never)]
     fn route_special(
         &self,
@@ -156,7 +156,7 @@ impl Redis {
         self.route_keys(command, request, output)
     }
 
-    /// What becomes of a command whose keys are to be found first.
+    /// The route of a command whose keys must be found first.
     #[inline(never)]
     fn route_keys(
         &self,
@@ -202,7 +202,7 @@ impl Redis {
         Route::Split { join }
     }
 
-    /// Finds the request's keys; returns a route when there is something wrong with them.
+    /// Finds the request's keys. If that fails, or a key is too long, writes an error and returns the route for it.
     fn collect_keys(
         &self,
         command: &'static Command,

@@ -1,4 +1,4 @@
-//! Commands with keys of several servers, and commands whose effect lives for a limited time.
+//! Commands with keys on several servers, and capping the TTL of what commands write.
 
 use redis_proto::request::RequestParser;
 use redis_proto::response::ReplyKind;
@@ -123,8 +123,8 @@ fn write_value(value: Arg, source: &Source<'_>, body: Option<&mut Rope>, out: &m
     out.extend(b"\r\n");
 }
 
-/// The whole bulk string of a key that is not very long, as it stands in the request: there is only one way to
-/// write it.
+/// The whole bulk string of a key as it is in the request, so that it can be copied in one step; `None` if the key
+/// is long or the request was inline. This relies on the only way to write the length of a short key.
 fn bulk_of(text: &[u8], key: Key) -> Option<&[u8]> {
     let header = match key.len {
         0..10 => b"$0\r\n".len(),

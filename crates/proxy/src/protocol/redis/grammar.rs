@@ -1,4 +1,4 @@
-//! RESP, as the engine asks for it.
+//! RESP as a [`Grammar`].
 
 use redis_proto::encode;
 use redis_proto::request::{Progress, RequestError, RequestParser};
@@ -14,7 +14,7 @@ impl Grammar for Redis {
     type Scanner = ReplyScanner;
     type Kind = ReplyKind;
 
-    /// The words of redis-server.
+    /// The text of redis-server.
     const TOO_MANY_CLIENTS: &'static [u8] = b"-ERR max number of clients reached\r\n";
 
     #[inline(always)]
@@ -84,7 +84,7 @@ impl Grammar for Redis {
 
     fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {
         match (cause, detail) {
-            // As a client without a proxy would see it, code included.
+            // As a client would get it without a proxy, including the error code.
             (Cause::Refusal { line, .. }, _) => encode::error(out, line),
             (_, None) => encode::error(out, &format!("ERR {cause}")),
             (_, Some(detail)) => encode::error(out, &format!("ERR {cause}: {detail}")),
@@ -92,7 +92,7 @@ impl Grammar for Redis {
     }
 }
 
-/// What is rarer than a whole request.
+/// Converts the results of parsing that are rarer than a whole request.
 #[inline(never)]
 fn parsed(progress: Result<Progress, RequestError>) -> Parsed {
     match progress {

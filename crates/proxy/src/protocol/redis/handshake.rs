@@ -1,4 +1,4 @@
-//! What a new connection to a Redis server is told first, and how its answers are judged.
+//! The handshake with a Redis server, and what follows from the replies to its steps.
 
 use redis_proto::encode;
 use redis_proto::response::{ReplyKind, error_code};
@@ -8,7 +8,7 @@ use crate::protocol::decision::Version;
 use crate::protocol::greeting::{HandshakeError, Step, StepKind, StepOutcome};
 use crate::share::Endpoint;
 
-/// What a server says, before it closes a connection, when it has too many (redis-server's `maxclients`).
+/// Part of the error that a server sends before it closes a connection because it has too many (`maxclients`).
 const MAX_CLIENTS: &str = "max number of clients";
 
 /// AUTH, HELLO and SELECT, as far as the connection needs them, in this order.
@@ -33,8 +33,8 @@ pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec
     steps
 }
 
-/// Judges the reply to one step. The only errors that do no harm are those of a server without the
-/// password or the database that the pool has for it, which nutcracker serves from, too.
+/// What follows from the reply to one step. Most errors make the connection unusable. The exceptions are a server
+/// without password or without the pool's database: as with nutcracker 0.5.0, it is used nevertheless.
 pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
     if kind != ReplyKind::Error {
         return match step.kind == StepKind::TtlCap && !redis_proto::cap::knows_limit(reply) {
@@ -56,14 +56,14 @@ pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
     };
     match step.kind {
         _ if cannot_serve => refused(text),
-        // Any other error (no password, say) comes from a server that is there.
+        // Any other error (a missing password, say) shows that the server works.
         StepKind::Probe => StepOutcome::Passed,
         StepKind::TtlCap if redis_proto::cap::knows_limit(reply) => StepOutcome::Passed,
         StepKind::TtlCap => StepOutcome::CannotCapTtl,
         StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchVersion,
         StepKind::Auth if has_no_password(&text) => StepOutcome::Passed,
         StepKind::Auth if is_unknown => StepOutcome::Warn("unknown command".into()),
-        // The server's own text may quote the password.
+        // The server's own text is not passed on, as it may contain the password.
         StepKind::Auth => refused(format!(
             "{} the server refused the password of the pool",
             String::from_utf8_lossy(code)
@@ -73,7 +73,7 @@ pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
     }
 }
 
-/// An error line that a server sends though it owes no reply: it does not want the connection.
+/// An error line that a server sends before it was asked anything: it refuses the connection.
 pub(super) fn unsolicited(data: &[u8]) -> Option<HandshakeError> {
     let line = data.strip_prefix(b"-")?;
     let end = memchr::memchr(b'\r', line)?;
@@ -84,17 +84,17 @@ pub(super) fn unsolicited(data: &[u8]) -> Option<HandshakeError> {
     })
 }
 
-/// Whether a server says that it cannot serve anybody just now, which counts for its health.
+/// Whether an error says that the server cannot serve any client at present, which counts as a failure.
 fn cannot_serve(code: &[u8], text: &str) -> bool {
     matches!(code, b"OOM" | b"BUSY" | b"LOADING" | b"MASTERDOWN") || text.contains(MAX_CLIENTS)
 }
 
-/// Redis before and since 6.0.
+/// The texts of Redis before 6.0 and since.
 fn has_no_password(text: &str) -> bool {
     text.contains("no password is set") || text.contains("without any password")
 }
 
-/// Redis since 4.0, before, and in cluster mode.
+/// The texts of Redis since 4.0, before, and in cluster mode.
 fn has_no_such_database(text: &str) -> bool {
     [
         "DB index is out of range",

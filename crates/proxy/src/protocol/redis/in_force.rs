@@ -1,32 +1,33 @@
-//! Refusals that are still in force: what follows a refused MULTI, WATCH or SELECT was meant for a
-//! transaction or a database that is not there, and must not be carried out without it.
+//! Refusals that stay in force. A client that pipelines sends what follows MULTI, WATCH or SELECT without waiting
+//! for the reply. If that was refused, the commands after it were meant for a transaction, or for another database,
+//! and must not be executed without it.
 
 use redis_proto::command::{Action as CommandAction, Command, LocalCommand, Transaction};
 use redis_proto::encode;
 
-/// What a client was refused, as long as later commands depend on it.
+/// The refusals that later commands of a client depend on.
 #[derive(Debug, Default)]
 pub(crate) struct InForce {
-    /// A MULTI; until EXEC, DISCARD or RESET.
+    /// MULTI was refused; until EXEC, DISCARD or RESET.
     multi: bool,
-    /// A WATCH; until EXEC, UNWATCH, RESET, or DISCARD of a MULTI.
+    /// WATCH was refused; until EXEC, UNWATCH, RESET, or a DISCARD that ends a MULTI.
     watch: bool,
-    /// The database of a SELECT; until a SELECT that is served, or RESET.
+    /// SELECT of this database was refused; until a SELECT that succeeds, or RESET.
     database: Option<u32>,
 }
 
 impl InForce {
-    /// A SELECT of a database was refused that a server may have.
+    /// SELECT was refused, for a database that a server could have.
     pub(super) fn refuse_database(&mut self, number: u32) {
         self.database = Some(number);
     }
 
-    /// A SELECT was served.
+    /// SELECT has succeeded.
     pub(super) fn allow_database(&mut self) {
         self.database = None;
     }
 
-    /// Writes why the command is not carried out, if an earlier refusal forbids it; says whether it does.
+    /// Writes the error for a command that an earlier refusal forbids; returns whether one does.
     #[inline]
     pub(super) fn forbids(&self, command: &Command, out: &mut Vec<u8>) -> bool {
         (self.multi || self.database.is_some()) && self.explain(command, out)
@@ -52,27 +53,27 @@ impl InForce {
         true
     }
 
-    /// A MULTI was refused.
+    /// MULTI was refused.
     pub(super) fn refuse_multi(&mut self) {
         self.multi = true;
     }
 
-    /// A WATCH was refused.
+    /// WATCH was refused.
     pub(super) fn refuse_watch(&mut self) {
         self.watch = true;
     }
 
-    /// UNWATCH was served.
+    /// UNWATCH has succeeded.
     pub(super) fn allow_unwatched(&mut self) {
         self.watch = false;
     }
 
-    /// Whether what follows was meant for a transaction.
+    /// Whether a refused MULTI has not been ended yet.
     pub(super) fn is_within_multi(&self) -> bool {
         self.multi
     }
 
-    /// An EXEC with arguments ends a transaction, too, as in Redis.
+    /// EXEC has a wrong number of arguments: as in Redis, that error ends the transaction, too.
     pub(super) fn abort(&mut self, error: &str, out: &mut Vec<u8>) {
         self.end_transaction();
         encode::error(
@@ -81,7 +82,7 @@ impl InForce {
         );
     }
 
-    /// Ends what would have been a transaction, and says which command was refused for it, if any was.
+    /// Ends what would have been a transaction; returns which command of it was refused, if any was.
     pub(super) fn end_transaction(&mut self) -> Option<&'static str> {
         let multi = std::mem::take(&mut self.multi).then_some("multi");
         let watch = std::mem::take(&mut self.watch).then_some("watch");
@@ -89,7 +90,7 @@ impl InForce {
     }
 }
 
-/// Whether a server would have carried it out at once, or a MULTI is what it is about.
+/// Whether a server would have executed the command at once inside a transaction, or it begins or ends one.
 fn is_heard_within_multi(command: &Command) -> bool {
     use Transaction::{Discard, Exec, Multi};
     matches!(
@@ -99,7 +100,7 @@ fn is_heard_within_multi(command: &Command) -> bool {
     )
 }
 
-/// Whether it reads or changes data.
+/// Whether the command reads or changes data.
 fn uses_database(command: &Command) -> bool {
     matches!(
         command.action,

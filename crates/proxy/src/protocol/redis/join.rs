@@ -1,4 +1,4 @@
-//! The replies of fragments become one reply.
+//! Joining the replies of fragments into one.
 
 use redis_proto::response::{ReplyKind, integer};
 use redis_proto::{Version, encode};
@@ -27,8 +27,8 @@ pub(super) fn join(
     }
 }
 
-/// The fragment whose failure is reported: the first that failed with an errno, as in nutcracker
-/// 0.5.0; else the first that failed at all or was answered by an error.
+/// The fragment whose failure is reported: the first one that failed with an errno, as in nutcracker 0.5.0; else the
+/// first one that failed otherwise or was answered with an error.
 fn first_failure(join: &PendingJoin<ReplyKind>) -> Option<usize> {
     let lost = |fragment: &Fragment<_>| {
         !is_missing(join, fragment)
@@ -63,7 +63,8 @@ fn array(join: &mut PendingJoin<ReplyKind>, version: Version, out: &mut Rope) ->
             return JoinOutcome::Mismatch;
         }
     }
-    // Those of an ejected server have no parts.
+    // Fragments of an ejected server have no elements: their keys become nulls. The first mark of the others is the
+    // end of the array's header, which is dropped.
     let mut parts: Vec<_> = join.fragments.iter_mut().map(Fragment::parts).collect();
     parts.iter_mut().for_each(ReplyParts::pass_over);
     out.extend_with(|out| encode::array_header(out, join.owners.len()));

@@ -1,11 +1,11 @@
-//! What a read is answered when its key does not exist, for pools that answer so while a key's server
+//! The replies to reads whose keys do not exist, for pools with `eject: miss`, which answer so while a key's server
 //! is ejected.
 
 use redis_proto::{Version, encode};
 
 use super::request::Request;
 
-/// The kinds of such answers.
+/// The kinds of such replies.
 enum Miss {
     Null,
     Integer(i64),
@@ -20,7 +20,7 @@ enum Miss {
     NoType,
 }
 
-/// Writes the answer to the request, if it is a read whose answer is known; says whether it is.
+/// Writes that reply to the request, if it is a read for which it is known; returns whether it is.
 pub(super) fn reply(request: &Request<'_>, version: Version, out: &mut Vec<u8>) -> bool {
     let name = request.arg(0).to_ascii_lowercase();
     let Some(miss) = find(&name, request.args.len()) else {
@@ -48,7 +48,7 @@ pub(super) fn reply(request: &Request<'_>, version: Version, out: &mut Vec<u8>) 
     true
 }
 
-/// The answers of redis-server 7.0 for a key that does not exist.
+/// The replies of redis-server 7.0 for a key that does not exist.
 fn find(name: &[u8], args: usize) -> Option<Miss> {
     Some(match name {
         b"get" | b"dump" | b"hget" | b"lindex" | b"zscore" => Miss::Null,

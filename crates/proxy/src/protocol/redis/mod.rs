@@ -1,4 +1,4 @@
-//! Redis pools: what becomes of each command, and how replies are joined.
+//! The Redis protocol: what becomes of each command, and how replies are joined.
 //!
 //! `state` is the protocol with a pool's settings; `grammar`, `planner`, `fanout` and `greeting` are what it
 //! offers. What a client has said before is in `client`, with `replies` and `in_force`.

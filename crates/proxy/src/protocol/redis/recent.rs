@@ -1,4 +1,5 @@
-//! Commands that were looked up last: clients tend to repeat themselves. No answer depends on it.
+//! A small cache of commands that were looked up recently, as clients repeat the same ones. It only saves time: a
+//! lookup gives the same result with or without it.
 
 use std::cell::Cell;
 
@@ -9,7 +10,7 @@ use super::request::Request;
 /// How many are kept; a power of two.
 const KEPT: usize = 8;
 
-/// Bytes of the longest name that is kept: those of a word of the machine.
+/// Bytes of the longest name that is cached: what fits into a machine word, so that names are compared in one step.
 const LONGEST: usize = size_of::<u64>();
 
 /// The commands, each at an index computed from its name as the client wrote it.
@@ -22,7 +23,7 @@ struct Known {
     command: Option<&'static Command>,
 }
 
-/// A name as it was written; none is empty.
+/// A name as the client wrote it, padded with zeros. The default, of length 0, is the name of no command.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Name {
     bytes: u64,
@@ -30,7 +31,7 @@ struct Name {
 }
 
 impl Recent {
-    /// The command that a request names, if there is one of that name.
+    /// The command that a request names, if there is one.
     #[inline(always)]
     pub(super) fn find(&self, request: &Request<'_>) -> Option<&'static Command> {
         let Some(name) = Name::of(request) else {
@@ -54,7 +55,7 @@ fn look_up(entry: &Cell<Known>, name: Name, request: &Request<'_>) -> Option<&'s
 }
 
 impl Name {
-    /// The request's name, if it is short and enough text follows.
+    /// The request's name, if it is short, and the text is long enough to read a whole word there.
     #[inline]
     fn of(request: &Request<'_>) -> Option<Self> {
         let arg = request.args.first()?;
@@ -69,7 +70,7 @@ impl Name {
 
     #[inline]
     fn index(self) -> usize {
-        // An odd factor with bits all over mixes the bytes into the highest bits.
+        // Multiplication by a large odd constant mixes all bytes into the highest bits (Fibonacci hashing).
         let mixed = self.bytes.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (mixed >> (u64::BITS - KEPT.ilog2())) as usize
     }

@@ -1,4 +1,4 @@
-//! Requests that are refused, and in which words.
+//! Requests that are refused, with their error lines.
 
 use redis_proto::command::{self, Action as CommandAction, Command, Transaction};
 use redis_proto::encode;
@@ -10,7 +10,7 @@ use crate::limits::MAX_KEY;
 use crate::protocol::decision::{DecisionOutput, Route};
 use crate::protocol::grammar;
 
-/// What a client is told whose bytes are not the protocol.
+/// The refusal of bytes that cannot be parsed.
 pub(super) fn bad_request(error: &redis_proto::request::RequestError) -> Box<grammar::Refusal> {
     let reason = error.to_string();
     let mut reply = Vec::new();
@@ -19,9 +19,11 @@ pub(super) fn bad_request(error: &redis_proto::request::RequestError) -> Box<gra
     Box::new(grammar::Refusal { reply, event })
 }
 
-/// Why a request is not even looked at.
+/// Why a request is refused by its name and number of arguments alone.
 pub(super) enum Refusal {
+    /// There is no command of that name.
     Unknown,
+    /// The command does not take that many arguments.
     Arity(&'static Command),
 }
 

@@ -1,17 +1,17 @@
-//! CLIENT REPLY: which replies a client wants.
+//! CLIENT REPLY: whether a client wants replies.
 
 use redis_proto::encode;
 
 use crate::protocol::grammar::Reply;
 
-/// Whether replies are wanted. Each request begins it anew, so that SKIP concerns one request only; the
-/// flags are those of Redis.
+/// Whether replies are wanted, with the flags that Redis has. SKIP concerns one request only: `begin` is called for
+/// each.
 #[derive(Debug, Default)]
 pub(crate) struct Replies {
     off: bool,
-    /// The reply to the present request is not wanted.
+    /// The reply to the current request is not wanted.
     skip: bool,
-    /// Nor is that to the next one.
+    /// The reply to the next request is not wanted.
     skip_next: bool,
 }
 
@@ -21,12 +21,12 @@ impl Replies {
         self.skip = std::mem::take(&mut self.skip_next);
     }
 
-    /// The present request will begin again.
+    /// The current request is postponed: it will begin again.
     pub(super) fn put_off(&mut self) {
         self.skip_next = std::mem::take(&mut self.skip);
     }
 
-    /// Whether the reply to the present request is wanted.
+    /// Whether the reply to the current request is wanted.
     pub(super) fn present(&self) -> Reply {
         match self.off || self.skip {
             true => Reply::Dropped,
@@ -47,7 +47,7 @@ impl Replies {
         }
     }
 
-    /// What RESET leaves: everything is wanted again, from the reply to RESET on unless that was to be skipped.
+    /// The state after RESET: all replies are wanted again, including that to RESET unless it was to be skipped.
     #[must_use]
     pub(super) fn after_reset(&self) -> Self {
         Self {

@@ -14,7 +14,7 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// The argument's bytes; empty if it was too long to be at hand.
+    /// The argument's bytes; empty if there is none, or if it was so long that it was collected outside the text.
     pub(crate) fn arg(&self, index: usize) -> &'a [u8] {
         self.args
             .get(index)
@@ -38,7 +38,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A client's word, fit for an error line or the log.
+/// A word that a client sent, escaped and shortened for an error line or the log.
 pub(super) fn shown(word: &[u8]) -> String {
     let short = &word[..word.len().min(64)];
     short.escape_ascii().to_string()

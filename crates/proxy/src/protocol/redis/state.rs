@@ -16,7 +16,7 @@ pub(crate) struct Redis {
     pub(super) allow_flush: bool,
     pub(super) limits: RequestLimits,
     pub(super) recent: Recent,
-    /// Work space.
+    /// A buffer for the indices of a request's keys.
     pub(super) indices: Cell<Vec<usize>>,
 }
 

@@ -7,7 +7,7 @@ use super::client::RedisClient;
 use super::refusal::refuse;
 use crate::protocol::decision::{DecisionOutput, Route};
 
-/// MULTI and WATCH are refused; what ends a transaction tells whether there was to be one.
+/// MULTI and WATCH are refused. The replies to commands that end a transaction tell whether one was refused.
 pub(super) fn route(
     command: &'static Command,
     asked: Transaction,
