@@ -71,6 +71,7 @@ impl<P: Protocol> Engine<P> {
     fn error_line(&mut self, cause: &Cause, server: Option<ServerId>) -> Vec<u8> {
         self.counters.add(PoolMetric::ForwardError, 1);
         let mut line = Vec::new();
+        // For an ejected server the cause's fixed text (`Connection refused`) alone would be misleading.
         match self.settings.error_detail || *cause == Cause::Ejected {
             true => P::error_line(&mut line, cause, Some(&self.detail(cause, server))),
             false => P::error_line(&mut line, cause, None),
@@ -101,6 +102,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Completes it with an error.
     pub(super) fn fail_slot(&mut self, id: SessionId, slot: u64, cause: &Cause, server: ServerId) {
+        // Checked first, as making an error line counts it.
         let session = self.clients.get(id);
         if session.is_some_and(|session| session.is_open(slot)) {
             let line = self.error_line(cause, Some(server));

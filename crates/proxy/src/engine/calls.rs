@@ -16,12 +16,14 @@ use crate::time::Time;
 
 /// Clients.
 impl<P: Protocol> Engine<P> {
+    /// A client has connected. Its state is that of a client that has sent nothing (no password given, RESP2).
     pub(crate) fn open_session(&mut self, name: Box<str>, now: Time) -> SessionId {
         self.now = now;
         let client = self.protocol.client(self.numbers.next());
         self.clients.open(name, client, now)
     }
 
+    /// Handles what a client sent: parsed as far as its window allows, else kept.
     pub(crate) fn handle_session_data(
         &mut self,
         id: SessionId,
@@ -45,9 +47,11 @@ impl<P: Protocol> Engine<P> {
             self.clients.stop_reading(id);
         }
         self.run_ready();
+        // Last, as counting is to see what is left of these bytes after they were handled.
         self.note_read(bytes);
     }
 
+    /// A client has ended its side. What it has sent is still answered, and the session closed afterwards.
     pub(crate) fn handle_session_end(&mut self, id: SessionId, now: Time) {
         self.now = now;
         let Some(session) = self.clients.get_mut(id) else {
@@ -62,6 +66,7 @@ impl<P: Protocol> Engine<P> {
         self.run_ready();
     }
 
+    /// A client's connection is lost: nothing can be written to it any more, so the session ends at once.
     pub(crate) fn handle_session_error(&mut self, id: SessionId, now: Time) {
         self.now = now;
         self.clients.close(id, Ending::Gone, &mut self.outbox);
@@ -76,6 +81,8 @@ impl<P: Protocol> Engine<P> {
         session.map_or(&self.nothing, |session| session.output())
     }
 
+    /// The shell has written to a client. For most sessions that is only accounted for; others may have waited for
+    /// it.
     pub(crate) fn handle_session_written(&mut self, id: SessionId, count: usize, now: Time) {
         self.now = now;
         let Some((session, spares)) = self.clients.with_spares(id) else {
@@ -125,11 +132,13 @@ impl<P: Protocol> Engine<P> {
         self.run_ready();
     }
 
+    /// The socket of a server connection is connected.
     pub(crate) fn handle_connected(&mut self, id: ConnectionId, now: Time) {
         self.now = now;
         self.begin_handshake(id);
     }
 
+    /// Handles what a server sent, on whatever kind of connection.
     pub(crate) fn handle_connection_data(
         &mut self,
         id: ConnectionId,
@@ -144,6 +153,8 @@ impl<P: Protocol> Engine<P> {
         self.note_read(bytes);
     }
 
+    /// A server connection has ended, or could not be made. It is not closed by an action: the shell has no socket
+    /// for it any more.
     pub(crate) fn handle_connection_closed(&mut self, id: ConnectionId, cause: &Cause, now: Time) {
         self.now = now;
         self.end_connection(id, cause, Blame::Server);

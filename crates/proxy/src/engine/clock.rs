@@ -20,6 +20,7 @@ impl<P: Protocol> Engine<P> {
             self.clients.next_deadline(),
             self.upgrades.deadline(),
             self.memory.next(),
+            // Without this, a pool without traffic would not probe or readmit its ejected servers.
             self.routes.next_retry(),
             self.roster.next_check(),
             self.retire_at,
@@ -93,6 +94,7 @@ impl<P: Protocol> Engine<P> {
         let Some(timeout) = self.roster.server(server).settings().timeout else {
             return;
         };
+        // However many requests are late, the server has failed once.
         let mut newest = None;
         while let Some(connection) = self.roster.get_mut(id) {
             let mid_reply = connection.is_mid_reply();
@@ -113,6 +115,7 @@ impl<P: Protocol> Engine<P> {
                 self.count_failure(server, queued);
             }
         }
+        // `take_late` has taken this connection's deadline out of the lower bound.
         self.roster.note_deadline(id);
     }
 }

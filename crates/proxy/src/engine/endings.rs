@@ -76,6 +76,7 @@ impl<P: Protocol> Engine<P> {
                 }
             }
         }
+        // Only the oldest request can have a part of its reply.
         let mut is_mid_reply = connection.is_mid_reply();
         for entry in connection.queue().iter() {
             if std::mem::take(&mut is_mid_reply) && self.cut_off(entry) {
@@ -97,6 +98,7 @@ impl<P: Protocol> Engine<P> {
         };
         match session.cut_off(slot) {
             CutOff::NoSlot => true,
+            // As if nothing had arrived: it is answered with an error.
             CutOff::NothingSent => false,
             CutOff::PartlySent => {
                 let (now, outbox) = (self.now, &mut self.outbox);
@@ -119,6 +121,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn fail_without_retry(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
         let id = entry.session;
         match entry.reply_to {
+            // It was answered with an error when it was late.
             ReplyTo::Forgotten { .. } => {}
             ReplyTo::Nobody => {
                 self.note_lost(cause, Some(server));
@@ -135,10 +138,12 @@ impl<P: Protocol> Engine<P> {
         if let Some(session) = self.clients.get_mut(id) {
             session.end_silent();
         }
+        // It counted for the window, and a barrier waits for it, too.
         self.clients.settle(id, self.now, &mut self.outbox);
     }
 }
 
+/// Counts the end by its cause, as nutcracker 0.5.0 does, and takes the connection's requests out of the gauges.
 fn count_ending<P: Protocol>(connection: &Connection<P>, cause: &Cause) {
     let counters = connection.counters();
     let (sent, waiting) = connection.queue().amounts();

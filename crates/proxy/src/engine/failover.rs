@@ -34,6 +34,7 @@ impl<P: Protocol> Engine<P> {
     ) {
         let mut cap = self.take_ttl_cap();
         let left_out = facts.left_out.iter().cloned();
+        // What servers do not get (`noreply`) is left out by an edit like any other.
         cap.edits.extend(left_out.map(|range| (range, Vec::new())));
         self.protocol
             .cap_ttl(facts.command, asked.request, seconds, &mut cap);
@@ -95,6 +96,7 @@ impl<P: Protocol> Engine<P> {
             return;
         }
         self.retire_at = None;
+        // They have no requests, so nothing has to be answered, and that they end is no failure.
         for id in self.roster.connection_ids() {
             if self.may_retire(id) && self.roster.remove(id).is_some() {
                 self.outbox.act(Action::CloseConnection { connection: id });
@@ -107,6 +109,7 @@ impl<P: Protocol> Engine<P> {
         let Some(connection) = self.roster.get(id) else {
             return false;
         };
+        // A probe is not idle because its queue is empty: it ends by itself.
         let carries_requests = match connection.purpose() {
             Purpose::Shared { .. } => true,
             Purpose::Probe => false,

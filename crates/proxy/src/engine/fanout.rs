@@ -34,6 +34,7 @@ impl<P: Protocol> Engine<P> {
             grouping.group(P::most_key_bytes(facts.command));
             let count = grouping.fragments().len();
             self.counters.add(PoolMetric::Fragments, count as i64);
+            // Asked once for the request: fragments of ejected servers are then missing, not failed.
             let ejected_is_miss = self.counts_as_miss(asked, facts);
             let reply_to =
                 self.open_join(asked, facts, || new_join(&grouping, kind, ejected_is_miss));
@@ -122,6 +123,8 @@ impl<P: Protocol> Engine<P> {
         grouping.find_owners(|key| routes.route(&text[key.range()]))
     }
 
+    /// Sends each fragment to its destination, or fails it. Some may go to own servers and some to the failover
+    /// pool, so whether TTLs are capped is decided for each.
     fn send_fragments(
         &mut self,
         asked: &Asked<'_, P>,
@@ -143,6 +146,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// Writes a fragment directly into the output of its connection, key by key.
     fn send_fragment(
         &mut self,
         asked: &Asked<'_, P>,
@@ -177,6 +181,7 @@ fn body_at(bodies: &mut [Body], key: Key) -> Option<&mut Rope> {
     bodies.get_mut(next).map(|body| &mut body.rope)
 }
 
+/// The join of the fragments. Which fragment has which key is kept only where replies are joined in key order.
 fn new_join<K>(grouping: &Grouping, kind: JoinKind, ejected_is_miss: bool) -> PendingJoin<K> {
     let parts = grouping.fragments();
     let servers = parts.filter_map(|(destination, _)| destination.server());
@@ -194,6 +199,7 @@ fn new_join<K>(grouping: &Grouping, kind: JoinKind, ejected_is_miss: bool) -> Pe
     }
 }
 
+/// Where the reply to a fragment of the request goes: without a slot it is dropped like the request's.
 fn fragment_of(reply_to: ReplyTo, fragment: usize) -> ReplyTo {
     match reply_to {
         ReplyTo::Slot(slot) => ReplyTo::Fragment(slot, fragment as u32),

@@ -62,11 +62,13 @@ impl<P: Protocol> Engine<P> {
             Purpose::Shared { version, .. } => version,
             Purpose::Probe => return self.finish_probe(id),
         };
+        // Requests may have been queued while it was connecting.
         if connection.become_ready() {
             self.roster.flush(id, &mut self.outbox);
         }
         match version {
             Version::Base => {}
+            // It may lead to an old endpoint, which says nothing about the current one.
             Version::Resp3 if is_draining => {}
             Version::Resp3 => {
                 self.note_support(server, Support::Yes);
@@ -97,6 +99,7 @@ impl<P: Protocol> Engine<P> {
                 reply,
             } => (len, step, kind, reply),
         };
+        // Before the reply is judged, as that may remove the connection.
         let is_finished = connection.is_handshake_done();
         let is_closed = match P::judge(&step, kind, &reply) {
             StepOutcome::Passed => false,
@@ -115,6 +118,7 @@ impl<P: Protocol> Engine<P> {
             }
         };
         if is_closed {
+            // The rest of the bytes is dropped with the connection.
             return Some(data.len());
         }
         if is_finished {
@@ -125,6 +129,7 @@ impl<P: Protocol> Engine<P> {
 
     fn log_step_error(&mut self, kind: StepKind, server: ServerId, text: String) {
         let server = self.roster.server(server).name().to_owned();
+        // Only AUTH and SELECT cause warnings; the other kinds are named so that a new one must be considered here.
         self.outbox.log(match kind {
             StepKind::Auth | StepKind::Hello | StepKind::Probe | StepKind::TtlCap => {
                 Event::AuthFailed { server, text }
@@ -145,6 +150,7 @@ impl<P: Protocol> Engine<P> {
             Purpose::Probe if !error.is_failure => return false,
             Purpose::Probe => {}
             Purpose::Shared { .. } if connection.is_draining() => {}
+            // Requests are answered with this error for a while, instead of each opening a connection.
             Purpose::Shared { .. } => {
                 let chance = self.routes.draw();
                 let refuser = self.roster.server_mut(server);
@@ -173,6 +179,7 @@ impl<P: Protocol> Engine<P> {
 
     /// A server works, but does not support the protocol version of the connection.
     fn refuse_version(&mut self, id: ConnectionId, server: ServerId) {
+        // Noted before the connection ends: its end would make the server count as unreachable otherwise.
         let connection = self.roster.get(id);
         if connection.is_some_and(|connection| !connection.is_draining()) {
             self.note_support(server, Support::No);

@@ -77,6 +77,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Readmits the servers of one pool whose pause is over.
     fn readmit_due(&mut self, pool: &PoolShare, servers: &[ServerId]) {
+        // Several workers may do this at once: each logs only the servers that it has readmitted itself.
         let mut back = Vec::new();
         let roster = &self.roster;
         let health = servers.iter().map(|id| roster.server(*id).health());
@@ -105,6 +106,8 @@ impl<P: Protocol> Engine<P> {
             let chance = self.routes.draw();
             let health = self.roster.server(*server).health();
             let pause = |failed| pause(failed, longest, chance);
+            // One worker of all gets the claim. If the probe fails, nothing is to be done: the pause has begun
+            // already.
             if health.claim_probe(self.now, pause) {
                 let (roster, outbox) = (&mut self.roster, &mut self.outbox);
                 roster.open(*server, Purpose::Probe, self.now, outbox);
@@ -142,6 +145,7 @@ impl<P: Protocol> Engine<P> {
     /// Counts a failure of a server, seen on a connection that was opened at `opened`.
     pub(super) fn count_failure(&mut self, id: ServerId, opened: Time) {
         let server = self.roster.server(id);
+        // The settings of the server's own pool: a failover pool's servers are ejected by their rules.
         if !server.settings().auto_eject_hosts {
             return;
         }

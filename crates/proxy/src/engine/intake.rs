@@ -44,6 +44,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn resume(&mut self, id: SessionId) {
+        // There may be no backlog: then the session only waited to be read again.
         let session = self.clients.get_mut(id);
         if let Some((chunk, range)) = session.and_then(|session| session.take_backlog()) {
             self.feed(id, &chunk, range);
@@ -66,6 +67,7 @@ impl<P: Protocol> Engine<P> {
                 self.park(id, &[], chunk, pos..range.end);
                 return true;
             }
+            // An incomplete request comes first; its rest is at the start of these bytes.
             pos = match session.take_intake() {
                 Some(intake) => self.feed_partial(id, intake, chunk, pos..range.end),
                 None => self.feed_fresh(id, chunk, pos..range.end),
@@ -107,6 +109,7 @@ impl<P: Protocol> Engine<P> {
                     }
                     P::reset(&mut parser);
                 }
+                // The parser goes with the bytes, so that what it has seen is not parsed again.
                 Parsed::Partial => {
                     let intake = Intake::new(std::mem::take(&mut *parser), text);
                     break self.keep(id, Box::new(intake), range.end);
@@ -146,6 +149,7 @@ impl<P: Protocol> Engine<P> {
             } => {
                 P::reset(parser);
                 self.refuse(id, reply, *refusal);
+                // What is still to come of the refused request is dropped when it arrives; it is never collected.
                 let after = range.start + len;
                 let here = skip.min((range.end - after) as u64);
                 if here < skip {
@@ -182,6 +186,7 @@ impl<P: Protocol> Engine<P> {
             }
             return range.start + dropped;
         }
+        // It does not add the whole chunk: what follows the request is parsed in the chunk again.
         let (pos, parsed) = intake.read_on(&self.protocol, chunk, range.clone());
         let Some(parsed) = parsed else {
             return self.keep(id, intake, pos);
@@ -257,6 +262,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// Handles a request that was parsed in its chunk.
     #[inline(always)]
     fn handle_parsed(
         &mut self,
@@ -325,6 +331,7 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
     ) -> usize {
         let end = range.end;
+        // The bodies are inserted again: the backlog has bytes as the client sent them.
         if bodies.is_empty() {
             return self.park_all(id, text, chunk, range);
         }
@@ -347,6 +354,8 @@ impl<P: Protocol> Engine<P> {
         self.note_parked(id);
     }
 
+    /// The session has a backlog now. If nothing is outstanding that would resume it later, it is put on the ready list
+    /// at once.
     fn note_parked(&mut self, id: SessionId) {
         if self
             .clients

@@ -72,6 +72,7 @@ impl<P: Protocol> Engine<P> {
                 // Without the turn, another part is closing clients; this one acts on what is left at its next count.
                 if let Some(_turn) = part.memory().turn_to_close() {
                     self.shed(&count);
+                    // Published before the turn ends, so that the next part sees what was freed.
                     count = self.count_buffers();
                     self.memory.publish(count.held, count.largest);
                 }
@@ -191,7 +192,9 @@ impl<P: Protocol> Engine<P> {
             held = held.saturating_sub(self.drop_orphans());
         }
         for (size, id) in &count.over_share {
+            // The pressure is computed from what is published, so each round begins with what is held by now.
             self.memory.publish(held, *size);
+            // Whether this part's largest is to be closed: another part may have a larger one.
             let mine = match self.memory.pressure() {
                 Pressure::FarOver => true,
                 Pressure::Over => self.memory.part().is_largest(*size),
@@ -217,6 +220,7 @@ impl<P: Protocol> Engine<P> {
             held,
         });
         self.counters.add(PoolMetric::ClientShed, 1);
+        // An error line would only wait behind replies that the client does not read.
         if session.can_shrink() || !session.accepts_input() {
             return self.clients.close(id, Ending::Closed, &mut self.outbox);
         }
@@ -249,6 +253,7 @@ impl<P: Protocol> Engine<P> {
             counters.add(ServerMetric::InQueueBytes, -(gone.bytes as i64));
             dropped += gone.bytes;
         }
+        // Requests without a wanted reply are reported; the others' clients are gone.
         (0..unheard).for_each(|_| self.note_lost(&Cause::Overloaded, None));
         dropped
     }

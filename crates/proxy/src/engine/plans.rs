@@ -18,6 +18,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn follow_plans(&mut self) {
         self.plans.advance();
         self.settings = self.plans.own().settings.clone();
+        // What sessions remember is in their clients, not in the protocol, so it can be replaced.
         self.protocol = P::new(&self.settings);
         self.clients.follow(&self.settings, self.now);
         let mut fresh = Vec::new();
@@ -30,6 +31,7 @@ impl<P: Protocol> Engine<P> {
         self.close_drained_connections();
         self.roster.schedule_check(self.now);
         self.bind_sessions();
+        // An endpoint that is gone takes its health with it, ejected or not.
         for (pool, servers) in self.routes.pools() {
             let health = servers.iter().map(|id| self.roster.server(*id).health());
             pool.health.refresh_next_retry(health);
@@ -74,6 +76,7 @@ impl<P: Protocol> Engine<P> {
             return;
         }
         self.single_connection = false;
+        // Requests in flight must be known, or the first to end would be missing in the bookkeeping.
         for (id, connection) in self.roster.shared_connections() {
             for entry in connection.queue().iter() {
                 if let Some(session) = self.clients.get_mut(entry.session) {

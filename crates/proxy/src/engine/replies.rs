@@ -44,12 +44,14 @@ impl<P: Protocol> Engine<P> {
             let Some(connection) = self.roster.get(id) else {
                 break;
             };
+            // Bytes before anything was asked can only be a refusal of the connection.
             let unsolicited = is_first && !connection.expects_reply();
             let taken = match connection.progress() {
                 Progress::Ready => self.handle_replies(id, chunk, pos..range.end),
                 Progress::Handshaking => self.handle_step_reply(id, &chunk[pos..range.end]),
                 Progress::Connecting => None,
             };
+            // The connection may have been closed meanwhile: the loop looks it up again.
             match taken {
                 Some(taken) => pos += taken,
                 None if unsolicited => return self.handle_unsolicited(id, &chunk[pos..range.end]),
@@ -68,6 +70,7 @@ impl<P: Protocol> Engine<P> {
     ) -> Option<usize> {
         let connection = self.roster.get(id)?;
         let server = connection.server();
+        // A server that is never ejected needs no record of its successes.
         let ejects = self.roster.server(server).settings().auto_eject_hosts;
         let mut batch = Batch {
             server,
@@ -145,6 +148,7 @@ impl<P: Protocol> Engine<P> {
             } => {
                 let reply = pos..pos + len;
                 if let Some(kind) = kind {
+                    // An error's code is at its start, so it is known only if the reply came in one piece.
                     let start = if first { &chunk[reply.clone()] } else { &[] };
                     self.note_reply(&entry, kind, start, batch);
                 }

@@ -44,6 +44,7 @@ impl<P: Protocol> Engine<P> {
         mut asked: Asked<'_, P>,
         bodies: &mut Vec<Body>,
     ) -> Handled {
+        // First of all, as the decision depends on the settings, and the route on the servers.
         if !self.plans.are_current() && !self.may_accept_by_new_plan(asked.id) {
             return Handled::Postponed;
         }
@@ -59,6 +60,7 @@ impl<P: Protocol> Engine<P> {
         match route {
             Route::Key(key) => {
                 let destination = self.route(&asked.source.text[key.clone()]);
+                // A request with large arguments is not kept for a retry.
                 let key = Some(key).filter(|_| bodies.is_empty());
                 let may_be_large = !facts.is_small;
                 match self.forward(asked, facts, destination, key, may_be_large, bodies) {
@@ -94,6 +96,7 @@ impl<P: Protocol> Engine<P> {
             Route::Split { join } => self.split(asked, facts, bodies, join),
             Route::Broadcast { join } => self.broadcast(asked, facts, join),
             Route::WhenIdle => {
+                // A barrier. It is put back, and decided again when everything before it is answered.
                 if let Some(session) = self.clients.get_mut(asked.id) {
                     session.hold(Hold::UntilIdle);
                 }
@@ -153,6 +156,8 @@ impl<P: Protocol> Engine<P> {
             Ok(connection) => connection,
             Err(cause) => return self.give_up_sending(asked, facts, &cause, destination),
         };
+        // From here on the request is sent. `note_change` comes before the slot is opened, as it excludes the slots
+        // before the next one from retries.
         let retries = self.settings.failure.retry_reads;
         if retries && !facts.is_pure_read {
             session.note_change();
@@ -168,6 +173,7 @@ impl<P: Protocol> Engine<P> {
             }
         };
         if let Some(seconds) = cap {
+            // Not the common way, and it needs the whole engine.
             let to = (connection.id(), reply_to);
             self.send_with_ttl_cap(asked, facts, to, bodies, seconds);
             return false;
@@ -232,6 +238,7 @@ impl<P: Protocol> Engine<P> {
         self.forward_unkeyed(asked, facts, destination, bodies);
     }
 
+    /// With a random distribution keys belong to no server, so that none is wrong.
     fn keys_share_server(&mut self, asked: &Asked<'_, P>, destination: Destination) -> bool {
         if self.routes.is_random() {
             return true;

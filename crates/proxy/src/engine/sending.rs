@@ -82,6 +82,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// Records what the session has outstanding: dropped replies count for its window, and the connection is pinned.
     fn note_outstanding(&mut self, id: SessionId, connection: ConnectionId, reply_to: ReplyTo) {
         let Some(session) = self.clients.get_mut(id) else {
             return;
@@ -107,6 +108,7 @@ impl<P: Protocol> Engine<P> {
         cause: &Cause,
         server: Option<ServerId>,
     ) {
+        // Only for an ejected server: any other failure may be over at the next request, and a miss would hide it.
         if *cause == Cause::Ejected && self.counts_as_miss(asked, facts) {
             return self.respond(asked.id, facts.reply);
         }
@@ -147,6 +149,7 @@ impl<P: Protocol> Engine<P> {
         if hopeless || !self.budget.has_enough() {
             return false;
         }
+        // The failure may have ejected the server, or a new plan replaced it: the key is routed again.
         if !self.plans.are_current() {
             self.follow_plans();
         }

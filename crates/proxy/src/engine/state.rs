@@ -49,11 +49,13 @@ pub(crate) struct Engine<P: Protocol> {
 
     pub(super) clients: Clients<P>,
     pub(super) roster: Roster<P>,
+    /// Made anew for each plan. Their server ids are those of the roster.
     pub(super) routes: Routes,
     /// What the shell has to do, write and log. The shell drains it after each call.
     pub(super) outbox: Outbox,
     pub(super) memory: MemoryWatch,
     pub(super) upgrades: Upgrades,
+    /// Of all sessions together: what matters is the load that retries add to the servers.
     pub(super) budget: RetryBudget,
     /// Limits how often requests with keys of several servers are logged.
     pub(super) cross_shard: LogLimit,
@@ -169,6 +171,7 @@ pub(super) fn routes<P: Protocol>(
     let own = Shards::new(pool, plan, &own, keys_stay, context.seed);
     let failover = plans.failover().map(|(pool, plan, seconds)| {
         let ids = roster.add_planned(pool, plan, Some(seconds), worker, fresh);
+        // Another seed, or both pools would make the same random choices.
         let seed = context.seed.rotate_left(32);
         Shards::new(pool, plan, &ids, !remap(plan), seed)
     });

@@ -22,6 +22,8 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.clients.get_mut(id) else {
             return;
         };
+        // The slot keeps the order of replies; the hold keeps requests after HELLO from being sent in the old
+        // version.
         let slot = session.open_slot(Expected::Reply {
             may_be_large: false,
         });
@@ -37,6 +39,7 @@ impl<P: Protocol> Engine<P> {
         if !self.protocol.may_upgrade() {
             return self.answer_waiters(&Ok(false));
         }
+        // Mostly the servers are known already.
         if self.settle_upgrades(false) {
             return;
         }

@@ -1,7 +1,7 @@
 //! The Redis protocol: what becomes of each command, and how replies are joined.
 //!
-//! `state` is the protocol with a pool's settings; `grammar`, `planner`, `fanout` and `greeting` are what it
-//! offers. What a client has said before is in `client`, with `replies` and `in_force`.
+//! `state` is the protocol with a pool's settings; `grammar`, `decision`, `fanout` and `greeting` implement the
+//! traits of a protocol for it. What is remembered of a client is in `client`, with `replies` and `in_force`.
 
 mod auth;
 mod client;
