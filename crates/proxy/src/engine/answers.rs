@@ -91,7 +91,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// Completes the request in `slot` with a reply made here.
+    /// Completes the request in `slot` with a reply made by the proxy.
     pub(super) fn fill_slot(&mut self, id: SessionId, slot: u64, reply: &[u8]) {
         if let Some(session) = self.clients.get_mut(id)
             && session.fill(slot, reply)
@@ -167,7 +167,7 @@ impl<P: Protocol> Engine<P> {
 
 /// Errors that no client gets.
 impl<P: Protocol> Engine<P> {
-    /// Drops a reply that was made here.
+    /// Drops a reply that the proxy has made.
     pub(super) fn drop_reply(&mut self, reply: &[u8]) {
         if P::is_error(reply) {
             self.note_unheard(|_| shown(reply));

@@ -101,7 +101,7 @@ impl<P: Protocol> Engine<P> {
         };
         // Before the reply is judged, as that may remove the connection.
         let is_finished = connection.is_handshake_done();
-        let is_closed = match P::judge(&step, kind, &reply) {
+        let is_closed = match P::step_outcome(&step, kind, &reply) {
             StepOutcome::Passed => false,
             StepOutcome::Warn(text) => {
                 self.log_step_error(step.kind, server, text);

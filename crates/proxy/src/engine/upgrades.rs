@@ -13,7 +13,7 @@ use crate::limits::PROBE_PATIENCE;
 use crate::protocol::Protocol;
 use crate::protocol::decision::Version;
 use crate::protocol::grammar::Reply;
-use crate::servers::upgrades::{Support, Verdict, Waiter};
+use crate::servers::upgrades::{Support, UpgradeResult, Waiter};
 
 impl<P: Protocol> Engine<P> {
     /// A session asks for RESP3. It has nothing outstanding, and accepts no further request until this one is
@@ -97,11 +97,11 @@ impl<P: Protocol> Engine<P> {
         if !self.upgrades.is_anybody_waiting() {
             return true;
         }
-        let answer = match self.upgrades.verdict(self.routes.own(), timed_out) {
+        let answer = match self.upgrades.result(self.routes.own(), timed_out) {
             None => return false,
-            Some(Verdict::Granted) => Ok(true),
-            Some(Verdict::Refused) => Ok(false),
-            Some(Verdict::Unreachable) => {
+            Some(UpgradeResult::Granted) => Ok(true),
+            Some(UpgradeResult::Refused) => Ok(false),
+            Some(UpgradeResult::Unreachable) => {
                 let refusal = |id| self.roster.server(id).refusal(Version::Resp3, self.now);
                 let told = self.routes.own().find_map(refusal);
                 Err(told.cloned().unwrap_or(Cause::Refused))

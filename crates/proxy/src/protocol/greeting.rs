@@ -16,8 +16,8 @@ pub(crate) trait Greeting: Decider {
     /// A step that tests whether a server can cap TTLs, if not every server can.
     fn ttl_cap_test() -> Option<Step>;
 
-    /// Judges the reply to one step.
-    fn judge(step: &Step, kind: Self::Kind, reply: &[u8]) -> StepOutcome;
+    /// What follows from the reply to one step.
+    fn step_outcome(step: &Step, kind: Self::Kind, reply: &[u8]) -> StepOutcome;
 
     /// Parses the error line that a server sends, before it was asked anything, to refuse a connection: it has too
     /// many clients.

@@ -310,7 +310,7 @@ impl Greeting for Memcached {
         None
     }
 
-    fn judge(_step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {
+    fn step_outcome(_step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {
         StepOutcome::Passed
     }
 

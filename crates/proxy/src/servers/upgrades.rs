@@ -41,7 +41,7 @@ pub(crate) enum Support {
 
 /// What the waiting sessions are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum UpgradeResult {
     /// At least one server supports it, and none is known not to.
     Granted,
     /// A server does not support it.
@@ -105,11 +105,11 @@ impl Upgrades {
     ///
     /// Refusals count only while servers are being asked: one may have been upgraded since it was last asked, so it
     /// is asked again first.
-    pub(crate) fn verdict(
+    pub(crate) fn result(
         &self,
         servers: impl Iterator<Item = ServerId>,
         timed_out: bool,
-    ) -> Option<Verdict> {
+    ) -> Option<UpgradeResult> {
         let (mut yes, mut no, mut unknown) = (false, false, false);
         for server in servers {
             match self.of(server) {
@@ -121,10 +121,10 @@ impl Upgrades {
         }
         let is_asking = self.deadline.is_some();
         match () {
-            () if no => is_asking.then_some(Verdict::Refused),
+            () if no => is_asking.then_some(UpgradeResult::Refused),
             () if unknown && !timed_out => None,
-            () if yes => Some(Verdict::Granted),
-            () => is_asking.then_some(Verdict::Unreachable),
+            () if yes => Some(UpgradeResult::Granted),
+            () => is_asking.then_some(UpgradeResult::Unreachable),
         }
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     fn one_refusal_decides_and_else_every_server_must_have_been_heard() {
         let mut table = Table::new();
         let servers: [ServerId; 3] = [(); 3].map(|()| table.insert_with(|_| ()));
-        let verdict = |known: [Option<Support>; 3], asking, timed_out| {
+        let result = |known: [Option<Support>; 3], asking, timed_out| {
             let mut upgrades = Upgrades::default();
             for (server, support) in servers.iter().zip(known) {
                 support
@@ -148,41 +148,41 @@ mod tests {
             if asking {
                 upgrades.begin(Time::ZERO);
             }
-            upgrades.verdict(servers.into_iter(), timed_out)
+            upgrades.result(servers.into_iter(), timed_out)
         };
         let (yes, no) = (Some(Support::Yes), Some(Support::No));
         let (asked, gone) = (Some(Support::Asked), Some(Support::Unreachable));
         assert_eq!(
-            verdict([yes, yes, yes], false, false),
-            Some(Verdict::Granted)
+            result([yes, yes, yes], false, false),
+            Some(UpgradeResult::Granted)
         );
         assert_eq!(
-            verdict([yes, gone, yes], true, false),
-            Some(Verdict::Granted)
+            result([yes, gone, yes], true, false),
+            Some(UpgradeResult::Granted)
         );
-        assert_eq!(verdict([yes, asked, yes], true, false), None);
-        assert_eq!(verdict([yes, None, yes], false, false), None);
+        assert_eq!(result([yes, asked, yes], true, false), None);
+        assert_eq!(result([yes, None, yes], false, false), None);
         assert_eq!(
-            verdict([yes, asked, yes], true, true),
-            Some(Verdict::Granted)
-        );
-        assert_eq!(
-            verdict([asked, no, None], true, false),
-            Some(Verdict::Refused)
+            result([yes, asked, yes], true, true),
+            Some(UpgradeResult::Granted)
         );
         assert_eq!(
-            verdict([yes, no, yes], false, false),
+            result([asked, no, None], true, false),
+            Some(UpgradeResult::Refused)
+        );
+        assert_eq!(
+            result([yes, no, yes], false, false),
             None,
             "it is asked again first"
         );
         assert_eq!(
-            verdict([gone, gone, gone], true, false),
-            Some(Verdict::Unreachable)
+            result([gone, gone, gone], true, false),
+            Some(UpgradeResult::Unreachable)
         );
-        assert_eq!(verdict([gone, gone, gone], false, false), None);
+        assert_eq!(result([gone, gone, gone], false, false), None);
         assert_eq!(
-            verdict([asked, gone, asked], true, true),
-            Some(Verdict::Unreachable)
+            result([asked, gone, asked], true, true),
+            Some(UpgradeResult::Unreachable)
         );
     }
 }

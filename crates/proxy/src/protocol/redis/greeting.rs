@@ -35,8 +35,8 @@ impl Greeting for Redis {
         })
     }
 
-    fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
-        handshake::judge(step, kind, reply)
+    fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
+        handshake::step_outcome(step, kind, reply)
     }
 
     fn unsolicited_error(data: &[u8]) -> Option<HandshakeError> {

@@ -35,7 +35,7 @@ pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec
 
 /// What follows from the reply to one step. Most errors make the connection unusable. The exceptions are a server
 /// without password or without the pool's database: as with nutcracker 0.5.0, it is used nevertheless.
-pub(super) fn judge(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
+pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
     if kind != ReplyKind::Error {
         return match step.kind == StepKind::TtlCap && !redis_proto::cap::knows_limit(reply) {
             true => StepOutcome::CannotCapTtl,
