@@ -31,6 +31,7 @@ mod id;
 pub mod limits;
 pub mod metrics;
 mod pool;
+mod process;
 mod protocol;
 mod routes;
 mod servers;
@@ -46,6 +47,7 @@ pub use flow::memory::Memory;
 pub use flow::outbox::{Action, Flush};
 pub use id::{ConnectionId, SessionId};
 pub use pool::{Pool, too_many_clients};
+pub use process::{Place, Process, Usage};
 pub use share::{
     Endpoint, FailoverPool, PlanError, PlannedServer, PoolPlan, PoolShare, ServerShare,
 };

@@ -75,6 +75,12 @@ pub const MAX_UPGRADE_WAITERS: usize = 16_384;
 /// Bytes of a client's name (CLIENT SETNAME) that are kept.
 pub const MAX_CLIENT_NAME: usize = 256;
 
+/// Arguments of a question about commands, settings or clients. Each may be answered with some hundred bytes.
+pub const MAX_ASKED: usize = 1_024;
+
+/// Clients that one CLIENT LIST shows: a few megabytes, and some milliseconds of a worker's time.
+pub const MAX_LISTED_CLIENTS: usize = 10_000;
+
 /// How long a client's HELLO 3 waits at most for servers that do not answer, and how long an ejected server may take
 /// to answer a probe, unless `timeout` is shorter.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(5);

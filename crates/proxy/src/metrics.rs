@@ -86,6 +86,7 @@ metrics! {
     Fragments "fragments" Counter true "# fragments created from a multi-vector request";
     CrossShard "cross_shard" Counter false "# unsplittable requests whose keys belong to several servers";
     ClientTotal "client_total" Counter false "# client connections accepted";
+    ClientRequests "client_requests" Counter false "# requests of clients, whoever answers them";
     Retries "retries" Counter false "# lost reads that were sent once more";
     ClientOverflow "client_overflow" Counter false "# client connections closed for reading their replies too slowly";
     BufferedBytes "buffered_bytes" Gauge false "current bytes in buffers, as of the last count";

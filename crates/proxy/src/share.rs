@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::flow::memory::{Memory, MemoryPart};
-use crate::metrics::{PoolCounters, ServerCounters};
+use crate::metrics::{PoolCounters, PoolMetric, ServerCounters};
+use crate::process::Place;
 use crate::servers::health::{PoolHealth, ServerHealth};
 use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
 
@@ -24,6 +25,9 @@ pub struct PoolShare {
     /// one.
     plan_number: AtomicU64,
     pub(crate) health: PoolHealth,
+    place: Place,
+    /// Requests of clients per second.
+    rate: AtomicU64,
     /// One for each worker.
     workers: Box<[WorkerShare]>,
 }
@@ -103,8 +107,20 @@ pub struct ServerShare {
 }
 
 impl PoolShare {
-    /// A pool with `settings`, served by so many workers, whose buffers count for `memory`.
+    /// A pool with `settings`, served by so many workers, whose buffers count for `memory`. It tells nothing of
+    /// its place.
     pub fn new(
+        settings: PoolSettings,
+        failover: Option<FailoverPool>,
+        memory: &Arc<Memory>,
+        workers: usize,
+    ) -> Arc<Self> {
+        Self::at(Place::default(), settings, failover, memory, workers)
+    }
+
+    /// The same at a place that it tells of.
+    pub fn at(
+        place: Place,
         settings: PoolSettings,
         failover: Option<FailoverPool>,
         memory: &Arc<Memory>,
@@ -118,6 +134,8 @@ impl PoolShare {
         Arc::new(Self {
             name: plan.settings.name.as_str().into(),
             health: PoolHealth::default(),
+            place,
+            rate: AtomicU64::new(0),
             workers: (0..workers).map(worker).collect(),
             plan_number: AtomicU64::new(plan.number),
             plan: ArcSwap::from_pointee(plan),
@@ -183,6 +201,30 @@ impl PoolShare {
     /// What the worker with this number counts.
     pub fn counters(&self, worker: usize) -> &Arc<PoolCounters> {
         &self.workers[worker].counters
+    }
+
+    /// A counter of the pool, of all workers together.
+    pub fn count(&self, metric: PoolMetric) -> i64 {
+        let counters = self.workers.iter().map(|worker| &worker.counters);
+        counters.map(|counters| counters.get(metric)).sum()
+    }
+
+    /// Clients send so many requests per second.
+    pub fn note_rate(&self, per_second: u64) {
+        self.rate.store(per_second, Ordering::Relaxed);
+    }
+
+    pub(crate) fn rate(&self) -> u64 {
+        self.rate.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// What the buffers of the process hold.
+    pub(crate) fn whole_memory(&self) -> &Memory {
+        self.workers[0].memory.memory()
     }
 
     pub(crate) fn memory(&self, worker: usize) -> Arc<MemoryPart> {

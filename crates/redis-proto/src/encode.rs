@@ -60,6 +60,27 @@ pub fn null(out: &mut Vec<u8>, version: Version) {
     });
 }
 
+/// Appends text for people: a verbatim string in RESP3, a bulk string in RESP2, as in Redis.
+pub fn text(out: &mut Vec<u8>, text: &str, version: Version) {
+    match version {
+        Version::Resp2 => bulk(out, text.as_bytes()),
+        Version::Resp3 => {
+            line(out, b'=', text.len() + 4);
+            out.extend_from_slice(b"txt:");
+            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+/// Appends the header of a set of `n` values. RESP2 has no sets: there it is an array.
+pub fn set_header(out: &mut Vec<u8>, n: usize, version: Version) {
+    match version {
+        Version::Resp2 => line(out, b'*', n),
+        Version::Resp3 => line(out, b'~', n),
+    }
+}
+
 /// Appends a request: an array of bulk strings, the first being the command's name.
 pub fn command(out: &mut Vec<u8>, args: &[&[u8]]) {
     array_header(out, args.len());
@@ -109,6 +130,13 @@ mod tests {
             (written(|out| null(out, Version::Resp3)), "_\r\n"),
             (written(|out| map_header(out, 2, Version::Resp2)), "*4\r\n"),
             (written(|out| map_header(out, 2, Version::Resp3)), "%2\r\n"),
+            (written(|out| text(out, "a", Version::Resp2)), "$1\r\na\r\n"),
+            (
+                written(|out| text(out, "a", Version::Resp3)),
+                "=5\r\ntxt:a\r\n",
+            ),
+            (written(|out| set_header(out, 2, Version::Resp2)), "*2\r\n"),
+            (written(|out| set_header(out, 2, Version::Resp3)), "~2\r\n"),
             (
                 written(|out| command(out, &[b"get", b"k"])),
                 "*2\r\n$3\r\nget\r\n$1\r\nk\r\n",

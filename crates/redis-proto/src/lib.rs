@@ -6,7 +6,9 @@
 //! * [`request`] finds where a client's request and each of its arguments begin and end;
 //! * [`response`] finds where a server's reply ends, without storing any of it;
 //! * [`command`] has the properties of each command: arity, keys, and how a proxy handles it;
+//! * [`describe`] has what the reply to `COMMAND` says of each besides;
 //! * [`cap`] limits the TTL of what a request writes;
+//! * [`glob`] matches names with patterns;
 //! * [`encode`] writes the messages that a proxy itself sends.
 //!
 //! Protocol facts come from the Redis serialization protocol specification (RESP2, RESP3), from the replies
@@ -16,7 +18,9 @@
 mod arg;
 pub mod cap;
 pub mod command;
+pub mod describe;
 pub mod encode;
+pub mod glob;
 mod inline;
 mod keys;
 mod number;

@@ -216,7 +216,7 @@ fn the_small_talk_of_client_libraries_is_answered() {
     assert!(client.ask(&["INFO"]).contains("redis_version:"));
     assert!(client.ask(&["COMMAND", "COUNT"]).starts_with(':'));
     assert!(client.ask(&["COMMAND"]).contains("$3\r\nget\r\n:2\r\n"));
-    assert!(client.ask(&["COMMAND", "DOCS"]).starts_with("*0\r\n"));
+    assert!(client.ask(&["COMMAND", "DOCS"]).contains("summary\r\n"));
     client.send(b"PING\r\nSET inline \"two words\"\r\n\r\nGET inline\r\n");
     assert_eq!(text(&client.reply()), "+PONG\r\n");
     assert_eq!(text(&client.reply()), "+OK\r\n");

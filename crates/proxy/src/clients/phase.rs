@@ -19,3 +19,12 @@ pub(crate) enum Phase {
     /// taken for the rest of that reply.
     Broken,
 }
+
+/// Whether the client is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It is; the shell asks (`wants_read`) before it reads.
+    On,
+    /// The shell was told not to, so it must be told (`Action::ReadSession`) when reading is wanted again.
+    Stopped,
+}

@@ -6,7 +6,7 @@ use super::backlog::Backlog;
 use super::holds::{Hold, Holds};
 use super::intake::Intake;
 use super::order::{CutOff, Expected, Order, Retry};
-use super::phase::Phase;
+use super::phase::{Phase, Reading};
 use super::pinned::PinnedConnections;
 use super::read_rate::ReadRate;
 use crate::cause::Cause;
@@ -49,15 +49,6 @@ pub(crate) struct Session<P: Protocol> {
     since: Time,
 }
 
-/// Whether the client is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// It is; the shell asks (`wants_read`) before it reads.
-    On,
-    /// The shell was told not to, so it must be told (`Action::ReadSession`) when reading is wanted again.
-    Stopped,
-}
-
 /// On which lists of the engine the session is, so that it is on each only once.
 #[derive(Debug, Clone, Copy, Default)]
 struct Lists {
@@ -98,6 +89,16 @@ impl<P: Protocol> Session<P> {
 
     pub(crate) fn client_mut(&mut self) -> &mut P::Client {
         &mut self.client
+    }
+
+    /// When it last did something.
+    pub(crate) fn last_active(&self) -> Time {
+        self.since
+    }
+
+    /// Bytes that wait unparsed.
+    pub(crate) fn unparsed(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |it| it.len())
     }
 
     /// Whether nothing of it is outstanding, neither at a server nor as a reply that waits for its turn.

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::outbox::{Action, Flush};
 use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::time::Time;
 
@@ -19,7 +20,7 @@ impl<P: Protocol> Engine<P> {
     /// A client has connected. Its state is that of a client that has sent nothing (no password given, RESP2).
     pub(crate) fn open_session(&mut self, name: Box<str>, now: Time) -> SessionId {
         self.now = now;
-        let client = self.protocol.client(self.numbers.next());
+        let client = self.protocol.client(self.numbers.next(), now);
         self.clients.open(name, client, now)
     }
 
@@ -47,6 +48,8 @@ impl<P: Protocol> Engine<P> {
             self.clients.stop_reading(id);
         }
         self.run_ready();
+        let seen = self.requests_seen as i64;
+        self.counters.set(PoolMetric::ClientRequests, seen);
         // Last, as counting is to see what is left of these bytes after they were handled.
         self.note_read(bytes);
     }

@@ -16,19 +16,20 @@
 //! 1. `state`: what the engine consists of.
 //! 2. `health`: which servers are in use; failures, probes, and the return of servers.
 //! 3. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
-//! 4. `upgrades`: sessions that ask for a newer version of the protocol.
-//! 5. `plans`: how a new plan takes effect.
-//! 6. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
-//! 7. `failover`: a request to a server of the failover pool.
-//! 8. `fanout`: a request to several servers.
-//! 9. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 10. `intake`: bytes to requests, and sessions that are resumed.
-//! 11. `endings`: server connections that end, and what happens to their requests.
-//! 12. `handshakes`: server connections until they carry requests.
-//! 13. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 14. `memory`: `max_memory`.
-//! 15. `clock`: what is due because time has passed.
-//! 16. `calls`: the calls that the shell may make.
+//! 4. `reports`: what clients are told of the pool and of each other.
+//! 5. `upgrades`: sessions that ask for a newer version of the protocol.
+//! 6. `plans`: how a new plan takes effect.
+//! 7. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
+//! 8. `failover`: a request to a server of the failover pool.
+//! 9. `fanout`: a request to several servers.
+//! 10. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 11. `intake`: bytes to requests, and sessions that are resumed.
+//! 12. `endings`: server connections that end, and what happens to their requests.
+//! 13. `handshakes`: server connections until they carry requests.
+//! 14. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 15. `memory`: `max_memory`.
+//! 16. `clock`: what is due because time has passed.
+//! 17. `calls`: the calls that the shell may make.
 
 mod answers;
 mod calls;
@@ -42,6 +43,7 @@ mod intake;
 mod memory;
 mod plans;
 mod replies;
+mod reports;
 mod requests;
 mod sending;
 mod state;

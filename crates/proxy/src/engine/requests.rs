@@ -85,6 +85,7 @@ impl<P: Protocol> Engine<P> {
             // The caller has handled it.
             Route::Key(_) => {}
             Route::Local => self.respond(asked.id, facts.reply),
+            Route::Report => self.report(asked, facts.reply),
             Route::SameServer {
                 command,
                 else_first_key,

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::grammar::{Grammar, Reply};
 use crate::event::Event;
+use crate::time::Time;
 
 /// Decides what becomes of requests: answered by the proxy, sent to one server, split, broadcast, or refused.
 pub(crate) trait Decider: Grammar {
@@ -16,7 +17,7 @@ pub(crate) trait Decider: Grammar {
     type Command: Copy;
 
     /// The state of a new client; `id` is unique in the pool.
-    fn client(&self, id: u64) -> Self::Client;
+    fn client(&self, id: u64, now: Time) -> Self::Client;
 
     /// The version of the protocol that the client speaks.
     fn version(client: &Self::Client) -> Version;
@@ -105,6 +106,8 @@ pub(crate) struct Facts<C> {
 pub(crate) enum Route {
     /// Answered by the proxy with [`DecisionOutput::reply`], which may be empty.
     Local,
+    /// Answered by the proxy with [`Report::report`](super::report::Report::report).
+    Report,
     /// To the server of the key in this range of the text.
     Key(Range<usize>),
     /// To the first key's server if all of [`DecisionOutput::keys`] belong there. If not, it goes there all the same

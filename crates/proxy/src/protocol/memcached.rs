@@ -19,8 +19,10 @@ use crate::protocol::fanout::{
 };
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
+use crate::protocol::report::{PoolView, Report};
 use crate::settings::{PoolSettings, ProtocolSettings};
 use crate::share::Endpoint;
+use crate::time::Time;
 
 /// The memcached protocol with a pool's settings.
 pub(crate) struct Memcached {
@@ -53,6 +55,17 @@ impl Protocol for Memcached {
             },
             allow_flush: settings.allow_flush,
         }
+    }
+}
+
+/// No request is answered with a report.
+impl Report for Memcached {
+    fn report(
+        &self,
+        _request: decision::Request<'_, Self>,
+        _pool: &mut PoolView<'_, ()>,
+        _out: &mut Vec<u8>,
+    ) {
     }
 }
 
@@ -145,7 +158,7 @@ impl Decider for Memcached {
     type Client = ();
     type Command = Option<Verb>;
 
-    fn client(&self, _id: u64) {}
+    fn client(&self, _id: u64, _now: Time) {}
 
     fn version(_client: &()) -> Version {
         Version::Base

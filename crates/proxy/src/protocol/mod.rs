@@ -1,5 +1,5 @@
-//! What a protocol implements: its grammar, the decision what becomes of a request, splitting and joining, and the
-//! handshakes with servers. A pool has one protocol, chosen when it is built; the engine is compiled for each.
+//! What a protocol implements: its grammar, the decision what becomes of a request, splitting and joining, its
+//! reports of the pool, and the handshakes with servers. A pool has one protocol, chosen when it is built; the engine is compiled for each.
 //!
 //! The traits build on each other: [`grammar::Grammar`], [`decision::Decider`], [`fanout::FanOut`] and
 //! [`greeting::Greeting`]. No method's result depends on which ones were called before: what later calls need of a
@@ -11,9 +11,10 @@ pub(crate) mod grammar;
 pub(crate) mod greeting;
 pub(crate) mod memcached;
 pub(crate) mod redis;
+pub(crate) mod report;
 
 /// Everything that the engine asks of a protocol.
-pub(crate) trait Protocol: fanout::FanOut + greeting::Greeting {
+pub(crate) trait Protocol: fanout::FanOut + greeting::Greeting + report::Report {
     /// The protocol with a pool's settings.
     fn new(settings: &crate::settings::PoolSettings) -> Self;
 }

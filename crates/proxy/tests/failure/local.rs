@@ -3,113 +3,11 @@
 use std::sync::Arc;
 
 use proxy::limits::{MAX_CLIENT_NAME, MAX_KEY};
-use proxy::settings::{ProtocolSettings, RedisSettings};
+use proxy::settings::RedisSettings;
 
+use crate::alone::Alone;
 use crate::stage::{Stage, redis_pool};
 use crate::words::redis;
-
-/// A client of a pool whose servers are never asked.
-struct Alone {
-    stage: Stage,
-    client: usize,
-}
-
-impl Alone {
-    fn new() -> Self {
-        Self::with(RedisSettings::default())
-    }
-
-    fn with(redis: RedisSettings) -> Self {
-        let mut pool = redis_pool(1);
-        pool.protocol = ProtocolSettings::Redis(redis);
-        let mut stage = Stage::new(pool);
-        let client = stage.client();
-        Self { stage, client }
-    }
-
-    fn ask(&mut self, request: &str) -> String {
-        let reply = self.stage.ask(self.client, format!("{request}\r\n"));
-        assert_eq!(self.stage.links_ever(0), 0, "a server was asked: {request}");
-        reply
-    }
-}
-
-#[test]
-fn info_tells_who_is_talking() {
-    let mut alone = Alone::new();
-    let version = format!("nuthatch_version:{}\r\n", env!("CARGO_PKG_VERSION"));
-    for section in [
-        "INFO",
-        "INFO all",
-        "INFO Default",
-        "INFO everything",
-        "INFO server",
-    ] {
-        let reply = alone.ask(section);
-        assert!(
-            reply.starts_with('$') && reply.contains("\r\n# Server\r\n"),
-            "{reply}"
-        );
-        assert!(reply.contains("redis_version:7.2.0\r\n") && reply.contains(&version));
-    }
-    assert_eq!(alone.ask("INFO keyspace"), "$0\r\n\r\n");
-}
-
-#[test]
-fn command_tells_of_the_proxys_own_table() {
-    let mut alone = Alone::new();
-    let count = alone.ask("COMMAND COUNT");
-    let count: usize = count[1..].trim_end().parse().expect("a number");
-    assert!(count > 200, "{count}");
-    for all in ["COMMAND", "COMMAND INFO", "COMMAND LIST"] {
-        let reply = alone.ask(all);
-        assert!(reply.starts_with(&format!("*{count}\r\n")), "{all}");
-        assert!(reply.contains("$4\r\nmget\r\n"), "{all}");
-    }
-    let get = "*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n";
-    let mset = "*6\r\n$4\r\nmset\r\n:-3\r\n*1\r\n+write\r\n:1\r\n:-1\r\n:2\r\n";
-    assert_eq!(
-        alone.ask("COMMAND INFO get nosuch mset"),
-        format!("*3\r\n{get}*-1\r\n{mset}")
-    );
-    let eval = alone.ask("COMMAND INFO eval");
-    assert!(eval.contains("+movablekeys\r\n"), "{eval}");
-    assert_eq!(alone.ask("COMMAND DOCS get"), "*0\r\n");
-    for wrong in [
-        "COMMAND COUNT x",
-        "COMMAND LIST x",
-        "COMMAND GETKEYS",
-        "COMMAND bogus",
-    ] {
-        let reply = alone.ask(wrong);
-        assert!(
-            reply.starts_with("-ERR unknown subcommand or wrong"),
-            "{wrong}: {reply}"
-        );
-    }
-}
-
-#[test]
-fn command_getkeys_finds_the_keys() {
-    let mut alone = Alone::new();
-    for (command, keys) in [
-        ("get a", "*1\r\n$1\r\na\r\n"),
-        ("mset a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
-        ("eval script 2 a b c", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
-        ("nosuch a", "-ERR Invalid command specified\r\n"),
-        (
-            "get a b",
-            "-ERR Invalid number of arguments specified for command\r\n",
-        ),
-        ("ping", "-ERR The command has no key arguments\r\n"),
-    ] {
-        assert_eq!(
-            alone.ask(&format!("COMMAND GETKEYS {command}")),
-            keys,
-            "{command}"
-        );
-    }
-}
 
 #[test]
 fn a_password_is_asked_for_and_a_wrong_one_takes_the_right_one_back() {

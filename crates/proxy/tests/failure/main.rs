@@ -1,7 +1,9 @@
 //! What the core does when servers and clients fail, and when: a pool without a network is driven step by
 //! step, and every deadline is met to the microsecond.
 
+mod about;
 mod ahead;
+mod alone;
 mod answer;
 mod clients;
 mod connect;

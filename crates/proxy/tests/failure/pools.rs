@@ -1,11 +1,14 @@
 //! Settings of pools, all at their defaults.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use hashkit::{Distribution, Placement};
 use proxy::settings::{
     Address, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
+use proxy::{Place, Process, Usage};
 
 /// A Redis pool of `servers` servers, named `s0` and so on, with default settings.
 pub(crate) fn redis_pool(servers: usize) -> PoolSettings {
@@ -41,4 +44,28 @@ fn pool(servers: usize, protocol: ProtocolSettings) -> PoolSettings {
 
 pub(crate) fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
+}
+
+/// Where the pool is.
+pub(crate) fn place() -> Place {
+    let process = Process {
+        pid: 7,
+        run_id: "0123456789abcdef0123456789abcdef01234567".into(),
+        os: "Linux".into(),
+        executable: "/usr/bin/nuthatch".into(),
+        config_file: "/etc/nuthatch.yml".into(),
+        epoch_micros: 1_700_000_000_000_000,
+        usage: Usage {
+            memory: AtomicU64::new(2_048),
+            memory_peak: AtomicU64::new(4_096),
+            cpu_user: AtomicU64::new(1_500_000),
+            cpu_system: AtomicU64::new(0),
+        },
+    };
+    Place {
+        process: Arc::new(process),
+        listen: "127.0.0.1:22121".into(),
+        port: 22_121,
+        max_clients: 1_000,
+    }
 }

@@ -12,6 +12,7 @@ use proxy::{
     PoolShare, Rope, ServerShare, SessionId, Time, WorkerContext,
 };
 
+use crate::pools::place;
 pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
 
 /// The result of an attempt to connect.
@@ -111,7 +112,7 @@ impl Stage {
             pool: PoolShare::new(other, None, &apart, workers),
             seconds: 60,
         });
-        let share = PoolShare::new(settings, failover.clone(), &memory, workers);
+        let share = PoolShare::at(place(), settings, failover.clone(), &memory, workers);
         let plans = std::iter::once(&share).chain(failover.iter().map(|other| &other.pool));
         let servers: Vec<_> = plans
             .flat_map(|pool| servers_of(pool).collect::<Vec<_>>())

@@ -68,7 +68,8 @@ impl Command {
 
     /// Whether [`key_range`](Self::key_range) does not describe all keys (`movablekeys` in Redis).
     pub fn has_movable_keys(&self) -> bool {
-        !matches!(self.keys, Keys::None | Keys::Range { .. })
+        // The patterns of SORT_RO may name keys, which nobody can tell from the request.
+        !matches!(self.keys, Keys::None | Keys::Range { .. }) || self.name == "sort_ro"
     }
 }
 
@@ -195,20 +196,32 @@ pub enum Join {
     Ok,
 }
 
-/// Commands that the proxy answers itself, because they concern the client's own connection.
+/// Commands that the proxy answers itself, because they concern the client's own connection, or it can answer
+/// for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each is the command of that name
 pub enum LocalCommand {
+    Acl,
     Auth,
     Client,
     Command,
+    Config,
     Echo,
     Hello,
+    /// HELP of any container.
+    Help,
     Info,
+    Lastsave,
+    Latency,
+    Memory,
+    Module,
     Ping,
     Quit,
     Reset,
+    Role,
     Select,
+    Slowlog,
+    Time,
 }
 
 /// Commands of transactions.
@@ -247,8 +260,12 @@ pub enum Why {
     Search,
     /// It changes the state of a server connection, which clients share.
     Connection,
-    /// A container command without a subcommand that has a key.
+    /// A container command without a subcommand that is known.
     Subcommand,
+    /// It changes settings, which are those of the proxy's file.
+    Settings,
+    /// It has the proxy close or hold up clients, or keep books of them.
+    Clients,
     /// Everything else.
     Other,
 }
@@ -268,7 +285,11 @@ impl Why {
             Self::Cluster => "the pool is not a Redis Cluster",
             Self::Search => "a search index covers the keys of one server only",
             Self::Connection => "it changes a server connection that other clients share",
-            Self::Subcommand => "this subcommand is unknown or has no key",
+            Self::Subcommand => "unknown subcommand",
+            Self::Settings => {
+                "settings are in the proxy's file, those of the servers at the servers"
+            }
+            Self::Clients => "the proxy does this to no client at another's request",
             Self::Other => "it has no key that tells which server to ask",
         }
     }

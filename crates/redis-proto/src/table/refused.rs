@@ -7,20 +7,21 @@ pub(super) const LOCAL: &[Command] = &[
     local("auth", Between(2, 3), LocalCommand::Auth)
         .legacy()
         .flag(Flags::SENSITIVE),
-    local("client", AtLeast(2), LocalCommand::Client),
-    local("command", AtLeast(1), LocalCommand::Command).legacy(),
     local("echo", Exact(2), LocalCommand::Echo),
     write("flushall", AtLeast(1), Keys::None).action(Action::Flush),
     write("flushdb", AtLeast(1), Keys::None).action(Action::Flush),
     local("hello", AtLeast(1), LocalCommand::Hello).flag(Flags::SENSITIVE),
     local("info", AtLeast(1), LocalCommand::Info),
+    local("lastsave", Exact(1), LocalCommand::Lastsave),
     read("lolwut", AtLeast(1), Keys::None)
         .action(Action::Placeholder)
         .legacy(),
     local("ping", Between(1, 2), LocalCommand::Ping).legacy(),
     local("quit", AtLeast(1), LocalCommand::Quit).legacy(),
     local("reset", Exact(1), LocalCommand::Reset),
+    local("role", Exact(1), LocalCommand::Role),
     local("select", Exact(2), LocalCommand::Select),
+    local("time", Exact(1), LocalCommand::Time),
 ];
 
 /// Keys are given where a command has any, for callers that ask for them.
@@ -43,15 +44,15 @@ pub(super) const ROWS: &[Command] = &[
     refuse("waitaof", Exact(4), Why::Blocking),
     refuse("psubscribe", AtLeast(2), Why::PubSub),
     refuse("publish", Exact(3), Why::PubSub),
-    refuse("pubsub", AtLeast(2), Why::PubSub),
+    refuse("pubsub", AtLeast(2), Why::PubSub).with(PUBSUB),
     refuse("punsubscribe", AtLeast(1), Why::PubSub),
     refuse("spublish", Exact(3), Why::PubSub).keyed(KEY),
     refuse("ssubscribe", AtLeast(2), Why::PubSub).keyed(EVERY),
     refuse("subscribe", AtLeast(2), Why::PubSub),
     refuse("sunsubscribe", AtLeast(1), Why::PubSub).keyed(EVERY),
     refuse("unsubscribe", AtLeast(1), Why::PubSub),
-    refuse("function", AtLeast(2), Why::Script),
-    refuse("script", AtLeast(2), Why::Script),
+    refuse("function", AtLeast(2), Why::Script).with(FUNCTION),
+    refuse("script", AtLeast(2), Why::Script).with(SCRIPT),
     refuse("clusterscan", AtLeast(2), Why::Keyspace),
     refuse("dbsize", Exact(1), Why::Keyspace),
     refuse("keys", Exact(2), Why::Keyspace),
@@ -59,38 +60,31 @@ pub(super) const ROWS: &[Command] = &[
     refuse("scan", AtLeast(2), Why::Keyspace),
     refuse("move", Exact(3), Why::Database).keyed(KEY).legacy(),
     refuse("swapdb", Exact(3), Why::Database),
-    refuse("acl", AtLeast(2), Why::Admin).flag(Flags::SENSITIVE),
-    refuse("config", AtLeast(2), Why::Admin).flag(Flags::SENSITIVE),
-    refuse("backup", AtLeast(2), Why::Admin),
+    refuse("backup", AtLeast(2), Why::Admin).with(BACKUP),
     refuse("bgrewriteaof", Exact(1), Why::Admin),
     refuse("bgsave", AtLeast(1), Why::Admin),
     refuse("bless", AtLeast(2), Why::Admin),
-    refuse("commandlog", AtLeast(2), Why::Admin),
-    refuse("debug", AtLeast(2), Why::Admin),
+    refuse("commandlog", AtLeast(2), Why::Admin).with(COMMANDLOG),
+    refuse("debug", AtLeast(2), Why::Admin).with(DEBUG),
     refuse("failover", AtLeast(1), Why::Admin),
-    refuse("hotkeys", AtLeast(2), Why::Admin),
-    refuse("lastsave", Exact(1), Why::Admin),
-    refuse("latency", AtLeast(2), Why::Admin),
+    refuse("hotkeys", AtLeast(2), Why::Admin).with(HOTKEYS),
     refuse("migrate", AtLeast(6), Why::Admin)
         .keyed(Keys::Migrate)
         .flag(Flags::SENSITIVE),
-    refuse("module", AtLeast(2), Why::Admin),
     refuse("monitor", Exact(1), Why::Admin),
     refuse("pfdebug", Exact(3), Why::Admin).keyed(SUB_KEY),
     refuse("pfselftest", Exact(1), Why::Admin),
     refuse("save", Exact(1), Why::Admin),
-    refuse("sentinel", AtLeast(2), Why::Admin),
+    refuse("sentinel", AtLeast(2), Why::Admin).with(SENTINEL),
     refuse("shutdown", AtLeast(1), Why::Admin),
-    refuse("slowlog", AtLeast(2), Why::Admin),
     refuse("psync", AtLeast(3), Why::Replication),
     refuse("replconf", AtLeast(1), Why::Replication),
     refuse("replicaof", Exact(3), Why::Replication),
-    refuse("role", Exact(1), Why::Replication),
     refuse("slaveof", Exact(3), Why::Replication),
     refuse("sync", Exact(1), Why::Replication),
     refuse("xidmprecord", Exact(5), Why::Replication).keyed(KEY),
     refuse("asking", Exact(1), Why::Cluster),
-    refuse("cluster", AtLeast(2), Why::Cluster),
+    refuse("cluster", AtLeast(2), Why::Cluster).with(CLUSTER),
     refuse("readonly", Exact(1), Why::Cluster),
     refuse("readwrite", Exact(1), Why::Cluster),
     refuse("restore-asking", AtLeast(4), Why::Cluster).keyed(KEY),
@@ -126,5 +120,22 @@ pub(super) const ROWS: &[Command] = &[
     refuse("ts.mrevrange", AtLeast(1), Why::Search),
     refuse("ts.queryindex", AtLeast(1), Why::Search),
     refuse("ts.querylabels", AtLeast(1), Why::Search),
-    refuse("time", Exact(1), Why::Other),
 ];
+
+const FUNCTION: &[Command] = &[help("function|help")];
+
+const SCRIPT: &[Command] = &[help("script|help")];
+
+const PUBSUB: &[Command] = &[help("pubsub|help")];
+
+const CLUSTER: &[Command] = &[help("cluster|help")];
+
+const DEBUG: &[Command] = &[help("debug|help")];
+
+const COMMANDLOG: &[Command] = &[help("commandlog|help")];
+
+const HOTKEYS: &[Command] = &[help("hotkeys|help")];
+
+const BACKUP: &[Command] = &[help("backup|help")];
+
+const SENTINEL: &[Command] = &[help("sentinel|help")];

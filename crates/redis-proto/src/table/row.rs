@@ -75,6 +75,11 @@ pub(super) const fn container(name: &'static str, subs: &'static [Command]) -> C
     Command { subs, ..row }
 }
 
+/// HELP of a container.
+pub(super) const fn help(name: &'static str) -> Command {
+    local(name, Exact(2), LocalCommand::Help)
+}
+
 const fn row(
     name: &'static str,
     arity: Arity,
@@ -112,6 +117,11 @@ impl Command {
 
     pub(super) const fn action(self, action: Action) -> Self {
         Self { action, ..self }
+    }
+
+    /// It has subcommands.
+    pub(super) const fn with(self, subs: &'static [Command]) -> Self {
+        Self { subs, ..self }
     }
 
     pub(super) const fn keyed(self, keys: Keys) -> Self {

@@ -243,9 +243,10 @@ fn subcommands_are_resolved() {
     let rows = [
         ("OBJECT encoding k", "object|encoding"),
         ("xinfo STREAM k FULL", "xinfo|stream"),
-        ("xinfo help", "xinfo"),
+        ("xinfo help", "xinfo|help"),
+        ("xinfo nonsense", "xinfo"),
         ("memory", "memory"),
-        ("client setname x", "client"),
+        ("client setname x", "client|setname"),
         ("get k", "get"),
     ];
     for (line, expected) in rows {

@@ -1,10 +1,12 @@
 //! What a Redis session remembers.
 
-use redis_proto::Version;
+use redis_proto::{Command, Version};
 
 use super::in_force::InForce;
 use super::replies::Replies;
+use super::tracking::Tracking;
 use crate::limits::MAX_CLIENT_NAME;
+use crate::time::Time;
 
 /// A Redis client between two requests.
 #[derive(Debug)]
@@ -17,10 +19,24 @@ pub(crate) struct RedisClient {
     pub(crate) next_name: Option<Box<[u8]>>,
     pub(super) replies: Replies,
     pub(super) in_force: InForce,
+    /// When it connected.
+    pub(super) connected: Time,
+    /// Its last request.
+    pub(super) last: Option<&'static Command>,
+    /// CLIENT SETINFO.
+    pub(super) library: Library,
+    pub(super) tracking: Tracking,
+}
+
+/// The library that a client uses, as far as it says.
+#[derive(Debug, Default)]
+pub(super) struct Library {
+    pub(super) name: Box<[u8]>,
+    pub(super) version: Box<[u8]>,
 }
 
 impl RedisClient {
-    pub(crate) fn new(id: u64, authenticated: bool) -> Self {
+    pub(crate) fn new(id: u64, authenticated: bool, connected: Time) -> Self {
         Self {
             id,
             authenticated,
@@ -29,15 +45,20 @@ impl RedisClient {
             next_name: None,
             replies: Replies::default(),
             in_force: InForce::default(),
+            connected,
+            last: None,
+            library: Library::default(),
+            tracking: Tracking::default(),
         }
     }
 
-    /// Makes it as new, as RESET does.
+    /// Makes it as new, as RESET does. Its library is the same still.
     pub(super) fn reset(&mut self, authenticated: bool) {
-        let replies = self.replies.after_reset();
         *self = Self {
-            replies,
-            ..Self::new(self.id, authenticated)
+            replies: self.replies.after_reset(),
+            last: self.last,
+            library: std::mem::take(&mut self.library),
+            ..Self::new(self.id, authenticated, self.connected)
         };
     }
 
@@ -46,7 +67,7 @@ impl RedisClient {
     }
 }
 
-/// Whether Redis would accept it as a client's name, and we keep it.
+/// Whether Redis would accept it as a client's name (or that of its library), and we keep it.
 pub(crate) fn is_valid_name(name: &[u8]) -> bool {
     name.len() <= MAX_CLIENT_NAME && name.iter().all(|byte| (b'!'..=b'~').contains(byte))
 }

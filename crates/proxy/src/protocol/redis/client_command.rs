@@ -1,91 +1,86 @@
-//! The CLIENT command.
+//! The CLIENT command, as far as it concerns the client itself: what client libraries send when they connect.
 
-use redis_proto::{Version, encode};
+use redis_proto::{Command, encode};
 
 use super::client::{RedisClient, is_valid_name};
 use super::request::{Request, shown};
 use crate::protocol::decision::{DecisionOutput, Route};
 
-/// CLIENT: what today's client libraries send when they connect.
+/// CLIENT with one of its subcommands.
 pub(super) fn route(
+    command: &'static Command,
     request: &Request<'_>,
     client: &mut RedisClient,
     output: &mut DecisionOutput,
 ) -> Route {
-    let sub = request.arg(1).to_ascii_lowercase();
     let out = &mut output.reply;
-    match (sub.as_slice(), request.args.len()) {
-        (b"setname", 3) => match is_valid_name(request.arg(2)) {
-            true => {
-                client.set_name(request.arg(2));
-                encode::simple(out, "OK");
-            }
-            false => encode::error(
-                out,
-                "ERR Client names cannot contain spaces, newlines or special characters.",
-            ),
-        },
-        (b"getname", 2) => match &client.name {
+    match command.sub_name() {
+        "info" | "list" => return Route::Report,
+        "setname" => set_name(request, client, out),
+        "getname" => match &client.name {
             Some(name) => encode::bulk(out, name),
             None => encode::null(out, client.version),
         },
-        (b"id", 2) => encode::integer(out, client.id as i64),
-        (b"setinfo", 4) => set_info(request, out),
-        (b"info", 2) => info(client, out),
-        (b"reply", 3) => client.replies.set(request.arg(2), out),
-        (b"setname" | b"getname" | b"id" | b"setinfo" | b"info" | b"reply", _) => {
-            let sub = String::from_utf8_lossy(&sub);
-            encode::error(
-                out,
-                &format!("ERR wrong number of arguments for 'client|{sub}' command"),
-            );
-        }
-        _ => encode::error(
-            out,
-            &format!(
-                "ERR unsupported command 'client {}': connections to the servers are shared",
-                shown(request.arg(1))
-            ),
-        ),
+        "id" => encode::integer(out, client.id as i64),
+        "setinfo" => set_info(request, client, out),
+        "reply" => client.replies.set(request.arg(2), out),
+        "tracking" => client.tracking.set(request, out),
+        "caching" => client.tracking.cache(request, out),
+        "trackinginfo" => client.tracking.describe(client.version, out),
+        "getredir" => encode::integer(out, client.tracking.redirection()),
+        // A client says what it can do beyond; nothing here depends on it.
+        "capa" => encode::simple(out, "OK"),
+        "maint_notifications" => switch(request, "the proxy announces no maintenance", out),
+        "no-evict" => switch(request, "with max_memory whoever holds most is closed", out),
+        "no-touch" => switch(request, "clients share the connections to servers", out),
+        // No client ever blocks.
+        "unblock" => encode::integer(out, 0),
+        _ => {}
     }
     Route::Local
 }
 
-fn set_info(request: &Request<'_>, out: &mut Vec<u8>) {
-    let option = request.arg(2).to_ascii_lowercase();
-    let known = matches!(option.as_slice(), b"lib-name" | b"lib-ver");
-    let clean = request
-        .arg(3)
-        .iter()
-        .all(|byte| (b'!'..=b'~').contains(byte));
-    match (known, clean) {
-        (true, true) => encode::simple(out, "OK"),
-        (true, false) => {
-            let option = String::from_utf8_lossy(&option).into_owned();
-            encode::error(
-                out,
-                &format!("ERR {option} cannot contain spaces, newlines or special characters."),
-            );
-        }
-        (false, _) => encode::error(
-            out,
-            &format!("ERR Unrecognized option '{}'", shown(request.arg(2))),
-        ),
+fn set_name(request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
+    if !is_valid_name(request.arg(2)) {
+        let error = "ERR Client names cannot contain spaces, newlines or special characters.";
+        return encode::error(out, error);
     }
+    client.set_name(request.arg(2));
+    encode::simple(out, "OK");
 }
 
-fn info(client: &RedisClient, out: &mut Vec<u8>) {
-    let resp = match client.version {
-        Version::Resp2 => 2,
-        Version::Resp3 => 3,
+fn set_info(request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
+    let option = request.arg(2).to_ascii_lowercase();
+    let kept = match option.as_slice() {
+        b"lib-name" => &mut client.library.name,
+        b"lib-ver" => &mut client.library.version,
+        _ => {
+            let option = shown(request.arg(2));
+            return encode::error(out, &format!("ERR Unrecognized option '{option}'"));
+        }
     };
-    let name = client
-        .name
-        .as_deref()
-        .map(String::from_utf8_lossy)
-        .unwrap_or_default();
-    encode::bulk(
-        out,
-        format!("id={} name={name} db=0 resp={resp}\n", client.id).as_bytes(),
-    );
+    if !is_valid_name(request.arg(3)) {
+        let option = String::from_utf8_lossy(&option);
+        let error = format!("ERR {option} cannot contain spaces, newlines or special characters.");
+        return encode::error(out, &error);
+    }
+    *kept = request.arg(3).into();
+    encode::simple(out, "OK");
+}
+
+/// What is off, and cannot be switched on: `why` says the reason.
+fn switch(request: &Request<'_>, why: &str, out: &mut Vec<u8>) {
+    let word = request.arg(2);
+    if word.eq_ignore_ascii_case(b"off") {
+        encode::simple(out, "OK");
+    } else if word.eq_ignore_ascii_case(b"on") {
+        let sub = request.arg(1).to_ascii_lowercase();
+        let sub = String::from_utf8_lossy(&sub);
+        encode::error(
+            out,
+            &format!("ERR unsupported command 'client {sub} on': {why}"),
+        );
+    } else {
+        encode::error(out, "ERR syntax error");
+    }
 }

@@ -4,7 +4,7 @@ use redis_proto::command::{self, Action as CommandAction, Command, Flags};
 use redis_proto::encode;
 
 use super::client::RedisClient;
-use super::refusal::{Refusal, refuse, refuse_key};
+use super::refusal::{Refusal, refuse, refuse_key, refuse_subcommand};
 use super::request::Request;
 use super::state::Redis;
 use super::{miss, transaction};
@@ -13,13 +13,14 @@ use crate::protocol::decision::{
 };
 use crate::protocol::grammar::Reply;
 use crate::settings::CrossShard;
+use crate::time::Time;
 
 impl Decider for Redis {
     type Client = RedisClient;
     type Command = Option<&'static Command>;
 
-    fn client(&self, id: u64) -> RedisClient {
-        RedisClient::new(id, self.settings.auth.is_none())
+    fn client(&self, id: u64, now: Time) -> RedisClient {
+        RedisClient::new(id, self.settings.auth.is_none(), now)
     }
 
     fn version(client: &RedisClient) -> Version {
@@ -39,6 +40,7 @@ impl Decider for Redis {
         client.replies.begin();
         let request = request_of(asked);
         let found = self.find_command(&request);
+        client.last = found.as_ref().ok().copied();
         let route = match &found {
             Ok(command) => self.route(command, &request, client, output),
             Err(refusal) => refusal.answer(&request, client, output),
@@ -120,15 +122,20 @@ impl Redis {
             CommandAction::Forward => self.route_forward(command, request, output),
             CommandAction::Split(join) => self.route_split(command, join, request, output),
             CommandAction::Placeholder => Route::Placeholder,
-            CommandAction::Local(local) => self.route_local(local, request, client, output),
+            CommandAction::Local(local) => {
+                self.route_local(command, local, request, client, output)
+            }
             CommandAction::Flush => self.route_flush(command, output),
             CommandAction::Transaction(asked) => transaction::route(command, asked, client, output),
+            CommandAction::Unsupported(command::Why::Subcommand) => {
+                refuse_subcommand(command, request, output)
+            }
             CommandAction::Unsupported(why) => refuse(command, why.reason(), output),
         }
     }
 
     #[inline(always)]
-    fn find_command(&self, request: &Request<'_>) -> Result<&'static Command, Refusal> {
+    pub(super) fn find_command(&self, request: &Request<'_>) -> Result<&'static Command, Refusal> {
         let command = self.recent.find(request).ok_or(Refusal::Unknown)?;
         let command = match command.subs {
             [] => command,
@@ -241,7 +248,7 @@ impl Redis {
     }
 }
 
-fn request_of(asked: decision::Request<'_, Redis>) -> Request<'_> {
+pub(super) fn request_of(asked: decision::Request<'_, Redis>) -> Request<'_> {
     Request {
         text: asked.text,
         args: asked.parser.args(),

@@ -1,24 +1,30 @@
-//! Commands about the client's own connection, answered here.
+//! Commands about the client's own connection, or about the proxy, answered here.
 
-use redis_proto::command::LocalCommand;
+use redis_proto::command::{Command, LocalCommand};
 use redis_proto::{Version, encode};
 
 use super::client::RedisClient;
 use super::request::Request;
 use super::state::Redis;
-use super::{client_command, introspect};
+use super::{acl, client_command, commands, help, own};
+use crate::limits::MAX_ASKED;
 use crate::protocol::decision::{DecisionOutput, Route};
 
 impl Redis {
     pub(super) fn route_local(
         &self,
-        command: LocalCommand,
+        command: &'static Command,
+        local: LocalCommand,
         request: &Request<'_>,
         client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
         let out = &mut output.reply;
-        match command {
+        if asks_much(local, request) {
+            encode::error(out, TOO_MUCH);
+            return Route::Local;
+        }
+        match local {
             LocalCommand::Ping if request.args.len() == 1 => encode::simple(out, "PONG"),
             LocalCommand::Ping | LocalCommand::Echo => return echo(request, output),
             LocalCommand::Quit => {
@@ -27,10 +33,21 @@ impl Redis {
             }
             LocalCommand::Auth => self.auth(request, client, out),
             LocalCommand::Hello => return self.hello(request, client, output),
-            LocalCommand::Client => return client_command::route(request, client, output),
+            LocalCommand::Client => {
+                return client_command::route(command, request, client, output);
+            }
             LocalCommand::Select => self.select(request, client, out),
-            LocalCommand::Info => introspect::info(request, client, out),
-            LocalCommand::Command => introspect::command(request, client, out),
+            LocalCommand::Command => commands::answer(command, request, client.version, out),
+            LocalCommand::Info | LocalCommand::Config => return Route::Report,
+            LocalCommand::Time | LocalCommand::Lastsave => return Route::Report,
+            LocalCommand::Memory if command.sub_name() == "stats" => return Route::Report,
+            LocalCommand::Memory => own::memory_doctor(client.version, out),
+            LocalCommand::Acl => acl::answer(command, request, out),
+            LocalCommand::Latency => own::latency(command, request, client.version, out),
+            LocalCommand::Module => encode::array_header(out, 0),
+            LocalCommand::Role => own::role(out),
+            LocalCommand::Slowlog => own::slow_log(command, request, out),
+            LocalCommand::Help => help::help(command, out),
             LocalCommand::Reset => return self.reset(request, client, output),
         }
         Route::Local
@@ -72,6 +89,16 @@ impl Redis {
         Route::Local
     }
 }
+
+/// Whether a question has more arguments than are answered, each of which may be answered at length.
+fn asks_much(local: LocalCommand, request: &Request<'_>) -> bool {
+    use LocalCommand::{Client, Command, Config, Info};
+    request.args.len() > MAX_ASKED
+        && matches!(local, Client | Command | Config | Info)
+        && !request.arg(1).to_ascii_lowercase().starts_with(b"getkeys")
+}
+
+const TOO_MUCH: &str = "ERR too many arguments: ask for less at a time";
 
 fn echo(request: &Request<'_>, output: &mut DecisionOutput) -> Route {
     match request.args[1].bytes(request.text) {

@@ -70,6 +70,23 @@ pub(super) fn refuse(
     Route::Local
 }
 
+/// A container has no such subcommand.
+pub(super) fn refuse_subcommand(
+    command: &'static Command,
+    request: &Request<'_>,
+    output: &mut DecisionOutput,
+) -> Route {
+    let (name, sub) = (command.name, shown(request.arg(1)));
+    let container = name.to_ascii_uppercase();
+    encode::error(
+        &mut output.reply,
+        &format!("ERR unknown subcommand '{sub}'. Try {container} HELP."),
+    );
+    let name = format!("{name} {sub}");
+    output.event = Some(Event::UnsupportedCommand { name });
+    Route::Local
+}
+
 pub(super) fn refuse_key(command: &'static Command, output: &mut DecisionOutput) -> Route {
     encode::error(
         &mut output.reply,

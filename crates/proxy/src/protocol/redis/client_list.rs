@@ -1,0 +1,136 @@
+//! CLIENT INFO and CLIENT LIST.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use redis_proto::{Version, encode};
+
+use super::client::RedisClient;
+use super::request::{Request, shown};
+use crate::limits::MAX_LISTED_CLIENTS;
+use crate::protocol::report::{ClientView, PoolView};
+
+type Pool<'a> = PoolView<'a, RedisClient>;
+
+/// CLIENT INFO.
+pub(super) fn info(pool: &Pool<'_>, out: &mut Vec<u8>) {
+    let mut text = String::new();
+    write_line(&pool.asking, pool, &mut text);
+    encode::text(out, &text, pool.asking.client.version);
+}
+
+/// CLIENT LIST.
+pub(super) fn list(request: &Request<'_>, pool: &mut Pool<'_>, out: &mut Vec<u8>) {
+    let wanted = match Wanted::read(request) {
+        Ok(wanted) => wanted,
+        Err(error) => return encode::error(out, &error),
+    };
+    let mut text = String::new();
+    let mut room = MAX_LISTED_CLIENTS;
+    while room > 0 {
+        let Some(client) = pool.clients.next() else {
+            break;
+        };
+        if wanted.has(client.client) {
+            write_line(&client, pool, &mut text);
+            room -= 1;
+        }
+    }
+    encode::text(out, &text, pool.asking.client.version);
+}
+
+/// Which clients are asked for.
+enum Wanted {
+    All,
+    Nobody,
+    /// In ascending order.
+    Ids(Vec<u64>),
+}
+
+impl Wanted {
+    fn read(request: &Request<'_>) -> Result<Self, String> {
+        let count = request.args.len();
+        let option = request.arg(2).to_ascii_lowercase();
+        match option.as_slice() {
+            b"" if count == 2 => Ok(Self::All),
+            b"type" if count == 4 => match request.arg(3).to_ascii_lowercase().as_slice() {
+                b"normal" => Ok(Self::All),
+                b"master" | b"replica" | b"slave" | b"pubsub" => Ok(Self::Nobody),
+                _ => Err(format!(
+                    "ERR Unknown client type '{}'",
+                    shown(request.arg(3))
+                )),
+            },
+            b"id" if count > 3 => {
+                let id = |index| {
+                    let text = std::str::from_utf8(request.arg(index)).ok();
+                    text.and_then(|text| text.parse().ok())
+                };
+                let ids: Option<Vec<u64>> = (3..count).map(id).collect();
+                let mut ids = ids.ok_or("ERR Invalid client ID")?;
+                ids.sort_unstable();
+                Ok(Self::Ids(ids))
+            }
+            _ => Err("ERR syntax error".into()),
+        }
+    }
+
+    fn has(&self, client: &RedisClient) -> bool {
+        match self {
+            Self::All => true,
+            Self::Nobody => false,
+            Self::Ids(ids) => ids.binary_search(&client.id).is_ok(),
+        }
+    }
+}
+
+/// One client with the fields of Redis 7.2, in its order. The descriptor and the sizes of buffers that there are
+/// not here are -1 and 0.
+fn write_line(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>, text: &mut String) {
+    let client = view.client;
+    let (age, idle) = (
+        pool.now.since(client.connected),
+        pool.now.since(view.active),
+    );
+    let place = pool.share.place();
+    // A unix socket is called `path:0` at both ends, as in Redis.
+    let (addr, laddr) = match place.port {
+        0 => (format!("{}:0", place.listen), format!("{}:0", place.listen)),
+        _ => (view.name.to_owned(), place.listen.to_string()),
+    };
+    let flags = if client.tracking.is_on() { "t" } else { "N" };
+    let resp = match client.version {
+        Version::Resp2 => 2,
+        Version::Resp3 => 3,
+    };
+    // Nothing is written in vain: a String takes everything.
+    let _ = write!(
+        text,
+        "id={} addr={addr} laddr={laddr} fd=-1 name={} age={} idle={} flags={flags} db=0 sub=0 psub=0 ssub=0 multi=-1",
+        client.id,
+        shown_name(client.name.as_deref().unwrap_or_default()),
+        age.as_secs(),
+        idle.as_secs(),
+    );
+    let _ = write!(
+        text,
+        " qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll={} omem={} tot-mem={} events=r",
+        view.unparsed,
+        usize::from(view.unread > 0),
+        view.unread,
+        view.held,
+    );
+    let _ = writeln!(
+        text,
+        " cmd={} user=default redir={} resp={resp} lib-name={} lib-ver={}",
+        client.last.map_or("NULL", |command| command.name),
+        client.tracking.redirection(),
+        shown_name(&client.library.name),
+        shown_name(&client.library.version),
+    );
+}
+
+/// Names are checked when they are given: they have no blanks.
+fn shown_name(name: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(name)
+}

@@ -1,0 +1,36 @@
+//! Requests about the pool and its clients.
+
+use redis_proto::command::{Action as CommandAction, LocalCommand};
+
+use super::decision::request_of;
+use super::state::Redis;
+use super::{client_list, config, introspect, own};
+use crate::protocol::decision;
+use crate::protocol::report::{PoolView, Report};
+
+impl Report for Redis {
+    fn report(
+        &self,
+        request: decision::Request<'_, Self>,
+        pool: &mut PoolView<'_, Self::Client>,
+        out: &mut Vec<u8>,
+    ) {
+        let request = request_of(request);
+        let Ok(command) = self.find_command(&request) else {
+            return;
+        };
+        let CommandAction::Local(local) = command.action else {
+            return;
+        };
+        match local {
+            LocalCommand::Info => introspect::info(&request, pool, out),
+            LocalCommand::Client if command.sub_name() == "info" => client_list::info(pool, out),
+            LocalCommand::Client => client_list::list(&request, pool, out),
+            LocalCommand::Config => config::get(&request, pool, out),
+            LocalCommand::Memory => own::memory_stats(pool, out),
+            LocalCommand::Time => own::time(pool, out),
+            LocalCommand::Lastsave => own::last_save(pool, out),
+            _ => {}
+        }
+    }
+}
