@@ -20,4 +20,5 @@ mod resolver;
 pub mod run;
 mod signals;
 mod stats;
+mod usage;
 mod worker;

@@ -4,12 +4,13 @@
 mod failure;
 mod options;
 mod pools;
+mod process;
 mod sockets;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::Write;
-use std::process::{self, ExitCode};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
@@ -32,6 +33,7 @@ use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use crate::signals::{self, Stop};
 use crate::stats::{self, Source};
+use crate::usage;
 use crate::worker::{self, WorkerSetup};
 use failure::Failure;
 use sockets::Sockets;
@@ -114,8 +116,9 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
     let workers = config.globals.workers.count();
     let max_memory = config.globals.max_memory.unwrap_or_else(half_of_memory);
     let counts = ConnectionCounts::new(workers);
-    let pools = pools::build(&config, workers, max_memory);
     let max_clients = max_clients(&config, workers, limit);
+    let process = process::describe(options, clock);
+    let pools = pools::build(&config, workers, max_memory, &process, max_clients);
     match max_memory {
         0 => log!(NOTICE, "buffers may hold any number of bytes"),
         most => log!(NOTICE, "buffers may hold up to {most} bytes"),
@@ -142,6 +145,8 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
         extended: config.globals.stats_extended,
         pools,
     };
+    usage::start(process, source.pools.clone())
+        .map_err(|error| Failure::of("starting a thread", &error))?;
     stats::start(stats_listener, source)
         .map_err(|error| Failure::of("serving statistics", &error))?;
     if let Some(daemon) = daemon {
@@ -191,15 +196,11 @@ impl Running {
 }
 
 fn announce(options: &RunOptions) {
-    let system = uname();
-    let text = |name: &std::ffi::CStr| name.to_string_lossy().into_owned();
-    let (name, release) = (text(system.sysname()), text(system.release()));
-    let machine = text(system.machine());
     let (program, version) = (options.program.name(), options.program.version());
-    let pid = process::id();
+    let (system, pid) = (process::system(), std::process::id());
     log!(
         ALWAYS,
-        "{program}-{version} built for {name} {release} {machine} started on pid {pid}"
+        "{program}-{version} built for {system} started on pid {pid}"
     );
 }
 
