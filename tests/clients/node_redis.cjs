@@ -39,6 +39,18 @@ async function main([port, protocol, user, password]) {
   const all = ['node:a', 'node:b', 'node:c', 'node:h', 'node:z'];
   assert.equal(await client.del(all), 5);
   assert.equal(await client.exists(all), 0);
+
+  // What the proxy says of itself.
+  assert.match(await client.info('replication'), /\r\nrole:master\r\n/);
+  const me = await client.clientInfo();
+  assert.equal(me.user, 'default');
+  assert.ok((await client.clientList()).some(({ id }) => id === me.id));
+  assert.equal((await client.command()).length, await client.commandCount());
+  const [get] = await client.commandInfo(['get']);
+  assert.deepEqual([get.name, get.arity, get.firstKeyIndex], ['get', 2, 1]);
+  assert.deepEqual({ ...(await client.configGet('databases')) }, { databases: '1' });
+  assert.equal((await client.role()).role, 'master');
+  assert.equal(await client.clientTracking(true, { OPTIN: true }), 'OK');
   await client.close();
   console.log('ok', require('redis/package.json').version);
 }

@@ -20,6 +20,34 @@ def expect(got, wanted):
     assert got == wanted, f"{got!r} instead of {wanted!r}"
 
 
+def look_around(client):
+    """What the proxy says of itself."""
+    info = client.info()
+    expect((info["role"], info["redis_mode"], info["cluster_enabled"]), ("master", "standalone", 0))
+    assert info["arch_bits"] in (32, 64) and info["connected_clients"] >= 1, info
+    expect(client.info("replication", "cluster")["connected_slaves"], 0)
+    me = client.client_info()
+    expect((me["name"], me["db"], me["user"]), ("py", 0, "default"))
+    expect(me["lib-name"].split("(")[0], "redis-py")
+    expect([one["name"] for one in client.client_list(client_id=[me["id"]])], ["py"])
+    assert str(me["id"]) in [one["id"] for one in client.client_list()]
+    commands = client.command()
+    expect(len(commands), client.command_count())
+    expect(set(commands["mget"]["flags"]), {"readonly", "fast"})
+    expect(commands["object"]["subcommands"][0][0], "object|encoding")
+    expect(client.command_list(pattern="mge*"), ["mget"])
+    expect(client.command_getkeys("MSET", "a", "1", "b", "2"), ["a", "b"])
+    [[key, flags]] = client.command_getkeysandflags("GET", "k")
+    expect((key, set(flags)), ("k", {"RO", "access"}))
+    expect(client.config_get("databases", "save"), {"databases": "1", "save": ""})
+    expect(client.role(), ["master", 0, []])
+    expect((client.slowlog_get(), client.slowlog_len()), ([], 0))
+    expect(client.acl_whoami(), "default")
+    assert "get" in client.acl_cat("string") and client.memory_stats()["total.allocated"] > 0
+    expect(client.client_tracking_on(optin=True), "OK")
+    assert client.time()[0] > 1_700_000_000
+
+
 def main():
     client = connect(*sys.argv[1:5])
     expect(client.ping(), True)
@@ -48,6 +76,7 @@ def main():
     expect(client.client_getname(), "py")
     expect(client.delete("py:a", "py:b", "py:c", "py:h", "py:z"), 5)
     expect(client.exists("py:a", "py:b"), 0)
+    look_around(client)
     client.close()
     print("ok", redis.__version__)
 

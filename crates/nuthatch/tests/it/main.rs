@@ -1,5 +1,6 @@
 //! The whole proxy in front of real servers, used by real clients: one module per topic.
 
+mod about;
 mod backpressure;
 mod bad_input;
 mod clients;

@@ -36,6 +36,10 @@ pub(super) const EXCUSES: &[Excuse] = &[
         explains: handshake,
     },
     Excuse {
+        id: "redis-about-itself",
+        explains: about_itself,
+    },
+    Excuse {
         id: "redis-newer-command",
         explains: newer_command,
     },
@@ -86,6 +90,11 @@ const THEIR_LONGEST_KEY: usize = 16_335;
 
 /// Commands about a client's own connection that nutcracker lacks.
 const HANDSHAKE: &[&str] = &["echo", "select", "hello", "client", "info", "reset"];
+
+/// Commands that ask a server about itself.
+const ABOUT_ITSELF: &[&str] = &[
+    "acl", "config", "lastsave", "latency", "memory", "module", "role", "slowlog", "time",
+];
 
 /// How nutcracker classifies a request in RESP form.
 fn classified(difference: &Difference<'_>) -> Option<Redis> {
@@ -142,6 +151,12 @@ fn numkeys(difference: &Difference<'_>) -> bool {
 
 fn handshake(difference: &Difference<'_>) -> bool {
     kept(difference, Redis::Unknown) && HANDSHAKE.contains(&difference.request.name().as_str())
+}
+
+fn about_itself(difference: &Difference<'_>) -> bool {
+    kept(difference, Redis::Unknown)
+        && ABOUT_ITSELF.contains(&difference.request.name().as_str())
+        && !difference.we_say("-")
 }
 
 fn newer_command(difference: &Difference<'_>) -> bool {
