@@ -78,6 +78,7 @@ const EXCUSES: &[Excuse] = &[
             "-ERR Protocol error: expected '$', got '",
             "-ERR Syntax error in HELLO option '",
             "-ERR unknown command '",
+            "-ERR unknown subcommand '",
         ];
         it.both_begin(&quotes)
     }),
