@@ -2,8 +2,8 @@
 //! one.
 //!
 //! A reply to the oldest request is passed on to the output as it arrives, piece by piece. Replies to later requests
-//! are stashed in their slots. So at any time the output ends with a part of the oldest request's reply, or between
-//! two.
+//! are stashed in their slots. So the output always ends with a part of the oldest request's reply, or with the end
+//! of the reply before it.
 //!
 //! ```text
 //!   written ... │ output ... ◀── first (being passed on) │ stash │ stash, done │ nothing yet │ ... ◀── next
@@ -22,8 +22,8 @@ use crate::protocol::grammar::Grammar;
 /// Slots that a session's first request allocates room for: enough for clients that hardly pipeline.
 const FIRST_SLOTS: usize = 4;
 
-/// The queue. Slots are numbered for ever; a slot's index in `slots` follows from its number, so that
-/// finding one costs nothing.
+/// The queue of slots. Their numbers are never reused, and a slot's index in `slots` follows from its number, so that
+/// finding one takes no search.
 #[derive(Debug)]
 pub(crate) struct Order<P: Grammar> {
     /// A ring buffer: its length is a power of two, or 0. Free slots have an empty stash and no extra.
@@ -34,7 +34,7 @@ pub(crate) struct Order<P: Grammar> {
     next: u64,
     /// How many slots may get a large reply.
     large: usize,
-    /// Bytes of replies that wait in slots.
+    /// Bytes of replies in slots, including those of fragments.
     stashed: usize,
     /// Recent size of large replies: grows at once, shrinks by an eighth with each smaller reply.
     estimate: usize,
@@ -85,7 +85,7 @@ pub(crate) enum Expected<K> {
 /// What a reply that broke off has left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CutOff {
-    /// Nobody waits for it.
+    /// The request is not open any more.
     NoSlot,
     /// Nothing of it has gone to the output: an error line can be given instead.
     NothingSent,

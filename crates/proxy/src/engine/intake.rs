@@ -354,8 +354,8 @@ impl<P: Protocol> Engine<P> {
         self.note_parked(id);
     }
 
-    /// The session has a backlog now. If nothing is outstanding that would resume it later, it is put on the ready list
-    /// at once.
+    /// The session has a backlog now. If nothing is outstanding that would resume it later, it is put on the ready
+    /// list at once.
     fn note_parked(&mut self, id: SessionId) {
         if self
             .clients

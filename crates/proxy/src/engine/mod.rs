@@ -9,7 +9,7 @@
 //!   has.
 //! - A session that was held back and may go on is on the ready list: whatever completes a request, writes output or
 //!   frees memory reports it (`Clients::settle`, `Clients::note_progress`), or the session would wait for ever.
-//! - No request is routed by an outdated plan or by outdated health: both are compared before each key is routed.
+//! - No request is routed by an outdated plan or by outdated health: both are compared before a request is routed.
 //!
 //! Reading order, each file using only those before it:
 //!

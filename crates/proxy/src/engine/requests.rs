@@ -123,9 +123,9 @@ impl<P: Protocol> Engine<P> {
         session.is_some_and(|session| session.may_accept())
     }
 
-    /// Sends a request to one server, with a TTL cap if that is of the failover pool; answers it with an error if it
-    /// cannot be sent. `key` is the position of the key by which a retry would be routed. Returns true if the
-    /// session is known to accept a further request.
+    /// Sends a request to one server, with a TTL cap if the server belongs to the failover pool; answers it with an
+    /// error if it cannot be sent. `key` is the position of the key by which a retry would be routed. Returns true
+    /// if the session is known to accept a further request.
     ///
     /// The slot is opened before the request is queued, so that slots are in the order of the requests. Nothing
     /// between the two may fail.
@@ -174,7 +174,7 @@ impl<P: Protocol> Engine<P> {
             }
         };
         if let Some(seconds) = cap {
-            // Not the common way, and it needs the whole engine.
+            // This needs the whole engine, so the session and the connection are looked up again; it is rare.
             let to = (connection.id(), reply_to);
             self.send_with_ttl_cap(asked, facts, to, bodies, seconds);
             return false;

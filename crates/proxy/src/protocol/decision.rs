@@ -65,7 +65,7 @@ pub(crate) struct Request<'a, P: Grammar> {
     pub(crate) text: &'a [u8],
     /// What the parser found in them.
     pub(crate) parser: &'a P::Parser,
-    /// Whether nothing of the client is outstanding.
+    /// Whether nothing of the client is outstanding, as barriers require.
     pub(crate) is_idle: bool,
 }
 
@@ -93,7 +93,7 @@ pub(crate) struct Facts<C> {
     pub(crate) reply: Reply,
     /// It changes no data, so that it may be retried, and its reply is one frame.
     pub(crate) is_pure_read: bool,
-    /// The reply is small whatever the keys hold.
+    /// The reply is small whatever the keys hold. Others count for the window of large replies.
     pub(crate) is_small: bool,
     /// A range of its text that is not sent to servers (`noreply`).
     pub(crate) left_out: Option<Range<usize>>,
@@ -101,7 +101,7 @@ pub(crate) struct Facts<C> {
     pub(crate) command: C,
 }
 
-/// Where a request goes.
+/// Where a request goes. Every variant but [`Route::Key`] is carried out away from the common path.
 #[derive(Debug)]
 pub(crate) enum Route {
     /// Answered by the proxy with [`DecisionOutput::reply`], which may be empty.
