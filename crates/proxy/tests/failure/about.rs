@@ -1,6 +1,6 @@
 //! What the proxy says of itself: INFO, CLIENT, COMMAND, CONFIG GET and their like.
 
-use proxy::limits::MAX_ASKED;
+use proxy::limits::{MAX_ASKED, MAX_LISTED_CLIENTS};
 
 use crate::alone::Alone;
 use crate::stage::{Stage, redis_pool};
@@ -158,6 +158,21 @@ fn client_list_shows_the_clients_of_the_worker() {
     );
     assert_eq!(error(&["CLIENT", "LIST", "x"]), "-ERR syntax error\r\n");
     assert!(error(&["INFO", "clients"]).contains("\r\nconnected_clients:4\r\n"));
+}
+
+#[test]
+fn a_list_of_very_many_clients_is_cut() {
+    let mut stage = Stage::new(redis_pool(1));
+    let first = stage.client();
+    for _ in 0..MAX_LISTED_CLIENTS {
+        stage.client();
+    }
+    let reply = stage.ask(first, redis(&["CLIENT", "LIST"]));
+    let lines = reply.lines().filter(|line| line.starts_with("id="));
+    assert_eq!(lines.count(), MAX_LISTED_CLIENTS);
+    let last = (MAX_LISTED_CLIENTS + 1).to_string();
+    let reply = stage.ask(first, redis(&["CLIENT", "LIST", "ID", &last]));
+    assert!(reply.contains(&format!("id={last} addr=")), "{reply}");
 }
 
 #[test]
