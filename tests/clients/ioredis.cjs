@@ -35,6 +35,12 @@ async function main([port, protocol, user, password]) {
   await assert.rejects(client.incr('io:h'), /WRONGTYPE/);
   assert.equal(await client.del('io:a', 'io:b', 'io:c', 'io:h'), 4);
   assert.equal(await client.exists('io:a', 'io:b'), 0);
+
+  // What the proxy says of itself.
+  assert.match(await client.info('server', 'replication'), /\r\nrole:master\r\n/);
+  assert.match(await client.client('LIST'), /^id=\d+ addr=127\.0\.0\.1:\d+ /);
+  assert.equal((await client.command('INFO', 'get'))[0][0], 'get');
+  assert.deepEqual(await client.role(), ['master', 0, []]);
   client.disconnect();
   console.log('ok', require('ioredis/package.json').version);
 }
