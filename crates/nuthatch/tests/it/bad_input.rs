@@ -63,7 +63,8 @@ fn redis_requests_that_are_not_served_get_an_error_and_keep_in_step() {
         (&["GET", "a", "b"], "get"),
         (&["MSET", "a"], "mset"),
         (&["KEYS", "*"], "keys"),
-        (&["CONFIG", "GET", "save"], "config"),
+        (&["CONFIG", "SET", "save", ""], "config set"),
+        (&["OBJECT", "NOSUCH", "a"], "nosuch"),
     ] {
         let words: Vec<_> = request.iter().map(|word| word.as_bytes()).collect();
         client.command(&words);
