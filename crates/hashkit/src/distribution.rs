@@ -1,9 +1,10 @@
-//! The distributions: the ways to divide keys among servers, one line each.
+//! The distributions: the ways to divide keys among servers, one file and one line each.
 
-use crate::ketama::Continuum;
+mod ketama;
+mod modula;
+mod random;
+
 use crate::member::Member;
-use crate::modula::Slots;
-use crate::random::Live;
 use crate::shares::{Located, PlaceKind, Shares};
 
 /// Defines [`Distribution`] and [`Owners`] from the lines below.
@@ -23,6 +24,13 @@ macro_rules! distributions {
             pub fn name(self) -> &'static str {
                 match self {
                     $(Self::$kind => <$shares>::NAME,)*
+                }
+            }
+
+            /// What it does, in a few words for the manual.
+            pub fn about(self) -> &'static str {
+                match self {
+                    $(Self::$kind => <$shares>::ABOUT,)*
                 }
             }
 
@@ -96,11 +104,11 @@ distributions! {
     /// Consistent hashing: losing one server moves only that server's keys.
     /// nutcracker's default.
     #[default]
-    Ketama: Continuum,
+    Ketama: ketama::Continuum,
     /// Hash modulo the sum of the weights: losing a server moves most keys.
-    Modula: Slots,
+    Modula: modula::Slots,
     /// Any live server, drawn at random for each request; the key and the weights do not matter.
-    Random: Live,
+    Random: random::Live,
 }
 
 impl Distribution {

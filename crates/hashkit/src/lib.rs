@@ -22,12 +22,9 @@
 
 mod distribution;
 mod hash;
-mod ketama;
 mod md5;
 mod member;
-mod modula;
 mod placement;
-mod random;
 mod ring;
 mod shares;
 mod tag;

@@ -7,8 +7,7 @@ use crate::member::Member;
 pub struct Located {
     /// The index of the member that owns it.
     pub index: usize,
-    /// What the hash selected: with ketama the value of the point on the ring, with modula and random the
-    /// number of the slot.
+    /// What the hash selected, see [`PlaceKind`].
     pub point: u32,
 }
 
@@ -26,6 +25,9 @@ pub enum PlaceKind {
 pub(crate) trait Shares: Sized {
     /// Its name in a configuration file.
     const NAME: &'static str;
+
+    /// What it does, in a few words for the manual.
+    const ABOUT: &'static str;
 
     /// Whether the server is drawn at random for each request, whatever the key.
     const IS_DRAWN: bool = false;

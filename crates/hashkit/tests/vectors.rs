@@ -1,7 +1,7 @@
 //! Compares every recorded value of nutcracker's placement.
 //!
 //! `tests/data/README.md` says what the recording holds and how it was made. The point counts of equal
-//! weights are compared in `src/ketama/counts.rs`, beside their arithmetic.
+//! weights are compared in `src/distribution/ketama/counts.rs`, beside their arithmetic.
 
 #![expect(
     clippy::unwrap_used,
@@ -52,7 +52,7 @@ fn every_recorded_pool() {
         match pool.placement.distribution {
             Distribution::Ketama => pool.check_ketama_ring(&mut seen),
             Distribution::Modula => pool.check_modula_slots(&mut seen),
-            Distribution::Random => panic!("{}: random cannot be recorded", pool.id),
+            other => panic!("{}: {other:?} is not recorded", pool.id),
         }
         pool.check_choices(&keys, &mut seen);
         seen.ejected += pool.members.iter().filter(|member| !member.live).count();

@@ -10,6 +10,11 @@ pub(super) trait Choice: Copy + Default + 'static {
 
     /// The name of a value.
     fn name(self) -> &'static str;
+
+    /// What a value means, in a few words, unless the setting's description says it.
+    fn about(self) -> &'static str {
+        ""
+    }
 }
 
 /// Implements `Choice` from a list of names and variants. A variant without a name does not compile.

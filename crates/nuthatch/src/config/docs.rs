@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use hashkit::Distribution;
+
 use super::kind::Kind;
 use super::table::{Absent, Only, Origin, Scope, Setting, of};
 
@@ -15,6 +17,7 @@ pub fn configuration() -> String {
     overview(&mut page, Scope::Global);
     of(Scope::Global).for_each(|setting| section(&mut page, setting));
     page.push_str(TAIL);
+    limits(&mut page);
     page
 }
 
@@ -63,12 +66,29 @@ const TAIL: &str = "
 ## Order
 
 Servers and pools are sorted by name: shorter names first, then byte by byte, as in twemproxy. The order of lines in the file does not matter.
-
-## Limits
-
-A file has at most 4 MiB. Numbers are at most 2147483647. The sum of a pool's weights is at most
-4294967295 (16777216 with `distribution: modula`). The path of a unix socket has at most 107 bytes.
 ";
+
+fn limits(page: &mut String) {
+    let most = Distribution::default().max_weights();
+    let lower = |kind: &&Distribution| kind.max_weights() < most;
+    let lower: Vec<String> = Distribution::ALL
+        .iter()
+        .filter(lower)
+        .map(|kind| {
+            format!(
+                "{} with `distribution: {}`",
+                kind.max_weights(),
+                kind.name()
+            )
+        })
+        .collect();
+    let _ = writeln!(
+        page,
+        "\n## Limits\n\nA file has at most 4 MiB. Numbers are at most 2147483647. The weights of a pool add up \
+         to at most\n{most} ({}). The path of a unix socket has at most 107 bytes.",
+        lower.join(", ")
+    );
+}
 
 fn overview(page: &mut String, scope: Scope) {
     page.push_str("| setting | value | default | |\n|---|---|---|---|\n");
@@ -84,9 +104,13 @@ fn overview(page: &mut String, scope: Scope) {
 
 fn section(page: &mut String, setting: &Setting) {
     let _ = writeln!(page, "\n### {}\n\n{}", setting.name, setting.doc);
-    if let Kind::Choice { names, .. } = &setting.kind {
-        let names: Vec<String> = names().iter().map(|name| format!("`{name}`")).collect();
-        let _ = writeln!(page, "\nOne of {}.", names.join(", "));
+    if let Kind::Choice { names, abouts, .. } = &setting.kind {
+        let one = |(name, about)| match about {
+            "" => format!("`{name}`"),
+            about => format!("`{name}` ({about})"),
+        };
+        let choices: Vec<String> = names().into_iter().zip(abouts()).map(one).collect();
+        let _ = writeln!(page, "\nOne of {}.", choices.join(", "));
     }
     if let Some(outside) = &setting.outside {
         let _ = writeln!(

@@ -39,6 +39,8 @@ pub enum Kind {
         noun: &'static str,
         /// The names.
         names: fn() -> Vec<&'static str>,
+        /// What each means, in a few words; empty where the setting's description says it.
+        abouts: fn() -> Vec<&'static str>,
     },
     /// Any text that is not empty.
     Text,
@@ -87,7 +89,7 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
                 format!("expected a number of bytes from {min} to {max}; k, m and g may follow it");
             plain(Value::Number(read_number(bytes(text, *max), *min, help)?))
         }
-        Kind::Choice { noun, names } => read_choice(text, noun, &names()).and_then(plain),
+        Kind::Choice { noun, names, .. } => read_choice(text, noun, &names()).and_then(plain),
         Kind::Text => plain(Value::Text(text.to_owned())),
         Kind::HashTag => read_tag(text).and_then(plain),
         Kind::Listen => listen(text).map(|(listen, warning)| (Value::Listen(listen), warning)),

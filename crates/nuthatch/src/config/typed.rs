@@ -115,6 +115,7 @@ pub(super) const fn choice<T: Choice>() -> Typed<T> {
         kind: Kind::Choice {
             noun: T::NOUN,
             names: || T::ALL.iter().map(|choice| choice.name()).collect(),
+            abouts: || T::ALL.iter().map(|choice| choice.about()).collect(),
         },
         read: |value| match value {
             Value::Choice(index) => T::ALL.get(*index).copied(),

@@ -27,6 +27,10 @@ impl Choice for Distribution {
     fn name(self) -> &'static str {
         Distribution::name(self)
     }
+
+    fn about(self) -> &'static str {
+        Distribution::about(self)
+    }
 }
 
 rows! {
@@ -75,8 +79,7 @@ rows! {
 
     DISTRIBUTION: Distribution = Row::their_choice(
         "distribution",
-        "How hashes are mapped to servers: `ketama` (consistent hashing), `modula` (the remainder, by weight) \
-         or `random` (any server for each request, regardless of key and weight).",
+        "How hashes are mapped to servers.",
     )
     .fills(|pool, distribution| pool.settings.placement.distribution = distribution);
 

@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn equal_weights_give_the_recorded_points() {
         let vectors: Value =
-            serde_json::from_str(include_str!("../../tests/data/hash-vectors.json")).unwrap();
+            serde_json::from_str(include_str!("../../../tests/data/hash-vectors.json")).unwrap();
         let exceptions = vectors["equal_weight_points"].as_object().unwrap();
         let mut met = 0;
         for servers in 1..=512 {

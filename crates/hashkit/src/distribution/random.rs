@@ -11,6 +11,7 @@ pub(crate) struct Live {
 
 impl Shares for Live {
     const NAME: &'static str = "random";
+    const ABOUT: &'static str = "any server at each request, regardless of key and weight";
     const IS_DRAWN: bool = true;
     const PLACES: PlaceKind = PlaceKind::Slot;
     /// Weights do not matter.

@@ -24,6 +24,7 @@ pub(crate) struct Continuum {
 
 impl Shares for Continuum {
     const NAME: &'static str = "ketama";
+    const ABOUT: &'static str = "consistent hashing";
     const PLACES: PlaceKind = PlaceKind::Point;
     /// The C program adds weights in 32 bits; a larger sum would give wrong shares.
     const MAX_WEIGHTS: u64 = u32::MAX as u64;

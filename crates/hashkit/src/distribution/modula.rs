@@ -17,6 +17,7 @@ pub(crate) struct Slots {
 
 impl Shares for Slots {
     const NAME: &'static str = "modula";
+    const ABOUT: &'static str = "the remainder, by weight";
     const PLACES: PlaceKind = PlaceKind::Slot;
     /// Each unit of weight is a slot, which takes memory in the C program.
     const MAX_WEIGHTS: u64 = 1 << 24;
