@@ -2,7 +2,6 @@
 //!
 //! Values are skipped by count and never buffered. Only a line that is cut between two reads is kept until it
 //! is complete, and lines are short.
-//! until its end has come, and lines are short.
 
 use std::fmt;
 
