@@ -77,11 +77,24 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Other settings apply from now on.
+    /// Other settings apply from now on, also to clients that are under way.
     pub(crate) fn follow(&mut self, settings: &Arc<PoolSettings>, now: Time) {
-        self.settings = Arc::clone(settings);
-        if self.sessions.len() > 0 {
-            self.schedule_scan(now);
+        let last = std::mem::replace(&mut self.settings, Arc::clone(settings));
+        self.bring_scan_forward(now);
+        if last.clients.patience() != settings.clients.patience() {
+            self.measure_anew(now);
+        }
+        if last.failure.retry_reads && !settings.failure.retry_reads {
+            self.end_retries();
+        }
+    }
+
+    /// Changes are not noted from now on: no read from before may be sent once more behind one.
+    fn end_retries(&mut self) {
+        for id in self.sessions.ids() {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.note_change();
+            }
         }
     }
 
@@ -400,6 +413,20 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
+    /// Every client that must read is measured anew by other settings, and has the whole of their period.
+    fn measure_anew(&mut self, now: Time) {
+        for (_, id) in std::mem::take(&mut self.measured) {
+            let session = self.sessions.get_mut(id);
+            session.and_then(Session::take_read_rate);
+        }
+        for id in self.sessions.ids() {
+            let session = self.sessions.get(id);
+            if session.is_some_and(|session| session.must_be_measured()) {
+                self.measure_reader(id, now);
+            }
+        }
+    }
+
     /// Closes the clients whose period is over and that have moved too little in it.
     pub(crate) fn close_slow_readers(&mut self, now: Time, outbox: &mut Outbox) {
         let Some((_, least)) = self.settings.clients.patience() else {
@@ -458,6 +485,15 @@ impl<P: Protocol> Clients<P> {
         {
             self.next_scan = Some(now + (shortest / 4).max(CLIENT_SCAN_AT_LEAST));
         }
+    }
+
+    /// The same where clients may be late sooner than they were.
+    fn bring_scan_forward(&mut self, now: Time) {
+        let planned = self.next_scan.take();
+        if self.sessions.len() > 0 {
+            self.schedule_scan(now);
+        }
+        self.next_scan = [planned, self.next_scan].into_iter().flatten().min();
     }
 
     fn shortest_timeout(&self) -> Option<Duration> {

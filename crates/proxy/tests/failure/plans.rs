@@ -473,3 +473,80 @@ fn a_server_that_stays_keeps_its_endpoint_and_a_moved_one_gets_the_next() {
     let numbers: Vec<_> = plan.servers.iter().map(|it| it.endpoint.number).collect();
     assert_eq!((plan.number, numbers), (2, vec![1, 2]));
 }
+
+/// A client that leaves nine MiB unread, and with that must read.
+fn slow_reader(stage: &mut Stage) -> usize {
+    let client = stage.client();
+    stage.say(client, get("k"));
+    let link = stage.link(0);
+    stage.answer(link, bulk(&"v".repeat(9 << 20)));
+    client
+}
+
+#[test]
+fn slow_readers_are_judged_by_the_plan_in_force() {
+    let with = |min_rate, seconds: u64| {
+        let mut settings = redis_pool(1);
+        settings.clients.min_rate = min_rate;
+        settings.clients.stall_timeout = Some(millis(seconds * 1_000));
+        settings
+    };
+    let mut stage = Stage::new(with(1_000, 60));
+    let client = slow_reader(&mut stage);
+    stage.apply(with(0, 60));
+    assert_eq!(stage.next_due(), None, "nobody is judged any more");
+    stage.apply(with(1_000, 60));
+    stage.wait(59_000);
+    assert!(!stage.is_closed(client));
+    stage.wait(2_000);
+    assert!(stage.is_closed(client));
+    let hasty = slow_reader(&mut stage);
+    stage.apply(with(1_000, 2));
+    let other = slow_reader(&mut stage);
+    stage.wait(2_100);
+    assert!(stage.is_closed(hasty) && stage.is_closed(other));
+}
+
+#[test]
+fn a_shorter_time_for_clients_holds_at_once() {
+    let with = |seconds: u64| {
+        let mut settings = redis_pool(1);
+        settings.failure.client_idle_timeout = Some(millis(seconds * 1_000));
+        settings
+    };
+    let mut stage = Stage::new(with(3_600));
+    let client = stage.client();
+    stage.apply(with(4));
+    stage.wait(5_100);
+    assert!(stage.is_closed(client));
+}
+
+#[test]
+fn a_read_from_before_retries_were_turned_off_is_not_sent_behind_a_later_write() {
+    let with = |retry_reads| {
+        let mut settings = redis_pool(1);
+        settings.failure.retry_reads = retry_reads;
+        settings
+    };
+    for is_back in [false, true] {
+        let mut stage = Stage::new(with(true));
+        let client = stage.client();
+        for _ in 0..20 {
+            stage.say(client, get("k"));
+            let link = stage.link(0);
+            stage.answer(link, "$-1\r\n");
+            stage.hear(client);
+        }
+        stage.say(client, get("k"));
+        let link = stage.link(0);
+        stage.publish(with(false));
+        stage.say(client, set("k", "later"));
+        if is_back {
+            stage.apply(with(true));
+        }
+        stage.hang_up(link, Cause::Reset);
+        assert_eq!(stage.links(0), [], "the write may have been done");
+        let reset = "-ERR Connection reset by peer\r\n";
+        assert_eq!(stage.hear(client), reset.repeat(2));
+    }
+}
