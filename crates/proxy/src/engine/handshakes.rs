@@ -79,6 +79,10 @@ impl<P: Protocol> Engine<P> {
 
     /// The server has answered its probe.
     fn finish_probe(&mut self, id: ConnectionId) {
+        // When the next server is due is found out anew, and by all servers that there are.
+        if !self.plans.are_current() {
+            self.follow_plans();
+        }
         if let Some(connection) = self.roster.remove(id) {
             self.outbox.act(Action::CloseConnection { connection: id });
             self.readmit(connection.server());

@@ -97,6 +97,10 @@ impl<P: Protocol> Engine<P> {
                 self.log_readmitted(*server);
             }
         }
+        // What is due may be due of a server that only an earlier plan has.
+        let roster = &self.roster;
+        let health = servers.iter().map(|id| roster.server(*id).health());
+        pool.health.refresh_next_retry(health);
     }
 
     /// Probes the servers of one pool whose pause is over.

@@ -550,3 +550,49 @@ fn a_read_from_before_retries_were_turned_off_is_not_sent_behind_a_later_write()
         assert_eq!(stage.hear(client), reset.repeat(2));
     }
 }
+
+#[test]
+fn a_failure_where_a_server_was_keeps_nobody_waiting_for_it() {
+    let mut settings = redis_pool(2);
+    settings.auto_eject_hosts = true;
+    let mut stage = Stage::with_workers(settings.clone(), 2, 7);
+    let (ahead, behind) = (stage.client_of(0), stage.client_of(1));
+    let key = stage.key(1);
+    stage.say(behind, get(&key));
+    let old = stage.link(1);
+    settings.auto_eject_hosts = false;
+    stage.publish(moved(settings, 1));
+    stage.say(ahead, get(&key));
+    let new = stage.links(1)[1];
+    // The worker behind ejects the server where it was.
+    stage.hang_up(old, Cause::Reset);
+    stage.say(ahead, get(&key));
+    assert_eq!(stage.heard(new), get(&key).repeat(2));
+    assert_eq!(stage.next_due(), None);
+}
+
+#[test]
+fn a_probe_that_is_answered_late_hides_no_server_of_the_plan_in_force() {
+    let with = |servers| {
+        let mut settings = redis_pool(servers);
+        settings.auto_eject_hosts = true;
+        settings.server_retry_timeout = millis(100);
+        settings
+    };
+    let mut stage = Stage::with_workers(with(2), 2, 7);
+    stage.eject(1);
+    stage.door(1, Door::Silent);
+    stage.wait(150);
+    let probe = stage.link(1);
+    stage.publish(with(3));
+    let key = stage.key(2);
+    stage.door(2, Door::Refusing);
+    let client = stage.client_of(1);
+    assert_eq!(stage.ask(client, get(&key)), REFUSED);
+    assert!(!stage.is_live(2));
+    stage.let_in(probe);
+    stage.answer(probe, "+PONG\r\n");
+    assert!(stage.is_live(1) && !stage.is_live(2));
+    stage.wait(500);
+    assert_eq!(stage.links_ever(2), 2, "it is probed, too");
+}
