@@ -377,6 +377,7 @@ impl<P: Grammar> Order<P> {
         self.slots = Vec::new();
         self.first = self.next;
         self.large = 0;
+        self.stashed = 0;
     }
 
     /// Bytes of memory.

@@ -1,6 +1,7 @@
 //! How many requests a client may have in flight, what happens to further ones, and which clients are closed
 //! for reading too slowly.
 
+use proxy::Cause;
 use proxy::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use proxy::metrics::PoolMetric;
 use proxy::settings::PoolSettings;
@@ -344,4 +345,23 @@ fn who_cannot_be_read_when_its_reply_breaks_off_can_finish_sending_too() {
     assert_eq!(stage.unread_by_proxy(client), 0);
     assert_eq!(stage.hear(client), "$100\r\nhalf of it");
     assert!(stage.is_closed(client));
+}
+
+#[test]
+fn what_waited_behind_a_torn_reply_is_unread_no_more() {
+    let mut settings = redis_pool(2);
+    settings.clients.stall_timeout = Some(millis(2_000));
+    let mut stage = Stage::new(settings);
+    let (client, keys) = (stage.client(), [stage.key(0), stage.key(1)]);
+    stage.say(client, get(&keys[0]) + &get(&keys[1]));
+    let (torn, whole) = (stage.link(0), stage.link(1));
+    stage.answer(whole, bulk(&"v".repeat(9 * MIB)));
+    stage.answer(torn, "$100\r\nabcdef");
+    stage.hang_up(torn, Cause::Reset);
+    // It may read its last as slowly as it likes.
+    for _ in 0..6 {
+        stage.wait(1_500);
+        assert!(!stage.is_closed(client));
+        assert_eq!(stage.hear_some(client, 1).len(), 1);
+    }
 }
