@@ -18,7 +18,6 @@ use crate::protocol::Protocol;
 use crate::protocol::decision::{Facts, Key};
 use crate::protocol::fanout::{Body, Source, TtlCap};
 use crate::routes::routing::Destination;
-use crate::servers::purpose::Purpose;
 use crate::servers::queue::ReplyTo;
 
 impl<P: Protocol> Engine<P> {
@@ -110,13 +109,9 @@ impl<P: Protocol> Engine<P> {
             return false;
         };
         // A probe is not idle because its queue is empty: it ends by itself.
-        let carries_requests = match connection.purpose() {
-            Purpose::Shared { .. } => true,
-            Purpose::Probe => false,
-        };
         let server = self.roster.server(connection.server());
         let queue = connection.queue();
-        carries_requests
+        connection.purpose().carries_requests()
             && server.ttl_cap().is_some()
             && queue.is_empty()
             && queue.output().is_empty()

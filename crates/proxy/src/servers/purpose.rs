@@ -1,9 +1,14 @@
 //! What a server connection is for.
 
-use crate::protocol::decision::Version;
+use std::time::Duration;
 
-/// What a server connection is for. Its handshake, its time-outs, and what its end means follow from this by
-/// `match`, so that another purpose does not compile until each of them has been decided.
+use crate::limits::PROBE_PATIENCE;
+use crate::protocol::decision::Version;
+use crate::settings::PoolSettings;
+
+/// What a server connection is for. What follows from this alone is told here. Its handshake, what its end means,
+/// and which lists of its server it is on follow where those are. All of it is told by `match`, so that another
+/// purpose does not compile until each of them has been decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// Carries the requests of many sessions. All of them use the version and the database that its handshake has
@@ -12,4 +17,33 @@ pub(crate) enum Purpose {
     /// Tests an ejected server. It carries no client's request. Of the counters only the gauge of open connections
     /// includes it.
     Probe,
+}
+
+impl Purpose {
+    /// Whether it carries requests of sessions.
+    pub(crate) fn carries_requests(self) -> bool {
+        match self {
+            Purpose::Shared { .. } => true,
+            Purpose::Probe => false,
+        }
+    }
+
+    /// Whether it counts as a connection that was opened.
+    pub(super) fn is_counted(self) -> bool {
+        match self {
+            Purpose::Shared { .. } => true,
+            Purpose::Probe => false,
+        }
+    }
+
+    /// How long it may take until it is ready.
+    pub(super) fn patience(self, settings: &PoolSettings) -> Option<Duration> {
+        match self {
+            Purpose::Shared { .. } => settings.failure.connect_timeout,
+            Purpose::Probe => {
+                let timeout = settings.timeout.unwrap_or(PROBE_PATIENCE);
+                Some(timeout.min(PROBE_PATIENCE))
+            }
+        }
+    }
 }

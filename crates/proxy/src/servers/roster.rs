@@ -12,9 +12,7 @@ use crate::cause::Cause;
 use crate::flow::buffer::Rope;
 use crate::flow::outbox::{Action, Flush, Outbox};
 use crate::id::{ConnectionId, ServerId, SessionId, Table};
-use crate::limits::{
-    DRAIN_CHECK_EVERY, DRAIN_WITHIN, PROBE_PATIENCE, SILENCE_AT_LEAST, SILENCE_FACTOR,
-};
+use crate::limits::{DRAIN_CHECK_EVERY, DRAIN_WITHIN, SILENCE_AT_LEAST, SILENCE_FACTOR};
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::Version;
@@ -87,11 +85,8 @@ impl<P: Protocol> Roster<P> {
     pub(crate) fn shared_connections(
         &self,
     ) -> impl Iterator<Item = (ConnectionId, &Connection<P>)> {
-        let is_shared = |connection: &Connection<P>| match connection.purpose() {
-            Purpose::Shared { .. } => !connection.is_draining(),
-            Purpose::Probe => false,
-        };
-        self.connections.iter().filter(move |(_, it)| is_shared(it))
+        let all = self.connections.iter();
+        all.filter(|(_, it)| it.purpose().carries_requests() && !it.is_draining())
     }
 
     /// The ids of all connections.
@@ -109,9 +104,8 @@ impl<P: Protocol> Roster<P> {
     ) -> ConnectionId {
         let to = self.server(server);
         let (share, endpoint) = (to.share().clone(), to.endpoint().clone());
-        match purpose {
-            Purpose::Shared { .. } => to.counters().add(ServerMetric::ServerTotal, 1),
-            Purpose::Probe => {}
+        if purpose.is_counted() {
+            to.counters().add(ServerMetric::ServerTotal, 1);
         }
         let new = Connection::new(server, to, purpose, now);
         let id = self.connections.insert_with(|_| new);
@@ -291,15 +285,9 @@ impl<P: Protocol> Roster<P> {
     /// silence while it owes a late reply.
     fn deadline_of(&self, connection: &Connection<P>) -> Option<Time> {
         let settings = self.server(connection.server()).settings();
-        let connect = match (connection.progress(), connection.purpose()) {
-            (Progress::Ready, _) => None,
-            (_, Purpose::Probe) => Some(
-                settings
-                    .timeout
-                    .unwrap_or(PROBE_PATIENCE)
-                    .min(PROBE_PATIENCE),
-            ),
-            (_, Purpose::Shared { .. }) => settings.failure.connect_timeout,
+        let connect = match connection.progress() {
+            Progress::Ready => None,
+            Progress::Connecting | Progress::Handshaking => connection.purpose().patience(settings),
         };
         let connect = connect.map(|patience| connection.opened() + patience);
         let oldest = connection.queue().oldest_waiting().zip(settings.timeout);
