@@ -47,8 +47,8 @@ fn limits() -> [RequestLimits; 2] {
     [RequestLimits::default(), tight]
 }
 
-/// Checks arbitrary bytes from a server: however they are cut, the same replies with the same marks result;
-/// and marks are in order within their reply.
+/// Checks arbitrary bytes from a server: however they are cut, the same replies with the same marks result, and
+/// the same replies without marks; and marks are in order within their reply.
 pub fn replies(data: &[u8]) {
     for max_value in MAX_VALUES {
         let whole = Replies::receive(max_value, [data].into_iter());
@@ -323,7 +323,13 @@ fn assert_one_line(line: &[u8]) {
     assert!(text.iter().all(|byte| (b' '..=b'~').contains(byte)));
 }
 
-/// What the scanner found in a server's bytes.
+/// One that is asked for marks and one that is not, which takes shorter ways.
+struct Scanners {
+    plain: ReplyScanner,
+    marking: ReplyScanner,
+}
+
+/// What the scanners found in a server's bytes.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Replies {
     /// Length, kind and marks of each.
@@ -336,22 +342,29 @@ struct Replies {
 
 impl Replies {
     fn receive<'a>(max_value: u64, pieces: impl Iterator<Item = &'a [u8]>) -> Replies {
-        let mut scanner = ReplyScanner::with_max_value(max_value);
+        let new = || ReplyScanner::with_max_value(max_value);
+        let mut scanners = Scanners {
+            plain: new(),
+            marking: new(),
+        };
         let mut replies = Replies::default();
         for piece in pieces {
-            if let Err(bad) = replies.take(&mut scanner, piece) {
+            if let Err(bad) = replies.take(&mut scanners, piece) {
                 replies.bad = Some(bad);
                 (replies.left, replies.marks) = (0, Vec::new());
                 return replies;
             }
-            assert_eq!(scanner.is_idle(), replies.left == 0);
+            assert_eq!(scanners.plain.is_idle(), replies.left == 0);
+            assert_eq!(scanners.marking.is_idle(), replies.left == 0);
         }
         replies
     }
 
-    fn take(&mut self, scanner: &mut ReplyScanner, mut data: &[u8]) -> Result<(), BadReply> {
+    fn take(&mut self, scanners: &mut Scanners, mut data: &[u8]) -> Result<(), BadReply> {
         while !data.is_empty() {
-            match scanner.scan_marked(data, &mut self.marks)? {
+            let scan = scanners.marking.scan_marked(data, &mut self.marks);
+            assert_eq!(scanners.plain.scan(data), scan, "marks change nothing");
+            match scan? {
                 Scan::Partial => {
                     self.left += data.len() as u64;
                     return Ok(());

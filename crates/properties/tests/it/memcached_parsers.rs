@@ -91,14 +91,15 @@ fn request_lines() -> impl Strategy<Value = Vec<u8>> {
 fn stored() -> impl Strategy<Value = Vec<u8>> {
     let data = prop::collection::vec(any::<u8>(), 0..80);
     (
-        prop::sample::select(&["set", "add", "cas", "frob"][..]),
+        prop::sample::select(&["set", "set", "add", "cas", "frob"][..]),
+        prop::sample::select(&["-1", "0", "60"][..]),
         data,
         any::<bool>(),
     )
-        .prop_map(|(word, data, quiet)| {
+        .prop_map(|(word, exptime, data, quiet)| {
             let cas = if word == "cas" { " 7" } else { "" };
             let noreply = if quiet { " noreply" } else { "" };
-            let line = format!("{word} k 0 -1 {}{cas}{noreply}\r\n", data.len());
+            let line = format!("{word} k 0 {exptime} {}{cas}{noreply}\r\n", data.len());
             [line.as_bytes(), &data, b"\r\n"].concat()
         })
 }
