@@ -133,3 +133,31 @@ fn what_hello_is_told_besides_is_taken_or_named() {
     }
     assert_eq!(alone.ask("CLIENT GETNAME"), "$6\r\nworker\r\n");
 }
+
+#[test]
+fn a_plan_that_takes_the_password_away_asks_nobody_for_it() {
+    let with = |password: Option<&str>| {
+        let auth = password.map(|password| Arc::from(password.as_bytes()));
+        let mut settings = redis_pool(1);
+        settings.protocol = ProtocolSettings::Redis(RedisSettings {
+            auth,
+            ..RedisSettings::default()
+        });
+        settings
+    };
+    let mut stage = Stage::new(with(Some("secret")));
+    let client = stage.client();
+    let denied = "-NOAUTH Authentication required\r\n";
+    assert_eq!(stage.ask(client, redis(&["GET", "k"])), denied);
+    stage.publish(with(None));
+    stage.say(client, redis(&["GET", "k"]));
+    let link = stage.link(0);
+    stage.answer(link, "$-1\r\n");
+    assert_eq!(stage.hear(client), "$-1\r\n");
+    stage.say(client, redis(&["HELLO", "3"]));
+    let newer = stage.links(0)[1];
+    stage.answer(newer, "%1\r\n$5\r\nproto\r\n:3\r\n");
+    assert!(stage.hear(client).starts_with("%7\r\n"));
+    stage.publish(with(Some("secret")));
+    assert_eq!(stage.ask(client, redis(&["GET", "k"])), denied);
+}

@@ -7,6 +7,12 @@ use super::request::Request;
 use super::state::Redis;
 
 impl Redis {
+    /// Whether the client has to give the password first. It has not where a plan has taken that away.
+    #[inline]
+    pub(super) fn must_authenticate(&self, client: &RedisClient) -> bool {
+        !client.authenticated && self.settings.auth.is_some()
+    }
+
     pub(super) fn auth(&self, request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
         let (user, password) = match request.args.len() {
             2 => (None, request.arg(1)),

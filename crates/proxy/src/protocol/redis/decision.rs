@@ -94,7 +94,7 @@ impl Redis {
         client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
-        if !client.authenticated && !may_precede_auth(command) {
+        if self.must_authenticate(client) && !may_precede_auth(command) {
             output
                 .reply
                 .extend_from_slice(b"-NOAUTH Authentication required\r\n");

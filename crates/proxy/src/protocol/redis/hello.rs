@@ -42,7 +42,7 @@ impl Redis {
             output.reply.extend_from_slice(error);
             return Route::Local;
         }
-        if !client.authenticated {
+        if self.must_authenticate(client) {
             output.reply.extend_from_slice(NOT_YET);
             return Route::Local;
         }
