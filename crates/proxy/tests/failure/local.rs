@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proxy::limits::{MAX_CLIENT_NAME, MAX_KEY};
-use proxy::settings::RedisSettings;
+use proxy::settings::{ProtocolSettings, RedisSettings};
 
 use crate::alone::Alone;
 use crate::stage::{Stage, redis_pool};

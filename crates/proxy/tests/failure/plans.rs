@@ -581,12 +581,12 @@ fn a_probe_that_is_answered_late_hides_no_server_of_the_plan_in_force() {
     };
     let mut stage = Stage::with_workers(with(2), 2, 7);
     stage.eject(1);
-    stage.door(1, Door::Silent);
+    stage.set_connect_result(1, ConnectResult::Silent);
     stage.wait(150);
     let probe = stage.link(1);
     stage.publish(with(3));
     let key = stage.key(2);
-    stage.door(2, Door::Refusing);
+    stage.set_connect_result(2, ConnectResult::Refusing);
     let client = stage.client_of(1);
     assert_eq!(stage.ask(client, get(&key)), REFUSED);
     assert!(!stage.is_live(2));
