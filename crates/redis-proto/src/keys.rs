@@ -94,11 +94,14 @@ impl Command {
     }
 
     /// Whether the request would wait for other clients: always for commands refused as [`Why::Blocking`],
-    /// and with the option BLOCK for XREAD, XREADGROUP and TS.READ.
+    /// and with the option BLOCK for XREAD, XREADGROUP and TS.READ. XREADGROUP ignores it if any of its IDs is
+    /// another than `>`: it asks for what its consumer has been given before, which is there or not.
     pub fn blocks(&self, text: &[u8], args: &[Arg]) -> bool {
         let request = Words { text, args };
         if self.keys == Keys::Streams {
-            return request.stream_options().blocks;
+            let options = request.stream_options();
+            return options.blocks
+                && !(request.is(0, "xreadgroup") && request.has_past_id(&options));
         }
         if self.flags.contains(Flags::BLOCK_OPTION) {
             return (3..args.len()).any(|index| request.is(index, "block"));
@@ -174,6 +177,13 @@ impl Words<'_> {
         }
         out.extend(first..first + rest / 2);
         Ok(())
+    }
+
+    /// Whether any stream's ID is another than `>`.
+    fn has_past_id(&self, options: &StreamOptions) -> bool {
+        let rest = options.first.map_or(0..0, |first| first..self.args.len());
+        let ids = rest.start + rest.len() / 2..rest.end;
+        ids.into_iter().any(|index| !self.is(index, ">"))
     }
 
     /// Skips the options one by one, so that a group or consumer named `streams` or `block` is not mistaken
