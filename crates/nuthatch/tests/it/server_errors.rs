@@ -134,3 +134,43 @@ fn odd_answers_to_the_fragments_of_an_mget_are_invalid_arguments() {
         assert_eq!(client.ask(&["GET", "k"]), "$1\r\nv\r\n", "{odd:?}");
     }
 }
+
+#[test]
+fn what_a_script_returns_ejects_no_server() {
+    let lines = ["auto_eject_hosts: true", "server_failure_limit: 1"];
+    let rig = need!(Rig::redis(2, &lines), "redis-server");
+    let keys = rig.keys();
+    let mut client = rig.client();
+    for error in ["OOM mine", "BUSY mine", "LOADING mine"] {
+        let script = format!("return redis.error_reply('{error}')");
+        let reply = client.ask(&["EVAL", &script, "1", &keys[1]]);
+        assert!(reply.starts_with(&format!("-{error}")), "{reply}");
+    }
+    assert_eq!(client.ask(&["GET", &keys[1]]), "$1\r\nv\r\n");
+    assert_eq!(rig.pool_stat("server_ejects"), 0);
+}
+
+#[test]
+fn a_consumer_may_ask_for_its_past_with_block() {
+    let rig = need!(Rig::redis(2, &[]), "redis-server");
+    let mut client = rig.client();
+    let made = client.ask(&["XGROUP", "CREATE", "stream", "g", "$", "MKSTREAM"]);
+    assert_eq!(made, "+OK\r\n");
+    let read = |id| {
+        [
+            "XREADGROUP",
+            "GROUP",
+            "g",
+            "c",
+            "BLOCK",
+            "0",
+            "STREAMS",
+            "stream",
+            id,
+        ]
+    };
+    let past = "*1\r\n*2\r\n$6\r\nstream\r\n*0\r\n";
+    assert_eq!(client.ask(&read("0")), past);
+    let refused = client.ask(&read(">"));
+    assert!(refused.contains("blocking"), "{refused}");
+}

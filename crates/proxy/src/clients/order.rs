@@ -64,11 +64,12 @@ enum Extra<K> {
     Retry(Retry),
 }
 
-/// A request as it was sent, and where its key is.
+/// A request as it was sent, where its key is, and whether it runs a script.
 #[derive(Debug)]
 pub(crate) struct Retry {
     pub(crate) request: Box<[u8]>,
     pub(crate) key: Range<usize>,
+    pub(crate) is_script: bool,
 }
 
 /// What kind of reply a request expects.

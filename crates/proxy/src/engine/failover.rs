@@ -41,6 +41,11 @@ impl<P: Protocol> Engine<P> {
         self.send(asked.id, connection, reply_to, |out| {
             write_edited(&asked.source, bodies, &cap.edits, out)
         });
+        if facts.is_script
+            && let Some(connection) = self.roster.get_mut(connection)
+        {
+            connection.note_script();
+        }
         self.send_followers(asked, connection, cap);
     }
 

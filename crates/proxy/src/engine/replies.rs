@@ -172,6 +172,8 @@ impl<P: Protocol> Engine<P> {
         // A late reply was counted as a failure when its time-out passed, so it is no success now.
         if batch.counts_for_health && !matches!(entry.reply_to, ReplyTo::Forgotten { .. }) {
             match P::is_transient_failure(kind, start) {
+                // It may be the script that says so.
+                true if entry.is_script => {}
                 true => {
                     self.note_success(batch);
                     self.count_failure(batch.server, self.now);

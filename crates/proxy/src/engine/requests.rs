@@ -186,9 +186,15 @@ impl<P: Protocol> Engine<P> {
             let pinned = session.pinned_mut();
             pinned.add(server, connection.purpose(), connection.id());
         }
+        let connection_id = connection.id();
         connection.send(asked.id, reply_to, now, &mut self.outbox, |out| {
             write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
         });
+        if facts.is_script
+            && let Some(connection) = self.roster.get_mut(connection_id)
+        {
+            connection.note_script();
+        }
         session.may_accept()
     }
 

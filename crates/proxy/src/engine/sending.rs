@@ -165,6 +165,11 @@ impl<P: Protocol> Engine<P> {
         self.send(id, connection, ReplyTo::Slot(slot), |out| {
             out.extend(&retry.request);
         });
+        if retry.is_script
+            && let Some(connection) = self.roster.get_mut(connection)
+        {
+            connection.note_script();
+        }
         true
     }
 }
@@ -185,7 +190,11 @@ pub(super) fn retriable<P: Protocol>(
         && facts.is_pure_read
     {
         let request = text.into();
-        let retry = Retry { request, key };
+        let retry = Retry {
+            request,
+            key,
+            is_script: facts.is_script,
+        };
         return Expected::Retriable {
             may_be_large,
             retry,

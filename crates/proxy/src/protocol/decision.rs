@@ -97,6 +97,8 @@ pub(crate) struct Facts<C> {
     pub(crate) is_small: bool,
     /// A range of its text that is not sent to servers (`noreply`).
     pub(crate) left_out: Option<Range<usize>>,
+    /// Its reply is made by a client's script, and says nothing of the server's health.
+    pub(crate) is_script: bool,
     /// The command, for further calls of the protocol.
     pub(crate) command: C,
 }

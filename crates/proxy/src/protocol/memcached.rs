@@ -180,6 +180,7 @@ impl Decider for Memcached {
                 is_pure_read: matches!(command, Some(Verb::Get | Verb::Gets)),
                 is_small: command.is_some_and(|verb| !verb.is_retrieval()),
                 left_out: noreply.map(|(start, end)| start as usize..end as usize),
+                is_script: false,
                 command,
             },
         }

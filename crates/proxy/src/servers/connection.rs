@@ -264,6 +264,11 @@ impl<P: Protocol> Connection<P> {
         matches!(self.state, State::Ready)
     }
 
+    /// The request that was pushed last runs a script: what is answered to it says nothing of the server.
+    pub(crate) fn note_script(&mut self) {
+        self.queue.note_script();
+    }
+
     /// What may be written now.
     pub(crate) fn output(&self) -> &Rope {
         match &self.state {

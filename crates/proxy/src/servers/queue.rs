@@ -22,6 +22,8 @@ pub(crate) struct InFlight {
     pub(crate) bytes: usize,
     /// When it was queued: the deadline follows from it.
     pub(crate) queued: Time,
+    /// What is answered is up to a script of the client's.
+    pub(crate) is_script: bool,
 }
 
 /// Where a reply is delivered.
@@ -106,8 +108,16 @@ impl RequestQueue {
             reply_to,
             bytes,
             queued,
+            is_script: false,
         });
         bytes
+    }
+
+    /// The request that was pushed last runs a script.
+    pub(crate) fn note_script(&mut self) {
+        if let Some(last) = self.entries.back_mut() {
+            last.is_script = true;
+        }
     }
 
     /// What is to be written.

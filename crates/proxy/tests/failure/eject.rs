@@ -274,3 +274,30 @@ fn hello_3_does_not_wait_for_a_server_that_refuses_to_be_connected_to() {
     let reply = alone.ask(client, redis(&["HELLO", "3"]));
     assert_eq!(reply, REFUSED, "there is nobody to ask");
 }
+
+#[test]
+fn what_a_script_returns_is_no_failure_of_its_server() {
+    let mut settings = pool(EjectPolicy::Remap);
+    settings.server_failure_limit = 2;
+    let mut stage = Stage::new(settings);
+    let client = stage.client();
+    let key = stage.key(1);
+    let script = redis(&["EVAL", "return redis.error_reply('OOM')", "1", &key]);
+    for error in ["-OOM mine\r\n", "-BUSY mine\r\n", "-LOADING mine\r\n"] {
+        stage.say(client, &script);
+        let link = stage.link(1);
+        stage.answer(link, error);
+        assert_eq!(stage.hear(client), error);
+    }
+    assert!(stage.is_live(1));
+    // Nor does it speak for the server: what others were answered still counts.
+    let busy = "-BUSY Redis is busy running a script.\r\n";
+    for request in [get(&key), script, get(&key)] {
+        assert!(stage.is_live(1));
+        stage.say(client, request);
+        let link = stage.link(1);
+        stage.answer(link, busy);
+        assert_eq!(stage.hear(client), busy);
+    }
+    assert!(!stage.is_live(1));
+}

@@ -321,6 +321,8 @@ impl Flags {
     pub const BLOCK_OPTION: Self = Self(16);
     /// Its reply is a number, a status or a word, whatever the key's value. See [`Command::has_small_reply`].
     pub const SMALL_REPLY: Self = Self(32);
+    /// Runs a script or a function, which says what it likes: its errors are its own.
+    pub const SCRIPT: Self = Self(64);
 
     /// Whether all properties of `other` are in this set.
     pub const fn contains(self, other: Self) -> bool {

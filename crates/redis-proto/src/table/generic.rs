@@ -40,10 +40,14 @@ pub(super) const KEYS: &[Command] = &[
 
 /// The effect of a script is unknown, so without `_ro` it counts as a write.
 pub(super) const SCRIPTS: &[Command] = &[
-    write("eval", AtLeast(3), counted(2, Wording::Script)).legacy(),
-    read("eval_ro", AtLeast(3), counted(2, Wording::Script)),
-    write("evalsha", AtLeast(3), counted(2, Wording::Script)).legacy(),
-    read("evalsha_ro", AtLeast(3), counted(2, Wording::Script)),
-    write("fcall", AtLeast(3), counted(2, Wording::Function)),
-    read("fcall_ro", AtLeast(3), counted(2, Wording::Function)),
+    write("eval", AtLeast(3), counted(2, Wording::Script))
+        .legacy()
+        .flag(Flags::SCRIPT),
+    read("eval_ro", AtLeast(3), counted(2, Wording::Script)).flag(Flags::SCRIPT),
+    write("evalsha", AtLeast(3), counted(2, Wording::Script))
+        .legacy()
+        .flag(Flags::SCRIPT),
+    read("evalsha_ro", AtLeast(3), counted(2, Wording::Script)).flag(Flags::SCRIPT),
+    write("fcall", AtLeast(3), counted(2, Wording::Function)).flag(Flags::SCRIPT),
+    read("fcall_ro", AtLeast(3), counted(2, Wording::Function)).flag(Flags::SCRIPT),
 ];

@@ -57,6 +57,7 @@ impl Decider for Redis {
                 is_pure_read: is(&|command| command.flags.contains(Flags::READONLY)),
                 is_small: is(&|command| command.has_small_reply(request.text, request.args)),
                 left_out: None,
+                is_script: is(&|command| command.flags.contains(Flags::SCRIPT)),
                 command,
             },
         }
