@@ -31,6 +31,9 @@ def exercise(client):
     expect(client.delete("a", noreply=False), True)
     expect(client.delete("a", noreply=False), False)
     assert client.version()
+    stats = client.stats()
+    assert stats[b"curr_items"] >= 50 and stats[b"servers_missing"] == 0, stats
+    assert isinstance(stats[b"uptime"], int) and isinstance(stats[b"rusage_user"], float), stats
 
 
 def main():

@@ -20,6 +20,7 @@ mod hostile_clients;
 mod hostile_servers;
 mod many;
 mod memcached;
+mod memcached_stats;
 mod overload;
 mod policy;
 mod refused;

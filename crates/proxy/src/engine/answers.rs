@@ -13,7 +13,7 @@ use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::protocol::fanout::{JoinOutcome, PendingJoin};
+use crate::protocol::fanout::{About, JoinOutcome, PendingJoin};
 use crate::protocol::grammar::{Refusal, Reply};
 
 impl<P: Protocol> Engine<P> {
@@ -129,10 +129,15 @@ impl<P: Protocol> Engine<P> {
         };
         let roster = &self.roster;
         let name_of = |server| roster.server(server).name().into();
+        let about = About {
+            name_of: &name_of,
+            process: &self.plans.pool().place().process,
+            now: self.now,
+        };
         let mut joined = Rope::with_room(join.room());
         let end = self
             .protocol
-            .join(&mut join, session.client(), &name_of, &mut joined);
+            .join(&mut join, session.client(), &about, &mut joined);
         let is_done = matches!(end, JoinOutcome::Done);
         match end {
             JoinOutcome::Done => {}

@@ -158,7 +158,26 @@ pub(crate) enum JoinKind {
     /// VALUE blocks (get).
     Values,
     /// STAT lines (stats).
-    Stats,
+    Stats(Statistics),
+}
+
+/// How the statistics of several servers become one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Statistics {
+    /// A table says which are summed, and what becomes of others.
+    Totals,
+    /// The same without those that are not of servers: each name keeps its class of sizes.
+    Classes,
+    /// What all servers say alike.
+    Alike,
+    /// Each line names its server.
+    Named,
+    /// The same where there are several servers.
+    Apart,
+    /// The counters of each prefix are summed.
+    Prefixes,
+    /// One RESET when all say so.
+    Reset,
 }
 
 impl JoinKind {
@@ -166,7 +185,7 @@ impl JoinKind {
     pub(crate) fn is_small(self) -> bool {
         match self {
             JoinKind::Sum | JoinKind::Ok => true,
-            JoinKind::Array | JoinKind::Values | JoinKind::Stats => false,
+            JoinKind::Array | JoinKind::Values | JoinKind::Stats(_) => false,
         }
     }
 
@@ -175,7 +194,7 @@ impl JoinKind {
     pub(crate) fn is_ordered(self) -> bool {
         match self {
             JoinKind::Array | JoinKind::Values => true,
-            JoinKind::Sum | JoinKind::Ok | JoinKind::Stats => false,
+            JoinKind::Sum | JoinKind::Ok | JoinKind::Stats(_) => false,
         }
     }
 }

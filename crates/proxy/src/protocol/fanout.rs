@@ -8,6 +8,8 @@ use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::ServerId;
 use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST};
+use crate::process::Process;
+use crate::time::Time;
 
 /// Splits requests, joins replies, and caps TTLs.
 pub(crate) trait FanOut: Decider {
@@ -36,13 +38,12 @@ pub(crate) trait FanOut: Decider {
     /// Writes the part of a fragment after its keys.
     fn fragment_end(out: &mut Rope);
 
-    /// Joins the fragments' replies into one. Only called when every fragment has ended. `name_of` returns the names
-    /// of servers.
+    /// Joins the fragments' replies into one. Only called when every fragment has ended.
     fn join(
         &self,
         join: &mut PendingJoin<Self::Kind>,
         client: &Self::Client,
-        name_of: &dyn Fn(ServerId) -> Box<str>,
+        about: &About<'_>,
         out: &mut Rope,
     ) -> JoinOutcome;
 
@@ -64,6 +65,16 @@ pub(crate) trait FanOut: Decider {
         seconds: u32,
         cap: &mut TtlCap,
     );
+}
+
+/// What a joined reply may tell that no server has said.
+pub(crate) struct About<'a> {
+    /// The names of servers.
+    pub(crate) name_of: &'a dyn Fn(ServerId) -> Box<str>,
+    /// The proxy's process.
+    pub(crate) process: &'a Process,
+    /// The time.
+    pub(crate) now: Time,
 }
 
 /// Where a request's bytes are.

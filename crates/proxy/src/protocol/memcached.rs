@@ -1,5 +1,10 @@
 //! The memcached protocol: what becomes of each command, and how replies are joined.
 
+mod join;
+mod stats;
+mod table;
+
+use std::fmt::Display;
 use std::ops::Range;
 
 use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
@@ -9,14 +14,11 @@ use memcached_proto::{Arg, MAX_FORWARDED_LINE, RequestError, Verb, encode};
 use crate::cause::Cause;
 use crate::event::Event;
 use crate::flow::buffer::Rope;
-use crate::id::ServerId;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{
     self, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version,
 };
-use crate::protocol::fanout::{
-    FanOut, Fragment, JoinOutcome, PendingJoin, ReplyParts, Source, TtlCap,
-};
+use crate::protocol::fanout::{About, FanOut, JoinOutcome, PendingJoin, Source, TtlCap};
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
 use crate::protocol::report::{PoolView, Report};
@@ -173,6 +175,9 @@ impl Decider for Memcached {
         let found = request.parser.request;
         let command = found.map(|found| found.verb);
         let noreply = found.and_then(|found| found.noreply);
+        if command == Some(Verb::Stats) {
+            return self.route_stats(request.text, output);
+        }
         Decision {
             route: self.route(request.parser, output),
             facts: Facts {
@@ -270,13 +275,13 @@ impl FanOut for Memcached {
         &self,
         join: &mut PendingJoin<ReplyKind>,
         _client: &(),
-        name_of: &dyn Fn(ServerId) -> Box<str>,
+        about: &About<'_>,
         out: &mut Rope,
     ) -> JoinOutcome {
         match join.kind {
-            JoinKind::Values => join_values(join, out),
-            JoinKind::Stats => join_stats(join, name_of, out),
-            JoinKind::Ok => join_ok(join, out),
+            JoinKind::Values => join::values(join, out),
+            JoinKind::Stats(form) => stats::join(join, form, about, out),
+            JoinKind::Ok => join::ok(join, out),
             JoinKind::Array | JoinKind::Sum => JoinOutcome::Mismatch,
         }
     }
@@ -346,6 +351,22 @@ impl Greeting for Memcached {
 }
 
 impl Memcached {
+    #[inline(never)]
+    fn route_stats(&self, text: &[u8], output: &mut DecisionOutput) -> Decision<Option<Verb>> {
+        let asked = stats::plan(text, self.allow_flush, &mut output.reply);
+        Decision {
+            route: asked.route,
+            facts: Facts {
+                reply: Reply::Wanted,
+                is_pure_read: false,
+                is_small: false,
+                left_out: asked.left_out,
+                is_script: false,
+                command: Some(Verb::Stats),
+            },
+        }
+    }
+
     #[inline]
     fn route(&self, parser: &Parser, output: &mut DecisionOutput) -> Route {
         match (parser.inner.keys(), parser.request) {
@@ -360,14 +381,11 @@ impl Memcached {
         match verb {
             Verb::Version => Route::Placeholder,
             Verb::Verbosity => Route::Broadcast { join: JoinKind::Ok },
-            Verb::Stats => Route::Broadcast {
-                join: JoinKind::Stats,
-            },
             Verb::FlushAll if self.allow_flush => Route::Broadcast { join: JoinKind::Ok },
             Verb::FlushAll => {
                 encode::client_error(
                     &mut output.reply,
-                    "flush_all destroys the data of every server of the pool; to allow it set allow_flush: true in the pool",
+                    "flush_all not allowed: it destroys the data of every server of the pool; to allow it set allow_flush: true in the pool",
                 );
                 Route::Local
             }
@@ -384,51 +402,6 @@ impl Memcached {
             }
             _ => Route::Local,
         }
-    }
-}
-
-/// Joins the statistics of every server that answered. With more than one server each name is preceded by the
-/// server's: a client that puts them into a table by name would keep only the last server's otherwise.
-fn join_stats(
-    join: &mut PendingJoin<ReplyKind>,
-    name_of: &dyn Fn(ServerId) -> Box<str>,
-    out: &mut Rope,
-) -> JoinOutcome {
-    let is_reset = |fragment: &Fragment<_>| is_line(fragment, LineKind::Reset);
-    if join.fragments.iter().all(is_reset) {
-        out.extend(b"RESET\r\n");
-        return JoinOutcome::Done;
-    }
-    let mut answered = false;
-    let several = join.fragments.len() > 1;
-    for fragment in &mut join.fragments {
-        if !is_answered(fragment) {
-            continue;
-        }
-        answered = true;
-        let name = several.then(|| name_of(fragment.server));
-        let bytes: Vec<u8> = fragment.reply.slices().flatten().copied().collect();
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            stat_line(line, name.as_deref(), out);
-        }
-    }
-    if !answered {
-        return failed(&join.fragments);
-    }
-    out.extend(b"END\r\n");
-    JoinOutcome::Done
-}
-
-fn stat_line(line: &[u8], name: Option<&str>, out: &mut Rope) {
-    match (line.strip_prefix(b"STAT "), name) {
-        (Some(rest), Some(name)) => {
-            out.extend(b"STAT ");
-            out.extend(name.as_bytes());
-            out.extend(b":");
-            out.extend(rest);
-        }
-        _ if line.starts_with(b"END\r\n") || line.starts_with(b"RESET") => {}
-        _ => out.extend(line),
     }
 }
 
@@ -466,7 +439,7 @@ fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
             len,
             skip: 0,
             reply: reply_after(noreply),
-            refusal: refusal_with(|out| refusal.line(out)),
+            refusal: told(&refusal, |out| refusal.line(out)),
         },
         Ok(Progress::RefusedBody {
             at,
@@ -477,99 +450,17 @@ fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
             len: at,
             skip,
             reply: reply_after(noreply),
-            refusal: refusal_with(|out| refusal.line(out)),
+            refusal: told(&refusal, |out| refusal.line(out)),
         },
-        Err(error) => Parsed::Fatal(refusal_with(|out| error.line(out))),
+        Err(error) => Parsed::Fatal(told(&error, |out| error.line(out))),
     }
 }
 
-/// A refusal with the error line that `write` writes.
-fn refusal_with(write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
+/// A refusal for `reason` whose reply is what `write` writes.
+fn told(reason: &impl Display, write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
     let mut reply = Vec::new();
     write(&mut reply);
-    let reason = String::from_utf8_lossy(&reply).trim_end().to_owned();
+    let reason = reason.to_string();
     let event = Event::BadRequest { reason };
     Box::new(Refusal { reply, event })
-}
-
-/// Joins VALUE blocks: for each key, in the order of the request, the next block of its fragment (the order of
-/// nutcracker 0.5.0). The keys of a server that did not answer are missing. If no server answered the request fails,
-/// unless all are ejected and their keys count as missing.
-fn join_values(join: &mut PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome {
-    let ejected_is_miss = join.ejected_is_miss;
-    let is_missing = |fragment: &Fragment<_>| {
-        ejected_is_miss && matches!(fragment.outcome, Some(Err(Cause::Ejected)))
-    };
-    let all_missing = join.fragments.iter().all(is_missing);
-    if !all_missing && !join.fragments.iter().any(is_answered) {
-        return failed_but(&join.fragments, is_missing);
-    }
-    let mut parts: Vec<ReplyParts<'_>> = join.fragments.iter_mut().map(blocks).collect();
-    for owner in &join.owners {
-        parts[*owner as usize].pass_on(out);
-    }
-    out.extend(encode::END);
-    JoinOutcome::Done
-}
-
-/// The blocks of a fragment's reply; none if that is an error.
-fn blocks(fragment: &mut Fragment<ReplyKind>) -> ReplyParts<'_> {
-    if !is_answered(fragment) {
-        fragment.marks.clear();
-    }
-    fragment.parts()
-}
-
-fn join_ok(join: &PendingJoin<ReplyKind>, out: &mut Rope) -> JoinOutcome {
-    if join
-        .fragments
-        .iter()
-        .all(|fragment| is_line(fragment, LineKind::Ok))
-    {
-        out.extend(encode::OK);
-        return JoinOutcome::Done;
-    }
-    failed(&join.fragments)
-}
-
-/// Whether the server answered, and not with an error.
-fn is_answered(fragment: &Fragment<ReplyKind>) -> bool {
-    match &fragment.outcome {
-        Some(Ok(ReplyKind::Line(line))) => *line == LineKind::End,
-        Some(Ok(ReplyKind::Values | ReplyKind::Stats)) => true,
-        _ => false,
-    }
-}
-
-fn is_line(fragment: &Fragment<ReplyKind>, wanted: LineKind) -> bool {
-    matches!(&fragment.outcome, Some(Ok(ReplyKind::Line(line))) if *line == wanted)
-}
-
-/// The whole request fails like the first fragment that was lost with an errno, else like the first one that was
-/// lost or answered with an error. Any other reply is a mismatch.
-fn failed(fragments: &[Fragment<ReplyKind>]) -> JoinOutcome {
-    failed_but(fragments, |_| false)
-}
-
-/// The same, leaving out the fragments for which `excused` is true.
-fn failed_but(
-    fragments: &[Fragment<ReplyKind>],
-    excused: impl Fn(&Fragment<ReplyKind>) -> bool,
-) -> JoinOutcome {
-    let lost =
-        |fragment: &Fragment<_>| matches!(&fragment.outcome, Some(Err(cause)) if cause.has_errno());
-    let mut fragments = fragments.iter();
-    let failed = fragments
-        .clone()
-        .position(|fragment| !excused(fragment) && lost(fragment))
-        .or_else(|| fragments.position(|fragment| !excused(fragment) && has_failed(fragment)));
-    failed.map_or(JoinOutcome::Mismatch, JoinOutcome::Failed)
-}
-
-fn has_failed(fragment: &Fragment<ReplyKind>) -> bool {
-    match &fragment.outcome {
-        Some(Ok(kind)) => Memcached::is_error_kind(*kind),
-        Some(Err(_)) => true,
-        None => false,
-    }
 }

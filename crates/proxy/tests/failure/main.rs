@@ -23,6 +23,7 @@ mod replies;
 mod retry;
 mod silent;
 mod stage;
+mod stats;
 mod unheard;
 mod window;
 mod words;

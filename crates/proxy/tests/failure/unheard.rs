@@ -26,7 +26,7 @@ fn strict_memcached() -> PoolSettings {
     settings
 }
 
-const NO_FLUSH: &str = "CLIENT_ERROR flush_all destroys the data of every server of the pool; to allow it set allow_flush: true in the pool";
+const NO_FLUSH: &str = "CLIENT_ERROR flush_all not allowed: it destroys the data of every server of the pool; to allow it set allow_flush: true in the pool";
 
 #[test]
 fn a_flush_that_is_not_allowed() {

@@ -49,7 +49,7 @@ pub(crate) fn last_words(client: &mut Client, tag: Tag) -> Composed {
             "CLIENT_ERROR",
         ),
         Ending::Garbage => fatal(
-            b"set k 0 0 9999999999\r\nabcdefgh".to_vec(),
+            b"set k 0 0 2147483000\r\nabcdefgh".to_vec(),
             "SERVER_ERROR object too large for cache",
         ),
         Ending::CutShort | Ending::Stall => {
@@ -220,7 +220,7 @@ fn refused(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
 fn everywhere(client: &mut Client, scenario: &Scenario) -> Composed {
     match client.rng.below(4) {
         0 => Composed {
-            bytes: b"stats\r\n".to_vec(),
+            bytes: b"stats servers\r\n".to_vec(),
             want: Some(Expected::Stats),
             is_local: false,
             ..Composed::default()

@@ -173,7 +173,7 @@ rows! {
         BOOL,
         Absent::Value("false"),
         "Whether clients may use the commands that delete the data of every server: FLUSHALL, FLUSHDB and \
-         flush_all.",
+         flush_all; and memcached's `stats reset`, which sets its counters to 0.",
     )
     .fills(|pool, on| pool.settings.allow_flush = on);
 

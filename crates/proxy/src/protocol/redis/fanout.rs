@@ -8,9 +8,8 @@ use super::client::RedisClient;
 use super::join;
 use super::state::Redis;
 use crate::flow::buffer::Rope;
-use crate::id::ServerId;
 use crate::protocol::decision::{self, Key};
-use crate::protocol::fanout::{FanOut, JoinOutcome, PendingJoin, Source, TtlCap};
+use crate::protocol::fanout::{About, FanOut, JoinOutcome, PendingJoin, Source, TtlCap};
 
 impl FanOut for Redis {
     fn most_key_bytes(_command: Self::Command) -> usize {
@@ -59,7 +58,7 @@ impl FanOut for Redis {
         &self,
         join: &mut PendingJoin<ReplyKind>,
         client: &RedisClient,
-        _name_of: &dyn Fn(ServerId) -> Box<str>,
+        _about: &About<'_>,
         out: &mut Rope,
     ) -> JoinOutcome {
         join::join(join, client.version, out)

@@ -23,7 +23,7 @@ pub(super) fn join(
         JoinKind::Array => array(join, version, out),
         JoinKind::Sum => sum(join, out),
         JoinKind::Ok => all_ok(join, out),
-        JoinKind::Values | JoinKind::Stats => JoinOutcome::Mismatch,
+        JoinKind::Values | JoinKind::Stats(_) => JoinOutcome::Mismatch,
     }
 }
 
