@@ -50,6 +50,21 @@ pub fn retrieval<'a>(
     out.extend_from_slice(b"\r\n");
 }
 
+/// Appends the binary protocol's reply "unknown command" (memcached `doc/protocol-binary`): a header of 24
+/// bytes with what the request is known by, and `text`.
+pub fn binary_unknown_command(out: &mut Vec<u8>, opcode: u8, opaque: [u8; 4], text: &str) {
+    const RESPONSE: u8 = 0x81;
+    const UNKNOWN_COMMAND: u16 = 0x81;
+    const CAS: [u8; 8] = [0; 8];
+    // No key, no extras, no data type.
+    out.extend_from_slice(&[RESPONSE, opcode, 0, 0, 0, 0]);
+    out.extend_from_slice(&UNKNOWN_COMMAND.to_be_bytes());
+    out.extend_from_slice(&(text.len() as u32).to_be_bytes());
+    out.extend_from_slice(&opaque);
+    out.extend_from_slice(&CAS);
+    out.extend_from_slice(text.as_bytes());
+}
+
 /// A line whose text cannot contain a line end.
 fn line(out: &mut Vec<u8>, word: &str, text: &str) {
     out.extend_from_slice(word.as_bytes());
@@ -82,6 +97,14 @@ mod tests {
         );
         assert_eq!(written(|out| client_error(out, "x")), "CLIENT_ERROR x\r\n");
         assert_eq!(written(|out| version(out, "1.2")), "VERSION 1.2\r\n");
+    }
+
+    #[test]
+    fn a_binary_reply_says_how_long_its_text_is() {
+        let mut out = Vec::new();
+        binary_unknown_command(&mut out, 0x0b, *b"opaq", "no");
+        let header = b"\x81\x0b\0\0\0\0\0\x81\0\0\0\x02opaq\0\0\0\0\0\0\0\0";
+        assert_eq!(out, [&header[..], b"no"].concat());
     }
 
     #[test]

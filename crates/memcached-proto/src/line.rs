@@ -47,22 +47,54 @@ pub(crate) fn read(line: &[u8], full: usize, max_keys: usize, found: &mut Found)
             None => retrieval(verb, words, full, max_keys, found),
             Some(arguments) => command(verb, arguments, words, full, found),
         },
-        None if is_http(word) => Line::Http,
-        None => Line::Refused {
-            refusal: Refusal::UnknownCommand(Name::new(word)),
-            noreply: false,
-            block: if word == b"ms" {
-                meta_block(words)
-            } else {
-                None
-            },
-        },
+        None if is_http(word, line) => Line::Http,
+        None => unsupported(word, words),
     }
 }
 
-/// The first words by which Redis, too, recognises an HTTP client.
-fn is_http(word: &[u8]) -> bool {
-    word.eq_ignore_ascii_case(b"post") || word.eq_ignore_ascii_case(b"host:")
+/// A line of an HTTP request: the first words by which Redis, too, recognises an HTTP client, or the last one
+/// by which memcached does (`GET / HTTP/1.1`).
+fn is_http(word: &[u8], line: &[u8]) -> bool {
+    let last = line
+        .rsplit(|byte| *byte == b' ')
+        .find(|word| !word.is_empty());
+    word.eq_ignore_ascii_case(b"post")
+        || word.eq_ignore_ascii_case(b"host:")
+        || last.is_some_and(|last| last.starts_with(b"HTTP/"))
+}
+
+/// A word that is no command that is served, and why if it is one of memcached's.
+fn unsupported(word: &[u8], words: Words<'_>) -> Line {
+    const ONE_SERVER: &str = "it is about one server only, ask that server itself";
+    let name = Name::new(word);
+    let (reason, is_quiet) = match word {
+        b"mg" | b"ms" | b"md" | b"ma" | b"mn" | b"me" => {
+            ("the meta protocol is not supported", false)
+        }
+        b"watch" => (
+            "it shows the log of one server, ask that server itself",
+            true,
+        ),
+        b"cache_memlimit" | b"lru" | b"lru_crawler" | b"slabs" => (ONE_SERVER, true),
+        b"shutdown" | b"extstore" | b"refresh_certs" | b"debugtime" | b"misbehave" => {
+            (ONE_SERVER, false)
+        }
+        _ => return refused(Refusal::UnknownCommand(name)),
+    };
+    let line = words.line;
+    Line::Refused {
+        refusal: Refusal::Unsupported { name, reason },
+        block: match word {
+            b"ms" => meta_block(words),
+            _ => None,
+        },
+        noreply: is_quiet && words_end_with_noreply(line),
+    }
+}
+
+fn words_end_with_noreply(line: &[u8]) -> bool {
+    let words = Words { line, at: 0 };
+    words.last().is_some_and(|last| last.of(line) == b"noreply")
 }
 
 fn refused(refusal: Refusal) -> Line {
@@ -176,6 +208,10 @@ fn check(
     control_bytes(verb, line)?;
     forwarded_length(verb, full)?;
     let fields = arguments.fields;
+    if verb == Verb::Delete && given.count == fields.len() + 1 {
+        let argument = Field::Zero.name();
+        return Err(Refusal::BadArgument { verb, argument });
+    }
     if given.count < arguments.required || (given.count > fields.len() && !arguments.free) {
         return Err(Refusal::WrongCount(verb));
     }

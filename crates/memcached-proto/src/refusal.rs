@@ -2,15 +2,22 @@
 
 use std::fmt;
 
-use crate::{MAX_FORWARDED_LINE, MAX_KEY, Verb};
+use crate::{MAX_FORWARDED_LINE, MAX_KEY, Verb, encode};
 
 /// Why a well-formed request is not served. The connection stays open and usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// An empty line. memcached answers a bare `ERROR`, and so does the proxy.
     EmptyLine,
-    /// An unknown command, or one that is not supported (such as the meta commands).
+    /// An unknown command.
     UnknownCommand(Name),
+    /// A command of memcached that is not supported.
+    Unsupported {
+        /// The command.
+        name: Name,
+        /// Why not.
+        reason: &'static str,
+    },
     /// Too few or too many arguments.
     WrongCount(Verb),
     /// An argument that does not have the form that its position requires.
@@ -46,8 +53,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Appends the reply line, CRLF included. It begins with the same word as memcached's reply: `ERROR` if
-    /// the command is unknown or the number of arguments is wrong, `CLIENT_ERROR` if an argument is invalid.
+    /// Appends the reply line, CRLF included. It begins with memcached's own words, which clients may look for:
+    /// `ERROR` if the command is unknown or the number of arguments is wrong, `CLIENT_ERROR` and a text if an
+    /// argument is invalid. What is wrong follows.
     pub fn line(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.to_string().as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -59,22 +67,21 @@ impl fmt::Display for Refusal {
         match self {
             Refusal::EmptyLine => write!(f, "ERROR"),
             Refusal::UnknownCommand(name) => write!(f, "ERROR unsupported command '{name}'"),
+            Refusal::Unsupported { name, reason } => {
+                write!(f, "ERROR unsupported command '{name}': {reason}")
+            }
             Refusal::WrongCount(verb) => {
                 write!(f, "ERROR wrong number of arguments for '{}'", verb.name())
             }
-            Refusal::BadArgument { verb, argument } => {
-                bad_format(f, *verb)?;
-                write!(f, ": bad {argument}")
-            }
+            Refusal::BadArgument { verb, argument } => bad_argument(f, *verb, argument),
             Refusal::ControlByte(verb) => {
                 bad_format(f, *verb)?;
                 write!(f, ": carriage return or NUL within the line")
             }
-            Refusal::KeyTooLong { verb, len } => write!(
-                f,
-                "CLIENT_ERROR key of {len} bytes is longer than {MAX_KEY} for '{}'",
-                verb.name()
-            ),
+            Refusal::KeyTooLong { verb, len } => {
+                bad_format(f, *verb)?;
+                write!(f, ": key of {len} bytes is longer than {MAX_KEY}")
+            }
             Refusal::TooManyKeys { verb, max } => {
                 write!(f, "CLIENT_ERROR more than {max} keys for '{}'", verb.name())
             }
@@ -83,6 +90,27 @@ impl fmt::Display for Refusal {
                 "CLIENT_ERROR line of {len} bytes is longer than {MAX_FORWARDED_LINE} for '{}'",
                 verb.name()
             ),
+        }
+    }
+}
+
+/// The texts of memcached 1.6, which differ by the argument.
+fn bad_argument(f: &mut fmt::Formatter<'_>, verb: Verb, argument: &str) -> fmt::Result {
+    let name = verb.name();
+    match argument {
+        "exptime" | "delay" if !verb.is_storage() => {
+            write!(f, "CLIENT_ERROR invalid exptime argument for '{name}'")
+        }
+        "delta" => write!(
+            f,
+            "CLIENT_ERROR invalid numeric delta argument for '{name}'"
+        ),
+        "time" => {
+            f.write_str("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]")
+        }
+        _ => {
+            bad_format(f, verb)?;
+            write!(f, ": bad {argument}")
         }
     }
 }
@@ -111,20 +139,34 @@ pub enum RequestError {
     BadDataChunk,
     /// A data block announced to be longer than the limit.
     ValueTooLarge,
-    /// The request magic of the binary protocol (0x80), which is not supported.
-    BinaryProtocol,
-    /// A line of an HTTP request (`POST`, `Host:`). Its sender, perhaps a browser on behalf of a web page, is
-    /// not served, so that no command can be smuggled in with the request's body. Redis does the same.
+    /// The same, and longer than any that memcached can have.
+    ImpossibleLength,
+    /// A request of the binary protocol, which is not supported.
+    BinaryProtocol {
+        /// Its command.
+        opcode: u8,
+        /// What its sender knows the reply by.
+        opaque: [u8; 4],
+    },
+    /// A line of an HTTP request (`GET / HTTP/1.1`, `POST`, `Host:`). Its sender, perhaps a browser on behalf of
+    /// a web page, is not served, so that no command can be smuggled in with the request's body. memcached and
+    /// Redis do the same.
     Http,
 }
 
 impl RequestError {
-    /// Appends the reply line, CRLF included.
+    /// Appends the reply: a line, CRLF included, or what a client of the binary protocol understands.
     pub fn line(&self, out: &mut Vec<u8>) {
+        if let RequestError::BinaryProtocol { opcode, opaque } = self {
+            return encode::binary_unknown_command(out, *opcode, *opaque, NO_BINARY);
+        }
         out.extend_from_slice(self.to_string().as_bytes());
         out.extend_from_slice(b"\r\n");
     }
 }
+
+/// What a client of the binary protocol is told.
+const NO_BINARY: &str = "the binary protocol is not supported: use the text protocol";
 
 impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -133,14 +175,18 @@ impl fmt::Display for RequestError {
                 write!(f, "CLIENT_ERROR line is longer than {max} bytes")
             }
             RequestError::EndlessKey => {
-                write!(f, "CLIENT_ERROR key is longer than {MAX_KEY} bytes")
+                write!(
+                    f,
+                    "CLIENT_ERROR bad command line format: key is longer than {MAX_KEY} bytes"
+                )
+            }
+            RequestError::ImpossibleLength => {
+                write!(f, "CLIENT_ERROR bad command line format: bad length")
             }
             // These two use memcached's own texts.
             RequestError::BadDataChunk => write!(f, "CLIENT_ERROR bad data chunk"),
             RequestError::ValueTooLarge => write!(f, "SERVER_ERROR object too large for cache"),
-            RequestError::BinaryProtocol => {
-                write!(f, "CLIENT_ERROR the binary protocol is not supported")
-            }
+            RequestError::BinaryProtocol { .. } => f.write_str(NO_BINARY),
             RequestError::Http => write!(f, "CLIENT_ERROR HTTP is not supported"),
         }
     }
@@ -227,7 +273,7 @@ mod tests {
         };
         assert_eq!(
             line(long),
-            "CLIENT_ERROR key of 251 bytes is longer than 250 for 'get'\r\n"
+            "CLIENT_ERROR bad command line format for 'get': key of 251 bytes is longer than 250\r\n"
         );
     }
 

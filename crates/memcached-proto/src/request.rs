@@ -246,7 +246,7 @@ impl RequestParser {
         if searched == 0 {
             self.found.clear();
             if text.first() == Some(&BINARY_MAGIC) {
-                return Err(RequestError::BinaryProtocol);
+                return binary_request(text);
             }
         }
         let unseen = text.get(searched..).unwrap_or_default();
@@ -424,6 +424,17 @@ impl Found {
 /// First byte of every request of the binary protocol; no command begins with it.
 const BINARY_MAGIC: u8 = 0x80;
 
+/// A request of the binary protocol, once it is known what its reply must repeat.
+fn binary_request(text: &[u8]) -> Result<Progress, RequestError> {
+    match text.first_chunk::<16>() {
+        Some([_, opcode, .., a, b, c, d]) => Err(RequestError::BinaryProtocol {
+            opcode: *opcode,
+            opaque: [*a, *b, *c, *d],
+        }),
+        None => Ok(Progress::Partial),
+    }
+}
+
 /// Whether a line of `len` bytes, its end included, is within its limit. `text` begins with the line, of
 /// which the first `searched` bytes were seen by an earlier call.
 fn check_line_length(
@@ -485,10 +496,16 @@ fn begins_retrieval(head: &[u8]) -> bool {
         .is_some_and(Verb::is_retrieval)
 }
 
+/// The largest length that memcached 1.6 takes for one: with the CRLF it fits a signed number of 32 bits.
+const LONGEST_BLOCK: u64 = i32::MAX as u64 - 2;
+
 /// Length of a data block and its CRLF.
 fn block_length(limits: &RequestLimits, bytes: u64) -> Result<usize, RequestError> {
     if bytes > limits.max_value {
-        return Err(RequestError::ValueTooLarge);
+        return Err(match bytes > LONGEST_BLOCK {
+            true => RequestError::ImpossibleLength,
+            false => RequestError::ValueTooLarge,
+        });
     }
     bytes
         .checked_add(2)

@@ -316,7 +316,13 @@ fn many_or_no_keys(verb: Verb) -> bool {
     verb.is_retrieval() || keyless
 }
 
+/// One line, or a reply of the binary protocol.
 fn assert_one_line(line: &[u8]) {
+    if let Some((header, text)) = line.split_first_chunk::<24>()
+        && header.starts_with(b"\x81")
+    {
+        return assert_eq!(header[8..12], (text.len() as u32).to_be_bytes());
+    }
     let text = line
         .strip_suffix(b"\r\n")
         .expect("a reply line ends with CRLF");

@@ -157,6 +157,7 @@ const EXCUSES: &[Excuse] = &[
         let refused = [
             "ERROR wrong number of arguments",
             "CLIENT_ERROR bad command line format",
+            "CLIENT_ERROR invalid ",
         ];
         refused.iter().any(|start| it.we_say(start)) && !memcached::is_sound(it.words)
     }),

@@ -35,7 +35,11 @@ const NO_TIME: &str = "CLIENT_ERROR invalid exptime argument|";
 const NO_DELTA: &str = "CLIENT_ERROR invalid numeric delta argument|";
 const COUNT: Ours = Says("ERROR wrong number of arguments for '");
 const FORMAT: Ours = Says("CLIENT_ERROR bad command line format for '");
-const LONG: Ours = Says("CLIENT_ERROR key of 251 bytes is longer than 250 for '");
+const LONG: Ours = FORMAT;
+const BAD_TIME: Ours = Says("CLIENT_ERROR invalid exptime argument for '");
+const BAD_DELTA: Ours = Says("CLIENT_ERROR invalid numeric delta argument for '");
+const BAD_DELETE: Ours =
+    Says("CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n");
 const UNKNOWN: Ours = Says("ERROR unsupported command '");
 
 /// Input (`#` stands for a key of 251 bytes, `|` for CRLF), memcached's answer, this crate's result.
@@ -67,11 +71,11 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("gets|", "ERROR|", COUNT),
     ("gat|", "ERROR|", COUNT),
     ("gat 1|", "END|", COUNT),
-    ("gat x k|", NO_TIME, Says("CLIENT_ERROR bad command line format for 'gat': bad exptime\r\n")),
+    ("gat x k|", NO_TIME, BAD_TIME),
     ("gat -1 k|", "END|", Served),
     ("gat 0 noreply|", "END|", Served),
     ("gats 99999999999 k|", "END|", Served),
-    ("get #|", BAD, Says("CLIENT_ERROR key of 251 bytes is longer than 250 for 'get'\r\n")),
+    ("get #|", BAD, Says("CLIENT_ERROR bad command line format for 'get': key of 251 bytes is longer than 250\r\n")),
     ("gets a #|", BAD, LONG),
     ("gat 0 #|", BAD, LONG),
     // Storage: what memcached reads as a number ...
@@ -130,13 +134,13 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("delete noreply|", "NOT_FOUND|", Served),
     ("delete noreply 0|", "NOT_FOUND|", Served),
     ("delete noreply noreply|", "", Quiet),
-    ("delete k 1|", USAGE, FORMAT),
-    ("delete k 00|", USAGE, FORMAT),
-    ("delete k foo|", USAGE, FORMAT),
+    ("delete k 1|", USAGE, BAD_DELETE),
+    ("delete k 00|", USAGE, BAD_DELETE),
+    ("delete k foo|", USAGE, BAD_DELETE),
     ("delete k 1 noreply|", "", Mute),
     ("delete k noreply noreply|", "", Mute),
-    ("delete k 0 foo|", USAGE, COUNT),
-    ("delete k noreply 0|", USAGE, COUNT),
+    ("delete k 0 foo|", USAGE, BAD_DELETE),
+    ("delete k noreply 0|", USAGE, BAD_DELETE),
     ("delete k 0 noreply x|", "ERROR|", COUNT),
     ("delete|", "ERROR|", COUNT),
     ("delete #|", BAD, LONG),
@@ -148,10 +152,10 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("decr k 18446744073709551616|", NO_DELTA, Served),
     ("incr noreply 1|", "NOT_FOUND|", Served),
     ("incr k 1 noreply|", "", Quiet),
-    ("incr k x|", NO_DELTA, FORMAT),
-    ("incr k 1.5|", NO_DELTA, FORMAT),
+    ("incr k x|", NO_DELTA, BAD_DELTA),
+    ("incr k 1.5|", NO_DELTA, BAD_DELTA),
     ("incr k x noreply|", "", Mute),
-    ("incr k +1|", "NOT_FOUND|", FORMAT),
+    ("incr k +1|", "NOT_FOUND|", BAD_DELTA),
     ("incr k|", "ERROR|", COUNT),
     ("incr|", "ERROR|", COUNT),
     ("incr k 1 foo|", "NOT_FOUND|", COUNT),
@@ -162,7 +166,7 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("touch k 99999999999|", "NOT_FOUND|", Served),
     ("touch noreply 0|", "NOT_FOUND|", Served),
     ("touch k 0 noreply|", "", Quiet),
-    ("touch k x|", NO_TIME, FORMAT),
+    ("touch k x|", NO_TIME, BAD_TIME),
     ("touch k|", "ERROR|", COUNT),
     ("touch noreply|", "ERROR|", COUNT),
     ("touch k 0 foo|", "NOT_FOUND|", COUNT),
@@ -186,7 +190,7 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("flush_all -1|", "OK|", Served),
     ("flush_all noreply|", "", Quiet),
     ("flush_all 0 noreply|", "", Quiet),
-    ("flush_all x|", NO_TIME, FORMAT),
+    ("flush_all x|", NO_TIME, BAD_TIME),
     ("flush_all x noreply|", "", Mute),
     ("flush_all noreply x|", NO_TIME, COUNT),
     ("flush_all 0 foo|", "OK|", COUNT),
@@ -222,6 +226,14 @@ const ROWS: &[(&str, &str, Ours)] = &[
     ("bget a|", "END|", UNKNOWN),
     ("watch|", "OK|", UNKNOWN),
     ("shutdown|", "ERROR: shutdown not enabled|", UNKNOWN),
+    ("cache_memlimit 100|", "OK|", Says("ERROR unsupported command 'cache_memlimit': it is about one server only, ")),
+    ("cache_memlimit 100 noreply|", "", Mute),
+    ("lru mode flat|", "OK|", UNKNOWN),
+    ("lru mode flat noreply|", "", Mute),
+    ("slabs automove 1|", "OK|", UNKNOWN),
+    ("slabs automove 1 noreply|", "", Mute),
+    ("watch noreply|", "", Mute),
+    ("GET / x|", "ERROR|", UNKNOWN),
 ];
 
 #[test]

@@ -179,8 +179,7 @@ fn the_block_of_a_refused_command_is_swallowed_wherever_it_is() {
 fn values_beyond_the_limit_cannot_be_framed() {
     for line in [
         "set k 0 0 1073741825\r\n",
-        "set k 0 0 99999999999999999999999\r\n",
-        "cas k 0 0 18446744073709551615 1\r\n",
+        "set k 0 0 2147483645\r\n",
         "set k x 0 1073741825\r\n",
         "ms k 1073741825\r\n",
     ] {
@@ -190,12 +189,22 @@ fn values_beyond_the_limit_cannot_be_framed() {
             "{line}"
         );
     }
+    for line in [
+        "set k 0 0 2147483646\r\n",
+        "set k 0 0 99999999999999999999999\r\n",
+        "cas k 0 0 18446744073709551615 1\r\n",
+    ] {
+        let error = parse(line.as_bytes()).1;
+        assert_eq!(error, Err(RequestError::ImpossibleLength), "{line}");
+    }
     let at_limit = parse(b"set k 0 0 1073741824\r\n").1;
     assert!(matches!(at_limit, Ok(Progress::Body { .. })));
     assert_eq!(
         error_line(RequestError::ValueTooLarge),
         b"SERVER_ERROR object too large for cache\r\n"
     );
+    let impossible = error_line(RequestError::ImpossibleLength);
+    assert!(impossible.starts_with(b"CLIENT_ERROR bad command line format"));
 }
 
 #[test]
@@ -253,7 +262,7 @@ fn a_line_of_keys_may_be_long_and_an_endless_key_may_not() {
     assert_eq!(outcome(endless.as_bytes(), 60_000), Err(too_long));
     assert_eq!(
         error_line(RequestError::EndlessKey),
-        b"CLIENT_ERROR key is longer than 250 bytes\r\n"
+        b"CLIENT_ERROR bad command line format: key is longer than 250 bytes\r\n"
     );
 }
 
@@ -310,8 +319,12 @@ fn the_number_of_keys_has_a_limit() {
 }
 
 #[test]
-fn http_is_recognised_by_the_words_that_redis_knows_it_by() {
+fn http_is_recognised_by_the_words_that_redis_and_memcached_know_it_by() {
     for line in [
+        "GET / HTTP/1.0\r\n",
+        "PUT /set HTTP/1.1 \r\n",
+        "DELETE a HTTP/2\r\n",
+        "OPTIONS * HTTP/1.1\n",
         "POST / HTTP/1.1\r\n",
         "Host: a:11211\r\n",
         "host:\n",
@@ -324,7 +337,9 @@ fn http_is_recognised_by_the_words_that_redis_knows_it_by() {
         );
     }
     for line in [
-        "GET / HTTP/1.1\r\n",
+        "get / HTTP/1.1\r\n",
+        "GET /\r\n",
+        "GET HTTP/1.1 a\r\n",
         "postal\r\n",
         "host\r\n",
         "get POST\r\n",
@@ -339,7 +354,20 @@ fn http_is_recognised_by_the_words_that_redis_knows_it_by() {
 
 #[test]
 fn the_binary_protocol_is_recognised_by_its_first_byte() {
-    assert_eq!(parse(b"\x80").1, Err(RequestError::BinaryProtocol));
+    let text = b"\x80\x0b\0\0\0\0\0\0\0\0\0\0opaq\0\0\0\0\0\0\0\0";
+    for len in 1..16 {
+        assert_eq!(parse(&text[..len]).1, Ok(Progress::Partial), "{len}");
+    }
+    for len in [16, 24] {
+        let error = RequestError::BinaryProtocol {
+            opcode: 0x0b,
+            opaque: *b"opaq",
+        };
+        assert_eq!(parse(&text[..len]).1, Err(error), "{len}");
+        let reply = error_line(error);
+        assert!(reply.starts_with(b"\x81\x0b\0\0\0\0\0\x81") && reply[12..].starts_with(b"opaq"));
+        assert!(reply.ends_with(b"the binary protocol is not supported: use the text protocol"));
+    }
     let (_, progress) = parse(b"\x81\r\n");
     let Ok(Progress::Refused { refusal, .. }) = progress else {
         panic!("{progress:?}");

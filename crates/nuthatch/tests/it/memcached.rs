@@ -2,7 +2,7 @@
 
 use crate::failure::kill_noticed;
 use crate::need;
-use crate::rig::{Rig, memcached_ask, text};
+use crate::rig::{Rig, memcached_ask, text, wait_for};
 
 #[test]
 fn every_storage_command_reaches_its_server() {
@@ -144,30 +144,19 @@ fn flush_all_needs_a_setting_and_then_empties_every_server() {
     let rig = need!(Rig::memcached(3, &["allow_flush: true"]), "memcached");
     let keys = rig.keys();
     let mut client = rig.client();
+    // In the far future, in vain (memcached takes the point in time that it is given), and now.
+    assert_eq!(memcached_ask(&mut client, "flush_all 86400\r\n"), "OK\r\n");
+    let found = memcached_ask(&mut client, &format!("get {}\r\n", keys[0]));
+    assert!(found.starts_with("VALUE "), "{found}");
+    client.until(b"END\r\n");
+    assert_eq!(
+        memcached_ask(&mut client, "flush_all x\r\n"),
+        "CLIENT_ERROR invalid exptime argument for 'flush_all'\r\n"
+    );
     assert_eq!(memcached_ask(&mut client, "flush_all\r\n"), "OK\r\n");
     assert_eq!(
         memcached_ask(&mut client, &format!("get {}\r\n", keys.join(" "))),
         "END\r\n"
-    );
-}
-
-#[test]
-fn stats_of_every_server_are_joined() {
-    let mut rig = need!(Rig::memcached(2, &[]), "memcached");
-    let mut client = rig.client();
-    client.send(b"stats\r\n");
-    let reply = text(&client.until(b"\r\nEND\r\n"));
-    for (name, server) in [("s0", &rig.servers[0]), ("s1", &rig.servers[1])] {
-        let pid = format!("STAT {name}:pid {}\r\n", server.pid());
-        assert!(reply.contains(&pid), "{reply}");
-    }
-    assert_eq!(reply.matches("END\r\n").count(), 1);
-    kill_noticed(&mut rig, 0);
-    client.send(b"stats\r\n");
-    let reply = text(&client.until(b"\r\nEND\r\n"));
-    assert!(
-        reply.contains("STAT s1:pid") && !reply.contains("STAT s0:"),
-        "{reply}"
     );
 }
 
@@ -221,4 +210,86 @@ fn a_frozen_server_times_out_and_others_go_on() {
         text(&client.until(b"END\r\n")),
         format!("VALUE {} 0 1\r\nv\r\nEND\r\n", keys[1])
     );
+}
+
+#[test]
+fn a_delayed_flush_reaches_every_server_when_it_is_due() {
+    let rig = need!(Rig::memcached(3, &["allow_flush: true"]), "memcached");
+    let keys = rig.keys();
+    let mut client = rig.client();
+    let get = format!("get {}\r\n", keys.join(" "));
+    assert_eq!(memcached_ask(&mut client, "flush_all 2\r\n"), "OK\r\n");
+    client.send(get.as_bytes());
+    let found = text(&client.until(b"END\r\n"));
+    assert_eq!(found.matches("VALUE ").count(), 3, "{found}");
+    wait_for("the delay is over", || {
+        client.send(get.as_bytes());
+        client.until(b"END\r\n") == b"END\r\n"
+    });
+}
+
+#[test]
+fn error_lines_begin_with_memcacheds_own_words() {
+    let rig = need!(Rig::memcached(2, &[]), "memcached");
+    let mut client = rig.client();
+    let mut direct = rig.servers[0].client();
+    let long = format!("get a {}\r\n", "a".repeat(251));
+    for request in [
+        "boguscommand slkdsldkfjsd\r\n",
+        long.as_str(),
+        "delete k 10\r\n",
+        "set k 0 0 -1\r\n",
+        "incr k x\r\n",
+        "touch k x\r\n",
+        "gat x k\r\n",
+        "flush_all x\r\n",
+        "set k\r\n",
+        "get\r\n",
+        // The last: the proxy closes.
+        "set k 0 0 4294967295\r\n",
+    ] {
+        let theirs = memcached_ask(&mut direct, request);
+        let ours = memcached_ask(&mut client, request);
+        assert!(ours.starts_with(theirs.trim_end()), "{request}: {ours}");
+    }
+    assert_eq!(client.rest(), b"");
+}
+
+#[test]
+fn commands_for_one_server_are_refused_with_a_reason() {
+    let rig = need!(Rig::memcached(2, &[]), "memcached");
+    let mut client = rig.client();
+    for command in [
+        "cache_memlimit 64",
+        "lru mode flat",
+        "slabs automove 0",
+        "watch",
+    ] {
+        let reply = memcached_ask(&mut client, &format!("{command}\r\n"));
+        let word = command.split(' ').next().expect("a word");
+        let begins = format!("ERROR unsupported command '{word}': ");
+        assert!(
+            reply.starts_with(&begins) && reply.contains("one server"),
+            "{reply}"
+        );
+    }
+    client.send(b"cache_memlimit 64 noreply\r\n");
+    assert_eq!(memcached_ask(&mut client, "get none\r\n"), "END\r\n");
+}
+
+#[test]
+fn a_client_of_the_binary_protocol_is_told_so_in_its_own_terms() {
+    let rig = need!(Rig::memcached(2, &[]), "memcached");
+    let mut client = rig.client();
+    // Version, which clients ask for when they connect, and then a get.
+    let request = |opcode: u8| [&[0x80, opcode][..], &[0; 10], b"opaq", &[0; 8]].concat();
+    client.send(&[request(0x0b), request(0x00)].concat());
+    let reply = client.rest();
+    let (header, body) = reply.split_at(24);
+    assert_eq!(header[..8], [0x81, 0x0b, 0, 0, 0, 0, 0, 0x81]);
+    assert_eq!(header[8..12], (body.len() as u32).to_be_bytes());
+    assert_eq!(&header[12..16], b"opaq");
+    let told = "the binary protocol is not supported: use the text protocol";
+    assert_eq!(text(body), told);
+    wait_for("it is logged", || rig.proxy.stderr().contains(told));
 }

@@ -88,7 +88,7 @@ fn long_key(difference: &Difference<'_>) -> bool {
             .words
             .iter()
             .any(|word| word.len() > LONGEST_KEY)
-        && difference.we_say("CLIENT_ERROR key of ")
+        && difference.we_say("CLIENT_ERROR bad command line format for ")
 }
 
 fn negative_exptime(difference: &Difference<'_>) -> bool {
@@ -102,7 +102,7 @@ fn negative_exptime(difference: &Difference<'_>) -> bool {
 fn flush(difference: &Difference<'_>) -> bool {
     refused(difference)
         && difference.request.name() == "flush_all"
-        && (difference.we_say("CLIENT_ERROR flush_all destroys") || difference.we_say("OK\r\n"))
+        && (difference.we_say("CLIENT_ERROR flush_all not allowed") || difference.we_say("OK\r\n"))
 }
 
 fn newer_command(difference: &Difference<'_>) -> bool {
