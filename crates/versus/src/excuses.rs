@@ -127,14 +127,16 @@ const EXCUSES: &[Excuse] = &[
     of_memcached("direct-memcached-unframable", Then::Apart, |it| {
         let ends = [
             "CLIENT_ERROR bad data chunk",
-            "CLIENT_ERROR the binary protocol is not supported",
             "CLIENT_ERROR HTTP is not supported",
             "CLIENT_ERROR line is longer",
-            "CLIENT_ERROR key is longer",
+            "CLIENT_ERROR bad command line format: ",
             "SERVER_ERROR object too large for cache",
         ];
         let closed = |end: &&str| it.through.is_empty() && it.before.starts_with(end.as_bytes());
+        let is_binary = |reply: &[u8]| reply.starts_with(b"\x81");
         ends.iter().any(|end| it.we_say(end) || closed(end))
+            || is_binary(it.through)
+            || it.through.is_empty() && is_binary(it.before)
     }),
     // Servers interpret a CR or NUL within a line in different ways.
     of_memcached("direct-memcached-control-bytes", Then::Apart, |it| {

@@ -98,6 +98,9 @@ fn storage(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
 
 /// The length of the first reply, if it is complete.
 pub(crate) fn reply_len(bytes: &[u8]) -> Option<usize> {
+    if bytes.starts_with(b"\x81") {
+        return binary_reply_len(bytes);
+    }
     let mut end = 0;
     loop {
         let rest = bytes.get(end..)?;
@@ -112,6 +115,13 @@ pub(crate) fn reply_len(bytes: &[u8]) -> Option<usize> {
             return (end <= bytes.len()).then_some(end);
         }
     }
+}
+
+/// The same of a reply of the binary protocol.
+fn binary_reply_len(bytes: &[u8]) -> Option<usize> {
+    let body = bytes.get(8..)?.first_chunk::<4>()?;
+    let len = 24 + u32::from_be_bytes(*body) as usize;
+    (len <= bytes.len()).then_some(len)
 }
 
 /// The first words of error lines.

@@ -236,6 +236,7 @@ fn announced_size(difference: &Difference<'_>) -> bool {
         && [
             &b"-ERR Protocol error: invalid bulk length\r\n"[..],
             b"SERVER_ERROR object too large for cache\r\n",
+            b"CLIENT_ERROR bad command line format: bad length\r\n",
         ]
         .contains(&difference.ours.bytes)
 }
