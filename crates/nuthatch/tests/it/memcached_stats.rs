@@ -103,10 +103,10 @@ fn items_slabs_and_sizes_keep_their_grammar() {
     assert!(settings["cas_enabled"] == "yes" && !settings.contains_key("tcpport"));
     client.send(b"stats  cachedump 1 100\r\n");
     let dumped = text(&client.until(b"END\r\n"));
-    // It shows the items that were not read since.
+    // It shows the items that were not used of late: there may be none.
     let items = dumped.lines().filter(|line| line.starts_with("ITEM key:"));
     let items = items.count();
-    assert!(items > 0 && items as u64 <= sum, "{dumped}");
+    assert!(items as u64 <= sum, "{dumped}");
     assert_eq!(dumped.lines().count(), items + 1, "{dumped}");
 }
 

@@ -59,7 +59,8 @@ pub(super) fn plan(text: &[u8], may_reset: bool, refusal: &mut Vec<u8>) -> Asked
 }
 
 const NO_RESET: &str = "stats reset not allowed: it resets the counters of every server of the pool; to allow it set allow_flush: true in the pool";
-const UNKNOWN: &str = "unsupported argument of 'stats': there are servers, items, slabs, sizes, settings, conns, extstore, cachedump, detail and reset";
+/// Short: memccapable reads lines of up to 80 bytes.
+const UNKNOWN: &str = "unsupported argument of 'stats'";
 
 fn refused() -> Asked {
     Asked {
