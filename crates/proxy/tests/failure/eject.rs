@@ -236,7 +236,7 @@ fn statistics_are_those_of_the_servers_that_are_there() {
     stage.say(client, "stats\r\n");
     let link = stage.link(0);
     stage.answer(link, "STAT pid 1\r\nEND\r\n");
-    let reply = "STAT pid 77\r\nSTAT servers_missing 1\r\nEND\r\n";
+    let reply = "STAT pid 7\r\nSTAT servers_missing 1\r\nEND\r\n";
     assert_eq!(stage.hear(client), reply);
     stage.say(client, "stats servers\r\n");
     stage.answer(link, "STAT pid 1\r\nEND\r\n");
