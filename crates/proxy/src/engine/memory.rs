@@ -127,14 +127,14 @@ impl<P: Protocol> Engine<P> {
         let links = self.roster.connections();
         for entry in links.flat_map(|link| link.queue().unsent()) {
             if self.clients.get(entry.session).is_none() {
-                *orphaned += entry.bytes;
+                *orphaned += entry.bytes();
                 continue;
             }
             let index = entry.session.index();
             if queued.len() <= index {
                 queued.resize(index + 1, 0);
             }
-            queued[index] += entry.bytes;
+            queued[index] += entry.bytes();
         }
         queued
     }

@@ -445,6 +445,6 @@ impl Tally {
             &mut self.unsent
         };
         queue.0 += 1;
-        queue.1 += entry.bytes as i64;
+        queue.1 += entry.bytes() as i64;
     }
 }

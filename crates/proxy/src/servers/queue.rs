@@ -18,12 +18,19 @@ use crate::time::Time;
 pub(crate) struct InFlight {
     pub(crate) session: SessionId,
     pub(crate) reply_to: ReplyTo,
-    /// Its size on the wire.
-    pub(crate) bytes: usize,
+    /// See [`InFlight::bytes`]. Requests are bounded to less than 4 GiB by the parsers; there are many of these.
+    size: u32,
     /// When it was queued: the deadline follows from it.
     pub(crate) queued: Time,
     /// What is answered is up to a script of the client's.
     pub(crate) is_script: bool,
+}
+
+impl InFlight {
+    /// Its size on the wire, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.size as usize
+    }
 }
 
 /// Where a reply is delivered.
@@ -106,7 +113,7 @@ impl RequestQueue {
         self.entries.push_back(InFlight {
             session,
             reply_to,
-            bytes,
+            size: u32::try_from(bytes).unwrap_or(u32::MAX),
             queued,
             is_script: false,
         });
@@ -158,7 +165,7 @@ impl RequestQueue {
         let mut left = count - early;
         let mut whole = Amount::default();
         while let Some(next) = self.entries.get(self.sent) {
-            let missing = next.bytes - self.sent_of_next;
+            let missing = next.bytes() - self.sent_of_next;
             if left < missing {
                 self.sent_of_next += left;
                 break;
@@ -167,7 +174,7 @@ impl RequestQueue {
             self.sent += 1;
             self.sent_of_next = 0;
             whole.requests += 1;
-            whole.bytes += next.bytes;
+            whole.bytes += next.bytes();
         }
         whole
     }
@@ -203,7 +210,7 @@ impl RequestQueue {
         if whole {
             self.sent -= 1;
         } else {
-            self.answered_early += entry.bytes - self.sent_of_next;
+            self.answered_early += entry.bytes() - self.sent_of_next;
             self.sent_of_next = 0;
         }
         if self.entries.is_empty() && self.entries.capacity() > KEEP_IN_FLIGHT {
@@ -253,7 +260,7 @@ impl RequestQueue {
         let sum = |entries: &mut dyn Iterator<Item = &InFlight>| {
             entries.fold(Amount::default(), |sum, entry| Amount {
                 requests: sum.requests + 1,
-                bytes: sum.bytes + entry.bytes,
+                bytes: sum.bytes + entry.bytes(),
             })
         };
         let sent = sum(&mut self.entries.iter().take(self.sent));
@@ -270,7 +277,7 @@ impl RequestQueue {
     pub(crate) fn drop_unsent(&mut self, is_gone: impl Fn(SessionId) -> bool) -> Amount {
         let first = self.first_unsent();
         let begun = match self.entries.get(self.sent) {
-            Some(next) if self.sent_of_next > 0 => next.bytes - self.sent_of_next,
+            Some(next) if self.sent_of_next > 0 => next.bytes() - self.sent_of_next,
             _ => 0,
         };
         let mut kept = Rope::new();
@@ -283,11 +290,11 @@ impl RequestQueue {
             let follows = entry.reply_to.follows() && stays;
             stays = index < first || follows || !is_gone(entry.session);
             if index >= first && stays {
-                kept.take_from(&mut self.output, entry.bytes);
+                kept.take_from(&mut self.output, entry.bytes());
             } else if !stays {
-                self.output.consume(entry.bytes);
+                self.output.consume(entry.bytes());
                 dropped.requests += 1;
-                dropped.bytes += entry.bytes;
+                dropped.bytes += entry.bytes();
                 late += usize::from(index < self.forgotten);
             }
             index += 1;
