@@ -150,7 +150,7 @@ impl<P: Protocol> Engine<P> {
         let version = P::version(session.client());
         let pinned_to = |purpose| session.pinned().find(server, purpose);
         let (now, outbox) = (self.now, &mut self.outbox);
-        let connection = match self
+        let mut connection = match self
             .roster
             .connection_for(server, version, pinned_to, now, outbox)
         {
@@ -186,13 +186,10 @@ impl<P: Protocol> Engine<P> {
             let pinned = session.pinned_mut();
             pinned.add(server, connection.purpose(), connection.id());
         }
-        let connection_id = connection.id();
         connection.send(asked.id, reply_to, now, &mut self.outbox, |out| {
             write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
         });
-        if facts.is_script
-            && let Some(connection) = self.roster.get_mut(connection_id)
-        {
+        if facts.is_script {
             connection.note_script();
         }
         session.may_accept()

@@ -74,7 +74,7 @@ impl<P: Protocol> Engine<P> {
         reply_to: ReplyTo,
         write: impl FnOnce(&mut Rope),
     ) {
-        if let Some(connection) = self.roster.connection_by_id(connection) {
+        if let Some(mut connection) = self.roster.connection_by_id(connection) {
             connection.send(id, reply_to, self.now, &mut self.outbox, write);
         }
         if reply_to.is_silent() || !self.single_connection {

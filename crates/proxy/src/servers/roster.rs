@@ -431,7 +431,7 @@ impl<P: Protocol> OpenConnection<'_, P> {
     /// Queues a request, whose bytes `write` appends.
     #[inline(always)]
     pub(crate) fn send(
-        mut self,
+        &mut self,
         session: SessionId,
         reply_to: ReplyTo,
         now: Time,
@@ -445,6 +445,12 @@ impl<P: Protocol> OpenConnection<'_, P> {
         if self.connection.push(session, reply_to, now, write) && self.connection.list_for_flush() {
             outbox.flush(Flush::Connection(self.id));
         }
+    }
+
+    /// The request that was queued last runs a script.
+    #[cold]
+    pub(crate) fn note_script(&mut self) {
+        self.connection.note_script();
     }
 
     /// Includes the deadline of a request that is queued now.
