@@ -70,6 +70,8 @@ pub enum Event {
     ServerClosed {
         /// The server's name.
         server: String,
+        /// What the server's name was found to mean, where it has one.
+        peer: Option<Box<str>>,
         /// Requests that were lost with it.
         lost: usize,
         /// Why.
@@ -185,12 +187,16 @@ impl fmt::Display for Event {
             }
             Event::ServerClosed {
                 server,
+                peer,
                 lost,
                 cause,
-            } => write!(
-                f,
-                "connection to server '{server}' closed, {lost} requests lost: {cause}"
-            ),
+            } => {
+                write!(f, "connection to server '{server}' ")?;
+                if let Some(peer) = peer {
+                    write!(f, "at {peer} ")?;
+                }
+                write!(f, "closed, {lost} requests lost: {cause}")
+            }
             Event::SelectFailed { server, text } => write!(f, "SELECT failed on {server}: {text}"),
             Event::AuthFailed { server, text } => write!(f, "AUTH failed on {server}: {text}"),
             Event::CannotCapTtl { server } => write!(

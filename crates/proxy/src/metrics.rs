@@ -1,7 +1,7 @@
 //! The metrics. The counters, the statistics document, `-D` and the manual are all made from one row per metric.
 //!
-//! Each worker has its own counters for every pool and server, and is their only writer; readers add them up. A
-//! reader may see a value that is slightly old, never half of one.
+//! Each worker has its own counters for every pool and server, and is their only writer; so has the thread that
+//! resolves names, for every server. Readers add them up, and may see a value that is slightly old, never half of one.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -113,6 +113,8 @@ metrics! {
     OutQueue "out_queue" Gauge true "# requests in outgoing queue";
     OutQueueBytes "out_queue_bytes" Gauge true "current request bytes in outgoing queue";
     ServerTotal "server_total" Counter false "# server connections opened";
+    NameFailures "name_failures" Counter false "# look-ups of the server's name that failed or were late";
+    NameChanges "name_changes" Counter false "# times the server's name led elsewhere";
 }
 
 impl ServerCounters {

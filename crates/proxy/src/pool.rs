@@ -121,6 +121,12 @@ impl Pool {
         either!(self, engine => engine.handle_session_written(id, count, now));
     }
 
+    /// A server connection is being made to `peer`, which log lines name from now on: where its server's name
+    /// leads. To be called where that cannot be told from the configuration.
+    pub fn name_peer(&mut self, id: ConnectionId, peer: Box<str>) {
+        either!(self, engine => engine.name_peer(id, peer));
+    }
+
     /// A server connection's socket is connected.
     pub fn handle_connected(&mut self, id: ConnectionId, now: Time) {
         either!(self, engine => engine.handle_connected(id, now));

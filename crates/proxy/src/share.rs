@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::flow::memory::{Memory, MemoryPart};
-use crate::metrics::{PoolCounters, PoolMetric, ServerCounters};
+use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
 use crate::process::Place;
 use crate::servers::health::{PoolHealth, ServerHealth};
 use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
@@ -104,6 +104,8 @@ pub struct ServerShare {
     name: Box<str>,
     /// One for each worker.
     counters: Box<[Arc<ServerCounters>]>,
+    /// Those of the thread that resolves names.
+    name_counters: ServerCounters,
 }
 
 impl PoolShare {
@@ -163,18 +165,43 @@ impl PoolShare {
             return Err(PlanError::OtherProtocol);
         }
         let settings = Arc::new(settings);
-        let mut published = self.plan();
-        self.plan.rcu(|last| {
+        Ok(self.replace_plan(|last| {
             let (number, settings) = (last.number + 1, Arc::clone(&settings));
             let known = &last.servers;
-            let next = PoolPlan::new(number, settings, failover.clone(), known, self.workers());
-            published = Arc::new(next);
+            PoolPlan::new(number, settings, failover.clone(), known, self.workers())
+        }))
+    }
+
+    /// A server is elsewhere now though its address reads the same: its host is a name that leads elsewhere. Puts
+    /// a plan in force that is like the last one, but for another endpoint of that server, and returns it. A
+    /// server that has left is not followed.
+    pub fn move_server(&self, server: &Arc<ServerShare>) -> Arc<PoolPlan> {
+        self.replace_plan(|last| {
+            let mut next = PoolPlan {
+                number: last.number + 1,
+                settings: Arc::clone(&last.settings),
+                servers: last.servers.clone(),
+                failover: last.failover.clone(),
+            };
+            let servers = next.servers.iter_mut();
+            for planned in servers.filter(|planned| Arc::ptr_eq(&planned.share, server)) {
+                planned.endpoint = Arc::new(planned.endpoint.successor());
+            }
+            next
+        })
+    }
+
+    /// Puts the plan in force that `next` makes of the last one.
+    fn replace_plan(&self, next: impl Fn(&PoolPlan) -> PoolPlan) -> Arc<PoolPlan> {
+        let mut published = self.plan();
+        self.plan.rcu(|last| {
+            published = Arc::new(next(last));
             Arc::clone(&published)
         });
         // Others may publish at the same time: the number must not go back.
         self.plan_number
             .fetch_max(published.number, Ordering::AcqRel);
-        Ok(published)
+        published
     }
 
     /// The pool's name.
@@ -262,6 +289,7 @@ impl ServerShare {
         Self {
             name: name.into(),
             counters: (0..workers).map(|_| Arc::default()).collect(),
+            name_counters: ServerCounters::default(),
         }
     }
 
@@ -273,6 +301,22 @@ impl ServerShare {
     /// What the worker with this number counts.
     pub fn counters(&self, worker: usize) -> &Arc<ServerCounters> {
         &self.counters[worker]
+    }
+
+    /// A look-up of the server's host failed or was late. To be called on one thread only.
+    pub fn note_name_failure(&self) {
+        self.name_counters.add(ServerMetric::NameFailures, 1);
+    }
+
+    /// The server's host leads elsewhere now. To be called on one thread only, the same one.
+    pub fn note_name_change(&self) {
+        self.name_counters.add(ServerMetric::NameChanges, 1);
+    }
+
+    /// The values in a row of the table, one for each thread that counts.
+    pub fn row(&self, row: usize) -> impl Iterator<Item = i64> {
+        let workers = self.counters.iter().map(move |counters| counters.row(row));
+        workers.chain([self.name_counters.row(row)])
     }
 }
 
@@ -317,6 +361,17 @@ impl Endpoint {
             address: server.address.clone(),
             password,
             database: server.db,
+            health: ServerHealth::default(),
+        }
+    }
+
+    /// One that reads the same and is elsewhere, where nothing is known of the server's health.
+    fn successor(&self) -> Self {
+        Self {
+            number: self.number + 1,
+            address: self.address.clone(),
+            password: self.password.clone(),
+            database: self.database,
             health: ServerHealth::default(),
         }
     }

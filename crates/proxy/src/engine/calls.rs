@@ -135,6 +135,13 @@ impl<P: Protocol> Engine<P> {
         self.run_ready();
     }
 
+    /// Where the connection was made to, for log lines.
+    pub(crate) fn name_peer(&mut self, id: ConnectionId, peer: Box<str>) {
+        if let Some(connection) = self.roster.get_mut(id) {
+            connection.set_peer(peer);
+        }
+    }
+
     /// The socket of a server connection is connected.
     pub(crate) fn handle_connected(&mut self, id: ConnectionId, now: Time) {
         self.now = now;

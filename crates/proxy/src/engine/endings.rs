@@ -62,6 +62,7 @@ impl<P: Protocol> Engine<P> {
     fn log_ending(&mut self, connection: &Connection<P>, cause: &Cause) {
         self.outbox.log(Event::ServerClosed {
             server: self.roster.server(connection.server()).name().to_owned(),
+            peer: connection.peer().map(Into::into),
             lost: connection.queue().len(),
             cause: cause.clone(),
         });

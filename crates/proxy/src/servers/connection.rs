@@ -21,6 +21,8 @@ pub(crate) struct Connection<P: Protocol> {
     server: ServerId,
     /// Where it was made to. The server may have got another endpoint since; then the connection is draining.
     endpoint: Arc<Endpoint>,
+    /// What its server's name was found to mean, for log lines.
+    peer: Option<Box<str>>,
     purpose: Purpose,
     /// The server's.
     counters: Arc<ServerCounters>,
@@ -139,6 +141,7 @@ impl<P: Protocol> Connection<P> {
         Self {
             server: id,
             endpoint: Arc::clone(server.endpoint()),
+            peer: None,
             purpose,
             counters: Arc::clone(server.counters()),
             state: State::Connecting,
@@ -161,6 +164,16 @@ impl<P: Protocol> Connection<P> {
     /// Where it was made to.
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
         &self.endpoint
+    }
+
+    /// What its server's name was found to mean, if that was told.
+    pub(crate) fn peer(&self) -> Option<&str> {
+        self.peer.as_deref()
+    }
+
+    /// Tells what its server's name was found to mean.
+    pub(crate) fn set_peer(&mut self, peer: Box<str>) {
+        self.peer = Some(peer);
     }
 
     /// Whether it takes no further request, because its server was removed from the pool, or has another endpoint or

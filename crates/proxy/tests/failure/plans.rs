@@ -1,5 +1,7 @@
 //! Plans that replace each other while clients have requests under way.
 
+use std::sync::Arc;
+
 use hashkit::Distribution;
 use proxy::settings::{
     Address, EjectPolicy, PoolSettings, ProtocolSettings, ServerSettings, TimeoutAction,
@@ -96,6 +98,27 @@ fn a_session_waits_at_a_server_that_moves_and_others_do_not() {
     // Nothing holds the session any more.
     stage.say(client, get("a") + &get("b"));
     assert_eq!(stage.heard(new), get("a") + &get("b"));
+}
+
+#[test]
+fn a_session_waits_at_a_server_whose_name_leads_elsewhere() {
+    let mut stage = Stage::new(redis_pool(2));
+    let (client, other) = (stage.client(), stage.client());
+    let keys = [stage.key(0), stage.key(1)];
+    stage.say(client, set(&keys[1], "1"));
+    let old = stage.link(1);
+    let server = Arc::clone(&stage.share.plan().servers[1].share);
+    stage.share.move_server(&server);
+    stage.say(client, get(&keys[1]));
+    assert_eq!(stage.links(1), [old], "the first may not be overtaken");
+    stage.say(other, get(&keys[1]) + &get(&keys[0]));
+    let new = stage.links(1)[1];
+    assert_eq!(stage.heard(new), get(&keys[1]));
+    stage.answer(old, OK);
+    assert_eq!(stage.heard(old), set(&keys[1], "1"));
+    assert_eq!(stage.heard(new), get(&keys[1]));
+    stage.wait(100);
+    assert_eq!((stage.links(0).len(), stage.links(1)), (1, vec![new]));
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(crate) struct Stage {
     /// Microseconds.
     now: u64,
     settings: Arc<PoolSettings>,
-    share: Arc<PoolShare>,
+    pub(crate) share: Arc<PoolShare>,
     /// The pool's own, and behind them those of the failover pool.
     servers: Vec<PlannedServer>,
     workers: Vec<Worker>,
