@@ -8,6 +8,7 @@ use super::address::{Listen, Resolve};
 use super::failure::check_failovers;
 use super::fault::faulty;
 use super::file::{ReadPool, is_whole, read_file};
+use super::loops::check_loops;
 use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::check_pool;
@@ -39,6 +40,7 @@ pub(super) fn check(
         .map(|pool| resolve_listen(pool, resolve, findings))
         .collect();
     check_listeners(&pools, &listens, findings);
+    check_loops(&pools, &listens, findings);
     check_failovers(&pools, whole, findings);
     let checked: Vec<Option<PoolConfig>> = pools
         .iter()

@@ -13,6 +13,7 @@ mod fault;
 mod file;
 mod kind;
 mod load;
+mod loops;
 mod nearest;
 mod number;
 mod overlay;

@@ -477,6 +477,41 @@ fn pools_in_each_others_way() {
 }
 
 #[test]
+fn pools_that_lead_back_to_themselves() {
+    let pool = |name: &str, listen: &str, server: &str| {
+        format!("{name}:\n  listen: {listen}\n  servers:\n  - h:1:1\n  - {server}:1\n")
+    };
+    let own = "n.yml:5:5: pool `a` listens here itself";
+    for (listen, server) in [
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("127.0.0.1:1", "localhost:1"),
+        ("127.0.0.1:1", "0.0.0.0:1"),
+        ("\"::1:1\"", "LocalHost:1"),
+        ("localhost:1", "localhost:1"),
+        ("0.0.0.0:1", "127.0.0.5:01"),
+        ("\"[::]:1\"", "127.0.0.1:1"),
+        ("/run/a.sock 0600", "/run/a.sock"),
+    ] {
+        assert_refused(&[(&pool("a", listen, server), own)]);
+    }
+    for (listen, server) in [
+        ("127.0.0.1:1", "127.0.0.1:2"),
+        ("127.0.0.1:1", "127.0.0.2:1"),
+        ("127.0.0.1:1", "cache:1"),
+        ("0.0.0.0:1", "10.0.0.1:1"),
+        ("/run/a.sock", "/run/b.sock"),
+    ] {
+        let text = pool("a", listen, server);
+        assert!(load_text(&text).is_ok(), "{text}");
+    }
+    let chain =
+        |last: &str| pool("a", "127.0.0.1:1", "127.0.0.1:2") + &pool("b", "127.0.0.1:2", last);
+    let back = "n.yml:5:5: pool `a` leads back to itself: to `b`, then `a`";
+    assert_refused(&[(&chain("127.0.0.1:1"), back)]);
+    assert!(load_text(&chain("127.0.0.1:3")).is_ok());
+}
+
+#[test]
 fn all_errors_are_reported_at_once() {
     let text = "a:\n  listen: x\n  hahs: md5\n  timeout: -1\n  servers:\n    - h:1\n    - h:1:1\n    - h:1:2\nb:\n  redis: 1\n";
     let report = load_text(text).expect_err("errors");
