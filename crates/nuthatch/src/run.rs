@@ -5,6 +5,7 @@ mod failure;
 mod options;
 mod pools;
 mod process;
+mod server_names;
 mod sockets;
 
 use std::collections::hash_map::RandomState;
@@ -127,7 +128,8 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
     let (stats_listener, listeners) = (sockets.stats, sockets.pools);
     let resolver = Resolver::start().map_err(|error| Failure::of("starting a thread", &error))?;
     let workers = start_workers(workers, &pools, &counts, clock, &resolver)?;
-    let handles = workers.iter().map(|(handle, _)| handle.clone()).collect();
+    let handles: Vec<_> = workers.iter().map(|(handle, _)| handle.clone()).collect();
+    server_names::watch(&config, &pools, &handles, &resolver);
     let listeners = listeners.into_iter().zip(&pools);
     let listeners = listeners.map(|(listener, pool)| PoolListener {
         listener,

@@ -5,6 +5,7 @@ mod driver;
 mod link;
 mod message;
 mod net;
+mod path;
 mod pool;
 mod sockets;
 
@@ -219,7 +220,10 @@ impl Worker {
                 name,
                 counted,
             } => self.driver.open_session(pool, stream, name, counted),
-            Message::Resolved { caller, address } => self.driver.handle_resolved(caller, address),
+            Message::Resolved { caller, resolved } => {
+                self.driver.handle_resolved(caller, resolved);
+            }
+            Message::Planned => self.driver.follow_plans(),
             Message::Shutdown(time_limit) => {
                 self.end = Some(now + time_limit);
                 self.driver.begin_shutdown();

@@ -31,7 +31,7 @@ pub use process::{Process, eventually};
 pub use proxy::{Proxy, nutcracker, nuthatch};
 pub use rustix::process::Signal;
 pub use server::{
-    Server, memcached, memcached_unix, memcached_with, redis, redis_unix, redis_with,
+    Server, memcached, memcached_unix, memcached_with, redis, redis_at, redis_unix, redis_with,
 };
 pub use skip::{in_ci, skipped};
 pub use tool::Tool;

@@ -40,6 +40,11 @@ pub fn redis_with(extra: &[&str]) -> Option<Server> {
     Server::start(Kind::Redis, extra, |_| Endpoint::loopback(free_port()))
 }
 
+/// A Redis server at an address, of which another one may have the port.
+pub fn redis_at(address: SocketAddr) -> Option<Server> {
+    Server::start(Kind::Redis, &[], |_| Endpoint::Tcp(address))
+}
+
 /// A Redis server that listens on a unix socket only.
 pub fn redis_unix(extra: &[&str]) -> Option<Server> {
     Server::start(Kind::Redis, extra, |dir| {

@@ -69,6 +69,10 @@ pub struct PoolConfig {
     pub tcpkeepalive: bool,
     /// Whether the listening socket gets SO_REUSEPORT.
     pub reuseport: bool,
+    /// How often the names of servers are looked up that connections lead to.
+    pub dns_refresh: Option<Duration>,
+    /// Whether connections go where those names lead then; otherwise it is only told.
+    pub dns_follow: bool,
 }
 
 impl PoolConfig {
@@ -81,6 +85,8 @@ impl PoolConfig {
             client_connections: 0,
             tcpkeepalive: false,
             reuseport: false,
+            dns_refresh: Some(Duration::from_secs(30)),
+            dns_follow: false,
         }
     }
 }

@@ -71,11 +71,7 @@ impl Source {
         self.write_rows(json, POOL_ROWS, hidden, values);
         for server in &plan.servers {
             json.open(server.share.name());
-            let values = |row| {
-                let workers = workers.clone();
-                workers.map(move |worker| server.share.counters(worker).row(row))
-            };
-            self.write_rows(json, SERVER_ROWS, None, values);
+            self.write_rows(json, SERVER_ROWS, None, |row| server.share.row(row));
             json.close();
         }
         json.close();

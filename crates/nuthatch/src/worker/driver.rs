@@ -17,7 +17,6 @@ mod fake;
 mod tests;
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,12 +27,14 @@ use depth::Depth;
 
 use super::chunks::Chunks;
 use super::link::{Link, Role};
-use super::net::{Caller, Dialled, Net, Target};
+use super::net::{Caller, Net};
+use super::path::Path;
 use super::pool::PoolParts;
 use crate::connections::{ConnectionCounts, Counted};
 use crate::logger::{ALERT, log};
 use crate::net::Readiness;
 use crate::pool::PoolId;
+use crate::resolver::Resolved;
 
 pub(super) use state::Driver;
 
@@ -142,22 +143,25 @@ impl<N: Net> Driver<N> {
     }
 
     /// The name of a server was resolved.
-    pub(super) fn handle_resolved(&mut self, caller: Caller, address: Option<SocketAddr>) {
+    pub(super) fn handle_resolved(&mut self, caller: Caller, resolved: Option<Resolved>) {
         let part = &self.pools[caller.pool];
         let key = part.connections.get(caller.connection.index());
         let wanted = Role::Resolving(caller.connection);
         let Some(key) = key.filter(|&key| self.has_role(key, caller.pool, wanted)) else {
             return;
         };
-        let dialled = match address {
-            Some(address) => {
-                let keepalive = self.pools[caller.pool].share.keepalive();
-                self.net
-                    .dial(caller, &Target::Address(address), keepalive, key)
-            }
-            None => Dialled::Failed(Cause::HostDown),
-        };
-        self.handle_dialled(caller, key, dialled);
+        self.links[key].path = resolved.map(|resolved| Box::new(Path::new(resolved)));
+        self.dial_next(caller, key, Cause::HostDown);
+        self.drain();
+    }
+
+    /// Plans may have changed: every pool looks which one is in force.
+    pub(super) fn follow_plans(&mut self) {
+        for pool in self.pools.ids() {
+            let now = self.now;
+            self.part(pool).core.apply(now);
+            self.touch(pool);
+        }
         self.drain();
     }
 

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use proxy::{ConnectionId, Rope, SessionId, Time};
 
 use super::chunks::Chunks;
+use super::path::Path;
 use crate::connections::Counted;
 use crate::net::{ByteStream, Readiness, Received};
 use crate::pool::PoolId;
@@ -42,6 +43,8 @@ pub(super) enum Role {
 pub(super) struct Link<S> {
     pub(super) pool: PoolId,
     pub(super) role: Role,
+    /// The addresses that a server's name leads to, until the connection is made.
+    pub(super) path: Option<Box<Path>>,
     stream: Option<S>,
     /// There may be something to read: the stream has not said since the last edge that it is drained.
     readable: bool,
@@ -94,6 +97,7 @@ impl<S: ByteStream> Link<S> {
         Self {
             pool,
             role,
+            path: None,
             stream,
             readable: false,
             ended: false,
@@ -104,10 +108,11 @@ impl<S: ByteStream> Link<S> {
         }
     }
 
-    /// Gives the link its stream.
+    /// Gives the link its stream, perhaps instead of one that could not be connected.
     pub(super) fn begin_connecting(&mut self, id: ConnectionId, stream: S) {
         self.role = Role::Connecting(id);
         self.stream = Some(stream);
+        (self.readable, self.writable, self.ended) = (false, false, false);
     }
 
     /// Takes note of an edge of the socket; returns what it means for the stream.

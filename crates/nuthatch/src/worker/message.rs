@@ -1,12 +1,12 @@
 //! Messages from other threads to a worker.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::net::Caller;
 use crate::connections::Counted;
 use crate::net::Stream;
 use crate::pool::PoolId;
+use crate::resolver::Resolved;
 
 /// A message to a worker.
 #[derive(Debug)]
@@ -27,8 +27,10 @@ pub(crate) enum Message {
         /// The connection that asked.
         caller: Caller,
         /// The answer.
-        address: Option<SocketAddr>,
+        resolved: Option<Resolved>,
     },
+    /// A pool has a further plan.
+    Planned,
     /// Answer what is in flight, within this time, and end.
     Shutdown(Duration),
 }

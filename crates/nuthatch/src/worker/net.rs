@@ -87,6 +87,9 @@ pub(super) trait Net {
         token: usize,
     ) -> Dialled<Self::Stream>;
 
+    /// A connection to one of several `host` addresses was made, or could not be made in time.
+    fn note_attempt(&mut self, host: &Arc<str>, address: SocketAddr, reached: bool);
+
     /// Has readiness of an accepted stream reported under `token`.
     fn register(&mut self, stream: &mut Self::Stream, token: usize) -> io::Result<()>;
 }

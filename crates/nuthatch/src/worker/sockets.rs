@@ -1,6 +1,7 @@
 //! The real network of a worker.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
@@ -50,9 +51,9 @@ impl Sockets {
 
     fn resolve(&mut self, caller: Caller, host: &Arc<str>, port: u16) -> Dialled<Stream> {
         let (inbox, waker) = (self.inbox.clone(), Arc::clone(&self.waker));
-        let reply = Box::new(move |address| {
+        let reply = Box::new(move |resolved| {
             // The worker always empties its inbox, so this waits briefly at most; the worker may have ended.
-            let _ = inbox.send(Message::Resolved { caller, address });
+            let _ = inbox.send(Message::Resolved { caller, resolved });
             let _ = waker.wake();
         });
         match self.resolver.ask(Arc::clone(host), port, reply) {
@@ -78,6 +79,11 @@ impl Net for Sockets {
             Target::Name(host, port) => self.resolve(caller, host, *port),
             Target::Nowhere => Dialled::Failed(Cause::HostDown),
         }
+    }
+
+    fn note_attempt(&mut self, host: &Arc<str>, address: SocketAddr, reached: bool) {
+        let host = Arc::clone(host);
+        self.resolver.note_attempt(host, address, reached);
     }
 
     fn register(&mut self, stream: &mut Stream, token: usize) -> io::Result<()> {

@@ -21,6 +21,7 @@ mod hostile_servers;
 mod many;
 mod memcached;
 mod memcached_stats;
+mod names;
 mod overload;
 mod policy;
 mod refused;

@@ -82,6 +82,28 @@ rows! {
     )
     .fills(|pool, time| pool.settings.failure.connect_timeout = time);
 
+    DNS_REFRESH: Option<Duration> = Row::ours(
+        "dns_refresh",
+        TIME_LIMIT,
+        Absent::Value("30000"),
+        "How often the names of servers are looked up beside the look-ups for each new connection, to notice one \
+         that leads elsewhere while its old host lives. That is counted (`name_changes`) and logged; see \
+         `dns_follow`. Only names that a connection was made to are looked up. 0 never looks.",
+    )
+    .fills(|pool, time| pool.dns_refresh = time);
+
+    DNS_FOLLOW: bool = Row::ours(
+        "dns_follow",
+        BOOL,
+        Absent::Value("false"),
+        "What happens when a server's name leads elsewhere. `false` leaves connections where they are until they \
+         end, as nutcracker does; the next one is made to where the name leads then. `true` makes new connections at \
+         once: the old ones are closed when they have answered what they have, a client that has requests there \
+         waits for them first, and what was known of the server's health is forgotten. An address is kept for as \
+         long as the answers contain it.",
+    )
+    .fills(|pool, on| pool.dns_follow = on);
+
     TIMEOUT_ACTION: TimeoutAction = Row::our_choice(
         "timeout_action",
         "What happens when a request has waited for `timeout`. `close` closes the server connection, as \

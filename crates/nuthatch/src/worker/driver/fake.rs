@@ -5,10 +5,12 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::*;
 use crate::net::{ByteStream, Received, cause_of};
+use crate::worker::net::{Dialled, Target};
 
 /// A small random generator (splitmix64): a seed always yields the same numbers.
 #[derive(Debug, Clone)]
@@ -311,6 +313,8 @@ pub(super) enum Answer {
     Refuse,
     /// There is no descriptor left for the socket.
     NoDescriptor,
+    /// Servers have names, and all of their addresses but this one refuse.
+    Only(SocketAddr),
 }
 
 /// The network: keeps the dialled connections for the test to find.
@@ -319,21 +323,43 @@ pub(super) struct FakeNet {
     pub(super) dialled: Rc<RefCell<Vec<Shared>>>,
     pub(super) answer: Answer,
     pub(super) seed: u64,
+    /// Who waits for a name to be resolved.
+    pub(super) asking: Rc<RefCell<Vec<Caller>>>,
+    /// What the resolver was told: the address, and whether it was reached.
+    pub(super) attempts: Rc<RefCell<Vec<(SocketAddr, bool)>>>,
 }
 
 impl Net for FakeNet {
     type Stream = FakeStream;
 
-    fn dial(&mut self, _: Caller, _: &Target, _: bool, token: usize) -> Dialled<FakeStream> {
+    fn dial(
+        &mut self,
+        caller: Caller,
+        target: &Target,
+        _: bool,
+        token: usize,
+    ) -> Dialled<FakeStream> {
+        let refused = match (self.answer, target) {
+            (Answer::Only(_), Target::Name(..)) => {
+                self.asking.borrow_mut().push(caller);
+                return Dialled::Resolving;
+            }
+            (Answer::Only(open), Target::Address(address)) => open != *address,
+            (answer, _) => answer == Answer::Refuse,
+        };
         if self.answer == Answer::NoDescriptor {
             let error = io::Error::from(rustix::io::Errno::MFILE);
             return Dialled::Failed(cause_of(&error));
         }
         self.seed += 1;
         let pipe = Pipe::new(token, self.seed);
-        pipe.borrow_mut().refused = self.answer == Answer::Refuse;
+        pipe.borrow_mut().refused = refused;
         self.dialled.borrow_mut().push(Rc::clone(&pipe));
         Dialled::Stream(FakeStream(pipe))
+    }
+
+    fn note_attempt(&mut self, _: &Arc<str>, address: SocketAddr, reached: bool) {
+        self.attempts.borrow_mut().push((address, reached));
     }
 
     fn register(&mut self, stream: &mut FakeStream, token: usize) -> io::Result<()> {

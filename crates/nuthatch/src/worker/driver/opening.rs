@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proxy::{ConnectionId, SessionId};
+use proxy::{Cause, ConnectionId, SessionId};
 
 use super::state::Driver;
 use crate::connections::Kind;
@@ -10,6 +10,7 @@ use crate::net::cause_of;
 use crate::pool::PoolId;
 use crate::worker::link::{Link, Role};
 use crate::worker::net::{Caller, Dialled, Net, Target};
+use crate::worker::path::Path;
 
 /// How long a lingering client may take to close.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
@@ -50,6 +51,25 @@ impl<N: Net> Driver<N> {
         }
     }
 
+    /// Tries the next address of a server's name; if there is none, the connection cannot be made because of
+    /// `cause`.
+    pub(super) fn dial_next(&mut self, caller: Caller, key: usize, cause: Cause) {
+        let part = &mut self.pools[caller.pool];
+        let mut cause = cause;
+        while let Some(path) = &mut self.links[key].path
+            && let Some(address) = path.take_next()
+        {
+            let peer = path.describe().into();
+            part.core.name_peer(caller.connection, peer);
+            let (target, keepalive) = (Target::Address(address), part.share.keepalive());
+            match self.net.dial(caller, &target, keepalive, key) {
+                Dialled::Failed(failed) => cause = failed,
+                dialled => return self.handle_dialled(caller, key, dialled),
+            }
+        }
+        self.lose_connection(key, caller.connection, cause);
+    }
+
     /// An attempt to connect may have finished.
     pub(super) fn finish_connect(&mut self, key: usize) {
         let link = &mut self.links[key];
@@ -59,13 +79,22 @@ impl<N: Net> Driver<N> {
         match link.finish_connect() {
             Ok(true) => {
                 link.role = Role::Connection(id);
+                let path = link.path.take();
+                if let Some(attempt) = path.as_deref().and_then(Path::attempt)
+                    && !attempt.is_first
+                {
+                    self.net.note_attempt(attempt.host, attempt.address, true);
+                }
                 let (pool, now) = (link.pool, self.now);
                 self.part(pool).core.handle_connected(id, now);
                 self.touch(pool);
                 self.writable.push(key);
             }
             Ok(false) => {}
-            Err(error) => self.lose_connection(key, id, cause_of(&error)),
+            Err(error) => {
+                let (pool, connection) = (link.pool, id);
+                self.dial_next(Caller { pool, connection }, key, cause_of(&error));
+            }
         }
     }
 
@@ -79,7 +108,11 @@ impl<N: Net> Driver<N> {
             Role::Connection(id),
         ];
         if roles.into_iter().any(|role| self.has_role(key, pool, role)) {
-            self.links.remove(key);
+            let link = self.links.remove(key);
+            // It took too long: another address is tried first next time.
+            if let Some(attempt) = link.path.as_deref().and_then(Path::attempt) {
+                self.net.note_attempt(attempt.host, attempt.address, false);
+            }
         }
     }
 

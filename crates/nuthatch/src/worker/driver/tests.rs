@@ -1,6 +1,7 @@
 //! The driver and the real core over a network that cuts everything anywhere.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ struct World {
     driver: Driver<FakeNet>,
     clients: Vec<Shared>,
     dialled: Rc<RefCell<Vec<Shared>>>,
+    asking: Rc<RefCell<Vec<Caller>>>,
+    attempts: Rc<RefCell<Vec<(SocketAddr, bool)>>>,
     counts: Arc<ConnectionCounts>,
     share: Arc<PoolShare>,
     dice: Dice,
@@ -39,17 +42,23 @@ impl World {
         let share = Arc::new(PoolShare::new(PoolId::new(0), core, false, usize::MAX));
         let context = WorkerContext { worker: 0, seed };
         let dialled = Rc::new(RefCell::new(Vec::new()));
+        let attempts = Rc::new(RefCell::new(Vec::new()));
         let net = FakeNet {
             dialled: Rc::clone(&dialled),
             answer,
             seed,
+            asking: Rc::default(),
+            attempts: Rc::clone(&attempts),
         };
+        let asking = Rc::clone(&net.asking);
         let part = PoolPart::new(Arc::clone(&share), context, Time::ZERO);
         let pools = PoolParts::new(vec![part]);
         Self {
             driver: Driver::new(net, pools, Arc::clone(&counts), Time::ZERO),
             clients: Vec::new(),
             dialled,
+            asking,
+            attempts,
             counts,
             share,
             dice: Dice(seed),
@@ -335,6 +344,47 @@ fn causes_reach_the_client_in_nutcrackers_words() {
     let mut poor = World::new(2, Answer::NoDescriptor);
     assert_eq!(told(&mut poor), "-ERR Too many open files\r\n");
     assert_eq!(poor.counts.current(), 1, "only the client is left");
+}
+
+/// The addresses of the servers' name.
+const ADDRESSES: [&str; 2] = ["[::1]:1", "127.0.0.1:1"];
+
+/// The resolver answers everybody who waits for it.
+fn resolve(world: &mut World) {
+    let addresses = ADDRESSES.map(|address| address.parse().unwrap());
+    let callers = world.asking.take();
+    for caller in callers {
+        let (host, addresses) = ("server".into(), addresses.to_vec());
+        let resolved = Some(Resolved { host, addresses });
+        world.driver.handle_resolved(caller, resolved);
+    }
+    world.settle();
+}
+
+#[test]
+fn the_addresses_of_a_name_are_tried_one_after_the_other() {
+    for (seed, (reached, attempts)) in [
+        (ADDRESSES[0], vec![]),
+        (ADDRESSES[1], vec![(ADDRESSES[1].parse().unwrap(), true)]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut world = World::new(seed as u64, Answer::Only(reached.parse().unwrap()));
+        assert_eq!(told(&mut world), "");
+        resolve(&mut world);
+        assert_eq!(*world.clients[0].borrow().outbound, *reply_to("k:5"));
+        assert_eq!(*world.attempts.borrow(), attempts);
+    }
+    let mut world = World::new(9, Answer::Only("10.0.0.1:1".parse().unwrap()));
+    assert_eq!(told(&mut world), "");
+    resolve(&mut world);
+    assert_eq!(
+        *world.clients[0].borrow().outbound,
+        *b"-ERR Connection refused\r\n"
+    );
+    assert_eq!(world.dialled.borrow().len(), ADDRESSES.len());
+    assert_eq!(world.counts.current(), 1, "only the client is left");
 }
 
 #[test]

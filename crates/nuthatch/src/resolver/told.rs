@@ -1,0 +1,116 @@
+//! What is logged of a name, and what was logged already.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::choice::Choice;
+
+/// How often failures of one name are logged, at most. All of them are counted.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// A warning.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line(pub(super) String);
+
+/// What was logged of a name.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    passed_over: Vec<SocketAddr>,
+    /// Where the name leads now, if that is not the address in use.
+    elsewhere: Option<SocketAddr>,
+    failure: Option<Instant>,
+    /// Failures since.
+    untold: u64,
+}
+
+impl Line {
+    /// A name leads elsewhere: `new` is used from now on (`is_used`), also for servers that have connections
+    /// already (`is_followed`).
+    pub(super) fn change(
+        host: &str,
+        servers: &str,
+        old: SocketAddr,
+        new: SocketAddr,
+        is_used: bool,
+        is_followed: bool,
+    ) -> Self {
+        let what = match (is_followed, is_used) {
+            (true, _) => "it is followed, where `dns_follow` is set",
+            (false, true) => {
+                "new connections lead there, others stay where they are until they end"
+            }
+            (false, false) => {
+                "connections stay where they are until they end; `dns_follow: true` would move them"
+            }
+        };
+        let (old, new) = (old.ip(), new.ip());
+        Self(format!(
+            "name '{host}' ({servers}) no longer leads to {old} but to {new}: {what}"
+        ))
+    }
+}
+
+impl Told {
+    /// The line about addresses that are passed over, unless it would say what the last one said.
+    pub(super) fn of_choice(&mut self, host: &str, servers: &str, choice: &Choice) -> Option<Line> {
+        let mut passed_over = choice.passed_over.clone();
+        // The order may change with each answer.
+        passed_over.extend(choice.tried.first().filter(|_| !passed_over.is_empty()));
+        passed_over.sort_unstable();
+        if passed_over == self.passed_over {
+            return None;
+        }
+        self.passed_over = passed_over;
+        let used = choice.tried.first()?.ip();
+        let rest: Vec<String> = choice
+            .passed_over
+            .iter()
+            .map(|it| it.ip().to_string())
+            .collect();
+        (!rest.is_empty()).then(|| {
+            let rest = rest.join(", ");
+            Line(format!(
+                "name '{host}' ({servers}) has several addresses: {used} is used, and not {rest}, \
+                 for they may be other servers"
+            ))
+        })
+    }
+
+    /// Whether it is not known yet that the name leads to `address`, which is not in use.
+    pub(super) fn is_news(&mut self, address: SocketAddr) -> bool {
+        self.elsewhere.replace(address) != Some(address)
+    }
+
+    /// The name leads to the address in use.
+    pub(super) fn forget_news(&mut self) {
+        self.elsewhere = None;
+    }
+
+    /// The line about a look-up that failed, unless there was one a moment ago.
+    pub(super) fn of_failure(
+        &mut self,
+        host: &str,
+        servers: &str,
+        reason: &str,
+        in_use: Option<&SocketAddr>,
+        now: Instant,
+    ) -> Option<Line> {
+        let last = self.failure.filter(|last| now < *last + LOG_EVERY);
+        if last.is_some() {
+            self.untold += 1;
+            return None;
+        }
+        self.failure = Some(now);
+        let more = match std::mem::take(&mut self.untold) {
+            0 => String::new(),
+            untold => format!("; {untold} failures before this one were not logged"),
+        };
+        let what = match in_use {
+            Some(address) => format!("its last address, {}, is used", address.ip()),
+            None => "no address of it is known".to_owned(),
+        };
+        Some(Line(format!(
+            "looking up the name '{host}' ({servers}) failed: {reason}; {what}{more}"
+        )))
+    }
+}
