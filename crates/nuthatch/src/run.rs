@@ -215,7 +215,7 @@ fn load(options: &RunOptions) -> Result<Config, Failure> {
     let config = config::load(path, options.overlay.as_deref(), &options.overrides);
     let config = config.map_err(|report| Failure {
         details: report.to_string(),
-        line: format!("configuration file '{}' syntax is invalid", path.display()),
+        line: report.verdict(path, options.overlay.as_deref()),
     })?;
     for warning in &config.warnings {
         log!(WARN, "{warning}");

@@ -177,7 +177,7 @@ fn what_is_wrong_at_start_is_told_in_the_last_line() {
         (
             &sound,
             &["-c", "none"],
-            "nuthatch: configuration file 'none' syntax is invalid",
+            "nuthatch: configuration file 'none' cannot be read",
         ),
         (
             &sound,

@@ -1,10 +1,11 @@
 //! Checks a configuration file: `-t`, and `check`, which also prints a summary.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::invocation::{CheckOptions, TestOptions};
 use super::output::{print_error, print_result};
-use crate::config::{Config, Overrides, load};
+use crate::config::{Config, Overrides, Report, load};
 
 /// `-t`: errors and warnings, then nutcracker's verdict as the last line; all on standard error.
 pub(super) fn test_conf(options: &TestOptions) -> ExitCode {
@@ -26,32 +27,37 @@ pub(super) fn check(options: &CheckOptions) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(report) => {
-            let count = report.problems().len();
-            let noun = if count == 1 { "problem" } else { "problems" };
-            print_error(&format!(
-                "{report}{}: {count} {noun}\n",
-                options.conf_file.display()
-            ));
+            print_error(&format!("{report}{}", counts(options, &report)));
             ExitCode::FAILURE
         }
     }
 }
 
-fn verdict(options: &TestOptions) -> (String, bool) {
-    let (mut text, sound) = match load(
-        &options.conf_file,
-        options.overlay.as_deref(),
-        &options.overrides,
-    ) {
-        Ok(config) => (warnings(&config), true),
-        Err(report) => (report.to_string(), false),
+/// How many problems there are in each file. What stands in neither counts for the configuration file.
+fn counts(options: &CheckOptions, report: &Report) -> String {
+    let overlay = options.overlay.as_deref();
+    let in_overlay = overlay.map_or(0, |overlay| report.count_in(overlay));
+    let others = report.problems().len() - in_overlay;
+    let line = |(file, count): (&Path, usize)| {
+        let noun = if count == 1 { "problem" } else { "problems" };
+        format!("{}: {count} {noun}\n", file.display())
     };
-    let (program, file) = (options.program.name(), options.conf_file.display());
-    let verdict = if sound { "ok" } else { "invalid" };
-    text.push_str(&format!(
-        "{program}: configuration file '{file}' syntax is {verdict}\n"
-    ));
-    (text, sound)
+    let files = [(options.conf_file.as_path(), others)].into_iter();
+    let files = files.chain(overlay.map(|overlay| (overlay, in_overlay)));
+    files.filter(|(_, count)| *count > 0).map(line).collect()
+}
+
+fn verdict(options: &TestOptions) -> (String, bool) {
+    let (file, overlay) = (options.conf_file.as_path(), options.overlay.as_deref());
+    let (text, verdict, sound) = match load(file, overlay, &options.overrides) {
+        Ok(config) => {
+            let verdict = format!("configuration file '{}' syntax is ok", file.display());
+            (warnings(&config), verdict, true)
+        }
+        Err(report) => (report.to_string(), report.verdict(file, overlay), false),
+    };
+    let program = options.program.name();
+    (format!("{text}{program}: {verdict}\n"), sound)
 }
 
 fn warnings(config: &Config) -> String {
@@ -147,7 +153,41 @@ mod tests {
             overrides: Overrides::default(),
         };
         let text = "failed to open configuration 'does/not/exist.yml': No such file or directory\n\
-                    nuthatch: configuration file 'does/not/exist.yml' syntax is invalid\n";
+                    nuthatch: configuration file 'does/not/exist.yml' cannot be read\n";
         assert_eq!(verdict(&options), (text.into(), false));
+    }
+
+    #[test]
+    fn problems_of_an_overlay_are_summed_up_under_its_name() {
+        let temp = tempfile::tempdir().expect("a folder");
+        let file = |name: &str, text: &str| {
+            let file = temp.path().join(name);
+            fs::write(&file, text).expect("the file");
+            file
+        };
+        let sound = "a:\n  listen: 127.0.0.1:1\n  servers:\n   - h:1:1\n";
+        let faulty = "a:\n  probe: 1\n  hash: x\n";
+        let overlay = file("o.yml", faulty);
+        let said = |conf_file: &Path, overlay: &Path| {
+            let check = CheckOptions {
+                conf_file: conf_file.to_owned(),
+                overlay: Some(overlay.to_owned()),
+            };
+            let report = load(conf_file, Some(overlay), &Overrides::default());
+            let report = report.expect_err("problems");
+            let verdict = report.verdict(conf_file, Some(overlay));
+            let text = format!("{verdict}\n{}", counts(&check, &report));
+            text.replace(&format!("{}/", temp.path().display()), "")
+        };
+        let conf = file("n.yml", sound);
+        let text = "overlay 'o.yml' syntax is invalid\no.yml: 2 problems\n";
+        assert_eq!(said(&conf, &overlay), text);
+        let missing = temp.path().join("none");
+        let text = "overlay 'none' cannot be read\nnone: 1 problem\n";
+        assert_eq!(said(&conf, &missing), text);
+        let conf = file("n.yml", &sound.replace("h:1:1", "h:1:0"));
+        let text =
+            "configuration file 'n.yml' syntax is invalid\nn.yml: 1 problem\no.yml: 2 problems\n";
+        assert_eq!(said(&conf, &overlay), text);
     }
 }

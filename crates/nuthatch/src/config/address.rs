@@ -134,10 +134,19 @@ pub(super) fn server(text: &str) -> Result<ServerLine, Fault> {
         let fault = Fault::new("has an empty name", SERVER_HELP);
         return Err(fault.in_part(pname.len()..text.len()));
     }
+    if text.starts_with('/') && name.is_some_and(|name| name.starts_with(':')) {
+        // The blank stands before the weight.
+        refuse_blank_end(&text[..=pname.len()])?;
+    }
+    refuse_scheme(text, "a server is `host:port:weight [name]`")?;
     let (address, weight_text) = pname.rsplit_once(':').ok_or_else(bad_server)?;
+    refuse_odd_name(text, address.len() + 1, weight_text)?;
     let unix = text.starts_with('/');
     if unix == address.contains(':') {
         return Err(bad_server());
+    }
+    if unix {
+        refuse_blank_end(address)?;
     }
     let weight = weight(weight_text, address.len() + 1)?;
     let (address, own_name) = match unix {
@@ -158,11 +167,71 @@ const PORT_HELP: &str = "a port is a number from 1 to 65535";
 const SERVER_HELP: &str = "expected `host:port:weight [name]` or `/path/of/socket:weight [name]`";
 const WEIGHT_HELP: &str = "a weight is a number from 1 to 2147483647";
 
+/// A name begins after the only blank of its line, so a further one is blamed on it, not on the weight that then
+/// seems to have it; `start` is where the weight begins.
+fn refuse_odd_name(text: &str, start: usize, weight: &str) -> Result<(), Fault> {
+    let Some((number, rest)) = weight.split_once(' ') else {
+        return Ok(());
+    };
+    if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(());
+    }
+    let blank = start + number.len();
+    let fault = match rest.trim_start_matches(' ') {
+        "" => {
+            let message = "has more than one blank before its name";
+            Fault::new(message, SERVER_HELP).in_part(blank..blank + 1 + rest.len() + 1)
+        }
+        _ => {
+            let message = "has a blank in its name";
+            let help = "a name is one word after the weight";
+            Fault::new(message, help).in_part(blank + 1..text.len())
+        }
+    };
+    Err(fault)
+}
+
+/// A URL is no address; `form` says what is.
+fn refuse_scheme(text: &str, form: &str) -> Result<(), Fault> {
+    let Some((scheme, _)) = text.split_once("://") else {
+        return Ok(());
+    };
+    if !scheme
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    {
+        return Ok(());
+    }
+    let scheme = scheme.to_ascii_lowercase();
+    let help = match scheme.as_str() {
+        "rediss" | "tls" | "ssl" => format!("{form}, and connections are not encrypted"),
+        "redis" | "valkey" => {
+            format!("{form}; password and database are the settings `redis_auth` and `redis_db`")
+        }
+        _ => form.to_owned(),
+    };
+    Err(Fault::new("is a URL", help).in_part(0..scheme.len() + "://".len()))
+}
+
+/// A path that ends with a blank is a slip; nobody would see it.
+fn refuse_blank_end(path: &str) -> Result<(), Fault> {
+    if !path.ends_with(' ') {
+        return Ok(());
+    }
+    let blanks = path.trim_end_matches(' ').len()..path.len();
+    let fault = Fault::new("has a path that ends with a blank", "remove the blank");
+    Err(fault.in_part(blanks))
+}
+
 fn listen_unix(text: &str) -> Result<(Listen, Option<String>), Fault> {
     let (path, mode_text) = match text.rsplit_once(' ') {
         Some((path, mode)) => (path, Some(mode)),
         None => (text, None),
     };
+    refuse_blank_end(match mode_text {
+        Some("") => text,
+        _ => path,
+    })?;
     if path.len() > SOCKET_PATH_MAX {
         let message = format!("has a path of {} bytes", path.len());
         let help = format!("the path of a unix socket has at most {SOCKET_PATH_MAX} bytes");
@@ -207,6 +276,7 @@ fn socket_mode(text: &str) -> Result<(Option<u32>, Option<String>), Fault> {
 }
 
 fn listen_tcp(text: &str) -> Result<ListenLine, Fault> {
+    refuse_scheme(text, LISTEN_HELP)?;
     let bad = || Fault::new("has an invalid \"hostname:port\" format", LISTEN_HELP);
     let (host, port_text) = text.rsplit_once(':').ok_or_else(bad)?;
     let port = port(port_text).ok_or_else(|| {
@@ -359,7 +429,27 @@ mod tests {
                 "has an invalid weight",
                 Some("4294967297"),
             ),
-            ("cache:6379:1  two", "has an invalid weight", Some("1 ")),
+            (
+                "cache:6379:1  two",
+                "has more than one blank before its name",
+                Some("  "),
+            ),
+            ("cache:6379:1 a b", "has a blank in its name", Some("a b")),
+            ("cache:6379:1 a b ", "has an empty name", Some(" ")),
+            ("cache:6379:x a b", "has an invalid weight", Some("x a")),
+            ("redis://cache:6379:1", "is a URL", Some("redis://")),
+            ("REDISS://cache:6379:1", "is a URL", Some("REDISS://")),
+            ("redis://cache:6379", "is a URL", Some("redis://")),
+            (
+                "/run/a.sock :1",
+                "has a path that ends with a blank",
+                Some(" "),
+            ),
+            (
+                "/run/a.sock  :1 one",
+                "has a path that ends with a blank",
+                Some("  "),
+            ),
             ("cache:0:0", "has a zero weight", Some("0")),
             ("cache:0:1", "has an invalid port", Some("0")),
             ("cache:65536:1", "has an invalid port", Some("65536")),
@@ -428,6 +518,9 @@ mod tests {
         assert!(listen(&long[..107]).is_ok());
         for (text, message) in [
             ("22121", "invalid \"hostname:port\""),
+            ("redis://127.0.0.1:22121", "is a URL"),
+            ("/run/a.sock ", "path that ends with a blank"),
+            ("/run/a.sock  0660", "path that ends with a blank"),
             (":22121", "no host"),
             ("127.0.0.1:", "invalid port"),
             ("127.0.0.1:0", "invalid port"),

@@ -9,6 +9,7 @@ use super::failure::check_failovers;
 use super::fault::faulty;
 use super::file::{ReadPool, is_whole, read_file};
 use super::loops::check_loops;
+use super::node::Node;
 use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::check_pool;
@@ -17,7 +18,6 @@ use super::table::theirs::{LISTEN, REUSEPORT};
 use super::table::{Scope, rows};
 use super::types::{Config, Globals, PoolConfig};
 use super::values::Values;
-use super::written::Node;
 
 /// Checks a file's tree, the overlay's if there is one, and the overrides from the command line. Hosts to
 /// listen on are resolved by `resolve`.

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::node::{Content, Entry, Mapping, Node};
 use super::report::{Findings, Position, Problem};
-use super::table::theirs::LISTEN;
+use super::table::theirs::{LISTEN, SERVERS};
 use super::table::{Scope, find};
 use super::values::{Rules, Values};
-use super::written::{Content, Entry, Mapping, Node};
 
 /// The top-level key that is reserved for settings of the whole process.
 pub(super) const RESERVED: &str = "nuthatch";
@@ -37,6 +37,9 @@ pub(super) fn read_file(root: Option<&Node>, findings: &mut Findings) -> (Vec<Re
         let Some(mapping) = mapping_of(entry, findings) else {
             continue;
         };
+        if is_template(mapping) {
+            continue;
+        }
         if is_reserved(entry, mapping) {
             let rules = Rules {
                 owner: "`nuthatch`",
@@ -127,6 +130,12 @@ const POOL_HELP: &str =
 /// files that nutcracker accepts keep their meaning.
 fn is_reserved(entry: &Entry, mapping: &Mapping) -> bool {
     entry.key == RESERVED && !mapping.entries.iter().any(|entry| entry.key == LISTEN.name)
+}
+
+/// Whether a mapping is there only for pools to be made of it: it has an anchor, and not what a pool needs.
+pub(super) fn is_template(mapping: &Mapping) -> bool {
+    let of_pool = |entry: &Entry| [LISTEN.name, SERVERS.name].contains(&entry.key.as_str());
+    mapping.is_template && !mapping.entries.iter().any(of_pool)
 }
 
 /// Whether the file was read to its end.

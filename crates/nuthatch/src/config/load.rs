@@ -6,8 +6,9 @@ use std::path::Path;
 
 use super::address::{Resolve, resolve_by_system};
 use super::checked;
+use super::node::Node;
 use super::overrides::Overrides;
-use super::report::{Findings, Problem, Report, Source, reason};
+use super::report::{Findings, Problem, Report, Source, Unread, reason};
 use super::types::Config;
 use super::written;
 
@@ -98,7 +99,7 @@ impl Input {
     }
 
     /// The file as a tree, with what is wrong with its YAML; an error when it holds no text.
-    fn tree(self, problems: &mut Vec<Problem>) -> Result<Option<written::Node>, Problem> {
+    fn tree(self, problems: &mut Vec<Problem>) -> Result<Option<Node>, Problem> {
         let refused = |reason: &str| Err(unreadable(&self.name, self.what, reason));
         if self.bytes.len() as u64 > FILE_MAX {
             return refused(&format!("it is larger than {FILE_MAX} bytes"));
@@ -118,6 +119,12 @@ impl Input {
     }
 }
 
-fn unreadable(name: &str, what: &str, reason: &str) -> Problem {
-    Problem::of_file(format!("failed to open {what} '{name}': {reason}"))
+fn unreadable(name: &str, what: &'static str, reason: &str) -> Problem {
+    let message = format!("failed to open {what} '{name}': {reason}");
+    let what = match what {
+        "configuration" => "configuration file",
+        what => what,
+    };
+    let name = name.to_owned();
+    Problem::unread(Unread { what, name }, message)
 }

@@ -5,6 +5,7 @@
 //! that the user can fix the file in one go.
 
 mod address;
+mod aliases;
 mod checked;
 mod choice;
 pub mod docs;
@@ -15,6 +16,7 @@ mod kind;
 mod load;
 mod loops;
 mod nearest;
+mod node;
 mod number;
 mod overlay;
 mod overrides;

@@ -1,11 +1,11 @@
 //! The overlay: a second file of the same form that holds only Nuthatch's own settings, so that nutcracker
 //! can still start from the first file.
 
-use super::file::{RESERVED, ReadPool, distinct, mapping_of, top_level};
+use super::file::{RESERVED, ReadPool, distinct, is_template, mapping_of, top_level};
+use super::node::{Entry, Mapping, Node};
 use super::report::{Findings, Problem};
 use super::table::Scope;
 use super::values::{Rules, Values};
-use super::written::{Entry, Mapping, Node};
 
 /// The contents of an overlay.
 #[derive(Debug, Default)]
@@ -37,6 +37,7 @@ pub(super) fn read_overlay(root: &Node, pools: &[ReadPool], findings: &mut Findi
             continue;
         }
         match index {
+            None if is_template(mapping) => {}
             Some(index) => overlay
                 .pools
                 .push((index, read_pool(entry, mapping, findings))),

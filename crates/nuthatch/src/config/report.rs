@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::nearest::nearest;
@@ -74,6 +75,15 @@ impl fmt::Display for Position {
     }
 }
 
+/// A file that could not be read.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    /// What it is: `configuration file`.
+    pub what: &'static str,
+    /// Its name as the user gave it.
+    pub name: String,
+}
+
 /// One problem.
 #[derive(Debug, Clone)]
 pub struct Problem {
@@ -83,6 +93,8 @@ pub struct Problem {
     pub message: String,
     /// What was expected, or what to do.
     pub help: Vec<String>,
+    /// The file that could not be read, if it is that.
+    pub unread: Option<Unread>,
 }
 
 impl Problem {
@@ -92,6 +104,7 @@ impl Problem {
             position: Some(position.clone()),
             message: message.into(),
             help: Vec::new(),
+            unread: None,
         }
     }
 
@@ -101,6 +114,15 @@ impl Problem {
             position: None,
             message: message.into(),
             help: Vec::new(),
+            unread: None,
+        }
+    }
+
+    /// A file could not be read.
+    pub fn unread(file: Unread, message: impl Into<String>) -> Self {
+        Self {
+            unread: Some(file),
+            ..Self::of_file(message)
         }
     }
 
@@ -160,16 +182,44 @@ impl Report {
             }
         }
         for file in &mut files {
-            file.sort_by_key(|problem| {
-                problem
-                    .position
-                    .as_ref()
-                    .map(|position| (position.line, position.column))
+            let line_and_column =
+                |it: &Problem| it.position.as_ref().map(|at| (at.line, at.column));
+            file.sort_by_key(line_and_column);
+            // What is merged into several mappings is read with each of them.
+            file.dedup_by(|a, b| {
+                a.position.is_some()
+                    && line_and_column(a) == line_and_column(b)
+                    && a.message == b.message
             });
         }
         Self {
             problems: files.into_iter().flatten().collect(),
         }
+    }
+
+    /// What is to be said of all of it in one line: which file is to blame, and that it could not be read, or
+    /// that its syntax is invalid as nutcracker says.
+    pub fn verdict(&self, file: &Path, overlay: Option<&Path>) -> String {
+        if let Some(file) = self.problems.iter().find_map(|it| it.unread.as_ref()) {
+            return format!("{} '{}' cannot be read", file.what, file.name);
+        }
+        let overlay = overlay.filter(|overlay| self.count_in(overlay) == self.problems.len());
+        match overlay {
+            Some(overlay) => format!("overlay '{}' syntax is invalid", overlay.display()),
+            None => format!("configuration file '{}' syntax is invalid", file.display()),
+        }
+    }
+
+    /// How many of the problems stand in `file`, or are that it cannot be read.
+    pub fn count_in(&self, file: &Path) -> usize {
+        let name = file.display().to_string();
+        let shown = printable(&name);
+        let stands_there = |it: &&Problem| match (&it.position, &it.unread) {
+            (Some(position), _) => position.source.name == shown,
+            (None, Some(unread)) => unread.name == name,
+            (None, None) => false,
+        };
+        self.problems.iter().filter(stands_there).count()
     }
 
     /// The problems, in the order shown.

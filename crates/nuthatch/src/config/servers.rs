@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::address::{ServerLine, server};
 use super::fault::faulty;
 use super::kind::{Kind, expected};
+use super::node::{Content, Node};
 use super::report::{Findings, Position, Problem};
-use super::written::{Content, Node};
 
 /// Reads the servers of `owner` ("pool `alpha`"); `None` if anything is wrong with them, which has been
 /// reported.

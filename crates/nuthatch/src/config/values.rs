@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use super::fault::faulty;
 use super::kind::{Kind, Value, expected, read_text};
+use super::node::{Content, Entry, Mapping, Node};
 use super::report::{Findings, Position, Problem};
 use super::servers::read_servers;
+use super::table::theirs::REDIS_AUTH;
 use super::table::{Origin, Row, Scope, Setting, find, of};
-use super::written::{Content, Entry, Mapping, Node};
 
 /// A value that was given, and its position.
 #[derive(Debug, Clone)]
@@ -133,6 +134,19 @@ fn admit(entry: &Entry, rules: Rules<'_>, findings: &mut Findings) -> Option<&'s
     None
 }
 
+/// What other programs call some settings, and what they are called here.
+const ELSEWHERE: [(&str, &str); 9] = [
+    ("database", "redis_db"),
+    ("db", "redis_db"),
+    ("password", "redis_auth"),
+    ("auth", "redis_auth"),
+    ("requirepass", "redis_auth"),
+    ("bind", "listen"),
+    ("port", "listen"),
+    ("maxclients", "client_connections"),
+    ("hosts", "servers"),
+];
+
 fn unknown(entry: &Entry, rules: Rules<'_>) -> Problem {
     let key = &entry.key;
     let problem = Problem::at(
@@ -145,6 +159,9 @@ fn unknown(entry: &Entry, rules: Rules<'_>) -> Problem {
     if find(Scope::Pool, key).is_some() {
         return problem
             .help("it belongs in a pool; a mapping `nuthatch:` is a pool when it has a `listen`");
+    }
+    if let Some((_, ours)) = ELSEWHERE.iter().find(|(name, _)| name == key) {
+        return problem.help(format!("the setting for that is `{ours}`"));
     }
     let known = rules.scopes.iter().flat_map(|scope| of(*scope));
     let known = known.filter(|setting| !rules.overlay || setting.origin == Origin::Nuthatch);
@@ -170,6 +187,7 @@ fn read_value(
         }
         (kind, Content::Text(text)) => match read_text(kind, text) {
             Ok((value, warning)) => {
+                let warning = warning.or_else(|| warn_of_comment(setting, node));
                 if let Some(warning) = warning {
                     findings.warn(&node.position, format_args!("`{key}`: {warning}"));
                 }
@@ -182,6 +200,24 @@ fn read_value(
     };
     findings.problems.push(problem);
     None
+}
+
+/// A password that goes on with ` #` may be cut off.
+fn warn_of_comment(setting: &Setting, node: &Node) -> Option<String> {
+    if setting.name != REDIS_AUTH.name {
+        return None;
+    }
+    let position = &node.position;
+    let line = position.source.line(position.line).chars();
+    let end = position.column.checked_add(position.width)? - 1;
+    let rest: String = line.skip(end).collect();
+    let comment = rest.trim_start().strip_prefix('#')?;
+    // With a blank after it, it is meant as a comment.
+    let is_comment = comment.is_empty() || comment.starts_with([' ', '\t', '#']);
+    (!is_comment).then(|| {
+        "the rest of the line, from `#` on, is a comment; quote the value if it is part of it"
+            .into()
+    })
 }
 
 fn wrong_shape(key: &str, node: &Node, shape: &str, kind: &Kind) -> Problem {

@@ -1,59 +1,19 @@
 //! A configuration file as written: YAML parsed into a tree of text, each node with its position.
 //!
 //! Every value is raw text here, as in nutcracker 0.5.0: `redis_auth: 0123` is four characters, not a number.
-//! Other YAML syntax (flow style, a document marker) is accepted. Aliases and tags are not: a file that
-//! nutcracker starts from cannot have them, and a configuration without them is easier to read.
+//! Other YAML syntax (flow style, a document marker, anchors and aliases) is accepted. Tags are not: a file that
+//! nutcracker starts from cannot have them, and settings need none.
 
 use std::sync::Arc;
 
 use granit_parser::{Event, Marker, Parser, ScanError, Span};
 
+use super::aliases::{Anchors, merge};
+use super::node::{Content, Entry, Mapping, Node};
 use super::report::{Position, Problem, Source};
 
 /// Maximum nesting that is parsed: twice that of a valid file, so that the error can name the entry at fault.
 const DEEPEST: usize = 6;
-
-/// A node of the tree.
-#[derive(Debug)]
-pub(super) struct Node {
-    /// Its position.
-    pub(super) position: Position,
-    /// Its content.
-    pub(super) content: Content,
-}
-
-/// The content of a node.
-#[derive(Debug)]
-pub(super) enum Content {
-    /// Text, quoted or not; empty when no value is written.
-    Text(String),
-    /// A sequence.
-    List(Vec<Node>),
-    /// A mapping.
-    Mapping(Mapping),
-    /// Something that was reported already.
-    Broken,
-}
-
-/// A mapping in file order; keys may repeat.
-#[derive(Debug)]
-pub(super) struct Mapping {
-    /// Its entries.
-    pub(super) entries: Vec<Entry>,
-    /// False if the file could not be read to the mapping's end: a missing key may only be unread.
-    pub(super) whole: bool,
-}
-
-/// A key with its value.
-#[derive(Debug)]
-pub(super) struct Entry {
-    /// The key.
-    pub(super) key: String,
-    /// Where the key stands.
-    pub(super) position: Position,
-    /// The value.
-    pub(super) value: Node,
-}
 
 /// Parses a file's text. If there are problems, the part that could be parsed is still returned, so that
 /// everything is reported at once.
@@ -68,6 +28,7 @@ pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<
         root: None,
         open: Vec::new(),
         documents: 0,
+        anchors: Anchors::default(),
     };
     for event in Parser::new_from_str_with_options(&source.text, options) {
         let step = match event {
@@ -76,7 +37,7 @@ pub(super) fn read(source: &Arc<Source>, problems: &mut Vec<Problem>) -> Option<
         };
         if let Err(problem) = step {
             problems.push(problem);
-            return builder.broken_off();
+            return builder.broken_off(problems);
         }
     }
     builder.root
@@ -88,11 +49,13 @@ struct Builder<'s> {
     root: Option<Node>,
     open: Vec<Open>,
     documents: usize,
+    anchors: Anchors,
 }
 
 /// A collection that has begun and not ended.
 struct Open {
     position: Position,
+    anchor: Option<usize>,
     collection: Collection,
 }
 
@@ -115,28 +78,28 @@ impl Builder<'_> {
             .filter(|tag| !tag.is_yaml_core_schema_tag("str"))
         {
             let message = format!("the tag `{}` is not allowed", tag.original());
-            problems.push(
-                Problem::at(&position, message).help("settings are plain text and need no tag"),
-            );
+            problems
+                .push(Problem::at(&position, message).help(
+                "settings are plain text and need no tag; a value that begins with `!` needs quotes",
+            ));
         }
+        let anchor = event.anchor_id();
         match event {
             Event::DocumentStart(..) => return self.document(&position),
             // The parser reports a missing value as a null (`~`); here that is an empty text.
-            Event::Scalar(..) if span.is_empty() => return self.scalar("", position),
-            Event::Scalar(text, ..) => return self.scalar(text, position),
-            Event::Alias(_) => {
-                let problem = Problem::at(&position, "aliases (`*name`) are not allowed");
-                problems.push(problem.help("write the value out in full"));
-                return self.add_node(Node {
-                    position,
-                    content: Content::Broken,
-                });
+            Event::Scalar(..) if span.is_empty() => return self.scalar("", position, anchor),
+            Event::Scalar(text, ..) => return self.scalar(text, position, anchor),
+            Event::Alias(alias) => {
+                let node = self.anchors.copy(*alias, &position)?;
+                return self.add_node(node);
             }
-            Event::SequenceStart(..) => self.begin(position, Collection::List(Vec::new()))?,
+            Event::SequenceStart(..) => {
+                self.begin(position, anchor, Collection::List(Vec::new()))?
+            }
             Event::MappingStart(..) => {
-                self.begin(position, Collection::Mapping(Vec::new(), None))?
+                self.begin(position, anchor, Collection::Mapping(Vec::new(), None))?;
             }
-            Event::SequenceEnd | Event::MappingEnd => return self.end(true),
+            Event::SequenceEnd | Event::MappingEnd => return self.end(true, problems),
             _ => {}
         }
         Ok(())
@@ -151,7 +114,12 @@ impl Builder<'_> {
         }
     }
 
-    fn scalar(&mut self, text: &str, position: Position) -> Result<(), Problem> {
+    fn scalar(
+        &mut self,
+        text: &str,
+        position: Position,
+        anchor: Option<usize>,
+    ) -> Result<(), Problem> {
         if let Some(Open {
             collection: Collection::Mapping(_, key @ None),
             ..
@@ -160,13 +128,16 @@ impl Builder<'_> {
             *key = Some((text.to_owned(), position));
             return Ok(());
         }
-        self.add_node(Node {
-            position,
-            content: Content::Text(text.to_owned()),
-        })
+        let content = Content::Text(text.to_owned());
+        self.finish_node(Node { position, content }, anchor)
     }
 
-    fn begin(&mut self, position: Position, collection: Collection) -> Result<(), Problem> {
+    fn begin(
+        &mut self,
+        position: Position,
+        anchor: Option<usize>,
+        collection: Collection,
+    ) -> Result<(), Problem> {
         let in_key = matches!(
             self.open.last(),
             Some(Open {
@@ -179,14 +150,16 @@ impl Builder<'_> {
         }
         self.open.push(Open {
             position,
+            anchor,
             collection,
         });
         Ok(())
     }
 
-    fn end(&mut self, whole: bool) -> Result<(), Problem> {
+    fn end(&mut self, whole: bool, problems: &mut Vec<Problem>) -> Result<(), Problem> {
         let Some(Open {
             position,
+            anchor,
             collection,
         }) = self.open.pop()
         else {
@@ -195,9 +168,21 @@ impl Builder<'_> {
         let content = match collection {
             Collection::List(items) if whole => Content::List(items),
             Collection::List(_) => Content::Broken,
-            Collection::Mapping(entries, _) => Content::Mapping(Mapping { entries, whole }),
+            Collection::Mapping(entries, _) => Content::Mapping(Mapping {
+                entries: merge(entries, problems),
+                whole,
+                is_template: anchor.is_some(),
+            }),
         };
-        self.add_node(Node { position, content })
+        self.finish_node(Node { position, content }, anchor)
+    }
+
+    /// Puts a finished node into its parent, and keeps it for aliases if it has an anchor.
+    fn finish_node(&mut self, node: Node, anchor: Option<usize>) -> Result<(), Problem> {
+        if let Some(anchor) = anchor {
+            self.anchors.keep(anchor, &node)?;
+        }
+        self.add_node(node)
     }
 
     /// Puts a finished node into its parent.
@@ -221,10 +206,10 @@ impl Builder<'_> {
     }
 
     /// The tree as far as it was parsed when the file cannot be read to its end.
-    fn broken_off(mut self) -> Option<Node> {
+    fn broken_off(mut self, problems: &mut Vec<Problem>) -> Option<Node> {
         while !self.open.is_empty() {
             // A collection is put under the key that it had when it began, so no error is possible.
-            let _ = self.end(false);
+            let _ = self.end(false, problems);
         }
         self.root
     }
@@ -254,16 +239,37 @@ fn position_of(source: &Arc<Source>, marker: &Marker, width: usize) -> Position 
 
 fn syntax_problem(source: &Arc<Source>, error: &ScanError) -> Problem {
     let position = position_of(source, error.marker(), 1);
-    let line = source.line(position.line);
-    let problem = Problem::at(
+    if let Some(tab) = indenting_tab(&position, &error.info()) {
+        return Problem::at(
+            &tab,
+            "this is not valid YAML: a line is indented with a tab",
+        )
+        .help("YAML is indented with blanks; a tab is not allowed");
+    }
+    Problem::at(
         &position,
         format!("this is not valid YAML: {}", error.info()),
-    );
-    let indent_len = line.len() - line.trim_start().len();
-    if line[..indent_len].contains('\t') {
-        return problem.help("YAML is indented with blanks; a tab is not allowed");
-    }
-    problem
+    )
+}
+
+/// The tab that is the cause of an error there: it indents the line of the error or the one before it, or, if the
+/// error speaks of a tab, the line behind.
+fn indenting_tab(position: &Position, info: &str) -> Option<Position> {
+    let line = position.line;
+    let behind = info.contains("tab").then_some(line + 1);
+    let lines = [Some(line), behind, line.checked_sub(1)];
+    let lines = lines.into_iter().flatten();
+    lines.filter(|line| *line > 0).find_map(|line| {
+        let text = position.source.line(line);
+        let indent = &text[..text.len() - text.trim_start().len()];
+        let column = 1 + indent.chars().position(|it| it == '\t')?;
+        Some(Position {
+            line,
+            column,
+            width: 1,
+            ..position.clone()
+        })
+    })
 }
 
 #[cfg(test)]
@@ -346,6 +352,46 @@ mod tests {
     }
 
     #[test]
+    fn aliases_are_copies_and_merges_fill_in_what_is_missing() {
+        for (text, expected) in [
+            ("a: &x 1\nb: *x\n", r#"{a="1" b="1"}"#),
+            (
+                "a: &x [1, &y 2]\nb: *x\nc: *y\n",
+                r#"{a=["1" "2"] b=["1" "2"] c="2"}"#,
+            ),
+            ("a: &x\nb: *x\n", r#"{a="" b=""}"#),
+            ("a: &x 1\nb: &x 2\nc: *x\n", r#"{a="1" b="2" c="2"}"#),
+            (
+                "a: &x {p: 1, q: 2}\nb: {q: 3, <<: *x, r: 4}\n",
+                r#"{a={p="1" q="2"} b={q="3" r="4" p="1"}}"#,
+            ),
+            (
+                "a: &x {p: 1}\nb: &y {p: 2, q: 2}\nc: {<<: [*x, *y]}\nd: {<<: *y, <<: *x}\n",
+                r#"{a={p="1"} b={p="2" q="2"} c={p="1" q="2"} d={p="2" q="2"}}"#,
+            ),
+            (
+                "a: &x {p: 1}\nb: &y {<<: *x, q: 2}\nc: {<<: *y}\n",
+                r#"{a={p="1"} b={q="2" p="1"} c={q="2" p="1"}}"#,
+            ),
+        ] {
+            let (root, problems) = read_text(text);
+            assert!(problems.is_empty(), "{text:?}: {}", problems[0]);
+            assert_eq!(show(&root.expect("a root")), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn aliases_of_aliases_end_early() {
+        let mut text = String::from("a0: &a0 [x, x, x, x, x, x, x, x]\n");
+        for level in 1..40 {
+            let alias = format!("*a{}, ", level - 1).repeat(8);
+            text += &format!("a{level}: &a{level} [{alias}]\n");
+        }
+        let (_, problems) = read_text(&text);
+        assert!(problems[0].message.contains("too large"), "{}", problems[0]);
+    }
+
+    #[test]
     fn what_precedes_an_error_is_kept() {
         let (root, problems) = read_text("a:\n  x: 1\nb:\n  y: 2\n  z: [\n");
         assert_eq!(problems.len(), 1);
@@ -359,7 +405,10 @@ mod tests {
     fn what_is_not_allowed_is_named() {
         for (text, message) in [
             ("a: *x\n", "not valid YAML"),
-            ("a: &x 1\nb: *x\n", "aliases"),
+            ("a: &x [*x]\n", "stands for what it is part of"),
+            ("a: &x 1\n*x : b\n", "a key must be plain text"),
+            ("a: &x 1\nb: {<<: *x}\n", "`<<` takes a mapping"),
+            ("a: {<<: 1}\n", "`<<` takes a mapping"),
             ("a: !!int 1\n", "the tag `!!int`"),
             ("? [a]\n: b\n", "a key must be plain text"),
             ("a: b\n---\nc: d\n", "second YAML document"),

@@ -7,7 +7,7 @@ use hashkit::{CharSign, Distribution, HashKind, HashTag, Placement};
 use proxy::settings::{Address, CrossShard, ProtocolSettings, Resp3};
 
 use super::super::{Config, Listen, Overrides, Workers, load};
-use super::load_text;
+use super::{lines, load_text};
 
 fn sound(text: &str) -> Config {
     load_text(text).unwrap_or_else(|report| panic!("{report}"))
@@ -130,6 +130,79 @@ fn pools_and_servers_are_sorted_as_nutcracker_does() {
     let tcp = |port| Address::tcp("h", port);
     let unix = Address::unix("/s".as_ref());
     assert_eq!(addresses, [tcp(8), unix, tcp(9), tcp(10)]);
+}
+
+#[test]
+fn a_password_that_a_comment_cuts_off_is_warned_of() {
+    for (line, is_warned) in [
+        ("redis_auth: foo #bar", true),
+        ("redis_auth: 'foo' #bar", true),
+        ("redis_auth: foo # the password", false),
+        ("redis_auth: foo#bar", false),
+        ("redis_auth: 'foo #bar'", false),
+        ("redis_auth: \"f\\x6fo #bar\"", false),
+        ("redis_db: 0 #bar", false),
+    ] {
+        let config = sound(&format!(
+            "p:\n  listen: 127.0.0.1:1\n  redis: true\n  {line}\n  servers: [h:1:1]\n"
+        ));
+        let warned = config.warnings.iter().any(|it| it.contains("is a comment"));
+        assert_eq!(warned, is_warned, "{line}: {:?}", config.warnings);
+    }
+}
+
+const TEMPLATES: &str = "\
+defaults: &defaults
+  redis: true
+  timeout: 400
+  hash: md5
+a: &a
+  <<: *defaults
+  listen: 127.0.0.1:1
+  timeout: 500
+  servers: &servers
+    - h:1:1
+    - h:2:1
+b:
+  <<: *a
+  listen: 127.0.0.1:2
+c:
+  listen: 127.0.0.1:3
+  servers: *servers
+";
+
+#[test]
+fn pools_may_be_made_of_others() {
+    let config = sound(TEMPLATES);
+    let pools: Vec<_> = config
+        .pools
+        .iter()
+        .map(|pool| {
+            let settings = &pool.settings;
+            (
+                settings.name.as_str(),
+                settings.timeout.map(|time| time.as_millis()),
+                settings.servers.len(),
+                settings.placement.hash == HashKind::Md5,
+            )
+        })
+        .collect();
+    let expected = [
+        ("a", Some(500), 2, true),
+        ("b", Some(500), 2, true),
+        ("c", None, 2, false),
+    ];
+    assert_eq!(pools, expected);
+    // What is wrong is told where it is written, and once.
+    let faulty = TEMPLATES
+        .replace("hash: md5", "hash: md6")
+        .replace("h:2:1", "h:2:0");
+    let report = load_text(&faulty).expect_err("two problems");
+    let expected = [
+        "n.yml:4:9: setting `hash` is not a valid hash: `md6`",
+        "n.yml:11:11: server `h:2:0` has a zero weight",
+    ];
+    assert_eq!(lines(&report), expected);
 }
 
 #[test]

@@ -512,6 +512,43 @@ fn pools_that_lead_back_to_themselves() {
 }
 
 #[test]
+fn what_other_programs_call_a_setting_gets_a_hint() {
+    let help = |line: &str| {
+        let report = load_text(&with(line)).expect_err(line);
+        let help = report.problems().iter().flat_map(|it| it.help.clone());
+        help.collect::<Vec<String>>()
+    };
+    for (line, expected) in [
+        ("  database: 1", "the setting for that is `redis_db`"),
+        ("  password: x", "the setting for that is `redis_auth`"),
+        (
+            "  redis_auth: !foo",
+            "settings are plain text and need no tag; a value that begins with `!` needs quotes",
+        ),
+    ] {
+        assert!(
+            help(line).contains(&expected.to_owned()),
+            "{:?}",
+            help(line)
+        );
+    }
+}
+
+#[test]
+fn a_tab_is_reported_where_it_stands() {
+    for (text, expected) in [
+        ("a:\n\tb: c\n", "n.yml:2:1: "),
+        ("a:\n  b: c\n \td: e\n", "n.yml:3:2: "),
+        ("a:\n  s:\n\t- h:1:1\n", "n.yml:3:1: "),
+    ] {
+        let report = load_text(text).expect_err(text);
+        let found = lines(&report);
+        let tab = format!("{expected}this is not valid YAML: a line is indented with a tab");
+        assert!(found.contains(&tab), "{text:?}: {found:#?}");
+    }
+}
+
+#[test]
 fn all_errors_are_reported_at_once() {
     let text = "a:\n  listen: x\n  hahs: md5\n  timeout: -1\n  servers:\n    - h:1\n    - h:1:1\n    - h:1:2\nb:\n  redis: 1\n";
     let report = load_text(text).expect_err("errors");
