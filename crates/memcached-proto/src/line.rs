@@ -26,6 +26,8 @@ pub(crate) enum Line {
     },
     /// A line of an HTTP request.
     Http,
+    /// The start of a request in Redis's protocol.
+    Resp,
 }
 
 /// Positions of a line's keys and exptime, returned by the parser's methods.
@@ -48,8 +50,14 @@ pub(crate) fn read(line: &[u8], full: usize, max_keys: usize, found: &mut Found)
             Some(arguments) => command(verb, arguments, words, full, found),
         },
         None if is_http(word, line) => Line::Http,
+        None if is_resp(word) => Line::Resp,
         None => unsupported(word, words),
     }
+}
+
+/// Whether a line's first word is the number of a RESP array's elements, as in `*2`.
+fn is_resp(word: &[u8]) -> bool {
+    matches!(word, [b'*', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
 }
 
 /// A line of an HTTP request: the first words by which Redis, too, recognises an HTTP client, or the last one
@@ -380,7 +388,7 @@ mod tests {
     fn both_forms_of_a_meta_set_announce_their_block() {
         let block = |line: &[u8]| match read(line, line.len() + 2, 1, &mut Found::default()) {
             Line::Refused { block, .. } => block,
-            Line::Served { .. } | Line::Http => panic!("meta commands are not served"),
+            Line::Served { .. } | Line::Http | Line::Resp => panic!("meta commands are not served"),
         };
         assert_eq!(block(b"ms k 5"), Some(5));
         assert_eq!(block(b"ms k 5 S7 q"), Some(5));

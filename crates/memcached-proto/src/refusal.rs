@@ -152,6 +152,8 @@ pub enum RequestError {
     /// a web page, is not served, so that no command can be smuggled in with the request's body. memcached and
     /// Redis do the same.
     Http,
+    /// The start of a request in Redis's protocol (`*2`). What follows would only be more errors.
+    Resp,
 }
 
 impl RequestError {
@@ -188,6 +190,13 @@ impl fmt::Display for RequestError {
             RequestError::ValueTooLarge => write!(f, "SERVER_ERROR object too large for cache"),
             RequestError::BinaryProtocol { .. } => f.write_str(NO_BINARY),
             RequestError::Http => write!(f, "CLIENT_ERROR HTTP is not supported"),
+            // Its sender shows what looks like an error of Redis, and nothing else.
+            RequestError::Resp => {
+                write!(
+                    f,
+                    "-ERR this is memcached's protocol, and the request is in Redis's"
+                )
+            }
         }
     }
 }

@@ -281,6 +281,10 @@ impl RequestParser {
                 self.found.clear();
                 Err(RequestError::Http)
             }
+            Line::Resp => {
+                self.found.clear();
+                Err(RequestError::Resp)
+            }
             Line::Served {
                 verb,
                 noreply,

@@ -319,6 +319,24 @@ fn the_number_of_keys_has_a_limit() {
 }
 
 #[test]
+fn a_request_of_redis_is_recognised_by_its_first_line() {
+    for line in ["*1\r\n", "*12\n", "*3\r\n$3\r\nSET\r\n"] {
+        assert_eq!(
+            parse(line.as_bytes()).1,
+            Err(RequestError::Resp),
+            "{line:?}"
+        );
+    }
+    for line in ["*\r\n", "*x\r\n", "1*\r\n", "get *1\r\n", "$4\r\n"] {
+        assert_ne!(
+            parse(line.as_bytes()).1,
+            Err(RequestError::Resp),
+            "{line:?}"
+        );
+    }
+}
+
+#[test]
 fn http_is_recognised_by_the_words_that_redis_and_memcached_know_it_by() {
     for line in [
         "GET / HTTP/1.0\r\n",

@@ -143,6 +143,32 @@ fn broken_memcached_input_is_answered_once_and_costs_its_sender_only() {
 }
 
 #[test]
+fn a_client_of_the_other_protocol_is_told_so() {
+    let memcached = need!(Rig::memcached(1, &[]), "memcached");
+    let mut client = memcached.client();
+    let told = "-ERR this is memcached's protocol, and the request is in Redis's\r\n";
+    client.command(&[b"HELLO", b"3"]);
+    assert_eq!(text(&client.rest()), told, "and nothing after it");
+    let redis = need!(Rig::redis(1, &[]), "redis-server");
+    let mut client = redis.client();
+    for (line, told) in [
+        (
+            "version",
+            "-ERR unknown command 'version': it is memcached's, and this pool speaks Redis's protocol\r\n",
+        ),
+        (
+            "set key 0 60 3",
+            "-ERR syntax error: this looks like a SET of memcached's, and this pool speaks Redis's protocol\r\n",
+        ),
+        ("set key 0 ex 60", "+OK\r\n"),
+        ("set 0 0 px 600", "+OK\r\n"),
+    ] {
+        client.send(format!("{line}\r\n").as_bytes());
+        assert_eq!(text(&client.line()), told, "{line}");
+    }
+}
+
+#[test]
 fn random_bytes_harm_nobody() {
     let redis = need!(Rig::redis(2, &["timeout: 2000"]), "redis-server");
     let memcached = need!(Rig::memcached(2, &["timeout: 2000"]), "memcached");

@@ -4,7 +4,9 @@ use redis_proto::command::{self, Action as CommandAction, Command, Flags};
 use redis_proto::encode;
 
 use super::client::RedisClient;
-use super::refusal::{Refusal, refuse, refuse_key, refuse_subcommand};
+use super::refusal::{
+    Refusal, is_memcached_set, refuse, refuse_key, refuse_memcached_set, refuse_subcommand,
+};
 use super::request::Request;
 use super::state::Redis;
 use super::{miss, transaction};
@@ -155,6 +157,9 @@ impl Redis {
         request: &Request<'_>,
         output: &mut DecisionOutput,
     ) -> Route {
+        if request.args.len() == 5 && is_memcached_set(command, request) {
+            return refuse_memcached_set(output);
+        }
         if let Some(index) = command.single_key() {
             return match request.key(index) {
                 Some(key) => Route::Key(key.range()),

@@ -39,7 +39,12 @@ impl Refusal {
             Refusal::Unknown if command::is_cross_protocol(request.name()) => return Route::Quit,
             Refusal::Unknown => {
                 let name = shown(request.name());
-                encode::error(&mut output.reply, &format!("ERR unknown command '{name}'"));
+                let hint = match is_memcached(request.name()) {
+                    true => ": it is memcached's, and this pool speaks Redis's protocol",
+                    false => "",
+                };
+                let error = format!("ERR unknown command '{name}'{hint}");
+                encode::error(&mut output.reply, &error);
                 output.event = Some(Event::UnsupportedCommand { name });
             }
             Refusal::Arity(command) => {
@@ -54,6 +59,50 @@ impl Refusal {
         }
         Route::Local
     }
+}
+
+/// Commands of memcached's text protocol that Redis does not have.
+const MEMCACHED: [&str; 19] = [
+    "version",
+    "stats",
+    "gets",
+    "gat",
+    "gats",
+    "cas",
+    "add",
+    "replace",
+    "prepend",
+    "delete",
+    "flush_all",
+    "verbosity",
+    "mg",
+    "ms",
+    "md",
+    "ma",
+    "mn",
+    "me",
+    "cache_memlimit",
+];
+
+fn is_memcached(name: &[u8]) -> bool {
+    MEMCACHED.iter().any(|known| known.as_bytes() == name)
+}
+
+/// Whether a SET is one of memcached's (`set key flags exptime bytes`), which Redis takes for a syntax error.
+pub(super) fn is_memcached_set(command: &Command, request: &Request<'_>) -> bool {
+    let is_number = |index| {
+        let arg = request.arg(index);
+        !arg.is_empty() && arg.iter().all(u8::is_ascii_digit)
+    };
+    command.name == "set" && is_number(3) && is_number(4)
+}
+
+pub(super) fn refuse_memcached_set(output: &mut DecisionOutput) -> Route {
+    let error = "ERR syntax error: this looks like a SET of memcached's, and this pool speaks Redis's protocol";
+    encode::error(&mut output.reply, error);
+    let name = "set".to_owned();
+    output.event = Some(Event::UnsupportedCommand { name });
+    Route::Local
 }
 
 pub(super) fn refuse(
