@@ -25,6 +25,9 @@ const KNOWN_TIME_LIMIT: Duration = Duration::from_secs(1);
 /// 5 s.
 const FIRST_TIME_LIMIT: Duration = Duration::from_secs(10);
 
+/// Servers that a log line names, so that there is room for the rest of it.
+const MAX_LABELS: usize = 3;
+
 /// How often it is looked, at most, who has waited too long and which names are due.
 const SCAN_EVERY: Duration = Duration::from_millis(20);
 
@@ -316,10 +319,15 @@ impl Name {
         self.refresh_at
     }
 
-    /// The servers that have the name.
+    /// The servers that have the name, for a log line.
     fn labels(&self) -> String {
-        let labels: Vec<&str> = self.watches.iter().map(|watch| watch.label()).collect();
-        labels.join(", ")
+        let labels = self.watches.iter().map(|watch| watch.label());
+        let labels: Vec<&str> = labels.take(MAX_LABELS).collect();
+        let labels = labels.join(", ");
+        match self.watches.len().saturating_sub(MAX_LABELS) {
+            0 => labels,
+            more => format!("{labels} and {more} more"),
+        }
     }
 }
 

@@ -26,6 +26,17 @@ impl Named {
     /// A Redis pool with `servers`, where the hosts file has `hosts` and the name server `dns`; `None` where no
     /// mount may be made.
     fn start(hosts: &str, dns: &str, servers: &[String], lines: &[&str]) -> Option<Self> {
+        Self::start_with(hosts, dns, servers, lines, &[])
+    }
+
+    /// The same with arguments for the proxy.
+    fn start_with(
+        hosts: &str,
+        dns: &str,
+        servers: &[String],
+        lines: &[&str],
+        args: &[&str],
+    ) -> Option<Self> {
         tool::run_tool("unshare", &["--mount", "true"]).filter(|it| it.status == Some(0))?;
         let files = TempDir::with_prefix("names-").expect("a temporary directory can be made");
         let write = |name: &str, text: &str| {
@@ -48,7 +59,7 @@ impl Named {
             conf += &format!("    - {server}:1 s{number}\n");
         }
         Some(Self {
-            proxy: testkit::nuthatch(&script, &[ALL_COUNTERS], &conf),
+            proxy: testkit::nuthatch(&script, &[&[ALL_COUNTERS], args].concat(), &conf),
             port,
             files,
         })
@@ -201,6 +212,40 @@ fn a_name_that_changes_is_followed_on_request() {
         named.stat("server_connections") == 1
     });
     assert_eq!(named.stat("server_err") + named.stat("server_eof"), 0);
+}
+
+/// Two workers have a connection each; one of them loses it, looks the name up again, and tells the other.
+#[test]
+fn a_change_that_a_new_connection_notices_is_followed_by_the_others() {
+    let servers = need!(two_hosts(), "redis-server");
+    let address = [format!("cache:{}", servers[0].port())];
+    let lines = ["dns_refresh: 0", "dns_follow: true"];
+    let hosts = "127.0.0.1 cache\n";
+    let named = Named::start_with(hosts, "127.0.0.1", &address, &lines, &["--workers=2"]);
+    let named = need!(named, "unshare --mount");
+    let mut clients = [named.client(), named.client()];
+    for client in &mut clients {
+        assert_eq!(client.ask(&["GET", "k"]), ONE);
+    }
+    assert_eq!(named.stat("server_connections"), 2);
+    named.set_hosts("127.0.0.2 cache\n");
+    let mut direct = servers[0].client();
+    let connections = direct.ask(&["CLIENT", "LIST"]);
+    let first = connections.lines().find(|line| line.contains("cmd=get"));
+    let first = first.and_then(|line| line.split(' ').find_map(|it| it.strip_prefix("id=")));
+    assert_eq!(
+        direct.ask(&["CLIENT", "KILL", "ID", first.expect("an id")]),
+        ":1\r\n"
+    );
+    wait_for("both are served by the new host", || {
+        let replies = clients.each_mut().map(|client| client.ask(&["GET", "k"]));
+        replies.iter().all(|reply| reply == TWO)
+    });
+    assert_eq!(named.stat("name_changes"), 1);
+    wait_for("nobody is at the old host", || {
+        named.stat("server_connections") == 2
+    });
+    assert_eq!(named.stat("server_err"), 0);
 }
 
 #[test]

@@ -251,6 +251,20 @@ fn the_address_that_was_reached_is_tried_first() {
 }
 
 #[test]
+fn a_line_names_few_of_many_servers() {
+    let mut world = World::new(false);
+    for _ in 0..100 {
+        let server = Box::new(world.server.clone());
+        world.names.watch(&"cache".into(), server, world.now);
+    }
+    assert_eq!(world.connect(&[]), "none");
+    let lines = world.lines();
+    let told = "(server 's', server 's', server 's' and 98 more) failed: nobody knows";
+    assert!(lines[0].contains(told), "{lines:?}");
+    assert_eq!(world.server.counts(), [101, 0, 0]);
+}
+
+#[test]
 fn look_ups_that_hang_leave_room_for_others() {
     let mut world = World::new(false);
     for number in 0..MAX_LOOK_UPS + 1 {
