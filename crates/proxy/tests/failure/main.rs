@@ -15,6 +15,7 @@ mod local;
 mod memory;
 mod miss;
 mod odd;
+mod plan_health;
 mod plans;
 mod pools;
 mod probe;

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use hashkit::Distribution;
-use proxy::settings::{
-    Address, EjectPolicy, PoolSettings, ProtocolSettings, ServerSettings, TimeoutAction,
-};
+use proxy::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings, TimeoutAction};
 use proxy::{Cause, Memory, PlanError, PoolShare};
 
 use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
@@ -19,7 +17,7 @@ fn server(index: usize) -> ServerSettings {
 }
 
 /// The pool with one server at another address.
-fn moved(mut settings: PoolSettings, server: usize) -> PoolSettings {
+pub(crate) fn moved(mut settings: PoolSettings, server: usize) -> PoolSettings {
     settings.servers[server].address = Address::tcp("10.0.9.9", 7_000);
     settings
 }
@@ -176,35 +174,6 @@ fn a_server_that_hangs_after_it_has_left_is_given_up_in_the_end() {
 }
 
 #[test]
-fn health_is_of_where_a_server_is() {
-    let settings = || PoolSettings {
-        auto_eject_hosts: true,
-        ..redis_pool(2)
-    };
-    let mut stage = Stage::new(settings());
-    let client = stage.client();
-    let key = stage.key(1);
-    stage.eject(1);
-    stage.set_connect_result(1, ConnectResult::Open);
-    stage.publish(moved(settings(), 1));
-    assert!(stage.is_live(1), "nothing is known of the new place");
-    stage.say(client, get(&key));
-    let new = stage.link(1);
-    assert_eq!(stage.heard(new), get(&key));
-    // What happens where it was says nothing of where it is, whether the worker knows or not.
-    stage.publish(settings());
-    stage.hang_up(new, Cause::Reset);
-    assert!(stage.is_live(1));
-    assert_eq!(stage.hear(client), "-ERR Connection reset by peer\r\n");
-    stage.say(client, get(&key));
-    let old = stage.link(1);
-    stage.apply(moved(settings(), 1));
-    stage.hang_up(old, Cause::Reset);
-    assert!(stage.is_live(1));
-    assert_eq!(stage.hear(client), "-ERR Connection reset by peer\r\n");
-}
-
-#[test]
 fn a_session_that_gave_up_on_a_moved_server_goes_on_where_that_is_now() {
     let mut settings = redis_pool(1);
     settings.server_connections = 2;
@@ -248,35 +217,6 @@ fn a_server_that_has_moved_is_asked_anew_what_it_speaks() {
     let last = stage.link(1);
     stage.answer(last, HELLO_3);
     assert!(stage.hear(other).starts_with("%7\r\n"));
-}
-
-#[test]
-fn a_probe_of_where_a_server_was_takes_nobody_back() {
-    let mut settings = redis_pool(2);
-    settings.auto_eject_hosts = true;
-    settings.server_retry_timeout = millis(100);
-    let mut stage = Stage::new(settings.clone());
-    stage.eject(1);
-    stage.set_connect_result(1, ConnectResult::Silent);
-    stage.wait(150);
-    let probe = stage.link(1);
-    stage.apply(moved(settings.clone(), 1));
-    assert!(!stage.is_open(probe) && stage.is_live(1));
-}
-
-#[test]
-fn ejection_that_is_turned_off_takes_everybody_back() {
-    let mut settings = redis_pool(2);
-    settings.auto_eject_hosts = true;
-    settings.failure.eject = EjectPolicy::Error;
-    let mut stage = Stage::new(settings.clone());
-    stage.eject(1);
-    settings.auto_eject_hosts = false;
-    stage.apply(settings);
-    assert!(stage.is_live(1));
-    let client = stage.client();
-    let key = stage.key(1);
-    assert_eq!(stage.ask(client, get(&key)), REFUSED);
 }
 
 #[test]
