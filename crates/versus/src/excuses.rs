@@ -150,6 +150,10 @@ const EXCUSES: &[Excuse] = &[
     of_memcached("direct-memcached-refused-block", Then::Apart, |it| {
         it.both_fail() && memcached::is_storage(it.name().as_bytes())
     }),
+    // The same, where the refusal is not told (`noreply`): what the server took for requests is answered differently.
+    of_memcached("direct-memcached-refused-block", Then::Apart, |it| {
+        it.we_say("ERROR") && memcached::has_odd_noreply_block(it.sent)
+    }),
     // An error names the command and the argument.
     of_memcached("direct-memcached-error-words", Then::Alike, |it| {
         it.both_fail()

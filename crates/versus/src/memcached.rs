@@ -223,6 +223,12 @@ pub(crate) fn has_odd_noreply(bytes: &[u8]) -> bool {
     read(bytes).0.iter().any(|request| odd(&request.words))
 }
 
+/// The same for a storage command, which announces a block.
+pub(crate) fn has_odd_noreply_block(bytes: &[u8]) -> bool {
+    let odd = |words: &[Vec<u8>]| is_quiet(words) && !is_sound(words) && is_storage(&words[0]);
+    read(bytes).0.iter().any(|request| odd(&request.words))
+}
+
 /// Whether a request follows memcached's documentation, so that it must not be refused.
 pub(crate) fn is_sound(words: &[Vec<u8>]) -> bool {
     let quiet = usize::from(is_quiet(words));
