@@ -42,10 +42,15 @@ impl Decider for Redis {
         client.replies.begin();
         let request = request_of(asked);
         let found = self.find_command(&request);
-        client.last = found.as_ref().ok().copied();
         let route = match &found {
-            Ok(command) => self.route(command, &request, client, output),
-            Err(refusal) => refusal.answer(&request, client, output),
+            Ok(command) => {
+                client.last = Some(command);
+                self.route(command, &request, client, output)
+            }
+            Err(refusal) => {
+                client.last = None;
+                refusal.answer(&request, client, output)
+            }
         };
         if matches!(route, Route::WhenIdle) {
             client.replies.put_off();
