@@ -23,6 +23,13 @@ pub const MAX_CONNECTION_BYTES: usize = 256 << 20;
 /// 32 requests each fit.
 pub const MAX_IN_FLIGHT: usize = 1 << 18;
 
+/// Requests of one client that the proxy answers, refuses or passes over by itself in one turn, that is, before it looks
+/// after other clients and servers: they cost a microsecond or two each, so that a turn takes a tenth of a millisecond.
+pub const TURN_REQUESTS: u32 = 64;
+
+/// Bytes of replies that it makes itself for one client in one turn, apart from the last of them.
+pub const TURN_BYTES: usize = 64 << 10;
+
 /// A reply or argument of at least this many bytes may be passed on by reference, not copied.
 /// Below it a copy is cheaper than the bookkeeping.
 pub const SHARE_AT_LEAST: usize = 8 << 10;

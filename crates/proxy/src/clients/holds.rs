@@ -10,6 +10,8 @@ pub(crate) enum Hold {
     UntilDrained,
     /// Memory is short, and it holds more than its share.
     Memory,
+    /// It has used up its turn (see [`super::turn`]).
+    UntilNextTurn,
 }
 
 /// A set of [`Hold`]: several can apply at once, and each is lifted by itself.
@@ -35,7 +37,7 @@ impl Holds {
     #[cold]
     pub(super) fn block(self, is_idle: bool) -> bool {
         let waits = self.has(Hold::UntilIdle) || self.has(Hold::UntilDrained);
-        self.has(Hold::Memory) || (waits && !is_idle)
+        self.has(Hold::Memory) || self.has(Hold::UntilNextTurn) || (waits && !is_idle)
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Read `order` (the requests that wait for a reply), `backlog` and `intake` (input that is no request yet), `pinned`
 //! (connections with outstanding requests), `phase` and `holds` (why a session accepts no requests), `session` (one
-//! client), `table` (all clients, and when each is resumed), `retry_budget`.
+//! client), `turn` (how much the proxy does for it at once), `table` (all clients, and when each is resumed),
+//! `retry_budget`.
 
 pub(crate) mod backlog;
 pub(crate) mod holds;
@@ -14,3 +15,4 @@ mod read_rate;
 pub(crate) mod retry_budget;
 pub(crate) mod session;
 pub(crate) mod table;
+mod turn;

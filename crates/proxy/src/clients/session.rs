@@ -1,5 +1,7 @@
 //! One client: what it has sent, which replies it is to get, and whether it may send further requests.
 
+mod ending;
+
 use std::ops::Range;
 
 use super::backlog::Backlog;
@@ -9,6 +11,7 @@ use super::order::{CutOff, Expected, Order, Retry};
 use super::phase::{Phase, Reading};
 use super::pinned::PinnedConnections;
 use super::read_rate::ReadRate;
+use super::turn::Turn;
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::spares::Spares;
@@ -41,6 +44,7 @@ pub(crate) struct Session<P: Protocol> {
     pinned: PinnedConnections,
     phase: Phase,
     holds: Holds,
+    turn: Turn,
     reading: Reading,
     /// How fast it reads its replies; measured only while it must read.
     read_rate: Option<ReadRate>,
@@ -72,6 +76,7 @@ impl<P: Protocol> Session<P> {
             pinned: PinnedConnections::default(),
             phase: Phase::Open,
             holds: Holds::default(),
+            turn: Turn::default(),
             reading: Reading::On,
             read_rate: None,
             lists: Lists::default(),
@@ -162,6 +167,7 @@ impl<P: Protocol> Session<P> {
     /// that a client cannot keep it open by sending a byte at a time.
     #[inline]
     pub(crate) fn note_read(&mut self, bytes: usize, now: Time) {
+        self.turn.begin(now);
         if self.intake.is_none() {
             self.since = now;
         }
@@ -314,8 +320,20 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn resume(&mut self, now: Time) {
         self.lists.ready = false;
         self.release(Hold::UntilIdle);
+        self.release(Hold::UntilNextTurn);
         self.release_if_drained();
+        self.turn.renew(now);
         self.since = now;
+    }
+
+    /// The proxy has answered, refused or passed over a request by itself, with a reply of so many bytes. If that
+    /// ends its turn, it is held back and put on the list for the next one; returns whether it was.
+    pub(super) fn spend(&mut self, bytes: usize) -> bool {
+        if !self.turn.spend(bytes) || self.holds.has(Hold::UntilNextTurn) {
+            return false;
+        }
+        self.hold(Hold::UntilNextTurn);
+        !std::mem::replace(&mut self.lists.ready, true)
     }
 }
 
@@ -469,7 +487,7 @@ impl<P: Protocol> Session<P> {
     }
 }
 
-/// How fast it reads its replies, and how it ends.
+/// How fast it reads its replies.
 impl<P: Protocol> Session<P> {
     /// Bytes of replies that the client has not read yet.
     #[inline]
@@ -521,67 +539,10 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// The client sends nothing further.
-    pub(crate) fn end(&mut self) {
-        if self.phase == Phase::Open {
-            self.phase = Phase::Ended;
-        }
-    }
-
-    /// Whether the client sends nothing further and all it has sent was parsed.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.phase == Phase::Ended && self.backlog.is_none()
-    }
-
-    /// Accepts nothing further; the session ends when what was accepted is answered and written. `linger` as in
-    /// `Action::CloseSession`.
-    pub(crate) fn quit(&mut self, linger: bool) {
-        self.phase = Phase::Quitting { linger };
-        self.drop_input();
-    }
-
-    /// The same because the proxy shuts down.
-    pub(crate) fn shut_down(&mut self) {
-        self.drop_input();
-        if self.accepts_input() {
-            // The client may be sending on: without lingering that would reset the
-            // connection and destroy the last replies.
-            self.phase = Phase::Quitting { linger: true };
-        }
-    }
-
-    /// Has the client read again if it was not, to drop what it sends; returns whether it was not.
-    pub(crate) fn read_to_the_end(&mut self) -> bool {
-        std::mem::replace(&mut self.reading, Reading::On) == Reading::Stopped
-    }
-
-    pub(crate) fn phase(&self) -> Phase {
-        self.phase
-    }
-
     /// Drops all input that is not handled.
     fn drop_input(&mut self) {
         self.backlog = None;
         self.intake = None;
-    }
-
-    /// Whether the session has nothing left to do and may be closed; if so, whether to linger.
-    pub(crate) fn is_finished(&self) -> Option<bool> {
-        let answered = self.order.is_empty() && self.output.is_empty();
-        match self.phase {
-            Phase::Open => None,
-            Phase::Ended => (answered && self.backlog.is_none()).then_some(false),
-            Phase::Quitting { linger } => answered.then_some(linger),
-            Phase::Broken => self.output.is_empty().then_some(true),
-        }
-    }
-
-    /// Since when the client is idle, or is sending its incomplete request; `None` while it waits for the proxy or
-    /// for a server, or has replies to read.
-    pub(crate) fn idle_since(&self) -> Option<Time> {
-        let idle =
-            self.phase == Phase::Open && !self.waits() && self.is_idle() && self.output.is_empty();
-        idle.then_some(self.since)
     }
 }
 

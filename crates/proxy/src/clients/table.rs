@@ -30,8 +30,8 @@ pub(crate) struct Clients<P: Protocol> {
     spares: Spares,
     /// Sessions that were full or held back and may be resumed in this call.
     ready: VecDeque<SessionId>,
-    /// Sessions that were resumed and have more backlog. Their next turn is in the next `handle_timeout`, so that one
-    /// large backlog cannot keep the worker from its other sockets.
+    /// Sessions that were resumed and have more backlog, or that have used up their turn. Their next turn is in the next
+    /// `handle_timeout`, so that one client cannot keep the worker from its other sockets.
     next_turn: Vec<SessionId>,
     /// When those are due: as soon as there are any.
     next_turn_at: Option<Time>,
@@ -257,6 +257,17 @@ impl<P: Protocol> Clients<P> {
             self.drop_incomplete(id, outbox);
         }
         self.close_if_finished(id, now, outbox);
+    }
+
+    /// The proxy has answered, refused or passed over a request of the session by itself, with a reply of so many
+    /// bytes. If that ends its turn, it goes on in the next `handle_timeout`.
+    pub(crate) fn spend(&mut self, id: SessionId, bytes: usize, now: Time) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.spend(bytes)
+        {
+            self.next_turn.push(id);
+            self.next_turn_at.get_or_insert(now);
+        }
     }
 
     /// Puts the sessions that wait for their next turn on the ready list.

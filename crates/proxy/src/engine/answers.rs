@@ -38,6 +38,7 @@ impl<P: Protocol> Engine<P> {
             }
             Reply::Dropped => self.drop_reply(&line),
         }
+        self.clients.spend(id, line.len(), self.now);
         self.output.reply = line;
     }
 
@@ -50,6 +51,7 @@ impl<P: Protocol> Engine<P> {
             }
             Reply::Dropped => self.drop_reply(&refusal.reply),
         }
+        self.clients.spend(id, refusal.reply.len(), self.now);
     }
 
     /// Answers the request, behind the replies to the session's earlier ones.
@@ -65,6 +67,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn answer_error(&mut self, id: SessionId, cause: &Cause, server: Option<ServerId>) {
         let line = self.error_line(cause, server);
         self.answer(id, &line);
+        self.clients.spend(id, line.len(), self.now);
     }
 
     /// The error line for a request that failed at `server`.

@@ -377,6 +377,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Skips bytes for which nothing is decided; returns whether a reply to them is wanted.
     pub(super) fn pass_over(&mut self, id: SessionId) -> Reply {
+        self.clients.spend(id, 0, self.now);
         match self.clients.get_mut(id) {
             Some(session) => P::pass_over(session.client_mut()),
             None => Reply::Dropped,

@@ -26,5 +26,6 @@ mod silent;
 mod stage;
 mod stats;
 mod unheard;
+mod turns;
 mod window;
 mod words;

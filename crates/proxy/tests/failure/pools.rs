@@ -8,7 +8,7 @@ use hashkit::{Distribution, Placement};
 use proxy::settings::{
     Address, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
-use proxy::{Place, Process, Usage};
+use proxy::{Place, PlannedServer, PoolShare, Process, Usage};
 
 /// A Redis pool of `servers` servers, named `s0` and so on, with default settings.
 pub(crate) fn redis_pool(servers: usize) -> PoolSettings {
@@ -68,4 +68,10 @@ pub(crate) fn place() -> Place {
         port: 22_121,
         max_clients: 1_000,
     }
+}
+
+/// The servers of a pool, in their order.
+pub(crate) fn servers_of(pool: &PoolShare) -> impl Iterator<Item = PlannedServer> {
+    let plan = pool.plan();
+    (0..plan.servers.len()).map(move |index| plan.servers[index].clone())
 }

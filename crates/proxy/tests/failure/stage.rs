@@ -9,11 +9,12 @@ use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings};
 use proxy::{
     Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Memory, PlannedServer, Pool,
-    PoolShare, Rope, ServerShare, SessionId, Time, WorkerContext,
+    PoolShare, ServerShare, SessionId, Time, WorkerContext,
 };
 
-use crate::pools::place;
 pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
+use crate::pools::{place, servers_of};
+use crate::words::{flat, text};
 
 /// The result of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) struct Stage {
     room: usize,
     /// Everything that was logged.
     pub(crate) log: Vec<String>,
+    /// What is due at once waits for [`Stage::tick`].
+    pub(crate) ticks_by_hand: bool,
 }
 
 struct Worker {
@@ -128,6 +131,7 @@ impl Stage {
             servers,
             share,
             log: Vec::new(),
+            ticks_by_hand: false,
         };
         for number in 0..workers {
             let context = WorkerContext {
@@ -392,6 +396,13 @@ impl Stage {
         self.now = end;
     }
 
+    /// What is due in worker 0 is done, once.
+    pub(crate) fn tick(&mut self) {
+        let now = self.time();
+        self.workers[0].pool.handle_timeout(now);
+        self.drain(0);
+    }
+
     /// Starts the shutdown; true once nothing is left.
     pub(crate) fn shut_down(&mut self) -> bool {
         let now = self.time();
@@ -505,7 +516,7 @@ impl Stage {
                 }
             } else if let Some(event) = self.workers[worker].pool.poll_event() {
                 self.log.push(event.to_string());
-            } else if self.is_due(worker) {
+            } else if self.is_due(worker) && !self.ticks_by_hand {
                 let now = self.time();
                 self.workers[worker].pool.handle_timeout(now);
             } else {
@@ -581,18 +592,4 @@ impl Stage {
         self.links[link].room -= bytes.len();
         self.links[link].heard.extend(bytes);
     }
-}
-
-fn flat(rope: &Rope) -> Vec<u8> {
-    rope.slices().flatten().copied().collect()
-}
-
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).expect("tests speak text")
-}
-
-/// The servers of a pool, in their order.
-fn servers_of(pool: &PoolShare) -> impl Iterator<Item = PlannedServer> {
-    let plan = pool.plan();
-    (0..plan.servers.len()).map(move |index| plan.servers[index].clone())
 }

@@ -1,5 +1,7 @@
 //! Messages of clients and servers.
 
+use proxy::Rope;
+
 /// A Redis request.
 pub(crate) fn redis(args: &[&str]) -> String {
     let mut text = format!("*{}\r\n", args.len());
@@ -39,4 +41,13 @@ pub(crate) fn ejected(server: usize) -> String {
     format!(
         "-ERR Connection refused: server 's{server}' (10.0.0.{server}:7000:1): the server is ejected\r\n"
     )
+}
+
+/// The bytes of a rope.
+pub(crate) fn flat(rope: &Rope) -> Vec<u8> {
+    rope.slices().flatten().copied().collect()
+}
+
+pub(crate) fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("tests speak text")
 }
