@@ -115,6 +115,14 @@ pub const FIRST_PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// ... so many times at most, and never past `server_retry_timeout`.
 pub const PROBE_DOUBLINGS: u32 = 8;
 
+/// How long the answer of a server that it does not support RESP3 counts. Without it every HELLO 3 would open a
+/// connection to each server; a server that was upgraded is asked again soon enough.
+pub const RESP3_REFUSAL_KEPT: Duration = Duration::from_secs(30);
+
+/// How often a server is asked for its release at most, by all workers together: connections are often made in groups,
+/// and one question is enough for them. A server that is replaced by another release is down for longer.
+pub const RELEASE_QUESTION_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long no further connection is tried to a server that has refused a handshake (-LOADING, -BUSY, a wrong
 /// password); it doubles with each refusal in a row ...
 pub const FIRST_REFUSAL_PAUSE: Duration = Duration::from_millis(100);

@@ -7,6 +7,7 @@ use crate::cause::Cause;
 use crate::event::Event;
 use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId};
+use crate::limits::RESP3_REFUSAL_KEPT;
 use crate::protocol::Protocol;
 use crate::protocol::decision::Version;
 use crate::protocol::greeting::{HandshakeError, Step, StepKind, StepOutcome};
@@ -186,7 +187,8 @@ impl<P: Protocol> Engine<P> {
         // Noted before the connection ends: its end would make the server count as unreachable otherwise.
         let connection = self.roster.get(id);
         if connection.is_some_and(|connection| !connection.is_draining()) {
-            self.note_support(server, Support::No);
+            let until = self.now + RESP3_REFUSAL_KEPT;
+            self.note_support(server, Support::No { until });
         }
         self.outbox.log(Event::NoResp3 {
             server: self.roster.server(server).name().to_owned(),

@@ -97,7 +97,7 @@ impl<P: Protocol> Engine<P> {
         if !self.upgrades.is_anybody_waiting() {
             return true;
         }
-        let answer = match self.upgrades.result(self.routes.own(), timed_out) {
+        let answer = match self.upgrades.result(self.routes.own(), timed_out, self.now) {
             None => return false,
             Some(UpgradeResult::Granted) => Ok(true),
             Some(UpgradeResult::Refused) => Ok(false),

@@ -33,8 +33,8 @@ pub(crate) enum Support {
     Asked,
     /// It does.
     Yes,
-    /// It refused.
-    No,
+    /// It refused. It is not asked again before this time.
+    No { until: Time },
     /// It could not be asked: ejected, refusing connections, or the connection failed.
     Unreachable,
 }
@@ -103,25 +103,25 @@ impl Upgrades {
     /// What the waiting sessions are told, if enough is known of the `servers`: one that does not support it decides;
     /// otherwise every server must have answered or be unreachable. With `timed_out`, what is known decides.
     ///
-    /// Refusals count only while servers are being asked: one may have been upgraded since it was last asked, so it
-    /// is asked again first.
+    /// A refusal counts until its time is over: a server may have been upgraded since then, so it is asked again first.
     pub(crate) fn result(
         &self,
         servers: impl Iterator<Item = ServerId>,
         timed_out: bool,
+        now: Time,
     ) -> Option<UpgradeResult> {
         let (mut yes, mut no, mut unknown) = (false, false, false);
         for server in servers {
             match self.of(server) {
                 Some(Support::Yes) => yes = true,
-                Some(Support::No) => no = true,
+                Some(Support::No { until }) if now < until => no = true,
                 Some(Support::Unreachable) => {}
-                Some(Support::Asked) | None => unknown = true,
+                Some(Support::Asked | Support::No { .. }) | None => unknown = true,
             }
         }
         let is_asking = self.deadline.is_some();
         match () {
-            () if no => is_asking.then_some(UpgradeResult::Refused),
+            () if no => Some(UpgradeResult::Refused),
             () if unknown && !timed_out => None,
             () if yes => Some(UpgradeResult::Granted),
             () => is_asking.then_some(UpgradeResult::Unreachable),
@@ -148,9 +148,13 @@ mod tests {
             if asking {
                 upgrades.begin(Time::ZERO);
             }
-            upgrades.result(servers.into_iter(), timed_out)
+            upgrades.result(servers.into_iter(), timed_out, Time::from_micros(10))
         };
-        let (yes, no) = (Some(Support::Yes), Some(Support::No));
+        let no_until = |micros| {
+            let until = Time::from_micros(micros);
+            Some(Support::No { until })
+        };
+        let (yes, no, long_ago) = (Some(Support::Yes), no_until(11), no_until(10));
         let (asked, gone) = (Some(Support::Asked), Some(Support::Unreachable));
         assert_eq!(
             result([yes, yes, yes], false, false),
@@ -172,6 +176,10 @@ mod tests {
         );
         assert_eq!(
             result([yes, no, yes], false, false),
+            Some(UpgradeResult::Refused)
+        );
+        assert_eq!(
+            result([yes, long_ago, yes], false, false),
             None,
             "it is asked again first"
         );

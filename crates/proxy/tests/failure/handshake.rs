@@ -288,3 +288,36 @@ fn a_request_that_waits_for_others_waits_whole_however_large_it_is() {
     assert!(heard.starts_with("$1\r\nv\r\n%7\r\n"), "{heard}");
     assert!(heard.ends_with("\r\n+PONG\r\n"), "{heard}");
 }
+
+#[test]
+fn a_server_without_resp3_is_not_asked_again_for_each_client() {
+    const NO: &str = "-NOPROTO unsupported protocol version\r\n";
+    let hello = redis(&["HELLO", "3"]);
+    let mut stage = Stage::new(redis_pool(2));
+    let ask = |stage: &mut Stage, asked: usize| {
+        let client = stage.client();
+        stage.say(client, &hello);
+        if asked > 0 {
+            let link = stage.link(0);
+            assert_eq!(stage.heard(link), hello);
+            stage.answer(link, "-ERR unknown command 'HELLO'\r\n");
+            let link = stage.link(1);
+            stage.answer(link, HELLO_3);
+        }
+        assert_eq!(stage.hear(client), NO);
+    };
+    ask(&mut stage, 1);
+    for _ in 0..100 {
+        ask(&mut stage, 0);
+    }
+    let links = stage.links_ever(0) + stage.links_ever(1);
+    assert_eq!(links, 2, "each was asked once");
+    assert_eq!(stage.log.len(), 2, "{:?}", stage.log);
+    stage.wait(30_000);
+    // It may be another one now.
+    let client = stage.client();
+    stage.say(client, &hello);
+    let link = stage.link(0);
+    stage.answer(link, HELLO_3);
+    assert!(stage.hear(client).starts_with("%7\r\n"));
+}
