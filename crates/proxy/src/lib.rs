@@ -33,6 +33,7 @@ pub mod metrics;
 mod pool;
 mod process;
 mod protocol;
+mod release;
 mod routes;
 mod servers;
 pub mod settings;
@@ -48,6 +49,7 @@ pub use flow::outbox::{Action, Flush};
 pub use id::{ConnectionId, SessionId};
 pub use pool::{Pool, too_many_clients};
 pub use process::{Place, Process, Usage};
+pub use release::{NoRelease, Release};
 pub use share::{
     Endpoint, FailoverPool, PlanError, PlannedServer, PoolPlan, PoolShare, ServerShare,
 };

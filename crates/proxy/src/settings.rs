@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use hashkit::Placement;
 
+use crate::release::Release;
+
 /// One pool: the servers behind one listening address, which share the keys.
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
@@ -244,6 +246,10 @@ pub struct RedisSettings {
     pub resp3: Resp3,
     /// What happens to a command whose keys belong to several servers and that cannot be split.
     pub cross_shard: CrossShard,
+    /// The release that clients are told until one of a server is known (`redis_version`).
+    pub release: Release,
+    /// Whether the servers are asked for their releases (`ask_version`), over connections of their own.
+    pub ask_release: bool,
 }
 
 /// Whether clients may speak RESP3.

@@ -13,6 +13,7 @@ use arc_swap::ArcSwap;
 use crate::flow::memory::{Memory, MemoryPart};
 use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
 use crate::process::Place;
+use crate::release::KnownRelease;
 use crate::servers::health::{PoolHealth, ServerHealth};
 use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
 
@@ -96,6 +97,7 @@ pub struct Endpoint {
     /// Database that connections select (Redis only); 0 selects nothing.
     pub database: u32,
     pub(crate) health: ServerHealth,
+    pub(crate) release: KnownRelease,
 }
 
 /// One server of a pool, identified by its name on the ring.
@@ -362,6 +364,7 @@ impl Endpoint {
             password,
             database: server.db,
             health: ServerHealth::default(),
+            release: KnownRelease::default(),
         }
     }
 
@@ -373,6 +376,7 @@ impl Endpoint {
             password: self.password.clone(),
             database: self.database,
             health: ServerHealth::default(),
+            release: KnownRelease::default(),
         }
     }
 

@@ -133,6 +133,7 @@ fn value(kind: &Kind) -> String {
         Kind::Listen => "address".into(),
         Kind::Servers => "list of servers".into(),
         Kind::Workers => "number, or `auto`".into(),
+        Kind::Release => "version".into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The kinds of value that a setting can have, and how each is parsed.
 
 use hashkit::HashTag;
+use proxy::{NoRelease, Release};
 
 use super::address::{ListenLine, ServerLine, listen};
 use super::fault::Fault;
@@ -52,6 +53,8 @@ pub enum Kind {
     Servers,
     /// `auto`, or a number of workers.
     Workers,
+    /// The number of a release of a server.
+    Release,
 }
 
 /// A parsed value.
@@ -73,6 +76,8 @@ pub(super) enum Value {
     Servers(Vec<(ServerLine, Position)>),
     /// Of [`Kind::Workers`].
     Workers(Workers),
+    /// Of [`Kind::Release`].
+    Release(Release),
 }
 
 /// Parses a value of a kind that is written as one text. The text beside it is a warning.
@@ -98,6 +103,10 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
                 "expected one server per line, each after a dash: `- host:port:weight [name]`";
             Err(Fault::new("is not a list of servers", help))
         }
+        Kind::Release => match text.parse() {
+            Ok(release) => plain(Value::Release(release)),
+            Err(NoRelease) => Err(Fault::new("is not a version", expected(kind))),
+        },
         Kind::Workers if text == "auto" => plain(Value::Workers(Workers::Auto)),
         Kind::Workers => {
             let help = format!("expected a number from 1 to {WORKERS_MAX}, or `auto`");
@@ -123,6 +132,7 @@ pub(super) fn expected(kind: &Kind) -> String {
             "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`".into()
         }
         Kind::Workers => format!("expected a number from 1 to {WORKERS_MAX}, or `auto`"),
+        Kind::Release => "expected three numbers with dots between them, such as 7.0.15".into(),
     }
 }
 

@@ -168,7 +168,10 @@ fn pool_config(
     };
     let server_settings = servers.iter().zip(databases).map(server_settings);
     let protocol = match values.get(&REDIS) {
-        true => ProtocolSettings::Redis(RedisSettings::default()),
+        true => ProtocolSettings::Redis(RedisSettings {
+            ask_release: true,
+            ..RedisSettings::default()
+        }),
         false => ProtocolSettings::Memcached(MemcachedSettings::default()),
     };
     let mut settings = PoolSettings::new(&pool.name, server_settings.collect(), protocol);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hashkit::HashTag;
+use proxy::Release;
 
 use super::address::{ListenLine, ServerLine};
 use super::choice::Choice;
@@ -84,6 +85,15 @@ pub(super) const WORKERS: Typed<Workers> = Typed {
     kind: Kind::Workers,
     read: |value| match value {
         Value::Workers(workers) => Some(*workers),
+        _ => None,
+    },
+};
+
+/// The number of a release of a server.
+pub(super) const RELEASE: Typed<Release> = Typed {
+    kind: Kind::Release,
+    read: |value| match value {
+        Value::Release(release) => Some(*release),
         _ => None,
     },
 };

@@ -224,6 +224,41 @@ fn the_small_talk_of_client_libraries_is_answered() {
 }
 
 #[test]
+fn clients_are_told_the_lowest_version_of_the_servers() {
+    let server = need!(testkit::redis(), "redis-server");
+    let mut direct = Client::connect(server.endpoint());
+    let version = version_in(&direct.ask(&["INFO", "server"]));
+    let older = Fake::redis(|command| match command[0].as_str() {
+        "INFO" => say("$22\r\nredis_version:5.0.14\r\n\r\n"),
+        _ => say("$1\r\nv\r\n"),
+    });
+    let both = [server.endpoint(), older.endpoint()];
+    for (servers, expected) in [(&both[..1], version.as_str()), (&both, "5.0.14")] {
+        let (_proxy, port) = redis_front(servers, &["redis_version: 9.8.7"]);
+        let mut client = Client::to_port(port);
+        assert_eq!(version_in(&client.ask(&["INFO"])), "9.8.7");
+        // Some of the keys belong to each server.
+        for number in 0..32 {
+            client.ask(&["GET", &format!("k{number}")]);
+        }
+        wait_for("the version is known", || {
+            version_in(&client.ask(&["INFO", "server"])) == expected
+        });
+        let greeting = client.ask(&["HELLO", "2"]);
+        let field = format!("$7\r\nversion\r\n${}\r\n{expected}\r\n", expected.len());
+        assert!(greeting.contains(&field), "{greeting}");
+    }
+}
+
+/// What a reply to INFO says of the version.
+fn version_in(info: &str) -> String {
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("redis_version:"));
+    line.unwrap_or_else(|| panic!("{info}")).to_owned()
+}
+
+#[test]
 fn a_server_that_answers_no_hello_does_not_hold_its_client_for_ever() {
     let fake = Fake::redis(|command| match command[0].as_str() {
         "HELLO" => say(""),

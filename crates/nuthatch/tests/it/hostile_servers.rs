@@ -146,12 +146,16 @@ impl TestPool {
         };
         let faulty = FaultyServer::start(dialect, lie);
         let port = free_port();
-        let redis = format!("redis: {}", dialect.is_redis);
+        // The faulty server counts connections: it is asked nothing besides.
+        let redis = match dialect.is_redis {
+            true => "redis: true\n  ask_version: false",
+            false => "redis: false",
+        };
         let conf = pool(
             "pool",
             &format!("127.0.0.1:{port}"),
             &[server.endpoint(), &faulty.endpoint],
-            &[&redis, "hash_tag: \"{}\"", "timeout: 1000"],
+            &[redis, "hash_tag: \"{}\"", "timeout: 1000"],
         );
         let mut pool = TestPool {
             proxy: nuthatch(&[], &conf),

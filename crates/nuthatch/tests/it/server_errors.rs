@@ -64,7 +64,7 @@ fn loading_moved_and_unheard_of_errors_are_passed_on() {
         "GET" => say(&format!("-{}\r\n", command[1])),
         _ => say("+OK\r\n"),
     });
-    let (_proxy, port) = redis_front(&[fake.endpoint()], &[]);
+    let (_proxy, port) = redis_front(&[fake.endpoint()], &["ask_version: false"]);
     let mut client = Client::to_port(port);
     for error in [
         "LOADING Redis is loading the dataset in memory",
@@ -100,7 +100,7 @@ fn a_server_that_breaks_the_protocol_costs_its_connection_and_says_invalid_argum
         "odd" => say("hello there\r\n"),
         _ => say("$1\r\nv\r\n"),
     });
-    let (_proxy, port) = redis_front(&[fake.endpoint()], &[]);
+    let (_proxy, port) = redis_front(&[fake.endpoint()], &["ask_version: false"]);
     let mut client = Client::to_port(port);
     assert_eq!(client.ask(&["GET", "k"]), "$1\r\nv\r\n");
     assert_eq!(client.ask(&["GET", "odd"]), "-ERR Invalid argument\r\n");

@@ -40,6 +40,8 @@ impl<P: Protocol> Engine<P> {
             Purpose::Shared { version, .. } => version,
             // The server is ejected already, and the time of the next probe was set when this one was claimed.
             Purpose::Probe => return,
+            // It is asked again after the next connect.
+            Purpose::Question => return,
         };
         let server = connection.server();
         count_ending(&connection, cause);

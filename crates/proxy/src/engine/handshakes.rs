@@ -50,6 +50,11 @@ impl<P: Protocol> Engine<P> {
                 steps.push(P::probe());
                 steps
             }
+            Purpose::Question => {
+                let mut steps = P::handshake(Version::Base, 0, endpoint);
+                steps.extend(self.protocol.release_question());
+                steps
+            }
         }
     }
 
@@ -62,19 +67,40 @@ impl<P: Protocol> Engine<P> {
         let version = match connection.purpose() {
             Purpose::Shared { version, .. } => version,
             Purpose::Probe => return self.finish_probe(id),
+            Purpose::Question => return self.finish_question(id),
         };
         // Requests may have been queued while it was connecting.
         if connection.become_ready() {
             self.roster.flush(id, &mut self.outbox);
         }
+        // It may lead to an old endpoint, which says nothing about the current one.
+        if is_draining {
+            return;
+        }
+        self.ask_release(server);
         match version {
             Version::Base => {}
-            // It may lead to an old endpoint, which says nothing about the current one.
-            Version::Resp3 if is_draining => {}
             Version::Resp3 => {
                 self.note_support(server, Support::Yes);
                 self.settle_upgrades(false);
             }
+        }
+    }
+
+    /// Asks a server for its release on a connection of its own, so that no client's request waits for the answer,
+    /// unless it was asked just now.
+    fn ask_release(&mut self, id: ServerId) {
+        let endpoint = self.roster.server(id).endpoint();
+        if self.protocol.release_question().is_some() && endpoint.release.claim_question(self.now) {
+            let (now, outbox) = (self.now, &mut self.outbox);
+            self.roster.open(id, Purpose::Question, now, outbox);
+        }
+    }
+
+    /// The server has answered the question for its release.
+    fn finish_question(&mut self, id: ConnectionId) {
+        if self.roster.remove(id).is_some() {
+            self.outbox.act(Action::CloseConnection { connection: id });
         }
     }
 
@@ -108,6 +134,10 @@ impl<P: Protocol> Engine<P> {
         let is_finished = connection.is_handshake_done();
         let is_closed = match P::step_outcome(&step, kind, &reply) {
             StepOutcome::Passed => false,
+            StepOutcome::Release(release) => {
+                connection.endpoint().release.set(release);
+                false
+            }
             StepOutcome::Warn(text) => {
                 self.log_step_error(step.kind, server, text);
                 false
@@ -136,9 +166,11 @@ impl<P: Protocol> Engine<P> {
         let server = self.roster.server(server).name().to_owned();
         // Only AUTH and SELECT cause warnings; the other kinds are named so that a new one must be considered here.
         self.outbox.log(match kind {
-            StepKind::Auth | StepKind::Hello | StepKind::Probe | StepKind::TtlCap => {
-                Event::AuthFailed { server, text }
-            }
+            StepKind::Auth
+            | StepKind::Hello
+            | StepKind::Probe
+            | StepKind::TtlCap
+            | StepKind::Release => Event::AuthFailed { server, text },
             StepKind::Select => Event::SelectFailed { server, text },
         });
     }
@@ -153,7 +185,7 @@ impl<P: Protocol> Engine<P> {
         let (server, purpose) = (connection.server(), connection.purpose());
         match purpose {
             Purpose::Probe if !error.is_failure => return false,
-            Purpose::Probe => {}
+            Purpose::Probe | Purpose::Question => {}
             Purpose::Shared { .. } if connection.is_draining() => {}
             // Requests are answered with this error for a while, instead of each opening a connection.
             Purpose::Shared { .. } => {

@@ -19,7 +19,7 @@ impl<P: Protocol> Engine<P> {
         self.plans.advance();
         self.settings = self.plans.own().settings.clone();
         // What sessions remember is in their clients, not in the protocol, so it can be replaced.
-        self.protocol = P::new(&self.settings);
+        self.protocol = P::new(self.plans.own());
         self.clients.follow(&self.settings, self.now);
         let mut fresh = Vec::new();
         self.routes = routes(&self.plans, self.context, &mut self.roster, &mut fresh);

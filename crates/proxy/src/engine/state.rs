@@ -117,7 +117,7 @@ impl<P: Protocol> Engine<P> {
         let mut roster = Roster::new();
         let routes = routes(&plans, context, &mut roster, &mut Vec::new());
         Self {
-            protocol: P::new(&settings),
+            protocol: P::new(plans.own()),
             clients: Clients::new(
                 Arc::clone(&settings),
                 Arc::clone(&counters),

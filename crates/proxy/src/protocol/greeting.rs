@@ -3,6 +3,7 @@
 
 use super::decision::{Decider, Version};
 use crate::cause::Cause;
+use crate::release::Release;
 use crate::share::Endpoint;
 
 /// Handshakes, probes, and the change of a session's version.
@@ -15,6 +16,9 @@ pub(crate) trait Greeting: Decider {
 
     /// A step that tests whether a server can cap TTLs, if not every server can.
     fn ttl_cap_test() -> Option<Step>;
+
+    /// The request that asks a server for its release, if clients are told that.
+    fn release_question(&self) -> Option<Step>;
 
     /// What follows from the reply to one step.
     fn step_outcome(step: &Step, kind: Self::Kind, reply: &[u8]) -> StepOutcome;
@@ -46,6 +50,8 @@ pub(crate) enum StepKind {
     Probe,
     /// Whether the server can cap TTLs.
     TtlCap,
+    /// Which release it is.
+    Release,
 }
 
 impl StepKind {
@@ -57,6 +63,7 @@ impl StepKind {
             StepKind::Select => "SELECT",
             StepKind::Probe => "PING",
             StepKind::TtlCap => "PEXPIRE",
+            StepKind::Release => "INFO",
         }
     }
 }
@@ -74,6 +81,8 @@ pub(crate) enum StepOutcome {
     Refused(HandshakeError),
     /// The server cannot cap TTLs.
     CannotCapTtl,
+    /// The server has told its release.
+    Release(Release),
 }
 
 /// An error of a server that makes a new connection unusable.

@@ -6,6 +6,7 @@ mod table;
 
 use std::fmt::Display;
 use std::ops::Range;
+use std::sync::Arc;
 
 use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
 use memcached_proto::response::{LineKind, ReplyKind, ReplyScanner, Scan as TextScan};
@@ -22,8 +23,8 @@ use crate::protocol::fanout::{About, FanOut, JoinOutcome, PendingJoin, Source, T
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
 use crate::protocol::report::{PoolView, Report};
-use crate::settings::{PoolSettings, ProtocolSettings};
-use crate::share::Endpoint;
+use crate::settings::ProtocolSettings;
+use crate::share::{Endpoint, PoolPlan};
 use crate::time::Time;
 
 /// The memcached protocol with a pool's settings.
@@ -43,7 +44,8 @@ pub(crate) struct Parser {
 }
 
 impl Protocol for Memcached {
-    fn new(settings: &PoolSettings) -> Self {
+    fn new(plan: &Arc<PoolPlan>) -> Self {
+        let settings = &plan.settings;
         let max_value = match &settings.protocol {
             ProtocolSettings::Memcached(memcached) => memcached.max_value,
             ProtocolSettings::Redis(_) => {
@@ -326,6 +328,10 @@ impl Greeting for Memcached {
     }
 
     fn ttl_cap_test() -> Option<Step> {
+        None
+    }
+
+    fn release_question(&self) -> Option<Step> {
         None
     }
 

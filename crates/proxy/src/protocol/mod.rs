@@ -15,6 +15,6 @@ pub(crate) mod report;
 
 /// Everything that the engine asks of a protocol.
 pub(crate) trait Protocol: fanout::FanOut + greeting::Greeting + report::Report {
-    /// The protocol with a pool's settings.
-    fn new(settings: &crate::settings::PoolSettings) -> Self;
+    /// The protocol of a pool with this plan.
+    fn new(plan: &std::sync::Arc<crate::share::PoolPlan>) -> Self;
 }

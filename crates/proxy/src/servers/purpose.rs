@@ -17,6 +17,9 @@ pub(crate) enum Purpose {
     /// Tests an ejected server. It carries no client's request. Of the counters only the gauge of open connections
     /// includes it.
     Probe,
+    /// Asks a server for its release. It carries no client's request, its end means nothing for the server's health,
+    /// and no counter includes it.
+    Question,
 }
 
 impl Purpose {
@@ -24,7 +27,7 @@ impl Purpose {
     pub(crate) fn carries_requests(self) -> bool {
         match self {
             Purpose::Shared { .. } => true,
-            Purpose::Probe => false,
+            Purpose::Probe | Purpose::Question => false,
         }
     }
 
@@ -32,7 +35,15 @@ impl Purpose {
     pub(super) fn is_counted(self) -> bool {
         match self {
             Purpose::Shared { .. } => true,
-            Purpose::Probe => false,
+            Purpose::Probe | Purpose::Question => false,
+        }
+    }
+
+    /// Whether the gauge of open connections includes it.
+    pub(super) fn is_gauged(self) -> bool {
+        match self {
+            Purpose::Shared { .. } | Purpose::Probe => true,
+            Purpose::Question => false,
         }
     }
 
@@ -40,7 +51,7 @@ impl Purpose {
     pub(super) fn patience(self, settings: &PoolSettings) -> Option<Duration> {
         match self {
             Purpose::Shared { .. } => settings.failure.connect_timeout,
-            Purpose::Probe => {
+            Purpose::Probe | Purpose::Question => {
                 let timeout = settings.timeout.unwrap_or(PROBE_PATIENCE);
                 Some(timeout.min(PROBE_PATIENCE))
             }

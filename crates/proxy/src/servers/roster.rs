@@ -223,9 +223,10 @@ impl<P: Protocol> Roster<P> {
         };
         let has_steps = !steps.is_empty();
         connection.begin_handshake(steps);
-        connection
-            .counters()
-            .add(ServerMetric::ServerConnections, 1);
+        if connection.purpose().is_gauged() {
+            let gauge = ServerMetric::ServerConnections;
+            connection.counters().add(gauge, 1);
+        }
         if has_steps {
             self.flush(id, outbox);
         }
@@ -239,10 +240,11 @@ impl<P: Protocol> Roster<P> {
             .remove(connection.purpose(), id);
         match connection.progress() {
             Progress::Connecting => {}
-            Progress::Handshaking | Progress::Ready => {
+            Progress::Handshaking | Progress::Ready if connection.purpose().is_gauged() => {
                 let gauge = ServerMetric::ServerConnections;
                 connection.counters().add(gauge, -1);
             }
+            Progress::Handshaking | Progress::Ready => {}
         }
         Some(connection)
     }

@@ -126,7 +126,7 @@ impl Server {
                     .take(self.settings.server_connections)
                     .any(|known| *known == id)
             }
-            Purpose::Probe => true,
+            Purpose::Probe | Purpose::Question => true,
         }
     }
 
@@ -199,7 +199,7 @@ impl Server {
                 let shared = self.shared_mut(version, database);
                 shared.connections.push(connection);
             }
-            Purpose::Probe => {}
+            Purpose::Probe | Purpose::Question => {}
         }
     }
 
@@ -209,7 +209,7 @@ impl Server {
                 let shared = self.shared_mut(version, database);
                 shared.connections.retain(|known| *known != connection);
             }
-            Purpose::Probe => {}
+            Purpose::Probe | Purpose::Question => {}
         }
     }
 
@@ -228,8 +228,8 @@ impl Server {
     pub(crate) fn note_refusal(&mut self, purpose: Purpose, cause: Cause, now: Time, chance: u32) {
         let (version, database) = match purpose {
             Purpose::Shared { version, database } => (version, database),
-            // When to probe again is settled when a probe is claimed.
-            Purpose::Probe => return,
+            // When to probe or ask again is settled when that is claimed.
+            Purpose::Probe | Purpose::Question => return,
         };
         let shared = self.shared_mut(version, database);
         let last = shared.refusal.take();

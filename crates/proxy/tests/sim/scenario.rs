@@ -377,6 +377,7 @@ impl Scenario {
                 } else {
                     CrossShard::FirstKey
                 },
+                ..RedisSettings::default()
             })
         } else {
             ProtocolSettings::Memcached(MemcachedSettings::default())

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use hashkit::CharSign;
+use proxy::Release;
 use proxy::settings::{CrossShard, EjectPolicy, Resp3, TimeoutAction};
 
 use super::super::choice::{Choice, choices};
-use super::super::typed::{BOOL, TEXT, TIME_LIMIT, bytes, integer};
+use super::super::typed::{BOOL, RELEASE, TEXT, TIME_LIMIT, bytes, integer};
 use super::row::{Absent, AnyRow, Row, rows};
 
 /// Maximum of `max_value` of a memcached pool: 16 GiB.
@@ -223,6 +224,26 @@ rows! {
          -NOPROTO.",
     )
     .fills_redis(|redis, mode| redis.resp3 = mode);
+
+    REDIS_VERSION: Release = Row::ours(
+        "redis_version",
+        RELEASE,
+        Absent::Value("7.0.0"),
+        "The version of Redis that INFO and HELLO tell clients, until that of a server is known: client \
+         libraries choose by it which commands they use. Afterwards they are told the lowest version of all \
+         servers known so far; see `ask_version`.",
+    )
+    .fills_redis(|redis, release| redis.release = release);
+
+    ASK_VERSION: bool = Row::ours(
+        "ask_version",
+        BOOL,
+        Absent::Value("true"),
+        "Whether each server is asked for its version (`INFO server`) after a connection to it was made, at most \
+         once a second and over a connection of its own. A server that refuses is left out. With `false` clients \
+         are always told `redis_version`.",
+    )
+    .fills_redis(|redis, on| redis.ask_release = on);
 
     MAX_VALUE: u64 = Row::ours(
         "max_value",

@@ -45,7 +45,10 @@ fn every_default_can_be_read() {
 /// A pool of each protocol, and the global settings, with nothing set.
 fn nothing_set() -> ([PoolConfig; 2], Globals) {
     let protocols = [
-        ProtocolSettings::Redis(RedisSettings::default()),
+        ProtocolSettings::Redis(RedisSettings {
+            ask_release: true,
+            ..RedisSettings::default()
+        }),
         ProtocolSettings::Memcached(MemcachedSettings::default()),
     ];
     let pool = |protocol| {
@@ -98,6 +101,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
             Kind::Workers => vec!["77".into(), "auto".into()],
             Kind::Choice { names, .. } => names().into_iter().map(String::from).collect(),
             Kind::Text | Kind::HashTag => vec!["ab".into()],
+            Kind::Release => vec!["6.2.14".into(), "8.0.0".into()],
             Kind::Listen | Kind::Servers => vec![],
         };
         texts.retain(|text| Some(text.as_str()) != setting.default_text());

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hashkit::{CharSign, Distribution, HashKind, HashTag, Placement};
+use proxy::Release;
 use proxy::settings::{Address, CrossShard, ProtocolSettings, Resp3};
 
 use super::super::{Config, Listen, Overrides, Workers, load};
@@ -43,7 +44,7 @@ fn every_setting_arrives() {
          redis: true\n  redis_auth: 0123\n  redis_db: 4\n  preconnect: true\n  auto_eject_hosts: true\n  \
          server_connections: 3\n  server_retry_timeout: 2000\n  server_failure_limit: 5\n  \
          hash_char: unsigned\n  cross_shard: error\n  allow_flush: true\n  error_detail: true\n  \
-         redis_db_fixed: true\n  resp3: off\n  servers:\n    - h:1:7 n\nnuthatch:\n  workers: auto\n  \
+         redis_db_fixed: true\n  resp3: off\n  redis_version: 6.2.14\n  ask_version: false\n  servers:\n    - h:1:7 n\nnuthatch:\n  workers: auto\n  \
          shutdown_timeout: 250\n  stats_extended: true\n",
     );
     let pool = &config.pools[0];
@@ -80,6 +81,10 @@ fn every_setting_arrives() {
     assert_eq!(
         (redis.resp3, redis.cross_shard),
         (Resp3::Off, CrossShard::Error)
+    );
+    assert_eq!(
+        (redis.release, redis.ask_release),
+        (Release::new(6, 2, 14), false)
     );
     assert_eq!(config.globals.workers, Workers::Auto);
     assert_eq!(config.globals.shutdown_timeout, Duration::from_millis(250));

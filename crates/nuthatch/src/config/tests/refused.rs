@@ -279,7 +279,17 @@ fn numbers_and_settings_of_ours_with_bad_values() {
             "n.yml:3:10: setting `redis` cannot be a list",
         ),
     ]);
-    for name in ["cross_shard", "resp3", "redis_db_fixed"] {
+}
+
+#[test]
+fn settings_of_redis_pools_with_bad_values() {
+    for name in [
+        "cross_shard",
+        "resp3",
+        "redis_db_fixed",
+        "redis_version",
+        "ask_version",
+    ] {
         let report =
             load_text(&with(&format!("  redis: true\n  {name}: nonsense"))).expect_err(name);
         assert!(

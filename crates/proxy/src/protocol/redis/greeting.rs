@@ -4,8 +4,8 @@ use redis_proto::encode;
 use redis_proto::response::ReplyKind;
 
 use super::client::RedisClient;
+use super::handshake;
 use super::state::Redis;
-use super::{handshake, hello};
 use crate::cause::Cause;
 use crate::protocol::decision::Version;
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
@@ -35,6 +35,15 @@ impl Greeting for Redis {
         })
     }
 
+    fn release_question(&self) -> Option<Step> {
+        let mut request = Vec::new();
+        encode::command(&mut request, &[b"INFO", b"server"]);
+        self.settings.ask_release.then_some(Step {
+            request,
+            kind: StepKind::Release,
+        })
+    }
+
     fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
         handshake::step_outcome(step, kind, reply)
     }
@@ -48,6 +57,6 @@ impl Greeting for Redis {
     }
 
     fn upgraded(&self, client: &mut RedisClient, granted: Result<bool, Cause>, out: &mut Vec<u8>) {
-        hello::upgraded(client, granted, out);
+        self.answer_upgrade(client, granted, out);
     }
 }

@@ -6,6 +6,7 @@ use redis_proto::response::{ReplyKind, error_code};
 use crate::cause::Cause;
 use crate::protocol::decision::Version;
 use crate::protocol::greeting::{HandshakeError, Step, StepKind, StepOutcome};
+use crate::release::Release;
 use crate::share::Endpoint;
 
 /// Part of the error that a server sends before it closes a connection because it has too many (`maxclients`).
@@ -37,10 +38,7 @@ pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec
 /// without password or without the pool's database: as with nutcracker 0.5.0, it is used nevertheless.
 pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOutcome {
     if kind != ReplyKind::Error {
-        return match step.kind == StepKind::TtlCap && !redis_proto::cap::knows_limit(reply) {
-            true => StepOutcome::CannotCapTtl,
-            false => StepOutcome::Passed,
-        };
+        return passed(step, reply);
     }
     let code = error_code(reply);
     let text = String::from_utf8_lossy(reply.get(1..).unwrap_or_default())
@@ -58,6 +56,8 @@ pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOu
         _ if cannot_serve => refused(text),
         // Any other error (a missing password, say) shows that the server works.
         StepKind::Probe => StepOutcome::Passed,
+        // It does not want to tell.
+        StepKind::Release => StepOutcome::Passed,
         StepKind::TtlCap if redis_proto::cap::knows_limit(reply) => StepOutcome::Passed,
         StepKind::TtlCap => StepOutcome::CannotCapTtl,
         StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchVersion,
@@ -70,6 +70,17 @@ pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOu
         )),
         StepKind::Select if has_no_such_database(&text) => StepOutcome::Warn(text),
         StepKind::Hello | StepKind::Select => refused(text),
+    }
+}
+
+/// What follows from a reply that is no error.
+fn passed(step: &Step, reply: &[u8]) -> StepOutcome {
+    match step.kind {
+        StepKind::TtlCap if !redis_proto::cap::knows_limit(reply) => StepOutcome::CannotCapTtl,
+        StepKind::Release => {
+            Release::of_info(reply).map_or(StepOutcome::Passed, StepOutcome::Release)
+        }
+        _ => StepOutcome::Passed,
     }
 }
 

@@ -3,9 +3,8 @@
 use redis_proto::{Version, encode};
 
 use super::client::{RedisClient, is_valid_name};
-use super::introspect::REDIS_VERSION;
 use super::request::{Request, shown};
-use super::state::Redis;
+use super::state::{Redis, release};
 use crate::cause::Cause;
 use crate::protocol::decision::{DecisionOutput, Route};
 use crate::protocol::grammar::Grammar;
@@ -51,25 +50,54 @@ impl Redis {
             return Route::Upgrade;
         }
         client.version = version;
-        greet(client, &mut output.reply);
+        self.greet(client, &mut output.reply);
         Route::Local
+    }
+
+    /// The servers have been asked whether they speak RESP3.
+    pub(super) fn answer_upgrade(
+        &self,
+        client: &mut RedisClient,
+        granted: Result<bool, Cause>,
+        out: &mut Vec<u8>,
+    ) {
+        match granted {
+            Ok(true) => {
+                client.version = Version::Resp3;
+                self.greet(client, out);
+            }
+            Ok(false) => encode::error(out, "NOPROTO unsupported protocol version"),
+            Err(cause) => Redis::error_line(out, &cause, None),
+        }
+    }
+
+    /// The reply to a HELLO that was granted, in the version it granted.
+    fn greet(&self, client: &mut RedisClient, out: &mut Vec<u8>) {
+        if let Some(name) = client.next_name.take() {
+            client.set_name(&name);
+        }
+        let version = client.version;
+        let release = release(&self.plan).to_string();
+        encode::map_header(out, 7, version);
+        for (name, value) in [("server", "redis"), ("version", release.as_str())] {
+            encode::bulk(out, name.as_bytes());
+            encode::bulk(out, value.as_bytes());
+        }
+        encode::bulk(out, b"proto");
+        encode::integer(out, if version == Version::Resp3 { 3 } else { 2 });
+        encode::bulk(out, b"id");
+        encode::integer(out, client.id as i64);
+        for (name, value) in [("mode", "standalone"), ("role", "master")] {
+            encode::bulk(out, name.as_bytes());
+            encode::bulk(out, value.as_bytes());
+        }
+        encode::bulk(out, b"modules");
+        encode::array_header(out, 0);
     }
 }
 
 /// The words of redis-server 7.0.
 const NOT_YET: &[u8] = b"-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time\r\n";
-
-/// The servers have been asked whether they speak RESP3.
-pub(super) fn upgraded(client: &mut RedisClient, granted: Result<bool, Cause>, out: &mut Vec<u8>) {
-    match granted {
-        Ok(true) => {
-            client.version = Version::Resp3;
-            greet(client, out);
-        }
-        Ok(false) => encode::error(out, "NOPROTO unsupported protocol version"),
-        Err(cause) => Redis::error_line(out, &cause, None),
-    }
-}
 
 fn read<'a>(request: &Request<'a>) -> Result<Wish<'a>, String> {
     let mut wish = Wish::default();
@@ -107,27 +135,4 @@ fn read<'a>(request: &Request<'a>) -> Result<Wish<'a>, String> {
         }
         _ => Ok(wish),
     }
-}
-
-/// The reply to a HELLO that was granted, in the version it granted.
-fn greet(client: &mut RedisClient, out: &mut Vec<u8>) {
-    if let Some(name) = client.next_name.take() {
-        client.set_name(&name);
-    }
-    let version = client.version;
-    encode::map_header(out, 7, version);
-    for (name, value) in [("server", "redis"), ("version", REDIS_VERSION)] {
-        encode::bulk(out, name.as_bytes());
-        encode::bulk(out, value.as_bytes());
-    }
-    encode::bulk(out, b"proto");
-    encode::integer(out, if version == Version::Resp3 { 3 } else { 2 });
-    encode::bulk(out, b"id");
-    encode::integer(out, client.id as i64);
-    for (name, value) in [("mode", "standalone"), ("role", "master")] {
-        encode::bulk(out, name.as_bytes());
-        encode::bulk(out, value.as_bytes());
-    }
-    encode::bulk(out, b"modules");
-    encode::array_header(out, 0);
 }

@@ -7,12 +7,9 @@ use redis_proto::encode;
 
 use super::client::RedisClient;
 use super::request::Request;
+use super::state::release;
 use crate::metrics::PoolMetric;
 use crate::protocol::report::PoolView;
-
-/// The version of Redis whose manners the proxy has, for clients that ask before they use a feature.
-/// The servers behind it may be older or newer.
-pub(crate) const REDIS_VERSION: &str = "7.2.0";
 
 type Pool<'a> = PoolView<'a, RedisClient>;
 
@@ -74,7 +71,7 @@ pub(super) fn info(request: &Request<'_>, pool: &Pool<'_>, out: &mut Vec<u8>) {
 fn server(pool: &Pool<'_>, out: &mut String) -> fmt::Result {
     let (place, uptime) = (pool.share.place(), pool.now.as_micros() / 1_000_000);
     let process = &place.process;
-    line(out, "redis_version", REDIS_VERSION)?;
+    line(out, "redis_version", release(pool.plan))?;
     line(out, "redis_git_sha1", "00000000")?;
     line(out, "redis_git_dirty", 0)?;
     line(out, "redis_mode", "standalone")?;
