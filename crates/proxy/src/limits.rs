@@ -39,6 +39,11 @@ pub const SHARE_AT_LEAST: usize = 8 << 10;
 /// bytes held.
 pub const SHARE_MAX_WASTE: usize = 4;
 
+/// The same for the pieces of a large argument, of which many are kept until it is whole, as a fraction: a chunk may be
+/// 4 thirds of the piece. Clients that write in small pieces would take up to [`SHARE_MAX_WASTE`] times what they have
+/// sent otherwise.
+pub const KEPT_MAX_WASTE: (usize, usize) = (3, 4);
+
 /// An owned segment of a rope grows to this size, then the next one begins: long enough for few
 /// system calls, short enough that growing never copies much.
 pub const SEGMENT_BYTES: usize = 64 << 10;

@@ -131,7 +131,7 @@ impl<P: Grammar> Intake<P> {
         }
         self.body_left -= bytes.len();
         if let Some(body) = self.bodies.last_mut() {
-            body.rope.push(chunk, range);
+            body.rope.push_to_keep(chunk, range);
         }
     }
 }

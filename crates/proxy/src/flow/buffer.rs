@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use crate::flow::segment::Segment;
 use crate::flow::spares::Spares;
-use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST, SHARE_MAX_WASTE, SPARE_BYTES};
+use crate::limits::{KEPT_MAX_WASTE, SEGMENT_BYTES, SHARE_AT_LEAST, SHARE_MAX_WASTE, SPARE_BYTES};
 
 pub use crate::flow::chunk::Chunk;
 
@@ -137,6 +137,17 @@ impl Rope {
         }
         self.len += range.len();
         self.push_segment(Segment::Shared(chunk.clone(), range));
+    }
+
+    /// The same for bytes that are kept until many others have come (an argument that arrives in pieces): by reference
+    /// only if they are most of the chunk.
+    pub fn push_to_keep(&mut self, chunk: &Chunk, range: Range<usize>) {
+        let is_most =
+            range.len().saturating_mul(KEPT_MAX_WASTE.1) >= chunk.len() * KEPT_MAX_WASTE.0;
+        match is_most {
+            true => self.push(chunk, range),
+            false => self.extend(&chunk[range]),
+        }
     }
 
     /// Moves everything `other` holds to the end of this rope. An empty rope without memory takes over the other's,
@@ -465,6 +476,26 @@ mod tests {
         let most = SHARE_AT_LEAST * SHARE_MAX_WASTE;
         assert!(shares(most, SHARE_AT_LEAST));
         assert!(!shares(most + 1, SHARE_AT_LEAST));
+    }
+
+    #[test]
+    fn pieces_that_are_kept_take_little_more_than_their_size() {
+        let chunk: Chunk = vec![7; 64 << 10].into();
+        for (piece, is_shared) in [
+            (64 << 10, true),
+            (48 << 10, true),
+            (47 << 10, false),
+            (16 << 10, false),
+        ] {
+            let mut rope = Rope::new();
+            for _ in 0..64 {
+                rope.push_to_keep(&chunk, 0..piece);
+            }
+            let taken = rope.footprint() as f64 / rope.len() as f64;
+            assert!(taken < 1.4, "{piece} bytes: {taken} times");
+            let has_shared = rope.slices().any(|slice| slice.as_ptr() == chunk.as_ptr());
+            assert_eq!(has_shared, is_shared, "{piece} bytes");
+        }
     }
 
     #[test]
