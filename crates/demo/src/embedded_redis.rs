@@ -19,6 +19,7 @@ const LIMITS: RequestLimits = RequestLimits {
     // Arguments are collected in one buffer: none is longer than a value.
     divert: MAX_VALUE,
     max_request: 4 * MAX_VALUE as u64,
+    is_unauthenticated: false,
 };
 
 /// One connection.

@@ -54,6 +54,7 @@ fn limits() -> [RequestLimits; 2] {
         max_inline: 24,
         divert: usize::MAX,
         max_request: 96,
+        is_unauthenticated: false,
     };
     [usual, tight]
 }

@@ -66,6 +66,11 @@ pub enum Event {
         /// Whether a request had begun.
         mid_request: bool,
     },
+    /// A client was closed because it had not given the pool's password in time.
+    ClientUnauthenticated {
+        /// The client.
+        client: Box<str>,
+    },
     /// A server connection ended.
     ServerClosed {
         /// The server's name.
@@ -145,7 +150,7 @@ impl Event {
                 Level::Warn
             }
             Event::MemoryShort { .. } | Event::ClientShed { .. } => Level::Warn,
-            Event::ClientTimedOut { .. } => Level::Info,
+            Event::ClientTimedOut { .. } | Event::ClientUnauthenticated { .. } => Level::Info,
             Event::NoResp3 { .. } | Event::CannotCapTtl { .. } => Level::Warn,
             Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Unheard { .. } | Event::Dropped { .. } => Level::Warn,
@@ -185,6 +190,10 @@ impl fmt::Display for Event {
             Event::ClientTimedOut { mid_request: false } => {
                 f.write_str("closing idle client: client_idle_timeout")
             }
+            Event::ClientUnauthenticated { client } => write!(
+                f,
+                "closing client {client}: it has not given the password of the pool in time"
+            ),
             Event::ServerClosed {
                 server,
                 peer,

@@ -120,6 +120,10 @@ pub const FIRST_PROBE_PAUSE: Duration = Duration::from_secs(1);
 /// ... so many times at most, and never past `server_retry_timeout`.
 pub const PROBE_DOUBLINGS: u32 = 8;
 
+/// How long a client may be connected before it gives the pool's password for the first time; it may be closed up to a
+/// quarter of that time later. Clients do so at once; whoever does not know the password takes no room for long.
+pub const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(60);
+
 /// How long the answer of a server that it does not support RESP3 counts. Without it every HELLO 3 would open a
 /// connection to each server; a server that was upgraded is asked again soon enough.
 pub const RESP3_REFUSAL_KEPT: Duration = Duration::from_secs(30);

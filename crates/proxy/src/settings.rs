@@ -45,6 +45,14 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
+    /// Whether clients have to give a password.
+    pub(crate) fn has_password(&self) -> bool {
+        match &self.protocol {
+            ProtocolSettings::Redis(redis) => redis.auth.is_some(),
+            ProtocolSettings::Memcached(_) => false,
+        }
+    }
+
     /// A pool with default settings: nutcracker's, where it has them.
     pub fn new(
         name: impl Into<String>,

@@ -29,6 +29,20 @@ pub struct RequestLimits {
     pub divert: usize,
     /// Bytes of one request, diverted arguments included. More than `u32::MAX` counts as `u32::MAX`.
     pub max_request: u64,
+    /// Whether these are the limits of a client that has not given the password: errors say so.
+    pub is_unauthenticated: bool,
+}
+
+impl RequestLimits {
+    /// The limits of redis-server 7.0 for a client that has not given the password.
+    pub fn unauthenticated() -> Self {
+        Self {
+            max_args: 10,
+            max_bulk: 16 << 10,
+            is_unauthenticated: true,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for RequestLimits {
@@ -39,6 +53,7 @@ impl Default for RequestLimits {
             max_inline: 64 << 10,
             divert: 64 << 10,
             max_request: 1 << 30,
+            is_unauthenticated: false,
         }
     }
 }
@@ -76,12 +91,16 @@ pub enum Progress {
 pub enum RequestError {
     /// The count after `*` is not a canonical number, or exceeds [`RequestLimits::max_args`].
     InvalidMultibulkLength,
+    /// The same for a client that has not given the password.
+    UnauthenticatedMultibulkLength,
     /// The count's line does not end within [`RequestLimits::max_inline`].
     TooBigMultibulkCount,
     /// Something other than a bulk string where an argument must begin.
     ExpectedBulk(u8),
     /// The length after `$` is not a canonical number, is negative, or exceeds [`RequestLimits::max_bulk`].
     InvalidBulkLength,
+    /// The same for a client that has not given the password.
+    UnauthenticatedBulkLength,
     /// The length's line does not end within [`RequestLimits::max_inline`].
     TooBigBulkCount,
     /// An argument is not followed by CR LF, so its length was wrong. (Redis skips two bytes without checking
@@ -102,6 +121,7 @@ impl fmt::Display for RequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::InvalidMultibulkLength => "invalid multibulk length",
+            Self::UnauthenticatedMultibulkLength => "unauthenticated multibulk length",
             Self::TooBigMultibulkCount => "too big mbulk count string",
             Self::ExpectedBulk(byte) => {
                 // Redis puts the raw byte into its reply, with CR and LF as spaces.
@@ -113,6 +133,7 @@ impl fmt::Display for RequestError {
                 return write!(f, "Protocol error: expected '$', got '{got}'");
             }
             Self::InvalidBulkLength => "invalid bulk length",
+            Self::UnauthenticatedBulkLength => "unauthenticated bulk length",
             Self::TooBigBulkCount => "too big bulk count string",
             Self::UnterminatedBulk => "expected CRLF after bulk string",
             Self::TooBigRequest => "too big request",
@@ -285,7 +306,10 @@ impl RequestParser {
             Line::TooLong => Err(RequestError::TooBigMultibulkCount),
             Line::Bad => Err(RequestError::InvalidMultibulkLength),
             Line::Number { value, .. } if value > i64::from(limits.max_args) => {
-                Err(RequestError::InvalidMultibulkLength)
+                Err(match limits.is_unauthenticated {
+                    true => RequestError::UnauthenticatedMultibulkLength,
+                    false => RequestError::InvalidMultibulkLength,
+                })
             }
             Line::Number { value, next } if value <= 0 => {
                 self.phase = Phase::Done;
@@ -347,10 +371,13 @@ impl RequestParser {
             Line::Bad => return Err(RequestError::InvalidBulkLength),
             Line::Number { value, next } => (value, next),
         };
-        let len = u32::try_from(value)
-            .ok()
-            .filter(|&len| u64::from(len) <= limits.max_bulk)
-            .ok_or(RequestError::InvalidBulkLength)?;
+        let len = u32::try_from(value).map_err(|_| RequestError::InvalidBulkLength)?;
+        if u64::from(len) > limits.max_bulk {
+            return Err(match limits.is_unauthenticated {
+                true => RequestError::UnauthenticatedBulkLength,
+                false => RequestError::InvalidBulkLength,
+            });
+        }
         let end = start as u64 + self.diverted + u64::from(len) + 2;
         if end > limits.max_request.min(u64::from(u32::MAX)) {
             return Err(RequestError::TooBigRequest);

@@ -152,6 +152,30 @@ fn clients_that_announce_much_and_send_nothing_cost_little() {
 }
 
 #[test]
+fn who_has_not_given_the_password_takes_no_memory() {
+    let server = need!(
+        testkit::redis_with(&["--requirepass", "secret"]),
+        "redis-server"
+    );
+    let rig = Rig::before_redis(vec![server], &["redis_auth: secret"], &[]);
+    let idle = resident(rig.proxy.pid());
+    let value = vec![b'x'; 4 << 20];
+    for _ in 0..8 {
+        let mut client = rig.client();
+        client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$536870912\r\n");
+        // What comes after the refusal is read and dropped.
+        client.send(&value);
+        let refused = text(&client.rest());
+        assert_eq!(
+            refused,
+            "-ERR Protocol error: unauthenticated bulk length\r\n"
+        );
+    }
+    let cost = resident(rig.proxy.pid()).saturating_sub(idle);
+    assert!(cost < 8 * MIB, "{} KiB", cost >> 10);
+}
+
+#[test]
 fn redis_headers_beyond_the_limits_are_refused_when_read() {
     let rig = need!(Rig::redis(1, &[]), "redis-server");
     for header in [

@@ -80,10 +80,12 @@ impl<P: Grammar> Intake<P> {
     }
 
     /// Adds as much of `range` as is known to be missing, at least [`PARTIAL_STEP`], and parses. Returns where it
-    /// stopped, and what was found; `None` when a body needs more.
+    /// stopped, and what was found; `None` when a body needs more. `must_authenticate`: within the limits of a client
+    /// that has not given the password.
     pub(crate) fn read_on(
         &mut self,
         grammar: &P,
+        must_authenticate: bool,
         chunk: &Chunk,
         range: Range<usize>,
     ) -> (usize, Option<Parsed>) {
@@ -102,7 +104,12 @@ impl<P: Grammar> Intake<P> {
             .min(available);
         let pos = range.start + step;
         self.text.extend_from_slice(&chunk[range.start..pos]);
-        (pos, Some(grammar.parse(&mut self.parser, &self.text)))
+        let (parser, text) = (&mut self.parser, &self.text);
+        let parsed = match must_authenticate {
+            true => grammar.parse_unauthenticated(parser, text),
+            false => grammar.parse(parser, text),
+        };
+        (pos, Some(parsed))
     }
 
     /// A large argument of `len` bytes begins at the end of the text, and `range` of `chunk` is its beginning.

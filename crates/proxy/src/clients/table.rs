@@ -14,7 +14,7 @@ use crate::flow::memory::MemoryPart;
 use crate::flow::outbox::{Action, Flush, Outbox};
 use crate::flow::spares::Spares;
 use crate::id::{ServerId, SessionId, Table};
-use crate::limits::CLIENT_SCAN_AT_LEAST;
+use crate::limits::{AUTHENTICATE_WITHIN, CLIENT_SCAN_AT_LEAST};
 use crate::metrics::{PoolCounters, PoolMetric};
 use crate::protocol::Protocol;
 use crate::settings::PoolSettings;
@@ -509,29 +509,49 @@ impl<P: Protocol> Clients<P> {
 
     fn shortest_timeout(&self) -> Option<Duration> {
         let failure = &self.settings.failure;
-        [failure.client_idle_timeout, failure.client_request_timeout]
-            .into_iter()
-            .flatten()
-            .min()
+        let has_password = self.settings.has_password();
+        [
+            failure.client_idle_timeout,
+            failure.client_request_timeout,
+            has_password.then_some(AUTHENTICATE_WITHIN),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
-    /// Closes clients that have been idle, or in the middle of a request, for too long.
-    pub(crate) fn close_idle(&mut self, now: Time, outbox: &mut Outbox) {
+    /// Closes clients that have been idle, in the middle of a request, or without the pool's password for too long.
+    pub(crate) fn close_idle(&mut self, protocol: &P, now: Time, outbox: &mut Outbox) {
         if self.next_scan.is_none_or(|due| now < due) {
             return;
         }
         self.next_scan = None;
         for id in self.sessions.ids() {
             let session = self.sessions.get(id);
-            if let Some(session) = session.filter(|session| self.is_late(session, now)) {
-                let mid_request = session.is_mid_request();
-                outbox.log(Event::ClientTimedOut { mid_request });
+            let event = session.and_then(|session| self.lateness(session, protocol, now));
+            if let Some(event) = event {
+                outbox.log(event);
                 self.close(id, Ending::Closed, outbox);
             }
         }
         if self.sessions.len() > 0 {
             self.schedule_scan(now);
         }
+    }
+
+    /// What is logged if the client is late.
+    fn lateness(&self, session: &Session<P>, protocol: &P, now: Time) -> Option<Event> {
+        let is_due = |due| due <= now;
+        if protocol
+            .authenticate_by(session.client())
+            .is_some_and(is_due)
+        {
+            let client = session.name().into();
+            return Some(Event::ClientUnauthenticated { client });
+        }
+        let mid_request = session.is_mid_request();
+        self.is_late(session, now)
+            .then_some(Event::ClientTimedOut { mid_request })
     }
 
     fn is_late(&self, session: &Session<P>, now: Time) -> bool {

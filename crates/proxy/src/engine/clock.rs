@@ -40,7 +40,8 @@ impl<P: Protocol> Engine<P> {
             self.handle_late(id);
         }
         self.time_out_upgrades();
-        self.clients.close_idle(self.now, &mut self.outbox);
+        self.clients
+            .close_idle(&self.protocol, self.now, &mut self.outbox);
         self.clients.close_slow_readers(self.now, &mut self.outbox);
         self.refresh_health();
         if self.memory.next().is_some_and(|due| due <= self.now) {

@@ -67,10 +67,17 @@ impl<P: Protocol> Engine<P> {
                 self.park(id, &[], chunk, pos..range.end);
                 return true;
             }
+            let must_authenticate = self.protocol.must_authenticate(session.client());
             // An incomplete request comes first; its rest is at the start of these bytes.
+            let range = pos..range.end;
             pos = match session.take_intake() {
-                Some(intake) => self.feed_partial(id, intake, chunk, pos..range.end),
-                None => self.feed_fresh(id, chunk, pos..range.end),
+                Some(intake) => self.feed_partial(id, intake, must_authenticate, chunk, range),
+                // Each request by itself, as other limits may apply to the next.
+                None if must_authenticate => {
+                    let intake = Box::new(Intake::new(P::Parser::default(), &[]));
+                    self.feed_partial(id, intake, must_authenticate, chunk, range)
+                }
+                None => self.feed_fresh(id, chunk, range),
             };
         }
         let Some(session) = self.clients.get(id) else {
@@ -176,6 +183,7 @@ impl<P: Protocol> Engine<P> {
         &mut self,
         id: SessionId,
         mut intake: Box<Intake<P>>,
+        must_authenticate: bool,
         chunk: &Chunk,
         range: Range<usize>,
     ) -> usize {
@@ -187,7 +195,7 @@ impl<P: Protocol> Engine<P> {
             return range.start + dropped;
         }
         // It does not add the whole chunk: what follows the request is parsed in the chunk again.
-        let (pos, parsed) = intake.read_on(&self.protocol, chunk, range.clone());
+        let (pos, parsed) = intake.read_on(&self.protocol, must_authenticate, chunk, range.clone());
         let Some(parsed) = parsed else {
             return self.keep(id, intake, pos);
         };

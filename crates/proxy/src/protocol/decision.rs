@@ -19,6 +19,12 @@ pub(crate) trait Decider: Grammar {
     /// The state of a new client; `id` is unique in the pool.
     fn client(&self, id: u64, now: Time) -> Self::Client;
 
+    /// Whether the client has to give the pool's password before anything else is done for it.
+    fn must_authenticate(&self, client: &Self::Client) -> bool;
+
+    /// When a client that has not given the password yet is closed.
+    fn authenticate_by(&self, client: &Self::Client) -> Option<Time>;
+
     /// The version of the protocol that the client speaks.
     fn version(client: &Self::Client) -> Version;
 

@@ -19,6 +19,9 @@ pub(crate) trait Grammar: Sized {
     /// as before; only the rest is looked at.
     fn parse(&self, parser: &mut Self::Parser, text: &[u8]) -> Parsed;
 
+    /// The same for a client that has not given the pool's password, within narrower limits.
+    fn parse_unauthenticated(&self, parser: &mut Self::Parser, text: &[u8]) -> Parsed;
+
     /// The body asked for by [`Parsed::Body`] has arrived (elsewhere); `tail` is its last two bytes.
     fn after_body(&self, parser: &mut Self::Parser, text: &[u8], tail: [u8; 2]) -> Parsed;
 

@@ -86,6 +86,10 @@ impl Grammar for Memcached {
         translate(parser, progress)
     }
 
+    fn parse_unauthenticated(&self, parser: &mut Parser, text: &[u8]) -> Parsed {
+        self.parse(parser, text)
+    }
+
     fn after_body(&self, parser: &mut Parser, _text: &[u8], tail: [u8; 2]) -> Parsed {
         let progress = parser.inner.finish_body(tail);
         translate(parser, progress)
@@ -163,6 +167,14 @@ impl Decider for Memcached {
     type Command = Option<Verb>;
 
     fn client(&self, _id: u64, _now: Time) {}
+
+    fn must_authenticate(&self, _client: &()) -> bool {
+        false
+    }
+
+    fn authenticate_by(&self, _client: &()) -> Option<Time> {
+        None
+    }
 
     fn version(_client: &()) -> Version {
         Version::Base

@@ -27,6 +27,7 @@ mod silent;
 mod stage;
 mod stats;
 mod turns;
+mod unauthenticated;
 mod unheard;
 mod window;
 mod words;

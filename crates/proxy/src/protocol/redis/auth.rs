@@ -1,5 +1,6 @@
 //! AUTH: the password of clients.
 
+use redis_proto::command::{Action as CommandAction, Command, LocalCommand};
 use redis_proto::encode;
 
 use super::client::RedisClient;
@@ -7,12 +8,6 @@ use super::request::Request;
 use super::state::Redis;
 
 impl Redis {
-    /// Whether the client has to give the password first. It has not where a plan has taken that away.
-    #[inline]
-    pub(super) fn must_authenticate(&self, client: &RedisClient) -> bool {
-        !client.authenticated && self.settings.auth.is_some()
-    }
-
     pub(super) fn auth(&self, request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
         let (user, password) = match request.args.len() {
             2 => (None, request.arg(1)),
@@ -42,6 +37,7 @@ impl Redis {
         };
         client.authenticated =
             user.is_none_or(|user| user == b"default") && equal(expected, password);
+        client.has_authenticated |= client.authenticated;
         match (client.authenticated, user) {
             (true, _) => Ok(()),
             (false, None) => Err(b"-ERR invalid password\r\n"),
@@ -60,4 +56,13 @@ fn equal(expected: &[u8], given: &[u8]) -> bool {
         .zip(given)
         .fold(0, |found, (a, b)| found | (a ^ b));
     expected.len() == given.len() && differences == 0
+}
+
+/// Whether a client may send the command before it has given the password.
+pub(super) fn may_precede_auth(command: &Command) -> bool {
+    use LocalCommand::{Auth, Hello, Quit, Reset};
+    matches!(
+        command.action,
+        CommandAction::Local(Auth | Hello | Quit | Reset)
+    )
 }

@@ -13,6 +13,8 @@ use crate::time::Time;
 pub(crate) struct RedisClient {
     pub(crate) id: u64,
     pub(crate) authenticated: bool,
+    /// It has given the password at some time.
+    pub(super) has_authenticated: bool,
     pub(crate) version: Version,
     pub(super) name: Option<Box<[u8]>>,
     /// The name that a HELLO under way will set.
@@ -40,6 +42,7 @@ impl RedisClient {
         Self {
             id,
             authenticated,
+            has_authenticated: false,
             version: Version::Resp2,
             name: None,
             next_name: None,
@@ -57,6 +60,7 @@ impl RedisClient {
         *self = Self {
             replies: self.replies.after_reset(),
             last: self.last,
+            has_authenticated: self.has_authenticated,
             library: std::mem::take(&mut self.library),
             ..Self::new(self.id, authenticated, self.connected)
         };

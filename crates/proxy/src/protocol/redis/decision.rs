@@ -3,6 +3,7 @@
 use redis_proto::command::{self, Action as CommandAction, Command, Flags};
 use redis_proto::encode;
 
+use super::auth::may_precede_auth;
 use super::client::RedisClient;
 use super::refusal::{
     Refusal, is_memcached_set, refuse, refuse_key, refuse_memcached_set, refuse_subcommand,
@@ -10,6 +11,7 @@ use super::refusal::{
 use super::request::Request;
 use super::state::Redis;
 use super::{miss, transaction};
+use crate::limits::AUTHENTICATE_WITHIN;
 use crate::protocol::decision::{
     self, Decider, Decision, DecisionOutput, Facts, JoinKind, Route, Version,
 };
@@ -23,6 +25,17 @@ impl Decider for Redis {
 
     fn client(&self, id: u64, now: Time) -> RedisClient {
         RedisClient::new(id, self.settings.auth.is_none(), now)
+    }
+
+    #[inline]
+    fn must_authenticate(&self, client: &RedisClient) -> bool {
+        !client.authenticated && self.settings.auth.is_some()
+    }
+
+    fn authenticate_by(&self, client: &RedisClient) -> Option<Time> {
+        // One that knew the password once is no stranger.
+        let is_stranger = self.must_authenticate(client) && !client.has_authenticated;
+        is_stranger.then(|| client.connected + AUTHENTICATE_WITHIN)
     }
 
     fn version(client: &RedisClient) -> Version {
@@ -49,7 +62,7 @@ impl Decider for Redis {
             }
             Err(refusal) => {
                 client.last = None;
-                refusal.answer(&request, client, output)
+                self.refuse(refusal, &request, client, output)
             }
         };
         if matches!(route, Route::WhenIdle) {
@@ -103,10 +116,7 @@ impl Redis {
         output: &mut DecisionOutput,
     ) -> Route {
         if self.must_authenticate(client) && !may_precede_auth(command) {
-            output
-                .reply
-                .extend_from_slice(b"-NOAUTH Authentication required\r\n");
-            return Route::Local;
+            return refuse_unauthenticated(output);
         }
         if client.in_force.forbids(command, &mut output.reply) {
             return Route::Local;
@@ -114,6 +124,22 @@ impl Redis {
         match command.action {
             CommandAction::Forward => self.route_forward(command, request, output),
             _ => self.route_special(command, request, client, output),
+        }
+    }
+
+    /// The route of a request that is refused by its name and number of arguments. A client without the password
+    /// learns no more than that it has to give it, and nothing is logged.
+    #[cold]
+    fn refuse(
+        &self,
+        refusal: &Refusal,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        output: &mut DecisionOutput,
+    ) -> Route {
+        match refusal.may_precede_auth(request) || !self.must_authenticate(client) {
+            true => refusal.answer(request, client, output),
+            false => refuse_unauthenticated(output),
         }
     }
 
@@ -267,10 +293,8 @@ pub(super) fn request_of(asked: decision::Request<'_, Redis>) -> Request<'_> {
     }
 }
 
-fn may_precede_auth(command: &Command) -> bool {
-    use command::LocalCommand::{Auth, Hello, Quit, Reset};
-    matches!(
-        command.action,
-        CommandAction::Local(Auth | Hello | Quit | Reset)
-    )
+fn refuse_unauthenticated(output: &mut DecisionOutput) -> Route {
+    let line = b"-NOAUTH Authentication required\r\n";
+    output.reply.extend_from_slice(line);
+    Route::Local
 }

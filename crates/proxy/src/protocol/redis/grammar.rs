@@ -1,7 +1,7 @@
 //! RESP as a [`Grammar`].
 
 use redis_proto::encode;
-use redis_proto::request::{Progress, RequestError, RequestParser};
+use redis_proto::request::{Progress, RequestError, RequestLimits, RequestParser};
 use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_code};
 
 use super::refusal;
@@ -23,6 +23,10 @@ impl Grammar for Redis {
             Ok(Progress::Complete { len }) => Parsed::Request { len },
             other => parsed(other),
         }
+    }
+
+    fn parse_unauthenticated(&self, parser: &mut RequestParser, text: &[u8]) -> Parsed {
+        parsed(parser.parse(&RequestLimits::unauthenticated(), text))
     }
 
     fn after_body(&self, parser: &mut RequestParser, text: &[u8], _tail: [u8; 2]) -> Parsed {

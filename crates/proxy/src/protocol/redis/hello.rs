@@ -6,7 +6,7 @@ use super::client::{RedisClient, is_valid_name};
 use super::request::{Request, shown};
 use super::state::{Redis, release};
 use crate::cause::Cause;
-use crate::protocol::decision::{DecisionOutput, Route};
+use crate::protocol::decision::{Decider, DecisionOutput, Route};
 use crate::protocol::grammar::Grammar;
 
 /// What a HELLO asks for, checked.

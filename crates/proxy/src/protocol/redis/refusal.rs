@@ -3,6 +3,7 @@
 use redis_proto::command::{self, Action as CommandAction, Command, Transaction};
 use redis_proto::encode;
 
+use super::auth::may_precede_auth;
 use super::client::RedisClient;
 use super::request::{Request, shown};
 use crate::event::Event;
@@ -28,6 +29,15 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Whether a client that has not given the password is told.
+    pub(super) fn may_precede_auth(&self, request: &Request<'_>) -> bool {
+        match self {
+            // It is closed, not answered.
+            Refusal::Unknown => command::is_cross_protocol(request.name()),
+            Refusal::Arity(command) => may_precede_auth(command),
+        }
+    }
+
     #[cold]
     pub(super) fn answer(
         &self,
