@@ -39,6 +39,10 @@ use setup::{Program, Setup};
 /// How often a demo that only serves checks whether to stop.
 const WATCH: Duration = Duration::from_millis(100);
 
+/// The last line of a `--once` tour: nothing listens any more, so no command to connect is shown.
+const END_OF_ONCE: &str = "\nThe tour is over: the proxy and its servers are stopped and their files removed. \
+                           `nuthatch demo` (without --once) keeps serving, to try it yourself.";
+
 /// Options from the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DemoOptions {
@@ -72,16 +76,17 @@ fn try_run(options: DemoOptions) -> Result<(), Stop> {
     let program = Program::this_one()?;
     let mut setup = Setup::build(&program, &mut narrator)?;
     tour::run(&mut setup, &mut narrator)?;
-    narrator.say(&setup.invitation())?;
     let tour = narrator.verdict();
-    if !options.once {
-        narrator.say("Serving until Ctrl-C.")?;
-        let ended = serve(&mut setup, &mut narrator);
-        let shown = ended.and(narrator.announce_stop());
-        return tour.and(shown);
+    if options.once {
+        drop(setup);
+        narrator.say(END_OF_ONCE)?;
+        return tour;
     }
-    drop(setup);
-    tour
+    narrator.say(&setup.invitation())?;
+    narrator.say("Serving until Ctrl-C.")?;
+    let ended = serve(&mut setup, &mut narrator);
+    let shown = ended.and(narrator.announce_stop());
+    tour.and(shown)
 }
 
 /// Serves until a signal arrives (the normal end) or the proxy exits.

@@ -33,6 +33,13 @@ fn tour(mut command: Command, scratch: &Path) -> String {
     assert_eq!(status.code(), Some(0), "{story}{}", process.stderr());
     assert!(!story.contains("[FAILED]"), "{story}");
     assert!(is_empty(scratch), "the demo left files behind");
+    // Nothing listens any more, and the configuration is removed.
+    let scratch = scratch.to_str().unwrap();
+    for invitation in ["Try it", "redis-cli", "nc 127", "Serving", scratch] {
+        assert!(!story.contains(invitation), "{invitation}: {story}");
+    }
+    let last = story.trim_end().lines().last().unwrap();
+    assert!(last.contains("are stopped"), "{last}");
     story
 }
 
