@@ -19,12 +19,13 @@ impl<'a> Need<'a> {
     }
 }
 
-const NEEDS: [Need<'_>; 6] = [
+const NEEDS: [Need<'_>; 7] = [
     Need::new("redis-server", "redis-server"),
     Need::new("redis-cli", "redis-tools"),
     Need::new("memcached", "memcached"),
     Need::new("memccapable", "libmemcached-tools"),
     Need::new("nutcracker", "nutcracker"),
+    Need::new("haproxy", "haproxy"),
     Need::new("setpriv", "util-linux"),
 ];
 

@@ -108,18 +108,6 @@ fn info_tells_of_load_and_of_servers_that_are_ejected() {
 }
 
 #[test]
-fn what_haproxy_sends_to_check_a_server_is_answered() {
-    let rig = need!(Rig::redis(1, &[]), "redis-server");
-    let mut client = rig.client();
-    client.send(b"PING\r\n");
-    assert_eq!(client.line(), b"+PONG\r\n");
-    client.send(b"info replication\r\n");
-    client.until(b"\r\nrole:master\r\n");
-    client.send(b"QUIT\r\n");
-    assert!(client.rest().ends_with(b"+OK\r\n"));
-}
-
-#[test]
 fn client_lines_have_the_fields_of_redis() {
     let rig = need!(Rig::redis(1, &[]), "redis-server");
     for version in ["2", "3"] {

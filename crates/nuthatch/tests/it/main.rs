@@ -16,6 +16,7 @@ mod failover;
 mod failure;
 mod fake;
 mod handshake;
+mod haproxy;
 mod hostile_clients;
 mod hostile_servers;
 mod many;
