@@ -116,6 +116,72 @@ fn a_client_that_reads_late_gets_everything() {
     assert_eq!(text(&client.reply()), "+PONG\r\n");
 }
 
+/// A server sends as fast as the proxy reads, and its connection is shared, so replies to requests that were
+/// admitted are held for their client, whatever their size.
+#[test]
+fn who_reads_more_slowly_than_its_server_costs_the_replies_that_were_admitted() {
+    const ADMITTED: u64 = 48;
+    const SIZE: u64 = 2 * MIB;
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let pid = rig.proxy.pid();
+    let mut client = rig.client();
+    client.command(&[b"SET", b"big", &vec![b'x'; SIZE as usize]]);
+    assert_eq!(text(&client.reply()), "+OK\r\n");
+    let mut slow = rig.client();
+    let idle = resident(pid);
+    let requests = 2 * ADMITTED;
+    slow.send(
+        "*2\r\n$3\r\nGET\r\n$3\r\nbig\r\n"
+            .repeat(requests as usize)
+            .as_bytes(),
+    );
+    let responses = || rig.server_stat(0, "responses") as u64 - 1;
+    wait_for("all that were admitted are answered", || {
+        responses() == ADMITTED
+    });
+    let cost = resident(pid).saturating_sub(idle);
+    // Less what the kernel holds between proxy and client.
+    let (least, most) = (ADMITTED * SIZE - 12 * MIB, ADMITTED * SIZE * 5 / 4);
+    assert!(
+        (least..most).contains(&cost),
+        "{} MiB, not {} to {}",
+        cost / MIB,
+        least / MIB,
+        most / MIB
+    );
+
+    for _ in 0..requests {
+        assert!(slow.reply().len() as u64 > SIZE);
+    }
+    assert_eq!(slow.ask(&["PING"]), "+PONG\r\n");
+}
+
+/// A request goes to its server when it is whole: the connection is shared, and must not wait for one client.
+#[test]
+fn an_upload_is_held_until_it_is_whole_and_costs_its_size() {
+    const SIZE: u64 = 64 * MIB;
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let pid = rig.proxy.pid();
+    let (mut uploading, mut other) = (rig.client(), rig.client());
+    assert_eq!(other.ask(&["SET", "small", "v"]), "+OK\r\n");
+    let idle = resident(pid);
+    uploading.send(format!("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n${SIZE}\r\n").as_bytes());
+    uploading.send(&vec![b'x'; SIZE as usize]);
+    let cost = || resident(pid).saturating_sub(idle);
+    wait_for("all but its line end is there", || cost() >= SIZE - MIB);
+    assert_eq!(other.ask(&["GET", "small"]), "$1\r\nv\r\n");
+    assert!(cost() < SIZE * 5 / 4, "{} MiB", cost() / MIB);
+    assert_eq!(rig.server_stat(0, "requests"), 2, "nothing of it was sent");
+
+    uploading.send(b"\r\n");
+    assert_eq!(text(&uploading.line()), "+OK\r\n");
+    let given_back = eventually(GIVEN_BACK_WITHIN, || {
+        (resident(pid) < idle + MAY_STAY).then_some(())
+    });
+    let kept = resident(pid).saturating_sub(idle) / MIB;
+    assert!(given_back.is_some(), "{kept} MiB above idle are kept");
+}
+
 #[test]
 fn clients_that_announce_much_and_send_nothing_cost_little() {
     let rig = need!(Rig::redis(1, &[]), "redis-server");

@@ -39,8 +39,9 @@ rows! {
          half of the memory that the process may use: of its cgroup's limit, or of the machine's memory. From \
          seven eighths of it on, clients that hold more than their share (that much, divided by the number of \
          clients) are not read until there is room; above it, the clients that hold most are closed, one by \
-         one. A client that holds less than its share is never affected. It does not include the process's \
-         other memory, which is a few MB and less than 1 KiB per client.",
+         one. A client that holds less than its share is never affected. What a client can hold: \
+         [performance.md](performance.md#what-a-slow-client-costs). It does not include the process's other memory, which \
+         is a few MB and less than 1 KiB per client.",
     )
     .fills_globals(|globals, bytes| globals.max_memory = Some(bytes));
 

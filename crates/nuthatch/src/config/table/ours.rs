@@ -128,7 +128,9 @@ rows! {
         TIME_LIMIT,
         Absent::Value("0"),
         "How long a client may take from the first byte of a request to its last, before it is closed; it may \
-         be closed up to a quarter of that time later. 0 means no limit.",
+         be closed up to a quarter of that time later. 0 means no limit. A request is held in memory until it is \
+         whole, and only then sent to its server: without a limit, a client that stops in the middle of a large \
+         one keeps that memory until it leaves or `max_memory` is exceeded.",
     )
     .fills(|pool, time| pool.settings.failure.client_request_timeout = time);
 
