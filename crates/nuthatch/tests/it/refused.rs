@@ -30,6 +30,56 @@ fn lines_of(mut client: Client) -> Vec<String> {
     said.split_inclusive("\r\n").map(str::to_owned).collect()
 }
 
+/// The commands and subcommands of a server, each with an argument list of the least length that it takes.
+fn commands_of(server: &Server) -> Vec<Vec<String>> {
+    let mut client = server.client();
+    let list = client.ask(&["COMMAND", "LIST", "FILTERBY", "PATTERN", "*"]);
+    let names = list.lines().skip(2).step_by(2);
+    let mut arity = |name: &str| {
+        let about = client.ask(&["COMMAND", "INFO", name]);
+        let number = about.lines().find_map(|line| line.strip_prefix(':'));
+        let number: i64 = number.expect(name).parse().expect(name);
+        number.unsigned_abs() as usize
+    };
+    let mut of_name = |name: &str| {
+        let mut words: Vec<String> = name.split('|').map(str::to_owned).collect();
+        // A number of keys, of seconds, of bytes: whatever blocks does so for long.
+        words.resize(arity(name).max(words.len()), "30".into());
+        words
+    };
+    names.map(&mut of_name).collect()
+}
+
+/// Libraries wait for one reply to each command that they send, SUBSCRIBE, MONITOR and BLPOP among them.
+#[test]
+fn every_command_of_a_server_gets_one_reply_at_once_and_the_connection_goes_on() {
+    const AT_ONCE: Duration = Duration::from_secs(5);
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let commands = commands_of(&rig.servers[0]);
+    assert!(commands.len() > 300, "{}", commands.len());
+    let refused = |name: &str, reply: &str| {
+        let expected = format!("-ERR unsupported command '{name}'");
+        assert!(reply.starts_with(&expected), "{name}: {reply}");
+    };
+    for version in ["2", "3"] {
+        for words in &commands {
+            let mut client = rig.client();
+            client.set_time_limit(AT_ONCE);
+            client.ask(&["HELLO", version]);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            let reply = client.ask(&words);
+            if let "subscribe" | "ssubscribe" | "monitor" | "blpop" | "sync" | "wait" = words[0] {
+                refused(words[0], &reply);
+            }
+            match words[0] {
+                "quit" => assert_eq!(text(&client.rest()), "", "{words:?}"),
+                "multi" => assert!(client.ask(&["ECHO", "on"]).starts_with("-ERR not executed")),
+                _ => assert_eq!(client.ask(&["ECHO", "on"]), "$2\r\non\r\n", "{words:?}"),
+            }
+        }
+    }
+}
+
 #[test]
 fn a_transaction_in_one_write_counts_nothing_however_it_is_cut() {
     let rig = need!(Rig::redis(1, &[]), "redis-server");
