@@ -156,6 +156,25 @@ fn who_reads_more_slowly_than_its_server_costs_the_replies_that_were_admitted() 
     assert_eq!(slow.ask(&["PING"]), "+PONG\r\n");
 }
 
+/// What comes piece by piece does not keep a read buffer for each piece.
+#[test]
+fn an_upload_in_small_pieces_costs_its_size_too() {
+    const SIZE: usize = 16 << 20;
+    const PIECE: usize = 17_000;
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let mut client = rig.client();
+    assert_eq!(client.ask(&["PING"]), "+PONG\r\n");
+    let idle = resident(rig.proxy.pid());
+    client.send(format!("*3\r\n$3\r\nSET\r\n$3\r\nbig\r\n${SIZE}\r\n").as_bytes());
+    for _ in 0..SIZE / PIECE {
+        client.send(&[b'x'; PIECE]);
+        // So that each is read by itself; if some are not, they cost no more.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let cost = resident(rig.proxy.pid()).saturating_sub(idle);
+    assert!(cost < SIZE as u64 * 3 / 2, "{} MiB", cost / MIB);
+}
+
 /// A request goes to its server when it is whole: the connection is shared, and must not wait for one client.
 #[test]
 fn an_upload_is_held_until_it_is_whole_and_costs_its_size() {

@@ -77,6 +77,7 @@ defaults
   timeout connect 5s
   timeout client 1m
   timeout server 1m
+  timeout check 10s
 listen redis
   bind 127.0.0.1:{port}
   option tcp-check
