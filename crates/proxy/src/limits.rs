@@ -90,6 +90,18 @@ pub const MAX_CLIENT_NAME: usize = 256;
 /// Arguments of a question about commands, settings or clients. Each may be answered with some hundred bytes.
 pub const MAX_ASKED: usize = 1_024;
 
+/// Bytes of push frames that a server may send in [`PUSH_PERIOD`] on one connection; with more the connection is closed.
+/// They answer no request and the proxy asks for none, so that all they do is take a worker's time from others: so many
+/// bytes take it two or three milliseconds.
+pub const MAX_PUSHED: usize = 256 << 10;
+
+/// See [`MAX_PUSHED`].
+pub const PUSH_PERIOD: Duration = Duration::from_secs(1);
+
+/// Keys (or elements of a reply) that buffers of the current request keep room for: what a larger request has needed is
+/// freed.
+pub const KEEP_KEYS: usize = 4_096;
+
 /// Clients that one CLIENT LIST shows: a few megabytes, and some milliseconds of a worker's time.
 pub const MAX_LISTED_CLIENTS: usize = 10_000;
 

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
-use crate::limits::{MAX_HANDSHAKE_REPLY, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT, SILENT_AFTER};
+use crate::limits::{
+    MAX_HANDSHAKE_REPLY, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT, MAX_PUSHED, PUSH_PERIOD, SILENT_AFTER,
+};
 use crate::metrics::{ServerCounters, ServerMetric};
 use crate::protocol::Protocol;
 use crate::protocol::grammar::{BadReply, Scan};
@@ -34,6 +36,7 @@ pub(crate) struct Connection<P: Protocol> {
     mid_reply: bool,
     /// A RESP3 push frame is being dropped: it answers no request.
     dropping: bool,
+    pushed: Pushed,
     opened: Time,
     /// When the server last sent anything, if ever.
     heard: Option<Time>,
@@ -149,6 +152,7 @@ impl<P: Protocol> Connection<P> {
             scanner: P::Scanner::default(),
             mid_reply: false,
             dropping: false,
+            pushed: Pushed::default(),
             opened: now,
             heard: None,
             is_listed: false,
@@ -421,9 +425,13 @@ impl<P: Protocol> Connection<P> {
 
     #[cold]
     fn drop_push(&mut self, data: &[u8]) -> Result<Found<P::Kind>, BadReply> {
-        match P::scan(&mut self.scanner, data, None)? {
-            Scan::Complete { len, .. } => Ok(Found::Push(len)),
-            Scan::Partial => Ok(Found::Push(data.len())),
+        let len = match P::scan(&mut self.scanner, data, None)? {
+            Scan::Complete { len, .. } => len,
+            Scan::Partial => data.len(),
+        };
+        match self.pushed.add(len, self.heard.unwrap_or(self.opened)) {
+            true => Ok(Found::Push(len)),
+            false => Err(BadReply),
         }
     }
 
@@ -438,6 +446,27 @@ impl<P: Protocol> Connection<P> {
             add(ServerMetric::InQueue, -tally.unsent.0);
             add(ServerMetric::InQueueBytes, -tally.unsent.1);
         }
+    }
+}
+
+/// How much of a server's output answers no request. The proxy asks for no push frames, so that there are hardly any.
+#[derive(Debug, Default)]
+struct Pushed {
+    since: Time,
+    bytes: usize,
+}
+
+impl Pushed {
+    /// Adds so many bytes that came at `now`; returns whether that is no more than is allowed.
+    fn add(&mut self, bytes: usize, now: Time) -> bool {
+        if now.since(self.since) >= PUSH_PERIOD {
+            *self = Self {
+                since: now,
+                bytes: 0,
+            };
+        }
+        self.bytes += bytes;
+        self.bytes <= MAX_PUSHED
     }
 }
 

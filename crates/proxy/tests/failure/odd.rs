@@ -1,10 +1,11 @@
 //! Servers and clients that send invalid data, or send too slowly.
 
 use proxy::Cause;
+use proxy::limits::MAX_PUSHED;
 use proxy::metrics::{PoolMetric, ServerMetric};
 
 use crate::stage::{Stage, memcached_pool, millis, redis_pool};
-use crate::words::{TIMED_OUT, bulk, get, redis, value};
+use crate::words::{HELLO_3, TIMED_OUT, bulk, get, redis, value};
 
 const BROKEN: &str = "-ERR Invalid argument\r\n";
 
@@ -236,4 +237,32 @@ fn what_goes_to_the_first_keys_server_only_is_counted_and_told_now_and_then() {
     stage.wait(10_000);
     stage.say(client, &both);
     assert_eq!(stage.log, [told(1), told(3)]);
+}
+
+#[test]
+fn a_server_that_pushes_without_end_loses_its_connection() {
+    const FRAME: &str = ">1\r\n+a\r\n";
+    let mut stage = Stage::new(redis_pool(2));
+    let client = stage.client();
+    stage.say(client, redis(&["HELLO", "3"]));
+    for server in 0..2 {
+        let link = stage.link(server);
+        stage.answer(link, HELLO_3);
+    }
+    stage.hear(client);
+    let link = stage.link(0);
+    let a_part = FRAME.repeat(MAX_PUSHED / FRAME.len() / 2);
+    for _ in 0..10 {
+        stage.answer(link, &a_part);
+        stage.answer(link, &a_part);
+        assert!(stage.is_open(link), "so much is dropped in a second");
+        stage.wait(1_000);
+    }
+    let key = stage.key(0);
+    stage.say(client, get(&key));
+    stage.answer(link, a_part.repeat(3));
+    assert!(!stage.is_open(link));
+    assert_eq!(stage.hear(client), "-ERR Invalid argument\r\n");
+    let other = stage.link(1);
+    assert!(stage.is_open(other));
 }
