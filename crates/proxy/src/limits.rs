@@ -180,8 +180,12 @@ pub const HOLD_BACK: usize = 64;
 /// the count is only a statistic then.
 pub const COUNT_EVERY_BYTES: usize = 1 << 20;
 
-/// See [`COUNT_EVERY_BYTES`].
+/// See [`COUNT_EVERY_BYTES`]. With `max_memory` a pool that holds anything counts so often though it reads nothing: what was
+/// held may be gone. The pause doubles with each count that finds as much as the one before ...
 pub const COUNT_EVERY: Duration = Duration::from_secs(1);
+
+/// ... so many times; then, about a minute after the last change, it counts no more until it reads something.
+pub const COUNT_DOUBLINGS: u32 = 6;
 
 /// How often a pool counts its buffers, whether it reads anything or not, while it holds a client back for
 /// `max_memory`: others may have made room.

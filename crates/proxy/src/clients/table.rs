@@ -370,6 +370,8 @@ impl<P: Protocol> Clients<P> {
             self.counters.add(PoolMetric::ClientHeldBack, -1);
         }
         self.memory.memory().remove_client();
+        let gone = self.memory.note_gone(session.held());
+        self.counters.add(PoolMetric::BufferedBytes, -(gone as i64));
         self.counters.add(PoolMetric::ClientConnections, -1);
         self.counters.add(self.ending_metric(&session, ending), 1);
         match ending {

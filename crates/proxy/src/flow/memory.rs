@@ -176,6 +176,20 @@ impl MemoryPart {
         self.own.largest.store(largest, Ordering::Relaxed);
     }
 
+    /// A session has left that held so many bytes. Some of them may not have been counted yet; the next count puts
+    /// that right. Returns how many were taken off.
+    pub(crate) fn note_gone(&self, bytes: usize) -> usize {
+        let held = self.held();
+        let gone = bytes.min(held);
+        self.own.bytes.store(held - gone, Ordering::Relaxed);
+        gone
+    }
+
+    /// Bytes that were held by the last count, without those of sessions that have left since.
+    pub(crate) fn held(&self) -> usize {
+        self.own.bytes.load(Ordering::Relaxed)
+    }
+
     /// Whether no session of another part is larger than `size`, by what they have published.
     pub(crate) fn is_largest(&self, size: usize) -> bool {
         let larger = |known: &Arc<Held>| {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::memory::{Memory, MemoryPart, Pressure};
 use crate::limits::{
-    COUNT_EVERY, COUNT_EVERY_BYTES, COUNT_LARGE, COUNT_UNDER_PRESSURE, LOG_MEMORY_EVERY,
+    COUNT_DOUBLINGS, COUNT_EVERY, COUNT_EVERY_BYTES, COUNT_LARGE, COUNT_UNDER_PRESSURE,
+    LOG_MEMORY_EVERY,
 };
 use crate::time::Time;
 
@@ -18,6 +19,10 @@ pub(crate) struct MemoryWatch {
     /// Bytes that may be read before the next count.
     allowance: usize,
     counted: Time,
+    /// What the last count has found.
+    found: usize,
+    /// How often in a row it was the same, up to [`COUNT_DOUBLINGS`].
+    unchanged: u32,
     /// When to count although nothing is read.
     next: Option<Time>,
     /// When it was last logged that memory is short.
@@ -30,6 +35,8 @@ impl MemoryWatch {
             part,
             allowance: 0,
             counted: Time::ZERO,
+            found: 0,
+            unchanged: 0,
             next: None,
             logged_short: None,
         };
@@ -84,9 +91,20 @@ impl MemoryWatch {
     pub(crate) fn schedule_next(&mut self, largest: usize, is_anybody_held: bool, now: Time) {
         self.counted = now;
         self.renew_allowance();
+        let held = self.part.held();
+        self.unchanged = match held == self.found {
+            true => (self.unchanged + 1).min(COUNT_DOUBLINGS),
+            false => 0,
+        };
+        self.found = held;
         let pause = match () {
             () if is_anybody_held => Some(COUNT_UNDER_PRESSURE),
             () if self.memory().is_large(largest) => Some(COUNT_LARGE),
+            () if self.memory().limit().is_none() => None,
+            // What is held now may soon be gone, and others would see less room than there is.
+            () if held > 0 && self.unchanged < COUNT_DOUBLINGS => {
+                Some(COUNT_EVERY * (1 << self.unchanged))
+            }
             () => None,
         };
         self.next = pause.map(|pause| now + pause);

@@ -3,7 +3,7 @@
 use proxy::metrics::{PoolMetric, ServerMetric};
 
 use crate::stage::{ConnectResult, Stage, memcached_pool, redis_pool};
-use crate::words::{FULL, PING, bulk, get, set};
+use crate::words::{FULL, PING, bulk, get, redis, set};
 
 /// Sixteen times [`PIECE`].
 const CAP: usize = 1 << 20;
@@ -282,4 +282,44 @@ fn without_a_cap_it_is_only_counted() {
     let counted = stage.count(PoolMetric::BufferedBytes) as usize;
     assert!((CAP..2 * CAP + PIECE).contains(&counted), "{counted}");
     assert!(!stage.is_closed(client));
+}
+
+#[test]
+fn those_who_have_left_hold_nothing() {
+    for cap in [0, 4 * CAP] {
+        let mut stage = Stage::with_memory(redis_pool(1), 1, 7, cap);
+        let half = redis(&["SET", "k", &"x".repeat(PIECE)]);
+        let half = &half[..half.len() - 10];
+        let clients: Vec<_> = (0..40).map(|_| stage.client()).collect();
+        for client in &clients {
+            stage.say(*client, half);
+        }
+        stage.wait(2_000);
+        let counted = || stage.count(PoolMetric::BufferedBytes);
+        assert!(counted() >= 16 * PIECE as i64, "{}", counted());
+        for client in clients {
+            stage.vanish(client);
+        }
+        assert_eq!(stage.count(PoolMetric::BufferedBytes), 0, "at once");
+    }
+}
+
+#[test]
+fn what_is_gone_is_counted_off_though_nothing_is_read() {
+    let mut stage = Stage::with_memory(redis_pool(1), 1, 7, 4 * CAP);
+    stage.next_links_take(0);
+    let client = stage.client();
+    stage.say(client, set("k", &"x".repeat(2 * CAP)));
+    stage.wait(2_000);
+    assert!(stage.count(PoolMetric::BufferedBytes) >= 2 * CAP as i64);
+    let link = stage.link(0);
+    stage.narrow(link, usize::MAX);
+    stage.answer(link, "+OK\r\n");
+    assert_eq!(stage.hear(client), "+OK\r\n");
+    stage.wait(4_000);
+    assert!(stage.count(PoolMetric::BufferedBytes) < 1_000);
+    stage.wait(130_000);
+    assert_eq!(stage.next_due(), None, "nothing is counted any more");
+    stage.vanish(client);
+    assert_eq!(stage.count(PoolMetric::BufferedBytes), 0);
 }
