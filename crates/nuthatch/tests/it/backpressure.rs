@@ -156,6 +156,26 @@ fn who_reads_more_slowly_than_its_server_costs_the_replies_that_were_admitted() 
     assert_eq!(slow.ask(&["PING"]), "+PONG\r\n");
 }
 
+#[test]
+fn a_request_with_a_million_keys_leaves_nothing_behind() {
+    const KEYS: usize = 1_000_000;
+    let rig = need!(Rig::redis(2, &[]), "redis-server");
+    let mut client = rig.client();
+    assert_eq!(client.ask(&["EXISTS", "a", "b"]), ":0\r\n");
+    let idle = resident(rig.proxy.pid());
+    let keys: String = (0..KEYS).map(|n| format!("$7\r\n{n:07}\r\n")).collect();
+    let request = format!("*{}\r\n$6\r\nEXISTS\r\n{keys}", KEYS + 1);
+    for _ in 0..2 {
+        client.send(request.as_bytes());
+        assert_eq!(text(&client.reply()), ":0\r\n");
+    }
+    let given_back = eventually(GIVEN_BACK_WITHIN, || {
+        (resident(rig.proxy.pid()) < idle + MAY_STAY).then_some(())
+    });
+    let kept = resident(rig.proxy.pid()).saturating_sub(idle) / MIB;
+    assert!(given_back.is_some(), "{kept} MiB above idle are kept");
+}
+
 /// What comes piece by piece does not keep a read buffer for each piece.
 #[test]
 fn an_upload_in_small_pieces_costs_its_size_too() {

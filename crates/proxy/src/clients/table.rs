@@ -100,7 +100,7 @@ impl<P: Protocol> Clients<P> {
 
     /// A client has connected.
     pub(crate) fn open(&mut self, name: Box<str>, client: P::Client, now: Time) -> SessionId {
-        self.schedule_scan(now);
+        self.schedule_scan(now, self.settings.has_password());
         self.counters.add(PoolMetric::ClientConnections, 1);
         self.counters.add(PoolMetric::ClientTotal, 1);
         self.memory.memory().add_client();
@@ -491,10 +491,11 @@ impl<P: Protocol> Clients<P> {
             .min()
     }
 
-    /// Sets the time of the next check, unless it is set or there are no time-outs.
-    fn schedule_scan(&mut self, now: Time) {
+    /// Sets the time of the next check, unless it is set or there are no time-outs. `has_strangers`: there may be
+    /// clients that have to give the password yet.
+    fn schedule_scan(&mut self, now: Time, has_strangers: bool) {
         if self.next_scan.is_none()
-            && let Some(shortest) = self.shortest_timeout()
+            && let Some(shortest) = self.shortest_timeout(has_strangers)
         {
             self.next_scan = Some(now + (shortest / 4).max(CLIENT_SCAN_AT_LEAST));
         }
@@ -504,18 +505,17 @@ impl<P: Protocol> Clients<P> {
     fn bring_scan_forward(&mut self, now: Time) {
         let planned = self.next_scan.take();
         if self.sessions.len() > 0 {
-            self.schedule_scan(now);
+            self.schedule_scan(now, self.settings.has_password());
         }
         self.next_scan = [planned, self.next_scan].into_iter().flatten().min();
     }
 
-    fn shortest_timeout(&self) -> Option<Duration> {
+    fn shortest_timeout(&self, has_strangers: bool) -> Option<Duration> {
         let failure = &self.settings.failure;
-        let has_password = self.settings.has_password();
         [
             failure.client_idle_timeout,
             failure.client_request_timeout,
-            has_password.then_some(AUTHENTICATE_WITHIN),
+            has_strangers.then_some(AUTHENTICATE_WITHIN),
         ]
         .into_iter()
         .flatten()
@@ -537,7 +537,10 @@ impl<P: Protocol> Clients<P> {
             }
         }
         if self.sessions.len() > 0 {
-            self.schedule_scan(now);
+            let is_stranger =
+                |session: &Session<P>| protocol.authenticate_by(session.client()).is_some();
+            let has_strangers = self.iter().any(|(_, session)| is_stranger(session));
+            self.schedule_scan(now, has_strangers);
         }
     }
 

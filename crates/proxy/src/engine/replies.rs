@@ -11,6 +11,7 @@ use super::state::Engine;
 use crate::cause::Cause;
 use crate::flow::buffer::Chunk;
 use crate::id::{ConnectionId, ServerId};
+use crate::limits::KEEP_KEYS;
 use crate::protocol::Protocol;
 use crate::servers::connection::{Found, Progress, Tally};
 use crate::servers::queue::{InFlight, ReplyTo};
@@ -154,6 +155,7 @@ impl<P: Protocol> Engine<P> {
                 }
                 self.deliver(id, &entry, chunk, reply, kind, &mut batch.marks);
                 batch.marks.clear();
+                batch.marks.shrink_to(KEEP_KEYS);
                 len
             }
         }

@@ -3,7 +3,6 @@
 use super::sending::Asked;
 use super::state::Engine;
 use crate::clients::session::Session;
-use crate::limits::SEGMENT_BYTES;
 use crate::protocol::Protocol;
 use crate::protocol::grammar::Reply;
 use crate::protocol::report::{ClientView, PoolView};
@@ -14,10 +13,6 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn report(&mut self, asked: &Asked<'_, P>, reply: Reply) {
         self.write_report(asked);
         self.respond(asked.id, reply);
-        if self.output.reply.capacity() > SEGMENT_BYTES {
-            // A list of many clients takes megabytes, and is seldom asked for.
-            self.output.reply = Vec::new();
-        }
     }
 
     fn write_report(&mut self, asked: &Asked<'_, P>) {

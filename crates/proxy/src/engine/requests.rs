@@ -111,6 +111,7 @@ impl<P: Protocol> Engine<P> {
                 return Handled::Last;
             }
         }
+        self.output.shrink();
         Handled::NextUnknown
     }
 

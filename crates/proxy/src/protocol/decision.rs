@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::grammar::{Grammar, Reply};
 use crate::event::Event;
+use crate::limits::{KEEP_KEYS, SEGMENT_BYTES};
 use crate::time::Time;
 
 /// Decides what becomes of requests: answered by the proxy, sent to one server, split, broadcast, or refused.
@@ -222,6 +223,16 @@ impl DecisionOutput {
         self.keys.clear();
         if self.event.is_some() {
             self.event = None;
+        }
+    }
+
+    /// Frees what a large request has needed.
+    pub(crate) fn shrink(&mut self) {
+        if self.keys.capacity() > KEEP_KEYS {
+            self.keys = Vec::new();
+        }
+        if self.reply.capacity() > SEGMENT_BYTES {
+            self.reply = Vec::new();
         }
     }
 }

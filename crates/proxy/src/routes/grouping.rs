@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::routing::Destination;
+use crate::limits::KEEP_KEYS;
 use crate::protocol::decision::Key;
 
 /// Buffers for grouping, kept from request to request: `begin`, `find_owners`, `group`, then `fragments`, then `end`.
@@ -116,8 +117,13 @@ impl Grouping {
         fragments
     }
 
-    /// Gives the keys back.
+    /// Gives the keys back. What a large request has needed is freed.
     pub(crate) fn end(&mut self) -> Vec<Key> {
+        if self.owners.capacity() > KEEP_KEYS {
+            self.owners = Vec::new();
+            self.order = Vec::new();
+            self.fragments = Vec::new();
+        }
         std::mem::take(&mut self.keys)
     }
 }

@@ -123,6 +123,7 @@ fn who_does_not_give_it_is_closed_after_a_while() {
     assert!(stage.is_closed(idle) && stage.is_closed(busy));
     assert!(!stage.is_closed(known) && !stage.is_closed(revoked));
     assert_eq!(stage.log.len(), 2, "{:?}", stage.log);
+    assert_eq!(stage.next_due(), None, "nobody is left to wait for");
     stage.wait(10 * within);
     assert!(!stage.is_closed(known) && !stage.is_closed(revoked));
     // A pool without a password has no strangers.

@@ -11,7 +11,7 @@ use super::refusal::{
 use super::request::Request;
 use super::state::Redis;
 use super::{miss, transaction};
-use crate::limits::AUTHENTICATE_WITHIN;
+use crate::limits::{AUTHENTICATE_WITHIN, KEEP_KEYS};
 use crate::protocol::decision::{
     self, Decider, Decision, DecisionOutput, Facts, JoinKind, Route, Version,
 };
@@ -259,6 +259,8 @@ impl Redis {
             .keys
             .extend(indices.iter().map_while(|index| request.key(*index)));
         let all_routable = output.keys.len() == indices.len() && !indices.is_empty();
+        indices.clear();
+        indices.shrink_to(KEEP_KEYS);
         self.indices.set(indices);
         match found {
             Ok(()) if all_routable => None,
