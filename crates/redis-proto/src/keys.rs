@@ -80,6 +80,10 @@ impl Command {
             Keys::Counted { .. } => request.counted(self.keys, out),
             Keys::Streams => request.streams(out),
             Keys::Sort => request.sort(out),
+            Keys::SortReadOnly => {
+                request.push_first_and_store(None, out);
+                Ok(())
+            }
             Keys::Store { from } => request.store(from.into(), out),
             Keys::Migrate => request.migrate(out),
         };
@@ -91,6 +95,26 @@ impl Command {
             command: self.name,
             problem,
         })
+    }
+
+    /// Appends the indices in `args` of the patterns from which the server makes the names of further keys, one for
+    /// each element that it sorts: what BY and GET of SORT and SORT_RO say, if there is a `*` in it. Without one,
+    /// as in `BY nosort` and `GET #`, no other key is read.
+    pub fn key_patterns(&self, text: &[u8], args: &[Arg], out: &mut Vec<usize>) {
+        if !matches!(self.keys, Keys::Sort | Keys::SortReadOnly) {
+            return;
+        }
+        let request = Words { text, args };
+        // One that is not in the text may hold anything.
+        let has_star = |&index: &usize| {
+            let pattern = request.bytes(index);
+            index < args.len() && pattern.is_none_or(|pattern| pattern.contains(&b'*'))
+        };
+        let patterns = request
+            .sort_options()
+            .filter(|(option, _)| *option == SortOption::Pattern)
+            .map(|(_, index)| index);
+        out.extend(patterns.filter(has_star));
     }
 
     /// Whether the request would wait for other clients: always for commands refused as [`Why::Blocking`],
@@ -121,6 +145,15 @@ impl Command {
 fn is_set_get(text: &[u8], args: &[Arg]) -> bool {
     let request = Words { text, args };
     request.is(0, "set") && (3..args.len()).any(|index| request.is(index, "get"))
+}
+
+/// An option of SORT that tells of keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SortOption {
+    /// BY or GET.
+    Pattern,
+    /// STORE.
+    Store,
 }
 
 struct StreamOptions {
@@ -213,22 +246,37 @@ impl Words<'_> {
     }
 
     fn sort(&self, out: &mut Vec<usize>) -> Result<(), Problem> {
-        let mut store = None;
-        let mut index = 2;
-        while index < self.args.len() {
-            index += if self.is(index, "limit") {
-                3
-            } else if self.is(index, "get") || self.is(index, "by") {
-                2
-            } else if self.is(index, "store") {
-                store = Some(index + 1);
-                2
-            } else {
-                1
-            };
-        }
+        let store = self
+            .sort_options()
+            .filter(|(option, _)| *option == SortOption::Store)
+            .map(|(_, index)| index)
+            .last();
         self.push_first_and_store(store, out);
         Ok(())
+    }
+
+    /// The options of SORT that tell of keys, each with the index of what it says, which may be missing.
+    fn sort_options(&self) -> impl Iterator<Item = (SortOption, usize)> {
+        let mut index = 2;
+        std::iter::from_fn(move || {
+            while index < self.args.len() {
+                let value = index + 1;
+                let (option, len) = if self.is(index, "limit") {
+                    (None, 3)
+                } else if self.is(index, "get") || self.is(index, "by") {
+                    (Some(SortOption::Pattern), 2)
+                } else if self.is(index, "store") {
+                    (Some(SortOption::Store), 2)
+                } else {
+                    (None, 1)
+                };
+                index += len;
+                if let Some(option) = option {
+                    return Some((option, value));
+                }
+            }
+            None
+        })
     }
 
     fn store(&self, from: usize, out: &mut Vec<usize>) -> Result<(), Problem> {

@@ -61,15 +61,14 @@ impl Command {
             Keys::Range { first, last, step } => (first.into(), last.into(), step.into()),
             Keys::Counted { dest: 0, .. } => (0, 0, 0),
             Keys::Counted { dest, .. } => (dest.into(), dest.into(), 1),
-            Keys::Sort | Keys::Store { .. } => (1, 1, 1),
+            Keys::Sort | Keys::SortReadOnly | Keys::Store { .. } => (1, 1, 1),
             Keys::Migrate => (3, 3, 1),
         }
     }
 
     /// Whether [`key_range`](Self::key_range) does not describe all keys (`movablekeys` in Redis).
     pub fn has_movable_keys(&self) -> bool {
-        // The patterns of SORT_RO may name keys, which nobody can tell from the request.
-        !matches!(self.keys, Keys::None | Keys::Range { .. }) || self.name == "sort_ro"
+        !matches!(self.keys, Keys::None | Keys::Range { .. })
     }
 }
 
@@ -137,7 +136,8 @@ pub enum Keys {
     },
     /// XREAD and XREADGROUP: the first half of the arguments after the word STREAMS.
     Streams,
-    /// SORT: argument 1, and the argument after the last STORE.
+    /// SORT: argument 1, and the argument after the last STORE. Patterns may name further keys, which cannot be
+    /// told from the request; see [`Command::key_patterns`].
     Sort,
     /// GEORADIUS and similar: argument 1, and the argument after the last STORE or STOREDIST.
     Store {
@@ -146,6 +146,8 @@ pub enum Keys {
     },
     /// MIGRATE: argument 3, or if that is empty the arguments after the word KEYS.
     Migrate,
+    /// SORT_RO: argument 1, and patterns as for SORT.
+    SortReadOnly,
 }
 
 /// Error texts of Redis for an invalid number of keys, by family of commands.

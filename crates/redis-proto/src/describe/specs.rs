@@ -74,7 +74,7 @@ impl Command {
     pub fn key_flags(&self, index: usize) -> &'static str {
         let nth = match self.keys {
             Keys::Range { first, .. } => usize::from(index > usize::from(first)),
-            Keys::Counted { dest: 0, .. } | Keys::Streams | Keys::None => 0,
+            Keys::Counted { dest: 0, .. } | Keys::Streams | Keys::SortReadOnly | Keys::None => 0,
             Keys::Counted { dest, .. } => usize::from(index > usize::from(dest)),
             Keys::Sort => 2 * usize::from(index > 1),
             Keys::Store { .. } => usize::from(index > 1),
@@ -126,9 +126,11 @@ fn places(command: &Command, groups: usize) -> Vec<(Begin, Find)> {
             let from = if command.name == "xread" { 1 } else { 4 };
             vec![(Begin::Keyword("STREAMS", from), find)]
         }
-        Keys::Sort => {
+        Keys::Sort | Keys::SortReadOnly => {
             let unknown = (Begin::Unknown, Find::Unknown);
-            vec![(Begin::Index(1), ONE), unknown, unknown]
+            let mut places = vec![(Begin::Index(1), ONE)];
+            places.resize(groups, unknown);
+            places
         }
         Keys::Store { from } => {
             let behind = |word| (Begin::Keyword(word, from.into()), ONE);
@@ -145,7 +147,7 @@ fn places(command: &Command, groups: usize) -> Vec<(Begin, Find)> {
     }
 }
 
-/// Where the keys of a range are: the first may be a group of its own. Patterns of SORT_RO may name others.
+/// Where the keys of a range are: the first may be a group of its own.
 fn ranges(first: i64, last: i64, step: i64, groups: usize) -> Vec<(Begin, Find)> {
     let range = |from: i64| {
         let last = if last < 0 { last } else { last - from };
@@ -159,7 +161,6 @@ fn ranges(first: i64, last: i64, step: i64, groups: usize) -> Vec<(Begin, Find)>
         )
     };
     match groups {
-        2 if first == last => vec![range(first), (Begin::Unknown, Find::Unknown)],
         2 => vec![(Begin::Index(first), ONE), range(first + 1)],
         _ => vec![range(first)],
     }

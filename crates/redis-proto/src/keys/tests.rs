@@ -31,7 +31,7 @@ fn keys(line: &str) -> Result<Vec<usize>, String> {
 
 #[test]
 fn keys_are_found() {
-    let rows: [(&str, &[usize]); 53] = [
+    let rows: [(&str, &[usize]); 54] = [
         ("PING", &[]),
         ("GET k", &[1]),
         ("SET k v EX 10", &[1]),
@@ -64,6 +64,7 @@ fn keys_are_found() {
         ("SORT k BY w_* GET store LIMIT 0 store STORE d", &[1, 10]),
         ("SORT k STORE d STORE e", &[1, 5]),
         ("SORT k STORE", &[1]),
+        ("SORT_RO k BY w_* STORE d", &[1]),
         ("GEORADIUS k 0 0 1 m STORE a STOREDIST b", &[1, 9]),
         ("GEORADIUS k 0 0 1 STORE", &[1]),
         ("GEORADIUSBYMEMBER k store 1 m STORE d", &[1, 6]),
@@ -169,12 +170,50 @@ fn blocking_is_noticed() {
 }
 
 #[test]
+fn patterns_of_keys_are_found() {
+    let rows: [(&str, &[usize]); 11] = [
+        ("SORT k", &[]),
+        ("SORT k BY w_* GET o_*->name get # GET p_*", &[3, 5, 9]),
+        ("SORT k BY nosort GET #", &[]),
+        ("SORT k by * DESC", &[3]),
+        ("SORT k LIMIT 0 get BY x GET *", &[8]),
+        ("SORT k STORE by GET w_*", &[5]),
+        ("SORT k STORE w_*", &[]),
+        ("SORT k BY", &[]),
+        ("SORT_RO k GET w_*", &[3]),
+        ("SET by * get *", &[]),
+        ("SUNION by *", &[]),
+    ];
+    for (line, expected) in rows {
+        let patterns = with_request(line, |command, text, args| {
+            let mut patterns = Vec::new();
+            command.key_patterns(text, args, &mut patterns);
+            patterns
+        });
+        assert_eq!(patterns, expected, "{line}");
+    }
+}
+
+#[test]
+fn a_pattern_that_is_not_in_the_text_may_name_any_key() {
+    let patterns = with_request("SORT k BY w", |command, text, args| {
+        let mut args = args.to_vec();
+        args[3].diverted = true;
+        let mut patterns = Vec::new();
+        command.key_patterns(text, &args, &mut patterns);
+        patterns
+    });
+    assert_eq!(patterns, [3]);
+}
+
+#[test]
 fn a_fixed_single_key_is_known_beforehand() {
     let single = |name: &str| lookup(name.as_bytes()).unwrap().single_key();
     assert_eq!(single("get"), Some(1));
     assert_eq!(single("smove"), None);
     assert_eq!(single("mget"), None);
     assert_eq!(single("sort"), None);
+    assert_eq!(single("sort_ro"), None);
     assert_eq!(single("ping"), None);
 }
 

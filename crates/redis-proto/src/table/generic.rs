@@ -25,7 +25,7 @@ pub(super) const KEYS: &[Command] = &[
     write("renamenx", Exact(3), TWO).small(),
     write("restore", AtLeast(2), KEY).legacy().small(),
     write("sort", AtLeast(2), Keys::Sort).legacy(),
-    read("sort_ro", AtLeast(2), KEY),
+    read("sort_ro", AtLeast(2), Keys::SortReadOnly),
     read("touch", AtLeast(2), EVERY)
         .legacy()
         .action(Action::Split(Join::Sum))

@@ -175,7 +175,7 @@ fn every_forwarded_command_has_a_key_from_its_least_arity_on() {
         let first = match command.keys {
             Keys::Range { first, .. } => first.into(),
             Keys::Counted { count_at, .. } => usize::from(count_at),
-            Keys::Sort | Keys::Store { .. } => 1,
+            Keys::Sort | Keys::SortReadOnly | Keys::Store { .. } => 1,
             Keys::Streams => 3,
             Keys::None | Keys::Migrate => panic!("{} has no fixed key", command.name),
         };
