@@ -18,6 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use proxy::WorkerContext;
+use proxy::settings::ProtocolSettings;
 use rustix::system::uname;
 
 use crate::acceptor::{self, PoolListener};
@@ -220,7 +221,25 @@ fn load(options: &RunOptions) -> Result<Config, Failure> {
     for warning in &config.warnings {
         log!(WARN, "{warning}");
     }
+    announce_cross_shard(&config);
     Ok(config)
+}
+
+/// Says what becomes of commands with keys of several servers, where the files leave that open.
+fn announce_cross_shard(config: &Config) {
+    let is_open = |pool: &&PoolConfig| {
+        let is_redis = matches!(pool.settings.protocol, ProtocolSettings::Redis(_));
+        is_redis && pool.settings.servers.len() > 1 && !pool.has_cross_shard
+    };
+    for pool in config.pools.iter().filter(is_open) {
+        let name = &pool.settings.name;
+        log!(
+            NOTICE,
+            "pool '{name}': a command with keys of several servers goes to the first key's server, as with twemproxy, \
+             but clients that begin with HELLO, CLIENT, SELECT, INFO or a subcommand of COMMAND get an error instead; \
+             `cross_shard: first_key` keeps twemproxy's way for all"
+        );
+    }
 }
 
 fn start_workers(

@@ -84,7 +84,8 @@ metrics! {
     ServerEjects "server_ejects" Counter true "# times backend server was ejected";
     ForwardError "forward_error" Counter true "# times we encountered a forwarding error";
     Fragments "fragments" Counter true "# fragments created from a multi-vector request";
-    CrossShard "cross_shard" Counter false "# unsplittable requests whose keys belong to several servers";
+    CrossShard "cross_shard" Counter false "# requests with keys of several servers sent to the first key's";
+    CrossShardRefused "cross_shard_refused" Counter false "# requests refused because of keys of several servers";
     ClientTotal "client_total" Counter false "# client connections accepted";
     ClientRequests "client_requests" Counter false "# requests of clients, whoever answers them";
     Retries "retries" Counter false "# lost reads that were sent once more";

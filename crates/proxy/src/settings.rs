@@ -273,8 +273,11 @@ pub enum Resp3 {
 /// What happens to a command that cannot be split and whose keys belong to several servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CrossShard {
-    /// Commands that nutcracker knows go to the first key's server, as there; others are refused.
+    /// As `FirstKey` for a client that begins as one of nutcracker's does, as `Error` for one that begins with a
+    /// command on which nutcracker would have closed its connection.
     #[default]
+    Auto,
+    /// Commands that nutcracker knows go to the first key's server, as there; others are refused.
     FirstKey,
     /// Every such command is refused.
     Error,

@@ -11,7 +11,7 @@ use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
 use super::report::{Findings, Position, Problem};
-use super::table::ours::{FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
+use super::table::ours::{CROSS_SHARD, FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
 use super::table::theirs::{
     CLIENT_CONNECTIONS, DISTRIBUTION, HASH, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
 };
@@ -177,6 +177,7 @@ fn pool_config(
     let mut settings = PoolSettings::new(&pool.name, server_settings.collect(), protocol);
     settings.failure.failover = failover(values);
     let mut config = PoolConfig::new(settings, listen);
+    config.has_cross_shard = values.given(&CROSS_SHARD).is_some();
     for row in rows(Scope::Pool) {
         row.fill_pool(values.read_of(row.setting()), &mut config);
     }

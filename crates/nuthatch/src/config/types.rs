@@ -73,6 +73,8 @@ pub struct PoolConfig {
     pub dns_refresh: Option<Duration>,
     /// Whether connections go where those names lead then; otherwise it is only told.
     pub dns_follow: bool,
+    /// Whether `cross_shard` is written down. If not, a line at start tells of it.
+    pub has_cross_shard: bool,
 }
 
 impl PoolConfig {
@@ -87,6 +89,7 @@ impl PoolConfig {
             reuseport: false,
             dns_refresh: Some(Duration::from_secs(30)),
             dns_follow: false,
+            has_cross_shard: false,
         }
     }
 }

@@ -123,7 +123,7 @@ fn client_lines_have_the_fields_of_redis() {
             let known = fields(real.lines().nth(1).expect("a line"));
             let ours = fields(through.lines().nth(1).expect("a line"));
             assert_eq!(ours[..known.len()], known, "in its order");
-            assert_eq!(ours[known.len()..], ["lib-name", "lib-ver"]);
+            assert_eq!(ours[known.len()..], ["lib-name", "lib-ver", "cross-shard"]);
         }
     }
 }

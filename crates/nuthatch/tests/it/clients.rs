@@ -104,6 +104,26 @@ fn what_ioredis_is_refused_is_not_done_in_part() {
     run_with_every_login(node, "ioredis_refused.cjs", "6.");
 }
 
+/// Runs a script whose keys are on several servers, with each protocol version.
+fn run_over_several_servers(interpreter: fn() -> Option<Command>, script: &str, version: &str) {
+    let rig = need!(Rig::redis(3, &[]), "redis-server");
+    for login in &OPEN {
+        let interpreter = need!(interpreter(), "a client library (cargo xtask setup)");
+        run_script(interpreter, script, rig.port, login, version);
+    }
+    assert_eq!(rig.pool_stat("cross_shard"), 0);
+}
+
+#[test]
+fn redis_py_is_told_of_keys_of_several_servers() {
+    run_over_several_servers(python, "redis_py_cross_shard.py", "8.");
+}
+
+#[test]
+fn ioredis_is_told_of_keys_of_several_servers_and_no_job_is_lost() {
+    run_over_several_servers(node, "ioredis_cross_shard.cjs", "6.");
+}
+
 #[test]
 fn a_flush_that_pymemcache_does_not_wait_for_is_logged_where_it_is_not_allowed() {
     let rig = need!(Rig::memcached(1, &[]), "memcached");

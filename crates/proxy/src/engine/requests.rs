@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::id::SessionId;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::protocol::decision::{Decision, Facts, Route};
+use crate::protocol::decision::{Apart, Decision, Facts, Key, Route};
 use crate::protocol::fanout::Body;
 use crate::protocol::grammar::Reply;
 use crate::routes::routing::Destination;
@@ -87,9 +87,9 @@ impl<P: Protocol> Engine<P> {
             Route::Local => self.respond(asked.id, facts.reply),
             Route::Report => self.report(asked, facts.reply),
             Route::SameServer {
-                command,
-                else_first_key,
-            } => self.forward_to_same_server(asked, facts, command, else_first_key, bodies),
+                has_unknown_keys,
+                else_first_key: to_first,
+            } => self.forward_to_same_server(asked, facts, has_unknown_keys, to_first, bodies),
             Route::Placeholder => {
                 let destination = self.route(PLACEHOLDER);
                 self.forward_unkeyed(asked, facts, destination, bodies);
@@ -220,38 +220,50 @@ impl<P: Protocol> Engine<P> {
         self.forward(asked, facts, destination, None, true, bodies);
     }
 
-    /// Sends a command whose keys must all be on one server.
+    /// Sends a command whose keys must all be on one server. If they are not, it goes to the first key's server where
+    /// that is named in `to_first`, for the log, and is refused otherwise.
     fn forward_to_same_server(
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
-        command: &'static str,
-        else_first_key: bool,
+        has_unknown_keys: bool,
+        to_first: Option<&'static str>,
         bodies: &mut Vec<Body>,
     ) {
         let Some(first) = self.output.keys.first().map(|key| key.range()) else {
             return;
         };
         let destination = self.route(&asked.source.text[first]);
-        if !self.keys_share_server(asked, destination) {
-            if !else_first_key {
-                P::cross_shard_error(&mut self.output.reply);
+        if let Some(apart) = self.find_apart(asked, has_unknown_keys, destination) {
+            let Some(command) = to_first else {
+                self.counters.add(PoolMetric::CrossShardRefused, 1);
+                P::cross_shard_error(apart, &mut self.output.reply);
                 return self.respond(asked.id, facts.reply);
-            }
+            };
             self.report_cross_shard(command);
         }
         self.forward_unkeyed(asked, facts, destination, bodies);
     }
 
-    /// With a random distribution keys belong to no server, so that none is wrong.
-    fn keys_share_server(&mut self, asked: &Asked<'_, P>, destination: Destination) -> bool {
+    /// Which keys of the request are not at its destination, if any. With a random distribution keys belong to no
+    /// server, so that none is wrong.
+    fn find_apart(
+        &mut self,
+        asked: &Asked<'_, P>,
+        has_unknown_keys: bool,
+        destination: Destination,
+    ) -> Option<Apart> {
         if self.routes.is_random() {
-            return true;
+            return None;
         }
         let (keys, routes) = (&self.output.keys[1..], &mut self.routes);
         let text = asked.source.text;
-        keys.iter()
-            .all(|key| routes.route(&text[key.range()]) == destination)
+        let is_there = |key: &Key| routes.route(&text[key.range()]) == destination;
+        if !keys.iter().all(is_there) {
+            return Some(Apart::Keys);
+        }
+        let is_safe = !has_unknown_keys || self.routes.is_only(destination);
+        (!is_safe).then_some(Apart::UnknownKeys)
     }
 
     fn report_cross_shard(&mut self, command: &'static str) {

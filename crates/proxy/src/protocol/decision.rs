@@ -52,8 +52,8 @@ pub(crate) trait Decider: Grammar {
         out: &mut Vec<u8>,
     ) -> bool;
 
-    /// Appends the error for a request whose keys belong to several servers.
-    fn cross_shard_error(out: &mut Vec<u8>);
+    /// Appends the error for a request whose keys are not all at one server.
+    fn cross_shard_error(apart: Apart, out: &mut Vec<u8>);
 }
 
 /// A version of the protocol. Clients of different versions use different connections to the servers, as replies are
@@ -119,11 +119,12 @@ pub(crate) enum Route {
     Report,
     /// To the server of the key in this range of the text.
     Key(Range<usize>),
-    /// To the first key's server if all of [`DecisionOutput::keys`] belong there. If not, it goes there all the same
-    /// where `else_first_key`, and is refused otherwise. `command` is its name.
+    /// To the first key's server if all of [`DecisionOutput::keys`] belong there.
     SameServer {
-        command: &'static str,
-        else_first_key: bool,
+        /// It uses further keys that only its server finds out, and that may belong to any.
+        has_unknown_keys: bool,
+        /// If they do not, it goes there all the same if this names the command, for the log; otherwise it is refused.
+        else_first_key: Option<&'static str>,
     },
     /// To the server that owns the placeholder key.
     Placeholder,
@@ -137,6 +138,15 @@ pub(crate) enum Route {
     Upgrade,
     /// Answered by [`DecisionOutput::reply`], then the session ends.
     Quit,
+}
+
+/// Why the keys of a request are not all at one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// Its keys belong to several.
+    Keys,
+    /// The keys that only its server finds out may belong to others.
+    UnknownKeys,
 }
 
 /// One key of a request that may be split: where it is, and which argument it is.

@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::flow::buffer::Rope;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{
-    self, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version,
+    self, Apart, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version,
 };
 use crate::protocol::fanout::{About, FanOut, JoinOutcome, PendingJoin, Source, TtlCap};
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
@@ -224,7 +224,7 @@ impl Decider for Memcached {
     }
 
     /// Never used: no command of memcached has keys that must be on one server.
-    fn cross_shard_error(out: &mut Vec<u8>) {
+    fn cross_shard_error(_apart: Apart, out: &mut Vec<u8>) {
         encode::server_error(out, "keys belong to several servers");
     }
 }

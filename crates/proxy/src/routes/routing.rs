@@ -148,6 +148,13 @@ impl Routes {
             .collect()
     }
 
+    /// Whether `destination` is where every key goes, as there is no other server.
+    pub(crate) fn is_only(&self, destination: Destination) -> bool {
+        let failover = self.failover.as_deref();
+        let is_substitute = matches!(destination, Destination::Substitute(_));
+        self.own.is_single() && (!is_substitute || failover.is_some_and(Shards::is_single))
+    }
+
     /// Whether there is a failover pool.
     pub(crate) fn has_failover(&self) -> bool {
         self.failover.is_some()

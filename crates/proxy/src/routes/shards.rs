@@ -74,6 +74,11 @@ impl Shards {
         self.servers.iter().map(|shard| shard.id)
     }
 
+    /// Whether there is no other server that a key could belong to.
+    pub(crate) fn is_single(&self) -> bool {
+        self.servers.len() == 1
+    }
+
     pub(crate) fn pool(&self) -> &Arc<PoolShare> {
         &self.pool
     }

@@ -97,7 +97,7 @@ fn on_resp3_text_is_verbatim() {
 
 const CLIENT_LINE: &str = "id=1 addr=10.1.0.0:5000 laddr=127.0.0.1:22121 fd=-1 name=worker age=2 idle=0 flags=N db=0 sub=0 \
     psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 \
-    events=r cmd=client|info user=default redir=-1 resp=2 lib-name=redis-py lib-ver=8.1\n";
+    events=r cmd=client|info user=default redir=-1 resp=2 lib-name=redis-py lib-ver=8.1 cross-shard=undecided\n";
 
 #[test]
 fn client_info_has_every_field_of_redis() {

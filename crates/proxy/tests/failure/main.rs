@@ -7,6 +7,7 @@ mod alone;
 mod answer;
 mod clients;
 mod connect;
+mod cross_shard;
 mod eject;
 mod failover;
 mod handshake;

@@ -16,11 +16,12 @@ pub(crate) enum Expected {
     },
     /// The reply of the key's server.
     Keyed { verb: &'static str, key: Vec<u8> },
-    /// The reply of the first key's server, unless the keys are on different servers and that is refused.
+    /// The reply of the first key's server, unless the keys are on different servers and it is refused.
     Together {
         verb: &'static str,
         keys: Vec<Vec<u8>>,
-        is_new: bool,
+        /// It is refused if they are on different servers.
+        refuses: bool,
     },
     /// An array of the replies of each key's server.
     Elements(Vec<Vec<u8>>),

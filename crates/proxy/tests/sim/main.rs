@@ -3,6 +3,7 @@
 
 mod client_timeouts;
 mod clients;
+mod cross_shard;
 mod dependent;
 mod ejection;
 mod events;

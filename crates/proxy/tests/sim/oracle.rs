@@ -105,7 +105,11 @@ fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), 
         Expected::Exactly(_) => Err("not what the proxy itself answers".into()),
         Expected::Line { begins, mentions } => case.line(begins, mentions),
         Expected::Keyed { verb, key } => case.keyed(verb, key),
-        Expected::Together { verb, keys, is_new } => case.together(verb, keys, *is_new),
+        Expected::Together {
+            verb,
+            keys,
+            refuses,
+        } => case.together(verb, keys, *refuses),
         Expected::Elements(keys) => case.joined(keys, Case::is_array),
         Expected::Sum { reads, keys } => case.joined(keys, |case, keys| case.is_sum(*reads, keys)),
         Expected::AllOk(keys) => case.joined(keys, |case, _| case.frame == b"+OK\r\n"),
@@ -292,9 +296,8 @@ impl Case<'_> {
         self.failure(Some(&homes))
     }
 
-    fn together(&self, verb: &'static str, keys: &[Vec<u8>], is_new: bool) -> Result<(), String> {
-        let refuses = (is_new || self.world.scenario.refuse_cross_shard)
-            && self.world.scenario.spread != Spread::Random;
+    fn together(&self, verb: &'static str, keys: &[Vec<u8>], refuses: bool) -> Result<(), String> {
+        let refuses = refuses && self.world.scenario.spread != Spread::Random;
         let homes: Vec<Option<Vec<usize>>> = keys
             .iter()
             .map(|key| self.world.homes(key, self.sent()))

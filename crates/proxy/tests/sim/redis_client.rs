@@ -1,6 +1,7 @@
 //! The requests of fake Redis clients, and their expected replies.
 
 use crate::clients::Client;
+use crate::cross_shard::Beginning;
 use crate::dependent;
 use crate::expected::Expected;
 use crate::keys::{self, Tag};
@@ -29,6 +30,8 @@ pub(crate) struct State {
     pub(crate) version3: bool,
     /// A HELLO is in flight, so a second one might have an unpredictable result.
     hello_sent: bool,
+    /// Decides which of its requests with keys of several servers are refused.
+    beginning: Beginning,
 }
 
 impl State {
@@ -45,6 +48,7 @@ impl State {
 /// The next request.
 pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let composed = any_request(client, scenario, tag);
+    client.redis.beginning.note(&composed);
     dependent::mute(client, composed)
 }
 
@@ -307,7 +311,8 @@ pub(crate) fn together(client: &mut Client, scenario: &Scenario, tag: Tag) -> Co
         want: Some(Expected::Together {
             verb: name,
             keys,
-            is_new: name == "SINTERCARD",
+            // nutcracker does not know SINTERCARD.
+            refuses: name == "SINTERCARD" || client.redis.beginning.refuses(scenario.cross_shard),
         }),
         is_local: false,
         ..Composed::default()

@@ -191,7 +191,7 @@ pub(crate) struct Scenario {
     pub(crate) servers_grumble: bool,
     /// One in this many handshake steps is refused for a reason that makes the connection unusable.
     pub(crate) refused_steps: Option<usize>,
-    pub(crate) refuse_cross_shard: bool,
+    pub(crate) cross_shard: CrossShard,
     /// Bytes; 0 means no limit.
     pub(crate) max_memory: usize,
     /// `client_backlog`, `client_min_rate` and `client_stall_timeout`.
@@ -254,7 +254,10 @@ impl Scenario {
             servers_speak_resp3: rng.chance(3, 4),
             servers_grumble: rng.chance(1, 12),
             refused_steps: None,
-            refuse_cross_shard: rng.chance(1, 4),
+            cross_shard: match rng.chance(1, 4) {
+                true => CrossShard::Error,
+                false => CrossShard::FirstKey,
+            },
             max_memory: 0,
             grant: Grant::default(),
             client_idle: None,
@@ -372,11 +375,7 @@ impl Scenario {
             ProtocolSettings::Redis(RedisSettings {
                 auth: self.password.map(|password| Arc::from(password.as_bytes())),
                 resp3: if self.resp3 { Resp3::Auto } else { Resp3::Off },
-                cross_shard: if self.refuse_cross_shard {
-                    CrossShard::Error
-                } else {
-                    CrossShard::FirstKey
-                },
+                cross_shard: self.cross_shard,
                 ..RedisSettings::default()
             })
         } else {

@@ -29,6 +29,7 @@ const SHORT_TIMEOUTS: u64 = 0x3c3c_8765_4321_c3c3;
 const REFUSED_STEPS: u64 = 0x5a5a_0fed_cba9_a5a5;
 const READERS: u64 = 0x6996_1029_3847_9669;
 const DEPENDENT: u64 = 0x55aa_5222_55aa_5222;
+const CROSS_SHARD: u64 = 0x2d2d_7777_1234_d2d2;
 const PLANS: u64 = 0x7117_acca_7117_acca;
 
 /// Counts of what occurred, to show that the simulation tests what it should.
@@ -173,6 +174,7 @@ impl World {
         scenario.draw_refusals(&mut refusals_rng);
         scenario.draw_readers(&mut Rng::new(seed ^ READERS));
         scenario.draw_dependent(&mut Rng::new(seed ^ DEPENDENT));
+        scenario.draw_cross_shard(&mut Rng::new(seed ^ CROSS_SHARD));
         let gutter = Other::of(&scenario);
         let memory = Arc::new(Memory::new(scenario.max_memory));
         let failover = gutter.as_ref().zip(scenario.gutter.as_ref());

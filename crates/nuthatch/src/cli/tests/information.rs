@@ -59,7 +59,11 @@ fn counters_of_our_own_are_described_where_they_are_served() {
         "nutcracker --stats-extended true -D",
     ] {
         let description = output(line).text;
-        for own in ["  cross_shard         \"# ", "  server_total        \"# "] {
+        for own in [
+            "  cross_shard         \"# ",
+            "  cross_shard_refused \"# ",
+            "  server_total        \"# ",
+        ] {
             assert!(description.contains(own), "{line}\n{description}");
         }
     }

@@ -22,7 +22,7 @@ const FAILOVER_TTL_MAX: u64 = 30 * 24 * 60 * 60;
 choices!(EjectPolicy, "eject_policy", "remap" => Remap, "error" => Error, "miss" => Miss);
 choices!(TimeoutAction, "timeout_action", "close" => Close, "answer" => Answer);
 choices!(CharSign, "hash_char", "signed" => Signed, "unsigned" => Unsigned);
-choices!(CrossShard, "cross_shard policy", "first_key" => FirstKey, "error" => Error);
+choices!(CrossShard, "cross_shard policy", "auto" => Auto, "first_key" => FirstKey, "error" => Error);
 choices!(Resp3, "resp3 mode", "auto" => Auto, "off" => Off);
 
 rows! {
@@ -186,10 +186,17 @@ rows! {
 
     CROSS_SHARD: CrossShard = Row::our_choice(
         "cross_shard",
-        "What happens to a command that cannot be split (SUNION, RPOPLPUSH and similar) and whose keys are on \
-         several servers. `first_key` sends it to the server of its first key, as nutcracker does, where the \
-         other keys may be missing; `error` refuses it. Commands that nutcracker does not know are always \
-         refused.",
+        "What happens to a command that cannot be split (SUNION, RPOPLPUSH, EVAL and similar) and whose keys are \
+         on several servers. `first_key` sends it to the server of its first key, as nutcracker does, where the \
+         other keys may be missing, and what a script writes to them is not found again; `error` refuses it with \
+         `-CROSSSLOT`. `auto` decides once for each connection, at its first command with a key that is not refused: \
+         `error` if the client has sent HELLO, CLIENT, SELECT, INFO or a subcommand of COMMAND before (current \
+         libraries do, and nutcracker closed their connections, so that none of them relies on it), else `first_key`. \
+         Only RESET makes it undecided again. CLIENT LIST shows it (`cross-shard`). SORT and SORT_RO are such commands, \
+         too, if a pattern of BY or GET contains `*`, in a pool of several servers: it may name keys of any server, \
+         unless the key's hash tag (`hash_tag`) stands before the `*`. Commands that nutcracker does not know, such as \
+         SORT_RO, are always refused where their keys are on several servers. The statistics count both kinds \
+         (`cross_shard`, `cross_shard_refused`).",
     )
     .fills_redis(|redis, policy| redis.cross_shard = policy);
 

@@ -26,6 +26,7 @@ fn defaults_are_nutcrackers() {
         !pool.tcpkeepalive && !pool.reuseport && !settings.preconnect && !settings.auto_eject_hosts
     );
     assert!(!settings.error_detail && !settings.allow_flush);
+    assert!(!pool.has_cross_shard);
     assert_eq!(settings.server_connections, 1);
     assert_eq!(settings.server_retry_timeout, Duration::from_secs(30));
     assert_eq!(settings.server_failure_limit, 2);

@@ -104,7 +104,7 @@ fn what_an_overlay_may_not_say() {
         (
             "alpha:\n  cross_shard: maybe\n",
             "o.yml:2:16: setting `cross_shard` is not a valid cross_shard policy: `maybe`",
-            "expected one of: first_key, error",
+            "expected one of: auto, first_key, error",
         ),
         (
             "alpha:\n  max_value: 1m\n",

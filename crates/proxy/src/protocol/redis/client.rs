@@ -2,6 +2,7 @@
 
 use redis_proto::{Command, Version};
 
+use super::cross_shard::Beginning;
 use super::in_force::InForce;
 use super::replies::Replies;
 use super::tracking::Tracking;
@@ -21,6 +22,7 @@ pub(crate) struct RedisClient {
     pub(crate) next_name: Option<Box<[u8]>>,
     pub(super) replies: Replies,
     pub(super) in_force: InForce,
+    pub(super) beginning: Beginning,
     /// When it connected.
     pub(super) connected: Time,
     /// Its last request.
@@ -48,6 +50,7 @@ impl RedisClient {
             next_name: None,
             replies: Replies::default(),
             in_force: InForce::default(),
+            beginning: Beginning::default(),
             connected,
             last: None,
             library: Library::default(),

@@ -9,18 +9,24 @@ use super::client::RedisClient;
 use super::request::{Request, shown};
 use crate::limits::MAX_LISTED_CLIENTS;
 use crate::protocol::report::{ClientView, PoolView};
+use crate::settings::CrossShard;
 
 type Pool<'a> = PoolView<'a, RedisClient>;
 
 /// CLIENT INFO.
-pub(super) fn info(pool: &Pool<'_>, out: &mut Vec<u8>) {
+pub(super) fn info(pool: &Pool<'_>, cross_shard: CrossShard, out: &mut Vec<u8>) {
     let mut text = String::new();
-    write_line(&pool.asking, pool, &mut text);
+    write_line(&pool.asking, pool, cross_shard, &mut text);
     encode::text(out, &text, pool.asking.client.version);
 }
 
 /// CLIENT LIST.
-pub(super) fn list(request: &Request<'_>, pool: &mut Pool<'_>, out: &mut Vec<u8>) {
+pub(super) fn list(
+    request: &Request<'_>,
+    pool: &mut Pool<'_>,
+    cross_shard: CrossShard,
+    out: &mut Vec<u8>,
+) {
     let wanted = match Wanted::read(request) {
         Ok(wanted) => wanted,
         Err(error) => return encode::error(out, &error),
@@ -32,7 +38,7 @@ pub(super) fn list(request: &Request<'_>, pool: &mut Pool<'_>, out: &mut Vec<u8>
             break;
         };
         if wanted.has(client.client) {
-            write_line(&client, pool, &mut text);
+            write_line(&client, pool, cross_shard, &mut text);
             room -= 1;
         }
     }
@@ -84,9 +90,14 @@ impl Wanted {
     }
 }
 
-/// One client with the fields of Redis 7.2, in its order. The descriptor and the sizes of buffers that there are
-/// not here are -1 and 0.
-fn write_line(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>, text: &mut String) {
+/// One client with the fields of Redis 7.2, in its order, and then the proxy's own: what becomes of its commands with
+/// keys of several servers. The descriptor and the sizes of buffers that there are not here are -1 and 0.
+fn write_line(
+    view: &ClientView<'_, RedisClient>,
+    pool: &Pool<'_>,
+    cross_shard: CrossShard,
+    text: &mut String,
+) {
     let client = view.client;
     let (age, idle) = (
         pool.now.since(client.connected),
@@ -102,6 +113,11 @@ fn write_line(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>, text: &mut St
     let resp = match client.version {
         Version::Resp2 => 2,
         Version::Resp3 => 3,
+    };
+    let cross_shard = match client.beginning.rule(cross_shard) {
+        CrossShard::Auto => "undecided",
+        CrossShard::FirstKey => "first_key",
+        CrossShard::Error => "error",
     };
     // Nothing is written in vain: a String takes everything.
     let _ = write!(
@@ -122,7 +138,7 @@ fn write_line(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>, text: &mut St
     );
     let _ = writeln!(
         text,
-        " cmd={} user=default redir={} resp={resp} lib-name={} lib-ver={}",
+        " cmd={} user=default redir={} resp={resp} lib-name={} lib-ver={} cross-shard={cross_shard}",
         client.last.map_or("NULL", |command| command.name),
         client.tracking.redirection(),
         shown_name(&client.library.name),

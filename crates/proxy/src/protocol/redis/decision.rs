@@ -13,7 +13,7 @@ use super::state::Redis;
 use super::{miss, transaction};
 use crate::limits::{AUTHENTICATE_WITHIN, KEEP_KEYS};
 use crate::protocol::decision::{
-    self, Decider, Decision, DecisionOutput, Facts, JoinKind, Route, Version,
+    self, Apart, Decider, Decision, DecisionOutput, Facts, JoinKind, Route, Version,
 };
 use crate::protocol::grammar::Reply;
 use crate::settings::CrossShard;
@@ -98,11 +98,14 @@ impl Decider for Redis {
         miss::reply(&request_of(request), client.version, out)
     }
 
-    fn cross_shard_error(out: &mut Vec<u8>) {
-        encode::error(
-            out,
-            "CROSSSLOT Keys in request don't hash to the same server",
-        );
+    fn cross_shard_error(apart: Apart, out: &mut Vec<u8>) {
+        let error = match apart {
+            Apart::Keys => "CROSSSLOT Keys in request don't hash to the same server",
+            Apart::UnknownKeys => {
+                "CROSSSLOT BY and GET may name keys of other servers: their patterns need the key's hash tag (see hash_tag) before the *"
+            }
+        };
+        encode::error(out, error);
     }
 }
 
@@ -115,16 +118,32 @@ impl Redis {
         client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
+        if self.must_authenticate(client) || client.in_force.is_any() {
+            return self.route_restricted(command, request, client, output);
+        }
+        match command.action {
+            CommandAction::Forward => self.route_forward(command, request, client, output),
+            _ => self.route_special(command, request, client, output),
+        }
+    }
+
+    /// The route of a command of a client to which not everything is allowed now.
+    #[cold]
+    fn route_restricted(
+        &self,
+        command: &'static Command,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        output: &mut DecisionOutput,
+    ) -> Route {
+        client.beginning.note_other(command, request.args.len());
         if self.must_authenticate(client) && !may_precede_auth(command) {
             return refuse_unauthenticated(output);
         }
         if client.in_force.forbids(command, &mut output.reply) {
             return Route::Local;
         }
-        match command.action {
-            CommandAction::Forward => self.route_forward(command, request, output),
-            _ => self.route_special(command, request, client, output),
-        }
+        self.route_special(command, request, client, output)
     }
 
     /// The route of a request that is refused by its name and number of arguments. A client without the password
@@ -143,7 +162,7 @@ impl Redis {
         }
     }
 
-    /// The route of a command that is not simply forwarded.
+    /// The route of a command that is not simply forwarded, or not looked at as such.
     #[inline(never)]
     fn route_special(
         &self,
@@ -152,9 +171,10 @@ impl Redis {
         client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
+        client.beginning.note_other(command, request.args.len());
         match command.action {
-            CommandAction::Forward => self.route_forward(command, request, output),
-            CommandAction::Split(join) => self.route_split(command, join, request, output),
+            CommandAction::Forward => self.route_forward(command, request, client, output),
+            CommandAction::Split(join) => self.route_split(command, join, request, client, output),
             CommandAction::Placeholder => Route::Placeholder,
             CommandAction::Local(local) => {
                 self.route_local(command, local, request, client, output)
@@ -186,6 +206,7 @@ impl Redis {
         &self,
         command: &'static Command,
         request: &Request<'_>,
+        client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
         if request.args.len() == 5 && is_memcached_set(command, request) {
@@ -193,11 +214,14 @@ impl Redis {
         }
         if let Some(index) = command.single_key() {
             return match request.key(index) {
-                Some(key) => Route::Key(key.range()),
+                Some(key) => {
+                    client.beginning.note_key();
+                    Route::Key(key.range())
+                }
                 None => refuse_key(command, output),
             };
         }
-        self.route_keys(command, request, output)
+        self.route_keys(command, request, client, output)
     }
 
     /// The route of a command whose keys must be found first.
@@ -206,6 +230,7 @@ impl Redis {
         &self,
         command: &'static Command,
         request: &Request<'_>,
+        client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
         if command.flags.contains(Flags::BLOCK_OPTION) && command.blocks(request.text, request.args)
@@ -215,12 +240,15 @@ impl Redis {
         if let Some(route) = self.collect_keys(command, request, output) {
             return route;
         }
+        client.beginning.note_key();
+        let has_unknown_keys = self.collect_patterns(command, request, output);
+        let goes_to_first = command.flags.contains(Flags::LEGACY)
+            && client.beginning.rule(self.settings.cross_shard) == CrossShard::FirstKey;
         match output.keys[..] {
-            [only] => Route::Key(only.range()),
+            [only] if !has_unknown_keys => Route::Key(only.range()),
             _ => Route::SameServer {
-                command: command.name,
-                else_first_key: command.flags.contains(Flags::LEGACY)
-                    && self.settings.cross_shard == CrossShard::FirstKey,
+                has_unknown_keys,
+                else_first_key: goes_to_first.then_some(command.name),
             },
         }
     }
@@ -230,11 +258,13 @@ impl Redis {
         command: &'static Command,
         join: command::Join,
         request: &Request<'_>,
+        client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
         if let Some(route) = self.collect_keys(command, request, output) {
             return route;
         }
+        client.beginning.note_key();
         if let [only] = output.keys[..] {
             return Route::Key(only.range());
         }
@@ -270,6 +300,35 @@ impl Redis {
                 Some(Route::Local)
             }
         }
+    }
+
+    /// Adds the patterns of the request that name keys of one server only to its keys, which they are routed like:
+    /// those with a hash tag before their first `*`. Returns whether it has others.
+    fn collect_patterns(
+        &self,
+        command: &'static Command,
+        request: &Request<'_>,
+        output: &mut DecisionOutput,
+    ) -> bool {
+        let mut indices = self.indices.take();
+        indices.clear();
+        command.key_patterns(request.text, request.args, &mut indices);
+        let is_tagged = |index: usize| {
+            let fixed = request.arg(index).split(|byte| *byte == b'*').next();
+            let (Some(fixed), Some(tag)) = (fixed, self.hash_tag) else {
+                return false;
+            };
+            tag.apply(fixed).len() < fixed.len()
+        };
+        let mut has_others = false;
+        for &index in &indices {
+            match request.key(index).filter(|_| is_tagged(index)) {
+                Some(key) => output.keys.push(key),
+                None => has_others = true,
+            }
+        }
+        self.indices.set(indices);
+        has_others
     }
 
     fn route_flush(&self, command: &'static Command, output: &mut DecisionOutput) -> Route {

@@ -27,13 +27,14 @@ impl InForce {
         self.database = None;
     }
 
-    /// Writes the error for a command that an earlier refusal forbids; returns whether one does.
+    /// Whether there is one that may forbid a command.
     #[inline]
-    pub(super) fn forbids(&self, command: &Command, out: &mut Vec<u8>) -> bool {
-        (self.multi || self.database.is_some()) && self.explain(command, out)
+    pub(super) fn is_any(&self) -> bool {
+        self.multi || self.database.is_some()
     }
 
-    fn explain(&self, command: &Command, out: &mut Vec<u8>) -> bool {
+    /// Writes the error for a command that an earlier refusal forbids; returns whether one does.
+    pub(super) fn forbids(&self, command: &Command, out: &mut Vec<u8>) -> bool {
         if self.multi && !is_heard_within_multi(command) {
             encode::error(
                 out,

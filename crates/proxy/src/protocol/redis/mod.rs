@@ -1,7 +1,7 @@
 //! The Redis protocol: what becomes of each command, and how replies are joined.
 //!
 //! `state` is the protocol with a pool's settings; `grammar`, `decision`, `fanout` and `greeting` implement the
-//! traits of a protocol for it. What is remembered of a client is in `client`, with `replies` and `in_force`. `report` tells of the pool;
+//! traits of a protocol for it. What is remembered of a client is in `client`, with `replies`, `in_force` and `cross_shard`. `report` tells of the pool;
 //! what the proxy answers itself begins in `local`.
 
 mod acl;
@@ -11,6 +11,7 @@ mod client_command;
 mod client_list;
 mod commands;
 mod config;
+mod cross_shard;
 mod decision;
 mod fanout;
 mod grammar;

@@ -58,6 +58,7 @@ impl Refusal {
                 output.event = Some(Event::UnsupportedCommand { name });
             }
             Refusal::Arity(command) => {
+                client.beginning.note_other(command, request.args.len());
                 let error = format!("wrong number of arguments for '{}' command", command.name);
                 match command.action {
                     CommandAction::Transaction(Transaction::Exec) => {

@@ -24,8 +24,13 @@ impl Report for Redis {
         };
         match local {
             LocalCommand::Info => introspect::info(&request, pool, out),
-            LocalCommand::Client if command.sub_name() == "info" => client_list::info(pool, out),
-            LocalCommand::Client => client_list::list(&request, pool, out),
+            LocalCommand::Client => {
+                let cross_shard = self.settings.cross_shard;
+                match command.sub_name() {
+                    "info" => client_list::info(pool, cross_shard, out),
+                    _ => client_list::list(&request, pool, cross_shard, out),
+                }
+            }
             LocalCommand::Config => config::get(&request, pool, out),
             LocalCommand::Memory => own::memory_stats(pool, out),
             LocalCommand::Time => own::time(pool, out),

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use hashkit::HashTag;
 use redis_proto::request::RequestLimits;
 
 use super::recent::Recent;
@@ -18,6 +19,8 @@ pub(crate) struct Redis {
     pub(super) databases: Vec<u32>,
     pub(super) plan: Arc<PoolPlan>,
     pub(super) allow_flush: bool,
+    /// The delimiters of the part of a key that decides its server.
+    pub(super) hash_tag: Option<HashTag>,
     pub(super) limits: RequestLimits,
     pub(super) recent: Recent,
     /// A buffer for the indices of a request's keys.
@@ -35,6 +38,7 @@ impl Protocol for Redis {
             databases: settings.servers.iter().map(|server| server.db).collect(),
             plan: Arc::clone(plan),
             allow_flush: settings.allow_flush,
+            hash_tag: settings.placement.tag,
             limits: RequestLimits::default(),
             recent: Recent::default(),
             indices: Cell::default(),
