@@ -15,7 +15,7 @@ use mio::{Events, Poll, Token, Waker};
 use rustix::io::Errno;
 
 use crate::connections::{ConnectionCounts, Counted, Kind};
-use crate::logger::{ALERT, WARN, log};
+use crate::logger::{ALERT, Repeats, WARN, log, log_limited};
 use crate::net::{LingeringCloses, Listener, Stream, error_text};
 use crate::pool::PoolShare;
 use crate::worker;
@@ -27,9 +27,6 @@ const BATCH: usize = 64;
 /// How long accepting pauses when it cannot go on: descriptors are short, or all workers are behind.
 /// Meanwhile clients wait in the kernel's queue.
 const RETRY_AFTER: Duration = Duration::from_millis(50);
-
-/// Minimum time between two log lines about accept problems.
-const WARN_INTERVAL: Duration = Duration::from_secs(10);
 
 const WAKE: Token = Token(usize::MAX);
 
@@ -101,7 +98,6 @@ struct Acceptor {
     lingering: LingeringCloses,
     /// When accepting goes on, while it is paused.
     resume_at: Option<Instant>,
-    warned_at: Option<Instant>,
     stop: Arc<AtomicBool>,
 }
 
@@ -151,7 +147,6 @@ impl Acceptor {
             counts,
             lingering: LingeringCloses::default(),
             resume_at: None,
-            warned_at: None,
             stop,
         })
     }
@@ -222,7 +217,13 @@ impl Acceptor {
     fn accept_some(&mut self, index: usize, now: Instant) -> Pause {
         for _ in 0..BATCH {
             if !self.balancer.has_room() {
-                self.warn(now, "all workers are behind; new clients wait");
+                let pool = self.listeners[index].pool.name();
+                let repeats = Repeats::of_lasting("workers behind", "");
+                log_limited!(
+                    WARN,
+                    repeats,
+                    "all workers are behind; new clients wait, of pool '{pool}' first"
+                );
                 return Pause::Trouble;
             }
             match self.listeners[index].listener.accept() {
@@ -233,9 +234,11 @@ impl Acceptor {
                     After::Rest => {
                         let pool = self.listeners[index].pool.name();
                         let text = error_text(&error);
-                        let line =
-                            format!("accept for pool '{pool}' failed: {text}; it is tried again");
-                        self.warn(now, &line);
+                        log_limited!(
+                            WARN,
+                            Repeats::of_lasting("accept", pool),
+                            "accept for pool '{pool}' failed: {text}; it is tried again"
+                        );
                         return Pause::Trouble;
                     }
                 },
@@ -257,25 +260,17 @@ impl Acceptor {
         let _ = self
             .lingering
             .send_and_close(stream, refusal, registry, first, now);
-        let (name, clients) = (pool.name(), pool.clients());
-        let line = format!("pool '{name}' has {clients} clients; a further one was refused");
-        self.warn(now, &line);
+        let (pool, clients) = (pool.name(), pool.clients());
+        log_limited!(
+            WARN,
+            Repeats::of_lasting("client refused", pool),
+            "pool '{pool}' has {clients} clients; a further one, {name}, was refused"
+        );
     }
 
     /// Whether a pool may have one more client. Only this thread admits clients, so the answer stays true.
     fn has_room(&self, pool: &PoolShare) -> bool {
         self.counts.clients() < self.max_clients && pool.has_room()
-    }
-
-    /// Logs a warning, unless there was one a moment ago: clients must not be able to fill the log.
-    fn warn(&mut self, now: Instant, line: &str) {
-        if self
-            .warned_at
-            .is_none_or(|at| now.saturating_duration_since(at) >= WARN_INTERVAL)
-        {
-            self.warned_at = Some(now);
-            log!(WARN, "{line}");
-        }
     }
 }
 

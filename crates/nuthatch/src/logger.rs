@@ -1,10 +1,11 @@
 //! The log: nutcracker's levels and line format. Logging never blocks.
 //!
 //! A record goes through a bounded queue to a thread of its own, which formats and writes it. If the log
-//! cannot be written fast enough (a full disk, a pipe that nobody reads), records are dropped and counted,
+//! cannot be written (a full disk) or not fast enough (a pipe that nobody reads), lines are dropped and counted,
 //! and a later line says how many.
 //!
-//! Use the [`log!`](crate::log) macro; before [`start`] it does nothing.
+//! Use the [`log!`](crate::log) macro, and [`log_limited!`](crate::log_limited) for what may happen often; before
+//! [`start`] they do nothing.
 
 mod order;
 mod sink;
@@ -19,6 +20,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+pub(crate) use order::Repeats;
 use order::{Order, Record};
 use sink::Sink;
 use writer::Writer;
@@ -31,6 +33,9 @@ pub(crate) const ALERT: u8 = 1;
 pub(crate) const WARN: u8 = 4;
 /// Normal but notable.
 pub(crate) const NOTICE: u8 = 5;
+
+/// What the resolver and the like do; from here on lines have the position in the source.
+pub(crate) const DEBUG: u8 = 7;
 
 /// The highest level.
 const MAX_LEVEL: u8 = 11;
@@ -56,11 +61,34 @@ macro_rules! log {
 }
 pub(crate) use log;
 
+/// Writes one record at a level, unless there was one like it ([`Repeats`]) a moment ago: then it is counted, and told
+/// of when its interval is over.
+macro_rules! log_limited {
+    ($level:expr, $repeats:expr, $($message:tt)+) => {
+        if $crate::logger::enabled($level) {
+            let message = format_args!($($message)+);
+            $crate::logger::record_limited(file!(), line!(), $repeats, message);
+        }
+    };
+}
+pub(crate) use log_limited;
+
 /// Whether records of `level` are written.
 pub(crate) fn enabled(level: u8) -> bool {
     LOGGER
         .get()
         .is_some_and(|logger| level <= logger.level.load(Ordering::Relaxed))
+}
+
+/// The level; 0 before [`start`].
+pub(crate) fn level() -> u8 {
+    let logger = LOGGER.get();
+    logger.map_or(0, |logger| logger.level.load(Ordering::Relaxed))
+}
+
+/// Whether lines have the position in the source.
+fn shows_positions() -> bool {
+    level() >= DEBUG
 }
 
 /// Opens the log (standard error without a `path`) at `level`, 0 to 11, and starts its thread. Only the first
@@ -75,23 +103,41 @@ pub(crate) fn start(path: Option<PathBuf>, level: u8) -> io::Result<()> {
     if LOGGER.set(Logger::new(sender, level)).is_ok() {
         thread::Builder::new()
             .name("log".into())
-            .spawn(move || Writer::new(sink, lost).run(&receiver))?;
+            .spawn(move || Writer::new(sink, dropped, shows_positions).run(&receiver))?;
     }
     Ok(())
 }
 
 /// Queues one record. Called by [`log!`] after checking the level.
 pub(crate) fn record(file: &'static str, line: u32, message: fmt::Arguments<'_>) {
-    let Some(logger) = LOGGER.get() else { return };
+    submit(Order::Write(made(file, line, message)));
+}
+
+/// The same for [`log_limited!`].
+pub(crate) fn record_limited(
+    file: &'static str,
+    line: u32,
+    repeats: Repeats,
+    message: fmt::Arguments<'_>,
+) {
+    submit(Order::Limit(made(file, line, message), repeats));
+}
+
+fn made(file: &'static str, line: u32, message: fmt::Arguments<'_>) -> Record {
     let mut text = Bounded(String::new());
     // The only error is that the text was cut off.
     let _ = text.write_fmt(message);
-    logger.submit(Order::Write(Record {
+    Record {
         at: SystemTime::now(),
-        file,
-        line,
+        position: shows_positions().then_some((file, line)),
         text: text.0,
-    }));
+    }
+}
+
+fn submit(order: Order) {
+    if let Some(logger) = LOGGER.get() {
+        logger.submit(order);
+    }
 }
 
 /// Raises the level by one; returns the new one if it changed.
@@ -106,23 +152,25 @@ pub(crate) fn lower_level() -> Option<u8> {
 
 /// Has the file closed and reopened, after it was renamed (log rotation).
 pub(crate) fn reopen() {
-    if let Some(logger) = LOGGER.get() {
-        logger.submit(Order::Reopen);
-    }
+    submit(Order::Reopen);
 }
 
-/// Waits until everything queued so far is written, at most for `time_limit`.
-pub(crate) fn flush(time_limit: Duration) {
-    let Some(logger) = LOGGER.get() else { return };
+/// Waits until everything queued so far is written, also what was left out because it was repeated; at most for
+/// `time_limit`. Returns whether it is.
+pub(crate) fn flush(time_limit: Duration) -> bool {
+    let Some(logger) = LOGGER.get() else {
+        return false;
+    };
     let end = Instant::now() + time_limit;
     let (done, written) = sync_channel(1);
     while logger.sender.try_send(Order::Flush(done.clone())).is_err() {
         if Instant::now() >= end {
-            return;
+            return false;
         }
         thread::sleep(FLUSH_RETRY);
     }
-    let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
+    let left = end.saturating_duration_since(Instant::now());
+    written.recv_timeout(left).is_ok()
 }
 
 fn change_level(change: impl Fn(u8) -> Option<u8>) -> Option<u8> {
@@ -132,7 +180,7 @@ fn change_level(change: impl Fn(u8) -> Option<u8>) -> Option<u8> {
 }
 
 /// Takes the count of records that were dropped since the last call.
-fn lost() -> u64 {
+fn dropped() -> u64 {
     LOGGER
         .get()
         .map_or(0, |logger| logger.dropped.swap(0, Ordering::Relaxed))

@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread;
 use std::time::Instant;
 
-use crate::logger::{WARN, log};
+use crate::logger::{DEBUG, WARN, log, log_limited};
 use names::Names;
 pub(crate) use names::{Reply, Resolved, Watch};
 
@@ -127,7 +127,7 @@ impl Server {
                 self.begin_look_up(host, now);
             }
             for line in self.names.take_lines() {
-                log!(WARN, "{}", line.0);
+                log_limited!(WARN, line.repeats, "{}", line.text);
             }
         }
     }
@@ -164,12 +164,24 @@ impl Server {
         let thread = thread::Builder::new().name("look-up".into());
         let started = thread.spawn(move || {
             let answer = look_up(&name);
+            log_answer(&name, &answer);
             let host = name;
             let _ = orders.send(Order::Answer { host, answer });
         });
         if let Err(error) = started {
             self.names.take_answer(&host, Err(error), now);
         }
+    }
+}
+
+fn log_answer(host: &str, answer: &io::Result<Vec<SocketAddr>>) {
+    match answer {
+        Ok(addresses) => {
+            let addresses: Vec<_> = addresses.iter().map(|it| it.ip().to_string()).collect();
+            let addresses = addresses.join(", ");
+            log!(DEBUG, "looked up the name '{host}': {addresses}");
+        }
+        Err(error) => log!(DEBUG, "looked up the name '{host}': {error}"),
     }
 }
 

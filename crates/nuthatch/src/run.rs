@@ -189,6 +189,8 @@ impl Running {
             hurried = self.stops.recv_timeout(WATCH) != Err(RecvTimeoutError::Timeout);
         }
         drop(self.pid_file);
+        // What was left out of the log until now comes before its last line.
+        logger::flush(LOG_TIME_LIMIT);
         log!(ALWAYS, "done");
         logger::flush(LOG_TIME_LIMIT);
         match hurried {

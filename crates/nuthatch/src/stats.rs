@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
-use crate::logger::{WARN, log};
+use crate::logger::{Repeats, WARN, log, log_limited};
 use crate::net::{LingeringCloses, Listener, error_text};
 
 pub(crate) use document::Source;
@@ -105,7 +105,11 @@ impl Server {
                     ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
                     _ => {
                         let text = error_text(&error);
-                        log!(WARN, "accept for the statistics failed: {text}");
+                        log_limited!(
+                            WARN,
+                            Repeats::of_lasting("accept", "statistics"),
+                            "accept for the statistics failed: {text}"
+                        );
                         return Some(now + RETRY_AFTER);
                     }
                 },

@@ -21,7 +21,7 @@ use proxy::{Time, WorkerContext};
 
 use crate::clock::Clock;
 use crate::connections::ConnectionCounts;
-use crate::logger::{ALERT, log};
+use crate::logger::{ALERT, Repeats, log_limited};
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use driver::Driver;
@@ -85,7 +85,8 @@ impl Handle {
 
     fn wake(&self) {
         if let Err(error) = self.waker.wake() {
-            log!(ALERT, "waking a worker failed: {error}");
+            let repeats = Repeats::of("waking", "");
+            log_limited!(ALERT, repeats, "waking a worker failed: {error}");
         }
     }
 }

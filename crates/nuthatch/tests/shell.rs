@@ -310,7 +310,8 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     command
         .arg("-c")
         .arg(&conf)
-        .args(["-a", "127.0.0.1", "-s", &free_port().to_string()]);
+        .args(["-v", "8", "-a", "127.0.0.1"])
+        .args(["-s", &free_port().to_string()]);
     let child = command
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
@@ -319,7 +320,7 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
     let mut unheard = Unheard(child);
     let endpoint = testkit::Endpoint::loopback(port);
     let mut client = eventually(TIME_LIMIT, || Client::try_connect(&endpoint).ok()).unwrap();
-    // Each logs a line: far more than a pipe and the queue of records can hold.
+    // At this level each is a line: far more than a pipe and the queue of records can hold.
     for _ in 0..200 {
         client.send(&b"NOSUCHCOMMAND\r\n".repeat(100));
         for _ in 0..100 {

@@ -233,8 +233,8 @@ impl Stage {
                 Flush::Connection(_) => {}
             }
         }
-        while let Some(event) = self.pool.poll_event() {
-            assert!(!event.to_string().is_empty());
+        while let Some(record) = self.pool.poll_event() {
+            assert!(!record.in_pool("pool").to_string().is_empty());
         }
         assert_eq!(
             self.pool.session_count(),

@@ -1,23 +1,45 @@
 //! Log records as data. The shell decides whether and where they are written.
 
-use std::collections::VecDeque;
+mod level;
+mod trace;
+
 use std::fmt;
+use std::panic::Location;
+use std::time::Duration;
 
 use crate::cause::Cause;
-use crate::limits::MAX_EVENTS;
+use crate::limits::{LOG_EVERY, LOG_LASTING_EVERY, LOGGED_ERROR};
+pub use level::Level;
+pub use trace::Trace;
+use trace::write_connection;
 
-/// How important an event is, with nutcracker's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub enum Level {
-    /// Something failed that an operator must see.
-    Alert = 1,
-    /// Something is wrong, but was handled.
-    Warn = 4,
-    /// Normal but significant.
-    Notice = 5,
-    /// Connections that are opened and closed.
-    Info = 6,
+/// One line of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRecord {
+    /// What has happened.
+    pub event: Event,
+    /// The address of the client whose doing it was, where it is known and not part of the event.
+    pub client: Option<Box<str>>,
+    /// How many more events of its kind were left out because of it.
+    pub more: u64,
+    /// Where in the source it was logged.
+    pub place: &'static Location<'static>,
+}
+
+/// How often events may be logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit<'a> {
+    /// Each of them is.
+    None,
+    /// One in each interval of `every` that is of the same kind and about the same server.
+    One {
+        /// The kind.
+        kind: &'static str,
+        /// The server; empty where it does not matter which.
+        server: &'a str,
+        /// The interval.
+        every: Duration,
+    },
 }
 
 /// Something worth a log line. `Display` is the line's text.
@@ -47,7 +69,7 @@ pub enum Event {
         /// Bytes that it had read or sent in the period of measuring.
         moved: usize,
     },
-    /// Memory is short, and clients that hold much of it are not read for a while (rate-limited).
+    /// Memory is short, and clients that hold much of it are not read for a while.
     MemoryShort {
         /// Bytes held by the process.
         held: usize,
@@ -67,10 +89,7 @@ pub enum Event {
         mid_request: bool,
     },
     /// A client was closed because it had not given the pool's password in time.
-    ClientUnauthenticated {
-        /// The client.
-        client: Box<str>,
-    },
+    ClientUnauthenticated,
     /// A server connection ended.
     ServerClosed {
         /// The server's name.
@@ -119,25 +138,45 @@ pub enum Event {
         /// The server's name.
         server: String,
     },
-    /// The keys of a request belong to several servers; it went to the first key's (rate-limited).
+    /// The keys of a request belong to several servers; it went to the first key's.
     CrossShard {
         /// The command.
         command: &'static str,
-        /// Such requests since the last such event.
-        count: u64,
     },
-    /// Requests whose clients want no reply were refused or lost; no client learns of it (rate-limited).
+    /// A request, or a fragment, whose client wants no reply was refused or lost; the client does not learn of it.
     Unheard {
-        /// Such requests, or fragments, since the last such event.
-        count: u64,
-        /// What the client of the first of them would have been told.
-        first: String,
+        /// What the client would have been told.
+        reason: String,
     },
+    /// Something that is only logged at the levels above the default.
+    Trace(Trace),
     /// More events happened than the queue could hold.
     Dropped {
         /// Events that were dropped.
         count: u64,
     },
+}
+
+impl LogRecord {
+    /// The line, for the log of a process with several pools; what was left out because of it is not part of it.
+    pub fn in_pool<'a>(&'a self, pool: &'a str) -> impl fmt::Display + 'a {
+        Line { record: self, pool }
+    }
+}
+
+struct Line<'a> {
+    record: &'a LogRecord,
+    pool: &'a str,
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pool '{}'", self.record.event, self.pool)?;
+        if let Some(client) = &self.record.client {
+            write!(f, ", client {client}")?;
+        }
+        f.write_str(")")
+    }
 }
 
 impl Event {
@@ -150,11 +189,42 @@ impl Event {
                 Level::Warn
             }
             Event::MemoryShort { .. } | Event::ClientShed { .. } => Level::Warn,
-            Event::ClientTimedOut { .. } | Event::ClientUnauthenticated { .. } => Level::Info,
+            Event::ClientTimedOut { .. } | Event::ClientUnauthenticated => Level::Info,
             Event::NoResp3 { .. } | Event::CannotCapTtl { .. } => Level::Warn,
             Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Unheard { .. } | Event::Dropped { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
+            Event::Trace(trace) => trace.level(),
+        }
+    }
+
+    /// How often such events may be logged. What a client or a server can cause again and again is limited, with an
+    /// entry for each server, so that one does not hide another. That a server is ejected or back is always told, and
+    /// so is what is only logged at levels that ask for everything.
+    pub fn limit(&self) -> Limit<'_> {
+        let (kind, server, every) = match self {
+            Event::UnsupportedCommand { .. } => ("unsupported command", "", LOG_EVERY),
+            Event::BadRequest { .. } => ("bad request", "", LOG_EVERY),
+            Event::IncompleteRequest { .. } => ("incomplete request", "", LOG_EVERY),
+            Event::ClientStalled { .. } => ("client stalled", "", LOG_EVERY),
+            Event::ClientShed { .. } => ("client shed", "", LOG_EVERY),
+            Event::ClientTimedOut { .. } => ("client timed out", "", LOG_EVERY),
+            Event::ClientUnauthenticated => ("client unauthenticated", "", LOG_EVERY),
+            Event::ServerClosed { server, .. } => ("server closed", server.as_str(), LOG_EVERY),
+            Event::SelectFailed { server, .. } => ("select failed", server.as_str(), LOG_EVERY),
+            Event::AuthFailed { server, .. } => ("auth failed", server.as_str(), LOG_EVERY),
+            Event::NoResp3 { server } => ("no resp3", server.as_str(), LOG_EVERY),
+            Event::CannotCapTtl { server } => ("cannot cap ttl", server.as_str(), LOG_EVERY),
+            Event::MemoryShort { .. } => ("memory short", "", LOG_LASTING_EVERY),
+            Event::CrossShard { .. } => ("cross shard", "", LOG_LASTING_EVERY),
+            Event::Unheard { .. } => ("unheard", "", LOG_LASTING_EVERY),
+            Event::Ejected { .. } | Event::Readmitted { .. } => return Limit::None,
+            Event::Trace(_) | Event::Dropped { .. } => return Limit::None,
+        };
+        Limit::One {
+            kind,
+            server,
+            every,
         }
     }
 }
@@ -190,24 +260,25 @@ impl fmt::Display for Event {
             Event::ClientTimedOut { mid_request: false } => {
                 f.write_str("closing idle client: client_idle_timeout")
             }
-            Event::ClientUnauthenticated { client } => write!(
-                f,
-                "closing client {client}: it has not given the password of the pool in time"
-            ),
+            Event::ClientUnauthenticated => {
+                f.write_str("closing client that has not given the password of the pool in time")
+            }
             Event::ServerClosed {
                 server,
                 peer,
                 lost,
                 cause,
             } => {
-                write!(f, "connection to server '{server}' ")?;
-                if let Some(peer) = peer {
-                    write!(f, "at {peer} ")?;
-                }
-                write!(f, "closed, {lost} requests lost: {cause}")
+                write_connection(f, server, peer.as_deref())?;
+                let cause = cause.to_string();
+                write!(f, "closed, {lost} requests lost: {}", start_of(&cause))
             }
-            Event::SelectFailed { server, text } => write!(f, "SELECT failed on {server}: {text}"),
-            Event::AuthFailed { server, text } => write!(f, "AUTH failed on {server}: {text}"),
+            Event::SelectFailed { server, text } => {
+                write!(f, "SELECT failed on {server}: {}", start_of(text))
+            }
+            Event::AuthFailed { server, text } => {
+                write!(f, "AUTH failed on {server}: {}", start_of(text))
+            }
             Event::CannotCapTtl { server } => write!(
                 f,
                 "server '{server}' is of no use for failover: it refuses PEXPIRE with LT, which needs Redis 7.0 or Valkey"
@@ -217,46 +288,25 @@ impl fmt::Display for Event {
                 write!(f, "ejected server '{server}' for {millis} ms")
             }
             Event::Readmitted { server } => write!(f, "server '{server}' is back on the ring"),
-            Event::Unheard { count, first } => write!(
+            Event::Unheard { reason } => write!(
                 f,
-                "{count} requests that want no reply were refused or lost, the first of them: {first}"
+                "a request that wants no reply was refused or lost: {}",
+                start_of(reason)
             ),
+            Event::Trace(trace) => trace.fmt(f),
             Event::Dropped { count } => write!(f, "{count} events happened too fast to be logged"),
-            Event::CrossShard { command, count } => {
-                write!(
-                    f,
-                    "{count} requests with keys of several servers went to the first key's server, last {command}; see cross_shard"
-                )
-            }
+            Event::CrossShard { command } => write!(
+                f,
+                "a {command} with keys of several servers went to the first key's server; see cross_shard"
+            ),
         }
     }
 }
 
-/// A bounded queue of events. When the shell does not keep up, newer ones are dropped and counted; the last event
-/// tells how many.
-#[derive(Debug, Default)]
-pub(crate) struct Events {
-    queue: VecDeque<Event>,
-    dropped: u64,
-}
-
-impl Events {
-    pub(crate) fn push(&mut self, event: Event) {
-        if self.queue.len() < MAX_EVENTS {
-            self.queue.push_back(event);
-        } else {
-            self.dropped += 1;
-        }
-    }
-
-    pub(crate) fn pop(&mut self) -> Option<Event> {
-        let told = self.queue.pop_front();
-        if told.is_some() || self.dropped == 0 {
-            return told;
-        }
-        let count = std::mem::take(&mut self.dropped);
-        Some(Event::Dropped { count })
-    }
+/// The first characters of an error line: the rest must not push the names behind it out of the line.
+fn start_of(text: &str) -> &str {
+    let end = text.char_indices().nth(LOGGED_ERROR);
+    &text[..end.map_or(text.len(), |(end, _)| end)]
 }
 
 #[cfg(test)]
@@ -264,17 +314,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_much_is_counted_and_told_last() {
-        let mut events = Events::default();
-        for len in 0..MAX_EVENTS + 3 {
-            events.push(Event::IncompleteRequest { len });
-        }
-        for len in 0..MAX_EVENTS {
-            assert_eq!(events.pop(), Some(Event::IncompleteRequest { len }));
-        }
-        assert_eq!(events.pop(), Some(Event::Dropped { count: 3 }));
-        assert_eq!(events.pop(), None);
-        events.push(Event::IncompleteRequest { len: 1 });
-        assert!(events.pop().is_some() && events.pop().is_none());
+    fn a_line_names_its_pool_and_its_client() {
+        let name = "multi".to_owned();
+        let mut record = LogRecord {
+            event: Event::UnsupportedCommand { name },
+            client: Some("10.0.0.1:7".into()),
+            more: 0,
+            place: Location::caller(),
+        };
+        assert_eq!(
+            record.in_pool("p").to_string(),
+            "parsed unsupported command 'multi' (pool 'p', client 10.0.0.1:7)"
+        );
+        record.client = None;
+        assert_eq!(
+            record.in_pool("p").to_string(),
+            "parsed unsupported command 'multi' (pool 'p')"
+        );
+    }
+
+    #[test]
+    fn a_long_error_line_leaves_room_for_the_names() {
+        let record = LogRecord {
+            event: Event::AuthFailed {
+                server: "s".into(),
+                text: "é".repeat(10_000),
+            },
+            client: None,
+            more: 0,
+            place: Location::caller(),
+        };
+        let line = record.in_pool("p").to_string();
+        assert!(line.len() < 500 && line.ends_with("é (pool 'p')"), "{line}");
     }
 }

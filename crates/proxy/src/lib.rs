@@ -42,8 +42,9 @@ mod time;
 
 pub use cause::Cause;
 pub use engine::WorkerContext;
-pub use event::{Event, Level};
+pub use event::{Event, Level, Limit, LogRecord, Trace};
 pub use flow::buffer::{Chunk, Rope};
+pub use flow::log_limit::LogLimit;
 pub use flow::memory::Memory;
 pub use flow::outbox::{Action, Flush};
 pub use id::{ConnectionId, SessionId};

@@ -78,8 +78,9 @@ pub const MAX_KEY: usize = 64 << 10;
 /// Longest reply to one step of a handshake, in bytes. One to HELLO has a few hundred; much more is no answer to it.
 pub const MAX_HANDSHAKE_REPLY: usize = 64 << 10;
 
-/// Log events that wait for the shell; further ones are counted and dropped.
-pub const MAX_EVENTS: usize = 256;
+/// Log events without a limit of their own that wait for the shell; further ones are counted and dropped. A pool of so
+/// many servers can have all of them ejected at once.
+pub const MAX_EVENTS: usize = 4_096;
 
 /// Sessions that may wait for the probe that HELLO 3 starts; further ones are refused.
 pub const MAX_UPGRADE_WAITERS: usize = 16_384;
@@ -194,8 +195,16 @@ pub const COUNT_UNDER_PRESSURE: Duration = Duration::from_millis(10);
 /// The same while one of its sessions holds a large part of all memory: others may need the room.
 pub const COUNT_LARGE: Duration = Duration::from_millis(100);
 
-/// Shortest interval between two log lines about the same thing, where every request of a client could cause one.
-pub const LOG_EVERY: Duration = Duration::from_secs(10);
+/// Shortest interval between two log lines of one kind (about one server, if it is about a server): a client that sends
+/// what is refused as fast as it can makes one line per second, and the operator sees in the first that it began.
+pub const LOG_EVERY: Duration = Duration::from_secs(1);
 
-/// Shortest interval between two log lines about `max_memory`.
-pub const LOG_MEMORY_EVERY: Duration = Duration::from_secs(10);
+/// The same for what may go on for days with every request: lost or misplaced requests that no client is told of, and
+/// `max_memory`.
+pub const LOG_LASTING_EVERY: Duration = Duration::from_secs(10);
+
+/// Bytes of a key, and of a command's name, that are logged where requests are.
+pub const LOGGED_KEY: usize = 32;
+
+/// Characters of an error line that are logged.
+pub const LOGGED_ERROR: usize = 200;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cause::Cause;
 use crate::engine::{Engine, WorkerContext};
-use crate::event::Event;
+use crate::event::LogRecord;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::outbox::{Action, Flush};
 use crate::id::{ConnectionId, SessionId};
@@ -171,8 +171,15 @@ impl Pool {
     }
 
     /// The next thing to log.
-    pub fn poll_event(&mut self) -> Option<Event> {
+    pub fn poll_event(&mut self) -> Option<LogRecord> {
         either!(self, engine => engine.poll_event())
+    }
+
+    /// The level of the log, with nutcracker's numbers. Up to 5, the initial level, it makes no difference: what is
+    /// below the default is for the shell to leave out. From 6 on there are further events. See
+    /// [`Event::level`](crate::Event::level).
+    pub fn set_log_level(&mut self, level: u8) {
+        either!(self, engine => engine.set_log_level(level));
     }
 
     /// When [`Pool::handle_timeout`] is to be called at the latest.

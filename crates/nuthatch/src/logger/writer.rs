@@ -1,11 +1,12 @@
 //! The log's thread: formats records and writes them.
 
 use std::fmt::Write;
-use std::sync::mpsc::Receiver;
-use std::time::SystemTime;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Instant, SystemTime};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use proxy::{LogLimit, Time};
 
 use super::order::{Order, Record};
 use super::sink::Sink;
@@ -18,43 +19,79 @@ pub(super) struct Writer {
     sink: Sink,
     zone: TimeZone,
     lines: String,
+    /// Records of which one is written per interval and kind, whoever sent them.
+    limit: LogLimit<(&'static str, String), Record>,
+    /// The limit's time counts from here.
+    started: Instant,
     /// Takes the count of records that were dropped.
-    lost: fn() -> u64,
+    dropped: fn() -> u64,
+    /// Whether lines have the position in the source.
+    shows_positions: fn() -> bool,
 }
 
 impl Writer {
-    pub(super) fn new(sink: Sink, lost: fn() -> u64) -> Self {
+    pub(super) fn new(sink: Sink, dropped: fn() -> u64, shows_positions: fn() -> bool) -> Self {
         Self {
             sink,
             zone: TimeZone::system(),
             lines: String::new(),
-            lost,
+            limit: LogLimit::default(),
+            started: Instant::now(),
+            dropped,
+            shows_positions,
         }
     }
 
     /// Handles orders until every sender is gone.
     pub(super) fn run(mut self, orders: &Receiver<Order>) {
-        while let Ok(order) = orders.recv() {
-            self.perform(order);
+        loop {
+            match self.wait(orders) {
+                Ok(order) => self.perform(order),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
             while self.lines.len() < BATCH_BYTES
                 && let Ok(order) = orders.try_recv()
             {
                 self.perform(order);
             }
-            self.report_lost();
             self.write_out();
         }
+        self.limit.release();
+        self.write_out();
+    }
+
+    /// The next order, or the time when something is to be done without one.
+    fn wait(&self, orders: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
+        match self.limit.deadline() {
+            Some(due) => orders.recv_timeout(due.since(self.now())),
+            None => {
+                let order = orders.recv();
+                order.map_err(|_| RecvTimeoutError::Disconnected)
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        let micros = self.started.elapsed().as_micros();
+        Time::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
     fn perform(&mut self, order: Order) {
         match order {
-            Order::Write(record) => self.format(&record),
+            Order::Write(record) => self.format(&record, 0),
+            Order::Limit(record, repeats) => {
+                let key = (repeats.kind, repeats.whom);
+                let (every, count) = (repeats.every, repeats.count);
+                self.limit.note(key, every, count, || record);
+                self.format_due();
+            }
             Order::Reopen => {
                 self.write_out();
                 self.sink.reopen();
             }
             Order::Flush(done) => {
-                self.report_lost();
+                self.limit.release();
                 self.write_out();
                 // The caller may have stopped waiting.
                 let _ = done.send(());
@@ -62,33 +99,55 @@ impl Writer {
         }
     }
 
-    fn report_lost(&mut self) {
-        let lost = (self.lost)();
-        if lost > 0 {
-            self.format(&Record {
-                at: SystemTime::now(),
-                file: file!(),
-                line: line!(),
-                text: format!(
-                    "{lost} log records were dropped: the log could not be written fast enough"
-                ),
-            });
+    /// Formats what may be written of the records that are limited.
+    fn format_due(&mut self) {
+        let now = self.now();
+        while let Some((record, more)) = self.limit.take_due(now) {
+            self.format(&record, more);
         }
     }
 
-    /// `[YYYY-MM-DD hh:mm:ss.mmm] file:LINE message`, in local time, as in nutcracker 0.5.0.
-    fn format(&mut self, record: &Record) {
+    /// A record of the log itself.
+    fn format_own(&mut self, line: u32, text: String) {
+        self.format(
+            &Record {
+                at: SystemTime::now(),
+                position: (self.shows_positions)().then_some((file!(), line)),
+                text,
+            },
+            0,
+        );
+    }
+
+    /// `[YYYY-MM-DD hh:mm:ss.mmm] message`, in local time, as in nutcracker 0.5.0, with `file:LINE` before the message
+    /// at the levels for debugging.
+    fn format(&mut self, record: &Record, more: u64) {
         let at = Timestamp::try_from(record.at).unwrap_or_default();
         let stamp = at.to_zoned(self.zone.clone());
         let stamp = stamp.strftime("%Y-%m-%d %H:%M:%S.%3f");
-        let file = record.file.rsplit('/').next().unwrap_or(record.file);
-        let line = record.line;
+        let _ = write!(self.lines, "[{stamp}] ");
+        if let Some((file, line)) = record.position {
+            let file = file.rsplit('/').next().unwrap_or(file);
+            let _ = write!(self.lines, "{file}:{line} ");
+        }
         // A line feed in a message would look like another record.
         let text = record.text.replace(['\n', '\r'], " ");
-        let _ = writeln!(self.lines, "[{stamp}] {file}:{line} {text}");
+        self.lines.push_str(&text);
+        if more > 0 {
+            let _ = write!(self.lines, "; and {more} more like it");
+        }
+        self.lines.push('\n');
     }
 
     fn write_out(&mut self) {
+        self.format_due();
+        let dropped = (self.dropped)();
+        if dropped > 0 {
+            let text = format!(
+                "{dropped} log records were dropped: the log could not be written fast enough"
+            );
+            self.format_own(line!(), text);
+        }
         if !self.lines.is_empty() {
             self.sink.write(self.lines.as_bytes());
             self.lines.clear();
@@ -102,18 +161,38 @@ mod tests {
     use std::sync::mpsc::sync_channel;
     use std::time::{Duration, UNIX_EPOCH};
 
+    use super::super::order::Repeats;
     use super::*;
 
-    fn record(text: &str) -> Order {
-        Order::Write(Record {
+    fn record(text: &str, position: Option<(&'static str, u32)>) -> Record {
+        Record {
             at: UNIX_EPOCH + Duration::from_millis(1_500_000_000_042),
-            file: "src/net/listener.rs",
-            line: 7,
+            position,
             text: text.into(),
-        })
+        }
     }
 
-    fn written(orders: Vec<Order>, lost: fn() -> u64) -> String {
+    fn plain(text: &str) -> Order {
+        Order::Write(record(text, None))
+    }
+
+    fn limited(text: &str, whom: &str, count: u64) -> Order {
+        let repeats = Repeats {
+            kind: "kind",
+            whom: whom.into(),
+            every: Duration::from_secs(1),
+            count,
+        };
+        Order::Limit(record(text, None), repeats)
+    }
+
+    fn writer(sink: Sink, dropped: fn() -> u64) -> Writer {
+        let mut writer = Writer::new(sink, dropped, || false);
+        writer.zone = TimeZone::UTC;
+        writer
+    }
+
+    fn written(orders: Vec<Order>, dropped: fn() -> u64) -> String {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let (sender, receiver) = sync_channel(orders.len());
@@ -121,24 +200,45 @@ mod tests {
             .into_iter()
             .for_each(|order| sender.send(order).unwrap());
         drop(sender);
-        let mut writer = Writer::new(Sink::open(Some(path.clone())).unwrap(), lost);
-        writer.zone = TimeZone::UTC;
-        writer.run(&receiver);
+        writer(Sink::open(Some(path.clone())).unwrap(), dropped).run(&receiver);
         fs::read_to_string(path).unwrap()
     }
 
+    /// The texts without their stamps.
+    fn texts(log: &str) -> Vec<&str> {
+        log.lines().map(|line| &line[26..]).collect()
+    }
+
     #[test]
-    fn lines_have_nutcrackers_form() {
-        let log = written(vec![record("hello\nworld")], || 0);
-        assert_eq!(log, "[2017-07-14 02:40:00.042] listener.rs:7 hello world\n");
+    fn lines_have_nutcrackers_form_and_positions_where_they_are_wanted() {
+        let placed = Order::Write(record("hello", Some(("src/net/listener.rs", 7))));
+        let log = written(vec![plain("hello\nworld"), placed], || 0);
+        let stamp = "[2017-07-14 02:40:00.042]";
+        let lines = format!("{stamp} hello world\n{stamp} listener.rs:7 hello\n");
+        assert_eq!(log, lines);
     }
 
     #[test]
     fn dropped_records_are_reported() {
-        let log = written(vec![record("hello")], || 3);
+        static LEFT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(3);
+        let dropped = || LEFT.swap(0, std::sync::atomic::Ordering::Relaxed);
+        let log = written(vec![plain("hello")], dropped);
         assert!(
             log.lines().count() == 2 && log.contains("3 log records were dropped"),
             "{log}"
+        );
+    }
+
+    #[test]
+    fn records_alike_are_one_line_and_all_of_them_are_counted() {
+        let mut orders: Vec<Order> = (1..=10).map(|count| limited("a", "p", count)).collect();
+        orders.push(limited("b", "q", 1));
+        let log = written(orders, || 0);
+        let lines = ["a", "b", "a; and 53 more like it"];
+        assert_eq!(
+            texts(&log),
+            lines,
+            "the first at once, the others at the end"
         );
     }
 

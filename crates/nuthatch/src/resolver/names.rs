@@ -164,8 +164,8 @@ impl Names {
         name.look_up = LookUp::None;
         match answer {
             Ok(answer) if !answer.is_empty() => name.take(host, &answer, &mut self.lines),
-            Ok(_) => name.fail(host, "it has no address", now, &mut self.lines),
-            Err(error) => name.fail(host, &error.to_string(), now, &mut self.lines),
+            Ok(_) => name.fail(host, "it has no address", &mut self.lines),
+            Err(error) => name.fail(host, &error.to_string(), &mut self.lines),
         }
         let waiting = std::mem::take(&mut name.waiting);
         self.waiting -= waiting.len();
@@ -282,10 +282,10 @@ impl Name {
     }
 
     /// A look-up failed: the addresses stay as they are.
-    fn fail(&mut self, host: &str, reason: &str, now: Instant, lines: &mut Vec<Line>) {
+    fn fail(&mut self, host: &str, reason: &str, lines: &mut Vec<Line>) {
         self.watches.iter().for_each(|watch| watch.count_failure());
         let (labels, in_use) = (self.labels(), self.addresses.first());
-        lines.extend(self.told.of_failure(host, &labels, reason, in_use, now));
+        lines.push(Line::failure(host, &labels, reason, in_use));
     }
 
     /// Answers those who have waited too long, with what is known; returns how many.
@@ -299,7 +299,7 @@ impl Name {
             LookUp::None | LookUp::Wanted => false,
         };
         if !late.is_empty() && !counted {
-            self.fail(host, "there is no answer yet", now, lines);
+            self.fail(host, "there is no answer yet", lines);
         }
         let count = late.len();
         late.into_iter()

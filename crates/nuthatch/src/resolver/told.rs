@@ -1,16 +1,16 @@
 //! What is logged of a name, and what was logged already.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use super::choice::Choice;
-
-/// How often failures of one name are logged, at most. All of them are counted.
-const LOG_EVERY: Duration = Duration::from_secs(10);
+use crate::logger::Repeats;
 
 /// A warning.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line(pub(super) String);
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) text: String,
+    pub(super) repeats: Repeats,
+}
 
 /// What was logged of a name.
 #[derive(Debug, Default)]
@@ -18,9 +18,6 @@ pub(super) struct Told {
     passed_over: Vec<SocketAddr>,
     /// Where the name leads now, if that is not the address in use.
     elsewhere: Option<SocketAddr>,
-    failure: Option<Instant>,
-    /// Failures since.
-    untold: u64,
 }
 
 impl Line {
@@ -44,9 +41,29 @@ impl Line {
             }
         };
         let (old, new) = (old.ip(), new.ip());
-        Self(format!(
-            "name '{host}' ({servers}) no longer leads to {old} but to {new}: {what}"
-        ))
+        Self {
+            text: format!(
+                "name '{host}' ({servers}) no longer leads to {old} but to {new}: {what}"
+            ),
+            repeats: Repeats::of("name changed", host),
+        }
+    }
+
+    /// A look-up failed.
+    pub(super) fn failure(
+        host: &str,
+        servers: &str,
+        reason: &str,
+        in_use: Option<&SocketAddr>,
+    ) -> Self {
+        let what = match in_use {
+            Some(address) => format!("its last address, {}, is used", address.ip()),
+            None => "no address of it is known".to_owned(),
+        };
+        Self {
+            text: format!("looking up the name '{host}' ({servers}) failed: {reason}; {what}"),
+            repeats: Repeats::of_lasting("look-up failed", host),
+        }
     }
 }
 
@@ -69,10 +86,13 @@ impl Told {
             .collect();
         (!rest.is_empty()).then(|| {
             let rest = rest.join(", ");
-            Line(format!(
-                "name '{host}' ({servers}) has several addresses: {used} is used, and not {rest}, \
-                 for they may be other servers"
-            ))
+            Line {
+                text: format!(
+                    "name '{host}' ({servers}) has several addresses: {used} is used, and not {rest}, \
+                     for they may be other servers"
+                ),
+                repeats: Repeats::of("several addresses", host),
+            }
         })
     }
 
@@ -84,33 +104,5 @@ impl Told {
     /// The name leads to the address in use.
     pub(super) fn forget_news(&mut self) {
         self.elsewhere = None;
-    }
-
-    /// The line about a look-up that failed, unless there was one a moment ago.
-    pub(super) fn of_failure(
-        &mut self,
-        host: &str,
-        servers: &str,
-        reason: &str,
-        in_use: Option<&SocketAddr>,
-        now: Instant,
-    ) -> Option<Line> {
-        let last = self.failure.filter(|last| now < *last + LOG_EVERY);
-        if last.is_some() {
-            self.untold += 1;
-            return None;
-        }
-        self.failure = Some(now);
-        let more = match std::mem::take(&mut self.untold) {
-            0 => String::new(),
-            untold => format!("; {untold} failures before this one were not logged"),
-        };
-        let what = match in_use {
-            Some(address) => format!("its last address, {}, is used", address.ip()),
-            None => "no address of it is known".to_owned(),
-        };
-        Some(Line(format!(
-            "looking up the name '{host}' ({servers}) failed: {reason}; {what}{more}"
-        )))
     }
 }

@@ -31,7 +31,7 @@ use super::net::{Caller, Net};
 use super::path::Path;
 use super::pool::PoolParts;
 use crate::connections::{ConnectionCounts, Counted};
-use crate::logger::{ALERT, log};
+use crate::logger::{self, ALERT, Repeats, log_limited};
 use crate::net::Readiness;
 use crate::pool::PoolId;
 use crate::resolver::Resolved;
@@ -56,6 +56,7 @@ impl<N: Net> Driver<N> {
             chunks: Chunks::default(),
             now,
             tick: 0,
+            log_level: 0,
             unwritten: 0,
             depth: Depth::default(),
             waiting: Vec::new(),
@@ -73,6 +74,19 @@ impl<N: Net> Driver<N> {
         self.now = now;
         self.tick = self.tick.wrapping_add(1);
         self.depth.begin_tick();
+        let level = logger::level();
+        if level != self.log_level {
+            self.follow_log_level(level);
+        }
+    }
+
+    /// A signal has changed the level of the log, or this is the first tick.
+    #[cold]
+    fn follow_log_level(&mut self, level: u8) {
+        self.log_level = level;
+        for pool in self.pools.ids() {
+            self.part(pool).core.set_log_level(level);
+        }
     }
 
     /// The poll has reported `ready` for the link with `key`. Stale keys are ignored.
@@ -131,7 +145,13 @@ impl<N: Net> Driver<N> {
         let entry = self.links.vacant_entry();
         let key = entry.key();
         if let Err(error) = self.net.register(&mut stream, key) {
-            log!(ALERT, "registering a client failed: {error}");
+            let pool = self.pools[pool].share.name();
+            let repeats = Repeats::of("registering", pool);
+            log_limited!(
+                ALERT,
+                repeats,
+                "registering client {name} of pool '{pool}' failed: {error}"
+            );
             return;
         }
         let now = self.now;

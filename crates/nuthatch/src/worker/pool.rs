@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
-use proxy::{Pool, Time, WorkerContext};
+use proxy::{Limit, LogRecord, Pool, Time, WorkerContext};
 
-use crate::logger::{enabled, log};
+use crate::logger::{self, Repeats};
 use crate::pool::{PoolId, PoolShare};
 
 /// A worker's part of a pool.
@@ -70,13 +70,35 @@ impl PoolPart {
 
     /// Collects from the core what needs no socket: log records and the next deadline.
     pub(super) fn settle(&mut self) {
-        while let Some(event) = self.core.poll_event() {
-            let level = event.level() as u8;
-            if enabled(level) {
-                log!(level, "{event}");
-            }
+        while let Some(record) = self.core.poll_event() {
+            self.log(&record);
         }
         self.deadline = self.core.poll_deadline();
+    }
+
+    /// Logs a record of the core. The core limits those of one worker, and the log those of all workers together.
+    fn log(&self, record: &LogRecord) {
+        let (level, pool) = (record.event.level() as u8, self.share.name());
+        if !logger::enabled(level) {
+            return;
+        }
+        let (file, row) = (record.place.file(), record.place.line());
+        let line = record.in_pool(pool);
+        let (kind, server, every) = match record.event.limit() {
+            Limit::None => return logger::record(file, row, format_args!("{line}")),
+            Limit::One {
+                kind,
+                server,
+                every,
+            } => (kind, server, every),
+        };
+        let repeats = Repeats {
+            kind,
+            whom: format!("{pool}/{server}"),
+            every,
+            count: record.more + 1,
+        };
+        logger::record_limited(file, row, repeats, format_args!("{line}"));
     }
 }
 

@@ -19,6 +19,7 @@ mod handshake;
 mod haproxy;
 mod hostile_clients;
 mod hostile_servers;
+mod logs;
 mod many;
 mod memcached;
 mod memcached_stats;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::holds::Hold;
 use super::phase::Phase;
 use super::session::Session;
-use crate::event::Event;
+use crate::event::{Event, Level, Trace};
 use crate::flow::buffer::Chunk;
 use crate::flow::memory::MemoryPart;
 use crate::flow::outbox::{Action, Flush, Outbox};
@@ -53,6 +53,16 @@ pub(crate) enum Ending {
     Gone,
     /// The proxy closes it for a limit or a time-out.
     Closed,
+}
+
+impl Ending {
+    fn describe(self) -> &'static str {
+        match self {
+            Ending::Finished { .. } => "everything was answered",
+            Ending::Gone => "its connection was lost",
+            Ending::Closed => "it was closed for a limit or a time-out",
+        }
+    }
 }
 
 impl<P: Protocol> Clients<P> {
@@ -374,6 +384,11 @@ impl<P: Protocol> Clients<P> {
         self.counters.add(PoolMetric::BufferedBytes, -(gone as i64));
         self.counters.add(PoolMetric::ClientConnections, -1);
         self.counters.add(self.ending_metric(&session, ending), 1);
+        if outbox.logs(Level::Info) {
+            let why = ending.describe();
+            let client = || Some(session.name().into());
+            outbox.log_of(Event::Trace(Trace::ClientClosed { why }), client);
+        }
         match ending {
             Ending::Gone => {}
             Ending::Finished { linger } => outbox.act(Action::CloseSession {
@@ -400,10 +415,13 @@ impl<P: Protocol> Clients<P> {
 
     /// Drops a request that stays incomplete, because the client sends nothing further.
     pub(crate) fn drop_incomplete(&mut self, id: SessionId, outbox: &mut Outbox) {
-        let session = self.sessions.get_mut(id);
-        if let Some(intake) = session.and_then(Session::take_intake) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if let Some(intake) = session.take_intake() {
             let len = intake.len();
-            outbox.log(Event::IncompleteRequest { len });
+            let client = || Some(session.name().into());
+            outbox.log_of(Event::IncompleteRequest { len }, client);
         }
     }
 }
@@ -530,9 +548,12 @@ impl<P: Protocol> Clients<P> {
         self.next_scan = None;
         for id in self.sessions.ids() {
             let session = self.sessions.get(id);
-            let event = session.and_then(|session| self.lateness(session, protocol, now));
-            if let Some(event) = event {
-                outbox.log(event);
+            let late = session.and_then(|session| {
+                let event = self.lateness(session, protocol, now)?;
+                Some((event, session.name()))
+            });
+            if let Some((event, name)) = late {
+                outbox.log_of(event, || Some(name.into()));
                 self.close(id, Ending::Closed, outbox);
             }
         }
@@ -551,8 +572,7 @@ impl<P: Protocol> Clients<P> {
             .authenticate_by(session.client())
             .is_some_and(is_due)
         {
-            let client = session.name().into();
-            return Some(Event::ClientUnauthenticated { client });
+            return Some(Event::ClientUnauthenticated);
         }
         let mid_request = session.is_mid_request();
         self.is_late(session, now)

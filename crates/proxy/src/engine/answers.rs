@@ -1,7 +1,7 @@
 //! Replies that the proxy makes itself: local answers, error lines, and the joined replies of fragments.
 //!
 //! A reply that its client does not want (`noreply`, CLIENT REPLY OFF) is dropped. If it is an error it is counted
-//! and logged (rate-limited), as nobody would learn of the failure otherwise.
+//! and logged, as nobody would learn of the failure otherwise.
 //!
 //! `respond`, `refuse` and `answer` answer the request that is being handled, which has no slot yet; `fill_slot` and
 //! `fail_slot` complete an earlier one by its slot.
@@ -11,6 +11,7 @@ use crate::cause::Cause;
 use crate::event::Event;
 use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
+use crate::limits::LOGGED_ERROR;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::fanout::{About, JoinOutcome, PendingJoin};
@@ -31,12 +32,12 @@ impl<P: Protocol> Engine<P> {
         let line = std::mem::take(&mut self.output.reply);
         match reply {
             Reply::Wanted => {
-                event.into_iter().for_each(|event| self.outbox.log(event));
+                event.into_iter().for_each(|event| self.log_of(id, event));
                 if !line.is_empty() {
                     self.answer(id, &line);
                 }
             }
-            Reply::Dropped => self.drop_reply(&line),
+            Reply::Dropped => self.drop_reply(id, &line),
         }
         self.clients.spend(id, line.len(), self.now);
         self.output.reply = line;
@@ -46,10 +47,10 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn refuse(&mut self, id: SessionId, reply: Reply, refusal: Refusal) {
         match reply {
             Reply::Wanted => {
-                self.outbox.log(refusal.event);
+                self.log_of(id, refusal.event);
                 self.answer(id, &refusal.reply);
             }
-            Reply::Dropped => self.drop_reply(&refusal.reply),
+            Reply::Dropped => self.drop_reply(id, &refusal.reply),
         }
         self.clients.spend(id, refusal.reply.len(), self.now);
     }
@@ -175,53 +176,38 @@ impl<P: Protocol> Engine<P> {
 
 /// Errors that no client gets.
 impl<P: Protocol> Engine<P> {
-    /// Drops a reply that the proxy has made.
-    pub(super) fn drop_reply(&mut self, reply: &[u8]) {
+    /// Drops a reply to a client that the proxy has made.
+    pub(super) fn drop_reply(&mut self, id: SessionId, reply: &[u8]) {
         if P::is_error(reply) {
-            self.note_unheard(|_| shown(reply));
+            self.note_unheard(id, shown(reply));
         }
     }
 
-    /// A request or fragment without a wanted reply was lost.
-    pub(super) fn note_lost(&mut self, cause: &Cause, server: Option<ServerId>) {
-        self.note_unheard(|engine| engine.detail(cause, server));
+    /// A request or fragment of a client without a wanted reply was lost.
+    pub(super) fn note_lost(&mut self, id: SessionId, cause: &Cause, server: Option<ServerId>) {
+        self.note_unheard(id, self.detail(cause, server));
     }
 
     /// A server has answered such a request with an error; `line` is its text, if the reply came in one piece.
-    pub(super) fn note_refused(&mut self, server: ServerId, line: Option<&[u8]>) {
-        self.note_unheard(|engine| {
-            let name = engine.roster.server(server).name();
-            match line {
-                Some(line) => format!("server '{name}' answered {}", shown(line)),
-                None => format!("server '{name}' answered with an error"),
-            }
-        });
+    pub(super) fn note_refused(&mut self, id: SessionId, server: ServerId, line: Option<&[u8]>) {
+        let name = self.roster.server(server).name();
+        let reason = match line {
+            Some(line) => format!("server '{name}' answered {}", shown(line)),
+            None => format!("server '{name}' answered with an error"),
+        };
+        self.note_unheard(id, reason);
     }
 
-    fn note_unheard(&mut self, reason: impl FnOnce(&Self) -> String) {
+    fn note_unheard(&mut self, id: SessionId, reason: String) {
         self.counters.add(PoolMetric::Unheard, 1);
-        if self.unheard.limit.note() {
-            self.unheard.first = reason(self);
-        }
-    }
-
-    /// Logs such errors, if there are any and the rate limit allows it.
-    #[inline]
-    pub(super) fn log_unheard(&mut self) {
-        if let Some(count) = self.unheard.limit.due(self.now) {
-            let first = std::mem::take(&mut self.unheard.first);
-            self.outbox.log(Event::Unheard { count, first });
-        }
+        self.log_of(id, Event::Unheard { reason });
     }
 }
-
-/// Bytes of an error line that are logged.
-const LONGEST_SHOWN: usize = 200;
 
 /// The first line of a reply, escaped and shortened for the log.
 fn shown(reply: &[u8]) -> String {
     let line = reply.split(|byte| *byte == b'\r').next();
-    let bytes = line.unwrap_or_default().iter().take(LONGEST_SHOWN);
+    let bytes = line.unwrap_or_default().iter().take(LOGGED_ERROR);
     let mut text = String::new();
     for byte in bytes {
         match byte {

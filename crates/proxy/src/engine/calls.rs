@@ -7,7 +7,7 @@ use super::endings::Blame;
 use super::state::Engine;
 use crate::cause::Cause;
 use crate::clients::table::Ending;
-use crate::event::Event;
+use crate::event::{Event, Level, LogRecord, Trace};
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::outbox::{Action, Flush};
 use crate::id::{ConnectionId, ServerId, SessionId};
@@ -21,7 +21,11 @@ impl<P: Protocol> Engine<P> {
     pub(crate) fn open_session(&mut self, name: Box<str>, now: Time) -> SessionId {
         self.now = now;
         let client = self.protocol.client(self.numbers.next(), now);
-        self.clients.open(name, client, now)
+        let id = self.clients.open(name, client, now);
+        if self.outbox.logs(Level::Info) {
+            self.log_of(id, Event::Trace(Trace::ClientOpened));
+        }
+        id
     }
 
     /// Handles what a client sent: parsed as far as its window allows, else kept.
@@ -33,6 +37,9 @@ impl<P: Protocol> Engine<P> {
         now: Time,
     ) {
         self.now = now;
+        if self.outbox.logs(Level::Traffic) {
+            self.trace_session(id, "read", range.len());
+        }
         let Some(session) = self.clients.get_mut(id) else {
             return;
         };
@@ -88,6 +95,9 @@ impl<P: Protocol> Engine<P> {
     /// it.
     pub(crate) fn handle_session_written(&mut self, id: SessionId, count: usize, now: Time) {
         self.now = now;
+        if self.outbox.logs(Level::Traffic) {
+            self.trace_session(id, "written", count);
+        }
         let Some((session, spares)) = self.clients.with_spares(id) else {
             return;
         };
@@ -158,6 +168,9 @@ impl<P: Protocol> Engine<P> {
     ) {
         self.now = now;
         let bytes = range.len();
+        if self.outbox.logs(Level::Traffic) {
+            self.trace_connection(id, "read", bytes);
+        }
         self.handle_server_data(id, chunk, range);
         self.run_ready();
         self.note_read(bytes);
@@ -179,6 +192,9 @@ impl<P: Protocol> Engine<P> {
     pub(crate) fn handle_connection_written(&mut self, id: ConnectionId, count: usize) {
         if let Some(connection) = self.roster.get_mut(id) {
             connection.written(count);
+        }
+        if self.outbox.logs(Level::Traffic) {
+            self.trace_connection(id, "written", count);
         }
     }
 }
@@ -209,8 +225,12 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    pub(crate) fn poll_event(&mut self) -> Option<Event> {
-        self.outbox.next_event()
+    pub(crate) fn poll_event(&mut self) -> Option<LogRecord> {
+        self.outbox.next_record(self.now)
+    }
+
+    pub(crate) fn set_log_level(&mut self, level: u8) {
+        self.follow_log_level(level);
     }
 
     pub(crate) fn poll_deadline(&self) -> Option<Time> {
@@ -225,6 +245,7 @@ impl<P: Protocol> Engine<P> {
     pub(crate) fn begin_shutdown(&mut self, now: Time) {
         self.now = now;
         self.clients.begin_shutdown(now, &mut self.outbox);
+        self.outbox.end_log();
     }
 
     /// Bytes that all buffers hold.

@@ -24,6 +24,8 @@ impl<P: Protocol> Engine<P> {
             self.routes.next_retry(),
             self.roster.next_check(),
             self.retire_at,
+            // What was left out of the log is told even if nothing further happens.
+            self.outbox.log_deadline(),
         ]
         .into_iter()
         .flatten()

@@ -127,7 +127,7 @@ impl<P: Protocol> Engine<P> {
             // It was answered with an error when it was late.
             ReplyTo::Forgotten { .. } => {}
             ReplyTo::Nobody => {
-                self.note_lost(cause, Some(server));
+                self.note_lost(id, cause, Some(server));
                 self.end_silent(id);
             }
             ReplyTo::Follower => self.end_silent(id),

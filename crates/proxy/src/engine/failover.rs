@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use super::sending::Asked;
 use super::state::Engine;
+use crate::event::{Level, Trace};
 use crate::flow::buffer::Rope;
 use crate::flow::outbox::Action;
 use crate::id::ConnectionId;
@@ -102,8 +103,14 @@ impl<P: Protocol> Engine<P> {
         self.retire_at = None;
         // They have no requests, so nothing has to be answered, and that they end is no failure.
         for id in self.roster.connection_ids() {
-            if self.may_retire(id) && self.roster.remove(id).is_some() {
+            if self.may_retire(id)
+                && let Some(connection) = self.roster.remove(id)
+            {
                 self.outbox.act(Action::CloseConnection { connection: id });
+                let why = "the pool's own servers are back";
+                self.trace_server(Level::Info, connection.server(), |server| {
+                    Trace::ServerReleased { server, why }
+                });
             }
         }
         self.refresh_routes();

@@ -4,7 +4,7 @@
 use super::endings::Blame;
 use super::state::Engine;
 use crate::cause::Cause;
-use crate::event::Event;
+use crate::event::{Event, Level, Trace};
 use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId};
 use crate::limits::RESP3_REFUSAL_KEPT;
@@ -28,6 +28,11 @@ impl<P: Protocol> Engine<P> {
             return;
         }
         let steps = self.steps(connection);
+        let (server, peer) = (connection.server(), connection.peer().map(Into::into));
+        self.trace_server(Level::Info, server, |server| Trace::ServerConnected {
+            server,
+            peer,
+        });
         if !self.roster.start_handshake(id, steps, &mut self.outbox) {
             self.make_ready(id);
         }
@@ -73,6 +78,7 @@ impl<P: Protocol> Engine<P> {
         if connection.become_ready() {
             self.roster.flush(id, &mut self.outbox);
         }
+        self.trace_server(Level::Debug, server, |server| Trace::ServerReady { server });
         // It may lead to an old endpoint, which says nothing about the current one.
         if is_draining {
             return;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::state::Engine;
-use crate::event::Event;
+use crate::event::{Event, Level, Trace};
 use crate::id::ServerId;
 use crate::limits::{FAILOVER_LINGER, FIRST_PROBE_PAUSE, PROBE_DOUBLINGS};
 use crate::metrics::{PoolMetric, ServerMetric};
@@ -113,6 +113,7 @@ impl<P: Protocol> Engine<P> {
             // One worker of all gets the claim. If the probe fails, nothing is to be done: the pause has begun
             // already.
             if health.claim_probe(self.now, pause) {
+                self.trace_server(Level::Debug, *server, |server| Trace::Probing { server });
                 let (roster, outbox) = (&mut self.roster, &mut self.outbox);
                 roster.open(*server, Purpose::Probe, self.now, outbox);
             }

@@ -27,10 +27,10 @@ use crate::protocol::grammar::{Parsed, Refusal, Reply};
 
 impl<P: Protocol> Engine<P> {
     /// Resumes the sessions that were held back and may go on, each with one piece of its input, so that none keeps
-    /// the others waiting; logs what no client was told.
+    /// the others waiting.
     #[inline]
     pub(super) fn run_ready(&mut self) {
-        if self.clients.is_anybody_ready() || self.unheard.limit.has_noted() {
+        if self.clients.is_anybody_ready() {
             self.run_all_ready();
         }
     }
@@ -40,7 +40,6 @@ impl<P: Protocol> Engine<P> {
         while let Some(id) = self.clients.next_ready(self.now) {
             self.resume(id);
         }
-        self.log_unheard();
     }
 
     fn resume(&mut self, id: SessionId) {

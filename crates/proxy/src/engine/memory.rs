@@ -153,7 +153,7 @@ impl<P: Protocol> Engine<P> {
             }
         }
         let clients = self.clients.held_for_memory();
-        if clients > 0 && self.memory.may_log(self.now) {
+        if clients > 0 {
             let held = self.memory.part().memory().held();
             self.outbox.log(Event::MemoryShort { held, clients });
         }
@@ -226,7 +226,7 @@ impl<P: Protocol> Engine<P> {
         }
         match self.pass_over(id) {
             Reply::Wanted => self.answer_error(id, &Cause::Overloaded, None),
-            Reply::Dropped => self.note_lost(&Cause::Overloaded, None),
+            Reply::Dropped => self.note_lost(id, &Cause::Overloaded, None),
         }
         self.clients.quit(id, true, self.now, &mut self.outbox);
     }
@@ -235,7 +235,7 @@ impl<P: Protocol> Engine<P> {
     fn drop_orphans(&mut self) -> usize {
         let clients = &self.clients;
         let is_gone = |id: SessionId| clients.get(id).is_none();
-        let (mut dropped, mut unheard) = (0, 0);
+        let (mut dropped, mut unheard) = (0, Vec::new());
         for id in self.roster.connection_ids() {
             let Some(connection) = self.roster.get_mut(id) else {
                 continue;
@@ -246,7 +246,8 @@ impl<P: Protocol> Engine<P> {
             if queue.unsent().find(of_gone).is_none() {
                 continue;
             }
-            unheard += queue.unsent().filter(of_gone).filter(quiet).count();
+            let lost = queue.unsent().filter(of_gone).filter(quiet);
+            unheard.extend(lost.map(|entry| entry.session));
             let gone = queue.drop_unsent(is_gone);
             let counters = connection.counters();
             counters.add(ServerMetric::InQueue, -(gone.requests as i64));
@@ -254,7 +255,9 @@ impl<P: Protocol> Engine<P> {
             dropped += gone.bytes;
         }
         // Requests without a wanted reply are reported; the others' clients are gone.
-        (0..unheard).for_each(|_| self.note_lost(&Cause::Overloaded, None));
+        for id in unheard {
+            self.note_lost(id, &Cause::Overloaded, None);
+        }
         dropped
     }
 }

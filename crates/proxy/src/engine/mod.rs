@@ -14,22 +14,23 @@
 //! Reading order, each file using only those before it:
 //!
 //! 1. `state`: what the engine consists of.
-//! 2. `health`: which servers are in use; failures, probes, and the return of servers.
-//! 3. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
-//! 4. `reports`: what clients are told of the pool and of each other.
-//! 5. `upgrades`: sessions that ask for a newer version of the protocol.
-//! 6. `plans`: how a new plan takes effect.
-//! 7. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
-//! 8. `failover`: a request to a server of the failover pool.
-//! 9. `fanout`: a request to several servers.
-//! 10. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 11. `intake`: bytes to requests, and sessions that are resumed.
-//! 12. `endings`: server connections that end, and what happens to their requests.
-//! 13. `handshakes`: server connections until they carry requests.
-//! 14. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 15. `memory`: `max_memory`.
-//! 16. `clock`: what is due because time has passed.
-//! 17. `calls`: the calls that the shell may make.
+//! 2. `trace`: whose doing an event is, and what is logged at the levels above the default.
+//! 3. `health`: which servers are in use; failures, probes, and the return of servers.
+//! 4. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
+//! 5. `reports`: what clients are told of the pool and of each other.
+//! 6. `upgrades`: sessions that ask for a newer version of the protocol.
+//! 7. `plans`: how a new plan takes effect.
+//! 8. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
+//! 9. `failover`: a request to a server of the failover pool.
+//! 10. `fanout`: a request to several servers.
+//! 11. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 12. `intake`: bytes to requests, and sessions that are resumed.
+//! 13. `endings`: server connections that end, and what happens to their requests.
+//! 14. `handshakes`: server connections until they carry requests.
+//! 15. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 16. `memory`: `max_memory`.
+//! 17. `clock`: what is due because time has passed.
+//! 18. `calls`: the calls that the shell may make.
 
 mod answers;
 mod calls;
@@ -47,6 +48,7 @@ mod reports;
 mod requests;
 mod sending;
 mod state;
+mod trace;
 mod upgrades;
 
 pub(crate) use state::Engine;

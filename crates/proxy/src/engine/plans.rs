@@ -6,6 +6,7 @@
 //! one.
 
 use super::state::{Engine, routes};
+use crate::event::{Event, Level, Trace};
 use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId};
 use crate::protocol::Protocol;
@@ -17,6 +18,11 @@ impl<P: Protocol> Engine<P> {
     #[cold]
     pub(super) fn follow_plans(&mut self) {
         self.plans.advance();
+        if self.outbox.logs(Level::Debug) {
+            let number = self.plans.own().number;
+            self.outbox
+                .log(Event::Trace(Trace::PlanFollowed { number }));
+        }
         self.settings = self.plans.own().settings.clone();
         // What sessions remember is in their clients, not in the protocol, so it can be replaced.
         self.protocol = P::new(self.plans.own());
@@ -64,8 +70,12 @@ impl<P: Protocol> Engine<P> {
 
     /// Closes a connection that has no requests.
     fn drop_connection(&mut self, id: ConnectionId) {
-        if self.roster.remove(id).is_some() {
+        if let Some(connection) = self.roster.remove(id) {
             self.outbox.act(Action::CloseConnection { connection: id });
+            let why = "its server has left or has moved";
+            self.trace_server(Level::Info, connection.server(), |server| {
+                Trace::ServerReleased { server, why }
+            });
         }
     }
 

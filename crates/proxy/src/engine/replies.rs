@@ -185,7 +185,7 @@ impl<P: Protocol> Engine<P> {
         }
         if entry.reply_to == ReplyTo::Nobody && P::is_error_kind(kind) {
             let line = (!start.is_empty()).then_some(start);
-            self.note_refused(batch.server, line);
+            self.note_refused(entry.session, batch.server, line);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::id::SessionId;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::protocol::decision::{Apart, Decision, Facts, Key, Route};
+use crate::protocol::decision::{Apart, Decision, Facts, Key, Request, Route};
 use crate::protocol::fanout::Body;
 use crate::protocol::grammar::Reply;
 use crate::routes::routing::Destination;
@@ -45,7 +45,7 @@ impl<P: Protocol> Engine<P> {
         bodies: &mut Vec<Body>,
     ) -> Handled {
         // First of all, as the decision depends on the settings, and the route on the servers.
-        if !self.plans.are_current() && !self.may_accept_by_new_plan(asked.id) {
+        if !self.plans.are_quiet() && !self.may_go_on(asked.id, asked.request) {
             return Handled::Postponed;
         }
         let Some(session) = self.clients.get_mut(asked.id) else {
@@ -115,13 +115,21 @@ impl<P: Protocol> Engine<P> {
         Handled::NextUnknown
     }
 
-    /// Follows the current plans. Returns whether the session may still accept its request then: it must wait if it
-    /// has requests on a connection that is draining now.
+    /// Follows the current plans, if they are not followed yet, and logs the request, if requests are logged. Returns
+    /// whether the session may still accept its request then: it must wait if it has requests on a connection that is
+    /// draining now.
     #[cold]
-    fn may_accept_by_new_plan(&mut self, id: SessionId) -> bool {
-        self.follow_plans();
-        let session = self.clients.get(id);
-        session.is_some_and(|session| session.may_accept())
+    fn may_go_on(&mut self, id: SessionId, request: Request<'_, P>) -> bool {
+        if !self.plans.are_current() {
+            self.follow_plans();
+            let session = self.clients.get(id);
+            if !session.is_some_and(|session| session.may_accept()) {
+                return false;
+            }
+        }
+        self.check_health();
+        self.log_request(id, request);
+        true
     }
 
     /// Sends a request to one server, with a TTL cap if the server belongs to the failover pool; answers it with an
@@ -240,7 +248,7 @@ impl<P: Protocol> Engine<P> {
                 P::cross_shard_error(apart, &mut self.output.reply);
                 return self.respond(asked.id, facts.reply);
             };
-            self.report_cross_shard(command);
+            self.report_cross_shard(asked.id, command);
         }
         self.forward_unkeyed(asked, facts, destination, bodies);
     }
@@ -266,11 +274,8 @@ impl<P: Protocol> Engine<P> {
         (!is_safe).then_some(Apart::UnknownKeys)
     }
 
-    fn report_cross_shard(&mut self, command: &'static str) {
+    fn report_cross_shard(&mut self, id: SessionId, command: &'static str) {
         self.counters.add(PoolMetric::CrossShard, 1);
-        self.cross_shard.note();
-        if let Some(count) = self.cross_shard.due(self.now) {
-            self.outbox.log(Event::CrossShard { command, count });
-        }
+        self.log_of(id, Event::CrossShard { command });
     }
 }

@@ -114,7 +114,7 @@ impl<P: Protocol> Engine<P> {
         }
         match facts.reply {
             Reply::Wanted => self.answer_error(asked.id, cause, server),
-            Reply::Dropped => self.note_lost(cause, server),
+            Reply::Dropped => self.note_lost(asked.id, cause, server),
         }
     }
 

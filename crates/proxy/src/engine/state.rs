@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::clients::retry_budget::RetryBudget;
 use crate::clients::table::Clients;
 use crate::flow::buffer::Rope;
-use crate::flow::log_limit::LogLimit;
 use crate::flow::memory_watch::MemoryWatch;
 use crate::flow::outbox::Outbox;
 use crate::id::ServerId;
@@ -57,9 +56,6 @@ pub(crate) struct Engine<P: Protocol> {
     pub(super) upgrades: Upgrades,
     /// Of all sessions together: what matters is the load that retries add to the servers.
     pub(super) budget: RetryBudget,
-    /// Limits how often requests with keys of several servers are logged.
-    pub(super) cross_shard: LogLimit,
-    pub(super) unheard: Unheard,
     pub(super) numbers: ClientNumbers,
 
     /// No server has ever been allowed more than one connection per version. Then several connections cannot reorder
@@ -81,14 +77,6 @@ pub(crate) struct Engine<P: Protocol> {
     pub(super) marks: Vec<u64>,
     /// What is returned as the output of a session or connection that does not exist any more.
     pub(super) nothing: Rope,
-}
-
-/// Errors that no client gets, because it wants no replies. They are counted and logged instead.
-#[derive(Debug, Default)]
-pub(super) struct Unheard {
-    pub(super) limit: LogLimit,
-    /// The text of the first one since the last log line.
-    pub(super) first: String,
 }
 
 /// Numbers the clients (CLIENT ID). Worker `w` of `n` gives out `w + 1`, `w + 1 + n`, ..., so that no two clients of
@@ -129,8 +117,6 @@ impl<P: Protocol> Engine<P> {
             memory: MemoryWatch::new(memory),
             upgrades: Upgrades::default(),
             budget: RetryBudget::default(),
-            cross_shard: LogLimit::default(),
-            unheard: Unheard::default(),
             numbers: ClientNumbers {
                 next: context.worker as u64 + 1,
                 step: share.workers() as u64,

@@ -126,7 +126,7 @@ impl<P: Protocol> Engine<P> {
         self.protocol
             .upgraded(session.client_mut(), granted.clone(), &mut line);
         if waiter.reply == Reply::Dropped {
-            self.drop_reply(&line);
+            self.drop_reply(waiter.session, &line);
             line.clear();
         }
         self.fill_slot(waiter.session, waiter.slot, &line);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use super::memory::{Memory, MemoryPart, Pressure};
 use crate::limits::{
     COUNT_DOUBLINGS, COUNT_EVERY, COUNT_EVERY_BYTES, COUNT_LARGE, COUNT_UNDER_PRESSURE,
-    LOG_MEMORY_EVERY,
 };
 use crate::time::Time;
 
@@ -25,8 +24,6 @@ pub(crate) struct MemoryWatch {
     unchanged: u32,
     /// When to count although nothing is read.
     next: Option<Time>,
-    /// When it was last logged that memory is short.
-    logged_short: Option<Time>,
 }
 
 impl MemoryWatch {
@@ -38,7 +35,6 @@ impl MemoryWatch {
             found: 0,
             unchanged: 0,
             next: None,
-            logged_short: None,
         };
         watch.renew_allowance();
         watch
@@ -108,17 +104,6 @@ impl MemoryWatch {
             () => None,
         };
         self.next = pause.map(|pause| now + pause);
-    }
-
-    /// Whether it may be logged (again) that memory is short. Counts as logged.
-    pub(crate) fn may_log(&mut self, now: Time) -> bool {
-        let due = self
-            .logged_short
-            .is_none_or(|logged| now.since(logged) >= LOG_MEMORY_EVERY);
-        if due {
-            self.logged_short = Some(now);
-        }
-        due
     }
 
     fn renew_allowance(&mut self) {

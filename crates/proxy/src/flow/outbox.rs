@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::event::{Event, Events};
+use super::log::Log;
+use crate::event::{Event, Level, LogRecord};
 use crate::id::{ConnectionId, SessionId};
 use crate::share::{Endpoint, ServerShare};
+use crate::time::Time;
 
 /// Something the shell has to do.
 #[derive(Debug, Clone)]
@@ -56,7 +58,7 @@ pub enum Flush {
 pub(crate) struct Outbox {
     actions: VecDeque<Action>,
     flushes: VecDeque<Flush>,
-    events: Events,
+    log: Log,
 }
 
 impl Outbox {
@@ -70,8 +72,37 @@ impl Outbox {
         self.flushes.push_back(flush);
     }
 
+    /// Something has happened that no client has caused, or that names its client.
+    #[track_caller]
     pub(crate) fn log(&mut self, event: Event) {
-        self.events.push(event);
+        self.log.push(event, || None);
+    }
+
+    /// Something has happened because of a client; `client` is asked for its address if that is to be told.
+    #[track_caller]
+    pub(crate) fn log_of(&mut self, event: Event, client: impl FnOnce() -> Option<Box<str>>) {
+        self.log.push(event, client);
+    }
+
+    /// Whether events of a level are logged. To be asked before one is made that is not logged by default.
+    #[inline]
+    pub(crate) fn logs(&self, level: Level) -> bool {
+        self.log.wants(level)
+    }
+
+    pub(crate) fn set_log_level(&mut self, level: u8) {
+        self.log.set_level(level);
+    }
+
+    /// When something is to be logged although nothing happens.
+    #[inline]
+    pub(crate) fn log_deadline(&self) -> Option<Time> {
+        self.log.deadline()
+    }
+
+    /// The pool is shutting down: everything that was left out so far is logged.
+    pub(crate) fn end_log(&mut self) {
+        self.log.end();
     }
 
     pub(crate) fn next_action(&mut self) -> Option<Action> {
@@ -82,7 +113,7 @@ impl Outbox {
         self.flushes.pop_front()
     }
 
-    pub(crate) fn next_event(&mut self) -> Option<Event> {
-        self.events.pop()
+    pub(crate) fn next_record(&mut self, now: Time) -> Option<LogRecord> {
+        self.log.pop(now)
     }
 }

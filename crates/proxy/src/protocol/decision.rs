@@ -52,6 +52,9 @@ pub(crate) trait Decider: Grammar {
         out: &mut Vec<u8>,
     ) -> bool;
 
+    /// What the log tells of a request: its command, and where its first key is, if it has one.
+    fn describe<'r>(&self, request: Request<'r, Self>) -> (&'r [u8], Option<Range<usize>>);
+
     /// Appends the error for a request whose keys are not all at one server.
     fn cross_shard_error(apart: Apart, out: &mut Vec<u8>);
 }

@@ -223,6 +223,16 @@ impl Decider for Memcached {
         is_read
     }
 
+    fn describe<'r>(
+        &self,
+        request: decision::Request<'r, Self>,
+    ) -> (&'r [u8], Option<Range<usize>>) {
+        let verb = request.parser.request.map(|found| found.verb);
+        let name = verb.map_or("", Verb::name).as_bytes();
+        let key = request.parser.inner.keys().first();
+        (name, key.map(|key| key.range()))
+    }
+
     /// Never used: no command of memcached has keys that must be on one server.
     fn cross_shard_error(_apart: Apart, out: &mut Vec<u8>) {
         encode::server_error(out, "keys belong to several servers");

@@ -11,6 +11,9 @@ pub(crate) struct Plans {
     pool: Arc<PoolShare>,
     own: Arc<PoolPlan>,
     failover: Option<Arc<PoolPlan>>,
+    /// Plans with numbers below this need no attention before a request: the next number, or 0 while every request is
+    /// to be looked at. So whether that is the case costs a request nothing.
+    quiet_below: u64,
 }
 
 impl Plans {
@@ -20,14 +23,29 @@ impl Plans {
         Self {
             pool: Arc::clone(pool),
             failover: own.failover.as_ref().map(|other| other.pool.plan()),
+            quiet_below: own.number + 1,
             own,
         }
     }
 
     /// Whether no newer ones were published.
-    #[inline]
     pub(crate) fn are_current(&self) -> bool {
         self.pool.plan_number() <= self.own.number && self.is_failover_current()
+    }
+
+    /// Whether a request needs nothing to be done before it: no newer ones were published, and requests are not looked
+    /// at one by one ([`Plans::watch_requests`]).
+    #[inline]
+    pub(crate) fn are_quiet(&self) -> bool {
+        self.pool.plan_number() < self.quiet_below && self.is_failover_current()
+    }
+
+    /// Whether each request is to be looked at.
+    pub(crate) fn watch_requests(&mut self, watch: bool) {
+        self.quiet_below = match watch {
+            true => 0,
+            false => self.own.number + 1,
+        };
     }
 
     fn is_failover_current(&self) -> bool {
@@ -38,7 +56,9 @@ impl Plans {
 
     /// Changes to the current ones.
     pub(crate) fn advance(&mut self) {
+        let is_watching = self.quiet_below == 0;
         *self = Self::new(&self.pool);
+        self.watch_requests(is_watching);
     }
 
     /// The pool.

@@ -12,6 +12,7 @@ mod eject;
 mod failover;
 mod handshake;
 mod joins;
+mod levels;
 mod local;
 mod memory;
 mod miss;

@@ -14,7 +14,7 @@ use proxy::{
 
 pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
 use crate::pools::{place, servers_of};
-use crate::words::{flat, text};
+use crate::words::{flat, logged, text};
 
 /// The result of an attempt to connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +192,13 @@ impl Stage {
     fn number_of(&self, share: &Arc<ServerShare>) -> Option<usize> {
         let is_it = |known: &PlannedServer| Arc::ptr_eq(&known.share, share);
         self.servers.iter().position(is_it)
+    }
+
+    /// From now on the log has this level.
+    pub(crate) fn log_level(&mut self, level: u8) {
+        for worker in &mut self.workers {
+            worker.pool.set_log_level(level);
+        }
     }
 
     /// Does what the pool asks for at its start, as the shell does; only preconnect makes a difference.
@@ -514,8 +521,8 @@ impl Stage {
                 if let Flush::Connection(id) = flush {
                     self.write(worker, id);
                 }
-            } else if let Some(event) = self.workers[worker].pool.poll_event() {
-                self.log.push(event.to_string());
+            } else if let Some(record) = self.workers[worker].pool.poll_event() {
+                self.log.push(logged(&record));
             } else if self.is_due(worker) && !self.ticks_by_hand {
                 let now = self.time();
                 self.workers[worker].pool.handle_timeout(now);

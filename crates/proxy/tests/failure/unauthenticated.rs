@@ -122,9 +122,10 @@ fn who_does_not_give_it_is_closed_after_a_while() {
     stage.wait(within / 4 + 10);
     assert!(stage.is_closed(idle) && stage.is_closed(busy));
     assert!(!stage.is_closed(known) && !stage.is_closed(revoked));
-    assert_eq!(stage.log.len(), 2, "{:?}", stage.log);
-    assert_eq!(stage.next_due(), None, "nobody is left to wait for");
+    let line = "closing client that has not given the password of the pool in time";
+    assert_eq!(stage.log, [format!("{line}; and 1 more like it")]);
     stage.wait(10 * within);
+    assert_eq!(stage.next_due(), None, "nobody is left to wait for");
     assert!(!stage.is_closed(known) && !stage.is_closed(revoked));
     // A pool without a password has no strangers.
     let mut stage = Stage::new(redis_pool(1));

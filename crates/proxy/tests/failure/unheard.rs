@@ -10,7 +10,11 @@ use crate::words::{get, redis, set};
 
 /// The log line.
 fn line(count: u64, first: &str) -> String {
-    format!("{count} requests that want no reply were refused or lost, the first of them: {first}")
+    let more = match count {
+        1 => String::new(),
+        _ => format!("; and {} more like it", count - 1),
+    };
+    format!("a request that wants no reply was refused or lost: {first}{more}")
 }
 
 /// A client of a pool.
@@ -50,9 +54,8 @@ fn it_is_logged_once_in_ten_seconds_and_nothing_is_left_out_of_the_count() {
     stage.say(client, "flush_all noreply\r\n");
     assert_eq!(stage.log.len(), 1);
     stage.wait(1);
-    stage.say(client, "version\r\n");
-    assert_eq!(stage.log.len(), 2, "with the next thing that happens");
-    assert!(stage.log[1].starts_with(&line(4, "CLIENT_ERROR")));
+    assert_eq!(stage.log.len(), 2, "although nothing else has happened");
+    assert!(stage.log[1].ends_with("; and 3 more like it"));
     stage.wait(60_000);
     stage.say(client, "version\r\n");
     assert_eq!(stage.log.len(), 2, "nothing new");

@@ -1,6 +1,6 @@
-//! Messages of clients and servers.
+//! Messages of clients and servers, and lines of the log.
 
-use proxy::Rope;
+use proxy::{LogRecord, Rope};
 
 /// A Redis request.
 pub(crate) fn redis(args: &[&str]) -> String {
@@ -50,4 +50,12 @@ pub(crate) fn flat(rope: &Rope) -> Vec<u8> {
 
 pub(crate) fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("tests speak text")
+}
+
+/// A line of the log, without the names of its pool and client.
+pub(crate) fn logged(record: &LogRecord) -> String {
+    match record.more {
+        0 => record.event.to_string(),
+        more => format!("{}; and {more} more like it", record.event),
+    }
 }

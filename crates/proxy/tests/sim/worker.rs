@@ -379,8 +379,8 @@ impl World {
                 break;
             }
         }
-        while let Some(event) = self.workers[worker].pool.poll_event() {
-            self.trace(|| format!("worker {worker} says: {event}"));
+        while let Some(record) = self.workers[worker].pool.poll_event() {
+            self.trace(|| format!("worker {worker} says: {}", record.event));
         }
     }
 

@@ -25,6 +25,8 @@ pub(in crate::worker) struct Driver<N: Net> {
     pub(super) chunks: Chunks,
     pub(super) now: Time,
     pub(super) tick: u32,
+    /// The level of the log, as the cores know it.
+    pub(super) log_level: u8,
     /// Bytes read since all pending output was last written.
     pub(super) unwritten: usize,
     pub(super) depth: Depth,

@@ -1,5 +1,7 @@
 //! The decision what becomes of each Redis command, by its row in the command table of `redis-proto`.
 
+use std::ops::Range;
+
 use redis_proto::command::{self, Action as CommandAction, Command, Flags};
 use redis_proto::encode;
 
@@ -106,6 +108,22 @@ impl Decider for Redis {
             }
         };
         encode::error(out, error);
+    }
+
+    fn describe<'r>(&self, asked: decision::Request<'r, Self>) -> (&'r [u8], Option<Range<usize>>) {
+        let request = request_of(asked);
+        let Ok(command) = self.find_command(&request) else {
+            return (request.name(), None);
+        };
+        let key = match command.single_key() {
+            Some(index) => request.key(index),
+            None => {
+                let mut output = DecisionOutput::default();
+                let failed = self.collect_keys(command, &request, &mut output);
+                output.keys.first().copied().filter(|_| failed.is_none())
+            }
+        };
+        (request.name(), key.map(|key| key.range()))
     }
 }
 
