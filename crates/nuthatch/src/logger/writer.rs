@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,6 +13,9 @@ use super::sink::Sink;
 
 /// Lines are collected up to this size before they are written.
 const BATCH_BYTES: usize = 64 << 10;
+
+/// How often lines that could not be written are tried to be told of, if nothing else is logged.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -63,8 +66,10 @@ impl Writer {
 
     /// The next order, or the time when something is to be done without one.
     fn wait(&self, orders: &Receiver<Order>) -> Result<Order, RecvTimeoutError> {
-        match self.limit.deadline() {
-            Some(due) => orders.recv_timeout(due.since(self.now())),
+        let left_out = self.limit.deadline().map(|due| due.since(self.now()));
+        let retry = self.sink.is_behind().then_some(RETRY_AFTER);
+        match left_out.into_iter().chain(retry).min() {
+            Some(timeout) => orders.recv_timeout(timeout),
             None => {
                 let order = orders.recv();
                 order.map_err(|_| RecvTimeoutError::Disconnected)
@@ -148,10 +153,28 @@ impl Writer {
             );
             self.format_own(line!(), text);
         }
+        self.tell_lost();
         if !self.lines.is_empty() {
             self.sink.write(self.lines.as_bytes());
             self.lines.clear();
         }
+    }
+
+    /// Tells of lines that could not be written, if it can by now, before anything else is written.
+    fn tell_lost(&mut self) {
+        let Some(lost) = self.sink.take_lost() else {
+            if self.sink.is_behind() {
+                self.sink.write(b"");
+            }
+            return;
+        };
+        let lines = std::mem::take(&mut self.lines);
+        let text = format!("{} log lines lost: {}", lost.lines, lost.reason);
+        self.format_own(line!(), text);
+        if let Err((_, 1..)) = self.sink.try_write(self.lines.as_bytes()) {
+            self.sink.put_back(lost);
+        }
+        self.lines = lines;
     }
 }
 
@@ -159,9 +182,10 @@ impl Writer {
 mod tests {
     use std::fs;
     use std::sync::mpsc::sync_channel;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::UNIX_EPOCH;
 
     use super::super::order::Repeats;
+    use super::super::sink::tests::Disk;
     use super::*;
 
     fn record(text: &str, position: Option<(&'static str, u32)>) -> Record {
@@ -243,15 +267,45 @@ mod tests {
     }
 
     #[test]
-    fn a_renamed_file_is_left_and_a_new_one_begun() {
-        let dir = tempfile::tempdir().unwrap();
-        let (old, new) = (dir.path().join("log"), dir.path().join("log.1"));
-        let mut sink = Sink::open(Some(old.clone())).unwrap();
-        sink.write(b"before\n");
-        fs::rename(&old, &new).unwrap();
-        sink.reopen();
-        sink.write(b"after\n");
-        assert_eq!(fs::read_to_string(&new).unwrap(), "before\n");
-        assert_eq!(fs::read_to_string(&old).unwrap(), "after\n");
+    fn what_was_left_out_is_told_by_itself() {
+        let (disk, room) = Disk::new(10_000);
+        let (sender, receiver) = sync_channel(4);
+        let writer = writer(Sink::to(Box::new(disk)), || 0);
+        let thread = std::thread::spawn(move || writer.run(&receiver));
+        for _ in 0..3 {
+            sender.send(limited("a", "p", 1)).unwrap();
+        }
+        let mut log = String::new();
+        let begin = Instant::now();
+        while log.lines().count() < 2 && begin.elapsed() < Duration::from_secs(20) {
+            std::thread::sleep(Duration::from_millis(5));
+            log.push_str(&room.text());
+        }
+        assert_eq!(texts(&log), ["a", "a; and 1 more like it"]);
+        assert!(begin.elapsed() >= Duration::from_millis(990));
+        drop(sender);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn lines_lost_to_a_full_disk_are_told_of_when_there_is_room() {
+        let (disk, room) = Disk::new(40);
+        let mut writer = writer(Sink::to(Box::new(disk)), || 0);
+        for text in ["one", "two", "three"] {
+            writer.perform(plain(text));
+            writer.write_out();
+        }
+        // The first line is written, and the second was begun.
+        writer.write_out();
+        room.make(10_000);
+        writer.write_out();
+        writer.perform(plain("four"));
+        writer.write_out();
+        let log = room.text();
+        let lines = ["one", "1 log lines lost: No space left on device", "four"];
+        let told = texts(&log);
+        assert_eq!(told.len(), 4, "{log}");
+        assert_eq!([told[0], told[2], told[3]], lines, "{log}");
+        assert_eq!(told[1], "two", "a line that was begun is completed");
     }
 }

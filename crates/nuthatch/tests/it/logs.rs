@@ -1,13 +1,18 @@
 //! What an operator reads: whose doing a line is, how often a thing is told, and what is not lost without a word.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use testkit::{Client, free_port};
 
 use crate::failure::kill_noticed;
 use crate::need;
-use crate::rig::{Rig, wait_for};
+use crate::rig::{Rig, pool, text, wait_for};
 
 /// How many times the lines that contain `what` say that it has happened, and how many lines there are.
 fn told(log: &str, what: &str) -> (u64, usize) {
@@ -148,4 +153,99 @@ fn requests_are_told_of_as_soon_as_a_signal_asks_for_it() {
         rig.proxy.stderr().contains("request 'GET'")
     });
     assert!(!rig.proxy.stderr().contains("request 'SET'"));
+}
+
+/// A proxy that writes its log to `log`; returns it and its port.
+fn proxy_with_log(log: &Path, args: &[&str]) -> (testkit::Proxy, u16) {
+    let port = free_port();
+    let server = testkit::Endpoint::loopback(1);
+    let conf = pool(
+        "pool",
+        &format!("127.0.0.1:{port}"),
+        &[&server],
+        &["redis: true"],
+    );
+    let log = log.to_str().expect("a plain path");
+    let args = [&["-o", log], args].concat();
+    (crate::rig::nuthatch(&args, &conf), port)
+}
+
+fn ping(port: u16, times: usize) {
+    let mut client = Client::to_port(port);
+    client.send(&b"PING\r\n".repeat(times));
+    (0..times).for_each(|_| assert_eq!(text(&client.line()), "+PONG\r\n"));
+}
+
+#[test]
+fn a_full_disk_stops_nobody_and_what_it_lost_is_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let log = dir.path().join("n.log");
+    // Each write there fails as on a full disk.
+    symlink("/dev/full", &log).expect("the folder can be written");
+    let (mut proxy, port) = proxy_with_log(&log, &["-v", "8"]);
+    ping(port, 1_000);
+    fs::remove_file(&log).expect("it is there");
+    proxy.signal(Signal::HUP);
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    let line = " log lines lost: No space left on device";
+    wait_for("it is told", || read().contains(line));
+    let lost: usize = read()
+        .lines()
+        .find_map(|it| it.strip_suffix(line))
+        .and_then(|it| it.rsplit(' ').next())
+        .and_then(|it| it.parse().ok())
+        .expect("a number");
+    // Some may have been waiting when the file was reopened.
+    ping(port, 1);
+    wait_for("each line is written or counted", || {
+        lost + read().matches("request 'PING'").count() > 1_000
+    });
+    proxy.signal(Signal::TERM);
+    assert_eq!(proxy.wait_exit(Duration::from_secs(10)).code(), Some(0));
+}
+
+/// A file system with little room, if this process may make one.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn new() -> Option<Self> {
+        let dir = tempfile::tempdir().ok()?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k", "none"]);
+        let output = mount.arg(dir.path()).output().ok()?;
+        output.status.success().then_some(Self(dir))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let mut umount = Command::new("umount");
+        // If it fails, the folder stays, which does no harm.
+        let _ = umount.arg("-l").arg(self.0.path()).output();
+    }
+}
+
+#[test]
+fn when_a_full_disk_has_room_again_no_line_is_torn() {
+    let disk = need!(SmallDisk::new(), "a small file system (root)");
+    let (log, other) = (disk.0.path().join("n.log"), disk.0.path().join("other"));
+    fs::write(&other, [0; 32 << 10]).expect("there is room");
+    let (_proxy, port) = proxy_with_log(&log, &["-v", "8"]);
+    let read = || fs::read_to_string(&log).unwrap_or_default();
+    // The log fills the disk.
+    for _ in 0..20 {
+        ping(port, 100);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert!(!read().contains("log lines lost"));
+    fs::remove_file(&other).expect("it is there");
+    wait_for("it is told although nothing else is logged", || {
+        read().contains(" log lines lost: No space left on device")
+    });
+    let log = read();
+    for line in log.lines() {
+        assert_eq!(line.matches("] ").count(), 1, "{line}");
+        assert!(line.starts_with('[') && line.len() > 26, "{line}");
+    }
+    assert!(log.ends_with('\n'));
 }
