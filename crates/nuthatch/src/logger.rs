@@ -8,6 +8,7 @@
 //! [`start`] they do nothing.
 
 mod order;
+mod panics;
 mod sink;
 mod writer;
 
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) use order::Repeats;
 use order::{Order, Record};
+pub(crate) use panics::log_panics;
 use sink::Sink;
 use writer::Writer;
 
@@ -48,6 +50,9 @@ const MAX_WAITING: usize = 4096;
 
 /// How often [`flush`] retries while the queue is full.
 const FLUSH_RETRY: Duration = Duration::from_millis(5);
+
+/// The name of the log's thread.
+const THREAD: &str = "log";
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
@@ -98,11 +103,12 @@ fn shows_positions() -> bool {
 ///
 /// When the file cannot be opened for appending, or no thread can be started.
 pub(crate) fn start(path: Option<PathBuf>, level: u8) -> io::Result<()> {
+    let is_stderr = path.is_none();
     let sink = Sink::open(path)?;
     let (sender, receiver) = sync_channel(MAX_WAITING);
-    if LOGGER.set(Logger::new(sender, level)).is_ok() {
+    if LOGGER.set(Logger::new(sender, level, is_stderr)).is_ok() {
         thread::Builder::new()
-            .name("log".into())
+            .name(THREAD.into())
             .spawn(move || Writer::new(sink, dropped, shows_positions).run(&receiver))?;
     }
     Ok(())
@@ -191,14 +197,16 @@ struct Logger {
     level: AtomicU8,
     dropped: AtomicU64,
     sender: SyncSender<Order>,
+    is_stderr: bool,
 }
 
 impl Logger {
-    fn new(sender: SyncSender<Order>, level: u8) -> Self {
+    fn new(sender: SyncSender<Order>, level: u8, is_stderr: bool) -> Self {
         Self {
             level: AtomicU8::new(level.min(MAX_LEVEL)),
             dropped: AtomicU64::new(0),
             sender,
+            is_stderr,
         }
     }
 
@@ -246,7 +254,7 @@ mod tests {
     #[test]
     fn a_full_queue_drops_and_counts_and_never_waits() {
         let (sender, _receiver) = sync_channel(2);
-        let logger = Logger::new(sender, 5);
+        let logger = Logger::new(sender, 5, false);
         let begin = Instant::now();
         let kept = (0..100).filter(|_| logger.submit(Order::Reopen)).count();
         assert!(begin.elapsed() < Duration::from_secs(1));

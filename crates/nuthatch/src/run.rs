@@ -105,6 +105,7 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
     let started = Instant::now();
     logger::start(options.log_file.clone(), options.verbosity)
         .map_err(|error| cannot_open("log", options.log_file.as_deref(), &error))?;
+    logger::log_panics();
     let (sender, stops) = sync_channel(STOPS);
     signals::start(sender).map_err(|error| Failure::of("handling signals", &error))?;
     announce(options);
