@@ -254,12 +254,10 @@ impl fmt::Display for Event {
                 f,
                 "closing client {client}: memory is short, and it holds {held} bytes; see max_memory"
             ),
-            Event::ClientTimedOut { mid_request: true } => {
-                f.write_str("closing client in the middle of a request: client_request_timeout")
-            }
-            Event::ClientTimedOut { mid_request: false } => {
-                f.write_str("closing idle client: client_idle_timeout")
-            }
+            Event::ClientTimedOut { mid_request } => f.write_str(match mid_request {
+                true => "closing client in the middle of a request: client_request_timeout",
+                false => "closing idle client: client_idle_timeout",
+            }),
             Event::ClientUnauthenticated => {
                 f.write_str("closing client that has not given the password of the pool in time")
             }

@@ -1,4 +1,4 @@
-//! Settings of pools, all at their defaults.
+//! Settings of pools, all at their defaults, and how their servers are.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,6 +9,15 @@ use proxy::settings::{
     Address, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
 };
 use proxy::{Place, PlannedServer, PoolShare, Process, Usage};
+
+/// The result of an attempt to connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConnectResult {
+    Open,
+    Refusing,
+    /// No answer.
+    Silent,
+}
 
 /// A Redis pool of `servers` servers, named `s0` and so on, with default settings.
 pub(crate) fn redis_pool(servers: usize) -> PoolSettings {

@@ -12,18 +12,9 @@ use proxy::{
     PoolShare, ServerShare, SessionId, Time, WorkerContext,
 };
 
-pub(crate) use crate::pools::{memcached_pool, millis, redis_pool};
+pub(crate) use crate::pools::{ConnectResult, memcached_pool, millis, redis_pool};
 use crate::pools::{place, servers_of};
 use crate::words::{flat, logged, text};
-
-/// The result of an attempt to connect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ConnectResult {
-    Open,
-    Refusing,
-    /// No answer.
-    Silent,
-}
 
 /// The pool's network.
 pub(crate) struct Stage {

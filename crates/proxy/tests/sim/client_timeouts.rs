@@ -1,6 +1,8 @@
 //! `client_idle_timeout` and `client_request_timeout`: which clients may be closed for sending nothing, and
 //! which must be.
 
+use proxy::limits::AUTHENTICATE_WITHIN;
+
 use crate::clients::{Client, Phase};
 use crate::network::{Peer, ProxySide};
 use crate::scenario::Ending;
@@ -21,6 +23,7 @@ pub(crate) struct Clock {
     /// When the proxy's timer for it last restarted: the client connected, began or ended a request, or took
     /// replies between requests.
     since: u64,
+    connected: u64,
     /// It was closed by a timeout.
     pub(crate) is_over: bool,
     /// What was on its way to it then may have been lost.
@@ -37,6 +40,7 @@ impl Clock {
 
     pub(crate) fn starts(&mut self, now: u64) {
         self.since = now;
+        self.connected = now;
     }
 
     /// The proxy has read this many more bytes.
@@ -107,12 +111,19 @@ impl World {
         let Peer::Client(id) = self.links[link].peer else {
             return;
         };
-        if !linger && self.is_overdue(id, self.now) {
+        if !linger && (self.is_overdue(id, self.now) || self.is_stranger_for_long(id)) {
             self.clients[id].clock.is_over = true;
             self.counts.dawdlers += 1;
         } else if !linger {
             self.note_stalled(id);
         }
+    }
+
+    /// Whether the client has not given the password for as long as it may take.
+    fn is_stranger_for_long(&self, id: usize) -> bool {
+        let client = &self.clients[id];
+        let until = client.clock.connected + AUTHENTICATE_WITHIN.as_micros() as u64;
+        self.scenario.password.is_some() && !client.redis.has_authenticated && until <= self.now
     }
 
     fn is_overdue(&self, id: usize, now: u64) -> bool {

@@ -279,7 +279,7 @@ impl World {
             (true, true) => redis_client::compose(client, &self.scenario, tag),
             (true, false) => memcached_client::compose(client, &self.scenario, tag),
             (false, true) => {
-                let last_words = redis_client::last_words(client, tag);
+                let last_words = redis_client::last_words(client, &self.scenario);
                 dependent::mute(client, last_words)
             }
             (false, false) => memcached_client::last_words(client, tag),

@@ -25,6 +25,8 @@ pub(crate) struct Composed {
 pub(crate) struct State {
     /// Has sent the password, according to its requests so far.
     authenticated: bool,
+    /// Has sent it at any time.
+    pub(crate) has_authenticated: bool,
     name: Option<Vec<u8>>,
     /// Uses RESP3, according to the replies so far.
     pub(crate) version3: bool,
@@ -40,6 +42,7 @@ impl State {
     pub(crate) fn forget(&mut self) {
         *self = Self {
             version3: self.version3,
+            has_authenticated: self.has_authenticated,
             ..Self::default()
         };
     }
@@ -78,7 +81,7 @@ fn any_request(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
 }
 
 /// A client's final requests.
-pub(crate) fn last_words(client: &mut Client, _tag: Tag) -> Composed {
+pub(crate) fn last_words(client: &mut Client, scenario: &Scenario) -> Composed {
     match client.plan.ending {
         Ending::Quit => {
             let quit: &[u8] = client
@@ -112,6 +115,11 @@ pub(crate) fn last_words(client: &mut Client, _tag: Tag) -> Composed {
                 "PIN",
                 "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$90000\r\nxyz",
             ]);
+            // So much is refused at once without the password.
+            let cut = match scenario.password.is_some() && !client.redis.authenticated {
+                true => cut.replace("90000", "9000"),
+                false => cut.to_owned(),
+            };
             Composed {
                 bytes: cut.into(),
                 ..Composed::default()
@@ -375,6 +383,7 @@ fn unauthenticated(client: &mut Client, password: &str) -> Composed {
         2 => local_answer(command(&[b"AUTH", b""]), b"-ERR invalid password\r\n"),
         _ => {
             client.redis.authenticated = true;
+            client.redis.has_authenticated = true;
             local_answer(command(&[b"AUTH", password.as_bytes()]), b"+OK\r\n")
         }
     }
