@@ -5,6 +5,7 @@
 //! - [`load`]: a load generator for Redis and memcached, closed loop and open loop, that checks every reply
 //!   (program `loadgen`).
 //! - [`paths`]: the proxy's core on a fake network, for counting instructions (program `instructions`).
+//! - [`usage`]: what memory and descriptors a process uses, for the tests that attack or torture the proxy.
 //!
 //! The load generator shares no code with the proxy: it implements the protocols itself, so that a mistake in
 //! the proxy's parsers cannot go unnoticed here.
@@ -12,3 +13,4 @@
 pub mod floor;
 pub mod load;
 pub mod paths;
+pub mod usage;

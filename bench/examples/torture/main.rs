@@ -20,7 +20,6 @@ mod report;
 mod run_state;
 mod schedule;
 mod setup;
-mod usage;
 mod value;
 mod wire;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::counts::Counts;
-use crate::usage::Usage;
+use nuthatch_bench::usage::Usage;
 
 /// The result of a run.
 #[derive(Debug)]

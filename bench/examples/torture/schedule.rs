@@ -12,8 +12,8 @@ use crate::random::Random;
 use crate::report::Report;
 use crate::run_state::RunState;
 use crate::setup::{LoadedPool, POOLS, Setup};
-use crate::usage::Usage;
 use nuthatch_bench::load::Protocol;
+use nuthatch_bench::usage::Usage;
 
 /// Minimum duration of a fault, and maximum extra duration.
 const FAULT: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(1_000));

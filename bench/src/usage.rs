@@ -1,4 +1,4 @@
-//! Memory and descriptors of the proxy.
+//! Memory and descriptors of a process.
 
 use std::fmt;
 use std::fs;
@@ -11,17 +11,21 @@ const DESCRIPTOR_SLACK: u64 = 40;
 
 /// Memory and descriptors at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// Resident memory in bytes.
-    pub(crate) memory: u64,
+    pub memory: u64,
     /// Open descriptors.
-    pub(crate) descriptors: u64,
+    pub descriptors: u64,
 }
 
 impl Usage {
     /// Of the process with this id, now.
-    pub(crate) fn of(pid: u32) -> Result<Self, String> {
-        let gone = |error| format!("the proxy has ended: {error}");
+    ///
+    /// # Errors
+    ///
+    /// When there is no such process.
+    pub fn of(pid: u32) -> Result<Self, String> {
+        let gone = |error| format!("process {pid} has ended: {error}");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(gone)?;
         let entries = fs::read_dir(format!("/proc/{pid}/fd")).map_err(gone)?;
         Ok(Self {
@@ -31,7 +35,7 @@ impl Usage {
     }
 
     /// Whether it is not much more than `before`.
-    pub(crate) fn is_flat_since(self, before: Usage) -> bool {
+    pub fn is_flat_since(self, before: Usage) -> bool {
         self.memory <= before.memory + before.memory / 2 + MEMORY_SLACK
             && self.descriptors <= before.descriptors + DESCRIPTOR_SLACK
     }
