@@ -1,11 +1,12 @@
-//! Tasks for developers: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `mutants`, `torture` and
-//! `bench`.
+//! Tasks for developers: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `mutants`, `torture`,
+//! `attack` and `bench`.
 //!
 //! Only the Rust toolchain is needed to run it, so it works on a new machine.
 
 mod bench;
 mod clients;
 mod coverage;
+mod example;
 mod fuzz;
 mod mutants;
 mod packages;
@@ -13,7 +14,6 @@ mod run;
 mod setup;
 mod test;
 mod tidy;
-mod torture;
 
 use std::process::ExitCode;
 
@@ -36,6 +36,7 @@ Usage: cargo xtask COMMAND
                      mutation testing: do the core's tests notice small faults?
   torture [--minutes N] [--seed N]
                      check every reply while servers fail in every way
+  attack [OPTION]... what attacks cost other clients (attack --help)
   bench [OPTION]...  compare the proxy with other proxies (bench --help)
 ";
 
@@ -55,7 +56,8 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::targets_for(rest),
         ["coverage", rest @ ..] => coverage::coverage(rest),
         ["mutants", rest @ ..] => mutants::mutants(rest),
-        ["torture", rest @ ..] => torture::torture(rest),
+        ["torture", rest @ ..] => example::example("torture", rest),
+        ["attack", rest @ ..] => example::example("attack", rest),
         ["bench", "--help"] => {
             print!("{}", bench::USAGE);
             Ok(())
