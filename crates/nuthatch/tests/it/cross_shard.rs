@@ -38,7 +38,7 @@ fn other_commands_of_nutcracker_go_to_the_first_keys_server_with_a_warning() {
     assert_eq!(client.ask(&["SUNION", a, b]), "*1\r\n$1\r\nm\r\n");
     assert_eq!(client.ask(&["SINTERSTORE", a, a, b]), ":0\r\n");
     assert_eq!(rig.pool_stat("cross_shard"), 2);
-    let warning = "went to the first key's server, last ";
+    let warning = "went to the first key's server; see cross_shard";
     wait_for("the warning is logged", || {
         rig.proxy.stderr().contains(warning)
     });
@@ -123,6 +123,7 @@ fn a_line_at_start_says_which_setting_keeps_the_first_key_for_all() {
     let line = "; `cross_shard: first_key` keeps ";
     let lines = |rig: Rig| rig.proxy.stderr().matches(line).count();
     let open = need!(Rig::redis(2, &[]), "redis-server");
+    wait_for("it is logged", || open.proxy.stderr().contains(line));
     assert_eq!(lines(open), 1);
     for given in ["auto", "first_key", "error"] {
         let setting = format!("cross_shard: {given}");
