@@ -3,7 +3,8 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors for everything but listeners, clients and servers: the log, standard streams, the statistics
-/// port. As many as nutcracker 0.5.0 reserves.
+/// port, look-ups of names (14 in all), and connections that linger, be it refused clients or readers of the
+/// statistics (8 each). As many as nutcracker 0.5.0 reserves.
 const RESERVED: u64 = 32;
 
 /// Descriptors of each worker: its poll and its waker.
@@ -29,7 +30,8 @@ pub(crate) struct Needs {
     pub(crate) listeners: u64,
     /// Event loops.
     pub(crate) workers: u64,
-    /// Connections to servers, over all pools and workers.
+    /// Connections to servers, over all pools and workers: those of each version of the protocol, and one per
+    /// server for a probe or a question.
     pub(crate) server_connections: u64,
 }
 

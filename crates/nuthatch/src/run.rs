@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use proxy::WorkerContext;
-use proxy::settings::ProtocolSettings;
+use proxy::settings::{PoolSettings, ProtocolSettings};
 use rustix::system::uname;
 
 use crate::acceptor::{self, PoolListener};
@@ -269,19 +269,26 @@ fn start_workers(
 /// The number of clients that descriptors allow, or the wanted number if that is smaller; logs it with the
 /// other uses of descriptors.
 fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
-    let server_connections = config.pools.iter().fold(0u64, |sum, pool| {
-        let connections = |pool: &PoolConfig| {
-            let each = pool.settings.server_connections;
-            each.saturating_mul(pool.settings.servers.len())
-        };
-        let other = config.failover_of(pool).map(|other| &config.pools[other]);
-        let per_worker = connections(pool).saturating_add(other.map_or(0, connections));
-        sum.saturating_add(per_worker.saturating_mul(workers) as u64)
-    });
+    // As many as `per_server` says for the servers of each pool and of its failover pool, in each worker.
+    let sum = |per_server: fn(&PoolSettings) -> usize| {
+        config.pools.iter().fold(0u64, |sum, pool| {
+            let of = |pool: &PoolConfig| {
+                let servers = pool.settings.servers.len();
+                per_server(&pool.settings).saturating_mul(servers)
+            };
+            let other = config.failover_of(pool).map(|other| &config.pools[other]);
+            let per_worker = of(pool).saturating_add(other.map_or(0, of));
+            sum.saturating_add(per_worker.saturating_mul(workers) as u64)
+        })
+    };
+    let server_connections = sum(|pool| pool.server_connections);
     let needs = Needs {
         listeners: config.pools.len() as u64,
         workers: workers as u64,
-        server_connections,
+        server_connections: sum(|pool| {
+            let of_versions = pool.server_connections.saturating_mul(pool.versions());
+            of_versions.saturating_add(1)
+        }),
     };
     let clients = needs.clients(limit).unwrap_or_else(|| {
         let half = limit / 2;

@@ -45,6 +45,14 @@ pub struct PoolSettings {
 }
 
 impl PoolSettings {
+    /// How many versions of the protocol clients may use: each has server connections of its own.
+    pub fn versions(&self) -> usize {
+        match &self.protocol {
+            ProtocolSettings::Redis(redis) if redis.resp3 == Resp3::Auto => 2,
+            ProtocolSettings::Redis(_) | ProtocolSettings::Memcached(_) => 1,
+        }
+    }
+
     /// Whether clients have to give a password.
     pub(crate) fn has_password(&self) -> bool {
         match &self.protocol {

@@ -14,8 +14,9 @@ use super::stream::{ByteStream, Readiness, Received, Stream};
 /// How long a peer may take to read its message and to close.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// Connections that may linger at a time; beyond that the oldest one is closed at once.
-const MAX_LINGERING: usize = 64;
+/// Connections that may linger at a time; beyond that the oldest one is closed at once. They take descriptors of the
+/// reserve (`descriptors.rs`), of which servers must always find one.
+const MAX_LINGERING: usize = 8;
 
 /// Reads per edge that discard what the peer still sends.
 const DISCARDS: usize = 16;
