@@ -81,10 +81,19 @@ fn a_server_that_cannot_serve_is_ejected_and_one_that_refuses_the_password_is_no
     for (reply, told, counts) in [
         (
             "-LOADING Redis is loading",
-            "-LOADING Redis is loading",
+            "-LOADING the server cannot serve at present",
             true,
         ),
-        ("-MASTERDOWN Link is down", "-MASTERDOWN Link is down", true),
+        (
+            "-MASTERDOWN Link is down, 'sesame'",
+            "-MASTERDOWN the server cannot serve at present",
+            true,
+        ),
+        (
+            "-ERR unknown command 'AUTH', with args: 'sesame', max number of clients",
+            "-ERR max number of clients reached",
+            true,
+        ),
         (
             "-ERR max number of clients reached",
             "-ERR max number of clients reached",
@@ -98,6 +107,16 @@ fn a_server_that_cannot_serve_is_ejected_and_one_that_refuses_the_password_is_no
         (
             "-NOPERM this user has no permissions",
             "-NOPERM the server refused the password of the pool",
+            false,
+        ),
+        (
+            "-sesame is wrong",
+            "-ERR the server refused the password of the pool",
+            false,
+        ),
+        (
+            "!17\r\nERR sesame? never",
+            "-ERR the server refused the password of the pool",
             false,
         ),
     ] {
@@ -156,6 +175,51 @@ fn a_server_without_the_password_or_the_database_is_used_all_the_same() {
         };
         assert_eq!(stage.log, expected);
     }
+}
+
+#[test]
+fn the_password_is_in_no_line_whatever_a_server_says_and_in_detail() {
+    for (reply, log) in [
+        (
+            "-ERR unknown command 'AUTH', with args beginning with: 'sesame'",
+            "AUTH failed on s0",
+        ),
+        ("-sesame", "the server refused AUTH: ERR the server refused"),
+        (
+            "-BUSY 'sesame'",
+            "the server refused AUTH: BUSY the server cannot",
+        ),
+        (
+            "-WRONGPASS sesame\u{1b}",
+            "the server refused AUTH: WRONGPASS the server refused",
+        ),
+        ("?sesame", "Invalid argument"),
+    ] {
+        for greeting in [get("k"), HELLO_3.to_owned() + &get("k")] {
+            let mut settings = pool(3, true);
+            settings.error_detail = true;
+            let mut stage = Stage::new(settings);
+            let client = client_with_password(&mut stage);
+            stage.say(client, greeting);
+            let link = stage.link(0);
+            stage.answer(link, format!("{reply}\r\n"));
+            stage.wait(10_000);
+            let heard = stage.hear(client);
+            assert!(!heard.contains("sesame"), "{reply}: {heard}");
+            let logged = |what: &str| stage.log.iter().any(|line| line.contains(what));
+            assert!(!logged("sesame") && logged(log), "{reply}: {:?}", stage.log);
+        }
+    }
+}
+
+#[test]
+fn a_blob_error_is_told_in_one_line() {
+    let mut stage = Stage::new(pool(3, false));
+    let client = stage.client();
+    stage.say(client, get("k"));
+    let link = stage.link(0);
+    stage.answer(link, "!14\r\nERR not\r\ntoday\r\n");
+    assert_eq!(stage.hear(client), "-ERR not  today\r\n");
 }
 
 #[test]

@@ -335,7 +335,9 @@ impl World {
         let is_probe = probe && self.scenario.redis;
         let is_harmless = |loss_cause: &LossCause| match loss_cause {
             LossCause::Declined | LossCause::Retired | LossCause::TooOld | LossCause::Left => true,
-            LossCause::Unfit(text) => !UNWELL.contains(text),
+            LossCause::Unfit(text) => !UNWELL
+                .iter()
+                .any(|(said, of_auth)| [said, of_auth].contains(&text)),
             _ => false,
         };
         let harmless = loss_causes.iter().all(is_harmless)

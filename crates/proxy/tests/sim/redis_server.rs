@@ -35,15 +35,27 @@ pub(crate) struct Incoming {
     pub(crate) limit: bool,
 }
 
-/// Errors that make a connection unusable and count as failures of the server.
-pub(crate) const UNWELL: [&str; 4] = [
-    "LOADING not yet",
-    "BUSY in a script",
-    "MASTERDOWN link is down",
-    "ERR max number of clients reached",
+/// Errors that make a connection unusable and count as failures of the server, and what clients get if they answer
+/// AUTH: nothing that might quote the password.
+pub(crate) const UNWELL: [(&str, &str); 4] = [
+    (
+        "LOADING not yet",
+        "LOADING the server cannot serve at present",
+    ),
+    (
+        "BUSY in a script",
+        "BUSY the server cannot serve at present",
+    ),
+    (
+        "MASTERDOWN link is down",
+        "MASTERDOWN the server cannot serve at present",
+    ),
+    (
+        "ERR max number of clients reached",
+        "ERR max number of clients reached",
+    ),
 ];
-/// Errors that make it unusable and do not count, and what clients get if they answer AUTH: nothing that
-/// might quote the password.
+/// Errors that make it unusable and do not count, and the same for AUTH.
 pub(crate) const UNWILLING: [(&str, &str); 2] = [
     (
         "NOPERM not this user",

@@ -44,10 +44,13 @@ impl World {
         );
         // An answer other than an error about a limit only shows that the server supports none.
         let is_unwell = incoming.step == Step::Limit || self.refusals_rng.chance(2, 3);
-        let (said, told) = match (is_unwell, incoming.step) {
-            (true, _) => (unwell, unwell),
-            (false, Step::Auth) => unwilling,
-            (false, _) => (unwilling.0, unwilling.0),
+        let (said, of_auth) = match is_unwell {
+            true => unwell,
+            false => unwilling,
+        };
+        let told = match incoming.step {
+            Step::Auth => of_auth,
+            _ => said,
         };
         incoming.reply = format!("-{said}\r\n").into_bytes();
         self.links[link].server_mut().talk.refusal = Some(told);

@@ -12,6 +12,21 @@ use crate::share::Endpoint;
 /// Part of the error that a server sends before it closes a connection because it has too many (`maxclients`).
 const MAX_CLIENTS: &str = "max number of clients";
 
+/// The error codes that are repeated of a refused AUTH. The first word of an error may be anything else, even the
+/// password.
+const AUTH_CODES: [&[u8]; 10] = [
+    b"WRONGPASS",
+    b"NOAUTH",
+    b"NOPERM",
+    b"DENIED",
+    b"LOADING",
+    b"BUSY",
+    b"MASTERDOWN",
+    b"OOM",
+    b"MISCONF",
+    b"CLUSTERDOWN",
+];
+
 /// AUTH, HELLO and SELECT, as far as the connection needs them, in this order.
 pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec<Step> {
     let mut steps = Vec::new();
@@ -41,9 +56,7 @@ pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOu
         return passed(step, reply);
     }
     let code = error_code(reply);
-    let text = String::from_utf8_lossy(reply.get(1..).unwrap_or_default())
-        .trim_end()
-        .to_owned();
+    let text = error_text(reply);
     let cannot_serve = cannot_serve(code, &text);
     let is_unknown = text.contains("unknown command");
     let refused = |line: String| {
@@ -53,6 +66,11 @@ pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOu
         })
     };
     match step.kind {
+        StepKind::Auth if has_no_password(&text) => StepOutcome::Passed,
+        StepKind::Auth if is_unknown && !cannot_serve => {
+            StepOutcome::Warn("unknown command".into())
+        }
+        StepKind::Auth => refused(auth_refusal(code, cannot_serve)),
         _ if cannot_serve => refused(text),
         // Any other error (a missing password, say) shows that the server works.
         StepKind::Probe => StepOutcome::Passed,
@@ -61,16 +79,29 @@ pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOu
         StepKind::TtlCap if redis_proto::cap::knows_limit(reply) => StepOutcome::Passed,
         StepKind::TtlCap => StepOutcome::CannotCapTtl,
         StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchVersion,
-        StepKind::Auth if has_no_password(&text) => StepOutcome::Passed,
-        StepKind::Auth if is_unknown => StepOutcome::Warn("unknown command".into()),
-        // The server's own text is not passed on, as it may contain the password.
-        StepKind::Auth => refused(format!(
-            "{} the server refused the password of the pool",
-            String::from_utf8_lossy(code)
-        )),
         StepKind::Select if has_no_such_database(&text) => StepOutcome::Warn(text),
         StepKind::Hello | StepKind::Select => refused(text),
     }
+}
+
+/// What is told of a refused AUTH. The server's own text is not passed on, as it may contain the password.
+fn auth_refusal(code: &[u8], cannot_serve: bool) -> String {
+    let known = AUTH_CODES.iter().find(|known| **known == code);
+    let shown = known.map_or("ERR".into(), |code| String::from_utf8_lossy(code));
+    match (known, cannot_serve) {
+        (None, true) => format!("{shown} {MAX_CLIENTS} reached"),
+        (Some(_), true) => format!("{shown} the server cannot serve at present"),
+        (_, false) => format!("{shown} the server refused the password of the pool"),
+    }
+}
+
+/// The text of an error: of a line, or in RESP3 also of a blob that follows its length.
+fn error_text(reply: &[u8]) -> String {
+    let text = match reply {
+        [b'!', rest @ ..] => memchr::memchr(b'\n', rest).map_or(&[][..], |end| &rest[end + 1..]),
+        _ => reply.get(1..).unwrap_or_default(),
+    };
+    String::from_utf8_lossy(text).trim_end().to_owned()
 }
 
 /// What follows from a reply that is no error.
@@ -84,7 +115,8 @@ fn passed(step: &Step, reply: &[u8]) -> StepOutcome {
     }
 }
 
-/// An error line that a server sends before it was asked anything: it refuses the connection.
+/// An error line that a server sends before it was asked anything: it refuses the connection. It was not given the
+/// password yet, so the text cannot repeat it.
 pub(super) fn unsolicited(data: &[u8]) -> Option<HandshakeError> {
     let line = data.strip_prefix(b"-")?;
     let end = memchr::memchr(b'\r', line)?;
