@@ -7,6 +7,7 @@
 //! Use the [`log!`](crate::log) macro, and [`log_limited!`](crate::log_limited) for what may happen often; before
 //! [`start`] they do nothing.
 
+pub(crate) mod escape;
 mod order;
 mod panics;
 mod sink;

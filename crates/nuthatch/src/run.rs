@@ -85,7 +85,8 @@ fn fail(options: &RunOptions, Failure { details, line }: &Failure) -> ExitCode {
     logger::flush(LOG_TIME_LIMIT);
     let name = options.program.name();
     // A failure of standard error cannot be reported.
-    let _ = writeln!(std::io::stderr(), "{details}{name}: {line}");
+    let text = format!("{details}{name}: {line}\n");
+    let _ = std::io::stderr().write_all(logger::escape::lines(&text).as_bytes());
     ExitCode::FAILURE
 }
 

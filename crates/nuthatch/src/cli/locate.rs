@@ -8,7 +8,7 @@ use hashkit::{Belongs, Member, PlaceKind, Ring};
 use serde_json::{Value, json};
 
 use super::invocation::LocateOptions;
-use super::output::{print_error, print_result};
+use super::output::{print_error, print_json, print_result};
 use crate::config::{Config, Overrides, PoolConfig, load};
 
 /// `locate KEY...`
@@ -23,7 +23,10 @@ pub(super) fn locate(options: &LocateOptions) -> ExitCode {
     };
     match answer(&config, options) {
         Ok(text) => {
-            print_result(&text);
+            match options.json {
+                true => print_json(&text),
+                false => print_result(&text),
+            }
             ExitCode::SUCCESS
         }
         Err(message) => failed(&message),

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use crate::logger::escape;
+
 /// Text to print before the program exits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
@@ -54,10 +56,15 @@ pub(super) fn print(output: &Output) -> ExitCode {
 
 /// Writes to standard output. A reader that has closed the pipe (`| head`) is not an error.
 pub(super) fn print_result(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().write_all(escape::lines(text).as_bytes());
+}
+
+/// The same for JSON.
+pub(super) fn print_json(text: &str) {
+    let _ = std::io::stdout().write_all(escape::json(text).as_bytes());
 }
 
 /// Writes to standard error. A failure could not be reported anywhere.
 pub(super) fn print_error(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
+    let _ = std::io::stderr().write_all(escape::lines(text).as_bytes());
 }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proxy::{LogLimit, Time};
 
+use super::escape;
 use super::order::{Order, Record};
 use super::sink::Sink;
 
@@ -135,9 +136,7 @@ impl Writer {
             let file = file.rsplit('/').next().unwrap_or(file);
             let _ = write!(self.lines, "{file}:{line} ");
         }
-        // A line feed in a message would look like another record.
-        let text = record.text.replace(['\n', '\r'], " ");
-        self.lines.push_str(&text);
+        self.lines.push_str(&escape::one_line(&record.text));
         if more > 0 {
             let _ = write!(self.lines, "; and {more} more like it");
         }
@@ -236,9 +235,9 @@ mod tests {
     #[test]
     fn lines_have_nutcrackers_form_and_positions_where_they_are_wanted() {
         let placed = Order::Write(record("hello", Some(("src/net/listener.rs", 7))));
-        let log = written(vec![plain("hello\nworld"), placed], || 0);
+        let log = written(vec![plain("hello\nworld\u{1b}[2J\0"), placed], || 0);
         let stamp = "[2017-07-14 02:40:00.042]";
-        let lines = format!("{stamp} hello world\n{stamp} listener.rs:7 hello\n");
+        let lines = format!("{stamp} hello world\\x1b[2J\\x00\n{stamp} listener.rs:7 hello\n");
         assert_eq!(log, lines);
     }
 

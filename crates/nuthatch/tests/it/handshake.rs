@@ -177,6 +177,35 @@ fn servers_too_old_for_hello_make_it_noproto() {
 }
 
 #[test]
+fn neither_passwords_nor_control_characters_of_a_server_reach_the_log() {
+    let odd = Fake::redis(|command| match command[0].as_str() {
+        "AUTH" => say(&format!(
+            "-ERR unknown command 'AUTH', with args beginning with: '{}'\r\n",
+            command[1]
+        )),
+        "SELECT" => say("-BUSY \u{1b}]0;owned\u{7}\0\u{7f}\u{9b}\r\n"),
+        _ => say("+OK\r\n"),
+    });
+    let lines = [
+        "redis_auth: hunter2",
+        "redis_db: 3",
+        "redis_db_fixed: true",
+        "error_detail: true",
+    ];
+    let (proxy, port) = redis_front(&[odd.endpoint()], &lines);
+    let mut client = Client::to_port(port);
+    assert_eq!(client.ask(&["AUTH", "hunter2"]), "+OK\r\n");
+    assert!(client.ask(&["GET", "k"]).starts_with("-BUSY "));
+    let logged = r"the server refused SELECT: BUSY \x1b]0;owned\x07\x00\x7f\x9b";
+    wait_for("it is logged", || proxy.stderr().contains(logged));
+    let log = proxy.stderr();
+    assert!(log.contains("AUTH failed on"), "{log}");
+    assert!(!log.contains("hunter2"), "{log}");
+    let is_raw = |c: char| c.is_control() && c != '\n';
+    assert!(!log.contains(is_raw), "{log:?}");
+}
+
+#[test]
 fn one_unreachable_server_does_not_keep_clients_from_resp3() {
     let server = need!(testkit::redis(), "redis-server");
     let nobody = Endpoint::loopback(free_port());
