@@ -22,6 +22,7 @@ mod overlay;
 mod overrides;
 mod pool;
 mod report;
+mod secrets;
 mod servers;
 pub mod table;
 mod typed;

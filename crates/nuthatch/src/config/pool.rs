@@ -13,7 +13,7 @@ use super::kind::expected;
 use super::report::{Findings, Position, Problem};
 use super::table::ours::{CROSS_SHARD, FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
 use super::table::theirs::{
-    CLIENT_CONNECTIONS, DISTRIBUTION, HASH, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
+    CLIENT_CONNECTIONS, DISTRIBUTION, HASH, LISTEN, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
 };
 use super::table::{Absent, Only, Scope, Setting, of, rows};
 use super::types::PoolConfig;
@@ -36,6 +36,7 @@ pub(super) fn check_pool(
     }
     let listen = listen?;
     warn_of_surprises(pool, findings);
+    warn_of_open_socket(pool, &listen, findings);
     warn_of_idle_settings(pool, findings);
     Some(pool_config(pool, listen, servers?, findings))
 }
@@ -149,6 +150,25 @@ fn warn_of_surprises(pool: &ReadPool, findings: &mut Findings) {
         );
         findings.warn(position, text);
     }
+}
+
+/// Warns of a unix socket that everybody may connect to. It is as with nutcracker, so it cannot be refused.
+fn warn_of_open_socket(pool: &ReadPool, listen: &Listen, findings: &mut Findings) {
+    let (
+        Listen::Unix {
+            path, mode: None, ..
+        },
+        Some(given),
+    ) = (listen, pool.values.given(&LISTEN))
+    else {
+        return;
+    };
+    let (name, path) = (&pool.name, path.display());
+    let text = format!(
+        "pool `{name}`: the socket has no mode, so with -d every user may connect (0777, as with twemproxy); \
+         add one: `listen: {path} 0660`"
+    );
+    findings.warn(&given.position, text);
 }
 
 fn pool_config(

@@ -3,12 +3,14 @@
 //! All problems are collected and shown together, so that the user can fix them in one go. Each one has its
 //! position and shows the line with a caret under the wrong part.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::nearest::nearest;
+use super::secrets::{MASK, hidden, userinfo, without_userinfo};
 
 /// Maximum number of problems shown per file; the others are only counted.
 const SHOWN: usize = 100;
@@ -17,7 +19,6 @@ const SHOWN: usize = 100;
 const LINE_SHOWN: usize = 120;
 
 /// A file's text, kept so that its lines can be shown.
-#[derive(Debug)]
 pub struct Source {
     /// The file's name as the user gave it.
     pub name: String,
@@ -25,6 +26,17 @@ pub struct Source {
     pub text: String,
     /// Where each line begins.
     lines: Vec<usize>,
+    /// The characters before the password in each line that has one; found when a line is shown.
+    hidden: OnceLock<HashMap<usize, usize>>,
+}
+
+/// Without the text, which may hold a password.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Source {
@@ -34,7 +46,13 @@ impl Source {
         let ends = text.match_indices('\n').map(|(end, _)| end + 1);
         let lines = std::iter::once(0).chain(ends).collect();
         let name = printable(&name.into());
-        Arc::new(Self { name, text, lines })
+        let hidden = OnceLock::new();
+        Arc::new(Self {
+            name,
+            text,
+            lines,
+            hidden,
+        })
     }
 
     /// A line's text without its line end; lines are counted from 1. Empty past the end.
@@ -42,6 +60,14 @@ impl Source {
         let begin = |index: usize| self.lines.get(index).copied().unwrap_or(self.text.len());
         let line = &self.text[begin(number.wrapping_sub(1))..begin(number)];
         line.trim_end_matches(['\n', '\r'])
+    }
+
+    /// The number of characters before the password in a line, if it has one.
+    fn hidden_from(&self, number: usize) -> Option<usize> {
+        let hidden = self
+            .hidden
+            .get_or_init(|| hidden((1..=self.lines.len()).map(|number| self.line(number))));
+        hidden.get(&number).copied()
     }
 }
 
@@ -59,6 +85,12 @@ pub struct Position {
 }
 
 impl Position {
+    /// Whether a password stands here, so that what is written here must not be shown.
+    pub(super) fn is_secret(&self) -> bool {
+        let hidden = self.source.hidden_from(self.line);
+        hidden.is_some_and(|before| self.column > before)
+    }
+
     /// The `width` characters starting `offset` characters further right.
     pub fn part(&self, offset: usize, width: usize) -> Self {
         Self {
@@ -102,7 +134,7 @@ impl Problem {
     pub fn at(position: &Position, message: impl Into<String>) -> Self {
         Self {
             position: Some(position.clone()),
-            message: message.into(),
+            message: without_userinfo(&message.into()),
             help: Vec::new(),
             unread: None,
         }
@@ -255,7 +287,7 @@ impl Findings {
     /// Adds a warning about something that is allowed but probably not intended.
     pub(super) fn warn(&mut self, position: &Position, message: impl std::fmt::Display) {
         let line = format!("{position}: warning: {message}");
-        self.warnings.push(printable(&line));
+        self.warnings.push(printable(&without_userinfo(&line)));
     }
 }
 
@@ -275,16 +307,11 @@ pub(super) fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The line of `position` and a caret under it.
+/// The line of `position` without its password, and a caret under it.
 fn write_excerpt(f: &mut fmt::Formatter<'_>, position: &Position) -> fmt::Result {
-    let line = position.source.line(position.line);
     let number = position.line.to_string();
     let gutter = " ".repeat(number.len());
-    let line: Vec<char> = line
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let start = position.column - 1;
+    let (line, start, width) = without_secrets(position);
     // If the line is too long to show whole, a window around the caret.
     let first = if start < LINE_SHOWN {
         0
@@ -293,9 +320,38 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, position: &Position) -> fmt::Result
     };
     let shown: String = line.iter().skip(first).take(LINE_SHOWN).collect();
     let room = line.len().min(first + LINE_SHOWN).saturating_sub(start);
-    let carets = "^".repeat(position.width.min(room).max(1));
+    let carets = "^".repeat(width.min(room).max(1));
     writeln!(f, " {number} | {}", shown.trim_end())?;
     writeln!(f, " {gutter} | {}{carets}", " ".repeat(start - first))
+}
+
+/// The line of `position` with a mask for its password, which is as long whatever it hides, and where the caret
+/// belongs in it: the characters before it, and its width.
+fn without_secrets(position: &Position) -> (Vec<char>, usize, usize) {
+    let line = position.source.line(position.line).chars();
+    let line = line.map(|c| if c.is_control() { ' ' } else { c });
+    let mut line: Vec<char> = line.collect();
+    let (start, width) = (position.column - 1, position.width);
+    if let Some(from) = position.source.hidden_from(position.line) {
+        line.truncate(from);
+        line.extend(MASK.chars());
+        return match start >= from {
+            true => (line, from, MASK.len()),
+            false => (line, start, width),
+        };
+    }
+    let Some((from, count)) = userinfo(&line) else {
+        return (line, start, width);
+    };
+    line.splice(from..from + count, MASK.chars());
+    let moved = |at: usize| match at {
+        _ if at <= from => at,
+        _ if at >= from + count => at - count + MASK.len(),
+        _ => from,
+    };
+    let end = moved(start.saturating_add(width));
+    let start = moved(start);
+    (line, start, end.saturating_sub(start).max(1))
 }
 
 #[cfg(test)]
@@ -340,6 +396,38 @@ mod tests {
     fn what_the_file_says_cannot_drive_the_terminal() {
         let text = Problem::at(&position("a\u{1b}[2J", 1, 1, 1), "bad `\u{1b}[2J`").to_string();
         assert!(!text.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn passwords_are_not_shown_and_the_caret_stays_right() {
+        let text = "p:\n  redis: y\n  redis_auth: hunter2hunter2 x\n  - redis://:hunter2@h:1:1\n";
+        let shown = |line, column, width| {
+            let text = Problem::at(&position(text, line, column, width), "no").to_string();
+            assert!(!text.contains("hunter2"), "{text}");
+            let mut lines = text.lines().skip(1);
+            let line = lines.next().expect("a line").to_owned();
+            (line, lines.next().expect("a caret").to_owned())
+        };
+        let masked = " 3 |   redis_auth: ********";
+        for (column, width, caret) in [
+            (3, 10, "   |   ^^^^^^^^^^"),
+            (15, 14, "   |               ^^^^^^^^"),
+            (30, 1, "   |               ^^^^^^^^"),
+            (400, 1, "   |               ^^^^^^^^"),
+        ] {
+            assert_eq!(shown(3, column, width), (masked.into(), caret.into()));
+        }
+        let masked = " 4 |   - redis://********@h:1:1";
+        for (column, width, caret) in [
+            (5, 8, "   |     ^^^^^^^^"),
+            (5, 22, "   |     ^^^^^^^^^^^^^^^^^^^^^^"),
+            (14, 3, "   |             ^"),
+            (21, 2, "   |                     ^^"),
+        ] {
+            assert_eq!(shown(4, column, width), (masked.into(), caret.into()));
+        }
+        let (line, _) = shown(2, 3, 5);
+        assert_eq!(line, " 2 |   redis: y");
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod failure;
 mod overlay;
 mod redis_db;
 mod refused;
+mod secrets;
 
 use std::fs;
 use std::path::{Path, PathBuf};

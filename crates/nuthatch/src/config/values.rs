@@ -148,10 +148,15 @@ const ELSEWHERE: [(&str, &str); 9] = [
 ];
 
 fn unknown(entry: &Entry, rules: Rules<'_>) -> Problem {
-    let key = &entry.key;
+    let (key, owner) = (&entry.key, rules.owner);
+    // A comma or colon in a password that has no quotes may begin what looks like another setting.
+    if entry.position.is_secret() {
+        let message = format!("there is an unknown setting behind a password in {owner}");
+        return Problem::at(&entry.position, message).help("a password needs quotes around it");
+    }
     let problem = Problem::at(
         &entry.position,
-        format!("setting `{key}` is unknown in {}", rules.owner),
+        format!("setting `{key}` is unknown in {owner}"),
     );
     if find(Scope::Global, key).is_some() {
         return problem.help("it belongs under the top-level key `nuthatch:`");

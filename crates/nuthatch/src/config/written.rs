@@ -77,7 +77,10 @@ impl Builder<'_> {
             .tag()
             .filter(|tag| !tag.is_yaml_core_schema_tag("str"))
         {
-            let message = format!("the tag `{}` is not allowed", tag.original());
+            let message = match position.is_secret() {
+                true => "a tag is not allowed".to_owned(),
+                false => format!("the tag `{}` is not allowed", tag.original()),
+            };
             problems
                 .push(Problem::at(&position, message).help(
                 "settings are plain text and need no tag; a value that begins with `!` needs quotes",

@@ -1,6 +1,7 @@
 //! The process: its files, signals, log and exit.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -132,6 +133,76 @@ fn the_pid_file_holds_the_pid_and_goes_with_the_process() {
         assert_eq!(process.wait_exit(TIME_LIMIT).code(), Some(0), "{signal:?}");
         assert!(!home.path("n.pid").exists());
         assert!(!home.listens());
+    }
+}
+
+#[test]
+fn a_pid_file_that_leads_elsewhere_is_refused_and_its_target_left_alone() {
+    let home = Home::new();
+    home.write("precious", "data");
+    symlink(home.path("precious"), home.path("n.pid")).expect("the folder can be written");
+    for args in [&["-p", "n.pid"][..], &["-d", "-p", "n.pid"]] {
+        let done = home.run(args);
+        assert_eq!(done.status, Some(1), "{}", done.output());
+        let reason =
+            "it is a symbolic link, which is not followed; a pid file must be a regular file";
+        assert!(done.stderr.contains("n.pid"), "{}", done.stderr);
+        assert!(done.stderr.contains(reason), "{}", done.stderr);
+        assert_eq!(home.read("precious"), "data");
+    }
+    assert!(!home.listens());
+}
+
+#[test]
+fn a_refused_configuration_shows_its_password_nowhere() {
+    let home = Home::new();
+    let text = home.read("c.yml");
+    let text = text.replace("redis: true", "redis: yes\n  redis_auth: hunter2: x");
+    home.write("c.yml", &text);
+    home.write("o.yml", "p:\n  redis_auth: hunter2\n");
+    for args in [
+        &["-o", "n.log"][..],
+        &["-d", "-o", "n.log"],
+        &["-v", "11"],
+        &["-t"],
+        &["-t", "--overlay", "o.yml"],
+    ] {
+        let done = home.run(args);
+        assert_eq!(done.status, Some(1), "{args:?}: {}", done.output());
+        assert!(
+            done.stderr.contains("********"),
+            "{args:?}: {}",
+            done.stderr
+        );
+        let output = done.output();
+        assert!(!output.contains("hunter2"), "{args:?}: {output}");
+    }
+    let mut check = Command::new(BIN);
+    check.current_dir(home.path(""));
+    let done = tool::run(check, &["check", "c.yml", "--overlay", "o.yml"]);
+    assert!(!done.output().contains("hunter2"), "{}", done.output());
+    let log = home.read("n.log");
+    assert!(
+        log.contains("********") && !log.contains("hunter2"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_socket_that_everybody_may_use_is_warned_of() {
+    let home = Home::new();
+    let server = [&Endpoint::loopback(1)];
+    home.write(
+        "c.yml",
+        &pool("p", "/tmp/p.sock", &server, &["redis: true"]),
+    );
+    let mut check = Command::new(BIN);
+    check.current_dir(home.path(""));
+    for done in [home.run(&["-t"]), tool::run(check, &["check", "c.yml"])] {
+        assert_eq!(done.status, Some(0), "{}", done.output());
+        let warning =
+            "every user may connect (0777, as with twemproxy); add one: `listen: /tmp/p.sock 0660`";
+        assert!(done.stderr.contains(warning), "{}", done.stderr);
     }
 }
 

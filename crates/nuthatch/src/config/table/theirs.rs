@@ -39,7 +39,8 @@ rows! {
         typed::LISTEN,
         Absent::Required,
         "Where clients connect: `host:port`, or the path of a unix socket, optionally followed by a blank and its \
-         octal mode (`/run/cache.sock 0660`; without a mode the umask decides). The host is resolved at start and \
+         octal mode (`/run/cache.sock 0660`). Without a mode the umask decides, and with `-d` there is none, as with nutcracker: \
+         every user may connect (0777). The host is resolved at start and \
          its first address taken. IPv6 addresses need no brackets (`::1:22121`).",
     );
 
