@@ -254,10 +254,12 @@ pub enum ProtocolSettings {
 }
 
 /// Settings of Redis pools.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct RedisSettings {
     /// Password asked of clients and given to servers (`redis_auth`).
     pub auth: Option<Arc<[u8]>>,
+    /// Let clients run scripts and functions (EVAL, EVALSHA, FCALL), which may do anything at their server.
+    pub allow_scripts: bool,
     /// Whether HELLO 3 is granted.
     pub resp3: Resp3,
     /// What happens to a command whose keys belong to several servers and that cannot be split.
@@ -266,6 +268,19 @@ pub struct RedisSettings {
     pub release: Release,
     /// Whether the servers are asked for their releases (`ask_version`), over connections of their own.
     pub ask_release: bool,
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self {
+            auth: None,
+            allow_scripts: true,
+            resp3: Resp3::default(),
+            cross_shard: CrossShard::default(),
+            release: Release::default(),
+            ask_release: false,
+        }
+    }
 }
 
 /// Whether clients may speak RESP3.

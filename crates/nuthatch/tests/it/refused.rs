@@ -81,6 +81,46 @@ fn every_command_of_a_server_gets_one_reply_at_once_and_the_connection_goes_on()
 }
 
 #[test]
+fn scripts_run_unless_they_are_forbidden() {
+    let flush = ["EVAL", "return redis.call('FLUSHALL')", "1", "k"];
+    let scripts: [&[&str]; 6] = [
+        &flush,
+        &["EVAL_RO", "return 1", "1", "k"],
+        &[
+            "EVALSHA",
+            "ffffffffffffffffffffffffffffffffffffffff",
+            "1",
+            "k",
+        ],
+        &[
+            "EVALSHA_RO",
+            "ffffffffffffffffffffffffffffffffffffffff",
+            "1",
+            "k",
+        ],
+        &["FCALL", "f", "1", "k"],
+        &["FCALL_RO", "f", "0"],
+    ];
+    let rig = need!(Rig::redis(1, &["allow_scripts: false"]), "redis-server");
+    let mut client = rig.client();
+    assert_eq!(client.ask(&["SET", "kept", "v"]), "+OK\r\n");
+    for script in scripts {
+        let name = script[0].to_lowercase();
+        let refused = client.ask(script);
+        let start = format!("-ERR unsupported command '{name}': ");
+        assert!(refused.starts_with(&start), "{refused}");
+        assert!(refused.contains("allow_scripts: true"), "{refused}");
+    }
+    assert_eq!(client.ask(&["GET", "kept"]), "$1\r\nv\r\n");
+
+    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let mut client = rig.client();
+    assert_eq!(client.ask(&["SET", "kept", "v"]), "+OK\r\n");
+    assert_eq!(client.ask(&flush), "+OK\r\n");
+    assert_eq!(client.ask(&["GET", "kept"]), "$-1\r\n");
+}
+
+#[test]
 fn a_transaction_in_one_write_counts_nothing_however_it_is_cut() {
     let rig = need!(Rig::redis(1, &[]), "redis-server");
     let transaction = b"MULTI\r\nINCR c\r\nEXEC\r\n";

@@ -205,9 +205,20 @@ rows! {
         BOOL,
         Absent::Value("false"),
         "Whether clients may use the commands that delete the data of every server: FLUSHALL, FLUSHDB and \
-         flush_all; and memcached's `stats reset`, which sets its counters to 0.",
+         flush_all; and memcached's `stats reset`, which sets its counters to 0. Scripts are not looked into: one \
+         that calls FLUSHALL deletes the data of its server, unless `allow_scripts` is `false`.",
     )
     .fills(|pool, on| pool.settings.allow_flush = on);
+
+    ALLOW_SCRIPTS: bool = Row::ours(
+        "allow_scripts",
+        BOOL,
+        Absent::Value("true"),
+        "Whether clients may run scripts and functions: EVAL, EVALSHA, FCALL and their `_RO` forms. They may do \
+         at their server whatever the proxy refuses to its clients (FLUSHALL, KEYS, PUBLISH, keys of other \
+         servers). With `false` they are refused; `true` is as with nutcracker.",
+    )
+    .fills_redis(|redis, on| redis.allow_scripts = on);
 
     ERROR_DETAIL: bool = Row::ours(
         "error_detail",

@@ -37,6 +37,9 @@ fn defaults_are_nutcrackers() {
     assert!(config.warnings.is_empty());
 }
 
+    let config = sound("p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers: [h:1:1]\n");
+    let protocol = &config.pools[0].settings.protocol;
+    assert!(matches!(protocol, ProtocolSettings::Redis(redis) if redis.allow_scripts));
 #[test]
 fn every_setting_arrives() {
     let config = sound(
@@ -44,7 +47,7 @@ fn every_setting_arrives() {
          timeout: 400\n  backlog: 1024\n  client_connections: 100\n  tcpkeepalive: true\n  reuseport: true\n  \
          redis: true\n  redis_auth: 0123\n  redis_db: 4\n  preconnect: true\n  auto_eject_hosts: true\n  \
          server_connections: 3\n  server_retry_timeout: 2000\n  server_failure_limit: 5\n  \
-         hash_char: unsigned\n  cross_shard: error\n  allow_flush: true\n  error_detail: true\n  \
+         hash_char: unsigned\n  cross_shard: error\n  allow_flush: true\n  allow_scripts: false\n  error_detail: true\n  \
          redis_db_fixed: true\n  resp3: off\n  redis_version: 6.2.14\n  ask_version: false\n  servers:\n    - h:1:7 n\nnuthatch:\n  workers: auto\n  \
          shutdown_timeout: 250\n  stats_extended: true\n",
     );
@@ -81,6 +84,7 @@ fn every_setting_arrives() {
     assert_eq!(redis.auth.as_deref(), Some(b"0123".as_slice()));
     assert_eq!(
         (redis.resp3, redis.cross_shard),
+    assert!(!redis.allow_scripts);
         (Resp3::Off, CrossShard::Error)
     );
     assert_eq!(

@@ -21,6 +21,9 @@ use crate::protocol::grammar::Reply;
 use crate::settings::CrossShard;
 use crate::time::Time;
 
+/// Why scripts are refused without `allow_scripts`.
+const NO_SCRIPTS: &str = "scripts may do what is refused to clients, such as FLUSHALL; to allow them set allow_scripts: true in the pool";
+
 impl Decider for Redis {
     type Client = RedisClient;
     type Command = Option<&'static Command>;
@@ -251,6 +254,9 @@ impl Redis {
         client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
+        if command.flags.contains(Flags::SCRIPT) && !self.settings.allow_scripts {
+            return refuse(command, NO_SCRIPTS, output);
+        }
         if command.flags.contains(Flags::BLOCK_OPTION) && command.blocks(request.text, request.args)
         {
             return refuse(command, command::Why::Blocking.reason(), output);
