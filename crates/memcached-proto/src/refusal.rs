@@ -36,6 +36,8 @@ pub enum Refusal {
         /// Length of the key in bytes.
         len: usize,
     },
+    /// A data block announced to be longer than the limit. It is skipped.
+    ValueTooLarge,
     /// More keys than the limits allow.
     TooManyKeys {
         /// The command.
@@ -82,6 +84,8 @@ impl fmt::Display for Refusal {
                 bad_format(f, *verb)?;
                 write!(f, ": key of {len} bytes is longer than {MAX_KEY}")
             }
+            // memcached's own text.
+            Refusal::ValueTooLarge => write!(f, "SERVER_ERROR object too large for cache"),
             Refusal::TooManyKeys { verb, max } => {
                 write!(f, "CLIENT_ERROR more than {max} keys for '{}'", verb.name())
             }
@@ -124,7 +128,7 @@ fn bad_format(f: &mut fmt::Formatter<'_>, verb: Verb) -> fmt::Result {
 }
 
 /// Bytes after which the start of the next request cannot be determined, so the caller answers
-/// [`RequestError::line`] and closes.
+/// [`RequestError::line`], unless [`RequestError::is_noreply`], and closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
     /// A line longer than its limit.
@@ -136,11 +140,15 @@ pub enum RequestError {
     /// may never end.
     EndlessKey,
     /// A data block that is not followed by CRLF.
-    BadDataChunk,
-    /// A data block announced to be longer than the limit.
-    ValueTooLarge,
-    /// The same, and longer than any that memcached can have.
-    ImpossibleLength,
+    BadDataChunk {
+        /// Whether the request says `noreply`.
+        noreply: bool,
+    },
+    /// A data block announced to be longer than the limit and than any that memcached can have.
+    ImpossibleLength {
+        /// Whether the request says `noreply`.
+        noreply: bool,
+    },
     /// A request of the binary protocol, which is not supported.
     BinaryProtocol {
         /// Its command.
@@ -157,6 +165,16 @@ pub enum RequestError {
 }
 
 impl RequestError {
+    /// Whether the request says `noreply`, so that its sender must not be answered.
+    pub fn is_noreply(&self) -> bool {
+        match self {
+            RequestError::BadDataChunk { noreply } | RequestError::ImpossibleLength { noreply } => {
+                *noreply
+            }
+            _ => false,
+        }
+    }
+
     /// Appends the reply: a line, CRLF included, or what a client of the binary protocol understands.
     pub fn line(&self, out: &mut Vec<u8>) {
         if let RequestError::BinaryProtocol { opcode, opaque } = self {
@@ -182,12 +200,11 @@ impl fmt::Display for RequestError {
                     "CLIENT_ERROR bad command line format: key is longer than {MAX_KEY} bytes"
                 )
             }
-            RequestError::ImpossibleLength => {
+            RequestError::ImpossibleLength { .. } => {
                 write!(f, "CLIENT_ERROR bad command line format: bad length")
             }
-            // These two use memcached's own texts.
-            RequestError::BadDataChunk => write!(f, "CLIENT_ERROR bad data chunk"),
-            RequestError::ValueTooLarge => write!(f, "SERVER_ERROR object too large for cache"),
+            // memcached's own text.
+            RequestError::BadDataChunk { .. } => write!(f, "CLIENT_ERROR bad data chunk"),
             RequestError::BinaryProtocol { .. } => f.write_str(NO_BINARY),
             RequestError::Http => write!(f, "CLIENT_ERROR HTTP is not supported"),
             // Its sender shows what looks like an error of Redis, and nothing else.

@@ -62,6 +62,13 @@ pub struct Request {
     pub line_len: u32,
 }
 
+impl Request {
+    fn bad_data_chunk(&self) -> RequestError {
+        let noreply = self.noreply.is_some();
+        RequestError::BadDataChunk { noreply }
+    }
+}
+
 /// What the parser found at the beginning of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -174,7 +181,7 @@ impl RequestParser {
             return Ok(Progress::Partial);
         };
         if last_two != *b"\r\n" {
-            return Err(RequestError::BadDataChunk);
+            return Err(request.bad_data_chunk());
         }
         self.stage = Stage::default();
         request.diverted = true;
@@ -299,7 +306,12 @@ impl RequestParser {
                 match block {
                     None => Ok(Progress::Complete { len, request }),
                     Some(bytes) => {
-                        let block = block_length(limits, bytes)?;
+                        let block = block_length(limits, bytes, noreply.is_some())?;
+                        if bytes > limits.max_value {
+                            self.found.clear();
+                            let refusal = Refusal::ValueTooLarge;
+                            return Ok(refused(text, len, block, refusal, noreply.is_some()));
+                        }
                         self.parse_block(limits, text, Pending { request, block })
                     }
                 }
@@ -311,7 +323,7 @@ impl RequestParser {
             } => {
                 self.found.clear();
                 let block = match block {
-                    Some(bytes) => block_length(limits, bytes)?,
+                    Some(bytes) => block_length(limits, bytes, noreply)?,
                     None => 0,
                 };
                 Ok(refused(text, len, block, refusal, noreply))
@@ -336,7 +348,7 @@ impl RequestParser {
             return Ok(Progress::Partial);
         };
         if !block.ends_with(b"\r\n") {
-            return Err(RequestError::BadDataChunk);
+            return Err(pending.request.bad_data_chunk());
         }
         self.stage = Stage::default();
         Ok(Progress::Complete {
@@ -503,20 +515,16 @@ fn begins_retrieval(head: &[u8]) -> bool {
 /// The largest length that memcached 1.6 takes for one: with the CRLF it fits a signed number of 32 bits.
 const LONGEST_BLOCK: u64 = i32::MAX as u64 - 2;
 
-/// Length of a data block and its CRLF.
-fn block_length(limits: &RequestLimits, bytes: u64) -> Result<usize, RequestError> {
-    if bytes > limits.max_value {
-        return Err(match bytes > LONGEST_BLOCK {
-            true => RequestError::ImpossibleLength,
-            false => RequestError::ValueTooLarge,
-        });
-    }
-    bytes
-        .checked_add(2)
+/// Length of a data block and its CRLF, also of one that is too large but can be skipped.
+fn block_length(limits: &RequestLimits, bytes: u64, noreply: bool) -> Result<usize, RequestError> {
+    let most = limits.max_value.max(LONGEST_BLOCK);
+    (bytes <= most)
+        .then(|| bytes.checked_add(2))
+        .flatten()
         .and_then(|block| usize::try_from(block).ok())
         // The end of line and block together must fit a length too.
         .filter(|&block| block <= usize::MAX - u32::MAX as usize)
-        .ok_or(RequestError::ValueTooLarge)
+        .ok_or(RequestError::ImpossibleLength { noreply })
 }
 
 fn refused(text: &[u8], line: usize, block: usize, refusal: Refusal, noreply: bool) -> Progress {

@@ -130,11 +130,13 @@ const EXCUSES: &[Excuse] = &[
             "CLIENT_ERROR HTTP is not supported",
             "CLIENT_ERROR line is longer",
             "CLIENT_ERROR bad command line format: ",
-            "SERVER_ERROR object too large for cache",
         ];
         let closed = |end: &&str| it.through.is_empty() && it.before.starts_with(end.as_bytes());
         let is_binary = |reply: &[u8]| reply.starts_with(b"\x81");
+        // What is said of `noreply` is nothing.
+        let closed_unsaid = it.through.is_empty() && memcached::has_quiet_block(it.sent);
         ends.iter().any(|end| it.we_say(end) || closed(end))
+            || closed_unsaid
             || is_binary(it.through)
             || it.through.is_empty() && is_binary(it.before)
     }),

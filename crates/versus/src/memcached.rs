@@ -217,6 +217,12 @@ pub(crate) fn has_noreply(bytes: &[u8]) -> bool {
     read(bytes).0.iter().any(|request| is_quiet(&request.words))
 }
 
+/// Whether any request with a data block says `noreply`.
+pub(crate) fn has_quiet_block(bytes: &[u8]) -> bool {
+    let quiet = |words: &[Vec<u8>]| is_quiet(words) && is_storage(&words[0]);
+    read(bytes).0.iter().any(|request| quiet(&request.words))
+}
+
 /// Whether any invalid request says `noreply`.
 pub(crate) fn has_odd_noreply(bytes: &[u8]) -> bool {
     let odd = |words: &[Vec<u8>]| is_quiet(words) && !is_sound(words);

@@ -145,17 +145,25 @@ fn a_data_block_must_be_followed_by_crlf() {
         b"set k 0 0 1\r\nx\nget a\r\n",
         b"set k 0 0 3\r\nx\r\nversion\r\n",
     ] {
-        assert_eq!(parse(text).1, Err(RequestError::BadDataChunk));
+        let noreply = false;
+        assert_eq!(parse(text).1, Err(RequestError::BadDataChunk { noreply }));
     }
+    let error = parse(b"set k 0 0 1 noreply\r\nxy\r\n").1;
+    assert!(error.is_err_and(|error| error.is_noreply()));
     let limits = RequestLimits {
         divert: 0,
         ..RequestLimits::default()
     };
-    let mut parser = RequestParser::default();
-    parser.parse(&limits, b"set k 0 0 1\r\n").unwrap();
-    assert_eq!(parser.finish_body(*b"y\r"), Err(RequestError::BadDataChunk));
+    for noreply in [false, true] {
+        let mut parser = RequestParser::default();
+        let end = if noreply { " noreply" } else { "" };
+        let line = format!("set k 0 0 1{end}\r\n");
+        parser.parse(&limits, line.as_bytes()).unwrap();
+        let error = RequestError::BadDataChunk { noreply };
+        assert_eq!(parser.finish_body(*b"y\r"), Err(error));
+    }
     assert_eq!(
-        error_line(RequestError::BadDataChunk),
+        error_line(RequestError::BadDataChunk { noreply: false }),
         b"CLIENT_ERROR bad data chunk\r\n"
     );
 }
@@ -176,34 +184,51 @@ fn the_block_of_a_refused_command_is_swallowed_wherever_it_is() {
 }
 
 #[test]
-fn values_beyond_the_limit_cannot_be_framed() {
-    for line in [
-        "set k 0 0 1073741825\r\n",
-        "set k 0 0 2147483645\r\n",
-        "set k x 0 1073741825\r\n",
-        "ms k 1073741825\r\n",
+fn values_beyond_the_limit_are_skipped() {
+    for (line, skip, noreply) in [
+        ("set k 0 0 1073741825\r\n", 1_073_741_827, false),
+        ("set k 0 0 2147483645\r\n", 2_147_483_647, false),
+        ("set k 0 0 1073741825 noreply\r\n", 1_073_741_827, true),
     ] {
-        assert_eq!(
-            parse(line.as_bytes()).1,
-            Err(RequestError::ValueTooLarge),
-            "{line}"
-        );
+        let text = format!("{line}abc");
+        let expected = Progress::RefusedBody {
+            at: line.len(),
+            skip,
+            refusal: Refusal::ValueTooLarge,
+            noreply,
+        };
+        assert_eq!(parse(text.as_bytes()).1, Ok(expected), "{line}");
     }
-    for line in [
-        "set k 0 0 2147483646\r\n",
-        "set k 0 0 99999999999999999999999\r\n",
-        "cas k 0 0 18446744073709551615 1\r\n",
-    ] {
-        let error = parse(line.as_bytes()).1;
-        assert_eq!(error, Err(RequestError::ImpossibleLength), "{line}");
-    }
+    let mut said = Vec::new();
+    Refusal::ValueTooLarge.line(&mut said);
+    assert_eq!(said, b"SERVER_ERROR object too large for cache\r\n");
     let at_limit = parse(b"set k 0 0 1073741824\r\n").1;
     assert!(matches!(at_limit, Ok(Progress::Body { .. })));
-    assert_eq!(
-        error_line(RequestError::ValueTooLarge),
-        b"SERVER_ERROR object too large for cache\r\n"
-    );
-    let impossible = error_line(RequestError::ImpossibleLength);
+    // An invalid line with a block is refused for what is invalid.
+    for line in ["set k x 0 1073741825\r\n", "ms k 1073741825\r\n"] {
+        let progress = parse(line.as_bytes()).1;
+        assert!(
+            matches!(progress, Ok(Progress::RefusedBody { refusal, .. }) if refusal != Refusal::ValueTooLarge),
+            "{progress:?}"
+        );
+    }
+}
+
+#[test]
+fn values_beyond_any_cannot_be_framed() {
+    for (line, noreply) in [
+        ("set k 0 0 2147483646\r\n", false),
+        ("set k 0 0 99999999999999999999999\r\n", false),
+        ("cas k 0 0 18446744073709551615 1\r\n", false),
+        ("set k 0 0 2147483646 noreply\r\n", true),
+        ("set k x 0 2147483646 noreply\r\n", true),
+    ] {
+        let error = parse(line.as_bytes()).1;
+        let expected = RequestError::ImpossibleLength { noreply };
+        assert_eq!(error, Err(expected), "{line}");
+        assert_eq!(expected.is_noreply(), noreply);
+    }
+    let impossible = error_line(RequestError::ImpossibleLength { noreply: false });
     assert!(impossible.starts_with(b"CLIENT_ERROR bad command line format"));
 }
 

@@ -311,8 +311,23 @@ fn memcached_values_beyond_max_value_are_refused_when_announced() {
     client.send(b"set k 0 0 1000\r\n");
     client.send(&[b'x'; 1000]);
     assert_eq!(memcached_ask(&mut client, "\r\n"), "STORED\r\n");
-    let mut client = rig.client();
-    assert_eq!(memcached_ask(&mut client, "set k 0 0 1001\r\n"), TOO_LARGE);
+    // As with memcached: what is too large is skipped, and the connection goes on. `noreply` means no reply.
+    for (end, told) in [("", TOO_LARGE), (" noreply", "")] {
+        let mut client = rig.client();
+        client.send(format!("set k 0 0 300000{end}\r\n").as_bytes());
+        client.send(&[b'x'; 300_000]);
+        client.send(b"\r\nget none\r\n");
+        let said = text(&client.until(b"END\r\n"));
+        assert_eq!(said, format!("{told}END\r\n"));
+    }
+    // Where the next request begins is unknown: the connection ends, and `noreply` means no reply here, too.
+    for request in ["set k 0 0 2147483646", "set k 0 0 1"] {
+        let mut client = rig.client();
+        client.send(format!("{request} noreply\r\nabcd\r\nversion\r\n").as_bytes());
+        assert_eq!(text(&client.rest()), "", "{request}");
+    }
+    let line = "requests that want no reply were refused or lost, the first of them: SERVER_ERROR object too large";
+    wait_for("it is logged", || rig.proxy.stderr().contains(line));
 
     let rig = need!(Rig::memcached(1, &[]), "memcached");
     let mut client = rig.client();

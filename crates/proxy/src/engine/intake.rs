@@ -169,8 +169,8 @@ impl<P: Protocol> Engine<P> {
                 intake.begin_body(len, chunk, start..range.end);
                 Some(self.keep(id, Box::new(intake), range.end))
             }
-            Parsed::Fatal(refusal) => {
-                self.give_up(id, *refusal);
+            Parsed::Fatal { reply, refusal } => {
+                self.give_up(id, reply, *refusal);
                 None
             }
             Parsed::Request { .. } | Parsed::Partial => None,
@@ -262,8 +262,8 @@ impl<P: Protocol> Engine<P> {
                 }
                 rest.start - (after - here as usize)
             }
-            Parsed::Fatal(refusal) => {
-                self.give_up(id, *refusal);
+            Parsed::Fatal { reply, refusal } => {
+                self.give_up(id, reply, *refusal);
                 rest.end
             }
         }
@@ -376,8 +376,12 @@ impl<P: Protocol> Engine<P> {
 
     /// Answers bytes that cannot be parsed with an error, if a reply is wanted, and ends the session: where the next
     /// request begins is unknown.
-    fn give_up(&mut self, id: SessionId, refusal: Refusal) {
-        let reply = self.pass_over(id);
+    fn give_up(&mut self, id: SessionId, reply: Reply, refusal: Refusal) {
+        // Either the request or what its client sent before may say that it wants no reply.
+        let reply = match self.pass_over(id) {
+            Reply::Wanted => reply,
+            Reply::Dropped => Reply::Dropped,
+        };
         self.refuse(id, reply, refusal);
         self.clients.quit(id, true, self.now, &mut self.outbox);
     }

@@ -84,7 +84,7 @@ pub(crate) enum Parsed {
         refusal: Box<Refusal>,
     },
     /// Bytes that cannot be parsed: where the next request begins is unknown, so the session ends.
-    Fatal(Box<Refusal>),
+    Fatal { reply: Reply, refusal: Box<Refusal> },
 }
 
 /// Why a request is refused.

@@ -480,7 +480,10 @@ fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
             reply: reply_after(noreply),
             refusal: told(&refusal, |out| refusal.line(out)),
         },
-        Err(error) => Parsed::Fatal(told(&error, |out| error.line(out))),
+        Err(error) => Parsed::Fatal {
+            reply: reply_after(error.is_noreply()),
+            refusal: told(&error, |out| error.line(out)),
+        },
     }
 }
 

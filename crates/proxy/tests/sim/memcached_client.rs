@@ -49,8 +49,8 @@ pub(crate) fn last_words(client: &mut Client, tag: Tag) -> Composed {
             "CLIENT_ERROR",
         ),
         Ending::Garbage => fatal(
-            b"set k 0 0 2147483000\r\nabcdefgh".to_vec(),
-            "SERVER_ERROR object too large for cache",
+            b"set k 0 0 2147483646\r\nabcdefgh".to_vec(),
+            "CLIENT_ERROR bad command line format",
         ),
         Ending::CutShort | Ending::Stall => {
             let cut =

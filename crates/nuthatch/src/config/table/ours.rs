@@ -269,7 +269,7 @@ rows! {
         "max_value",
         bytes(1, VALUE_MAX),
         Absent::Value("1g"),
-        "Maximum size of a value. A larger one is refused when its header is read.",
+        "Maximum size of a value. A larger one is refused when its header is read, and skipped.",
     )
     .fills_memcached(|memcached, bytes| memcached.max_value = bytes);
 }

@@ -20,7 +20,7 @@ pub(crate) fn requests(play: &mut Play) -> Result<(), &'static str> {
     for text in LINES {
         play.ask_each(&mut line, &[spelt(text)]);
     }
-    for text in ["set k 0 0 99999999999999999999|", "set k 0 0 1073741825|"] {
+    for text in ["set k 0 0 99999999999999999999|", "set k 0 0 2147483646|"] {
         play.ask(&mut line, &[spelt(text)], &Manner::with_short_wait());
     }
     careless_clients(play, &mut line);

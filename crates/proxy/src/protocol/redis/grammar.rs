@@ -7,7 +7,7 @@ use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_co
 use super::refusal;
 use super::state::Redis;
 use crate::cause::Cause;
-use crate::protocol::grammar::{BadReply, Grammar, Parsed, Scan};
+use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan};
 
 impl Grammar for Redis {
     type Parser = RequestParser;
@@ -104,6 +104,9 @@ fn parsed(progress: Result<Progress, RequestError>) -> Parsed {
         Ok(Progress::Skip { len }) => Parsed::Skip { len },
         Ok(Progress::Partial) => Parsed::Partial,
         Ok(Progress::Body { at, len }) => Parsed::Body { at, len },
-        Err(error) => Parsed::Fatal(refusal::bad_request(&error)),
+        Err(error) => Parsed::Fatal {
+            reply: Reply::Wanted,
+            refusal: refusal::bad_request(&error),
+        },
     }
 }
