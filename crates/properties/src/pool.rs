@@ -34,7 +34,10 @@ pub fn redis(data: &[u8]) {
 pub fn memcached(data: &[u8]) {
     play(
         data,
-        ProtocolSettings::Memcached(MemcachedSettings { max_value: 1 << 20 }),
+        ProtocolSettings::Memcached(MemcachedSettings {
+            max_value: 1 << 20,
+            admin_commands: true,
+        }),
     );
 }
 

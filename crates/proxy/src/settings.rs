@@ -311,10 +311,15 @@ pub enum CrossShard {
 pub struct MemcachedSettings {
     /// Largest value a client may announce, in bytes.
     pub max_value: u64,
+    /// Let clients use the commands that administer the servers (`verbosity 2`, `stats detail`, `stats reset`).
+    pub admin_commands: bool,
 }
 
 impl Default for MemcachedSettings {
     fn default() -> Self {
-        Self { max_value: 1 << 30 }
+        Self {
+            max_value: 1 << 30,
+            admin_commands: false,
+        }
     }
 }

@@ -107,7 +107,10 @@ impl TestServer {
     fn settings(&self) -> ProtocolSettings {
         match self.protocol {
             Protocol::Redis => ProtocolSettings::Redis(RedisSettings::default()),
-            Protocol::Memcached => ProtocolSettings::Memcached(MemcachedSettings::default()),
+            Protocol::Memcached => ProtocolSettings::Memcached(MemcachedSettings {
+                admin_commands: true,
+                ..MemcachedSettings::default()
+            }),
         }
     }
 }

@@ -83,7 +83,7 @@ fn clients_see_one_server_with_everything_that_all_have() {
 
 #[test]
 fn items_slabs_and_sizes_keep_their_grammar() {
-    let rig = need!(Rig::memcached(2, &[]), "memcached");
+    let rig = need!(Rig::memcached(2, &["admin_commands: true"]), "memcached");
     rig.keys();
     let mut client = rig.client();
     let joined = stats(&mut client, " items");
@@ -112,7 +112,7 @@ fn items_slabs_and_sizes_keep_their_grammar() {
 
 #[test]
 fn details_and_resets_reach_every_server() {
-    let rig = need!(Rig::memcached(2, &[]), "memcached");
+    let rig = need!(Rig::memcached(2, &["admin_commands: true"]), "memcached");
     let mut client = rig.client();
     assert_eq!(memcached_ask(&mut client, "stats detail on\r\n"), "OK\r\n");
     for number in 0..20 {
@@ -125,19 +125,48 @@ fn details_and_resets_reach_every_server() {
     assert_eq!(memcached_ask(&mut client, "stats detail off\r\n"), "OK\r\n");
     let usage = memcached_ask(&mut client, "stats detail\r\n");
     assert_eq!(usage, "CLIENT_ERROR usage: stats detail on|off|dump\r\n");
-    let refused = memcached_ask(&mut client, "stats reset\r\n");
-    assert!(refused.contains("allow_flush"), "{refused}");
     assert_eq!(number(&stats(&mut client, ""), "cmd_set"), 20);
     // What memcached answers to this has no end.
     let refused = memcached_ask(&mut client, "stats sizes_enable\r\n");
     assert!(refused.starts_with("ERROR "), "{refused}");
     assert_eq!(memcached_ask(&mut client, "get none\r\n"), "END\r\n");
 
-    let rig = need!(Rig::memcached(2, &["allow_flush: true"]), "memcached");
-    rig.keys();
+    for setting in ["allow_flush: true", "admin_commands: true"] {
+        let rig = need!(Rig::memcached(2, &[setting]), "memcached");
+        rig.keys();
+        let mut client = rig.client();
+        assert_eq!(memcached_ask(&mut client, "stats reset\r\n"), "RESET\r\n");
+        wait_for("the counters are 0", || {
+            number(&stats(&mut client, ""), "cmd_set") == 0
+        });
+    }
+}
+
+#[test]
+fn administration_reaches_no_server_unless_it_is_allowed() {
+    let rig = need!(Rig::memcached(2, &[]), "memcached");
     let mut client = rig.client();
-    assert_eq!(memcached_ask(&mut client, "stats reset\r\n"), "RESET\r\n");
-    wait_for("the counters are 0", || {
-        number(&stats(&mut client, ""), "cmd_set") == 0
-    });
+    for request in [
+        "verbosity 9",
+        "stats reset",
+        "stats cachedump 1 100",
+        "stats detail on",
+        "stats detail dump",
+        "stats sizes",
+        "stats conns",
+    ] {
+        let refused = memcached_ask(&mut client, &format!("{request}\r\n"));
+        assert!(refused.starts_with("CLIENT_ERROR "), "{request}: {refused}");
+        assert!(refused.contains("admin_commands: true"), "{refused}");
+    }
+    for request in ["verbosity 0", "verbosity 1"] {
+        let reply = memcached_ask(&mut client, &format!("{request}\r\n"));
+        assert_eq!(reply, "OK\r\n", "{request}");
+    }
+    for request in ["", " items", " slabs", " settings", " servers"] {
+        stats(&mut client, request);
+    }
+    let settings = stats(&mut rig.servers[0].client(), " settings");
+    assert_eq!(settings["detail_enabled"], "no");
+    assert_eq!(settings["verbosity"], "1");
 }

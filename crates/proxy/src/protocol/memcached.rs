@@ -31,6 +31,7 @@ use crate::time::Time;
 pub(crate) struct Memcached {
     limits: RequestLimits,
     allow_flush: bool,
+    allow_admin: bool,
 }
 
 /// Bytes of a gat line besides its keys but the first: the command, the expiry time, blanks, the first key, line end.
@@ -46,18 +47,19 @@ pub(crate) struct Parser {
 impl Protocol for Memcached {
     fn new(plan: &Arc<PoolPlan>) -> Self {
         let settings = &plan.settings;
-        let max_value = match &settings.protocol {
-            ProtocolSettings::Memcached(memcached) => memcached.max_value,
+        let memcached = match &settings.protocol {
+            ProtocolSettings::Memcached(memcached) => memcached,
             ProtocolSettings::Redis(_) => {
                 unreachable!("a memcached engine is built for memcached pools only")
             }
         };
         Self {
             limits: RequestLimits {
-                max_value,
+                max_value: memcached.max_value,
                 ..RequestLimits::default()
             },
             allow_flush: settings.allow_flush,
+            allow_admin: memcached.admin_commands,
         }
     }
 }
@@ -193,7 +195,7 @@ impl Decider for Memcached {
             return self.route_stats(request.text, output);
         }
         Decision {
-            route: self.route(request.parser, output),
+            route: self.route(request, output),
             facts: Facts {
                 reply: reply_after(noreply.is_some()),
                 is_pure_read: matches!(command, Some(Verb::Get | Verb::Gets)),
@@ -381,7 +383,11 @@ impl Greeting for Memcached {
 impl Memcached {
     #[inline(never)]
     fn route_stats(&self, text: &[u8], output: &mut DecisionOutput) -> Decision<Option<Verb>> {
-        let asked = stats::plan(text, self.allow_flush, &mut output.reply);
+        let may = stats::Permissions {
+            administer: self.allow_admin,
+            reset: self.allow_admin || self.allow_flush,
+        };
+        let asked = stats::plan(text, may, &mut output.reply);
         Decision {
             route: asked.route,
             facts: Facts {
@@ -396,19 +402,40 @@ impl Memcached {
     }
 
     #[inline]
-    fn route(&self, parser: &Parser, output: &mut DecisionOutput) -> Route {
+    fn route(&self, request: decision::Request<'_, Self>, output: &mut DecisionOutput) -> Route {
+        let parser = request.parser;
         match (parser.inner.keys(), parser.request) {
             ([key], _) => Route::Key(key.range()),
+            (
+                _,
+                Some(Request {
+                    verb: Verb::Verbosity,
+                    ..
+                }),
+            ) => self.route_verbosity(request.text, output),
             (keys, Some(request)) => self.route_others(request.verb, keys, output),
             (_, None) => Route::Local,
         }
+    }
+
+    /// Levels 0 and 1 make no server log requests, and test programs such as memccapable send them.
+    fn route_verbosity(&self, text: &[u8], output: &mut DecisionOutput) -> Route {
+        let level =
+            stats::word(text, 1).and_then(|word| std::str::from_utf8(word).ok()?.parse().ok());
+        if self.allow_admin || level.is_some_and(|level: u64| level <= 1) {
+            return Route::Broadcast { join: JoinKind::Ok };
+        }
+        encode::client_error(
+            &mut output.reply,
+            "verbosity above 1 not allowed: every server of the pool would log each request; to allow it set admin_commands: true in the pool",
+        );
+        Route::Local
     }
 
     /// The route of a request with no key or several.
     fn route_others(&self, verb: Verb, keys: &[Arg], output: &mut DecisionOutput) -> Route {
         match verb {
             Verb::Version => Route::Placeholder,
-            Verb::Verbosity => Route::Broadcast { join: JoinKind::Ok },
             Verb::FlushAll if self.allow_flush => Route::Broadcast { join: JoinKind::Ok },
             Verb::FlushAll => {
                 encode::client_error(

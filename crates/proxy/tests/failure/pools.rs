@@ -28,7 +28,10 @@ pub(crate) fn redis_pool(servers: usize) -> PoolSettings {
 pub(crate) fn memcached_pool(servers: usize) -> PoolSettings {
     pool(
         servers,
-        ProtocolSettings::Memcached(MemcachedSettings::default()),
+        ProtocolSettings::Memcached(MemcachedSettings {
+            admin_commands: true,
+            ..MemcachedSettings::default()
+        }),
     )
 }
 

@@ -1,6 +1,7 @@
 //! `stats` of memcached pools: the statistics of several servers in one table.
 
-use proxy::settings::PoolSettings;
+use proxy::metrics::PoolMetric;
+use proxy::settings::{MemcachedSettings, PoolSettings, ProtocolSettings};
 
 use crate::stage::{Stage, memcached_pool};
 
@@ -116,21 +117,77 @@ fn details_are_switched_everywhere_and_summed_by_prefix() {
     assert_eq!(reply, expected);
 }
 
+fn memcached(admin_commands: bool) -> ProtocolSettings {
+    ProtocolSettings::Memcached(MemcachedSettings {
+        admin_commands,
+        ..MemcachedSettings::default()
+    })
+}
+
+#[test]
+fn administration_must_be_allowed_and_what_test_programs_send_is_served() {
+    let settings = || PoolSettings {
+        protocol: memcached(false),
+        ..memcached_pool(2)
+    };
+    let mut stage = Stage::new(settings());
+    let client = stage.client();
+    for admin in [
+        "verbosity 2",
+        "verbosity 18446744073709551615",
+        "stats detail on",
+        "stats detail dump",
+        "stats sizes",
+        "stats  cachedump 1 100",
+        "stats conns",
+        "stats servers sizes",
+    ] {
+        let refused = stage.ask(client, format!("{admin}\r\n"));
+        assert!(
+            refused.starts_with("CLIENT_ERROR ")
+                && refused.ends_with("set admin_commands: true in the pool\r\n")
+                && refused.matches("\r\n").count() == 1,
+            "{admin}: {refused}"
+        );
+    }
+    assert_eq!(stage.ask(client, "verbosity 9 noreply\r\n"), "");
+    assert_eq!(stage.count(PoolMetric::Unheard), 1);
+    assert_eq!(stage.links_ever(0), 0, "no server was asked");
+    for level in ["0", "1", "01"] {
+        let request = format!("verbosity {level}\r\n");
+        assert_eq!(
+            told(settings(), &request, &request, &["OK\r\n"; 2]),
+            "OK\r\n"
+        );
+    }
+    let request = "verbosity 2\r\n";
+    assert_eq!(
+        told(memcached_pool(2), request, request, &["OK\r\n"; 2]),
+        "OK\r\n"
+    );
+}
+
 #[test]
 fn a_reset_must_be_allowed_and_unknown_arguments_reach_nobody() {
     let request = "stats reset\r\n";
     let reply = told(memcached_pool(2), request, request, &["RESET\r\n"; 2]);
     assert_eq!(reply, "RESET\r\n");
-    let settings = PoolSettings {
-        allow_flush: false,
+    let allowed_by = |allow_flush, admin_commands| PoolSettings {
+        allow_flush,
+        protocol: memcached(admin_commands),
         ..memcached_pool(2)
     };
-    let mut stage = Stage::new(settings);
+    for either in [allowed_by(true, false), allowed_by(false, true)] {
+        let reply = told(either, request, request, &["RESET\r\n"; 2]);
+        assert_eq!(reply, "RESET\r\n");
+    }
+    let mut stage = Stage::new(allowed_by(false, false));
     let client = stage.client();
     let refused = stage.ask(client, request);
     assert!(
         refused.starts_with("CLIENT_ERROR stats reset not allowed")
-            && refused.contains("allow_flush"),
+            && refused.contains("allow_flush")
+            && refused.contains("admin_commands"),
         "{refused}"
     );
     for unknown in [

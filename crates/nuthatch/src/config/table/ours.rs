@@ -272,4 +272,16 @@ rows! {
         "Maximum size of a value. A larger one is refused when its header is read, and skipped.",
     )
     .fills_memcached(|memcached, bytes| memcached.max_value = bytes);
+
+    ADMIN_COMMANDS: bool = Row::ours(
+        "admin_commands",
+        BOOL,
+        Absent::Value("false"),
+        "Whether clients may use the commands that administer memcached servers, each of which then gets them: \
+         `verbosity` above 1, which makes it log every request; `stats detail`, which makes it count by prefix; \
+         `stats sizes`; `stats cachedump`, which shows keys; `stats conns`, which shows addresses; and `stats \
+         reset` (which `allow_flush` allows too). `stats` alone and with `items`, `slabs`, `settings`, `extstore` \
+         or `servers`, `version`, and `verbosity` 0 and 1 are always served.",
+    )
+    .fills_memcached(|memcached, on| memcached.admin_commands = on);
 }

@@ -30,16 +30,18 @@ fn defaults_are_nutcrackers() {
     assert_eq!(settings.server_connections, 1);
     assert_eq!(settings.server_retry_timeout, Duration::from_secs(30));
     assert_eq!(settings.server_failure_limit, 2);
-    assert!(matches!(&settings.protocol, ProtocolSettings::Memcached(m) if m.max_value == 1 << 30));
+    assert!(
+        matches!(&settings.protocol, ProtocolSettings::Memcached(m) if m.max_value == 1 << 30 && !m.admin_commands)
+    );
     assert_eq!(config.globals.workers, Workers::Count(1));
     assert_eq!(config.globals.shutdown_timeout, Duration::from_secs(5));
     assert!(!config.globals.stats_extended);
     assert!(config.warnings.is_empty());
-}
-
     let config = sound("p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers: [h:1:1]\n");
     let protocol = &config.pools[0].settings.protocol;
     assert!(matches!(protocol, ProtocolSettings::Redis(redis) if redis.allow_scripts));
+}
+
 #[test]
 fn every_setting_arrives() {
     let config = sound(
@@ -82,9 +84,9 @@ fn every_setting_arrives() {
         panic!("a Redis pool");
     };
     assert_eq!(redis.auth.as_deref(), Some(b"0123".as_slice()));
+    assert!(!redis.allow_scripts);
     assert_eq!(
         (redis.resp3, redis.cross_shard),
-    assert!(!redis.allow_scripts);
         (Resp3::Off, CrossShard::Error)
     );
     assert_eq!(
@@ -99,10 +101,12 @@ fn every_setting_arrives() {
 }
 
 #[test]
-fn a_memcached_pool_may_limit_its_values() {
-    let config = sound("p:\n  listen: 127.0.0.1:1\n  max_value: 8m\n  servers: [h:1:1]\n");
+fn memcached_pools_have_settings_of_their_own() {
+    let config = sound(
+        "p:\n  listen: 127.0.0.1:1\n  max_value: 8m\n  admin_commands: true\n  servers: [h:1:1]\n",
+    );
     assert!(
-        matches!(&config.pools[0].settings.protocol, ProtocolSettings::Memcached(m) if m.max_value == 8 << 20)
+        matches!(&config.pools[0].settings.protocol, ProtocolSettings::Memcached(m) if m.max_value == 8 << 20 && m.admin_commands)
     );
 }
 

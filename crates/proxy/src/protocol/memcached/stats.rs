@@ -20,14 +20,30 @@ pub(super) struct Asked {
     pub(super) left_out: Option<Range<usize>>,
 }
 
+/// What a client may ask of `stats` beyond the counters.
+#[derive(Clone, Copy)]
+pub(super) struct Permissions {
+    /// What locks or slows down a server, or shows the keys and addresses of others.
+    pub(super) administer: bool,
+    /// `stats reset`.
+    pub(super) reset: bool,
+}
+
 /// Plans a `stats` request by its first argument. `stats servers [ARGUMENT]` asks for the same as `stats
 /// [ARGUMENT]`, server by server. Arguments that are not known are refused: what servers answer to them need not
 /// end as statistics do (as with `sizes_enable`), and would put a shared connection out of step.
-pub(super) fn plan(text: &[u8], may_reset: bool, refusal: &mut Vec<u8>) -> Asked {
+pub(super) fn plan(text: &[u8], may: Permissions, refusal: &mut Vec<u8>) -> Asked {
     let mut words = words(text).skip(1).peekable();
     let left_out = words.next_if(|range| &text[range.clone()] == b"servers");
     let mut next = || words.next().map_or(&b""[..], |range| &text[range]);
-    let form = match next() {
+    let first = next();
+    let is_admin = matches!(first, b"sizes" | b"conns" | b"cachedump" | b"detail");
+    if is_admin && !may.administer {
+        let name = String::from_utf8_lossy(first);
+        encode::client_error(refusal, &format!("stats {name} {NO_ADMIN}"));
+        return refused();
+    }
+    let form = match first {
         b"" => Statistics::Totals,
         b"items" | b"slabs" | b"sizes" => Statistics::Classes,
         b"settings" => Statistics::Alike,
@@ -37,7 +53,7 @@ pub(super) fn plan(text: &[u8], may_reset: bool, refusal: &mut Vec<u8>) -> Asked
             let route = Route::Broadcast { join: JoinKind::Ok };
             return Asked { route, left_out };
         }
-        b"reset" if may_reset => Statistics::Reset,
+        b"reset" if may.reset => Statistics::Reset,
         b"reset" => {
             encode::client_error(refusal, NO_RESET);
             return refused();
@@ -58,7 +74,8 @@ pub(super) fn plan(text: &[u8], may_reset: bool, refusal: &mut Vec<u8>) -> Asked
     }
 }
 
-const NO_RESET: &str = "stats reset not allowed: it resets the counters of every server of the pool; to allow it set allow_flush: true in the pool";
+const NO_RESET: &str = "stats reset not allowed: it resets the counters of every server of the pool; to allow it set admin_commands: true (or allow_flush: true) in the pool";
+const NO_ADMIN: &str = "not allowed: it is for who administers the servers; to allow it set admin_commands: true in the pool";
 /// Short: memccapable reads lines of up to 80 bytes.
 const UNKNOWN: &str = "unsupported argument of 'stats'";
 
@@ -67,6 +84,11 @@ fn refused() -> Asked {
         route: Route::Local,
         left_out: None,
     }
+}
+
+/// A word of the line, the command being word 0.
+pub(super) fn word(text: &[u8], index: usize) -> Option<&[u8]> {
+    words(text).nth(index).map(|range| &text[range])
 }
 
 /// Where the words of the line are.
@@ -240,11 +262,18 @@ mod tests {
         assert_eq!(found, [&b"stats"[..], b"cachedump", b"1"]);
     }
 
+    fn permissions(granted: bool) -> Permissions {
+        Permissions {
+            administer: granted,
+            reset: granted,
+        }
+    }
+
     #[test]
     fn a_request_is_planned_by_its_argument() {
-        let form = |text: &str| {
+        let form = |text: &str, may: Permissions| {
             let mut refusal = Vec::new();
-            let asked = plan(text.as_bytes(), false, &mut refusal);
+            let asked = plan(text.as_bytes(), may, &mut refusal);
             let without = asked.left_out.map_or(text.to_owned(), |range| {
                 [&text[..range.start], &text[range.end..]].concat()
             });
@@ -253,7 +282,8 @@ mod tests {
                 _ => Err(String::from_utf8(refusal).expect("text")),
             }
         };
-        let of = |text: &str| form(text).expect("it is served");
+        let (nothing, all) = (permissions(false), permissions(true));
+        let of = |text: &str| form(text, all).expect("it is served");
         let stats = JoinKind::Stats;
         assert_eq!(of("stats\r\n").0, stats(Statistics::Totals));
         assert_eq!(of("stats  slabs \r\n").0, stats(Statistics::Classes));
@@ -266,8 +296,31 @@ mod tests {
             (named, "stats  items\n".into())
         );
         for refused in ["stats reset", "stats servers reset", "stats sizes_enable"] {
-            let error = form(&format!("{refused}\r\n")).expect_err(refused);
+            let error = form(&format!("{refused}\r\n"), nothing).expect_err(refused);
             assert!(error.contains("ERROR "), "{error}");
+        }
+        for free in [
+            "",
+            " items",
+            " slabs",
+            " settings",
+            " extstore",
+            " servers slabs",
+        ] {
+            form(&format!("stats{free}\r\n"), nothing).expect(free);
+        }
+        for admin in [
+            "sizes",
+            "conns",
+            "cachedump 1 1",
+            "detail on",
+            "detail dump",
+            "servers conns",
+        ] {
+            let line = format!("stats {admin}\r\n");
+            form(&line, all).expect(admin);
+            let error = form(&line, nothing).expect_err(admin);
+            assert!(error.contains("admin_commands: true"), "{error}");
         }
     }
 
