@@ -14,23 +14,31 @@ pub(crate) struct InForce {
     watch: bool,
     /// SELECT of this database was refused; until a SELECT that succeeds, or RESET.
     database: Option<u32>,
+    /// Whether `multi` or `database` is set, as every request asks for it.
+    is_any: bool,
 }
 
 impl InForce {
     /// SELECT was refused, for a database that a server could have.
     pub(super) fn refuse_database(&mut self, number: u32) {
         self.database = Some(number);
+        self.note_change();
     }
 
     /// SELECT has succeeded.
     pub(super) fn allow_database(&mut self) {
         self.database = None;
+        self.note_change();
+    }
+
+    fn note_change(&mut self) {
+        self.is_any = self.multi || self.database.is_some();
     }
 
     /// Whether there is one that may forbid a command.
     #[inline]
     pub(super) fn is_any(&self) -> bool {
-        self.multi || self.database.is_some()
+        self.is_any
     }
 
     /// Writes the error for a command that an earlier refusal forbids; returns whether one does.
@@ -57,6 +65,7 @@ impl InForce {
     /// MULTI was refused.
     pub(super) fn refuse_multi(&mut self) {
         self.multi = true;
+        self.note_change();
     }
 
     /// WATCH was refused.
@@ -87,6 +96,7 @@ impl InForce {
     pub(super) fn end_transaction(&mut self) -> Option<&'static str> {
         let multi = std::mem::take(&mut self.multi).then_some("multi");
         let watch = std::mem::take(&mut self.watch).then_some("watch");
+        self.note_change();
         multi.or(watch)
     }
 }
