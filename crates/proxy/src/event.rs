@@ -259,7 +259,7 @@ impl fmt::Display for Event {
                 false => "closing idle client: client_idle_timeout",
             }),
             Event::ClientUnauthenticated => {
-                f.write_str("closing client that has not given the password of the pool in time")
+                f.write_str("closing client that has not given the password of the pool")
             }
             Event::ServerClosed {
                 server,

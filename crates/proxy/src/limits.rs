@@ -137,6 +137,10 @@ pub const PROBE_DOUBLINGS: u32 = 8;
 /// quarter of that time later. Clients do so at once; whoever does not know the password takes no room for long.
 pub const AUTHENTICATE_WITHIN: Duration = Duration::from_secs(60);
 
+/// Bytes that a client may have unread and unparsed before it gives the password; one with more is closed. The reply to
+/// a request is 33 bytes then, so that no client that reads comes near it.
+pub const UNAUTHENTICATED_BYTES: usize = 256 << 10;
+
 /// How long the answer of a server that it does not support RESP3 counts. Without it every HELLO 3 would open a
 /// connection to each server; a server that was upgraded is asked again soon enough.
 pub const RESP3_REFUSAL_KEPT: Duration = Duration::from_secs(30);

@@ -53,6 +53,7 @@ impl<P: Protocol> Engine<P> {
         // Input behind a backlog must wait behind it, or requests would be reordered.
         if session.add_to_backlog(chunk, range.clone()) || self.feed(id, chunk, range) {
             self.clients.stop_reading(id);
+            self.close_greedy_stranger(id);
         }
         self.run_ready();
         let seen = self.requests_seen as i64;

@@ -18,8 +18,11 @@ use super::requests::Handled;
 use super::sending::{Asked, write_request};
 use super::state::Engine;
 use crate::clients::intake::Intake;
+use crate::clients::table::Ending;
+use crate::event::Event;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::SessionId;
+use crate::limits::UNAUTHENTICATED_BYTES;
 use crate::protocol::Protocol;
 use crate::protocol::decision::Request;
 use crate::protocol::fanout::{Body, Source};
@@ -72,6 +75,7 @@ impl<P: Protocol> Engine<P> {
             pos = match session.take_intake() {
                 Some(intake) => self.feed_partial(id, intake, must_authenticate, chunk, range),
                 // Each request by itself, as other limits may apply to the next.
+                None if must_authenticate && self.close_greedy_stranger(id) => return false,
                 None if must_authenticate => {
                     let intake = Box::new(Intake::new(P::Parser::default(), &[]));
                     self.feed_partial(id, intake, must_authenticate, chunk, range)
@@ -87,6 +91,22 @@ impl<P: Protocol> Engine<P> {
             self.clients.measure_reader(id, self.now);
         }
         has_rest
+    }
+
+    /// Closes a client that has not given the password, if it leaves too much unread or sends too much; returns whether
+    /// it did.
+    pub(super) fn close_greedy_stranger(&mut self, id: SessionId) -> bool {
+        let Some(session) = self.clients.get(id) else {
+            return false;
+        };
+        let is_greedy = session.unread() + session.unparsed() > UNAUTHENTICATED_BYTES
+            && self.protocol.must_authenticate(session.client());
+        if is_greedy {
+            let client = || Some(session.name().into());
+            self.outbox.log_of(Event::ClientUnauthenticated, client);
+            self.clients.close(id, Ending::Closed, &mut self.outbox);
+        }
+        is_greedy
     }
 
     /// Parses and handles requests in the chunk. Returns where it stopped; everything before that is handled or kept.

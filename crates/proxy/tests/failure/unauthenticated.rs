@@ -1,7 +1,7 @@
 //! Clients of a pool with a password that have not given it: little is read of them, nothing is done for them,
 //! and they do not stay.
 
-use proxy::limits::AUTHENTICATE_WITHIN;
+use proxy::limits::{AUTHENTICATE_WITHIN, UNAUTHENTICATED_BYTES};
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
 use crate::stage::{Stage, redis_pool};
@@ -105,6 +105,33 @@ fn memory_is_not_taken_before_that() {
 }
 
 #[test]
+fn who_reads_nothing_or_sends_without_end_is_closed() {
+    // Few requests at a time, and replies that it does not read.
+    let mut stage = Stage::new(guarded());
+    let client = stage.client();
+    let mut asked = 0;
+    while !stage.is_closed(client) {
+        stage.say(client, PING.repeat(10));
+        asked += 10;
+        assert!(asked * NOAUTH.len() < 2 * UNAUTHENTICATED_BYTES);
+    }
+    assert!(asked * NOAUTH.len() > UNAUTHENTICATED_BYTES);
+    // Many at a time: those that wait for their turn count, too.
+    let mut stage = Stage::new(guarded());
+    stage.ticks_by_hand = true;
+    let [greedy, other] = [(); 2].map(|()| stage.client());
+    let many = PING.repeat(UNAUTHENTICATED_BYTES / PING.len() / 2 + 100);
+    stage.say(greedy, &many);
+    assert!(!stage.is_closed(greedy));
+    stage.say(greedy, &many);
+    assert!(stage.is_closed(greedy));
+    // One with the password may.
+    stage.say(other, auth() + &many);
+    stage.say(other, &many);
+    assert!(!stage.is_closed(other));
+}
+
+#[test]
 fn who_does_not_give_it_is_closed_after_a_while() {
     let within = AUTHENTICATE_WITHIN.as_millis() as u64;
     let mut stage = Stage::new(guarded());
@@ -122,7 +149,7 @@ fn who_does_not_give_it_is_closed_after_a_while() {
     stage.wait(within / 4 + 10);
     assert!(stage.is_closed(idle) && stage.is_closed(busy));
     assert!(!stage.is_closed(known) && !stage.is_closed(revoked));
-    let line = "closing client that has not given the password of the pool in time";
+    let line = "closing client that has not given the password of the pool";
     assert_eq!(stage.log, [format!("{line}; and 1 more like it")]);
     stage.wait(10 * within);
     assert_eq!(stage.next_due(), None, "nobody is left to wait for");
