@@ -6,6 +6,9 @@ use crate::nutcracker::{self, Redis};
 use crate::request::Protocol;
 use crate::wire::End;
 
+/// Before the password was given nothing else is told, whatever is asked.
+const NOAUTH: &str = "-NOAUTH Authentication required";
+
 pub(super) const EXCUSES: &[Excuse] = &[
     Excuse {
         id: "redis-quit",
@@ -136,11 +139,13 @@ fn unsupported(difference: &Difference<'_>) -> bool {
     let unknown = kept(difference, Redis::Unknown) || difference.request.name() == "move";
     unknown
         && (difference.we_say("-ERR unknown command '")
-            || difference.we_say("-ERR unsupported command '"))
+            || difference.we_say("-ERR unsupported command '")
+            || difference.we_say(NOAUTH))
 }
 
 fn arity(difference: &Difference<'_>) -> bool {
-    kept(difference, Redis::Malformed) && difference.we_say("-ERR wrong number of arguments for '")
+    kept(difference, Redis::Malformed)
+        && (difference.we_say("-ERR wrong number of arguments for '") || difference.we_say(NOAUTH))
 }
 
 fn numkeys(difference: &Difference<'_>) -> bool {
