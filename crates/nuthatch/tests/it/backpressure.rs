@@ -326,7 +326,7 @@ fn memcached_values_beyond_max_value_are_refused_when_announced() {
         client.send(format!("{request} noreply\r\nabcd\r\nversion\r\n").as_bytes());
         assert_eq!(text(&client.rest()), "", "{request}");
     }
-    let line = "requests that want no reply were refused or lost, the first of them: SERVER_ERROR object too large";
+    let line = "a request that wants no reply was refused or lost: SERVER_ERROR object too large";
     wait_for("it is logged", || rig.proxy.stderr().contains(line));
 
     let rig = need!(Rig::memcached(1, &[]), "memcached");
