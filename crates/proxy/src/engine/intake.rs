@@ -93,14 +93,14 @@ impl<P: Protocol> Engine<P> {
         has_rest
     }
 
-    /// Closes a client that has not given the password, if it leaves too much unread or sends too much; returns whether
-    /// it did.
+    /// Closes a client that has never given the password, if it leaves too much unread or sends too much; returns
+    /// whether it did.
     pub(super) fn close_greedy_stranger(&mut self, id: SessionId) -> bool {
         let Some(session) = self.clients.get(id) else {
             return false;
         };
         let is_greedy = session.unread() + session.unparsed() > UNAUTHENTICATED_BYTES
-            && self.protocol.must_authenticate(session.client());
+            && self.protocol.authenticate_by(session.client()).is_some();
         if is_greedy {
             let client = || Some(session.name().into());
             self.outbox.log_of(Event::ClientUnauthenticated, client);

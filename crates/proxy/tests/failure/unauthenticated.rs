@@ -125,10 +125,16 @@ fn who_reads_nothing_or_sends_without_end_is_closed() {
     assert!(!stage.is_closed(greedy));
     stage.say(greedy, &many);
     assert!(stage.is_closed(greedy));
-    // One with the password may.
-    stage.say(other, auth() + &many);
+    // One with the password may, and one that had it.
+    let wrong = redis(&["AUTH", "wrong"]);
+    stage.say(other, auth() + &many + &wrong + &many);
     stage.say(other, &many);
+    for _ in 0..1_000 {
+        stage.tick();
+    }
     assert!(!stage.is_closed(other));
+    let heard = stage.hear(other);
+    assert!(heard.starts_with("+OK\r\n+PONG\r\n") && heard.ends_with(NOAUTH));
 }
 
 #[test]
