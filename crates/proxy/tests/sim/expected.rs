@@ -70,6 +70,7 @@ impl Expected {
                     | "incr"
                     | "decr"
             ),
+            Expected::Together { verb, .. } => matches!(*verb, "PFCOUNT" | "SINTERCARD"),
             Expected::Sum { .. } | Expected::AllOk(_) | Expected::Everywhere => true,
             _ => false,
         }

@@ -227,7 +227,12 @@ impl World {
         self.scenario.is_other(server)
             && self.placement_oracle.live() == self.placement_oracle.full()
             && self.now >= opened + LEAST_LINGER
-            && self.is_idle(worker, link)
+            && (self.is_connecting(link) || self.is_idle(worker, link))
+    }
+
+    /// Whether nothing can have been asked there yet. Requests that waited for it may have been dropped since.
+    fn is_connecting(&self, link: usize) -> bool {
+        matches!(self.links[link].side, ProxySide::Connecting(_))
     }
 
     /// Why the core may close a server connection, or has closed it already.
