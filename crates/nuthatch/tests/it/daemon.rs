@@ -128,7 +128,9 @@ fn the_pid_file_holds_the_pid_and_goes_with_the_process() {
     for signal in [Signal::TERM, Signal::INT] {
         let home = Home::new();
         let mut process = home.start(&["-p", "n.pid"]);
-        assert_eq!(home.read("n.pid"), process.pid().to_string());
+        // It exists before it is written.
+        let pid = process.pid().to_string();
+        wait_for("the pid is written", || home.read("n.pid") == pid);
         process.signal(signal);
         assert_eq!(process.wait_exit(TIME_LIMIT).code(), Some(0), "{signal:?}");
         assert!(!home.path("n.pid").exists());
