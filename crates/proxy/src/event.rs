@@ -88,7 +88,7 @@ pub enum Event {
         /// Whether a request had begun.
         mid_request: bool,
     },
-    /// A client was closed because it had not given the pool's password in time.
+    /// A client was closed that had not given the pool's password: for too long, or with too much unread or unparsed.
     ClientUnauthenticated,
     /// A server connection ended.
     ServerClosed {
