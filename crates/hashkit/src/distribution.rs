@@ -5,7 +5,7 @@ mod modula;
 mod random;
 
 use crate::member::Member;
-use crate::shares::{Located, PlaceKind, Shares};
+use crate::shares::{Located, PlaceKind, Run, Shares};
 
 /// Defines [`Distribution`] and [`Owners`] from the lines below.
 macro_rules! distributions {
@@ -94,6 +94,24 @@ macro_rules! distributions {
             pub(crate) fn owned(&self, members: &[Member<'_>]) -> Vec<u32> {
                 match self {
                     $(Self::$kind(shares) => shares.owned(members),)*
+                }
+            }
+
+            pub(crate) fn runs(&self, from: u64, until: u64, run: &mut dyn FnMut(Run)) {
+                match self {
+                    $(Self::$kind(shares) => shares.runs(from, until, run),)*
+                }
+            }
+
+            pub(crate) fn divide(&self, from: u64, until: u64, part: &mut dyn FnMut(usize, u64)) {
+                match self {
+                    $(Self::$kind(shares) => shares.divide(from, until, part),)*
+                }
+            }
+
+            pub(crate) fn period(&self) -> Option<u64> {
+                match self {
+                    $(Self::$kind(shares) => shares.period(),)*
                 }
             }
         }

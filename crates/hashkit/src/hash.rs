@@ -85,6 +85,14 @@ impl HashKind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
+    /// How many values it can have: from 0 to one less. Keys of many different bytes are spread over them evenly.
+    pub fn values(self) -> u64 {
+        match self {
+            Self::Crc32 => 1 << crc::CRC32_BITS,
+            _ => 1 << u32::BITS,
+        }
+    }
+
     /// The hash by which `key` is placed: 0 for the empty key with every function, as in nutcracker's
     /// dispatcher, otherwise [`digest`](Self::digest).
     #[inline]

@@ -15,20 +15,26 @@
 //! [`Placement`] holds a pool's settings and does the three steps in order, for the proxy
 //! ([`Placement::place`]) and to explain a result ([`Placement::explain`]). Nothing else implements them.
 //! Members are identified by their index; [`index_order`] is the order in which nutcracker numbers the
-//! servers of a pool.
+//! servers of a pool. [`compare`] tells which part of the keys another configuration would move, and [`shares`]
+//! how a pool's keys are divided.
 //!
 //! The crate uses no sockets, no clock and no source of randomness: a change of the live set is a new
 //! [`Ring`], and the caller supplies the random number for `random`.
 
+mod comparison;
 mod distribution;
 mod hash;
 mod md5;
 mod member;
 mod placement;
 mod ring;
+mod sample;
 mod shares;
 mod tag;
 
+pub use comparison::{
+    Basis, Comparison, Divided, Flow, MAX_FLOWS, Peculiar, Side, compare, shares,
+};
 pub use distribution::Distribution;
 pub use hash::{CharSign, HashKind};
 pub use member::{Member, index_order};

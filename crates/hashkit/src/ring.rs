@@ -2,7 +2,7 @@
 
 use crate::distribution::{Distribution, Owners};
 use crate::member::Member;
-use crate::shares::Located;
+use crate::shares::{Located, Run};
 
 /// A distribution built for one set of members.
 ///
@@ -61,6 +61,22 @@ impl Ring {
     pub fn points(&self) -> impl Iterator<Item = Located> + '_ {
         let total = self.points_of.iter().map(|&points| u64::from(points)).sum();
         (0..total).map_while(|position| self.owners.at(position))
+    }
+
+    /// The parts with one owner of the hashes from `from` up to `until` (not included), in order.
+    pub(crate) fn runs(&self, from: u64, until: u64, run: &mut dyn FnMut(Run)) {
+        self.owners.runs(from, until, run);
+    }
+
+    /// How many of the hashes from `from` up to `until` (not included) each member owns; a member can occur more than
+    /// once.
+    pub(crate) fn divide(&self, from: u64, until: u64, part: &mut dyn FnMut(usize, u64)) {
+        self.owners.divide(from, until, part);
+    }
+
+    /// After how many hashes the owners repeat, if they do.
+    pub(crate) fn period(&self) -> Option<u64> {
+        self.owners.period()
     }
 
     /// The number of members the ring was built from, live or not.

@@ -55,4 +55,30 @@ pub(crate) trait Shares: Sized {
 
     /// How much each of the members owns.
     fn owned(&self, members: &[Member<'_>]) -> Vec<u32>;
+
+    /// Calls `run` for each part of the values from `from` up to `until` (not included) that has one owner, in
+    /// order. Nothing is called if there is no owner.
+    fn runs(&self, from: u64, until: u64, run: &mut dyn FnMut(Run));
+
+    /// Calls `part` with members and how many of the values from `from` up to `until` (not included) each has, in
+    /// any order; a member can occur more than once.
+    fn divide(&self, from: u64, until: u64, part: &mut dyn FnMut(usize, u64)) {
+        self.runs(from, until, &mut |run| {
+            part(run.owner, run.until - run.from)
+        });
+    }
+
+    /// After how many values the owners repeat, if they do.
+    fn period(&self) -> Option<u64>;
+}
+
+/// Consecutive values with one owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The first value.
+    pub(crate) from: u64,
+    /// The value after the last.
+    pub(crate) until: u64,
+    /// The index of the member.
+    pub(crate) owner: usize,
 }

@@ -9,7 +9,8 @@
 )]
 
 use hashkit::{
-    CharSign, Distribution, HashKind, HashTag, Located, Member, Placement, Ring, index_order,
+    Basis, CharSign, Distribution, HashKind, HashTag, Located, Member, Placement, Ring, Side,
+    compare, index_order,
 };
 use serde_json::Value;
 
@@ -69,6 +70,44 @@ fn every_recorded_pool() {
     assert_eq!(seen, expected);
 }
 
+/// From each recorded pool to each other that hashes alike: a key that nutcracker places elsewhere is in a part that
+/// is told to move there, and one that it leaves is in none.
+#[test]
+fn every_recorded_move_is_told() {
+    let vectors = vectors();
+    let pools: Vec<Pool<'_>> = array(&vectors["sets"]).iter().map(Pool::read).collect();
+    let (mut compared, mut moved) = (0, 0);
+    for old in &pools {
+        for new in &pools {
+            let hashes = |pool: &Pool<'_>| (pool.placement.hash, pool.placement.tag);
+            if hashes(old) != hashes(new) {
+                continue;
+            }
+            let same =
+                |member: &Member<'_>| old.members.iter().position(|it| it.name == member.name);
+            let same: Vec<Option<usize>> = new.members.iter().map(same).collect();
+            let told = compare(old.side(), new.side(), &same);
+            assert_eq!((told.basis, told.unlisted), (Basis::Hashes, 0));
+            let choices = |pool: &Pool<'_>| -> Vec<usize> {
+                let choices = array(&pool.set["choice"]);
+                choices.iter().map(|it| number(it) as usize).collect()
+            };
+            for (from, to) in choices(old).into_iter().zip(choices(new)) {
+                if same[to] != Some(from) {
+                    let is_told = told
+                        .flows
+                        .iter()
+                        .any(|flow| (flow.from, flow.to) == (from, to));
+                    assert!(is_told, "{} to {}: {from} to {to}", old.id, new.id);
+                    moved += 1;
+                }
+            }
+            compared += 1;
+        }
+    }
+    assert!(compared > 1_000 && moved > 100_000, "{compared}, {moved}");
+}
+
 /// How much was compared; a truncated recording must not pass.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
@@ -104,6 +143,13 @@ impl<'v> Pool<'v> {
             placement,
             members,
             ring,
+        }
+    }
+
+    fn side(&self) -> Side<'_> {
+        Side {
+            placement: &self.placement,
+            members: &self.members,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use memcached_proto::{
     Arg, BadReply, MAX_KEY, Progress, Refusal, ReplyKind, ReplyScanner, Request, RequestLimits,
-    RequestParser, Scan, Verb,
+    RequestParser, Scan, Verb, meta,
 };
 
 use crate::chance::chance;
@@ -256,7 +256,7 @@ impl Client {
         assert!(line.ends_with(b"\n"));
         assert_eq!(request.diverted, self.body.is_some());
         bytes.extend(self.body.take().map_or_else(Vec::new, |body| body.data));
-        assert_eq!(request.verb.is_storage(), bytes.len() > line.len());
+        assert_eq!(request.verb.has_block(), bytes.len() > line.len());
         for key in self.parser.keys() {
             assert!((1..=MAX_KEY).contains(&key.of(&line).len()));
             assert!(!key.of(&line).iter().any(|b| b" \r\n\0".contains(b)));
@@ -268,6 +268,9 @@ impl Client {
         if let Some((start, end)) = request.noreply {
             let span = &line[start as usize..end as usize];
             assert!(span.starts_with(b" ") && span.trim_ascii_start() == b"noreply");
+        }
+        if request.verb.has_flags() {
+            check_flags(request.verb, &line, self.parser.keys()[0]);
         }
         self.events.push(Event::Request {
             bytes,
@@ -308,10 +311,36 @@ impl Received {
     }
 }
 
+/// Flags are words of their own behind the key, none is there twice, and a key in base64 can be decoded.
+fn check_flags(verb: Verb, line: &[u8], key: Arg) {
+    let mut end = key.range().end;
+    let mut seen = Vec::new();
+    for flag in meta::flags(verb, line) {
+        let (word, with_blanks) = (flag.word.of(line), flag.with_blanks());
+        assert!(end <= with_blanks.start && with_blanks.end == flag.word.range().end);
+        let blanks = &line[with_blanks.start..flag.word.range().start];
+        assert!(!blanks.is_empty() && blanks.iter().all(|byte| *byte == b' '));
+        assert_eq!(word, [&[flag.letter][..], flag.token().of(line)].concat());
+        assert!(verb == Verb::MetaDebug || !flag.letter.is_ascii() || !seen.contains(&flag.letter));
+        seen.push(flag.letter);
+        end = with_blanks.end;
+    }
+    let mut decoded = Vec::new();
+    if meta::has_encoded_key(verb, line) {
+        assert!(meta::decode_key(key.of(line), &mut decoded));
+        assert!((1..=MAX_KEY).contains(&decoded.len()));
+    }
+}
+
 fn many_or_no_keys(verb: Verb) -> bool {
     let keyless = matches!(
         verb,
-        Verb::Version | Verb::Verbosity | Verb::FlushAll | Verb::Stats | Verb::Quit
+        Verb::Version
+            | Verb::Verbosity
+            | Verb::FlushAll
+            | Verb::Stats
+            | Verb::MetaNoop
+            | Verb::Quit
     );
     verb.is_retrieval() || keyless
 }
@@ -394,6 +423,7 @@ impl Replies {
             match kind {
                 ReplyKind::Values | ReplyKind::Stats => assert!(!marks.is_empty()),
                 ReplyKind::Line(line) => assert!(marks.is_empty() || line.is_error()),
+                ReplyKind::Data => assert!(marks.is_empty()),
             }
             total += len;
         }

@@ -4,7 +4,7 @@ mod counts;
 
 use crate::md5;
 use crate::member::{Member, live};
-use crate::shares::{Located, PlaceKind, Shares};
+use crate::shares::{Located, PlaceKind, Run, Shares};
 
 /// nutcracker hashes at most this many bytes of `NAME-i`.
 const MAX_LABEL: usize = 272;
@@ -56,6 +56,36 @@ impl Shares for Continuum {
             points[owner as usize] += 1;
         }
         points
+    }
+
+    /// A point owns the values above the point before it, up to its own; what is above the last point belongs to
+    /// the first one.
+    fn runs(&self, from: u64, until: u64, run: &mut dyn FnMut(Run)) {
+        let Some(&first) = self.owners.first() else {
+            return;
+        };
+        let mut from = from;
+        let begin = u32::try_from(from).map_or(self.values.len(), |from| self.lower_bound(from));
+        for (&value, &owner) in self.values[begin..].iter().zip(&self.owners[begin..]) {
+            let end = until.min(u64::from(value) + 1);
+            // Of points with the same value the first owns everything.
+            if end > from {
+                let (until, owner) = (end, owner as usize);
+                run(Run { from, until, owner });
+                from = end;
+            }
+            if from >= until {
+                return;
+            }
+        }
+        if until > from {
+            let owner = first as usize;
+            run(Run { from, until, owner });
+        }
+    }
+
+    fn period(&self) -> Option<u64> {
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! Modula: the hash modulo the sum of the live weights.
 
 use crate::member::{Member, live, shares};
-use crate::shares::{Located, PlaceKind, Shares};
+use crate::shares::{Located, PlaceKind, Run, Shares};
 
 /// One slot per unit of weight; the members' slots follow one another in index order.
 ///
@@ -52,5 +52,43 @@ impl Shares for Slots {
 
     fn owned(&self, members: &[Member<'_>]) -> Vec<u32> {
         shares(members, |member| member.weight)
+    }
+
+    fn runs(&self, from: u64, until: u64, run: &mut dyn FnMut(Run)) {
+        let Some(total) = self.period() else {
+            return;
+        };
+        let mut from = from;
+        let mut round = from - from % total;
+        while from < until {
+            let first = self.ends.partition_point(|&end| round + end <= from);
+            for (&end, &owner) in self.ends[first..].iter().zip(&self.owners[first..]) {
+                let until = until.min(round + end);
+                // A member without weight has no slot.
+                if until > from {
+                    let owner = owner as usize;
+                    run(Run { from, until, owner });
+                    from = until;
+                }
+            }
+            round += total;
+        }
+    }
+
+    /// Whole rounds are not walked but counted.
+    fn divide(&self, from: u64, until: u64, part: &mut dyn FnMut(usize, u64)) {
+        let Some(total) = self.period() else {
+            return;
+        };
+        let rounds = (until - from) / total;
+        let mut each = |run: Run, times: u64| part(run.owner, (run.until - run.from) * times);
+        if rounds > 0 {
+            self.runs(0, total, &mut |run| each(run, rounds));
+        }
+        self.runs(from + rounds * total, until, &mut |run| each(run, 1));
+    }
+
+    fn period(&self) -> Option<u64> {
+        self.ends.last().copied().filter(|&total| total > 0)
     }
 }

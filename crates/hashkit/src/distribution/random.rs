@@ -1,7 +1,7 @@
 //! Random: any live member, selected by the caller's random number.
 
 use crate::member::{Member, live, shares};
-use crate::shares::{Located, PlaceKind, Shares};
+use crate::shares::{Located, PlaceKind, Run, Shares};
 
 /// The live members in index order, one slot each.
 #[derive(Clone, Debug)]
@@ -39,5 +39,20 @@ impl Shares for Live {
 
     fn owned(&self, members: &[Member<'_>]) -> Vec<u32> {
         shares(members, |_| 1)
+    }
+
+    fn runs(&self, from: u64, until: u64, run: &mut dyn FnMut(Run)) {
+        let Some(count) = self.period() else {
+            return;
+        };
+        for from in from..until {
+            let (until, owner) = (from + 1, self.owners[(from % count) as usize] as usize);
+            run(Run { from, until, owner });
+        }
+    }
+
+    fn period(&self) -> Option<u64> {
+        let count = self.owners.len() as u64;
+        (count > 0).then_some(count)
     }
 }

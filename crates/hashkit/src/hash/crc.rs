@@ -14,9 +14,12 @@ pub(super) fn crc16(key: &[u8]) -> u32 {
     })
 }
 
+/// How many bits of the CRC [`crc32`] keeps.
+pub(super) const CRC32_BITS: u32 = 15;
+
 /// Bits 16 to 30 of [`crc32a`].
 pub(super) fn crc32(key: &[u8]) -> u32 {
-    (crc32a(key) >> 16) & 0x7fff
+    (crc32a(key) >> 16) & ((1 << CRC32_BITS) - 1)
 }
 
 /// The common CRC-32 (zlib, ISO-HDLC).

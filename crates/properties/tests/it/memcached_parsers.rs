@@ -23,6 +23,13 @@ const WORDS: &[&str] = &[
     "quit",
     "ms",
     "mg",
+    "md",
+    "ma",
+    "me",
+    "mn",
+    "Zm9v",
+    "b",
+    "Oq",
     "noreply",
     "k",
     "key2",
@@ -54,6 +61,15 @@ const REPLIES: &[&str] = &[
     "END\r\n",
     "VALUE k 0 3\r\nabc\r\n",
     "VALUE k 0 3 9\r\nEND\r\n",
+    "VA 3 kk O1\r\nabc\r\n",
+    "VA 0\r\n\r\n",
+    "VA 20\r\n01234567890123456789\r\n",
+    "VA ",
+    "HD kk\r\n",
+    "EN\r\n",
+    "NS\r\n",
+    "MN\r\n",
+    "ME k exp=-1\r\n",
     "VALUE k 0 0\r\n\r\n",
     "VALUE k 0 20\r\n01234567890123456789\r\n",
     "VALUE k 0 ",
@@ -91,7 +107,7 @@ fn request_lines() -> impl Strategy<Value = Vec<u8>> {
 fn stored() -> impl Strategy<Value = Vec<u8>> {
     let data = prop::collection::vec(any::<u8>(), 0..80);
     (
-        prop::sample::select(&["set", "set", "add", "cas", "frob"][..]),
+        prop::sample::select(&["set", "ms", "add", "cas", "frob"][..]),
         prop::sample::select(&["-1", "0", "60"][..]),
         data,
         any::<bool>(),
@@ -99,7 +115,10 @@ fn stored() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(word, exptime, data, quiet)| {
             let cas = if word == "cas" { " 7" } else { "" };
             let noreply = if quiet { " noreply" } else { "" };
-            let line = format!("{word} k 0 {exptime} {}{cas}{noreply}\r\n", data.len());
+            let line = match word {
+                "ms" => format!("ms k {} T{exptime} q\r\n", data.len()),
+                _ => format!("{word} k 0 {exptime} {}{cas}{noreply}\r\n", data.len()),
+            };
             [line.as_bytes(), &data, b"\r\n"].concat()
         })
 }
