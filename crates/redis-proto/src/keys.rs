@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::arg::Arg;
-use crate::command::{Action, Command, Flags, Keys, Why, Wording};
+use crate::command::{Action, Command, Flags, Keys, Wording};
 use crate::number;
 use crate::words::Words;
 
@@ -39,7 +39,7 @@ impl fmt::Display for KeyError {
                 return write!(f, "at least 1 input key is needed for '{command}' command");
             }
             Problem::NoKeyForScript => {
-                return write!(f, "'{command}' needs at least one key to find its server");
+                return write!(f, "'{command}' has no keys");
             }
             Problem::NotInteger => "value is not an integer or out of range",
             Problem::NotPositive => "numkeys should be greater than 0",
@@ -74,7 +74,7 @@ impl Command {
         let found = match self.keys {
             Keys::None => return Ok(()),
             Keys::Range { first, last, step } => {
-                out.extend(request.range(first, last, step));
+                out.extend(range(args.len(), first, last, step));
                 Ok(())
             }
             Keys::Counted { .. } => request.counted(self.keys, out),
@@ -97,6 +97,52 @@ impl Command {
         })
     }
 
+    /// The indices of its keys among so many arguments, its name included, where they follow from their number alone.
+    pub fn keys_of_count(&self, args: usize) -> Option<std::iter::StepBy<std::ops::Range<usize>>> {
+        match self.keys {
+            Keys::Range { first, last, step } => Some(range(args, first, last, step)),
+            _ => None,
+        }
+    }
+
+    /// The indices of the arguments behind the keys and their values, for a command that counts its keys; none for others,
+    /// or if their number is invalid.
+    pub fn after_counted_keys(&self, text: &[u8], args: &[Arg]) -> std::ops::Range<usize> {
+        let Keys::Counted {
+            count_at,
+            first,
+            step,
+            ..
+        } = self.keys
+        else {
+            return args.len()..args.len();
+        };
+        let request = Words { text, args };
+        let number = request.bytes(count_at.into());
+        let number = number.and_then(number::canonical).unwrap_or(i64::MAX);
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        let behind = number.saturating_mul(step.into());
+        behind.saturating_add(first.into()).min(args.len())..args.len()
+    }
+
+    /// Whether the request says that it has no keys (`numkeys` 0), as a script or a function may.
+    pub fn runs_without_keys(&self, text: &[u8], args: &[Arg]) -> bool {
+        let request = Words { text, args };
+        let number = match self.keys {
+            Keys::Counted { count_at, .. } => request.bytes(count_at.into()),
+            _ => None,
+        };
+        number.and_then(number::canonical) == Some(0)
+    }
+
+    /// Whether the request writes all of its keys or none, by what is there: MSETEX with NX or XX. Of several servers
+    /// some would write and some would not.
+    pub fn is_all_or_nothing(&self, text: &[u8], args: &[Arg]) -> bool {
+        let request = Words { text, args };
+        let mut options = self.after_counted_keys(text, args);
+        self.name == "msetex" && options.any(|at| request.is(at, "nx") || request.is(at, "xx"))
+    }
+
     /// Appends the indices in `args` of the patterns from which the server makes the names of further keys, one for
     /// each element that it sorts: what BY and GET of SORT and SORT_RO say, if there is a `*` in it. Without one,
     /// as in `BY nosort` and `GET #`, no other key is read.
@@ -117,7 +163,7 @@ impl Command {
         out.extend(patterns.filter(has_star));
     }
 
-    /// Whether the request would wait for other clients: always for commands refused as [`Why::Blocking`],
+    /// Whether the request would wait for other clients: always for commands with [`Action::Wait`],
     /// and with the option BLOCK for XREAD, XREADGROUP and TS.READ. XREADGROUP ignores it if any of its IDs is
     /// another than `>`: it asks for what its consumer has been given before, which is there or not.
     pub fn blocks(&self, text: &[u8], args: &[Arg]) -> bool {
@@ -130,7 +176,7 @@ impl Command {
         if self.flags.contains(Flags::BLOCK_OPTION) {
             return (3..args.len()).any(|index| request.is(index, "block"));
         }
-        self.action == Action::Unsupported(Why::Blocking)
+        matches!(self.action, Action::Wait | Action::Acknowledged)
     }
 
     /// Whether the reply is small whatever the key's value: a number, a status or a word. SET with the option
@@ -163,15 +209,6 @@ struct StreamOptions {
 }
 
 impl Words<'_> {
-    fn range(&self, first: u8, last: i8, step: u8) -> impl Iterator<Item = usize> {
-        let count = self.args.len();
-        let end = match usize::try_from(last) {
-            Ok(last) => count.min(last + 1),
-            Err(_) => (count + 1).saturating_sub(usize::from(last.unsigned_abs())),
-        };
-        (usize::from(first)..end).step_by(usize::from(step).max(1))
-    }
-
     fn counted(&self, keys: Keys, out: &mut Vec<usize>) -> Result<(), Problem> {
         let Keys::Counted {
             dest,
@@ -318,6 +355,15 @@ impl Words<'_> {
 }
 
 /// The number of keys, at most `room`.
+/// The indices from `first` to `last` of so many arguments; a negative `last` counts from their end.
+fn range(count: usize, first: u8, last: i8, step: u8) -> std::iter::StepBy<std::ops::Range<usize>> {
+    let end = match usize::try_from(last) {
+        Ok(last) => count.min(last + 1),
+        Err(_) => (count + 1).saturating_sub(usize::from(last.unsigned_abs())),
+    };
+    (usize::from(first)..end).step_by(usize::from(step).max(1))
+}
+
 fn checked_count(number: Option<i64>, room: usize, wording: Wording) -> Result<usize, Problem> {
     use Problem as P;
     let (unreadable, negative, zero, too_many) = match wording {

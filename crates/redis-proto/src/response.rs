@@ -103,6 +103,8 @@ pub struct ReplyScanner {
     pending: u64,
     /// Elements of the top-level aggregate that have not ended.
     elements: u64,
+    /// The current one of them is an aggregate.
+    is_nested: bool,
     /// Bytes of this reply given in earlier calls.
     before: u64,
 }
@@ -164,6 +166,11 @@ impl ReplyScanner {
         self.pending == 0
     }
 
+    /// Whether the stream is within an aggregate that is an element of another.
+    pub fn is_nested(&self) -> bool {
+        self.is_nested
+    }
+
     #[inline(never)]
     fn run(&mut self, data: &[u8], mut mark: impl FnMut(u64)) -> Result<Scan, BadReply> {
         let mut at = 0;
@@ -181,12 +188,15 @@ impl ReplyScanner {
                     if top {
                         self.elements = count;
                         mark(end);
+                    } else {
+                        self.is_nested = true;
                     }
                 }
             }
             self.state = State::Value;
             if self.pending < self.elements {
                 self.elements -= 1;
+                self.is_nested = false;
                 mark(end);
             }
             if self.pending == 0

@@ -28,6 +28,23 @@ pub fn is_cross_protocol(name: &[u8]) -> bool {
 }
 
 impl Command {
+    /// A row that is not in the table: it is forwarded to the server of its keys, and counts as one that may change its
+    /// connection. `arity` is as in the `COMMAND` reply of Redis, and beyond the first key.
+    pub const fn forwarded(name: &'static str, arity: Arity, keys: Keys, is_read: bool) -> Self {
+        let flags = match is_read {
+            true => Flags::READONLY,
+            false => Flags::WRITE,
+        };
+        Self {
+            name,
+            arity,
+            keys,
+            action: Action::Forward,
+            flags,
+            subs: &[],
+        }
+    }
+
     /// The subcommand that the request names, if this is a container with rows for subcommands; otherwise the
     /// command itself. (A container's own action is [`Why::Subcommand`].)
     pub fn resolve(&'static self, text: &[u8], args: &[Arg]) -> &'static Command {
@@ -52,6 +69,13 @@ impl Command {
             }
             _ => None,
         }
+    }
+
+    /// Whether it changes nothing but data, whatever its arguments: nothing of the connection that it is sent on, such
+    /// as its database, user, version of the protocol or name, or whether it answers. Only such commands may be in a
+    /// transaction on a connection that clients share.
+    pub const fn changes_only_data(&self) -> bool {
+        self.flags.contains(Flags::ONLY_DATA)
     }
 
     /// First key, last key and step as in the `COMMAND` reply of Redis; zeros if there is no such range.
@@ -172,19 +196,111 @@ pub enum Wording {
 pub enum Action {
     /// Forwarded to the server that owns its first key.
     Forward,
+    /// Waits for other clients: sent to the server of all of its keys, over a connection of its own.
+    Wait,
+    /// Waits until replicas have acknowledged what the client has written: sent to every server that it has written to.
+    Acknowledged,
     /// Has no key; forwarded to the server that the word `placeholder` hashes to (nutcracker 0.5.0).
     Placeholder,
     /// Split by server if it has several keys, and the replies are joined.
     Split(Join),
     /// Answered by the proxy.
     Local(LocalCommand),
+    /// About the keys of all servers; their replies are joined.
+    Keyspace(Keyspace),
+    /// About the scripts and functions that servers know: to every server.
+    Scripts(Scripts),
+    /// Administers servers, or the proxy's clients, so the pool must allow it.
+    Admin(Admin),
     /// FLUSHALL and FLUSHDB: destroys the data of every server, so the pool must allow it.
     Flush,
-    /// Begins, guards or ends a transaction. Transactions are not supported, so the requests inside are
-    /// refused.
+    /// Publishes to a channel, subscribes to channels, or asks about subscriptions.
+    PubSub(PubSub),
+    /// Begins, guards or ends a transaction.
     Transaction(Transaction),
     /// Refused with an error reply.
     Unsupported(Why),
+}
+
+/// A command that administers servers, or the proxy's clients.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admin {
+    /// It is sent to every server: CONFIG SET, CONFIG RESETSTAT, CONFIG REWRITE.
+    EveryServer,
+    /// It is about one server, so that only a pool of one serves it: SAVE, SHUTDOWN, REPLICAOF, DEBUG ...
+    OnlyServer,
+    /// CLIENT KILL: closes clients of the proxy.
+    Kill,
+}
+
+/// A command about the scripts that servers know, or about the libraries of functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scripts {
+    /// SCRIPT LOAD.
+    Load,
+    /// SCRIPT EXISTS.
+    Exist,
+    /// SCRIPT FLUSH.
+    Flush,
+    /// FUNCTION LOAD.
+    LoadLibrary,
+    /// FUNCTION DELETE.
+    DeleteLibrary,
+    /// FUNCTION LIST.
+    ListLibraries,
+    /// FUNCTION STATS.
+    LibraryStatistics,
+    /// FUNCTION FLUSH: destroys what every client's functions are, so the pool must allow it.
+    FlushLibraries,
+    /// FUNCTION RESTORE: the same.
+    RestoreLibraries,
+    /// SCRIPT KILL and FUNCTION KILL: ends what keeps a server busy.
+    Kill,
+    /// FUNCTION DUMP.
+    DumpLibraries,
+    /// SCRIPT SHOW.
+    Show,
+}
+
+/// A command of publish and subscribe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PubSub {
+    /// PUBLISH and SPUBLISH: to the server that the channel's name hashes to.
+    Publish,
+    /// SUBSCRIBE, PSUBSCRIBE and SSUBSCRIBE.
+    Subscribe(Channels),
+    /// UNSUBSCRIBE, PUNSUBSCRIBE and SUNSUBSCRIBE.
+    Unsubscribe(Channels),
+    /// PUBSUB CHANNELS and SHARDCHANNELS: which channels there are, of all servers.
+    Names,
+    /// PUBSUB NUMSUB and SHARDNUMSUB: how many clients are subscribed to each of some channels.
+    Subscribers(Channels),
+    /// PUBSUB NUMPAT: how many patterns clients are subscribed to.
+    Patterns,
+}
+
+/// What can be subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// Channels.
+    Plain,
+    /// Patterns of their names.
+    Pattern,
+    /// Shard channels.
+    Shard,
+}
+
+/// A command about all keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keyspace {
+    /// DBSIZE: how many there are.
+    Size,
+    /// KEYS: the names of those that match.
+    Names,
+    /// RANDOMKEY: the name of one.
+    Random,
+    /// SCAN: their names, a few at a time.
+    Scan,
 }
 
 /// How the replies to the fragments of one request are joined into one reply.
@@ -196,6 +312,8 @@ pub enum Join {
     Sum,
     /// `+OK` from every server (MSET).
     Ok,
+    /// Integers, of which the least counts (MSETEX).
+    Least,
 }
 
 /// Commands that the proxy answers itself, because they concern the client's own connection, or it can answer
@@ -240,14 +358,6 @@ pub enum Transaction {
 /// Why a command is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
-    /// Transactions need a server connection of their own.
-    Transaction,
-    /// It waits for other clients.
-    Blocking,
-    /// Publish and subscribe.
-    PubSub,
-    /// Loads or manages scripts and functions on one server.
-    Script,
     /// It concerns all keys, which are spread over all servers.
     Keyspace,
     /// Moves keys between numbered databases, of which a pool has one.
@@ -264,8 +374,6 @@ pub enum Why {
     Connection,
     /// A container command without a subcommand that is known.
     Subcommand,
-    /// It changes settings, which are those of the proxy's file.
-    Settings,
     /// It has the proxy close or hold up clients, or keep books of them.
     Clients,
     /// Everything else.
@@ -276,24 +384,26 @@ impl Why {
     /// A phrase that completes "unsupported command 'x': ...".
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::Transaction => "transactions need one server, and keys are spread over several",
-            Self::Blocking => "blocking commands are not supported",
-            Self::PubSub => "publish/subscribe is not supported",
-            Self::Script => "scripts and functions are managed on each server directly",
             Self::Keyspace => "it concerns all keys, which are spread over several servers",
-            Self::Database => "a pool has one database",
+            Self::Database => {
+                "it moves keys between databases of one server, and a pool may have several"
+            }
             Self::Admin => "servers are administered directly, not through the proxy",
             Self::Replication => "replication is between servers, not through the proxy",
             Self::Cluster => "the pool is not a Redis Cluster",
             Self::Search => "a search index covers the keys of one server only",
             Self::Connection => "it changes a server connection that other clients share",
             Self::Subcommand => "unknown subcommand",
-            Self::Settings => {
-                "settings are in the proxy's file, those of the servers at the servers"
-            }
             Self::Clients => "the proxy does this to no client at another's request",
             Self::Other => "it has no key that tells which server to ask",
         }
+    }
+}
+
+impl Why {
+    /// Whether the reason is that there may be several servers. A pool of one serves the command.
+    pub const fn is_several_servers(self) -> bool {
+        matches!(self, Self::Keyspace | Self::Database | Self::Search)
     }
 }
 
@@ -305,7 +415,7 @@ impl fmt::Display for Why {
 
 /// A set of properties of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// No properties.
@@ -323,12 +433,23 @@ impl Flags {
     pub const BLOCK_OPTION: Self = Self(16);
     /// Its reply is a number, a status or a word, whatever the key's value. See [`Command::has_small_reply`].
     pub const SMALL_REPLY: Self = Self(32);
-    /// Runs a script or a function, which says what it likes: its errors are its own.
+    /// Runs a script or a function, which says what it likes: its errors are its own, and it may take as long as one
+    /// with [`Flags::LONG_WORK`].
     pub const SCRIPT: Self = Self(64);
+    /// Its work depends on what its keys hold, and neither the request nor the reply tells how long it is: it may keep
+    /// a server busy for milliseconds though both are short. No such command has [`Flags::SMALL_REPLY`].
+    pub const LONG_WORK: Self = Self(128);
+    /// See [`Command::changes_only_data`]. A row without it counts as one that may change its connection.
+    pub const ONLY_DATA: Self = Self(256);
 
     /// Whether all properties of `other` are in this set.
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
+    }
+
+    /// Whether any property of `other` is in this set.
+    pub const fn intersects(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     /// The union of both sets.

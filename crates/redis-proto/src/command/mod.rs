@@ -2,15 +2,20 @@
 //! a sharding proxy handles it. The rows are in `table/`; a new command is a new row there.
 
 mod facts;
+mod policies;
 
 pub use facts::{
-    Action, Arity, Command, Flags, Join, Keys, LocalCommand, Transaction, Why, Wording,
-    is_cross_protocol,
+    Action, Admin, Arity, Channels, Command, Flags, Join, Keys, Keyspace, LocalCommand, PubSub,
+    Scripts, Transaction, Why, Wording, is_cross_protocol,
 };
+pub use policies::{RequestPolicy, ResponsePolicy};
 
 use crate::table;
 
-/// The command called `name`, in any case; `None` if neither Redis (up to 8.10, with the data types that used
+/// The longest name that a command can have.
+pub const LONGEST_NAME: usize = 64;
+
+/// The command called `name`, in any case; `None` if neither Redis (up to 8.12, with the data types that used
 /// to be modules), Valkey (up to 9.2) nor nutcracker 0.5.0 has it.
 pub fn lookup(name: &[u8]) -> Option<&'static Command> {
     table::lookup(name)

@@ -5,13 +5,13 @@
 pub(super) const FLAGS: &[(&str, &str)] = &[
     (
         "write",
-        "blmove blmovem blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin move swapdb migrate pfdebug \
+        "function|delete function|flush function|load function|restore bzmove blmove blmovem blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin move swapdb migrate pfdebug \
      restore-asking",
     ),
     ("readonly", "lolwut dbsize keys randomkey scan"),
     (
         "denyoom",
-        "arinsert armset arring arset vadd vsetattr json.arrappend json.arrinsert json.merge json.mset json.numincrby \
+        "function|load function|restore bless|set phmset phset saddex zmove zmovemember bzmove arinsert armset arring arset vadd vsetattr json.arrappend json.arrinsert json.merge json.mset json.numincrby \
      json.nummultby json.numpowby json.set json.strappend json.toggle ts.add ts.alter ts.create ts.createrule \
      ts.decrby ts.incrby ts.madd bf.add bf.insert bf.loadchunk bf.madd bf.reserve cf.add cf.addnx cf.insert \
      cf.insertnx cf.loadchunk cf.reserve cms.incrby cms.initbydim cms.initbyprob cms.merge topk.add topk.incrby \
@@ -24,7 +24,7 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
     ),
     (
         "admin",
-        "acl|deluser acl|dryrun acl|getuser acl|list acl|load acl|log acl|save acl|setrole acl|setuser acl|users \
+        "acl|delrole acl|digest acl|getrole acl|roles acl|deluser acl|dryrun acl|getuser acl|list acl|load acl|log acl|save acl|setrole acl|setuser acl|users \
      client|kill client|list client|no-evict client|pause client|unblock client|unpause config|get config|resetstat \
      config|rewrite config|set latency|doctor latency|graph latency|histogram latency|history latency|latest \
      latency|reset module|list module|load module|loadex module|unload slowlog|get slowlog|len slowlog|reset backup \
@@ -33,11 +33,13 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
     ),
     (
         "pubsub",
-        "psubscribe publish punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe",
+        "psubscribe publish punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe pubsub|channels \
+     pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub",
     ),
     (
         "noscript",
-        "acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save acl|setrole \
+        "function|delete function|dump function|flush function|kill function|list \
+     function|load function|restore function|stats acl|delrole acl|digest acl|getrole acl|roles script|debug script|exists script|flush script|kill script|load acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|list acl|load acl|log acl|save acl|setrole \
      acl|setuser acl|users acl|whoami client|caching client|capa client|getname client|getredir client|id \
      client|import-source client|info client|kill client|list client|maint_notifications client|no-evict \
      client|no-touch client|pause client|reply client|setinfo client|setname client|tracking client|trackinginfo \
@@ -50,11 +52,11 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
     ),
     (
         "blocking",
-        "xread xreadgroup blmove blmovem blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin waitaof",
+        "bzmove xread xreadgroup blmove blmovem blmpop blpop brpop brpoplpush bzmpop bzpopmax bzpopmin waitaof",
     ),
     (
         "loading",
-        "command acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save \
+        "acl|delrole acl|digest acl|getrole acl|roles command acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save \
      acl|setrole acl|setuser acl|users acl|whoami client|caching client|capa client|getname client|getredir \
      client|help client|id client|import-source client|info client|kill client|list client|maint_notifications \
      client|no-evict client|no-touch client|pause client|reply client|setinfo client|setname client|tracking \
@@ -64,11 +66,12 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
      latency|latest latency|reset memory|help module|help slowlog|get slowlog|help slowlog|len slowlog|reset \
      object|help xgroup|help xinfo|help auth echo hello info lastsave quit reset role select time discard exec \
      multi unwatch watch psubscribe publish punsubscribe spublish ssubscribe subscribe sunsubscribe unsubscribe \
-     debug monitor shutdown replconf readonly readwrite function|help script|help pubsub|help cluster|help",
+     debug monitor shutdown replconf readonly readwrite function|help script|help pubsub|channels pubsub|help \
+     pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub cluster|help",
     ),
     (
         "stale",
-        "command acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save \
+        "acl|delrole acl|digest acl|getrole acl|roles script|load command acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save \
      acl|setrole acl|setuser acl|users acl|whoami client|caching client|capa client|getname client|getredir \
      client|help client|id client|import-source client|info client|kill client|list client|maint_notifications \
      client|no-evict client|no-touch client|pause client|reply client|setinfo client|setname client|tracking \
@@ -79,7 +82,8 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
      object|help xgroup|help xinfo|help eval eval_ro evalsha evalsha_ro fcall fcall_ro auth echo hello info \
      lastsave quit reset role select time discard exec multi unwatch watch psubscribe publish punsubscribe spublish \
      ssubscribe subscribe sunsubscribe unsubscribe debug failover monitor shutdown replconf replicaof slaveof \
-     readonly readwrite function|help script|help pubsub|help cluster|help",
+     readonly readwrite function|help script|help pubsub|channels pubsub|help \
+     pubsub|numpat pubsub|numsub pubsub|shardchannels pubsub|shardnumsub cluster|help",
     ),
     (
         "skip_monitor",
@@ -89,7 +93,8 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
     ("asking", "restore-asking"),
     (
         "fast",
-        "arcount arget arlen arnext vcard vdim vgetattr vismember hdel hexists hexpire hexpireat hexpiretime hget \
+        "bless|clear bless|get bless|set phcard phexists phget phmget phmset phset saddex sexpire sexpireat sexpiretime spersist spexpire \
+     spexpireat spexpiretime spttl sttl arcount arget arlen arnext vcard vdim vgetattr vismember hdel hexists hexpire hexpireat hexpiretime hget \
      hgetdel hgetex hincrby hincrbyfloat hlen hmget hmset hpersist hpexpire hpexpireat hpexpiretime hpttl hset \
      hsetex hsetnx hstrlen httl llen lpop lpush lpushx rpop rpush rpushx sadd scard sismember smismember smove spop \
      srem zadd zcard zcount zincrby zlexcount zmscore zpopmax zpopmin zrank zrem zrevrank zscore xack xadd \
@@ -111,7 +116,7 @@ pub(super) const FLAGS: &[(&str, &str)] = &[
     ("no_multi", "save shutdown psync sync"),
     (
         "allow_busy",
-        "auth hello quit reset discard multi unwatch watch shutdown replconf",
+        "function|kill function|stats script|kill auth hello quit reset discard multi unwatch watch shutdown replconf",
     ),
 ];
 
@@ -127,12 +132,12 @@ pub(super) const CATEGORIES: &[(&str, &str)] = &[
     ("@write", ""),
     (
         "@set",
-        "sadd scard sdiff sdiffcard sdiffstore sinter sintercard sinterstore sismember smembers smismember smove spop \
+        "saddex sexpire sexpireat sexpiretime spersist spexpire spexpireat spexpiretime spttl sttl sadd scard sdiff sdiffcard sdiffstore sinter sintercard sinterstore sismember smembers smismember smove spop \
      srandmember srem sscan sunion sunioncard sunionstore sort sort_ro",
     ),
     (
         "@sortedset",
-        "zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop zmscore zpopmax \
+        "bzmove zmove zmovemember zadd zcard zcount zdiff zdiffstore zincrby zinter zintercard zinterstore zlexcount zmpop zmscore zpopmax \
      zpopmin zrandmember zrange zrangebylex zrangebyscore zrangestore zrank zrem zremrangebylex zremrangebyrank \
      zremrangebyscore zrevrange zrevrangebylex zrevrangebyscore zrevrank zscan zscore zunion zunionstore sort \
      sort_ro bzmpop bzpopmax bzpopmin",
@@ -154,7 +159,7 @@ pub(super) const CATEGORIES: &[(&str, &str)] = &[
     ),
     (
         "@bitmap",
-        "bitcount bitfield bitfield_ro bitop bitpos getbit setbit",
+        "bitrangeintarray bitcount bitfield bitfield_ro bitop bitpos getbit setbit",
     ),
     ("@hyperloglog", "pfdebug pfselftest pfadd pfcount pfmerge"),
     (
@@ -188,93 +193,24 @@ pub(super) const CATEGORIES: &[(&str, &str)] = &[
     ("@transaction", "discard exec multi unwatch watch"),
     (
         "@scripting",
-        "eval eval_ro evalsha evalsha_ro fcall fcall_ro function|help script|help",
+        "function|delete function|dump function|flush function|kill function|list \
+     function|load function|restore function|stats script|debug script|exists script|flush script|kill script|load eval eval_ro evalsha evalsha_ro fcall fcall_ro function|help script|help",
     ),
 ];
 
-/// Tips for clients and proxies.
-pub(super) const TIPS: &[(&[&str], &str)] = &[
+/// Tips for clients and proxies, beside the policies that [`Command::policies`](crate::Command::policies) tells.
+pub(super) const TIPS: &[(&str, &str)] = &[
     (
-        &["nondeterministic_output_order"],
-        "hgetall hkeys hvals sdiff sinter smembers sunion command command|docs command|info command|list module|list",
+        "nondeterministic_output_order",
+        "function|list hgetall hkeys hvals sdiff sinter smembers sunion command command|docs command|info command|list module|list keys \
+     phgetall",
     ),
     (
-        &["nondeterministic_output"],
-        "hrandfield hscan spop srandmember sscan zrandmember zscan xadd xautoclaim xclaim xpending xtrim client|info \
+        "nondeterministic_output",
+        "function|stats hrandfield hscan spop srandmember sscan zrandmember zscan xadd xautoclaim xclaim xpending xtrim client|info \
      client|list object|encoding object|freq object|idletime object|refcount xinfo|consumers dump pttl ttl lastsave \
-     time migrate",
-    ),
-    (
-        &["request_policy:all_nodes", "response_policy:all_succeeded"],
-        "config|set latency|reset slowlog|reset",
-    ),
-    (
-        &[
-            "nondeterministic_output",
-            "request_policy:all_nodes",
-            "response_policy:special",
-        ],
-        "latency|doctor latency|graph latency|histogram latency|history latency|latest",
-    ),
-    (
-        &[
-            "nondeterministic_output",
-            "request_policy:all_shards",
-            "response_policy:special",
-        ],
-        "memory|doctor memory|malloc-stats memory|stats info",
-    ),
-    (
-        &["request_policy:all_shards", "response_policy:all_succeeded"],
-        "memory|purge flushall flushdb ping",
-    ),
-    (
-        &["request_policy:all_nodes", "nondeterministic_output"],
-        "slowlog|get",
-    ),
-    (
-        &[
-            "request_policy:all_nodes",
-            "response_policy:agg_sum",
-            "nondeterministic_output",
-        ],
-        "slowlog|len",
-    ),
-    (
-        &["request_policy:multi_shard", "response_policy:agg_sum"],
-        "del exists touch unlink",
-    ),
-    (
-        &["request_policy:all_shards", "response_policy:agg_min"],
-        "wait",
-    ),
-    (
-        &["request_policy:all_shards", "response_policy:agg_sum"],
-        "dbsize",
-    ),
-    (
-        &["request_policy:all_shards", "nondeterministic_output_order"],
-        "keys",
-    ),
-    (
-        &["request_policy:all_shards", "nondeterministic_output"],
-        "randomkey",
-    ),
-    (
-        &["nondeterministic_output", "request_policy:special"],
-        "scan",
-    ),
-    (&["request_policy:multi_shard"], "mget"),
-    (
-        &[
-            "request_policy:multi_shard",
-            "response_policy:all_succeeded",
-        ],
-        "mset",
-    ),
-    (
-        &["request_policy:multi_shard", "response_policy:agg_min"],
-        "msetnx",
+     time migrate latency|doctor latency|graph latency|histogram latency|history latency|latest memory|doctor \
+     memory|malloc-stats memory|stats info slowlog|get slowlog|len randomkey scan",
     ),
 ];
 

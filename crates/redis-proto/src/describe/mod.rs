@@ -4,36 +4,35 @@
 mod lists;
 mod specs;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
 pub use specs::{Begin, Find, KeySpec};
 
-use crate::command::{Command, Flags, all};
+use crate::command::{Command, Flags, RequestPolicy, ResponsePolicy, all};
 use lists::has_word;
 
 /// A command as COMMAND describes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Description {
     /// Its flags.
     pub flags: Vec<&'static str>,
     /// Its categories of access, each beginning with `@`.
     pub categories: Vec<&'static str>,
     /// Tips for clients and proxies.
-    pub tips: &'static [&'static str],
+    pub tips: Vec<&'static str>,
     /// Where its keys are.
     pub keys: Vec<KeySpec>,
 }
 
 /// What COMMAND says of a command or subcommand.
-pub fn of(command: &Command) -> &'static Description {
-    static EMPTY: Description = Description {
-        flags: Vec::new(),
-        categories: Vec::new(),
-        tips: &[],
-        keys: Vec::new(),
-    };
-    descriptions().get(command.name).unwrap_or(&EMPTY)
+pub fn of(command: &Command) -> Cow<'static, Description> {
+    match descriptions().get(command.name) {
+        Some(known) => Cow::Borrowed(known),
+        // One that is not in the table.
+        None => Cow::Owned(describe(command, &HashMap::new(), &HashMap::new())),
+    }
 }
 
 /// The categories of access that there are, each beginning with `@`.
@@ -43,7 +42,8 @@ pub fn categories() -> impl Iterator<Item = &'static str> {
 
 /// The group of commands that documents put this one into.
 pub fn group(command: &Command) -> &'static str {
-    let categories = &of(command).categories;
+    let description = of(command);
+    let categories = &description.categories;
     let is_of = |category: &str| categories.contains(&category);
     if let [first, ..] = command.subs {
         return group(first);
@@ -121,14 +121,26 @@ fn describe(
     let in_it = |category: &&str| {
         implied.contains(category) || explicit.is_some_and(|own| own.contains(category))
     };
-    let tips = lists::TIPS.iter();
-    let mut tips = tips.filter(|(_, names)| has_word(names, command.name));
     Description {
         categories: self::categories().filter(in_it).collect(),
         flags: own,
-        tips: tips.next().map_or(&[], |(tips, _)| tips),
+        tips: tips(command),
         keys: specs::of(command),
     }
+}
+
+fn tips(command: &Command) -> Vec<&'static str> {
+    let named = lists::TIPS.iter();
+    let named = named.filter(|(_, names)| has_word(names, command.name));
+    let (request, response) = command.policies();
+    let policies = [
+        request.map(RequestPolicy::tip),
+        response.map(ResponsePolicy::tip),
+    ];
+    named
+        .map(|(tip, _)| *tip)
+        .chain(policies.into_iter().flatten())
+        .collect()
 }
 
 /// Whether a command that has a key writes or reads. The effect of a script is its own.

@@ -169,3 +169,31 @@ fn whole_replies_are_read() {
     assert_eq!(error_code(b"+OK\r\n"), b"");
     assert_eq!(error_code(b"!6"), b"");
 }
+
+#[test]
+fn it_is_known_whether_an_element_is_an_aggregate_that_has_not_ended() {
+    let nested = |data: &str| {
+        let mut scanner = ReplyScanner::default();
+        assert_eq!(scanner.scan(data.as_bytes()), Ok(Scan::Partial), "{data:?}");
+        scanner.is_nested()
+    };
+    for flat in [
+        "*2\r\n",
+        "*2\r\n$3\r\na",
+        "*2\r\n*0\r\n",
+        "*2\r\n*1\r\n:1\r\n",
+        "+OK",
+        ":1",
+    ] {
+        assert!(!nested(flat), "{flat:?}");
+    }
+    let deep = "*1\r\n".repeat(9);
+    for within in [
+        "*1\r\n*1\r\n",
+        "*2\r\n:1\r\n*2\r\n:1\r\n",
+        "%1\r\n:1\r\n~1\r\n+a",
+        &deep,
+    ] {
+        assert!(nested(within), "{within:?}");
+    }
+}

@@ -4,6 +4,7 @@ use super::row::*;
 
 pub(super) const ROWS: &[Command] = &[
     container("acl", ACL).flag(Flags::SENSITIVE),
+    container("bless", BLESS),
     container("client", CLIENT),
     local("command", AtLeast(1), LocalCommand::Command)
         .legacy()
@@ -21,19 +22,30 @@ pub(super) const ROWS: &[Command] = &[
 
 const ACL: &[Command] = &[
     local("acl|cat", Between(2, 3), LocalCommand::Acl),
+    refuse("acl|delrole", AtLeast(3), Why::Admin),
     refuse("acl|deluser", AtLeast(3), Why::Admin),
+    refuse("acl|digest", Exact(2), Why::Admin),
     refuse("acl|dryrun", AtLeast(4), Why::Admin),
     refuse("acl|genpass", Between(2, 3), Why::Admin),
+    refuse("acl|getrole", Exact(3), Why::Admin),
     refuse("acl|getuser", Exact(3), Why::Admin),
     help("acl|help"),
     refuse("acl|list", Exact(2), Why::Admin),
     refuse("acl|load", Exact(2), Why::Admin),
     refuse("acl|log", Between(2, 3), Why::Admin),
+    refuse("acl|roles", Exact(2), Why::Admin),
     refuse("acl|save", Exact(2), Why::Admin),
     refuse("acl|setrole", AtLeast(3), Why::Admin),
     refuse("acl|setuser", AtLeast(3), Why::Admin),
     refuse("acl|users", Exact(2), Why::Admin),
     local("acl|whoami", Exact(2), LocalCommand::Acl),
+];
+
+const BLESS: &[Command] = &[
+    write("bless|clear", Exact(4), SUB_KEY),
+    read("bless|get", Exact(3), SUB_KEY),
+    refuse("bless|scan", AtLeast(4), Why::Keyspace),
+    write("bless|set", Exact(4), SUB_KEY),
 ];
 
 const CLIENT: &[Command] = &[
@@ -45,7 +57,7 @@ const CLIENT: &[Command] = &[
     local("client|id", Exact(2), LocalCommand::Client),
     refuse("client|import-source", Exact(3), Why::Admin),
     local("client|info", Exact(2), LocalCommand::Client),
-    refuse("client|kill", AtLeast(3), Why::Clients),
+    admin("client|kill", AtLeast(3), Admin::Kill),
     local("client|list", AtLeast(2), LocalCommand::Client),
     local(
         "client|maint_notifications",
@@ -77,9 +89,9 @@ const COMMAND: &[Command] = &[
 const CONFIG: &[Command] = &[
     local("config|get", AtLeast(3), LocalCommand::Config),
     help("config|help"),
-    refuse("config|resetstat", Exact(2), Why::Settings),
-    refuse("config|rewrite", Exact(2), Why::Settings),
-    refuse("config|set", AtLeast(4), Why::Settings).flag(Flags::SENSITIVE),
+    admin("config|resetstat", Exact(2), Admin::EveryServer),
+    admin("config|rewrite", Exact(2), Admin::EveryServer),
+    admin("config|set", AtLeast(4), Admin::EveryServer).flag(Flags::SENSITIVE),
 ];
 
 const JSON_DEBUG: &[Command] = &[
@@ -100,10 +112,10 @@ const LATENCY: &[Command] = &[
 const MEMORY: &[Command] = &[
     local("memory|doctor", Exact(2), LocalCommand::Memory),
     help("memory|help"),
-    refuse("memory|malloc-stats", Exact(2), Why::Admin),
-    refuse("memory|purge", Exact(2), Why::Admin),
+    admin("memory|malloc-stats", Exact(2), Admin::OnlyServer),
+    admin("memory|purge", Exact(2), Admin::OnlyServer),
     local("memory|stats", Exact(2), LocalCommand::Memory),
-    read("memory|usage", AtLeast(3), SUB_KEY),
+    read("memory|usage", AtLeast(3), SUB_KEY).long(),
 ];
 
 const MODULE: &[Command] = &[

@@ -3,7 +3,7 @@
 use super::row::*;
 
 pub(super) const KEYS: &[Command] = &[
-    write("copy", AtLeast(2), TWO).legacy().small(),
+    write("copy", AtLeast(2), TWO).legacy().long(),
     write("del", AtLeast(2), EVERY)
         .legacy()
         .action(Action::Split(Join::Sum))
@@ -24,8 +24,8 @@ pub(super) const KEYS: &[Command] = &[
     write("rename", Exact(3), TWO).small(),
     write("renamenx", Exact(3), TWO).small(),
     write("restore", AtLeast(2), KEY).legacy().small(),
-    write("sort", AtLeast(2), Keys::Sort).legacy(),
-    read("sort_ro", AtLeast(2), Keys::SortReadOnly),
+    write("sort", AtLeast(2), Keys::Sort).legacy().long(),
+    read("sort_ro", AtLeast(2), Keys::SortReadOnly).long(),
     read("touch", AtLeast(2), EVERY)
         .legacy()
         .action(Action::Split(Join::Sum))

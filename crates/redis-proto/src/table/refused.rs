@@ -7,21 +7,27 @@ pub(super) const LOCAL: &[Command] = &[
     local("auth", Between(2, 3), LocalCommand::Auth)
         .legacy()
         .flag(Flags::SENSITIVE),
-    local("echo", Exact(2), LocalCommand::Echo),
+    keyspace("dbsize", Exact(1), Keyspace::Size).small(),
+    local("echo", Exact(2), LocalCommand::Echo).only_data(),
     write("flushall", AtLeast(1), Keys::None).action(Action::Flush),
     write("flushdb", AtLeast(1), Keys::None).action(Action::Flush),
     local("hello", AtLeast(1), LocalCommand::Hello).flag(Flags::SENSITIVE),
     local("info", AtLeast(1), LocalCommand::Info),
-    local("lastsave", Exact(1), LocalCommand::Lastsave),
+    keyspace("keys", Exact(2), Keyspace::Names),
+    local("lastsave", Exact(1), LocalCommand::Lastsave).only_data(),
     read("lolwut", AtLeast(1), Keys::None)
         .action(Action::Placeholder)
         .legacy(),
-    local("ping", Between(1, 2), LocalCommand::Ping).legacy(),
+    local("ping", Between(1, 2), LocalCommand::Ping)
+        .legacy()
+        .only_data(),
     local("quit", AtLeast(1), LocalCommand::Quit).legacy(),
+    keyspace("randomkey", Exact(1), Keyspace::Random).small(),
     local("reset", Exact(1), LocalCommand::Reset),
     local("role", Exact(1), LocalCommand::Role),
+    keyspace("scan", AtLeast(2), Keyspace::Scan),
     local("select", Exact(2), LocalCommand::Select),
-    local("time", Exact(1), LocalCommand::Time),
+    local("time", Exact(1), LocalCommand::Time).only_data(),
 ];
 
 /// Keys are given where a command has any, for callers that ask for them.
@@ -31,41 +37,46 @@ pub(super) const ROWS: &[Command] = &[
     transaction("multi", Exact(1), Transaction::Multi),
     transaction("unwatch", Exact(1), Transaction::Unwatch),
     transaction("watch", AtLeast(2), Transaction::Watch).keyed(EVERY),
-    refuse("blmove", Exact(6), Why::Blocking).keyed(TWO),
-    refuse("blmovem", AtLeast(6), Why::Blocking).keyed(TWO),
-    refuse("blmpop", AtLeast(5), Why::Blocking).keyed(counted(2, Wording::Pop)),
-    refuse("blpop", AtLeast(3), Why::Blocking).keyed(range(1, -2, 1)),
-    refuse("brpop", AtLeast(3), Why::Blocking).keyed(range(1, -2, 1)),
-    refuse("brpoplpush", Exact(4), Why::Blocking).keyed(TWO),
-    refuse("bzmpop", AtLeast(5), Why::Blocking).keyed(counted(2, Wording::Pop)),
-    refuse("bzpopmax", AtLeast(3), Why::Blocking).keyed(range(1, -2, 1)),
-    refuse("bzpopmin", AtLeast(3), Why::Blocking).keyed(range(1, -2, 1)),
-    refuse("wait", Exact(3), Why::Blocking),
-    refuse("waitaof", Exact(4), Why::Blocking),
-    refuse("psubscribe", AtLeast(2), Why::PubSub),
-    refuse("publish", Exact(3), Why::PubSub),
-    refuse("pubsub", AtLeast(2), Why::PubSub).with(PUBSUB),
-    refuse("punsubscribe", AtLeast(1), Why::PubSub),
-    refuse("spublish", Exact(3), Why::PubSub).keyed(KEY),
-    refuse("ssubscribe", AtLeast(2), Why::PubSub).keyed(EVERY),
-    refuse("subscribe", AtLeast(2), Why::PubSub),
-    refuse("sunsubscribe", AtLeast(1), Why::PubSub).keyed(EVERY),
-    refuse("unsubscribe", AtLeast(1), Why::PubSub),
-    refuse("function", AtLeast(2), Why::Script).with(FUNCTION),
-    refuse("script", AtLeast(2), Why::Script).with(SCRIPT),
+    acknowledged("wait", Exact(3)),
+    acknowledged("waitaof", Exact(4)),
+    pubsub(
+        "psubscribe",
+        AtLeast(2),
+        PubSub::Subscribe(Channels::Pattern),
+    ),
+    pubsub("publish", Exact(3), PubSub::Publish).small(),
+    container("pubsub", PUBSUB),
+    pubsub(
+        "punsubscribe",
+        AtLeast(1),
+        PubSub::Unsubscribe(Channels::Pattern),
+    ),
+    pubsub("spublish", Exact(3), PubSub::Publish)
+        .keyed(KEY)
+        .small(),
+    pubsub("ssubscribe", AtLeast(2), PubSub::Subscribe(Channels::Shard)).keyed(EVERY),
+    pubsub("subscribe", AtLeast(2), PubSub::Subscribe(Channels::Plain)),
+    pubsub(
+        "sunsubscribe",
+        AtLeast(1),
+        PubSub::Unsubscribe(Channels::Shard),
+    )
+    .keyed(EVERY),
+    pubsub(
+        "unsubscribe",
+        AtLeast(1),
+        PubSub::Unsubscribe(Channels::Plain),
+    ),
+    container("function", FUNCTION),
+    container("script", SCRIPT),
     refuse("clusterscan", AtLeast(2), Why::Keyspace),
-    refuse("dbsize", Exact(1), Why::Keyspace),
-    refuse("keys", Exact(2), Why::Keyspace),
-    refuse("randomkey", Exact(1), Why::Keyspace),
-    refuse("scan", AtLeast(2), Why::Keyspace),
     refuse("move", Exact(3), Why::Database).keyed(KEY).legacy(),
     refuse("swapdb", Exact(3), Why::Database),
     refuse("backup", AtLeast(2), Why::Admin).with(BACKUP),
-    refuse("bgrewriteaof", Exact(1), Why::Admin),
-    refuse("bgsave", AtLeast(1), Why::Admin),
-    refuse("bless", AtLeast(2), Why::Admin),
+    admin("bgrewriteaof", Exact(1), Admin::OnlyServer),
+    admin("bgsave", AtLeast(1), Admin::OnlyServer),
     refuse("commandlog", AtLeast(2), Why::Admin).with(COMMANDLOG),
-    refuse("debug", AtLeast(2), Why::Admin).with(DEBUG),
+    admin("debug", AtLeast(2), Admin::OnlyServer).with(DEBUG),
     refuse("failover", AtLeast(1), Why::Admin),
     refuse("hotkeys", AtLeast(2), Why::Admin).with(HOTKEYS),
     refuse("migrate", AtLeast(6), Why::Admin)
@@ -74,13 +85,13 @@ pub(super) const ROWS: &[Command] = &[
     refuse("monitor", Exact(1), Why::Admin),
     refuse("pfdebug", Exact(3), Why::Admin).keyed(SUB_KEY),
     refuse("pfselftest", Exact(1), Why::Admin),
-    refuse("save", Exact(1), Why::Admin),
+    admin("save", Exact(1), Admin::OnlyServer),
     refuse("sentinel", AtLeast(2), Why::Admin).with(SENTINEL),
-    refuse("shutdown", AtLeast(1), Why::Admin),
+    admin("shutdown", AtLeast(1), Admin::OnlyServer),
     refuse("psync", AtLeast(3), Why::Replication),
     refuse("replconf", AtLeast(1), Why::Replication),
-    refuse("replicaof", Exact(3), Why::Replication),
-    refuse("slaveof", Exact(3), Why::Replication),
+    admin("replicaof", Exact(3), Admin::OnlyServer),
+    admin("slaveof", Exact(3), Admin::OnlyServer),
     refuse("sync", Exact(1), Why::Replication),
     refuse("xidmprecord", Exact(5), Why::Replication).keyed(KEY),
     refuse("asking", Exact(1), Why::Cluster),
@@ -90,7 +101,7 @@ pub(super) const ROWS: &[Command] = &[
     refuse("restore-asking", AtLeast(4), Why::Cluster).keyed(KEY),
     refuse("sflush", AtLeast(3), Why::Cluster),
     refuse("trimslots", AtLeast(5), Why::Cluster),
-    refuse("himport", AtLeast(2), Why::Connection),
+    refuse("himport", AtLeast(2), Why::Connection).with(HIMPORT),
     refuse("ft._list", AtLeast(1), Why::Search),
     refuse("ft.aggregate", AtLeast(1), Why::Search),
     refuse("ft.aliasadd", AtLeast(1), Why::Search),
@@ -122,11 +133,51 @@ pub(super) const ROWS: &[Command] = &[
     refuse("ts.querylabels", AtLeast(1), Why::Search),
 ];
 
-const FUNCTION: &[Command] = &[help("function|help")];
+const FUNCTION: &[Command] = &[
+    scripts("function|delete", Exact(3), Scripts::DeleteLibrary),
+    lists("function|dump", Exact(2), Scripts::DumpLibraries),
+    scripts("function|flush", Between(2, 3), Scripts::FlushLibraries),
+    help("function|help"),
+    scripts("function|kill", Exact(2), Scripts::Kill),
+    lists("function|list", AtLeast(2), Scripts::ListLibraries),
+    scripts("function|load", AtLeast(3), Scripts::LoadLibrary),
+    scripts("function|restore", AtLeast(3), Scripts::RestoreLibraries),
+    lists("function|stats", Exact(2), Scripts::LibraryStatistics),
+];
 
-const SCRIPT: &[Command] = &[help("script|help")];
+const SCRIPT: &[Command] = &[
+    refuse("script|debug", Exact(3), Why::Connection),
+    scripts("script|exists", AtLeast(3), Scripts::Exist),
+    scripts("script|flush", Between(2, 3), Scripts::Flush),
+    help("script|help"),
+    scripts("script|kill", Exact(2), Scripts::Kill),
+    scripts("script|load", Exact(3), Scripts::Load),
+    lists("script|show", Exact(3), Scripts::Show),
+];
 
-const PUBSUB: &[Command] = &[help("pubsub|help")];
+const HIMPORT: &[Command] = &[
+    refuse("himport|discard", Exact(3), Why::Connection),
+    refuse("himport|discardall", Exact(2), Why::Connection),
+    refuse("himport|prepare", AtLeast(4), Why::Connection),
+    refuse("himport|set", AtLeast(5), Why::Connection).keyed(SUB_KEY),
+];
+
+const PUBSUB: &[Command] = &[
+    pubsub("pubsub|channels", Between(2, 3), PubSub::Names),
+    help("pubsub|help"),
+    pubsub("pubsub|numpat", Exact(2), PubSub::Patterns),
+    pubsub(
+        "pubsub|numsub",
+        AtLeast(2),
+        PubSub::Subscribers(Channels::Plain),
+    ),
+    pubsub("pubsub|shardchannels", Between(2, 3), PubSub::Names),
+    pubsub(
+        "pubsub|shardnumsub",
+        AtLeast(2),
+        PubSub::Subscribers(Channels::Shard),
+    ),
+];
 
 const CLUSTER: &[Command] = &[help("cluster|help")];
 

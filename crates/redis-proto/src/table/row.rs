@@ -2,7 +2,8 @@
 
 pub(super) use crate::command::Arity::{self, AtLeast, Between, Exact, Pairs};
 pub(super) use crate::command::{
-    Action, Command, Flags, Join, Keys, LocalCommand, Transaction, Why, Wording,
+    Action, Admin, Channels, Command, Flags, Join, Keys, Keyspace, LocalCommand, PubSub, Scripts,
+    Transaction, Why, Wording,
 };
 
 /// The argument after the name.
@@ -43,15 +44,56 @@ pub(super) const fn counted_into_first(wording: Wording) -> Keys {
 }
 
 pub(super) const fn read(name: &'static str, arity: Arity, keys: Keys) -> Command {
-    row(name, arity, keys, Action::Forward, Flags::READONLY)
+    row(name, arity, keys, Action::Forward, Flags::READONLY).only_data()
 }
 
 pub(super) const fn write(name: &'static str, arity: Arity, keys: Keys) -> Command {
-    row(name, arity, keys, Action::Forward, Flags::WRITE)
+    row(name, arity, keys, Action::Forward, Flags::WRITE).only_data()
+}
+
+/// It waits for other clients.
+pub(super) const fn wait(name: &'static str, arity: Arity, keys: Keys) -> Command {
+    row(name, arity, keys, Action::Wait, Flags::WRITE)
+}
+
+/// It administers servers or clients.
+pub(super) const fn admin(name: &'static str, arity: Arity, command: Admin) -> Command {
+    row(name, arity, Keys::None, Action::Admin(command), Flags::NONE)
+}
+
+/// It waits for replicas.
+pub(super) const fn acknowledged(name: &'static str, arity: Arity) -> Command {
+    let action = Action::Acknowledged;
+    row(name, arity, Keys::None, action, Flags::SMALL_REPLY)
 }
 
 pub(super) const fn local(name: &'static str, arity: Arity, command: LocalCommand) -> Command {
     row(name, arity, Keys::None, Action::Local(command), Flags::NONE)
+}
+
+pub(super) const fn keyspace(name: &'static str, arity: Arity, command: Keyspace) -> Command {
+    read(name, arity, Keys::None).action(Action::Keyspace(command))
+}
+
+pub(super) const fn scripts(name: &'static str, arity: Arity, command: Scripts) -> Command {
+    let action = Action::Scripts(command);
+    row(name, arity, Keys::None, action, Flags::SMALL_REPLY)
+}
+
+/// About scripts, with a reply that may be large.
+pub(super) const fn lists(name: &'static str, arity: Arity, command: Scripts) -> Command {
+    row(
+        name,
+        arity,
+        Keys::None,
+        Action::Scripts(command),
+        Flags::NONE,
+    )
+}
+
+pub(super) const fn pubsub(name: &'static str, arity: Arity, command: PubSub) -> Command {
+    let action = Action::PubSub(command);
+    row(name, arity, Keys::None, action, Flags::NONE)
 }
 
 pub(super) const fn transaction(name: &'static str, arity: Arity, command: Transaction) -> Command {
@@ -106,6 +148,16 @@ impl Command {
     /// Its reply is small whatever the key's value.
     pub(super) const fn small(self) -> Self {
         self.flag(Flags::SMALL_REPLY)
+    }
+
+    /// Its work may be long though request and reply are short.
+    pub(super) const fn long(self) -> Self {
+        self.flag(Flags::LONG_WORK)
+    }
+
+    /// It changes nothing of its connection.
+    pub(super) const fn only_data(self) -> Self {
+        self.flag(Flags::ONLY_DATA)
     }
 
     pub(super) const fn flag(self, flag: Flags) -> Self {

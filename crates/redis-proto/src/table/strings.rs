@@ -19,7 +19,7 @@ pub(super) const ROWS: &[Command] = &[
     write("incrby", Exact(3), KEY).legacy().small(),
     write("incrbyfloat", Exact(3), KEY).legacy().small(),
     write("increx", AtLeast(2), KEY),
-    read("lcs", AtLeast(3), TWO),
+    read("lcs", AtLeast(3), TWO).long(),
     read("mget", AtLeast(2), EVERY)
         .legacy()
         .action(Action::Split(Join::Array)),
@@ -27,7 +27,9 @@ pub(super) const ROWS: &[Command] = &[
         .legacy()
         .action(Action::Split(Join::Ok))
         .small(),
-    write("msetex", AtLeast(4), COUNTED_PAIRS),
+    write("msetex", AtLeast(4), COUNTED_PAIRS)
+        .action(Action::Split(Join::Least))
+        .small(),
     write("msetnx", Pairs, EVERY_PAIR).small(),
     write("psetex", Exact(4), KEY).legacy().small(),
     write("set", AtLeast(2), KEY).legacy().small(),
@@ -37,11 +39,12 @@ pub(super) const ROWS: &[Command] = &[
     read("strlen", Exact(2), KEY).legacy().small(),
     read("substr", Exact(4), KEY),
     // Bitmaps.
-    read("bitcount", AtLeast(2), KEY).legacy().small(),
+    read("bitcount", AtLeast(2), KEY).legacy().long(),
     write("bitfield", AtLeast(2), KEY).legacy(),
     read("bitfield_ro", AtLeast(2), KEY),
-    write("bitop", AtLeast(4), range(2, -1, 1)).small(),
-    read("bitpos", AtLeast(2), KEY).legacy().small(),
+    write("bitop", AtLeast(4), range(2, -1, 1)).long(),
+    read("bitpos", AtLeast(2), KEY).legacy().long(),
+    read("bitrangeintarray", AtLeast(4), KEY),
     read("getbit", Exact(3), KEY).legacy().small(),
     write("setbit", Exact(4), KEY).legacy().small(),
     // HyperLogLogs.

@@ -137,7 +137,12 @@ fn what_came_after_redis_7_0_is_known() {
             "Redis 8.10",
             "backup blmovem himport lmovem sdiffcard sunioncard ts.nrange ts.read",
         ),
+        (
+            "Redis 8.12",
+            "bitrangeintarray bzmove saddex sexpire spersist spttl zmove zmovemember",
+        ),
         ("Valkey 8 and 9", "commandlog clusterscan delifeq"),
+        ("Valkey 9.2", "phcard phdelprefix phget phmset phscan phset"),
     ];
     for (release, names) in releases {
         for name in names.split(' ') {
@@ -184,6 +189,31 @@ fn every_forwarded_command_has_a_key_from_its_least_arity_on() {
 }
 
 #[test]
+fn what_may_take_long_is_forwarded_and_never_passes_for_small() {
+    let long = Flags::LONG_WORK.with(Flags::SCRIPT);
+    let rows = all().iter();
+    let rows = rows.flat_map(|command| [command].into_iter().chain(command.subs));
+    let names: Vec<_> = rows
+        .filter(|command| command.flags.intersects(long))
+        .inspect(|command| {
+            assert!(
+                !command.flags.contains(Flags::SMALL_REPLY),
+                "{}",
+                command.name
+            );
+            assert_eq!(command.action, Action::Forward, "{}", command.name);
+        })
+        .map(|command| command.name)
+        .collect();
+    for name in "sort zunionstore sinter sintercard bitcount bitop linsert eval fcall".split(' ') {
+        assert!(names.contains(&name), "{name}");
+    }
+    for name in "get set mget lrange hgetall smembers incr del".split(' ') {
+        assert!(!names.contains(&name), "{name}");
+    }
+}
+
+#[test]
 fn flags_and_actions_fit_together() {
     for command in all() {
         let name = command.name;
@@ -195,8 +225,15 @@ fn flags_and_actions_fit_together() {
             Action::Forward | Action::Split(_) | Action::Placeholder => {
                 assert!(writes != reads, "{name} either writes or only reads");
             }
-            Action::Flush => assert!(writes, "{name}"),
-            Action::Local(_) | Action::Transaction(_) | Action::Unsupported(_) => {
+            Action::Keyspace(_) => assert!(reads && !writes, "{name}"),
+            Action::Flush | Action::Wait => assert!(writes, "{name}"),
+            Action::Local(_)
+            | Action::Acknowledged
+            | Action::PubSub(_)
+            | Action::Scripts(_)
+            | Action::Admin(_)
+            | Action::Transaction(_)
+            | Action::Unsupported(_) => {
                 assert!(!writes && !reads, "{name}");
             }
         }
@@ -210,6 +247,7 @@ fn flags_and_actions_fit_together() {
     let split = |name: &str| lookup(name.as_bytes()).map(|command| command.action);
     assert_eq!(split("mget"), Some(Action::Split(Join::Array)));
     assert_eq!(split("mset"), Some(Action::Split(Join::Ok)));
+    assert_eq!(split("msetex"), Some(Action::Split(Join::Least)));
     for name in ["del", "unlink", "touch", "exists"] {
         assert_eq!(split(name), Some(Action::Split(Join::Sum)), "{name}");
     }
