@@ -8,6 +8,9 @@ pub const END: &[u8] = b"END\r\n";
 /// The reply of flush_all and verbosity.
 pub const OK: &[u8] = b"OK\r\n";
 
+/// The reply of mn.
+pub const MN: &[u8] = b"MN\r\n";
+
 /// The request for a server's version: cheap, and answered by every server.
 pub const VERSION: &[u8] = b"version\r\n";
 

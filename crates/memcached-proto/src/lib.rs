@@ -1,10 +1,11 @@
-//! The classic memcached text protocol, as a proxy needs it.
+//! The memcached text protocol, classic and meta commands, as a proxy needs it.
 //!
 //! Nothing here does I/O, reads a clock or stores a peer's payload: the caller owns the buffers, and the
 //! parsers return offsets and lengths.
 //!
 //! - [`request`]: where a client's request ends, its command, its keys, and whether it can be served.
 //! - [`response`]: where a server's reply ends and what kind it is, found while its bytes pass through.
+//! - [`meta`]: the flags of meta commands, and keys in base64.
 //! - [`encode`]: the messages that the proxy itself writes.
 //! - [`cap`]: limits the expiry time of what a request writes.
 //!
@@ -13,21 +14,24 @@
 //! where it ends and answers exactly once. If it refused a line that is followed by a data block, it would
 //! answer twice, because it takes the block for a command, and later replies on a shared server connection
 //! would go to the wrong requests.
-//! be answered twice, because it takes the block for a command, and would put a shared server
-//! connection out of step.
 
 mod arg;
+mod base64;
 pub mod cap;
+mod check;
 pub mod encode;
 mod line;
+pub mod meta;
 mod number;
 mod quick;
 mod refusal;
 pub mod request;
 pub mod response;
 mod verb;
+mod words;
 
 pub use arg::Arg;
+pub use line::REFUSED;
 pub use refusal::{Name, Refusal, RequestError};
 pub use request::{Progress, Request, RequestLimits, RequestParser};
 pub use response::{BadReply, LineKind, ReplyKind, ReplyScanner, Scan};

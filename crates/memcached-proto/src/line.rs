@@ -1,10 +1,10 @@
 //! Parses one whole command line: its command, the positions of its keys, and whether it can be served.
 
-use memchr::memchr2;
-
 use crate::arg::Arg;
+use crate::check::{control_bytes, forwarded_length, is_length, key_length};
 use crate::verb::{Arguments, Field};
-use crate::{MAX_FORWARDED_LINE, MAX_KEY, Name, Refusal, Verb, number, quick};
+use crate::words::Words;
+use crate::{Name, Refusal, Verb, meta, number};
 
 /// A parsed command line.
 pub(crate) enum Line {
@@ -45,6 +45,7 @@ pub(crate) fn read(line: &[u8], full: usize, max_keys: usize, found: &mut Found)
     };
     let word = first.of(line);
     match Verb::from_word(word) {
+        Some(verb) if verb.has_flags() => with_flags(verb, line, full, found),
         Some(verb) => match verb.arguments() {
             None => retrieval(verb, words, full, max_keys, found),
             Some(arguments) => command(verb, arguments, words, full, found),
@@ -71,32 +72,38 @@ fn is_http(word: &[u8], line: &[u8]) -> bool {
         || last.is_some_and(|last| last.starts_with(b"HTTP/"))
 }
 
+const ONE_SERVER: &str = "it is about one server only, ask that server itself";
+
+/// Commands of memcached that are not served, why, and whether they may say `noreply`.
+pub const REFUSED: [(&str, &str, bool); 10] = [
+    ("cache_memlimit", ONE_SERVER, true),
+    ("debugtime", ONE_SERVER, false),
+    ("extstore", ONE_SERVER, false),
+    ("lru", ONE_SERVER, true),
+    ("lru_crawler", ONE_SERVER, true),
+    ("misbehave", ONE_SERVER, false),
+    ("refresh_certs", ONE_SERVER, false),
+    ("shutdown", ONE_SERVER, false),
+    ("slabs", ONE_SERVER, true),
+    (
+        "watch",
+        "it shows the log of one server, ask that server itself",
+        true,
+    ),
+];
+
 /// A word that is no command that is served, and why if it is one of memcached's.
 fn unsupported(word: &[u8], words: Words<'_>) -> Line {
-    const ONE_SERVER: &str = "it is about one server only, ask that server itself";
     let name = Name::new(word);
-    let (reason, is_quiet) = match word {
-        b"mg" | b"ms" | b"md" | b"ma" | b"mn" | b"me" => {
-            ("the meta protocol is not supported", false)
-        }
-        b"watch" => (
-            "it shows the log of one server, ask that server itself",
-            true,
-        ),
-        b"cache_memlimit" | b"lru" | b"lru_crawler" | b"slabs" => (ONE_SERVER, true),
-        b"shutdown" | b"extstore" | b"refresh_certs" | b"debugtime" | b"misbehave" => {
-            (ONE_SERVER, false)
-        }
-        _ => return refused(Refusal::UnknownCommand(name)),
+    let mut refusals = REFUSED.iter();
+    let Some((_, reason, is_quiet)) = refusals.find(|(known, ..)| known.as_bytes() == word) else {
+        return refused(Refusal::UnknownCommand(name));
     };
     let line = words.line;
     Line::Refused {
         refusal: Refusal::Unsupported { name, reason },
-        block: match word {
-            b"ms" => meta_block(words),
-            _ => None,
-        },
-        noreply: is_quiet && words_end_with_noreply(line),
+        block: None,
+        noreply: *is_quiet && words_end_with_noreply(line),
     }
 }
 
@@ -110,6 +117,27 @@ fn refused(refusal: Refusal) -> Line {
         refusal,
         noreply: false,
         block: None,
+    }
+}
+
+/// A meta command.
+fn with_flags(verb: Verb, line: &[u8], full: usize, found: &mut Found) -> Line {
+    let meta::Read { key, block } = meta::read(verb, line, full);
+    match key {
+        Ok(key) => {
+            found.keys.push(key);
+            Line::Served {
+                verb,
+                noreply: None,
+                block,
+            }
+        }
+        // An error is answered however quiet the request is.
+        Err(refusal) => Line::Refused {
+            refusal,
+            noreply: false,
+            block,
+        },
     }
 }
 
@@ -235,7 +263,7 @@ fn field(verb: Verb, form: Field, token: &[u8]) -> Result<(), Refusal> {
         Field::Key => return key_length(verb, token.len()),
         Field::Flags | Field::Cas | Field::Level => number::unsigned(token).is_some(),
         Field::Exptime | Field::Delay => number::signed(token).is_some(),
-        Field::Bytes => number::is_digits(token),
+        Field::Bytes => is_length(token),
         Field::Delta => number::is_digits(token.strip_prefix(b"-").unwrap_or(token)),
         Field::Zero => token == b"0",
     };
@@ -246,45 +274,6 @@ fn field(verb: Verb, form: Field, token: &[u8]) -> Result<(), Refusal> {
         verb,
         argument: form.name(),
     })
-}
-
-fn key_length(verb: Verb, len: usize) -> Result<(), Refusal> {
-    if len > MAX_KEY {
-        return Err(Refusal::KeyTooLong { verb, len });
-    }
-    Ok(())
-}
-
-fn forwarded_length(verb: Verb, len: usize) -> Result<(), Refusal> {
-    if len > MAX_FORWARDED_LINE {
-        return Err(Refusal::LineTooLong { verb, len });
-    }
-    Ok(())
-}
-
-/// memcached ends the line at a NUL and keeps a carriage return as part of a key; nutcracker 0.5.0 refuses
-/// the latter. Neither is forwarded.
-fn control_bytes(verb: Verb, line: &[u8]) -> Result<(), Refusal> {
-    match memchr2(b'\r', 0, line) {
-        Some(_) => Err(Refusal::ControlByte(verb)),
-        None => Ok(()),
-    }
-}
-
-/// The length of the data block behind a meta set: its second argument, or in the form of memcached
-/// before 1.6.10 (`ms KEY S100 T90`) the number of its `S` flag.
-fn meta_block(words: Words<'_>) -> Option<u64> {
-    let line = words.line;
-    let mut rest = words.skip(1);
-    let second = rest.next()?;
-    if let Some(length) = number::length(second.of(line)) {
-        return Some(length);
-    }
-    std::iter::once(second)
-        .chain(rest)
-        .filter_map(|flag| flag.of(line).strip_prefix(b"S"))
-        .find(|token| number::is_digits(token))
-        .and_then(number::length)
 }
 
 /// Maximum number of arguments of any command, plus `noreply`.
@@ -336,74 +325,5 @@ impl Given {
 
     fn get(&self, place: usize) -> Option<Arg> {
         self.known().get(place).copied()
-    }
-}
-
-/// The words of a line, separated by one or more spaces (and nothing else: a tab is part of a word).
-struct Words<'a> {
-    line: &'a [u8],
-    at: usize,
-}
-
-impl Iterator for Words<'_> {
-    type Item = Arg;
-
-    #[inline]
-    fn next(&mut self) -> Option<Arg> {
-        let mut start = self.at;
-        while self.line.get(start) == Some(&b' ') {
-            start += 1;
-        }
-        let rest = self.line.get(start..).filter(|rest| !rest.is_empty())?;
-        let len = quick::until_space(rest);
-        self.at = start + len;
-        // Lines are limited far below 4 GiB.
-        Some(Arg {
-            start: start as u32,
-            len: len as u32,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_separated_by_spaces_alone() {
-        let line = b"  get  a\tb c ";
-        let words: Vec<&[u8]> = Words { line, at: 0 }.map(|w| w.of(line)).collect();
-        assert_eq!(words, [&b"get"[..], b"a\tb", b"c"]);
-        assert_eq!(
-            Words {
-                line: b"   ",
-                at: 0
-            }
-            .count(),
-            0
-        );
-    }
-
-    #[test]
-    fn both_forms_of_a_meta_set_announce_their_block() {
-        let block = |line: &[u8]| match read(line, line.len() + 2, 1, &mut Found::default()) {
-            Line::Refused { block, .. } => block,
-            Line::Served { .. } | Line::Http | Line::Resp => panic!("meta commands are not served"),
-        };
-        assert_eq!(block(b"ms k 5"), Some(5));
-        assert_eq!(block(b"ms k 5 S7 q"), Some(5));
-        assert_eq!(block(b"ms k T0 S7 q"), Some(7));
-        assert_eq!(block(b"ms k S7"), Some(7));
-        assert_eq!(block(b"ms k Sx S7"), Some(7));
-        for none in [
-            &b"ms"[..],
-            b"ms k",
-            b"ms k T0",
-            b"ms k 5x",
-            b"ms S5",
-            b"mg k S5",
-        ] {
-            assert_eq!(block(none), None);
-        }
     }
 }

@@ -52,6 +52,14 @@ pub enum Refusal {
         /// Length of the line, its end included.
         len: usize,
     },
+    /// A key that should be in base64 and is not.
+    BadEncodedKey(Verb),
+    /// A key in base64 with a line end, where the server would repeat it as it is later.
+    LineEndInKey(Verb),
+    /// A flag of a meta command that is there twice.
+    DuplicateFlag(Verb),
+    /// More flags than a meta command can have.
+    TooManyFlags,
 }
 
 impl Refusal {
@@ -94,6 +102,28 @@ impl fmt::Display for Refusal {
                 "CLIENT_ERROR line of {len} bytes is longer than {MAX_FORWARDED_LINE} for '{}'",
                 verb.name()
             ),
+            // The texts of memcached 1.6.
+            Refusal::BadEncodedKey(Verb::MetaArithmetic) => {
+                write!(
+                    f,
+                    "CLIENT_ERROR invalid or duplicate flag: error decoding key"
+                )
+            }
+            Refusal::BadEncodedKey(Verb::MetaDebug) => {
+                bad_format(f, Verb::MetaDebug)?;
+                write!(f, ": error decoding key")
+            }
+            Refusal::BadEncodedKey(_) => write!(f, "CLIENT_ERROR error decoding key"),
+            Refusal::LineEndInKey(verb) => write!(
+                f,
+                "CLIENT_ERROR line end in the key: after '{}' the server would repeat it as it is",
+                verb.name()
+            ),
+            Refusal::DuplicateFlag(Verb::MetaArithmetic) => {
+                write!(f, "CLIENT_ERROR invalid or duplicate flag")
+            }
+            Refusal::DuplicateFlag(_) => write!(f, "CLIENT_ERROR duplicate flag"),
+            Refusal::TooManyFlags => write!(f, "CLIENT_ERROR options flags are too long"),
         }
     }
 }
@@ -278,8 +308,8 @@ mod tests {
     fn lines_begin_with_memcacheds_word_and_name_the_command() {
         assert_eq!(line(Refusal::EmptyLine), "ERROR\r\n");
         assert_eq!(
-            line(Refusal::UnknownCommand(Name::new(b"mg"))),
-            "ERROR unsupported command 'mg'\r\n"
+            line(Refusal::UnknownCommand(Name::new(b"mx"))),
+            "ERROR unsupported command 'mx'\r\n"
         );
         assert_eq!(
             line(Refusal::WrongCount(Verb::Get)),

@@ -13,7 +13,8 @@ use crate::{MAX_KEY, number, quick};
 /// Longest reply line except `VALUE`, its end included, in bytes: error texts and statistics.
 pub const MAX_REPLY_LINE: usize = 8 << 10;
 
-/// Longest `VALUE` line, its end included, in bytes: a key, three numbers and the spaces fit in 350.
+/// Longest `VALUE` or `VA` line, its end included, in bytes: a key, three numbers and the spaces fit in 350, and the
+/// flags of a `VA` line, a key and an opaque of 32 bytes among them, in 400.
 pub const MAX_VALUE_LINE: usize = 512;
 
 /// The kind of a reply.
@@ -23,6 +24,8 @@ pub enum ReplyKind {
     Line(LineKind),
     /// One or more `VALUE` blocks and `END`.
     Values,
+    /// `VA` and a value: of a meta command.
+    Data,
     /// One or more `STAT` lines (`ITEM` and `PREFIX` of `stats cachedump` and `stats detail dump`
     /// among them) and `END`.
     Stats,
@@ -60,6 +63,20 @@ pub enum LineKind {
     ServerError,
     /// `END` alone: no values, no statistics.
     End,
+    /// `HD` and flags: a meta command has done what it should.
+    Hd,
+    /// `EN` and flags: a meta get (or meta debug) found nothing.
+    En,
+    /// `NS` and flags: not stored.
+    Ns,
+    /// `EX` and flags: the cas unique is not the current one.
+    Ex,
+    /// `NF` and flags: not found.
+    Nf,
+    /// `MN`: of a meta no-op.
+    Mn,
+    /// `ME`, a key and what is known of the item.
+    Me,
 }
 
 impl LineKind {
@@ -93,7 +110,7 @@ pub enum BadReply {
     UnknownLine,
     /// A line longer than [`MAX_REPLY_LINE`] or [`MAX_VALUE_LINE`].
     LineTooLong,
-    /// A `VALUE` line with missing, extra or invalid fields.
+    /// A `VALUE` or `VA` line with missing, extra or invalid fields.
     BadValueLine,
     /// A value announced to be longer than the limit.
     ValueTooLarge,
@@ -145,6 +162,8 @@ enum Stage {
 enum Sequence {
     Nothing,
     Values,
+    /// A `VA` line, whose value ends the reply.
+    Data,
     Stats,
 }
 
@@ -183,6 +202,11 @@ impl ReplyScanner {
 
     #[inline(never)]
     fn scan_on(&mut self, data: &[u8]) -> Result<Scan, BadReply> {
+        if self.is_idle()
+            && let Some(scan) = quick_data(data, self.max_value)
+        {
+            return Ok(scan);
+        }
         self.scan_with(data, |_| ())
     }
 
@@ -217,6 +241,11 @@ impl ReplyScanner {
                     self.stage = Stage::Value { left };
                     if left == 0 {
                         self.stage = Stage::Line;
+                        if self.sequence == Sequence::Data {
+                            self.begin_next();
+                            let kind = ReplyKind::Data;
+                            return Ok(Scan::Complete { len: at, kind });
+                        }
                         mark(self.seen + at as u64);
                     }
                 }
@@ -267,7 +296,8 @@ impl ReplyScanner {
     fn quick_end(&self, rest: &[u8]) -> Option<ReplyKind> {
         let is_end = self.line.is_empty() && rest.starts_with(END);
         is_end.then_some(match self.sequence {
-            Sequence::Nothing => ReplyKind::Line(LineKind::End),
+            // A value of `Data` is followed by no line.
+            Sequence::Nothing | Sequence::Data => ReplyKind::Line(LineKind::End),
             Sequence::Values => ReplyKind::Values,
             Sequence::Stats => ReplyKind::Stats,
         })
@@ -312,6 +342,11 @@ impl ReplyScanner {
             (Sequence::Nothing | Sequence::Values, Word::Value) => {
                 self.sequence = Sequence::Values;
                 let block = value_length(text, self.max_value)?.saturating_add(2);
+                Step::Value { block }
+            }
+            (Sequence::Nothing, Word::Data) => {
+                self.sequence = Sequence::Data;
+                let block = data_length(text, self.max_value)?.saturating_add(2);
                 Step::Value { block }
             }
             (Sequence::Nothing | Sequence::Stats, Word::Stat) => {
@@ -368,6 +403,22 @@ fn quick_block(data: &[u8], max: u64) -> Option<usize> {
     is_whole.then_some(data.len() - fields.len() + end + 2)
 }
 
+/// A whole `VA LENGTH FLAG*` reply at the start of `data`, if it is here and as it should be.
+fn quick_data(data: &[u8], max: u64) -> Option<Scan> {
+    let fields = data.strip_prefix(b"VA ")?;
+    let (value, end) = quick::number(fields, 0)?;
+    let line = end + memchr(b'\n', &fields[end..fields.len().min(MAX_VALUE_LINE - 3)])? + 1;
+    let len = line + value as usize + 2;
+    let is_good = (fields[end] == b' ' || end + 2 == line)
+        && fields[line - 2] == b'\r'
+        && value <= max
+        && fields.get(len - 2..len)? == b"\r\n";
+    is_good.then_some(Scan::Complete {
+        len: data.len() - fields.len() + len,
+        kind: ReplyKind::Data,
+    })
+}
+
 /// The effect of a line on the reply.
 enum Step {
     Ends(ReplyKind),
@@ -381,12 +432,13 @@ enum Step {
 enum Word {
     Line(LineKind),
     Value,
+    Data,
     Stat,
     Unknown,
 }
 
 fn longest(line: &[u8]) -> usize {
-    if line.starts_with(b"VALUE ") {
+    if line.starts_with(b"VALUE ") || line.starts_with(b"VA ") {
         MAX_VALUE_LINE
     } else {
         MAX_REPLY_LINE
@@ -416,6 +468,13 @@ fn classify(text: &[u8]) -> Word {
     let kind = match word {
         b"VALUE" if !rest.is_empty() => return Word::Value,
         b"STAT" | b"ITEM" | b"PREFIX" if !rest.is_empty() => return Word::Stat,
+        b"VA" if !rest.is_empty() => return Word::Data,
+        b"HD" => LineKind::Hd,
+        b"EN" => LineKind::En,
+        b"NS" => LineKind::Ns,
+        b"EX" => LineKind::Ex,
+        b"NF" => LineKind::Nf,
+        b"ME" if !rest.is_empty() => LineKind::Me,
         b"VERSION" => LineKind::Version,
         b"CLIENT_ERROR" => LineKind::ClientError,
         b"SERVER_ERROR" => LineKind::ServerError,
@@ -431,10 +490,24 @@ fn classify(text: &[u8]) -> Word {
         b"TOUCHED" => LineKind::Touched,
         b"OK" => LineKind::Ok,
         b"RESET" => LineKind::Reset,
+        b"MN" => LineKind::Mn,
         _ if number::unsigned(word).is_some() => LineKind::Number,
         _ => return Word::Unknown,
     };
     Word::Line(kind)
+}
+
+/// The length in `VA LENGTH FLAG*`.
+fn data_length(text: &[u8], max: u64) -> Result<u64, BadReply> {
+    let fields = &text[b"VA ".len()..];
+    let length = &fields[..memchr(b' ', fields).unwrap_or(fields.len())];
+    if !number::is_digits(length) {
+        return Err(BadReply::BadValueLine);
+    }
+    match number::unsigned(length) {
+        Some(length) if length <= max => Ok(length),
+        _ => Err(BadReply::ValueTooLarge),
+    }
 }
 
 /// The length in `VALUE KEY FLAGS LENGTH [CAS]` (memcached `protocol.txt`: single spaces).

@@ -1,6 +1,6 @@
 //! The table of commands: their names and arguments.
 
-/// A command that the proxy serves (memcached `protocol.txt`, "classic" text protocol).
+/// A command that the proxy serves (memcached `protocol.txt`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
     /// `get KEY*`: values and flags.
@@ -39,13 +39,25 @@ pub enum Verb {
     FlushAll,
     /// `stats [ARGUMENT*]`.
     Stats,
+    /// `mg KEY FLAG*`: meta get.
+    MetaGet,
+    /// `ms KEY LENGTH FLAG*`: meta set.
+    MetaSet,
+    /// `md KEY FLAG*`: meta delete.
+    MetaDelete,
+    /// `ma KEY FLAG*`: meta arithmetic.
+    MetaArithmetic,
+    /// `me KEY [b]`: meta debug, what a server knows of an item.
+    MetaDebug,
+    /// `mn`: meta no-op. Its reply ends those to quiet requests.
+    MetaNoop,
     /// `quit`.
     Quit,
 }
 
 impl Verb {
     /// Every command, in the order of declaration.
-    pub const ALL: [Verb; 19] = [
+    pub const ALL: [Verb; 25] = [
         Verb::Get,
         Verb::Gets,
         Verb::Gat,
@@ -64,6 +76,12 @@ impl Verb {
         Verb::Verbosity,
         Verb::FlushAll,
         Verb::Stats,
+        Verb::MetaGet,
+        Verb::MetaSet,
+        Verb::MetaDelete,
+        Verb::MetaArithmetic,
+        Verb::MetaDebug,
+        Verb::MetaNoop,
         Verb::Quit,
     ];
 
@@ -88,6 +106,12 @@ impl Verb {
             b"verbosity" => Verb::Verbosity,
             b"flush_all" => Verb::FlushAll,
             b"stats" => Verb::Stats,
+            b"mg" => Verb::MetaGet,
+            b"ms" => Verb::MetaSet,
+            b"md" => Verb::MetaDelete,
+            b"ma" => Verb::MetaArithmetic,
+            b"me" => Verb::MetaDebug,
+            b"mn" => Verb::MetaNoop,
             b"quit" => Verb::Quit,
             _ => return None,
         })
@@ -114,6 +138,12 @@ impl Verb {
             Verb::Verbosity => "verbosity",
             Verb::FlushAll => "flush_all",
             Verb::Stats => "stats",
+            Verb::MetaGet => "mg",
+            Verb::MetaSet => "ms",
+            Verb::MetaDelete => "md",
+            Verb::MetaArithmetic => "ma",
+            Verb::MetaDebug => "me",
+            Verb::MetaNoop => "mn",
             Verb::Quit => "quit",
         }
     }
@@ -123,11 +153,43 @@ impl Verb {
         matches!(self, Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats)
     }
 
-    /// Whether a data block follows its line: set, add, replace, append, prepend, cas.
+    /// Whether it is one of set, add, replace, append, prepend and cas, which have the same arguments.
     pub fn is_storage(self) -> bool {
         matches!(
             self,
             Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend | Verb::Cas
+        )
+    }
+
+    /// Whether a data block follows its line.
+    pub fn has_block(self) -> bool {
+        self.is_storage() || self == Verb::MetaSet
+    }
+
+    /// Whether it is a meta command with a key and flags (see [`crate::meta`]).
+    pub fn has_flags(self) -> bool {
+        matches!(
+            self,
+            Verb::MetaGet
+                | Verb::MetaSet
+                | Verb::MetaDelete
+                | Verb::MetaArithmetic
+                | Verb::MetaDebug
+        )
+    }
+
+    /// Whether it is stats or a meta command.
+    #[inline]
+    pub fn is_apart(self) -> bool {
+        matches!(
+            self,
+            Verb::Stats
+                | Verb::MetaGet
+                | Verb::MetaSet
+                | Verb::MetaDelete
+                | Verb::MetaArithmetic
+                | Verb::MetaDebug
+                | Verb::MetaNoop
         )
     }
 
@@ -136,10 +198,15 @@ impl Verb {
         matches!(self, Verb::Gat | Verb::Gats)
     }
 
-    /// Its arguments; `None` for retrievals, which take any number of keys.
+    /// Its arguments; `None` for retrievals, which take any number of keys, and for those with flags.
     pub(crate) fn arguments(self) -> Option<&'static Arguments> {
         match self {
             Verb::Get | Verb::Gets | Verb::Gat | Verb::Gats => None,
+            Verb::MetaGet
+            | Verb::MetaSet
+            | Verb::MetaDelete
+            | Verb::MetaArithmetic
+            | Verb::MetaDebug => None,
             Verb::Set | Verb::Add | Verb::Replace | Verb::Append | Verb::Prepend => Some(&STORE),
             Verb::Cas => Some(&CAS),
             Verb::Delete => Some(&DELETE),
@@ -147,7 +214,7 @@ impl Verb {
             Verb::Touch => Some(&TOUCH),
             Verb::Verbosity => Some(&VERBOSITY),
             Verb::FlushAll => Some(&FLUSH_ALL),
-            Verb::Version | Verb::Stats | Verb::Quit => Some(&FREE),
+            Verb::Version | Verb::Stats | Verb::MetaNoop | Verb::Quit => Some(&FREE),
         }
     }
 }
@@ -220,7 +287,7 @@ const TOUCH: Arguments = fixed(&[Field::Key, Field::Exptime], 2);
 const VERBOSITY: Arguments = fixed(&[Field::Level], 1);
 const FLUSH_ALL: Arguments = fixed(&[Field::Delay], 0);
 
-/// memcached 1.6 answers `version x` and obeys `quit x` as if there were no argument (memccapable tests the
+/// memcached 1.6 answers `version x` and `mn x` and obeys `quit x` as if there were no argument (memccapable tests the
 /// former), and the arguments of `stats` are deliberately undocumented.
 const FREE: Arguments = Arguments {
     fields: &[],
@@ -252,9 +319,10 @@ mod tests {
     }
 
     #[test]
-    fn only_retrievals_are_outside_the_table_of_arguments() {
+    fn only_retrievals_and_meta_commands_are_outside_the_table_of_arguments() {
         for verb in Verb::ALL {
-            assert_eq!(verb.arguments().is_none(), verb.is_retrieval(), "{verb:?}");
+            let is_outside = verb.is_retrieval() || verb.has_flags();
+            assert_eq!(verb.arguments().is_none(), is_outside, "{verb:?}");
         }
     }
 

@@ -29,6 +29,15 @@ fn every_reply_of_one_line_is_known() {
         ("END", LineKind::End),
         ("0", LineKind::Number),
         ("18446744073709551615", LineKind::Number),
+        ("HD", LineKind::Hd),
+        ("HD Oab kkey", LineKind::Hd),
+        ("EN", LineKind::En),
+        ("EN k a", LineKind::En),
+        ("NS O1", LineKind::Ns),
+        ("EX", LineKind::Ex),
+        ("NF", LineKind::Nf),
+        ("MN", LineKind::Mn),
+        ("ME key exp=-1 la=0 cas=7", LineKind::Me),
         ("VERSION 1.6.18", LineKind::Version),
         ("ERROR", LineKind::Error),
         ("ERROR Too many open connections", LineKind::Error),
@@ -57,9 +66,10 @@ fn anything_else_is_no_reply() {
         "stored",
         "STOREDX",
         "OK x",
-        "HD",
-        "EN",
-        "VA 1",
+        "HDX",
+        "MN x",
+        "ME",
+        "VA",
         "BUSY x",
         "VALUE",
         "STAT",
@@ -91,6 +101,58 @@ fn values_are_skipped_by_count_and_marked() {
     assert_eq!(scan, expected);
     assert_eq!(&data[52..], b"END\r\n");
     assert_eq!(marks, [20, 47]);
+}
+
+#[test]
+fn the_value_of_a_meta_command_ends_its_reply_however_it_is_cut() {
+    let kind = ReplyKind::Data;
+    for text in [
+        "VA 0\r\n\r\n",
+        "VA 4 \r\nEN\r\n\r\n",
+        "VA 5 t-1 kEND O1 W\r\nEND\r\n\r\n",
+        "VA 05 s5\r\nVA 1\n\r\n",
+    ] {
+        let len = text.len();
+        let data = [text, "END\r\n"].concat();
+        let whole = Scan::Complete { len, kind };
+        assert_eq!(marked(data.as_bytes()), (whole, Vec::new()), "{text}");
+        assert_eq!(scan(data.as_bytes()), Ok(whole), "{text}");
+        for at in 1..len {
+            let mut scanner = ReplyScanner::default();
+            assert_eq!(scanner.scan(&data.as_bytes()[..at]), Ok(Scan::Partial));
+            let rest = Scan::Complete {
+                len: len - at,
+                kind,
+            };
+            assert_eq!(
+                scanner.scan(&data.as_bytes()[at..]),
+                Ok(rest),
+                "{text} {at}"
+            );
+            assert!(scanner.is_idle());
+        }
+    }
+}
+
+#[test]
+fn a_bad_value_of_a_meta_command_is_no_reply() {
+    for (text, bad) in [
+        ("VA x\r\n\r\n", BadReply::BadValueLine),
+        ("VA  1\r\nx\r\n", BadReply::BadValueLine),
+        ("VA 1x\r\nx\r\n", BadReply::BadValueLine),
+        ("VA -1\r\n", BadReply::BadValueLine),
+        ("VA 1 f0\nx\r\n", BadReply::UnknownLine),
+        ("VA 1\r\nxy\r\n", BadReply::BadValueEnd),
+        ("VA 1073741825\r\n", BadReply::ValueTooLarge),
+        ("VA 99999999999999999999\r\n", BadReply::ValueTooLarge),
+        ("VALUE a 0 1\r\nx\r\nVA 1\r\nx\r\n", BadReply::UnknownLine),
+    ] {
+        assert_eq!(scan(text.as_bytes()), Err(bad), "{text}");
+    }
+    let long = format!("VA 1 k{}", "k".repeat(MAX_VALUE_LINE));
+    assert_eq!(scan(long.as_bytes()), Err(BadReply::LineTooLong));
+    let long = format!("{long}\r\nx\r\n");
+    assert_eq!(scan(long.as_bytes()), Err(BadReply::LineTooLong));
 }
 
 #[test]

@@ -205,7 +205,7 @@ fn values_beyond_the_limit_are_skipped() {
     let at_limit = parse(b"set k 0 0 1073741824\r\n").1;
     assert!(matches!(at_limit, Ok(Progress::Body { .. })));
     // An invalid line with a block is refused for what is invalid.
-    for line in ["set k x 0 1073741825\r\n", "ms k 1073741825\r\n"] {
+    for line in ["set k x 0 1073741825\r\n", "ms k 1073741825 q q\r\n"] {
         let progress = parse(line.as_bytes()).1;
         assert!(
             matches!(progress, Ok(Progress::RefusedBody { refusal, .. }) if refusal != Refusal::ValueTooLarge),
