@@ -1,6 +1,7 @@
 //! Log records as data. The shell decides whether and where they are written.
 
 mod level;
+mod subscription;
 mod trace;
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use crate::cause::Cause;
 use crate::limits::{LOG_EVERY, LOG_LASTING_EVERY, LOGGED_ERROR};
 pub use level::Level;
+pub use subscription::Subscription;
 pub use trace::Trace;
 use trace::write_connection;
 
@@ -42,6 +44,30 @@ pub enum Limit<'a> {
     },
 }
 
+/// What the proxy has waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientWait {
+    /// A request.
+    Idle,
+    /// That the client reads.
+    Unread,
+    /// The rest of a request.
+    MidRequest,
+}
+
+impl fmt::Display for ClientWait {
+    /// The client, and the time-out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ClientWait::Idle => "idle client: client_idle_timeout",
+            ClientWait::Unread => {
+                "client that has read nothing of its replies: client_idle_timeout"
+            }
+            ClientWait::MidRequest => "client in the middle of a request: client_request_timeout",
+        })
+    }
+}
+
 /// Something worth a log line. `Display` is the line's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -69,6 +95,8 @@ pub enum Event {
         /// Bytes that it had read or sent in the period of measuring.
         moved: usize,
     },
+    /// Something about subscriptions to channels.
+    Subscription(Subscription),
     /// Memory is short, and clients that hold much of it are not read for a while.
     MemoryShort {
         /// Bytes held by the process.
@@ -83,10 +111,10 @@ pub enum Event {
         /// Bytes that it held.
         held: usize,
     },
-    /// A client was closed for being idle, or in the middle of a request, for too long.
+    /// A client was closed by a time-out.
     ClientTimedOut {
-        /// Whether a request had begun.
-        mid_request: bool,
+        /// By which.
+        waited: ClientWait,
     },
     /// A client was closed that had not given the pool's password: for too long, or with too much unread or unparsed.
     ClientUnauthenticated,
@@ -143,10 +171,26 @@ pub enum Event {
         /// The command.
         command: &'static str,
     },
+    /// A transaction was split, and not all of its servers have executed their part.
+    TransactionInPart {
+        /// How many have not.
+        failed: usize,
+        /// How many there are.
+        parts: usize,
+    },
     /// A request, or a fragment, whose client wants no reply was refused or lost; the client does not learn of it.
     Unheard {
         /// What the client would have been told.
         reason: String,
+    },
+    /// A client that waited for an element has left, and its server gave it one all the same.
+    ElementLost {
+        /// The server's name.
+        server: String,
+        /// The beginning of the key, escaped.
+        key: String,
+        /// Otherwise it may be that the server gave nothing, or that the client has got it.
+        is_certain: bool,
     },
     /// Something that is only logged at the levels above the default.
     Trace(Trace),
@@ -189,10 +233,13 @@ impl Event {
                 Level::Warn
             }
             Event::MemoryShort { .. } | Event::ClientShed { .. } => Level::Warn,
+            Event::Subscription(_) => Level::Warn,
             Event::ClientTimedOut { .. } | Event::ClientUnauthenticated => Level::Info,
             Event::NoResp3 { .. } | Event::CannotCapTtl { .. } => Level::Warn,
             Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Unheard { .. } | Event::Dropped { .. } => Level::Warn,
+            Event::TransactionInPart { .. } => Level::Warn,
+            Event::ElementLost { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
             Event::Trace(trace) => trace.level(),
         }
@@ -208,6 +255,7 @@ impl Event {
             Event::IncompleteRequest { .. } => ("incomplete request", "", LOG_EVERY),
             Event::ClientStalled { .. } => ("client stalled", "", LOG_EVERY),
             Event::ClientShed { .. } => ("client shed", "", LOG_EVERY),
+            Event::Subscription(it) => (it.kind(), it.server(), LOG_EVERY),
             Event::ClientTimedOut { .. } => ("client timed out", "", LOG_EVERY),
             Event::ClientUnauthenticated => ("client unauthenticated", "", LOG_EVERY),
             Event::ServerClosed { server, .. } => ("server closed", server.as_str(), LOG_EVERY),
@@ -218,6 +266,8 @@ impl Event {
             Event::MemoryShort { .. } => ("memory short", "", LOG_LASTING_EVERY),
             Event::CrossShard { .. } => ("cross shard", "", LOG_LASTING_EVERY),
             Event::Unheard { .. } => ("unheard", "", LOG_LASTING_EVERY),
+            Event::TransactionInPart { .. } => ("transaction in part", "", LOG_LASTING_EVERY),
+            Event::ElementLost { server, .. } => ("element lost", server.as_str(), LOG_EVERY),
             Event::Ejected { .. } | Event::Readmitted { .. } => return Limit::None,
             Event::Trace(_) | Event::Dropped { .. } => return Limit::None,
         };
@@ -242,10 +292,7 @@ impl fmt::Display for Event {
                 client,
                 unread,
                 moved,
-            } => write!(
-                f,
-                "closing client {client}: {unread} bytes of replies are unread, and it has moved only {moved} bytes; see client_min_rate"
-            ),
+            } => write_stalled(f, client, *unread, *moved),
             Event::MemoryShort { held, clients } => write!(
                 f,
                 "buffers hold {held} bytes, {clients} clients are not read until there is room; see max_memory"
@@ -254,13 +301,9 @@ impl fmt::Display for Event {
                 f,
                 "closing client {client}: memory is short, and it holds {held} bytes; see max_memory"
             ),
-            Event::ClientTimedOut { mid_request } => f.write_str(match mid_request {
-                true => "closing client in the middle of a request: client_request_timeout",
-                false => "closing idle client: client_idle_timeout",
-            }),
-            Event::ClientUnauthenticated => {
-                f.write_str("closing client that has not given the password of the pool")
-            }
+            Event::Subscription(it) => it.fmt(f),
+            Event::ClientTimedOut { waited } => write!(f, "closing {waited}"),
+            Event::ClientUnauthenticated => f.write_str(UNAUTHENTICATED),
             Event::ServerClosed {
                 server,
                 peer,
@@ -277,10 +320,7 @@ impl fmt::Display for Event {
             Event::AuthFailed { server, text } => {
                 write!(f, "AUTH failed on {server}: {}", start_of(text))
             }
-            Event::CannotCapTtl { server } => write!(
-                f,
-                "server '{server}' is of no use for failover: it refuses PEXPIRE with LT, which needs Redis 7.0 or Valkey"
-            ),
+            Event::CannotCapTtl { server } => write_useless(f, server),
             Event::NoResp3 { server } => write!(f, "server '{server}' does not speak RESP3"),
             Event::Ejected { server, millis } => {
                 write!(f, "ejected server '{server}' for {millis} ms")
@@ -291,6 +331,15 @@ impl fmt::Display for Event {
                 "a request that wants no reply was refused or lost: {}",
                 start_of(reason)
             ),
+            Event::TransactionInPart { failed, parts } => write!(
+                f,
+                "{failed} of {parts} servers have not executed their part of a transaction; see transactions"
+            ),
+            Event::ElementLost {
+                server,
+                key,
+                is_certain,
+            } => write_lost(f, server, key, *is_certain),
             Event::Trace(trace) => trace.fmt(f),
             Event::Dropped { count } => write!(f, "{count} events happened too fast to be logged"),
             Event::CrossShard { command } => write!(
@@ -300,6 +349,39 @@ impl fmt::Display for Event {
         }
     }
 }
+
+fn write_stalled(
+    f: &mut fmt::Formatter<'_>,
+    client: &str,
+    unread: usize,
+    moved: usize,
+) -> fmt::Result {
+    write!(
+        f,
+        "closing client {client}: {unread} bytes of replies are unread, and it has moved only {moved} bytes; see client_min_rate"
+    )
+}
+
+fn write_useless(f: &mut fmt::Formatter<'_>, server: &str) -> fmt::Result {
+    write!(
+        f,
+        "server '{server}' is of no use for failover: it refuses PEXPIRE with LT, which needs Redis 7.0 or Valkey"
+    )
+}
+
+fn write_lost(
+    f: &mut fmt::Formatter<'_>,
+    server: &str,
+    key: &str,
+    is_certain: bool,
+) -> fmt::Result {
+    let is = if is_certain { "is" } else { "may be" };
+    write!(
+        f,
+        "an element of '{key}' of server '{server}' {is} lost: the client that waited for it has left"
+    )
+}
+const UNAUTHENTICATED: &str = "closing client that has not given the password of the pool";
 
 /// The first characters of an error line: the rest must not push the names behind it out of the line.
 fn start_of(text: &str) -> &str {

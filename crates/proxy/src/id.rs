@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 macro_rules! id {
     ($(#[$doc:meta])* $vis:vis $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         $vis struct $name {
             index: u32,
             generation: u32,

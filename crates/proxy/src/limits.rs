@@ -11,6 +11,39 @@ pub const MAX_WINDOW: usize = 1_024;
 /// of 1 MiB to come, a client takes less than 64 MB; common pipelines fit.
 pub const LARGE_WINDOW: usize = 48;
 
+/// Requests to every server (`stats`, FLUSHALL) that a session may have outstanding: each of them keeps every server busy
+/// for some ten microseconds, and `stats` a worker for several times that, when it joins kilobytes of each server.
+/// Whoever asks next waits for all of them. Clients send them one at a time.
+pub const BROADCAST_WINDOW: usize = 4;
+
+/// How many requests a client that pipelines commands whose work may be long (SORT, ZUNIONSTORE, scripts) has
+/// outstanding at first, while it is not known how long they take: 20 ms each are well within a `timeout` of 400 ms
+/// then. Replies that come quickly double it each time. Other clients have no narrower window than this, either.
+pub const LONG_WINDOW: usize = 8;
+
+/// The same where [`LONG_WINDOW`] requests of others wait at the server already, or some wait for too long: clients
+/// that begin at the same time are known as slow only later.
+pub const CROWDED_LONG_WINDOW: usize = 2;
+
+/// How long the window of such a client tells what its commands take, after the last of them. Then it begins anew, as
+/// it may be about other keys.
+pub const LONG_KNOWN_FOR: Duration = Duration::from_secs(1);
+
+/// The part of `timeout` that requests may wait at a server, besides the way there and back, before the windows of
+/// those who have several there are halved: an eighth, as the windows adapt within a few times that.
+pub const DELAY_PART: u32 = 8;
+
+/// How often, in this time, it is looked at again which requests wait for too long; and the part of it within which
+/// half of a window must be answered to double.
+pub const DELAY_CHECKS: u32 = 4;
+
+/// The shortest time that counts as a delay, however short `timeout` is: what a worker's own pauses take.
+pub const DELAY_AT_LEAST: Duration = Duration::from_millis(1);
+
+/// Requests on one connection that are looked at then, oldest first: it takes less than a tenth of a millisecond. Those
+/// behind them are looked at when these have been answered.
+pub const DELAY_LOOKS: usize = 4_096;
+
 /// Reply bytes of a session that are unread or expected (by the size of recent ones): with more, no further request
 /// of it is accepted. Replies to requests that were accepted are always stored completely.
 pub const WINDOW_BYTES: usize = 8 << 20;
@@ -30,6 +63,46 @@ pub const TURN_REQUESTS: u32 = 64;
 /// Bytes of replies that it makes itself for one client in one turn, apart from the last of them.
 pub const TURN_BYTES: usize = 64 << 10;
 
+/// Keys of one request, or elements of one joined reply, that are worked off in one turn: less than a millisecond. A request
+/// of a million keys would keep the other clients waiting otherwise.
+pub const TURN_KEYS: usize = 4 << 10;
+
+/// The reply to a split request is passed on before all of it is known when so many bytes of it are held. Smaller ones
+/// wait: if a server fails meanwhile, the client gets an error then and need not be closed.
+pub const PASS_ON_AT_LEAST: usize = 256 << 10;
+
+/// Longest reply, in bytes, to a fragment that is to be answered with a number or a status. Error lines are shorter, too.
+pub const MAX_FRAGMENT_LINE: usize = 64 << 10;
+
+/// Bytes of replies to one request that is sent to every server (KEYS): with more it gets an error, and the rest is dropped.
+pub const MAX_JOINED: usize = 64 << 20;
+
+/// Commands that a pool's settings may add: more than any module has.
+pub const MAX_COMMANDS: usize = 256;
+
+/// Bytes of a script that is remembered, so that servers that lack it are given it: as long as an argument may be that is
+/// kept in one piece. Longer ones are passed on, and that is all.
+pub const MAX_SCRIPT: usize = 64 << 10;
+
+/// Scripts of a pool that are remembered with their digests: more than any application has ...
+pub const MAX_SCRIPTS: usize = 1_024;
+
+/// ... and bytes of all of them together, with the requests that load them.
+pub const MAX_SCRIPT_BYTES: usize = 16 << 20;
+
+/// Scripts that were executed and whose digests nobody has asked for are kept in so many groups ...
+pub const BODY_BUCKETS: usize = 64;
+
+/// ... of so many, which a script is compared with each time that it is executed. All of them take 16 MiB at most.
+pub const BODY_WAYS: usize = 4;
+
+/// Bytes of such scripts whose digests are computed for one request: less than a millisecond.
+pub const HASHED_AT_ONCE: usize = 256 << 10;
+
+/// Longest answer of one memcached server to `stats`: the longest that memcached gives, a dump of cached keys, has 2 MB, and
+/// one line for each client (`stats conns`) has less where there are a hundred thousand.
+pub const MAX_STATISTICS: usize = 16 << 20;
+
 /// A reply or argument of at least this many bytes may be passed on by reference, not copied.
 /// Below it a copy is cheaper than the bookkeeping.
 pub const SHARE_AT_LEAST: usize = 8 << 10;
@@ -43,6 +116,10 @@ pub const SHARE_MAX_WASTE: usize = 4;
 /// 4 thirds of the piece. Clients that write in small pieces would take up to [`SHARE_MAX_WASTE`] times what they have
 /// sent otherwise.
 pub const KEPT_MAX_WASTE: (usize, usize) = (3, 4);
+
+/// A chunk that more than so many hold is a message to many subscribers, of which each counts its part for `max_memory`.
+/// Fewer may belong to one client, which counts the whole chunk for each piece, as all of it stays allocated for it.
+pub const SHARED_BY_FEW: usize = 16;
 
 /// An owned segment of a rope grows to this size, then the next one begins: long enough for few
 /// system calls, short enough that growing never copies much.
@@ -70,6 +147,10 @@ pub const KEEP_IN_FLIGHT: usize = 1_024;
 /// Smallest number of bytes that is added to an incomplete request at once (if so many have arrived), even if fewer
 /// are known to be missing: parsing again after every few bytes would be slow.
 pub const PARTIAL_STEP: usize = 256;
+
+/// A buffer of at least so many bytes for an incomplete request moves to a larger one bit by bit: copying it at once would
+/// take half a millisecond or more.
+pub const MOVE_AT_LEAST: usize = 1 << 20;
 
 /// Longest key, in bytes, that is routed. nutcracker's default limit is 16,335; Redis allows 512 MB,
 /// but a key must be contiguous to be hashed.
@@ -107,7 +188,7 @@ pub const KEEP_KEYS: usize = 4_096;
 pub const MAX_LISTED_CLIENTS: usize = 10_000;
 
 /// How long a client's HELLO 3 waits at most for servers that do not answer, and how long an ejected server may take
-/// to answer a probe, unless `timeout` is shorter.
+/// to answer a probe, and any server to answer what ends a script, unless `timeout` is shorter.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Requests that a silent server may owe before further ones are answered at once with an error, as
@@ -149,6 +230,17 @@ pub const RESP3_REFUSAL_KEPT: Duration = Duration::from_secs(30);
 /// and one question is enough for them. A server that is replaced by another release is down for longer.
 pub const RELEASE_QUESTION_PAUSE: Duration = Duration::from_secs(1);
 
+/// How long it counts that a server has refused transactions on a connection: without it each transaction would try
+/// again; once the server's administrator has allowed them they are used soon enough.
+pub const TRANSACTIONS_REFUSED_FOR: Duration = Duration::from_secs(30);
+
+/// Commands that one transaction may be allowed to have (`transaction_commands`): replies are counted in 16 bits.
+pub const MOST_TRANSACTION_COMMANDS: usize = 65_000;
+
+/// Keys that a client may watch (WATCH), and their bytes: they are kept, as it must be known at EXEC whether they are where
+/// they were.
+pub const MAX_WATCHED: (usize, usize) = (1_024, 1 << 20);
+
 /// How long no further connection is tried to a server that has refused a handshake (-LOADING, -BUSY, a wrong
 /// password); it doubles with each refusal in a row ...
 pub const FIRST_REFUSAL_PAUSE: Duration = Duration::from_millis(100);
@@ -165,6 +257,29 @@ pub const FAILOVER_LINGER: Duration = Duration::from_secs(10);
 /// enough for slow commands, while a server that hangs is not waited for without end.
 pub const DRAIN_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long a leased connection that nobody holds is kept: enough for clients that wait again and again, as workers do
+/// that take jobs from a list.
+pub const LEASED_IDLE: Duration = Duration::from_secs(60);
+
+/// How long a server has to end a wait whose client has left, before the connection is closed. What it gives later would
+/// be lost without anybody learning of it; one that does not answer for so long gives nothing.
+pub const CANCEL_WITHIN: Duration = Duration::from_secs(1);
+
+/// When a server is told once more that a wait is over, if it had not begun to wait when it was told: what it was told
+/// has overtaken the request, on another connection.
+pub const CANCEL_AGAIN: Duration = Duration::from_millis(10);
+
+/// Keys of a waiting request, and bytes of them, that are kept: whoever waits for more is told that the wait is over
+/// whenever any server is ejected or back, as it is not looked at whether that concerns it.
+pub const MAX_WAIT_KEYS: (usize, usize) = (64, 4 << 10);
+
+/// Bytes of a reply that nobody waits for which are looked at, to tell what it has taken from which key.
+pub const MAX_TAKEN: usize = 1 << 10;
+
+/// How often a worker with waiting clients looks whether their servers are in use still: another worker may have ejected
+/// one.
+pub const WAIT_CHECK_EVERY: Duration = Duration::from_secs(1);
+
 /// How often draining connections are checked for having answered everything.
 pub const DRAIN_CHECK_EVERY: Duration = Duration::from_millis(50);
 
@@ -180,6 +295,10 @@ pub const RETRY_BUDGET: u32 = 1_000;
 /// The beginning of a reply is not passed on while it has at most so many bytes and no complete line: if the
 /// connection ends then, the client can still be given an error.
 pub const HOLD_BACK: usize = 64;
+
+/// What may be the beginning of a reply that its client does not want is withheld up to so many bytes: more than the
+/// line of any meta command has with the longest key and opaque, and a number behind it.
+pub const MAX_WITHHELD: usize = 1 << 10;
 
 /// Without `max_memory`, a pool counts its buffers after reading so many bytes, if [`COUNT_EVERY`] has passed, too:
 /// the count is only a statistic then.
@@ -212,3 +331,36 @@ pub const LOGGED_KEY: usize = 32;
 
 /// Characters of an error line that are logged.
 pub const LOGGED_ERROR: usize = 200;
+
+/// Bytes of messages that a subscriber may have unread; with more it is closed, as by Redis with its default
+/// `client-output-buffer-limit` for them. A longer message than this can reach nobody ...
+pub const SUBSCRIBER_UNREAD: usize = 32 << 20;
+
+/// ... and so is one that has more than [`WINDOW_BYTES`] unread for this long, which is looked at with each message.
+pub const SUBSCRIBER_UNREAD_FOR: Duration = Duration::from_secs(60);
+
+/// Channels and patterns that a client may be subscribed to, and so the most that one request may name: when it leaves,
+/// they are dropped in some milliseconds.
+pub const MAX_CHANNELS: usize = 16_384;
+
+/// Bytes of their names.
+pub const MAX_CHANNEL_BYTES: usize = 4 << 20;
+
+/// Different channels and patterns that all clients of a worker may be subscribed to: each takes a few hundred bytes,
+/// and all of them are looked at when a server is ejected or a connection to one is lost.
+pub const MAX_TOPICS: usize = 1 << 18;
+
+/// Bytes of their names.
+pub const MAX_TOPIC_BYTES: usize = 64 << 20;
+
+/// How long a subscriber connection is kept when nothing is subscribed to any more: clients that come and go should not
+/// open one each time.
+pub const SUBSCRIBER_LINGER: Duration = Duration::from_secs(10);
+
+/// How long a subscriber connection may be silent before its server is asked whether it is still there. Messages that
+/// are lost cannot be told from messages that are not sent, so it must be found out soon.
+pub const SUBSCRIBER_PING_EVERY: Duration = Duration::from_secs(10);
+
+/// How often it is looked at whether another worker has ejected a server, while there are subscribers: no request of
+/// theirs would find that out.
+pub const SUBSCRIBER_HEALTH_EVERY: Duration = Duration::from_secs(1);

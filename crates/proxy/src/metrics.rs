@@ -94,6 +94,13 @@ metrics! {
     ClientHeldBack "client_held_back" Gauge false "# client connections not read because memory is short";
     ClientShed "client_shed" Counter false "# client connections closed because memory is short";
     Failovers "failovers" Counter false "# requests and fragments sent to the failover pool";
+    Transactions "transactions" Counter false "# transactions that clients have executed";
+    TransactionsInPart "transactions_in_part" Counter false "# transactions that not all of their servers have executed";
+    ElementsLost "elements_lost" Counter false "# replies with elements to waiting clients that had left";
+    Subscriptions "subscriptions" Gauge false "# subscriptions of clients to channels and patterns";
+    Messages "messages" Counter false "# messages of channels passed on, to each client counted";
+    SubscriptionGaps "subscription_gaps" Counter false "# times messages of channels may have been missed";
+    SubscribersClosed "subscribers_closed" Counter false "# client connections closed for reading their messages too slowly";
     Unheard "unheard" Counter false "# requests and fragments without reply that were refused or lost";
 }
 
@@ -118,19 +125,32 @@ metrics! {
     NameChanges "name_changes" Counter false "# times the server's name led elsewhere";
 }
 
+/// A request counts when it leaves the queue of those that are to be written. One that is dropped there, as its client
+/// is gone and memory is short, never counts, so that a healthy server's requests and responses agree.
 impl ServerCounters {
     /// A request of `bytes` bytes was queued.
     pub(crate) fn note_queued(&self, bytes: i64) {
-        self.add(ServerMetric::Requests, 1);
-        self.add(ServerMetric::RequestBytes, bytes);
         self.add(ServerMetric::InQueue, 1);
         self.add(ServerMetric::InQueueBytes, bytes);
     }
 
-    /// So many queued requests were written.
-    pub(crate) fn note_sent(&self, requests: i64, bytes: i64) {
+    /// So many requests left the queue to be written, because they were written, answered before that, or lost with
+    /// their connection.
+    pub(crate) fn note_requests(&self, requests: i64, bytes: i64) {
+        self.add(ServerMetric::Requests, requests);
+        self.add(ServerMetric::RequestBytes, bytes);
+        self.note_dropped(requests, bytes);
+    }
+
+    /// So many requests were taken off that queue.
+    pub(crate) fn note_dropped(&self, requests: i64, bytes: i64) {
         self.add(ServerMetric::InQueue, -requests);
         self.add(ServerMetric::InQueueBytes, -bytes);
+    }
+
+    /// So many queued requests were written.
+    pub(crate) fn note_sent(&self, requests: i64, bytes: i64) {
+        self.note_requests(requests, bytes);
         self.add(ServerMetric::OutQueue, requests);
         self.add(ServerMetric::OutQueueBytes, bytes);
     }

@@ -127,6 +127,12 @@ impl Pool {
         either!(self, engine => engine.name_peer(id, peer));
     }
 
+    /// Whether a server may send nothing on a connection for as long as it likes, because it may be leased to a client
+    /// that waits. The shell is to have the system notice when the server's host is gone.
+    pub fn may_be_silent(&self, id: ConnectionId) -> bool {
+        either!(self, engine => engine.may_be_silent(id))
+    }
+
     /// A server connection's socket is connected.
     pub fn handle_connected(&mut self, id: ConnectionId, now: Time) {
         either!(self, engine => engine.handle_connected(id, now));
@@ -197,9 +203,9 @@ impl Pool {
         either!(self, engine => engine.begin_shutdown(now));
     }
 
-    /// Whether no session is left.
+    /// Whether no session is left, and no server has to be told that its client waits no more.
     pub fn is_drained(&self) -> bool {
-        self.session_count() == 0
+        either!(self, engine => engine.is_drained())
     }
 
     /// Sessions at present.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashkit::Placement;
+use redis_proto::command::{self, Arity, Command, Flags, Keys};
 
 use crate::release::Release;
 
@@ -28,6 +29,11 @@ pub struct PoolSettings {
     pub auto_eject_hosts: bool,
     /// Connections to each server, per worker and protocol version (at least 1).
     pub server_connections: usize,
+    /// Connections that may be leased to clients that wait, for each server and worker (at least 1).
+    pub leased_connections: usize,
+    /// How long a client may hold a leased connection while nothing of its own is outstanding there (WATCH); `None` is for
+    /// ever.
+    pub lease_idle_timeout: Option<Duration>,
     /// How long a server stays ejected.
     pub server_retry_timeout: Duration,
     /// Failures in a row that eject a server (0 counts as 1).
@@ -53,6 +59,14 @@ impl PoolSettings {
         }
     }
 
+    /// How many more connections a worker may have to a server: for a probe, or a question, and for messages of channels.
+    pub fn own_connections(&self) -> usize {
+        match &self.protocol {
+            ProtocolSettings::Redis(_) => 2,
+            ProtocolSettings::Memcached(_) => 1,
+        }
+    }
+
     /// Whether clients have to give a password.
     pub(crate) fn has_password(&self) -> bool {
         match &self.protocol {
@@ -75,6 +89,8 @@ impl PoolSettings {
             preconnect: false,
             auto_eject_hosts: false,
             server_connections: 1,
+            leased_connections: 1_024,
+            lease_idle_timeout: Some(Duration::from_secs(60)),
             server_retry_timeout: Duration::from_secs(30),
             server_failure_limit: 2,
             error_detail: false,
@@ -260,10 +276,22 @@ pub struct RedisSettings {
     pub auth: Option<Arc<[u8]>>,
     /// Let clients run scripts and functions (EVAL, EVALSHA, FCALL), which may do anything at their server.
     pub allow_scripts: bool,
+    /// Let clients use the commands that administer the servers (FUNCTION FLUSH and RESTORE).
+    pub admin_commands: bool,
+    /// What happens to a script or function that is to run without keys.
+    pub keyless_scripts: KeylessScripts,
+    /// Further commands, at most [`MAX_COMMANDS`](crate::limits::MAX_COMMANDS).
+    pub commands: Vec<CommandSettings>,
     /// Whether HELLO 3 is granted.
     pub resp3: Resp3,
     /// What happens to a command whose keys belong to several servers and that cannot be split.
     pub cross_shard: CrossShard,
+    /// How many databases clients may select (`databases`); with 0 or 1 the one of each server's settings is all there is.
+    pub databases: u32,
+    /// What becomes of a transaction whose keys belong to several servers.
+    pub transactions: TransactionScope,
+    /// How much a transaction may hold until EXEC.
+    pub transaction_limits: TransactionLimits,
     /// The release that clients are told until one of a server is known (`redis_version`).
     pub release: Release,
     /// Whether the servers are asked for their releases (`ask_version`), over connections of their own.
@@ -275,10 +303,105 @@ impl Default for RedisSettings {
         Self {
             auth: None,
             allow_scripts: true,
+            admin_commands: false,
+            keyless_scripts: KeylessScripts::default(),
+            commands: Vec::new(),
             resp3: Resp3::default(),
             cross_shard: CrossShard::default(),
+            databases: 1,
+            transactions: TransactionScope::default(),
+            transaction_limits: TransactionLimits::default(),
             release: Release::default(),
             ask_release: false,
+        }
+    }
+}
+
+/// How much a transaction may hold until EXEC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionLimits {
+    /// Commands, at most [`MOST_TRANSACTION_COMMANDS`](crate::limits::MOST_TRANSACTION_COMMANDS). All of them are executed
+    /// at once, and nobody else's request meanwhile.
+    pub commands: usize,
+    /// Bytes of them, and of what is remembered of their keys.
+    pub bytes: usize,
+}
+
+impl Default for TransactionLimits {
+    fn default() -> Self {
+        Self {
+            commands: 16_384,
+            bytes: 16 << 20,
+        }
+    }
+}
+
+/// What happens to a script or function that is to run without keys in a pool of several servers, where no key tells at
+/// which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum KeylessScripts {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// It runs at one server, always the same one.
+    Any,
+}
+
+/// A command that is not in the table, such as one of a server's module: it is forwarded to the server of its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandSettings {
+    /// In lower case, of at most [`LONGEST_COMMAND`] bytes; one for which [`is_known_command`] is false.
+    pub name: String,
+    /// How many arguments it takes, its name included; if negative, at least so many.
+    pub arity: i16,
+    /// Index of the first key, below the least number of arguments.
+    pub first: u8,
+    /// Index of the last key; a negative one counts from the end.
+    pub last: i8,
+    /// Distance between keys.
+    pub step: u8,
+    /// It changes nothing.
+    pub is_read: bool,
+}
+
+/// The longest name that a command can have, in bytes.
+pub const LONGEST_COMMAND: usize = command::LONGEST_NAME;
+
+/// Whether a Redis pool knows a command of that name, served or not, or closes a connection on it, as HTTP clients send it.
+pub fn is_known_command(name: &str) -> bool {
+    let name = name.as_bytes();
+    command::lookup(name).is_some() || command::is_cross_protocol(name)
+}
+
+impl CommandSettings {
+    /// Its row, whose name lives as long as the process.
+    pub(crate) fn row(&self) -> Command {
+        let name = Box::leak(self.name.clone().into_boxed_str());
+        Command::forwarded(name, self.arity(), self.keys(), self.is_read)
+    }
+
+    /// Whether this is the row.
+    pub(crate) fn describes(&self, row: &Command) -> bool {
+        let is_read = row.flags.contains(Flags::READONLY);
+        row.name == self.name
+            && row.arity == self.arity()
+            && row.keys == self.keys()
+            && is_read == self.is_read
+    }
+
+    fn arity(&self) -> Arity {
+        let least = u8::try_from(self.arity.unsigned_abs()).unwrap_or(u8::MAX);
+        match self.arity < 0 {
+            true => Arity::AtLeast(least),
+            false => Arity::Exact(least),
+        }
+    }
+
+    fn keys(&self) -> Keys {
+        Keys::Range {
+            first: self.first,
+            last: self.last,
+            step: self.step,
         }
     }
 }
@@ -304,6 +427,16 @@ pub enum CrossShard {
     FirstKey,
     /// Every such command is refused.
     Error,
+}
+
+/// What becomes of a transaction whose keys belong to several servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TransactionScope {
+    /// It is refused.
+    #[default]
+    OneShard,
+    /// Each server executes the part with its keys as a transaction of its own.
+    PerShard,
 }
 
 /// Settings of memcached pools.

@@ -12,10 +12,12 @@ use arc_swap::ArcSwap;
 
 use crate::flow::memory::{Memory, MemoryPart};
 use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
-use crate::process::Place;
+use crate::process::{Place, Process};
 use crate::release::KnownRelease;
+use crate::script_memory::ScriptMemory;
 use crate::servers::health::{PoolHealth, ServerHealth};
 use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
+use crate::time::Time;
 
 /// One pool of the process.
 #[derive(Debug)]
@@ -26,7 +28,8 @@ pub struct PoolShare {
     /// one.
     plan_number: AtomicU64,
     pub(crate) health: PoolHealth,
-    place: Place,
+    process: Arc<Process>,
+    place: ArcSwap<Place>,
     /// Requests of clients per second.
     rate: AtomicU64,
     /// One for each worker.
@@ -51,6 +54,8 @@ pub struct PoolPlan {
     pub servers: Vec<PlannedServer>,
     /// The pool that serves the keys of ejected servers.
     pub failover: Option<FailoverPool>,
+    /// What is remembered of the clients' scripts, the same in every plan.
+    pub(crate) scripts: Arc<ScriptMemory>,
 }
 
 /// Another pool of the same process, for the keys of ejected servers.
@@ -134,11 +139,13 @@ impl PoolShare {
             counters: Arc::default(),
             memory: Arc::new(MemoryPart::new(memory)),
         };
-        let plan = PoolPlan::new(1, Arc::new(settings), failover, &[], workers);
+        let known = (&[][..], &Arc::default());
+        let plan = PoolPlan::new(1, Arc::new(settings), failover, known, workers);
         Arc::new(Self {
             name: plan.settings.name.as_str().into(),
             health: PoolHealth::default(),
-            place,
+            process: Arc::clone(&place.process),
+            place: ArcSwap::from_pointee(place),
             rate: AtomicU64::new(0),
             workers: (0..workers).map(worker).collect(),
             plan_number: AtomicU64::new(plan.number),
@@ -169,7 +176,7 @@ impl PoolShare {
         let settings = Arc::new(settings);
         Ok(self.replace_plan(|last| {
             let (number, settings) = (last.number + 1, Arc::clone(&settings));
-            let known = &last.servers;
+            let known = (&last.servers[..], &last.scripts);
             PoolPlan::new(number, settings, failover.clone(), known, self.workers())
         }))
     }
@@ -184,6 +191,7 @@ impl PoolShare {
                 settings: Arc::clone(&last.settings),
                 servers: last.servers.clone(),
                 failover: last.failover.clone(),
+                scripts: Arc::clone(&last.scripts),
             };
             let servers = next.servers.iter_mut();
             for planned in servers.filter(|planned| Arc::ptr_eq(&planned.share, server)) {
@@ -191,6 +199,32 @@ impl PoolShare {
             }
             next
         })
+    }
+
+    /// An operator takes a server out of use, until [`PoolShare::release`]: its keys go where those of an ejected server
+    /// go. What is in flight is still answered. Its failures and its address have no part in it: it stays out of use
+    /// when it answers, and when the next plan has it elsewhere. Returns whether it was in use by operators until now.
+    pub fn hold(&self, server: &PlannedServer) -> bool {
+        self.health.hold(&server.endpoint.health, true)
+    }
+
+    /// The server that [`PoolShare::hold`] was called for is used again, unless it is ejected.
+    pub fn release(&self, server: &PlannedServer) -> bool {
+        self.health.hold(&server.endpoint.health, false)
+    }
+
+    /// Ejects a server at `now`, as if it had failed: it comes back as such a server does. Returns whether it was not
+    /// ejected already.
+    pub fn eject(&self, server: &PlannedServer, now: Time) -> bool {
+        let pause = self.plan().settings.server_retry_timeout;
+        self.health.eject(&server.endpoint.health, now, pause)
+    }
+
+    /// Uses an ejected server again at once, without a probe. Returns whether it was ejected.
+    pub fn admit(&self, server: &PlannedServer) -> bool {
+        let plan = self.plan();
+        let all = plan.servers.iter().map(|planned| &planned.endpoint.health);
+        self.health.readmit(&server.endpoint.health, all)
     }
 
     /// Puts the plan in force that `next` makes of the last one.
@@ -247,8 +281,18 @@ impl PoolShare {
         self.rate.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
+    /// The pool is elsewhere from now on, in the same process.
+    pub fn set_place(&self, place: Place) {
+        self.place.store(Arc::new(place));
+    }
+
+    /// Where the pool is.
+    pub fn place(&self) -> Arc<Place> {
+        self.place.load_full()
+    }
+
+    pub(crate) fn process(&self) -> &Arc<Process> {
+        &self.process
     }
 
     /// What the buffers of the process hold.
@@ -262,12 +306,12 @@ impl PoolShare {
 }
 
 impl PoolPlan {
-    /// A plan with `settings`. Servers with the name of a `known` one are the same server.
+    /// A plan with `settings`. Servers with the name of a `known` one are the same server; the scripts stay.
     fn new(
         number: u64,
         settings: Arc<PoolSettings>,
         failover: Option<FailoverPool>,
-        known: &[PlannedServer],
+        (known, scripts): (&[PlannedServer], &Arc<ScriptMemory>),
         workers: usize,
     ) -> Self {
         let mut known: Vec<&PlannedServer> = known.iter().collect();
@@ -282,6 +326,7 @@ impl PoolPlan {
             servers: settings.servers.iter().map(&mut server).collect(),
             settings,
             failover,
+            scripts: Arc::clone(scripts),
         }
     }
 }
@@ -339,16 +384,27 @@ impl PlannedServer {
             share,
             endpoint: match last {
                 Some(last) if last.is_like(&endpoint) => Arc::clone(last),
-                _ => Arc::new(endpoint),
+                Some(last) => Arc::new(endpoint.held_as(last)),
+                None => Arc::new(endpoint),
             },
             weight: server.weight,
             pname: server.pname.clone(),
         }
     }
 
-    /// Whether the server is in use, that is, not ejected.
+    /// Whether the server is in use, that is, neither ejected nor held.
     pub fn is_live(&self) -> bool {
         self.endpoint.health.is_live()
+    }
+
+    /// Whether an operator has taken it out of use.
+    pub fn is_held(&self) -> bool {
+        self.endpoint.health.is_held()
+    }
+
+    /// When an ejected server's pause is over, or its next probe due.
+    pub fn ejected_until(&self) -> Option<Time> {
+        self.endpoint.health.ejected_until()
     }
 }
 
@@ -378,6 +434,13 @@ impl Endpoint {
             health: ServerHealth::default(),
             release: KnownRelease::default(),
         }
+        .held_as(self)
+    }
+
+    /// Held if `last` is: that is about the server, wherever it is.
+    fn held_as(self, last: &Self) -> Self {
+        self.health.set_held(last.health.is_held());
+        self
     }
 
     /// Whether connections to `other` would be made in the same way.

@@ -12,6 +12,12 @@ pub(crate) enum Hold {
     Memory,
     /// It has used up its turn (see [`super::turn`]).
     UntilNextTurn,
+    /// A request of very many keys is being split; it goes on with that whenever it may accept a request otherwise.
+    Splitting,
+    /// Its window is narrower than usual (see [`super::pace`]); whether it is full must be asked.
+    Narrow,
+    /// Its transaction waits until it is known whether the connection takes transactions.
+    Trial,
 }
 
 /// A set of [`Hold`]: several can apply at once, and each is lifted by itself.
@@ -29,6 +35,12 @@ impl Holds {
         self.0 |= why.bit();
     }
 
+    /// Without this one.
+    pub(super) fn without(mut self, why: Hold) -> Self {
+        self.remove(why);
+        self
+    }
+
     pub(super) fn remove(&mut self, why: Hold) {
         self.0 &= !why.bit();
     }
@@ -37,7 +49,13 @@ impl Holds {
     #[cold]
     pub(super) fn block(self, is_idle: bool) -> bool {
         let waits = self.has(Hold::UntilIdle) || self.has(Hold::UntilDrained);
-        self.has(Hold::Memory) || self.has(Hold::UntilNextTurn) || (waits && !is_idle)
+        let always = [
+            Hold::Memory,
+            Hold::UntilNextTurn,
+            Hold::Splitting,
+            Hold::Trial,
+        ];
+        always.iter().any(|why| self.has(*why)) || (waits && !is_idle)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::gathered::Gathered;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::limits::PARTIAL_STEP;
 use crate::protocol::fanout::Body;
@@ -14,7 +15,7 @@ use crate::protocol::grammar::{Grammar, Parsed};
 pub(crate) struct Intake<P: Grammar> {
     parser: P::Parser,
     /// The collected text: the request so far, and maybe the beginning of the next one.
-    text: Vec<u8>,
+    text: Gathered,
     bodies: Vec<Body>,
     /// Bytes that the last body still lacks.
     body_left: usize,
@@ -29,7 +30,7 @@ impl<P: Grammar> Intake<P> {
     pub(crate) fn new(parser: P::Parser, text: &[u8]) -> Self {
         Self {
             parser,
-            text: text.to_vec(),
+            text: Gathered::new(text),
             bodies: Vec::new(),
             body_left: 0,
             body_tail: [0; 2],
@@ -48,24 +49,24 @@ impl<P: Grammar> Intake<P> {
     /// Bytes that have arrived and are held.
     pub(crate) fn len(&self) -> usize {
         let bodies: usize = self.bodies.iter().map(|body| body.rope.len()).sum();
-        self.text.len() + bodies
+        self.text.as_slice().len() + bodies
     }
 
     /// Bytes of collected text.
     pub(crate) fn gathered(&self) -> usize {
-        self.text.len()
+        self.text.as_slice().len()
     }
 
     /// Bytes of memory. The parser's list of arguments takes about as much as the text at most, so the text counts
     /// twice.
     pub(crate) fn footprint(&self) -> usize {
         let bodies = self.bodies.iter().map(|body| body.rope.footprint());
-        size_of::<Self>() + 2 * self.text.capacity() + bodies.sum::<usize>()
+        size_of::<Self>() + 2 * self.text.footprint() + bodies.sum::<usize>()
     }
 
     /// The parser, the collected text, and the bodies that belong into it.
     pub(crate) fn parts(&mut self) -> (&P::Parser, &[u8], &mut Vec<Body>) {
-        (&self.parser, &self.text, &mut self.bodies)
+        (&self.parser, self.text.as_slice(), &mut self.bodies)
     }
 
     /// Drops as many of the `available` bytes as are to be dropped. Returns how many, and whether that was the last
@@ -96,15 +97,15 @@ impl<P: Grammar> Intake<P> {
             if self.body_left > 0 {
                 return (pos, None);
             }
-            let parsed = grammar.after_body(&mut self.parser, &self.text, self.body_tail);
+            let parsed = grammar.after_body(&mut self.parser, self.text.as_slice(), self.body_tail);
             return (pos, Some(parsed));
         }
-        let step = P::missing(&self.parser, self.text.len())
+        let step = P::missing(&self.parser, self.text.as_slice().len())
             .max(PARTIAL_STEP)
             .min(available);
         let pos = range.start + step;
-        self.text.extend_from_slice(&chunk[range.start..pos]);
-        let (parser, text) = (&mut self.parser, &self.text);
+        self.text.extend(&chunk[range.start..pos]);
+        let (parser, text) = (&mut self.parser, self.text.as_slice());
         let parsed = match must_authenticate {
             true => grammar.parse_unauthenticated(parser, text),
             false => grammar.parse(parser, text),
@@ -115,7 +116,7 @@ impl<P: Grammar> Intake<P> {
     /// A large argument of `len` bytes begins at the end of the text, and `range` of `chunk` is its beginning.
     pub(crate) fn begin_body(&mut self, len: usize, chunk: &Chunk, range: Range<usize>) {
         self.bodies.push(Body {
-            at: self.text.len(),
+            at: self.text.as_slice().len(),
             rope: Rope::new(),
         });
         self.body_left = len;
@@ -124,7 +125,7 @@ impl<P: Grammar> Intake<P> {
 
     /// The same, where its beginning is what the text has from `at` on.
     pub(crate) fn begin_gathered_body(&mut self, at: usize, len: usize) {
-        let begun = Chunk::from(&self.text[at..]);
+        let begun = Chunk::from(&self.text.as_slice()[at..]);
         self.text.truncate(at);
         self.begin_body(len, &begun, 0..begun.len());
     }

@@ -9,30 +9,38 @@
 //!   written ... │ output ... ◀── first (being passed on) │ stash │ stash, done │ nothing yet │ ... ◀── next
 //! ```
 
+mod extra;
+mod pushing;
+
 use std::ops::Range;
 
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::stash::Stash;
 use crate::id::ServerId;
-use crate::limits::{HOLD_BACK, LARGE_WINDOW};
-use crate::protocol::fanout::PendingJoin;
-use crate::protocol::grammar::Grammar;
+use crate::limits::{BROADCAST_WINDOW, HOLD_BACK, LARGE_WINDOW, MAX_JOINED};
+use crate::protocol::fanout::FanOut;
+use crate::protocol::pending_join::PendingJoin;
+pub(crate) use extra::Retry;
+use extra::{Extra, Part};
 
 /// Slots that a session's first request allocates room for: enough for clients that hardly pipeline.
 const FIRST_SLOTS: usize = 4;
 
+/// How many large replies a request to every server counts for, so that [`BROADCAST_WINDOW`] of them fill the window.
+const BROADCAST_WEIGHT: u8 = LARGE_WINDOW.div_ceil(BROADCAST_WINDOW) as u8;
+
 /// The queue of slots. Their numbers are never reused, and a slot's index in `slots` follows from its number, so that
 /// finding one takes no search.
 #[derive(Debug)]
-pub(crate) struct Order<P: Grammar> {
+pub(crate) struct Order<P: FanOut> {
     /// A ring buffer: its length is a power of two, or 0. Free slots have an empty stash and no extra.
     slots: Vec<Slot<P::Kind>>,
     /// Number of the oldest slot.
     first: u64,
     /// Number of the slot that is opened next.
     next: u64,
-    /// How many slots may get a large reply.
+    /// How many slots may get a large reply; one of a request to every server counts as several.
     large: usize,
     /// Bytes of replies in slots, including those of fragments.
     stashed: usize,
@@ -49,27 +57,10 @@ struct Slot<K> {
     extra: Option<Box<Extra<K>>>,
     /// Bytes of the server's reply so far; replies made by the proxy do not count.
     bytes: usize,
-    /// The reply may be large, by what is known of the command.
-    may_be_large: bool,
+    /// For how many large replies it counts: none if the reply is small, by what is known of the command.
+    weight: u8,
     /// The reply is complete.
     done: bool,
-}
-
-/// What only some requests need.
-#[derive(Debug)]
-enum Extra<K> {
-    /// The replies of its fragments.
-    Join(PendingJoin<K>),
-    /// Its bytes, for a retry.
-    Retry(Retry),
-}
-
-/// A request as it was sent, where its key is, and whether it runs a script.
-#[derive(Debug)]
-pub(crate) struct Retry {
-    pub(crate) request: Box<[u8]>,
-    pub(crate) key: Range<usize>,
-    pub(crate) is_script: bool,
 }
 
 /// What kind of reply a request expects.
@@ -94,7 +85,20 @@ pub(crate) enum CutOff {
     PartlySent,
 }
 
-impl<P: Grammar> Default for Order<P> {
+/// What a piece of a fragment's reply means for the join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// Nothing can be done yet, or the request does not wait any more.
+    Nothing,
+    /// More of the joined reply can be written, see [`Order::take_join`].
+    Ready,
+    /// The joined reply would be too large.
+    TooLarge,
+    /// It is no reply to that fragment, which has to fail: what follows on its connection cannot be trusted.
+    Wrong,
+}
+
+impl<P: FanOut> Default for Order<P> {
     fn default() -> Self {
         Self {
             slots: Vec::new(),
@@ -107,7 +111,7 @@ impl<P: Grammar> Default for Order<P> {
     }
 }
 
-impl<P: Grammar> Order<P> {
+impl<P: FanOut> Order<P> {
     /// Requests that wait for a reply.
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -154,22 +158,22 @@ impl<P: Grammar> Order<P> {
     /// Opens the next slot; returns its number.
     #[inline(always)]
     pub(crate) fn open(&mut self, expected: Expected<P::Kind>) -> u64 {
-        let (may_be_large, extra) = match expected {
-            Expected::Reply { may_be_large } => (may_be_large, None),
+        let (weight, extra) = match expected {
+            Expected::Reply { may_be_large } => (u8::from(may_be_large), None),
             Expected::Retriable {
                 may_be_large,
                 retry,
-            } => (may_be_large, Some(Box::new(Extra::Retry(retry)))),
-            Expected::Fragments(join) => {
-                let may_be_large = !join.kind.is_small();
-                (may_be_large, Some(Box::new(Extra::Join(join))))
-            }
+            } => (
+                u8::from(may_be_large),
+                Some(Extra::boxed(Part::Retry(retry))),
+            ),
+            Expected::Fragments(join) => (weight_of(&join), Some(Extra::boxed(Part::Join(join)))),
         };
         let number = self.next;
         let slot = self.push();
-        slot.may_be_large = may_be_large;
+        slot.weight = weight;
         slot.extra = extra;
-        self.large += usize::from(may_be_large);
+        self.large += usize::from(weight);
         number
     }
 
@@ -191,7 +195,7 @@ impl<P: Grammar> Order<P> {
         self.next += 1;
         let slot = &mut self.slots[at];
         slot.bytes = 0;
-        slot.may_be_large = false;
+        slot.weight = 0;
         slot.done = false;
         slot
     }
@@ -266,7 +270,7 @@ impl<P: Grammar> Order<P> {
         }
         output.push(chunk, range);
         if last {
-            self.close_first();
+            self.close_first(output);
             if self.may_advance() {
                 self.advance(output);
             }
@@ -317,7 +321,7 @@ impl<P: Grammar> Order<P> {
             if !self.slots[at].done {
                 break;
             }
-            self.close_first();
+            self.close_first(output);
         }
         if self.is_empty() && self.slots.len() > LARGE_WINDOW {
             self.slots = Vec::new();
@@ -327,16 +331,16 @@ impl<P: Grammar> Order<P> {
 
     /// Frees the oldest slot, whose reply is complete in the output.
     #[inline]
-    fn close_first(&mut self) {
+    fn close_first(&mut self, output: &mut Rope) {
         let at = self.index(self.first);
-        let slot = &mut self.slots[at];
-        if slot.extra.is_some() {
-            slot.extra = None;
+        if self.slots[at].extra.is_some() {
+            self.close_extra(at, output);
         }
-        let (bytes, may_be_large) = (slot.bytes, slot.may_be_large);
+        let slot = &mut self.slots[at];
+        let (bytes, weight) = (slot.bytes, slot.weight);
         self.first += 1;
-        if may_be_large {
-            self.large -= 1;
+        if weight > 0 {
+            self.large -= usize::from(weight);
             if bytes > 0 {
                 // It grows at once and shrinks slowly: expecting too little costs memory, too much only some
                 // batching.
@@ -345,16 +349,24 @@ impl<P: Grammar> Order<P> {
         }
     }
 
+    #[cold]
+    fn close_extra(&mut self, at: usize, output: &mut Rope) {
+        if let Some(mut extra) = self.slots[at].extra.take() {
+            self.stashed -= extra.behind.len();
+            output.append(&mut extra.behind);
+        }
+    }
+
     /// Takes the bytes for a retry of the request in a slot, if nothing of its reply has arrived.
     pub(crate) fn take_retry(&mut self, number: u64) -> Option<Retry> {
         let slot = self.get(number)?;
-        if !matches!(slot.extra.as_deref(), Some(Extra::Retry(_))) {
+        let part = &mut slot.extra.as_deref_mut()?.part;
+        let Part::Retry(_) = part else {
             return None;
-        }
-        let unseen = slot.bytes == 0;
-        match *slot.extra.take()? {
-            Extra::Retry(retry) => unseen.then_some(retry),
-            Extra::Join(_) => None,
+        };
+        match std::mem::replace(part, Part::None) {
+            Part::Retry(retry) if slot.bytes == 0 => Some(retry),
+            _ => None,
         }
     }
 
@@ -390,109 +402,149 @@ impl<P: Grammar> Order<P> {
 }
 
 /// Replies to the fragments of a split request.
-impl<P: Grammar> Order<P> {
+impl<P: FanOut> Order<P> {
     fn pending_join(&mut self, number: u64) -> Option<&mut PendingJoin<P::Kind>> {
-        match self.get(number)?.extra.as_deref_mut()? {
-            Extra::Join(join) => Some(join),
-            Extra::Retry(_) => None,
+        match &mut self.get(number)?.extra.as_deref_mut()?.part {
+            Part::Join(join) => Some(join),
+            Part::None | Part::Retry(_) => None,
+        }
+    }
+
+    /// The reply in an open slot, of which nothing has come, is to be joined of several.
+    pub(crate) fn expect_join(&mut self, number: u64, join: PendingJoin<P::Kind>) {
+        if let Some(slot) = self.get(number) {
+            slot.extra.get_or_insert_default().part = Part::Join(join);
         }
     }
 
     /// Whether a fragment of an open request went to this server, answered or not.
     pub(crate) fn has_fragment_at(&self, server: ServerId) -> bool {
         let slots = (self.first..self.next).map(|number| &self.slots[self.index(number)]);
-        let mut joins = slots.filter_map(|slot| match slot.extra.as_deref() {
-            Some(Extra::Join(join)) => Some(join),
-            Some(Extra::Retry(_)) | None => None,
+        let mut joins = slots.filter_map(|slot| match &slot.extra.as_deref()?.part {
+            Part::Join(join) => Some(join),
+            Part::None | Part::Retry(_) => None,
         });
         joins.any(|join| join.fragments.iter().any(|part| part.server == server))
     }
 
-    /// Adds a piece of a fragment's reply, the last one if it has a kind. Returns whether every fragment has
-    /// ended, see [`Order::take_join`].
+    /// Adds a piece of a fragment's reply, the last one if it has a kind.
     pub(crate) fn deliver_fragment(
         &mut self,
-        number: u64,
-        fragment: u32,
-        chunk: &Chunk,
-        range: Range<usize>,
+        (number, fragment): (u64, u32),
+        (chunk, range): (&Chunk, Range<usize>),
         kind: Option<P::Kind>,
         marks: &mut Vec<u64>,
-    ) -> bool {
+        is_nested: bool,
+    ) -> Joined {
         let len = range.len();
         let Some(join) = self.pending_join(number) else {
-            return false;
+            return Joined::Nothing;
         };
         let part = &mut join.fragments[fragment as usize];
         part.reply.push(chunk, range);
-        if join.kind.is_ordered() {
+        if join.kind.needs_marks() {
             part.marks.append(marks);
         }
-        let mut all_ended = false;
-        if let Some(kind) = kind {
+        let fits = P::fits(join.kind, part, is_nested);
+        if fits && let Some(kind) = kind {
             part.outcome = Some(Ok(kind));
             join.waiting -= 1;
-            all_ended = join.waiting == 0;
         }
+        let goes_on = join.waiting == 0 || join.is_to_be_passed_on();
+        let is_too_large = !join.kind.is_ordered() && join.held() > MAX_JOINED;
         self.stashed += len;
-        all_ended
+        match goes_on {
+            _ if !fits => Joined::Wrong,
+            _ if is_too_large => Joined::TooLarge,
+            true => Joined::Ready,
+            false => Joined::Nothing,
+        }
     }
 
-    /// A fragment has failed; see [`Order::deliver_fragment`].
+    /// A fragment has failed. Returns whether the join may go on.
     pub(crate) fn fail_fragment(&mut self, number: u64, fragment: u32, cause: &Cause) -> bool {
         let Some(join) = self.pending_join(number) else {
             return false;
         };
         let part = &mut join.fragments[fragment as usize];
         let held = part.reply.len();
-        part.reply.clear();
-        part.marks.clear();
+        part.drop_rest();
         part.outcome = Some(Err(cause.clone()));
         join.waiting -= 1;
-        let all_ended = join.waiting == 0;
+        let goes_on = join.waiting == 0 || join.has_begun();
         self.stashed -= held;
-        all_ended
+        goes_on
     }
 
-    /// Takes the replies of a request whose fragments have all ended.
+    /// Takes what is collected for a split request, to join it as far as that is possible. Either
+    /// [`Order::put_joined`] or [`Order::fill`] follows.
     pub(crate) fn take_join(&mut self, number: u64) -> Option<PendingJoin<P::Kind>> {
         let slot = self.get(number)?;
-        match slot.extra.as_deref() {
-            Some(Extra::Join(join)) if join.waiting == 0 => {}
-            _ => return None,
-        }
-        match *slot.extra.take()? {
-            Extra::Join(join) => {
+        let part = &mut slot.extra.as_deref_mut()?.part;
+        let Part::Join(_) = part else {
+            return None;
+        };
+        match std::mem::replace(part, Part::None) {
+            Part::Join(join) => {
                 self.stashed -= join.held();
                 Some(join)
             }
-            Extra::Retry(_) => None,
+            Part::None | Part::Retry(_) => None,
         }
     }
 
-    /// Completes a split request with its joined reply; `learnt` tells whether that counts for the estimate of the
-    /// size of replies. See [`Order::deliver`].
-    pub(crate) fn fill_joined(
+    /// Adds a piece of a joined reply; it is complete unless there is a `rest`. See [`Order::deliver`].
+    pub(crate) fn put_joined(
         &mut self,
         number: u64,
-        mut reply: Rope,
-        learnt: bool,
+        piece: Rope,
+        rest: Option<PendingJoin<P::Kind>>,
         output: &mut Rope,
     ) -> bool {
-        let is_first = number == self.first;
         let Some(slot) = self.get(number) else {
             return false;
         };
-        let len = reply.len();
-        slot.bytes = if learnt { len } else { 0 };
+        slot.bytes += piece.len();
+        slot.done = rest.is_none();
+        let held = rest.as_ref().map_or(0, PendingJoin::held);
+        if let Some(rest) = rest {
+            slot.extra.get_or_insert_default().part = Part::Join(rest);
+        }
+        self.stashed += held;
+        self.put(number, piece, output)
+    }
+
+    /// Completes a split request, of whose reply nothing was passed on, with the error in `line`. It does not count for
+    /// the estimate of the size of replies. See [`Order::deliver`].
+    pub(crate) fn put_failed(&mut self, number: u64, line: Rope, output: &mut Rope) -> bool {
+        let Some(slot) = self.get(number) else {
+            return false;
+        };
+        slot.bytes = 0;
         slot.done = true;
-        if is_first {
-            output.append(&mut reply);
+        self.put(number, line, output)
+    }
+
+    /// Appends to the reply in an open slot.
+    fn put(&mut self, number: u64, mut piece: Rope, output: &mut Rope) -> bool {
+        let is_first = number == self.first;
+        let (len, at) = (piece.len(), self.index(number));
+        let slot = &mut self.slots[at];
+        if is_first && slot.stash.is_empty() {
+            output.append(&mut piece);
             return self.advance(output) || len > 0;
         }
-        slot.stash.set(reply);
+        slot.stash.append(piece);
         self.stashed += len;
-        false
+        is_first && self.advance(output)
+    }
+}
+
+/// For how many large replies a request counts that is split or goes to every server.
+fn weight_of<K>(join: &PendingJoin<K>) -> u8 {
+    match join.is_broadcast {
+        true => BROADCAST_WEIGHT,
+        false => u8::from(!join.kind.is_small()),
     }
 }
 
@@ -502,7 +554,7 @@ impl<K> Default for Slot<K> {
             stash: Stash::new(),
             extra: None,
             bytes: 0,
-            may_be_large: false,
+            weight: 0,
             done: false,
         }
     }
@@ -511,11 +563,7 @@ impl<K> Default for Slot<K> {
 impl<K> Slot<K> {
     /// Bytes of memory besides the slot itself.
     fn footprint(&self) -> usize {
-        let extra = match self.extra.as_deref() {
-            None => 0,
-            Some(Extra::Join(join)) => join.footprint(),
-            Some(Extra::Retry(retry)) => size_of::<Retry>() + retry.request.len(),
-        };
+        let extra = self.extra.as_deref().map_or(0, Extra::footprint);
         self.stash.footprint() + extra
     }
 }

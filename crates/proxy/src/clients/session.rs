@@ -1,24 +1,36 @@
 //! One client: what it has sent, which replies it is to get, and whether it may send further requests.
 
+mod connections;
 mod ending;
+mod memory;
+mod pacing;
+mod pushing;
+mod reading;
+mod splitting;
+mod transaction;
 
 use std::ops::Range;
 
 use super::backlog::Backlog;
 use super::holds::{Hold, Holds};
 use super::intake::Intake;
-use super::order::{CutOff, Expected, Order, Retry};
+use super::large_split::LargeSplit;
+use super::order::{CutOff, Expected, Joined, Order, Retry};
+use super::pace::Pace;
 use super::phase::{Phase, Reading};
 use super::pinned::PinnedConnections;
 use super::read_rate::ReadRate;
+use super::subscriber::Subscriber;
+use super::transaction::Transaction;
 use super::turn::Turn;
+use super::watch::Watch;
 use crate::cause::Cause;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::spares::Spares;
-use crate::id::ServerId;
+use crate::id::{ConnectionId, ServerId};
 use crate::limits::{LARGE_WINDOW, MAX_WINDOW, WINDOW_BYTES};
 use crate::protocol::Protocol;
-use crate::protocol::fanout::PendingJoin;
+use crate::protocol::pending_join::PendingJoin;
 use crate::time::Time;
 
 /// One client connection.
@@ -38,19 +50,34 @@ pub(crate) struct Session<P: Protocol> {
     output: Rope,
     /// The beginning of a request that is incomplete.
     intake: Option<Box<Intake<P>>>,
+    /// A request of very many keys that is being split.
+    split: Option<Box<LargeSplit<P>>>,
+    /// A transaction that it has begun, or that waits to be sent.
+    transaction: Option<Box<Transaction>>,
+    /// The keys that it watches.
+    watch: Option<Box<Watch>>,
     /// Input that is not parsed yet, because the session was full or held back.
     backlog: Option<Box<Backlog>>,
     /// Connections with outstanding requests of this session; unused while servers have one connection each.
     pinned: PinnedConnections,
+    leases: Vec<ConnectionId>,
+    /// To which servers it has written, a bit for each index of their ids that may be that of several.
+    written: u64,
     phase: Phase,
     holds: Holds,
+    /// How many requests it may have outstanding; set once that may be fewer than usual.
+    pace: Option<Box<Pace>>,
     turn: Turn,
     reading: Reading,
     /// How fast it reads its replies; measured only while it must read.
     read_rate: Option<ReadRate>,
     lists: Lists,
+    /// It is subscribed to channels, or is about to be.
+    subscriber: Option<Subscriber>,
     /// When it last sent a request (or the first byte of one) or read a reply: idle and request time-outs start here.
     since: Time,
+    /// Since when it has had replies to read and has read nothing, as far as that was looked at.
+    unread_since: Option<Time>,
 }
 
 /// On which lists of the engine the session is, so that it is on each only once.
@@ -72,15 +99,23 @@ impl<P: Protocol> Session<P> {
             unchanged_from: 0,
             output: Rope::new(),
             intake: None,
+            split: None,
+            transaction: None,
+            watch: None,
             backlog: None,
             pinned: PinnedConnections::default(),
+            leases: Vec::new(),
+            written: 0,
             phase: Phase::Open,
             holds: Holds::default(),
+            pace: None,
             turn: Turn::default(),
             reading: Reading::On,
             read_rate: None,
             lists: Lists::default(),
+            subscriber: None,
             since: now,
+            unread_since: None,
         }
     }
 
@@ -111,18 +146,6 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn is_idle(&self) -> bool {
         self.order.is_empty() && self.silent == 0
     }
-
-    /// Bytes of memory that its buffers occupy. It walks all of them.
-    pub(crate) fn held(&self) -> usize {
-        let intake = self.intake.as_ref().map_or(0, |intake| intake.footprint());
-        let backlog = self.backlog.as_ref().map_or(0, |it| it.footprint());
-        self.output.footprint() + self.order.footprint() + intake + backlog
-    }
-
-    /// Whether its memory can shrink while it is not read: it waits for replies, or has replies to read.
-    pub(crate) fn can_shrink(&self) -> bool {
-        !self.is_idle() || !self.output.is_empty()
-    }
 }
 
 /// What the client sends.
@@ -137,8 +160,14 @@ impl<P: Protocol> Session<P> {
     /// replies that may be large, and in bytes.
     #[inline]
     pub(crate) fn may_accept(&self) -> bool {
-        let outstanding = self.order.len() + self.silent;
-        if self.holds != Holds::NONE && self.holds.block(outstanding == 0) {
+        self.may_accept_under(self.holds)
+    }
+
+    /// The same where these are the reasons to hold it back.
+    #[inline]
+    fn may_accept_under(&self, holds: Holds) -> bool {
+        let outstanding = self.outstanding();
+        if holds != Holds::NONE && self.is_held_back(holds, outstanding) {
             return false;
         }
         outstanding < MAX_WINDOW
@@ -146,13 +175,44 @@ impl<P: Protocol> Session<P> {
             && self.expected() < WINDOW_BYTES
     }
 
+    /// Whether it may accept a request, or go on with one that is being split.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.may_accept_under(self.holds.without(Hold::Splitting))
+    }
+
+    /// Requests that are outstanding, whether a reply is wanted or not.
+    #[inline]
+    pub(crate) fn outstanding(&self) -> usize {
+        self.order.len() + self.silent
+    }
+
+    /// How many of them it may have.
+    fn window(&self) -> usize {
+        self.pace.as_ref().map_or(MAX_WINDOW, |pace| pace.window())
+    }
+
+    /// Whether it is held back, or its window is narrow and full.
+    #[cold]
+    #[inline(never)]
+    fn is_held_back(&self, holds: Holds, outstanding: usize) -> bool {
+        holds.block(outstanding == 0) || outstanding >= self.window()
+    }
+
+    /// Most sessions have no narrow window, which must cost them nothing: so it counts as a reason to hold them back.
+    fn follow_pace(&mut self) {
+        match self.window() < MAX_WINDOW {
+            true => self.holds.add(Hold::Narrow),
+            false => self.holds.remove(Hold::Narrow),
+        }
+    }
+
     /// Whether a session that was full may be resumed: only when half of its window is free. Otherwise each reply
     /// would let in one request, and each request would cost a write of its own.
     fn may_resume(&self) -> bool {
-        let outstanding = self.order.len() + self.silent;
-        self.may_accept()
+        let outstanding = self.outstanding();
+        self.may_go_on()
             && (outstanding == 0
-                || (outstanding <= MAX_WINDOW / 2
+                || (outstanding <= self.window() / 2
                     && self.order.large() <= LARGE_WINDOW / 2
                     && self.expected() <= WINDOW_BYTES / 2))
     }
@@ -254,15 +314,6 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Has the client read again, if it was not and is to be; returns whether that changed.
-    pub(crate) fn resume_reading(&mut self, most: usize) -> bool {
-        let resumes = self.reading == Reading::Stopped && self.wants_read(most);
-        if resumes {
-            self.reading = Reading::On;
-        }
-        resumes
-    }
-
     /// Holds the session back.
     pub(crate) fn hold(&mut self, why: Hold) {
         self.holds.add(why);
@@ -298,7 +349,7 @@ impl<P: Protocol> Session<P> {
 
     /// Whether there may be something to do when it is resumed: a backlog, or input that was not read.
     fn waits(&self) -> bool {
-        self.backlog.is_some() || self.reading == Reading::Stopped
+        self.backlog.is_some() || self.split.is_some() || self.reading == Reading::Stopped
     }
 
     /// Puts the session on the ready list, if it may be resumed and is not on it; returns whether it did.
@@ -310,7 +361,7 @@ impl<P: Protocol> Session<P> {
 
     /// The same for one that was just resumed and may go on without waiting for half of its window.
     pub(crate) fn list_again(&mut self) -> bool {
-        let is_added = self.has_backlog() && self.may_accept() && !self.lists.ready;
+        let is_added = self.waits() && self.may_go_on() && !self.lists.ready;
         self.lists.ready |= is_added;
         is_added
     }
@@ -319,10 +370,17 @@ impl<P: Protocol> Session<P> {
     /// its input wait.
     pub(crate) fn resume(&mut self, now: Time) {
         self.lists.ready = false;
-        self.release(Hold::UntilIdle);
+        // A request that has come since it was listed may have to be over first.
+        if self.is_idle() {
+            self.release(Hold::UntilIdle);
+        }
         self.release(Hold::UntilNextTurn);
         self.release_if_drained();
         self.turn.renew(now);
+        if let Some(pace) = &mut self.pace {
+            pace.note_room(now);
+            self.follow_pace();
+        }
         self.since = now;
     }
 
@@ -398,34 +456,44 @@ impl<P: Protocol> Session<P> {
         self.order.fill(slot, reply, &mut self.output)
     }
 
-    /// Adds a piece of a fragment's reply; returns whether every fragment has ended.
+    /// Adds a piece of a fragment's reply.
     pub(crate) fn deliver_fragment(
         &mut self,
-        (slot, fragment): (u64, u32),
-        chunk: &Chunk,
-        range: Range<usize>,
+        to: (u64, u32),
+        piece: (&Chunk, Range<usize>),
         kind: Option<P::Kind>,
         marks: &mut Vec<u64>,
-    ) -> bool {
+        is_nested: bool,
+    ) -> Joined {
         self.order
-            .deliver_fragment(slot, fragment, chunk, range, kind, marks)
+            .deliver_fragment(to, piece, kind, marks, is_nested)
     }
 
-    /// A fragment has failed; returns whether every fragment has ended.
+    /// A fragment has failed; returns whether the join may go on.
     pub(crate) fn fail_fragment(&mut self, slot: u64, fragment: u32, cause: &Cause) -> bool {
         self.order.fail_fragment(slot, fragment, cause)
     }
 
-    /// Takes the replies to a split request whose fragments have all ended.
+    /// Takes what is collected for a split request, to join it. Either [`Session::put_joined`] or [`Session::fill`]
+    /// follows.
     pub(crate) fn take_join(&mut self, slot: u64) -> Option<PendingJoin<P::Kind>> {
         self.order.take_join(slot)
     }
 
-    /// Completes a split request; `learnt` tells whether `reply` counts for the estimate of the size of replies.
-    /// Returns as [`Session::deliver`].
-    pub(crate) fn fill_joined(&mut self, slot: u64, reply: Rope, learnt: bool) -> bool {
-        self.order
-            .fill_joined(slot, reply, learnt, &mut self.output)
+    /// Adds a piece of a joined reply; it is complete unless there is a `rest`. Returns as [`Session::deliver`].
+    pub(crate) fn put_joined(
+        &mut self,
+        slot: u64,
+        piece: Rope,
+        rest: Option<PendingJoin<P::Kind>>,
+    ) -> bool {
+        self.order.put_joined(slot, piece, rest, &mut self.output)
+    }
+
+    /// Completes a split request with an error, when nothing of a joined reply was passed on. Returns as
+    /// [`Session::deliver`].
+    pub(crate) fn put_failed(&mut self, slot: u64, line: Rope) -> bool {
+        self.order.put_failed(slot, line, &mut self.output)
     }
 
     /// The reply in a slot has broken off. If part of it has gone to the output, nothing may follow: the session
@@ -511,24 +579,6 @@ impl<P: Protocol> Session<P> {
         self.is_over_limit() || self.must_read_last_replies()
     }
 
-    /// Whether it must read and is not being measured.
-    #[inline]
-    pub(crate) fn must_be_measured(&self) -> bool {
-        self.read_rate.is_none() && self.must_read()
-    }
-
-    /// Begins to measure how fast it reads; returns whether it was not measured before.
-    pub(crate) fn measure_reading(&mut self) -> bool {
-        let begins = self.read_rate.is_none();
-        self.read_rate.get_or_insert_default();
-        begins
-    }
-
-    /// Ends the measuring, and returns what was measured.
-    pub(crate) fn take_read_rate(&mut self) -> Option<ReadRate> {
-        self.read_rate.take()
-    }
-
     /// Counts bytes that were received from the client or written to it.
     #[inline]
     fn note_moved(&mut self, bytes: usize) {
@@ -542,17 +592,8 @@ impl<P: Protocol> Session<P> {
     /// Drops all input that is not handled.
     fn drop_input(&mut self) {
         self.backlog = None;
+        self.split = None;
+        self.holds.remove(Hold::Splitting);
         self.intake = None;
-    }
-}
-
-/// The connections that its requests are pinned to.
-impl<P: Protocol> Session<P> {
-    pub(crate) fn pinned(&self) -> &PinnedConnections {
-        &self.pinned
-    }
-
-    pub(crate) fn pinned_mut(&mut self) -> &mut PinnedConnections {
-        &mut self.pinned
     }
 }

@@ -1,19 +1,23 @@
 //! All clients of a pool in one worker: which may be resumed, which are measured or timed, and how each ends.
 
+mod memory;
+mod pushing;
+mod timeouts;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::holds::Hold;
-use super::phase::Phase;
+use super::ending::Ending;
+use super::large_split::LargeSplit;
 use super::session::Session;
 use crate::event::{Event, Level, Trace};
 use crate::flow::buffer::Chunk;
 use crate::flow::memory::MemoryPart;
 use crate::flow::outbox::{Action, Flush, Outbox};
 use crate::flow::spares::Spares;
-use crate::id::{ServerId, SessionId, Table};
+use crate::id::{ConnectionId, ServerId, SessionId, Table};
 use crate::limits::{AUTHENTICATE_WITHIN, CLIENT_SCAN_AT_LEAST};
 use crate::metrics::{PoolCounters, PoolMetric};
 use crate::protocol::Protocol;
@@ -33,36 +37,21 @@ pub(crate) struct Clients<P: Protocol> {
     /// Sessions that were resumed and have more backlog, or that have used up their turn. Their next turn is in the next
     /// `handle_timeout`, so that one client cannot keep the worker from its other sockets.
     next_turn: Vec<SessionId>,
+    /// Split requests whose joined replies are continued then, too.
+    unfinished_joins: Vec<(SessionId, u64)>,
     /// When those are due: as soon as there are any.
     next_turn_at: Option<Time>,
     /// When the period of each measured session ends. All periods are equally long, so the queue is in order of time.
     measured: VecDeque<(Time, SessionId)>,
     /// When all clients are next checked for time-outs, if any are set.
     next_scan: Option<Time>,
+    /// Connections whose sessions have left while they held the leases.
+    left: Vec<ConnectionId>,
     /// How many are held back because memory is short.
     held_for_memory: usize,
     shutting_down: bool,
-}
-
-/// How a client ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// Everything it is to get was written.
-    Finished { linger: bool },
-    /// Its connection is gone.
-    Gone,
-    /// The proxy closes it for a limit or a time-out.
-    Closed,
-}
-
-impl Ending {
-    fn describe(self) -> &'static str {
-        match self {
-            Ending::Finished { .. } => "everything was answered",
-            Ending::Gone => "its connection was lost",
-            Ending::Closed => "it was closed for a limit or a time-out",
-        }
-    }
+    /// Subscribers that have left.
+    subscribers_left: Vec<SessionId>,
 }
 
 impl<P: Protocol> Clients<P> {
@@ -79,11 +68,14 @@ impl<P: Protocol> Clients<P> {
             spares: Spares::default(),
             ready: VecDeque::new(),
             next_turn: Vec::new(),
+            unfinished_joins: Vec::new(),
             next_turn_at: None,
             measured: VecDeque::new(),
             next_scan: None,
+            left: Vec::new(),
             held_for_memory: 0,
             shutting_down: false,
+            subscribers_left: Vec::new(),
         }
     }
 
@@ -228,10 +220,10 @@ impl<P: Protocol> Clients<P> {
         }
     }
 
-    /// Whether any session is to be resumed.
+    /// Whether any session is to be resumed, or a subscriber has left.
     #[inline]
     pub(crate) fn is_anybody_ready(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.subscribers_left.is_empty()
     }
 
     /// The next session to be resumed.
@@ -246,8 +238,9 @@ impl<P: Protocol> Clients<P> {
         None
     }
 
-    /// A resumed session has parsed one piece of its backlog. If there is more, it gets another turn after the
-    /// others; if not, and the client has ended its side, the session may be at its end.
+    /// A resumed session has parsed one piece of its backlog, or has gone on with a request that is being split. If there
+    /// is more, it gets another turn after the others; if not, and the client has ended its side, the session may be at
+    /// its end.
     pub(crate) fn after_piece(&mut self, id: SessionId, now: Time, outbox: &mut Outbox) {
         let most = self.settings.clients.backlog;
         let Some(session) = self.sessions.get_mut(id) else {
@@ -256,17 +249,31 @@ impl<P: Protocol> Clients<P> {
         if session.resume_reading(most) {
             outbox.act(Action::ReadSession { session: id });
         }
-        if session.has_backlog() {
-            if session.list_again() {
-                self.next_turn.push(id);
-                self.next_turn_at.get_or_insert(now);
-            }
-            return;
+        if session.has_backlog() || session.has_split() {
+            return self.await_turn(id, now);
         }
         if session.has_ended() {
             self.drop_incomplete(id, outbox);
         }
         self.close_if_finished(id, now, outbox);
+    }
+
+    /// The session goes on in the next `handle_timeout`, if it may go on.
+    fn await_turn(&mut self, id: SessionId, now: Time) {
+        if let Some(session) = self.sessions.get_mut(id)
+            && session.list_again()
+        {
+            self.next_turn.push(id);
+            self.next_turn_at.get_or_insert(now);
+        }
+    }
+
+    /// A request of the session is being split; that goes on in its next turn.
+    pub(crate) fn keep_split(&mut self, id: SessionId, split: Box<LargeSplit<P>>, now: Time) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.keep_split(split);
+            self.await_turn(id, now);
+        }
     }
 
     /// The proxy has answered, refused or passed over a request of the session by itself, with a reply of so many
@@ -286,6 +293,22 @@ impl<P: Protocol> Clients<P> {
         self.ready.extend(self.next_turn.drain(..));
     }
 
+    /// The joined reply in this slot is continued in the next `handle_timeout`.
+    pub(crate) fn continue_join(&mut self, id: SessionId, slot: u64, now: Time) {
+        self.unfinished_joins.push((id, slot));
+        self.next_turn_at.get_or_insert(now);
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_join_continued(&self, id: SessionId, slot: u64) -> bool {
+        self.unfinished_joins.contains(&(id, slot))
+    }
+
+    /// The joined replies that are to be continued.
+    pub(crate) fn take_unfinished_joins(&mut self) -> Vec<(SessionId, u64)> {
+        std::mem::take(&mut self.unfinished_joins)
+    }
+
     /// Whether the client is to be read.
     pub(crate) fn wants_read(&self, id: SessionId) -> bool {
         let session = self.sessions.get(id);
@@ -298,34 +321,6 @@ impl<P: Protocol> Clients<P> {
         if let Some(session) = self.sessions.get_mut(id) {
             session.stop_reading(self.settings.clients.backlog);
         }
-    }
-
-    /// Holds back a session that has more than its share of the memory.
-    pub(crate) fn hold_for_memory(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.get_mut(id)
-            && !session.is_held_for_memory()
-        {
-            session.hold(Hold::Memory);
-            self.held_for_memory += 1;
-            self.counters.add(PoolMetric::ClientHeldBack, 1);
-        }
-    }
-
-    /// Lifts that hold.
-    pub(crate) fn release_for_memory(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.get_mut(id)
-            && session.is_held_for_memory()
-        {
-            session.release(Hold::Memory);
-            self.held_for_memory -= 1;
-            self.counters.add(PoolMetric::ClientHeldBack, -1);
-            self.note_progress(id);
-        }
-    }
-
-    /// How many sessions are held back for that.
-    pub(crate) fn held_for_memory(&self) -> usize {
-        self.held_for_memory
     }
 
     /// The session accepts nothing further; it ends when what was accepted is answered and written.
@@ -379,11 +374,20 @@ impl<P: Protocol> Clients<P> {
             self.held_for_memory -= 1;
             self.counters.add(PoolMetric::ClientHeldBack, -1);
         }
+        if !session.leases().is_empty() {
+            self.left.extend(session.leases());
+            // It is not found there any more, but what is ready is looked at before the call ends.
+            self.ready.push_back(id);
+        }
+        if session.is_subscriber() {
+            self.subscribers_left.push(id);
+        }
         self.memory.memory().remove_client();
         let gone = self.memory.note_gone(session.held());
         self.counters.add(PoolMetric::BufferedBytes, -(gone as i64));
         self.counters.add(PoolMetric::ClientConnections, -1);
-        self.counters.add(self.ending_metric(&session, ending), 1);
+        self.counters
+            .add(ending.metric(session.phase(), self.shutting_down), 1);
         if outbox.logs(Level::Info) {
             let why = ending.describe();
             let client = || Some(session.name().into());
@@ -395,22 +399,16 @@ impl<P: Protocol> Clients<P> {
                 session: id,
                 linger,
             }),
-            Ending::Closed => outbox.act(Action::CloseSession {
+            Ending::Closed | Ending::Killed => outbox.act(Action::CloseSession {
                 session: id,
                 linger: false,
             }),
         }
     }
 
-    fn ending_metric(&self, session: &Session<P>, ending: Ending) -> PoolMetric {
-        match (ending, session.phase()) {
-            (Ending::Gone | Ending::Closed, _) => PoolMetric::ClientErr,
-            (Ending::Finished { .. }, Phase::Broken) => PoolMetric::ClientErr,
-            (Ending::Finished { .. }, Phase::Quitting { linger: true }) if !self.shutting_down => {
-                PoolMetric::ClientErr
-            }
-            (Ending::Finished { .. }, _) => PoolMetric::ClientEof,
-        }
+    /// Takes the connections whose sessions have left while they held the leases.
+    pub(crate) fn take_left(&mut self) -> Vec<ConnectionId> {
+        std::mem::take(&mut self.left)
     }
 
     /// Drops a request that stays incomplete, because the client sends nothing further.
@@ -497,8 +495,7 @@ impl<P: Protocol> Clients<P> {
     }
 }
 
-/// Clients that are idle, or stop in the middle of a request. They are checked all at once, every quarter of the
-/// shortest time-out: that costs less than a timer for each, and a time-out may be late by as much.
+/// When all clients are checked for time-outs; see `timeouts`.
 impl<P: Protocol> Clients<P> {
     /// When something may have to be done for a client without any input.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
@@ -538,55 +535,5 @@ impl<P: Protocol> Clients<P> {
         .into_iter()
         .flatten()
         .min()
-    }
-
-    /// Closes clients that have been idle, in the middle of a request, or without the pool's password for too long.
-    pub(crate) fn close_idle(&mut self, protocol: &P, now: Time, outbox: &mut Outbox) {
-        if self.next_scan.is_none_or(|due| now < due) {
-            return;
-        }
-        self.next_scan = None;
-        for id in self.sessions.ids() {
-            let session = self.sessions.get(id);
-            let late = session.and_then(|session| {
-                let event = self.lateness(session, protocol, now)?;
-                Some((event, session.name()))
-            });
-            if let Some((event, name)) = late {
-                outbox.log_of(event, || Some(name.into()));
-                self.close(id, Ending::Closed, outbox);
-            }
-        }
-        if self.sessions.len() > 0 {
-            let is_stranger =
-                |session: &Session<P>| protocol.authenticate_by(session.client()).is_some();
-            let has_strangers = self.iter().any(|(_, session)| is_stranger(session));
-            self.schedule_scan(now, has_strangers);
-        }
-    }
-
-    /// What is logged if the client is late.
-    fn lateness(&self, session: &Session<P>, protocol: &P, now: Time) -> Option<Event> {
-        let is_due = |due| due <= now;
-        if protocol
-            .authenticate_by(session.client())
-            .is_some_and(is_due)
-        {
-            return Some(Event::ClientUnauthenticated);
-        }
-        let mid_request = session.is_mid_request();
-        self.is_late(session, now)
-            .then_some(Event::ClientTimedOut { mid_request })
-    }
-
-    fn is_late(&self, session: &Session<P>, now: Time) -> bool {
-        let limit = match session.is_mid_request() {
-            true => self.settings.failure.client_request_timeout,
-            false => self.settings.failure.client_idle_timeout,
-        };
-        let since = session.idle_since();
-        since
-            .zip(limit)
-            .is_some_and(|(since, limit)| since + limit <= now)
     }
 }

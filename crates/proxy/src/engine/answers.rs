@@ -8,14 +8,16 @@
 
 use super::state::Engine;
 use crate::cause::Cause;
+use crate::clients::order::CutOff;
 use crate::event::Event;
 use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
 use crate::limits::LOGGED_ERROR;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::protocol::fanout::{About, JoinOutcome, PendingJoin};
+use crate::protocol::fanout::About;
 use crate::protocol::grammar::{Refusal, Reply};
+use crate::protocol::pending_join::{JoinOutcome, PendingJoin};
 
 impl<P: Protocol> Engine<P> {
     /// The session has new output, or one request less: it is listed for writing, and resumed or closed if that is
@@ -56,7 +58,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Answers the request, behind the replies to the session's earlier ones.
-    fn answer(&mut self, id: SessionId, reply: &[u8]) {
+    pub(super) fn answer(&mut self, id: SessionId, reply: &[u8]) {
         if let Some(session) = self.clients.get_mut(id)
             && session.answer(reply)
         {
@@ -72,7 +74,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// The error line for a request that failed at `server`.
-    fn error_line(&mut self, cause: &Cause, server: Option<ServerId>) -> Vec<u8> {
+    pub(super) fn error_line(&mut self, cause: &Cause, server: Option<ServerId>) -> Vec<u8> {
         self.counters.add(PoolMetric::ForwardError, 1);
         let mut line = Vec::new();
         // For an ejected server the cause's fixed text (`Connection refused`) alone would be misleading.
@@ -91,7 +93,13 @@ impl<P: Protocol> Engine<P> {
                 format!("{server}: {}", cause.detail())
             }
             None if *cause == Cause::Overloaded => "the proxy is short of memory".into(),
-            None => format!("every server of pool '{}' is ejected", self.settings.name),
+            None => {
+                let (servers, name) = match self.settings.servers.len() {
+                    1 => ("the server", &self.settings.name),
+                    _ => ("every server", &self.settings.name),
+                };
+                format!("{servers} of pool '{name}' is ejected")
+            }
         }
     }
 
@@ -105,26 +113,44 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// Completes it with an error.
-    pub(super) fn fail_slot(&mut self, id: SessionId, slot: u64, cause: &Cause, server: ServerId) {
+    pub(super) fn fail_slot(
+        &mut self,
+        id: SessionId,
+        slot: u64,
+        cause: &Cause,
+        server: impl Into<Option<ServerId>>,
+    ) {
         // Checked first, as making an error line counts it.
         let session = self.clients.get(id);
         if session.is_some_and(|session| session.is_open(slot)) {
-            let line = self.error_line(cause, Some(server));
+            let line = self.error_line(cause, server.into());
             self.fill_slot(id, slot, &line);
         }
     }
 
-    /// A fragment has failed. The request is answered when every other fragment has ended, too.
+    /// A fragment has failed. The request is answered when every other fragment has ended, too; if its reply has begun,
+    /// at once.
     pub(super) fn fail_fragment(&mut self, id: SessionId, slot: u64, fragment: u32, cause: &Cause) {
         if let Some(session) = self.clients.get_mut(id)
             && session.fail_fragment(slot, fragment, cause)
         {
-            self.finish_join(id, slot);
+            self.join(id, slot);
         }
     }
 
-    /// Joins the replies of a request whose fragments have all ended, and completes its slot.
-    pub(super) fn finish_join(&mut self, id: SessionId, slot: u64) {
+    /// Goes on with the joins that were too large for one turn.
+    pub(super) fn continue_joins(&mut self) {
+        for (id, slot) in self.clients.take_unfinished_joins() {
+            self.join(id, slot);
+        }
+    }
+
+    /// Joins the replies to a split request as far as they are known, and completes its slot if all of them are; unless
+    /// it has had its turn.
+    pub(super) fn join(&mut self, id: SessionId, slot: u64) {
+        if self.clients.is_join_continued(id, slot) {
+            return;
+        }
         let Some(session) = self.clients.get_mut(id) else {
             return;
         };
@@ -135,26 +161,76 @@ impl<P: Protocol> Engine<P> {
         let name_of = |server| roster.server(server).name().into();
         let about = About {
             name_of: &name_of,
-            process: &self.plans.pool().place().process,
+            process: self.plans.pool().process(),
             now: self.now,
         };
-        let mut joined = Rope::with_room(join.room());
-        let end = self
+        let mut piece = Rope::with_room(join.room());
+        let outcome = self
             .protocol
-            .join(&mut join, session.client(), &about, &mut joined);
-        let is_done = matches!(end, JoinOutcome::Done);
-        match end {
-            JoinOutcome::Done => {}
-            JoinOutcome::Failed(fragment) => joined = self.failed_join(&mut join, fragment),
-            JoinOutcome::Mismatch => {
-                let server = join.fragments[0].server;
-                joined = self.failed_reply(&Cause::Protocol, server);
+            .join(&mut join, session.client(), &about, &mut piece);
+        let rest = match outcome {
+            JoinOutcome::Done => {
+                self.note_parts(id, &join);
+                None
             }
-        }
+            JoinOutcome::Waiting => Some(join),
+            JoinOutcome::More => {
+                self.clients.continue_join(id, slot, self.now);
+                Some(join)
+            }
+            JoinOutcome::Failed(fragment) => {
+                let line = self.failed_join(&mut join, fragment);
+                return self.break_off(id, slot, line);
+            }
+            JoinOutcome::Mismatch => {
+                let line = self.failed_reply(&Cause::Protocol, join.fragments[0].server);
+                return self.break_off(id, slot, line);
+            }
+        };
         if let Some(session) = self.clients.get_mut(id)
-            && session.fill_joined(slot, joined, is_done)
+            && session.put_joined(slot, piece, rest)
         {
             self.note_delivered(id);
+        }
+    }
+
+    /// A transaction that was split has ended: tells if not all servers have executed their part.
+    fn note_parts(&mut self, id: SessionId, join: &PendingJoin<P::Kind>) {
+        let (failed, parts) = (join.failed_parts(P::is_error_kind), join.fragments.len());
+        if failed > 0 {
+            self.counters.add(PoolMetric::TransactionsInPart, 1);
+            self.log_of(id, Event::TransactionInPart { failed, parts });
+        }
+    }
+
+    /// The joined reply would be too large: the request gets an error at once, and what still comes of the replies is
+    /// dropped.
+    pub(super) fn give_up_join(&mut self, id: SessionId, slot: u64) {
+        if let Some(session) = self.clients.get_mut(id)
+            && session.take_join(slot).is_some()
+        {
+            let mut line = Vec::new();
+            P::too_large(&mut line);
+            let mut reply = Rope::new();
+            reply.extend(&line);
+            self.break_off(id, slot, reply);
+        }
+    }
+
+    /// There is no joined reply: completes the slot with an error, unless part of a reply has gone to the output; then
+    /// nothing may follow and the client is closed.
+    fn break_off(&mut self, id: SessionId, slot: u64, line: Rope) {
+        let Some(session) = self.clients.get_mut(id) else {
+            return;
+        };
+        match session.cut_off(slot) {
+            CutOff::NoSlot => {}
+            CutOff::NothingSent => {
+                if session.put_failed(slot, line) {
+                    self.note_delivered(id);
+                }
+            }
+            CutOff::PartlySent => self.clients.await_end(id, self.now, &mut self.outbox),
         }
     }
 
@@ -198,6 +274,15 @@ impl<P: Protocol> Engine<P> {
         self.note_unheard(id, reason);
     }
 
+    /// A request without a wanted reply has ended.
+    pub(super) fn end_silent(&mut self, id: SessionId) {
+        if let Some(session) = self.clients.get_mut(id) {
+            session.end_silent();
+        }
+        // It counted for the window, and a barrier waits for it, too.
+        self.clients.settle(id, self.now, &mut self.outbox);
+    }
+
     fn note_unheard(&mut self, id: SessionId, reason: String) {
         self.counters.add(PoolMetric::Unheard, 1);
         self.log_of(id, Event::Unheard { reason });
@@ -205,7 +290,7 @@ impl<P: Protocol> Engine<P> {
 }
 
 /// The first line of a reply, escaped and shortened for the log.
-fn shown(reply: &[u8]) -> String {
+pub(super) fn shown(reply: &[u8]) -> String {
     let line = reply.split(|byte| *byte == b'\r').next();
     let bytes = line.unwrap_or_default().iter().take(LOGGED_ERROR);
     let mut text = String::new();

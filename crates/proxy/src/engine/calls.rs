@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::endings::Blame;
 use super::state::Engine;
 use crate::cause::Cause;
-use crate::clients::table::Ending;
+use crate::clients::ending::Ending;
 use crate::event::{Event, Level, LogRecord, Trace};
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::outbox::{Action, Flush};
@@ -73,6 +73,7 @@ impl<P: Protocol> Engine<P> {
         if !session.has_backlog() {
             self.clients.drop_incomplete(id, &mut self.outbox);
         }
+        self.cancel_ended(id);
         self.clients.close_if_finished(id, now, &mut self.outbox);
         self.run_ready();
     }
@@ -81,6 +82,7 @@ impl<P: Protocol> Engine<P> {
     pub(crate) fn handle_session_error(&mut self, id: SessionId, now: Time) {
         self.now = now;
         self.clients.close(id, Ending::Gone, &mut self.outbox);
+        self.run_ready();
     }
 
     pub(crate) fn session_wants_read(&self, id: SessionId) -> bool {
@@ -119,6 +121,11 @@ impl<P: Protocol> Engine<P> {
         self.clients.settle(id, self.now, &mut self.outbox);
     }
 
+    /// Whether no session is left, and no server has to be told that nobody waits any more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.clients.len() == 0 && self.roster.held_leases().is_empty()
+    }
+
     pub(crate) fn session_count(&self) -> usize {
         self.clients.len()
     }
@@ -151,6 +158,12 @@ impl<P: Protocol> Engine<P> {
         if let Some(connection) = self.roster.get_mut(id) {
             connection.set_peer(peer);
         }
+    }
+
+    /// Whether a client may wait on the connection without end.
+    pub(crate) fn may_be_silent(&self, id: ConnectionId) -> bool {
+        let connection = self.roster.get(id);
+        connection.is_some_and(|connection| connection.purpose().may_be_silent())
     }
 
     /// The socket of a server connection is connected.
@@ -246,6 +259,8 @@ impl<P: Protocol> Engine<P> {
     pub(crate) fn begin_shutdown(&mut self, now: Time) {
         self.now = now;
         self.clients.begin_shutdown(now, &mut self.outbox);
+        self.end_leases();
+        self.run_ready();
         self.outbox.end_log();
     }
 

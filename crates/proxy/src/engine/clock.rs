@@ -10,7 +10,12 @@ use crate::cause::Cause;
 use crate::id::ConnectionId;
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
+use crate::servers::leases::LeaseDue;
+use crate::subscriptions::registry::Due;
 use crate::time::Time;
+
+/// Why a connection is closed whose server has not ended a wait.
+const NOT_ENDED: &str = "the wait of a client that has left could not be ended";
 
 impl<P: Protocol> Engine<P> {
     /// When something may have to be done although nothing arrives. May be too early, never too late.
@@ -23,6 +28,8 @@ impl<P: Protocol> Engine<P> {
             // Without this, a pool without traffic would not probe or readmit its ejected servers.
             self.routes.next_retry(),
             self.roster.next_check(),
+            self.wait_watch.next(),
+            self.subscriptions.deadline(self.routes.version()),
             self.retire_at,
             // What was left out of the log is told even if nothing further happens.
             self.outbox.log_deadline(),
@@ -38,20 +45,27 @@ impl<P: Protocol> Engine<P> {
         if !self.plans.are_current() {
             self.follow_plans();
         }
-        for id in self.roster.take_late(self.now) {
+        let waiting = self.roster.take_waiting(self.now);
+        for id in waiting.late {
             self.handle_late(id);
+        }
+        for id in waiting.delayed {
+            self.hold_back_waiting(id);
         }
         self.time_out_upgrades();
         self.clients
             .close_idle(&self.protocol, self.now, &mut self.outbox);
         self.clients.close_slow_readers(self.now, &mut self.outbox);
         self.refresh_health();
+        self.watch_waits();
+        self.attend_subscribers();
         if self.memory.next().is_some_and(|due| due <= self.now) {
             self.count_memory();
         }
         self.retire_connections();
         self.end_draining();
         self.clients.begin_next_turns();
+        self.continue_joins();
         self.run_ready();
     }
 
@@ -66,12 +80,29 @@ impl<P: Protocol> Engine<P> {
         for id in self.roster.take_overdue(self.now) {
             self.close_connection(id, &Cause::Left, Blame::Nobody);
         }
-        let clients = &self.clients;
+        let (clients, subscriptions) = (&self.clients, &self.subscriptions);
         let forgotten = self
             .roster
-            .forget_servers(|server| clients.has_fragment_at(server));
+            .forget_servers(|id| clients.has_fragment_at(id) || subscriptions.uses(id));
         forgotten.iter().for_each(|id| self.upgrades.forget(*id));
         self.roster.schedule_check(self.now);
+    }
+
+    /// Does what is due for subscriptions, and closes the connections for them that are not needed any more, or whose
+    /// server does not answer.
+    fn attend_subscribers(&mut self) {
+        if self.subscriptions.is_empty() {
+            return;
+        }
+        for (server, due) in self.subscriptions.due(self.now) {
+            match due {
+                Due::Late(id) => self.close_connection(id, &Cause::TimedOut, Blame::Server),
+                Due::Idle(id) => self.release_subscriber(server, id),
+                Due::Connect | Due::Ask | Due::Ping | Due::Forget => {}
+            }
+        }
+        self.follow_subscriptions();
+        self.attend_sites();
     }
 
     /// A connection is late: it is closed, or only its late requests fail (`timeout_action`).
@@ -79,9 +110,30 @@ impl<P: Protocol> Engine<P> {
         let Some(connection) = self.roster.get(id) else {
             return;
         };
+        if let Some(due) = self.roster.lease_due(id, self.now) {
+            return self.handle_late_lease(id, due);
+        }
         match self.roster.is_lost(connection, self.now) {
             true => self.close_connection(id, &Cause::TimedOut, Blame::Server),
             false => self.answer_late(id),
+        }
+    }
+
+    /// A lease is not used, or its server has not ended a wait in time.
+    fn handle_late_lease(&mut self, id: ConnectionId, due: LeaseDue) {
+        match due {
+            LeaseDue::Unused => self.end_lease(id),
+            LeaseDue::CancelAgain => self.tell_server(id),
+            LeaseDue::Late => self.close_connection(id, &Cause::TimedOut, Blame::Nobody),
+            LeaseDue::CancelLate => {
+                self.end_lease(id);
+                // Unless its request was not sent yet.
+                let lease = self.lease_mut(id);
+                if lease.is_some_and(|lease| lease.wait().is_some()) {
+                    let cause = Cause::Other(NOT_ENDED.into());
+                    self.close_connection(id, &cause, Blame::Nobody);
+                }
+            }
         }
     }
 
@@ -118,7 +170,7 @@ impl<P: Protocol> Engine<P> {
                 self.count_failure(server, queued);
             }
         }
-        // `take_late` has taken this connection's deadline out of the lower bound.
+        // `take_waiting` has taken this connection's deadline out of the lower bound.
         self.roster.note_deadline(id);
     }
 }

@@ -1,15 +1,16 @@
 //! Server connections that end, and what happens to their requests.
 
+use super::leases::addressed;
 use super::state::Engine;
 use crate::cause::Cause;
 use crate::clients::order::CutOff;
 use crate::event::Event;
 use crate::flow::outbox::Action;
-use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::id::{ConnectionId, ServerId};
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::Version;
-use crate::servers::connection::Connection;
+use crate::servers::connection::{Connection, Progress};
 use crate::servers::purpose::Purpose;
 use crate::servers::queue::{InFlight, ReplyTo};
 
@@ -37,7 +38,10 @@ impl<P: Protocol> Engine<P> {
             return;
         };
         let version = match connection.purpose() {
-            Purpose::Shared { version, .. } => version,
+            Purpose::Shared { version, .. } => Some(version),
+            // What its end means for its session follows below.
+            Purpose::Leased { .. } | Purpose::Interrupt => Some(Version::Base),
+            Purpose::Subscriber => None,
             // The server is ejected already, and the time of the next probe was set when this one was claimed.
             Purpose::Probe => return,
             // It is asked again after the next connect.
@@ -46,19 +50,30 @@ impl<P: Protocol> Engine<P> {
         let server = connection.server();
         count_ending(&connection, cause);
         // A server that closes an idle connection (redis `timeout`) has not failed.
-        let was_idle = connection.queue().is_empty() && *cause == Cause::Closed;
+        let was_idle = match connection.purpose() {
+            // It is opened only where something is to be asked.
+            Purpose::Subscriber => {
+                connection.progress() == Progress::Listening
+                    && !self.subscriptions.owes_answer(server)
+            }
+            _ => connection.queue().is_empty(),
+        };
+        let was_idle = was_idle && *cause == Cause::Closed;
         // A draining connection may lead to an old endpoint: its end says nothing about the current one.
         if !connection.is_draining() {
             if blame == Blame::Server && !was_idle {
                 self.count_failure(server, connection.opened());
             }
             match version {
-                Version::Base => {}
-                Version::Resp3 => self.note_upgrade_ending(server),
+                Some(Version::Base) | None => {}
+                Some(Version::Resp3) => self.note_upgrade_ending(server),
             }
         }
         self.log_ending(&connection, cause);
-        self.fail_requests(id, &connection, cause);
+        match version {
+            Some(_) => self.fail_requests(id, &connection, cause),
+            None => self.lose_subscriptions(server, cause),
+        }
     }
 
     fn log_ending(&mut self, connection: &Connection<P>, cause: &Cause) {
@@ -81,11 +96,16 @@ impl<P: Protocol> Engine<P> {
         }
         // Only the oldest request can have a part of its reply.
         let mut is_mid_reply = connection.is_mid_reply();
+        let lease = connection.lease();
         for entry in connection.queue().iter() {
+            let entry = &addressed(lease, entry);
             if std::mem::take(&mut is_mid_reply) && self.cut_off(entry) {
                 continue;
             }
             self.fail_request(entry, cause, connection.server());
+        }
+        if let Some(lease) = lease {
+            self.note_lease_lost(id, lease, connection.server());
         }
     }
 
@@ -96,7 +116,8 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.clients.get_mut(entry.session) else {
             return true;
         };
-        let ReplyTo::Slot(slot) = entry.reply_to else {
+        // Nothing of a quiet request's reply has been passed on.
+        let (ReplyTo::Slot(slot) | ReplyTo::Last(Some(slot))) = entry.reply_to else {
             return false;
         };
         match session.cut_off(slot) {
@@ -115,7 +136,8 @@ impl<P: Protocol> Engine<P> {
     /// pending join.
     fn fail_request(&mut self, entry: &InFlight, cause: &Cause, server: ServerId) {
         match entry.reply_to {
-            ReplyTo::Slot(slot) if self.retry(entry.session, slot, cause) => {}
+            ReplyTo::Slot(slot) | ReplyTo::Quiet(slot, _)
+                if self.retry(entry.session, slot, cause) => {}
             _ => self.fail_without_retry(entry, cause, server),
         }
     }
@@ -126,23 +148,21 @@ impl<P: Protocol> Engine<P> {
         match entry.reply_to {
             // It was answered with an error when it was late.
             ReplyTo::Forgotten { .. } => {}
-            ReplyTo::Nobody => {
+            ReplyTo::Nobody | ReplyTo::Last(None) => {
                 self.note_lost(id, cause, Some(server));
                 self.end_silent(id);
             }
-            ReplyTo::Follower => self.end_silent(id),
-            ReplyTo::Slot(slot) => self.fail_slot(id, slot, cause, server),
+            ReplyTo::Follower | ReplyTo::Load => self.end_silent(id),
+            ReplyTo::Trial => self.fail_trial(id, cause, server),
+            ReplyTo::Unblock(number) => self.fail_unblock(number, cause, server),
+            // The wait says where its reply goes; it was asked before.
+            ReplyTo::Leased | ReplyTo::Proxy => {}
+            ReplyTo::Slot(slot)
+            | ReplyTo::Later(slot)
+            | ReplyTo::Last(Some(slot))
+            | ReplyTo::Quiet(slot, _) => self.fail_slot(id, slot, cause, server),
             ReplyTo::Fragment(slot, fragment) => self.fail_fragment(id, slot, fragment, cause),
         }
-    }
-
-    /// A request without a wanted reply has ended.
-    pub(super) fn end_silent(&mut self, id: SessionId) {
-        if let Some(session) = self.clients.get_mut(id) {
-            session.end_silent();
-        }
-        // It counted for the window, and a barrier waits for it, too.
-        self.clients.settle(id, self.now, &mut self.outbox);
     }
 }
 
@@ -156,8 +176,7 @@ fn count_ending<P: Protocol>(connection: &Connection<P>, cause: &Cause) {
         _ => ServerMetric::ServerErr,
     };
     counters.add(metric, 1);
-    counters.add(ServerMetric::InQueue, -(waiting.requests as i64));
-    counters.add(ServerMetric::InQueueBytes, -(waiting.bytes as i64));
+    counters.note_requests(waiting.requests as i64, waiting.bytes as i64);
     counters.add(ServerMetric::OutQueue, -(sent.requests as i64));
     counters.add(ServerMetric::OutQueueBytes, -(sent.bytes as i64));
 }

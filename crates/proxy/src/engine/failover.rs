@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use super::pacing::note_special;
 use super::sending::Asked;
 use super::state::Engine;
 use crate::event::{Level, Trace};
@@ -42,10 +43,11 @@ impl<P: Protocol> Engine<P> {
         self.send(asked.id, connection, reply_to, |out| {
             write_edited(&asked.source, bodies, &cap.edits, out)
         });
-        if facts.is_script
+        if facts.is_special
             && let Some(connection) = self.roster.get_mut(connection)
+            && let Some(session) = self.clients.get_mut(asked.id)
         {
-            connection.note_script();
+            note_special(facts, session, connection, self.now);
         }
         self.send_followers(asked, connection, cap);
     }
@@ -123,7 +125,7 @@ impl<P: Protocol> Engine<P> {
         // A probe is not idle because its queue is empty: it ends by itself.
         let server = self.roster.server(connection.server());
         let queue = connection.queue();
-        connection.purpose().carries_requests()
+        connection.purpose().is_shared()
             && server.ttl_cap().is_some()
             && queue.is_empty()
             && queue.output().is_empty()

@@ -21,12 +21,16 @@ const CANNOT_CAP_TTL: &str = "the failover server cannot limit the time to live"
 impl<P: Protocol> Engine<P> {
     /// The socket of a connection is connected.
     pub(super) fn begin_handshake(&mut self, id: ConnectionId) {
-        let Some(connection) = self.roster.get(id) else {
+        let Some(connection) = self.roster.get_mut(id) else {
             return;
         };
         if connection.progress() != Progress::Connecting {
             return;
         }
+        connection.note_way(self.now);
+        let Some(connection) = self.roster.get(id) else {
+            return;
+        };
         let steps = self.steps(connection);
         let (server, peer) = (connection.server(), connection.peer().map(Into::into));
         self.trace_server(Level::Info, server, |server| Trace::ServerConnected {
@@ -50,6 +54,12 @@ impl<P: Protocol> Engine<P> {
                 }
                 steps
             }
+            Purpose::Leased { version, database } => {
+                let mut steps = P::handshake(version, database, endpoint);
+                steps.extend(P::number_question());
+                steps
+            }
+            Purpose::Interrupt | Purpose::Subscriber => P::handshake(Version::Base, 0, endpoint),
             Purpose::Probe => {
                 let mut steps = P::handshake(Version::Base, endpoint.database, endpoint);
                 steps.push(P::probe());
@@ -71,13 +81,17 @@ impl<P: Protocol> Engine<P> {
         let (server, is_draining) = (connection.server(), connection.is_draining());
         let version = match connection.purpose() {
             Purpose::Shared { version, .. } => version,
+            // What its handshake tells is known from that of the shared ones.
+            Purpose::Leased { .. } | Purpose::Interrupt => Version::Base,
+            Purpose::Subscriber => return self.begin_listening(id),
             Purpose::Probe => return self.finish_probe(id),
             Purpose::Question => return self.finish_question(id),
         };
         // Requests may have been queued while it was connecting.
-        if connection.become_ready() {
+        if connection.become_ready(self.now) {
             self.roster.flush(id, &mut self.outbox);
         }
+        self.roster.note_deadline(id);
         self.trace_server(Level::Debug, server, |server| Trace::ServerReady { server });
         // It may lead to an old endpoint, which says nothing about the current one.
         if is_draining {
@@ -118,7 +132,11 @@ impl<P: Protocol> Engine<P> {
         }
         if let Some(connection) = self.roster.remove(id) {
             self.outbox.act(Action::CloseConnection { connection: id });
-            self.readmit(connection.server());
+            // A probe that was sent during an earlier ejection says nothing of what happened since.
+            let health = self.roster.server(connection.server()).health();
+            if connection.opened() >= health.ejected_at() {
+                self.readmit(connection.server());
+            }
         }
     }
 
@@ -142,6 +160,12 @@ impl<P: Protocol> Engine<P> {
             StepOutcome::Passed => false,
             StepOutcome::Release(release) => {
                 connection.endpoint().release.set(release);
+                false
+            }
+            StepOutcome::Number(number) => {
+                if let Some(lease) = connection.lease_mut() {
+                    lease.set_number(number);
+                }
                 false
             }
             StepOutcome::Warn(text) => {
@@ -176,8 +200,9 @@ impl<P: Protocol> Engine<P> {
             | StepKind::Hello
             | StepKind::Probe
             | StepKind::TtlCap
+            | StepKind::Number
             | StepKind::Release => Event::AuthFailed { server, text },
-            StepKind::Select => Event::SelectFailed { server, text },
+            StepKind::Select | StepKind::SelectOther => Event::SelectFailed { server, text },
         });
     }
 
@@ -191,10 +216,10 @@ impl<P: Protocol> Engine<P> {
         let (server, purpose) = (connection.server(), connection.purpose());
         match purpose {
             Purpose::Probe if !error.is_failure => return false,
-            Purpose::Probe | Purpose::Question => {}
-            Purpose::Shared { .. } if connection.is_draining() => {}
+            Purpose::Interrupt | Purpose::Subscriber | Purpose::Probe | Purpose::Question => {}
+            Purpose::Shared { .. } | Purpose::Leased { .. } if connection.is_draining() => {}
             // Requests are answered with this error for a while, instead of each opening a connection.
-            Purpose::Shared { .. } => {
+            Purpose::Shared { .. } | Purpose::Leased { .. } => {
                 let chance = self.routes.draw();
                 let refuser = self.roster.server_mut(server);
                 refuser.note_refusal(purpose, error.cause.clone(), self.now, chance);

@@ -64,6 +64,7 @@ impl<P: Protocol> Engine<P> {
     /// own server has come back.
     pub(super) fn refresh_routes(&mut self) {
         self.routes.refresh();
+        self.wait_watch.note_change();
         if !self.routes.has_failover() {
             return;
         }

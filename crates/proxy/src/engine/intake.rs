@@ -17,38 +17,47 @@ use std::ops::Range;
 use super::requests::Handled;
 use super::sending::{Asked, write_request};
 use super::state::Engine;
+use crate::clients::ending::Ending;
 use crate::clients::intake::Intake;
-use crate::clients::table::Ending;
 use crate::event::Event;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::SessionId;
 use crate::limits::UNAUTHENTICATED_BYTES;
 use crate::protocol::Protocol;
-use crate::protocol::decision::Request;
 use crate::protocol::fanout::{Body, Source};
 use crate::protocol::grammar::{Parsed, Refusal, Reply};
 
 impl<P: Protocol> Engine<P> {
-    /// Resumes the sessions that were held back and may go on, each with one piece of its input, so that none keeps
+    /// Ends the leases that are not in force any more, and resumes the sessions that were held back and may go on, each with one piece of its input, so that none keeps
     /// the others waiting.
     #[inline]
     pub(super) fn run_ready(&mut self) {
-        if self.clients.is_anybody_ready() {
+        if self.clients.is_anybody_ready() || self.wait_watch.has_changed() {
             self.run_all_ready();
         }
     }
 
     #[cold]
     fn run_all_ready(&mut self) {
-        while let Some(id) = self.clients.next_ready(self.now) {
-            self.resume(id);
+        loop {
+            // First, as it may let sessions go on.
+            self.tend_leases();
+            match self.clients.next_ready(self.now) {
+                Some(id) => self.resume(id),
+                None => break,
+            }
         }
+        self.drop_subscribers();
     }
 
     fn resume(&mut self, id: SessionId) {
-        // There may be no backlog: then the session only waited to be read again.
         let session = self.clients.get_mut(id);
-        if let Some((chunk, range)) = session.and_then(|session| session.take_backlog()) {
+        if session.is_some_and(|session| session.has_split()) {
+            self.continue_split(id);
+        // There may be no backlog: then the session only waited to be read again.
+        } else if let Some(session) = self.clients.get_mut(id)
+            && let Some((chunk, range)) = session.take_backlog()
+        {
             self.feed(id, &chunk, range);
         }
         self.clients.after_piece(id, self.now, &mut self.outbox);
@@ -65,7 +74,7 @@ impl<P: Protocol> Engine<P> {
             if !session.accepts_input() {
                 return true;
             }
-            if !session.may_accept() {
+            if !session.may_accept() && !session.may_accept_by_now(self.now) {
                 self.park(id, &[], chunk, pos..range.end);
                 return true;
             }
@@ -131,7 +140,8 @@ impl<P: Protocol> Engine<P> {
                     match handled {
                         Handled::NextAllowed | Handled::NextUnknown => pos += len,
                         Handled::Postponed => break self.park_all(id, &[], chunk, pos..range.end),
-                        Handled::Last => break range.end,
+                        // A request of so many keys does not fit a chunk.
+                        Handled::Last | Handled::Large => break range.end,
                     }
                     P::reset(&mut parser);
                 }
@@ -257,6 +267,10 @@ impl<P: Protocol> Engine<P> {
                         self.park_gathered(id, &text[..len], bodies, chunk, pos..rest.end)
                     }
                     Handled::Last => rest.end,
+                    Handled::Large => {
+                        self.begin_split(id, intake, len);
+                        pos
+                    }
                 }
             }
             Parsed::Skip { len } => {
@@ -302,7 +316,7 @@ impl<P: Protocol> Engine<P> {
             Some(text) => {
                 self.handle_outside_chunk(id, parser, Source { text, chunk: None }, bodies)
             }
-            None => self.handle_request(asked(id, parser, source), bodies),
+            None => self.handle_request(Asked::new(id, parser, source), bodies),
         }
     }
 
@@ -319,7 +333,7 @@ impl<P: Protocol> Engine<P> {
             Some(text) => Source { text, chunk: None },
             None => source,
         };
-        self.handle_request(asked(id, parser, source), bodies)
+        self.handle_request(Asked::new(id, parser, source), bodies)
     }
 
     #[inline]
@@ -413,23 +427,5 @@ impl<P: Protocol> Engine<P> {
             Some(session) => P::pass_over(session.client_mut()),
             None => Reply::Dropped,
         }
-    }
-}
-
-#[inline(always)]
-fn asked<'r, P: Protocol>(
-    id: SessionId,
-    parser: &'r P::Parser,
-    source: Source<'r>,
-) -> Asked<'r, P> {
-    let request = Request {
-        text: source.text,
-        parser,
-        is_idle: false,
-    };
-    Asked {
-        id,
-        request,
-        source,
     }
 }

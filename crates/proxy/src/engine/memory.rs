@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use super::state::Engine;
 use crate::cause::Cause;
-use crate::clients::table::Ending;
+use crate::clients::ending::Ending;
 use crate::event::Event;
 use crate::flow::memory::Pressure;
 use crate::id::SessionId;
-use crate::metrics::{PoolMetric, ServerMetric};
+use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::grammar::Reply;
 use crate::servers::queue::{InFlight, ReplyTo};
@@ -118,23 +118,30 @@ impl<P: Protocol> Engine<P> {
         // The buffer that an idle connection keeps is held for nobody.
         let outputs = self.roster.connections().map(|link| link.queue().output());
         let busy = outputs.filter(|output| !output.is_empty());
-        busy.map(|output| output.footprint()).sum()
+        let listeners = self.roster.connections();
+        let listeners: usize = listeners.map(|link| link.listener_footprint()).sum();
+        busy.map(|output| output.footprint()).sum::<usize>() + listeners + self.subscriptions.held()
     }
 
-    /// Unsent request bytes by the index of their session; those of sessions that are gone are added to `orphaned`.
+    /// The memory of unsent requests by the index of their session; of those of sessions that are gone, their bytes are
+    /// added to `orphaned`. A request is charged with its part of the spare room of its connection's buffer, too, or
+    /// nobody would be above a share of the memory that is held.
     fn queued_by_session(&self, orphaned: &mut usize) -> Vec<usize> {
         let mut queued = Vec::new();
-        let links = self.roster.connections();
-        for entry in links.flat_map(|link| link.queue().unsent()) {
-            if self.clients.get(entry.session).is_none() {
-                *orphaned += entry.bytes();
-                continue;
+        for queue in self.roster.connections().map(|link| link.queue()) {
+            let (footprint, len) = (queue.output().footprint(), queue.output().len());
+            for entry in queue.unsent() {
+                if self.clients.get(entry.session).is_none() {
+                    *orphaned += entry.bytes();
+                    continue;
+                }
+                let index = entry.session.index();
+                if queued.len() <= index {
+                    queued.resize(index + 1, 0);
+                }
+                let charged = entry.bytes() as u128 * footprint as u128 / len.max(1) as u128;
+                queued[index] += charged as usize;
             }
-            let index = entry.session.index();
-            if queued.len() <= index {
-                queued.resize(index + 1, 0);
-            }
-            queued[index] += entry.bytes();
         }
         queued
     }
@@ -250,8 +257,7 @@ impl<P: Protocol> Engine<P> {
             unheard.extend(lost.map(|entry| entry.session));
             let gone = queue.drop_unsent(is_gone);
             let counters = connection.counters();
-            counters.add(ServerMetric::InQueue, -(gone.requests as i64));
-            counters.add(ServerMetric::InQueueBytes, -(gone.bytes as i64));
+            counters.note_dropped(gone.requests as i64, gone.bytes as i64);
             dropped += gone.bytes;
         }
         // Requests without a wanted reply are reported; the others' clients are gone.

@@ -17,21 +17,35 @@
 //! 2. `trace`: whose doing an event is, and what is logged at the levels above the default.
 //! 3. `health`: which servers are in use; failures, probes, and the return of servers.
 //! 4. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
-//! 5. `reports`: what clients are told of the pool and of each other.
-//! 6. `upgrades`: sessions that ask for a newer version of the protocol.
-//! 7. `plans`: how a new plan takes effect.
-//! 8. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
-//! 9. `failover`: a request to a server of the failover pool.
-//! 10. `fanout`: a request to several servers.
-//! 11. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 12. `intake`: bytes to requests, and sessions that are resumed.
-//! 13. `endings`: server connections that end, and what happens to their requests.
-//! 14. `handshakes`: server connections until they carry requests.
-//! 15. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 16. `memory`: `max_memory`.
-//! 17. `clock`: what is due because time has passed.
-//! 18. `calls`: the calls that the shell may make.
+//! 5. `listening`: subscriber connections, and what servers send on them.
+//! 6. `subscribing`: clients that subscribe, and leave.
+//! 7. `reports`: what clients are told of the pool and of each other.
+//! 8. `upgrades`: sessions that ask for a newer version of the protocol.
+//! 9. `plans`: how a new plan takes effect.
+//! 10. `pacing`: sessions whose requests keep a server busy for long.
+//! 11. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
+//! 12. `leases`: connections that one session has, and what ends that.
+//! 13. `waits`: requests that wait at their server for other clients.
+//! 14. `failover`: a request to a server of the failover pool.
+//! 15. `fanout`: a request to several servers.
+//! 16. `large_split`: the same for one of very many keys.
+//! 17. `acknowledged`: requests that wait for replicas of the servers.
+//! 18. `administering`: requests that administer servers or clients, over connections of their own.
+//! 19. `watches`: the keys that a transaction depends on.
+//! 20. `holding`: the requests of a transaction, until it is executed.
+//! 21. `transactions`: their execution: they are sent as one.
+//! 22. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 23. `intake`: bytes to requests, and sessions that are resumed.
+//! 24. `endings`: server connections that end, and what happens to their requests.
+//! 25. `handshakes`: server connections until they carry requests.
+//! 26. `quiet`: replies that the clients of quiet requests do not want.
+//! 27. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 28. `memory`: `max_memory`.
+//! 29. `clock`: what is due because time has passed.
+//! 30. `calls`: the calls that the shell may make.
 
+mod acknowledged;
+mod administering;
 mod answers;
 mod calls;
 mod clock;
@@ -40,16 +54,26 @@ mod failover;
 mod fanout;
 mod handshakes;
 mod health;
+mod holding;
 mod intake;
+mod large_split;
+mod leases;
+mod listening;
 mod memory;
+mod pacing;
 mod plans;
+mod quiet;
 mod replies;
 mod reports;
 mod requests;
 mod sending;
 mod state;
+mod subscribing;
 mod trace;
+mod transactions;
 mod upgrades;
+mod waits;
+mod watches;
 
 pub(crate) use state::Engine;
 pub use state::WorkerContext;

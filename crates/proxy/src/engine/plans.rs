@@ -6,11 +6,13 @@
 //! one.
 
 use super::state::{Engine, routes};
+use crate::cause::Cause;
 use crate::event::{Event, Level, Trace};
 use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId};
 use crate::protocol::Protocol;
-use crate::protocol::decision::Version;
+use crate::protocol::decision::{Lane, Version};
+use crate::servers::purpose::Purpose;
 
 impl<P: Protocol> Engine<P> {
     /// Follows the current plans. The order matters: servers are marked as removed before connections are chosen for
@@ -37,6 +39,7 @@ impl<P: Protocol> Engine<P> {
         self.close_drained_connections();
         self.roster.schedule_check(self.now);
         self.bind_sessions();
+        self.wait_watch.note_change();
         // An endpoint that is gone takes its health with it, ejected or not.
         for (pool, servers) in self.routes.pools() {
             let health = servers.iter().map(|id| self.roster.server(*id).health());
@@ -72,6 +75,14 @@ impl<P: Protocol> Engine<P> {
     fn drop_connection(&mut self, id: ConnectionId) {
         if let Some(connection) = self.roster.remove(id) {
             self.outbox.act(Action::CloseConnection { connection: id });
+            // Whoever has leased it finds out there.
+            let holder = connection.lease().and_then(|lease| lease.holder());
+            if let Some(session) = holder.and_then(|holder| self.clients.get_mut(holder)) {
+                session.remove_lease(id);
+            }
+            if connection.purpose() == Purpose::Subscriber {
+                self.lose_subscriptions(connection.server(), &Cause::Left);
+            }
             let why = "its server has left or has moved";
             self.trace_server(Level::Info, connection.server(), |server| {
                 Trace::ServerReleased { server, why }
@@ -120,8 +131,8 @@ impl<P: Protocol> Engine<P> {
         let own: Vec<ServerId> = self.routes.own().collect();
         for id in own.into_iter().filter(|id| servers.contains(id)) {
             let server = self.roster.server(id);
-            if server.connections(Version::Base).is_empty() {
-                let purpose = server.shared_by(Version::Base);
+            if server.connections(Lane::of(Version::Base)).is_empty() {
+                let purpose = server.shared_by(Lane::of(Version::Base));
                 self.roster.open(id, purpose, self.now, &mut self.outbox);
             }
         }

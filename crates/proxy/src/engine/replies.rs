@@ -7,13 +7,17 @@
 use std::ops::Range;
 
 use super::endings::Blame;
+use super::quiet::Piece;
 use super::state::Engine;
 use crate::cause::Cause;
+use crate::clients::order::Joined;
 use crate::flow::buffer::Chunk;
 use crate::id::{ConnectionId, ServerId};
 use crate::limits::KEEP_KEYS;
 use crate::protocol::Protocol;
-use crate::servers::connection::{Found, Progress, Tally};
+use crate::protocol::grammar::Mark;
+use crate::servers::connection::replies::{Found, Tally};
+use crate::servers::connection::{Connection, Progress};
 use crate::servers::queue::{InFlight, ReplyTo};
 
 /// What is collected over the replies of one read, so that counters and health are touched once per read.
@@ -26,6 +30,8 @@ struct Batch {
     tally: Tally,
     /// Where the elements of the current reply end; a buffer.
     marks: Vec<u64>,
+    /// No later reply on the connection can be trusted.
+    is_out_of_step: bool,
 }
 
 impl<P: Protocol> Engine<P> {
@@ -40,15 +46,16 @@ impl<P: Protocol> Engine<P> {
         if let Some(connection) = self.roster.get_mut(id) {
             is_first = connection.note_received(self.now);
         }
+        // Bytes before anything was asked can only be a refusal of the connection.
+        let mut unsolicited = is_first && self.hear_first(id);
         let mut pos = range.start;
         while pos < range.end {
             let Some(connection) = self.roster.get(id) else {
                 break;
             };
-            // Bytes before anything was asked can only be a refusal of the connection.
-            let unsolicited = is_first && !connection.expects_reply();
             let taken = match connection.progress() {
                 Progress::Ready => self.handle_replies(id, chunk, pos..range.end),
+                Progress::Listening => self.handle_frames(id, chunk, pos..range.end),
                 Progress::Handshaking => self.handle_step_reply(id, &chunk[pos..range.end]),
                 Progress::Connecting => None,
             };
@@ -58,7 +65,7 @@ impl<P: Protocol> Engine<P> {
                 None if unsolicited => return self.handle_unsolicited(id, &chunk[pos..range.end]),
                 None => return self.close_connection(id, &Cause::Protocol, Blame::Server),
             }
-            is_first = false;
+            unsolicited = false;
         }
     }
 
@@ -79,19 +86,39 @@ impl<P: Protocol> Engine<P> {
             has_succeeded: false,
             tally: Tally::default(),
             marks: std::mem::take(&mut self.marks),
+            is_out_of_step: false,
         };
         let mut pos = range.start;
         while pos < range.end {
             let found = self.deliver_plain_replies(id, chunk, &mut pos, range.end, &mut batch);
             match found {
-                Some(found) => pos += self.handle_other_reply(id, chunk, pos, found, &mut batch),
+                Some(found) => match self.handle_other_reply(id, chunk, pos, found, &mut batch) {
+                    Some(len) => pos += len,
+                    None => break,
+                },
                 None => break,
             }
         }
         self.note_success(&mut batch);
         self.marks = batch.marks;
-        if let Some(connection) = self.roster.get(id) {
-            connection.count(&batch.tally);
+        // Before the connection is closed, if it is, as that takes what is still queued out of the gauges.
+        match self.roster.get(id) {
+            Some(connection) => {
+                connection.count(&batch.tally);
+                if connection.is_left() {
+                    self.roster.close_leased(id, &mut self.outbox);
+                    return Some(range.len());
+                }
+            }
+            // It was leased, and is not used again.
+            None => {
+                batch.tally.count(self.roster.server(server).counters());
+                return Some(range.len());
+            }
+        }
+        if batch.is_out_of_step {
+            self.close_connection(id, &Cause::Protocol, Blame::Nobody);
+            return Some(range.len());
         }
         (pos == range.end).then_some(range.len())
     }
@@ -129,7 +156,7 @@ impl<P: Protocol> Engine<P> {
         None
     }
 
-    /// Handles anything else that was found at `pos`. Returns its length.
+    /// Handles anything else that was found at `pos`. Returns its length, or `None` when it is no reply to its request.
     #[inline(never)]
     fn handle_other_reply(
         &mut self,
@@ -138,9 +165,9 @@ impl<P: Protocol> Engine<P> {
         pos: usize,
         found: Found<P::Kind>,
         batch: &mut Batch,
-    ) -> usize {
+    ) -> Option<usize> {
         match found {
-            Found::Push(len) => len,
+            Found::Push(len) | Found::Before(len) => Some(len),
             Found::Reply {
                 len,
                 entry,
@@ -148,15 +175,60 @@ impl<P: Protocol> Engine<P> {
                 kind,
             } => {
                 let reply = pos..pos + len;
+                let mut is_out_of_step = false;
+                let is_waited = entry.reply_to == ReplyTo::Leased;
+                let entry = match is_waited {
+                    true => self.addressed(id, &entry),
+                    false => entry,
+                };
                 if let Some(kind) = kind {
                     // An error's code is at its start, so it is known only if the reply came in one piece.
                     let start = if first { &chunk[reply.clone()] } else { &[] };
                     self.note_reply(&entry, kind, start, batch);
+                    if P::lacks_script(kind, start)
+                        && let Some(connection) = self.roster.get_mut(id)
+                    {
+                        connection.scripts_mut().forget();
+                    }
+                    is_out_of_step = self.is_out_of_step(id, entry.mark, kind, start);
                 }
-                self.deliver(id, &entry, chunk, reply, kind, &mut batch.marks);
+                let fits = match entry.reply_to {
+                    ReplyTo::Quiet(..) => self.deliver_quiet(id, entry, chunk, reply, kind),
+                    ReplyTo::Unblock(number) => {
+                        self.note_unblocked(id, number, (chunk, reply), kind);
+                        true
+                    }
+                    _ => self.deliver(id, &entry, chunk, reply, kind, &mut batch.marks),
+                };
+                if is_waited {
+                    self.note_waited(id, &chunk[pos..pos + len], kind.is_some());
+                }
                 batch.marks.clear();
                 batch.marks.shrink_to(KEEP_KEYS);
-                len
+                batch.is_out_of_step = is_out_of_step;
+                (fits && !is_out_of_step).then_some(len)
+            }
+        }
+    }
+
+    /// Whether a whole reply shows that the server does something else with what follows on the connection than its
+    /// clients expect. That is no fault of the server's.
+    fn is_out_of_step(
+        &mut self,
+        id: ConnectionId,
+        mark: Mark,
+        kind: P::Kind,
+        start: &[u8],
+    ) -> bool {
+        match mark {
+            Mark::None | Mark::Script | Mark::QuietMiss | Mark::QuietSuccess => false,
+            // A server that does not know a command takes the data behind it for further requests.
+            Mark::Data | Mark::QuietData => P::is_unknown_command(kind),
+            // It may queue them.
+            Mark::Transaction => !P::ends_transaction(kind, start),
+            Mark::Trial => {
+                let connection = self.roster.get_mut(id);
+                connection.is_some_and(|it| !it.end_trial(P::is_error_kind(kind), self.now))
             }
         }
     }
@@ -175,7 +247,7 @@ impl<P: Protocol> Engine<P> {
         if batch.counts_for_health && !matches!(entry.reply_to, ReplyTo::Forgotten { .. }) {
             match P::is_transient_failure(kind, start) {
                 // It may be the script that says so.
-                true if entry.is_script => {}
+                true if entry.mark == Mark::Script => {}
                 true => {
                     self.note_success(batch);
                     self.count_failure(batch.server, self.now);
@@ -183,13 +255,15 @@ impl<P: Protocol> Engine<P> {
                 false => batch.has_succeeded = true,
             }
         }
-        if entry.reply_to == ReplyTo::Nobody && P::is_error_kind(kind) {
+        if matches!(entry.reply_to, ReplyTo::Nobody | ReplyTo::Last(None)) && P::is_error_kind(kind)
+        {
             let line = (!start.is_empty()).then_some(start);
             self.note_refused(entry.session, batch.server, line);
         }
     }
 
-    /// Delivers a piece of a reply to its request. It is the last piece if there is a `kind`.
+    /// Delivers a piece of a reply to its request. It is the last piece if there is a `kind`. Returns false when it is no
+    /// reply to that request.
     #[inline(never)]
     fn deliver(
         &mut self,
@@ -199,10 +273,10 @@ impl<P: Protocol> Engine<P> {
         range: Range<usize>,
         kind: Option<P::Kind>,
         marks: &mut Vec<u64>,
-    ) {
+    ) -> bool {
         let id = entry.session;
         let Some(session) = self.clients.get_mut(id) else {
-            return;
+            return true;
         };
         if kind.is_some() && !self.single_connection {
             session.pinned_mut().remove(connection);
@@ -215,16 +289,72 @@ impl<P: Protocol> Engine<P> {
             }
             ReplyTo::Fragment(slot, fragment) => {
                 let to = (slot, fragment);
-                let all_ended = session.deliver_fragment(to, chunk, range, kind, marks);
+                let is_nested = self
+                    .roster
+                    .get(connection)
+                    .is_some_and(Connection::is_nested);
+                let piece = (chunk, range);
+                let joined = session.deliver_fragment(to, piece, kind, marks, is_nested);
                 if session.is_over_limit() {
                     self.clients.measure_reader(id, self.now);
                 }
-                if all_ended {
-                    self.finish_join(id, slot);
+                match joined {
+                    Joined::Nothing => {}
+                    Joined::Ready => self.join(id, slot),
+                    Joined::TooLarge => self.give_up_join(id, slot),
+                    Joined::Wrong => {
+                        if kind.is_some() {
+                            self.fail_fragment(id, slot, fragment, &Cause::Protocol);
+                        }
+                        return false;
+                    }
                 }
             }
-            ReplyTo::Nobody | ReplyTo::Follower if kind.is_some() => self.end_silent(id),
-            ReplyTo::Nobody | ReplyTo::Follower | ReplyTo::Forgotten { .. } => {}
+            ReplyTo::Last(slot) => {
+                let (now, outbox, last) = (self.now, &mut self.outbox, kind.is_some());
+                match slot {
+                    Some(slot) => {
+                        self.clients
+                            .deliver((id, slot), chunk, range, last, now, outbox);
+                    }
+                    None if last => self.end_silent(id),
+                    None => {}
+                }
+                if last {
+                    self.give_back(connection);
+                }
+            }
+            ReplyTo::Trial if kind.is_some() => self.end_trial(id),
+            ReplyTo::Trial => {}
+            to if to.is_silent() && kind.is_some() => self.end_silent(id),
+            ReplyTo::Nobody | ReplyTo::Follower | ReplyTo::Load | ReplyTo::Forgotten { .. } => {}
+            // See `deliver_quiet`, and `Found::Before`.
+            ReplyTo::Quiet(..) | ReplyTo::Later(_) => {}
+            // See `note_waited` and `note_unblocked`.
+            ReplyTo::Leased | ReplyTo::Unblock(_) | ReplyTo::Proxy => {}
         }
+        true
+    }
+
+    /// The same for a quiet request.
+    fn deliver_quiet(
+        &mut self,
+        connection: ConnectionId,
+        entry: InFlight,
+        chunk: &Chunk,
+        range: Range<usize>,
+        kind: Option<P::Kind>,
+    ) -> bool {
+        let piece = Piece {
+            entry,
+            chunk: chunk.clone(),
+            range,
+            kind,
+        };
+        let Some(wanted) = self.sift(connection, piece) else {
+            return true;
+        };
+        let (entry, chunk, mut marks) = (&wanted.entry, &wanted.chunk, Vec::new());
+        self.deliver(connection, entry, chunk, wanted.range, kind, &mut marks)
     }
 }

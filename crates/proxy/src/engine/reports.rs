@@ -1,11 +1,16 @@
 //! Requests about the pool itself, and about its clients.
 
+use std::collections::HashSet;
+
 use super::sending::Asked;
 use super::state::Engine;
 use crate::clients::session::Session;
+use crate::clients::transaction::Transaction;
+use crate::id::ConnectionId;
 use crate::protocol::Protocol;
 use crate::protocol::grammar::Reply;
 use crate::protocol::report::{ClientView, PoolView};
+use crate::servers::roster::Roster;
 
 impl<P: Protocol> Engine<P> {
     /// Answers a request with what is known of the pool.
@@ -16,23 +21,56 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn write_report(&mut self, asked: &Asked<'_, P>) {
+        self.view_pool(asked, |protocol, pool, out| {
+            protocol.report(asked.request, pool, out);
+        });
+    }
+
+    /// The numbers of the clients that a request names to be closed. `self.output.reply` is the reply.
+    pub(super) fn victims(&mut self, asked: &Asked<'_, P>) -> HashSet<u64> {
+        self.view_pool(asked, |protocol, pool, out| {
+            protocol.victims(asked.request, pool, out)
+        })
+    }
+
+    /// Has `ask` look at the pool, and write to `self.output.reply`.
+    fn view_pool<R: Default>(
+        &mut self,
+        asked: &Asked<'_, P>,
+        ask: impl FnOnce(&P, &mut PoolView<'_, P::Client>, &mut Vec<u8>) -> R,
+    ) -> R {
         let Some(asking) = self.clients.get(asked.id) else {
-            return;
+            return R::default();
+        };
+        let subscriptions = &self.subscriptions;
+        let subscribers = |kind, name: Option<&[u8]>| match name {
+            Some(name) => subscriptions.subscribers(kind, name),
+            None => subscriptions.different(kind),
         };
         let mut pool = PoolView {
+            subscribers: &subscribers,
             now: self.now,
             share: self.plans.pool(),
             plan: self.plans.own(),
-            asking: view(asking),
-            clients: &mut self.clients.iter().map(|(_, session)| view(session)),
+            asking: view(asking, &self.roster),
+            clients: &mut self
+                .clients
+                .iter()
+                .map(|(_, session)| view(session, &self.roster)),
         };
-        let out = &mut self.output.reply;
-        self.protocol.report(asked.request, &mut pool, out);
+        ask(&self.protocol, &mut pool, &mut self.output.reply)
     }
 }
 
-fn view<P: Protocol>(session: &Session<P>) -> ClientView<'_, P::Client> {
+fn view<'v, P: Protocol>(session: &'v Session<P>, roster: &Roster<P>) -> ClientView<'v, P::Client> {
+    let waits = |id: &ConnectionId| {
+        let lease = roster.get(*id).and_then(|connection| connection.lease());
+        let wait = lease.and_then(|lease| lease.wait());
+        wait.is_some_and(|wait| !wait.is_cancelled())
+    };
     ClientView {
+        queued: session.transaction().map_or(0, Transaction::len),
+        waits: session.leases().iter().any(waits),
         name: session.name(),
         client: session.client(),
         active: session.last_active(),

@@ -5,16 +5,18 @@
 
 use std::ops::Range;
 
+use super::pacing::note_special;
 use super::sending::{Asked, retriable, write_request};
 use super::state::Engine;
 use crate::cause::Cause;
 use crate::clients::holds::Hold;
+use crate::clients::large_split::Decided;
 use crate::clients::order::Expected;
 use crate::event::Event;
 use crate::id::SessionId;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::protocol::decision::{Apart, Decision, Facts, Key, Request, Route};
+use crate::protocol::decision::{Decision, Facts, Request, Route};
 use crate::protocol::fanout::Body;
 use crate::protocol::grammar::Reply;
 use crate::routes::routing::Destination;
@@ -34,6 +36,8 @@ pub(super) enum Handled {
     Postponed,
     /// It was accepted, and nothing after it is parsed: the session ends.
     Last,
+    /// It was accepted, and has so many keys that it is split in turns ([`Engine::begin_split`]).
+    Large,
 }
 
 impl<P: Protocol> Engine<P> {
@@ -84,6 +88,13 @@ impl<P: Protocol> Engine<P> {
         match route {
             // The caller has handled it.
             Route::Key(_) => {}
+            Route::Script(key) => {
+                let destination = self.route(&asked.source.text[key.clone()]);
+                self.load_script(asked.id, destination);
+                let key = Some(key).filter(|_| bodies.is_empty());
+                self.forward(asked, facts, destination, key, !facts.is_small, bodies);
+            }
+            Route::DecodedKey => self.forward_by_decoded_key(asked, facts, bodies),
             Route::Local => self.respond(asked.id, facts.reply),
             Route::Report => self.report(asked, facts.reply),
             Route::SameServer {
@@ -94,15 +105,34 @@ impl<P: Protocol> Engine<P> {
                 let destination = self.route(PLACEHOLDER);
                 self.forward_unkeyed(asked, facts, destination, bodies);
             }
-            Route::Split { join } => self.split(asked, facts, bodies, join),
-            Route::Broadcast { join } => self.broadcast(asked, facts, join),
-            Route::WhenIdle => {
-                // A barrier. It is put back, and decided again when everything before it is answered.
-                if let Some(session) = self.clients.get_mut(asked.id) {
-                    session.hold(Hold::UntilIdle);
-                }
-                return Handled::Postponed;
+            Route::Split { join } if self.is_large(asked) => {
+                let keys = std::mem::take(&mut self.output.keys);
+                let facts = facts.clone();
+                let kind = join;
+                self.large = Some(Decided { facts, kind, keys });
+                return Handled::Large;
             }
+            Route::Split { join } => self.split(asked, facts, bodies, join),
+            Route::Broadcast { join } => self.broadcast(asked, facts, join, bodies),
+            Route::Place { place, join } => self.send_to_place(asked, facts, place, join),
+            Route::Transaction(step) => self.step_transaction(asked, facts, step, bodies),
+            Route::Acknowledged { join } => self.wait_for_replicas(asked, facts, join, bodies),
+            Route::Wait => self.begin_wait(asked, facts, bodies),
+            Route::Admin(step) if self.administer(asked, facts, step, bodies) => {
+                return Handled::Last;
+            }
+            Route::Admin(_) => {}
+            Route::Unblock { client, with_error } => {
+                self.unblock(asked, facts, client, with_error);
+            }
+            Route::Subscription { change, kind } => {
+                self.change_subscriptions(asked, facts.reply, change, kind)
+            }
+            Route::Reset => {
+                self.end_subscriptions(asked.id);
+                self.respond(asked.id, facts.reply);
+            }
+            Route::WhenIdle => return self.postpone(asked.id),
             Route::Upgrade => self.begin_upgrade(asked.id, facts.reply),
             Route::Quit => {
                 self.respond(asked.id, facts.reply);
@@ -113,6 +143,15 @@ impl<P: Protocol> Engine<P> {
         }
         self.output.shrink();
         Handled::NextUnknown
+    }
+
+    /// A barrier. The request is put back, and decided (and counted) again when everything before it is answered.
+    fn postpone(&mut self, id: SessionId) -> Handled {
+        self.requests_seen -= 1;
+        if let Some(session) = self.clients.get_mut(id) {
+            session.hold(Hold::UntilIdle);
+        }
+        Handled::Postponed
     }
 
     /// Follows the current plans, if they are not followed yet, and logs the request, if requests are logged. Returns
@@ -156,12 +195,12 @@ impl<P: Protocol> Engine<P> {
         let Some(session) = self.clients.get_mut(asked.id) else {
             return false;
         };
-        let version = P::version(session.client());
+        let lane = P::lane(session.client());
         let pinned_to = |purpose| session.pinned().find(server, purpose);
         let (now, outbox) = (self.now, &mut self.outbox);
         let mut connection = match self
             .roster
-            .connection_for(server, version, pinned_to, now, outbox)
+            .connection_for(server, lane, pinned_to, now, outbox)
         {
             Ok(connection) => connection,
             Err(cause) => return self.give_up_sending(asked, facts, &cause, destination),
@@ -169,8 +208,11 @@ impl<P: Protocol> Engine<P> {
         // From here on the request is sent. `note_change` comes before the slot is opened, as it excludes the slots
         // before the next one from retries.
         let retries = self.settings.failure.retry_reads;
-        if retries && !facts.is_pure_read {
-            session.note_change();
+        if !facts.is_pure_read {
+            session.note_written_to(server);
+            if retries {
+                session.note_change();
+            }
         }
         let reply_to = match facts.reply {
             Reply::Dropped => ReplyTo::Nobody,
@@ -198,8 +240,8 @@ impl<P: Protocol> Engine<P> {
         connection.send(asked.id, reply_to, now, &mut self.outbox, |out| {
             write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
         });
-        if facts.is_script {
-            connection.note_script();
+        if facts.is_special {
+            note_special(facts, session, connection.into_inner(), now);
         }
         session.may_accept()
     }
@@ -225,7 +267,21 @@ impl<P: Protocol> Engine<P> {
         destination: Destination,
         bodies: &mut Vec<Body>,
     ) {
+        self.load_script(asked.id, destination);
         self.forward(asked, facts, destination, None, true, bodies);
+    }
+
+    /// Sends a request by a key that is not in its text, so that it cannot be routed again and is not retried.
+    fn forward_by_decoded_key(
+        &mut self,
+        asked: &Asked<'_, P>,
+        facts: &Facts<P::Command>,
+        bodies: &mut Vec<Body>,
+    ) {
+        let key = std::mem::take(&mut self.output.decoded_key);
+        let destination = self.route(&key);
+        self.output.decoded_key = key;
+        self.forward(asked, facts, destination, None, !facts.is_small, bodies);
     }
 
     /// Sends a command whose keys must all be on one server. If they are not, it goes to the first key's server where
@@ -245,33 +301,13 @@ impl<P: Protocol> Engine<P> {
         if let Some(apart) = self.find_apart(asked, has_unknown_keys, destination) {
             let Some(command) = to_first else {
                 self.counters.add(PoolMetric::CrossShardRefused, 1);
-                P::cross_shard_error(apart, &mut self.output.reply);
+                self.protocol
+                    .cross_shard_error(facts.command, apart, &mut self.output.reply);
                 return self.respond(asked.id, facts.reply);
             };
             self.report_cross_shard(asked.id, command);
         }
         self.forward_unkeyed(asked, facts, destination, bodies);
-    }
-
-    /// Which keys of the request are not at its destination, if any. With a random distribution keys belong to no
-    /// server, so that none is wrong.
-    fn find_apart(
-        &mut self,
-        asked: &Asked<'_, P>,
-        has_unknown_keys: bool,
-        destination: Destination,
-    ) -> Option<Apart> {
-        if self.routes.is_random() {
-            return None;
-        }
-        let (keys, routes) = (&self.output.keys[1..], &mut self.routes);
-        let text = asked.source.text;
-        let is_there = |key: &Key| routes.route(&text[key.range()]) == destination;
-        if !keys.iter().all(is_there) {
-            return Some(Apart::Keys);
-        }
-        let is_safe = !has_unknown_keys || self.routes.is_only(destination);
-        (!is_safe).then_some(Apart::UnknownKeys)
     }
 
     fn report_cross_shard(&mut self, id: SessionId, command: &'static str) {

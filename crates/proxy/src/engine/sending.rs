@@ -12,10 +12,11 @@ use crate::id::{ConnectionId, ServerId, SessionId};
 use crate::limits::{MAX_RETRY_BYTES, SHARE_AT_LEAST};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::protocol::decision::{Facts, Request};
+use crate::protocol::decision::{Apart, Facts, Key, Request};
 use crate::protocol::fanout::{Body, Source};
-use crate::protocol::grammar::Reply;
+use crate::protocol::grammar::{Mark, Reply};
 use crate::routes::routing::Destination;
+use crate::script_memory::Script;
 use crate::servers::queue::ReplyTo;
 use crate::settings::EjectPolicy;
 
@@ -24,6 +25,23 @@ pub(super) struct Asked<'r, P: Protocol> {
     pub(super) id: SessionId,
     pub(super) request: Request<'r, P>,
     pub(super) source: Source<'r>,
+}
+
+impl<'r, P: Protocol> Asked<'r, P> {
+    /// The request that `parser` has found in `source`.
+    #[inline(always)]
+    pub(super) fn new(id: SessionId, parser: &'r P::Parser, source: Source<'r>) -> Self {
+        let request = Request {
+            text: source.text,
+            parser,
+            is_idle: false,
+        };
+        Self {
+            id,
+            request,
+            source,
+        }
+    }
 }
 
 impl<P: Protocol> Engine<P> {
@@ -35,13 +53,34 @@ impl<P: Protocol> Engine<P> {
     ) -> Result<ConnectionId, Cause> {
         let server = destination.usable_server()?;
         let session = self.clients.get(id).ok_or(Cause::Closed)?;
-        let version = P::version(session.client());
+        let lane = P::lane(session.client());
         let pinned_to = |purpose| session.pinned().find(server, purpose);
         let (now, outbox) = (self.now, &mut self.outbox);
         let connection = self
             .roster
-            .connection_for(server, version, pinned_to, now, outbox)?;
+            .connection_for(server, lane, pinned_to, now, outbox)?;
         Ok(connection.id())
+    }
+
+    /// Which keys of the request are not at its destination, if any. With a random distribution keys belong to no
+    /// server, so that none is wrong.
+    pub(super) fn find_apart(
+        &mut self,
+        asked: &Asked<'_, P>,
+        has_unknown_keys: bool,
+        destination: Destination,
+    ) -> Option<Apart> {
+        if self.routes.is_random() {
+            return None;
+        }
+        let (keys, routes) = (&self.output.keys[1..], &mut self.routes);
+        let text = asked.source.text;
+        let is_there = |key: &Key| routes.route(&text[key.range()]) == destination;
+        if !keys.iter().all(is_there) {
+            return Some(Apart::Keys);
+        }
+        let is_safe = !has_unknown_keys || self.routes.is_only(destination);
+        (!is_safe).then_some(Apart::UnknownKeys)
     }
 
     /// Opens the next slot of a session.
@@ -65,6 +104,20 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// A request is sent to a server. If it may change data, its client can wait until that is acknowledged.
+    pub(super) fn note_written(
+        &mut self,
+        id: SessionId,
+        facts: &Facts<P::Command>,
+        server: ServerId,
+    ) {
+        if !facts.is_pure_read
+            && let Some(session) = self.clients.get_mut(id)
+        {
+            session.note_written_to(server);
+        }
+    }
+
     /// Queues a request, whose bytes `write` appends, on a connection.
     #[inline]
     pub(super) fn send(
@@ -79,6 +132,43 @@ impl<P: Protocol> Engine<P> {
         }
         if reply_to.is_silent() || !self.single_connection {
             self.note_outstanding(id, connection, reply_to);
+        }
+    }
+
+    /// Loads the script that the request needs ([`DecisionOutput::script`](crate::protocol::decision::DecisionOutput)), if
+    /// that was not done on the connection that the session's next request to that server takes. A connection that is
+    /// full, or a server that is gone, is told by the request itself.
+    pub(super) fn load_script(&mut self, id: SessionId, destination: Destination) {
+        let Some(script) = self.output.script.take() else {
+            return;
+        };
+        let Ok(connection) = self.connection_to(id, destination) else {
+            return;
+        };
+        self.load_script_on(id, connection, &script);
+    }
+
+    /// The same for a script and a connection.
+    pub(super) fn load_script_on(
+        &mut self,
+        id: SessionId,
+        connection: ConnectionId,
+        script: &Script,
+    ) {
+        let found = self.roster.get_mut(connection);
+        if found.is_some_and(|found| found.scripts_mut().note(script.number())) {
+            self.send(id, connection, ReplyTo::Load, |out| {
+                out.extend(script.request());
+            });
+        }
+    }
+
+    /// Notes what is special about the reply to the request that was queued last on a connection.
+    pub(super) fn mark(&mut self, connection: ConnectionId, mark: Mark) {
+        if mark != Mark::None
+            && let Some(connection) = self.roster.get_mut(connection)
+        {
+            connection.mark(mark);
         }
     }
 
@@ -165,11 +255,7 @@ impl<P: Protocol> Engine<P> {
         self.send(id, connection, ReplyTo::Slot(slot), |out| {
             out.extend(&retry.request);
         });
-        if retry.is_script
-            && let Some(connection) = self.roster.get_mut(connection)
-        {
-            connection.note_script();
-        }
+        self.mark(connection, retry.mark);
         true
     }
 }
@@ -189,11 +275,15 @@ pub(super) fn retriable<P: Protocol>(
         && text.len() <= MAX_RETRY_BYTES
         && facts.is_pure_read
     {
-        let request = text.into();
+        // The key is before what is left out.
+        let request = match &facts.left_out {
+            None => text.into(),
+            Some(range) => [&text[..range.start], &text[range.end..]].concat().into(),
+        };
         let retry = Retry {
             request,
             key,
-            is_script: facts.is_script,
+            mark: P::work(facts).mark,
         };
         return Expected::Retriable {
             may_be_large,

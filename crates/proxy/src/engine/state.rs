@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::clients::large_split::Decided;
 use crate::clients::retry_budget::RetryBudget;
 use crate::clients::table::Clients;
+use crate::clients::wait_watch::WaitWatch;
 use crate::flow::buffer::Rope;
 use crate::flow::memory_watch::MemoryWatch;
 use crate::flow::outbox::Outbox;
@@ -18,9 +20,11 @@ use crate::routes::plans::Plans;
 use crate::routes::routing::Routes;
 use crate::routes::shards::Shards;
 use crate::servers::roster::Roster;
+use crate::servers::unblocks::Unblocks;
 use crate::servers::upgrades::Upgrades;
 use crate::settings::{EjectPolicy, PoolSettings};
 use crate::share::{PoolPlan, PoolShare};
+use crate::subscriptions::registry::Subscriptions;
 use crate::time::Time;
 
 /// Which worker a pool lives in.
@@ -54,8 +58,12 @@ pub(crate) struct Engine<P: Protocol> {
     pub(super) outbox: Outbox,
     pub(super) memory: MemoryWatch,
     pub(super) upgrades: Upgrades,
+    pub(super) unblocks: Unblocks,
+    pub(super) wait_watch: WaitWatch,
     /// Of all sessions together: what matters is the load that retries add to the servers.
     pub(super) budget: RetryBudget,
+    /// Of all clients of the worker.
+    pub(super) subscriptions: Subscriptions,
     pub(super) numbers: ClientNumbers,
 
     /// No server has ever been allowed more than one connection per version. Then several connections cannot reorder
@@ -73,6 +81,8 @@ pub(crate) struct Engine<P: Protocol> {
     /// (`std::mem::take`) puts it back.
     pub(super) output: DecisionOutput,
     pub(super) grouping: Grouping,
+    /// What was decided for a request of very many keys, until its session has it.
+    pub(super) large: Option<Decided<P::Command>>,
     pub(super) ttl_cap_space: TtlCap,
     pub(super) marks: Vec<u64>,
     /// What is returned as the output of a session or connection that does not exist any more.
@@ -116,7 +126,10 @@ impl<P: Protocol> Engine<P> {
             outbox: Outbox::default(),
             memory: MemoryWatch::new(memory),
             upgrades: Upgrades::default(),
+            unblocks: Unblocks::default(),
+            wait_watch: WaitWatch::default(),
             budget: RetryBudget::default(),
+            subscriptions: Subscriptions::default(),
             numbers: ClientNumbers {
                 next: context.worker as u64 + 1,
                 step: share.workers() as u64,
@@ -132,6 +145,7 @@ impl<P: Protocol> Engine<P> {
             parser: None,
             output: DecisionOutput::default(),
             grouping: Grouping::default(),
+            large: None,
             ttl_cap_space: TtlCap::default(),
             marks: Vec::new(),
             nothing: Rope::new(),
@@ -155,11 +169,12 @@ pub(super) fn routes<P: Protocol>(
     let keys_stay = !remap(plan) || plans.failover().is_some();
     let own = roster.add_planned(pool, plan, None, worker, fresh);
     let own = Shards::new(pool, plan, &own, keys_stay, context.seed);
+    let other = plans.failover().map_or(0, |(_, plan, _)| plan.number);
     let failover = plans.failover().map(|(pool, plan, seconds)| {
         let ids = roster.add_planned(pool, plan, Some(seconds), worker, fresh);
         // Another seed, or both pools would make the same random choices.
         let seed = context.seed.rotate_left(32);
         Shards::new(pool, plan, &ids, !remap(plan), seed)
     });
-    Routes::new(own, failover, keys_stay)
+    Routes::new([plan.number, other], own, failover, keys_stay)
 }

@@ -11,7 +11,7 @@ use crate::clients::order::Expected;
 use crate::id::{ServerId, SessionId};
 use crate::limits::PROBE_PATIENCE;
 use crate::protocol::Protocol;
-use crate::protocol::decision::Version;
+use crate::protocol::decision::{Lane, Version};
 use crate::protocol::grammar::Reply;
 use crate::servers::upgrades::{Support, UpgradeResult, Waiter};
 
@@ -66,12 +66,12 @@ impl<P: Protocol> Engine<P> {
 
     pub(super) fn ask(&mut self, id: ServerId) {
         let server = self.roster.server(id);
-        let refuses = server.refusal(Version::Resp3, self.now).is_some();
+        let refuses = server.refusal(Lane::of(Version::Resp3), self.now).is_some();
         if refuses || !server.health().is_live() {
             return self.upgrades.note(id, Support::Unreachable);
         }
-        let purpose = server.shared_by(Version::Resp3);
-        let is_connected = !server.connections(Version::Resp3).is_empty();
+        let purpose = server.shared_by(Lane::of(Version::Resp3));
+        let is_connected = !server.connections(Lane::of(Version::Resp3)).is_empty();
         self.upgrades.note(id, Support::Asked);
         if !is_connected {
             self.roster.open(id, purpose, self.now, &mut self.outbox);
@@ -102,7 +102,11 @@ impl<P: Protocol> Engine<P> {
             Some(UpgradeResult::Granted) => Ok(true),
             Some(UpgradeResult::Refused) => Ok(false),
             Some(UpgradeResult::Unreachable) => {
-                let refusal = |id| self.roster.server(id).refusal(Version::Resp3, self.now);
+                let refusal = |id| {
+                    self.roster
+                        .server(id)
+                        .refusal(Lane::of(Version::Resp3), self.now)
+                };
                 let told = self.routes.own().find_map(refusal);
                 Err(told.cloned().unwrap_or(Cause::Refused))
             }

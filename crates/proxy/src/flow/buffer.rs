@@ -168,15 +168,36 @@ impl Rope {
     #[inline]
     pub fn take_from(&mut self, other: &mut Rope, count: usize) {
         let (start, end) = (other.taken, other.taken.saturating_add(count));
-        if end >= other.first.len() {
-            return self.take_segments(other, count);
+        // More of the first segment stays, as when elements of a reply are moved one by one.
+        if end < other.first.len() {
+            self.extend(&other.first[start..end]);
+            other.taken = end;
+            other.len -= count;
+        } else {
+            self.take_from_segments(other, count);
         }
-        self.extend(&other.first[start..end]);
-        other.taken = end;
-        other.len -= count;
     }
 
-    /// The same if more than a part of `other.first` is moved.
+    /// The same if it is not a part of `other.first`.
+    #[inline(never)]
+    fn take_from_segments(&mut self, other: &mut Rope, count: usize) {
+        let (start, end) = (other.taken, other.taken.saturating_add(count));
+        if other.first.is_empty() && count < SHARE_AT_LEAST && end < other.front_of_more().len() {
+            self.extend(&other.front_of_more()[start..end]);
+            other.taken = end;
+            other.len -= count;
+        } else {
+            self.take_segments(other, count);
+        }
+    }
+
+    /// The first segment behind `first`; nothing if there is none.
+    fn front_of_more(&self) -> &[u8] {
+        let front = self.more.as_ref().and_then(|more| more.front());
+        front.map_or(&[], Segment::bytes)
+    }
+
+    /// The same if more than a small part of the first segment is moved.
     fn take_segments(&mut self, other: &mut Rope, count: usize) {
         let mut left = count.min(other.len);
         while left > 0 {
@@ -337,11 +358,10 @@ impl Rope {
     }
 
     fn front_len(&self) -> usize {
-        if !self.first.is_empty() {
-            return self.first.len();
+        match &self.first[..] {
+            [] => self.front_of_more().len(),
+            first => first.len(),
         }
-        let front = self.more.as_ref().and_then(|more| more.front());
-        front.map_or(0, |segment| segment.bytes().len())
     }
 
     fn drop_front(&mut self) {

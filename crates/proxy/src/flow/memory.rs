@@ -28,7 +28,7 @@ use arc_swap::ArcSwap;
 #[derive(Debug)]
 pub struct Memory {
     /// Bytes; 0 is no limit.
-    limit: usize,
+    limit: AtomicUsize,
     clients: AtomicUsize,
     parts: ArcSwap<Vec<Arc<Held>>>,
     /// Whether a part is closing clients.
@@ -69,11 +69,16 @@ impl Memory {
     /// A record for a process that may hold `limit` bytes; 0 is no limit.
     pub fn new(limit: usize) -> Self {
         Self {
-            limit,
+            limit: AtomicUsize::new(limit),
             clients: AtomicUsize::new(0),
             parts: ArcSwap::default(),
             closing: AtomicBool::new(false),
         }
+    }
+
+    /// From now on the process may hold `limit` bytes; 0 is no limit.
+    pub fn set_limit(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
     }
 
     /// Bytes that all parts held when each was last counted.
@@ -84,12 +89,13 @@ impl Memory {
 
     /// The limit, if there is one.
     pub fn limit(&self) -> Option<usize> {
-        (self.limit > 0).then_some(self.limit)
+        let limit = self.cap();
+        (limit > 0).then_some(limit)
     }
 
     /// The share: what a session may hold before it is held back.
     pub fn share(&self) -> usize {
-        match self.limit {
+        match self.cap() {
             0 => usize::MAX,
             _ => self.high() / self.clients.load(Ordering::Relaxed).max(1),
         }
@@ -114,19 +120,19 @@ impl Memory {
 
     /// Whether a session of this size matters to the whole process.
     pub(crate) fn is_large(&self, size: usize) -> bool {
-        self.limit > 0 && size > self.limit / 64
+        self.limit().is_some_and(|limit| size > limit / 64)
     }
 
     pub(crate) fn pressure(&self) -> Pressure {
-        if self.limit == 0 {
+        let Some(limit) = self.limit() else {
             return Pressure::None;
-        }
+        };
         let held = self.held();
         match held {
-            _ if held > self.limit + self.limit / 8 => Pressure::FarOver,
-            _ if held > self.limit => Pressure::Over,
+            _ if held > limit + limit / 8 => Pressure::FarOver,
+            _ if held > limit => Pressure::Over,
             _ if held > self.high() => Pressure::High,
-            _ if held > self.limit - self.limit / 4 => Pressure::Some,
+            _ if held > limit - limit / 4 => Pressure::Some,
             _ => Pressure::None,
         }
     }
@@ -137,11 +143,16 @@ impl Memory {
     pub(crate) fn allowance(&self) -> usize {
         let room = self.high().saturating_sub(self.held());
         let fair = room / self.parts.load().len().saturating_mul(4).max(1);
-        fair.max(self.limit / 64).max(1 << 12)
+        fair.max(self.cap() / 64).max(1 << 12)
     }
 
     fn high(&self) -> usize {
-        self.limit - self.limit / 8
+        let cap = self.cap();
+        cap - cap / 8
+    }
+
+    fn cap(&self) -> usize {
+        self.limit.load(Ordering::Relaxed)
     }
 
     /// Replaces the list of parts, which others may be reading or replacing.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::flow::chunk::Chunk;
+use crate::limits::SHARED_BY_FEW;
 
 /// One piece of a rope.
 #[derive(Debug)]
@@ -24,6 +25,10 @@ impl Segment {
     pub(super) fn footprint(&self) -> usize {
         let bytes = match self {
             Segment::Owned(bytes) => bytes.capacity(),
+            // Of a message to many, each takes its part.
+            Segment::Shared(chunk, _) if chunk.holders() > SHARED_BY_FEW => {
+                chunk.len().div_ceil(chunk.holders())
+            }
             Segment::Shared(chunk, _) => chunk.len(),
         };
         bytes + size_of::<Segment>()

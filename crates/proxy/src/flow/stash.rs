@@ -61,9 +61,12 @@ impl Stash {
         }
     }
 
-    /// Replaces what is held by `rope`.
-    pub(crate) fn set(&mut self, rope: Rope) {
-        *self = Stash::Rope(Box::new(rope));
+    /// Appends `rope`.
+    pub(crate) fn append(&mut self, mut rope: Rope) {
+        match self.is_empty() {
+            true => *self = Stash::Rope(Box::new(rope)),
+            false => self.grow().append(&mut rope),
+        }
     }
 
     /// Moves everything to the end of `out`.

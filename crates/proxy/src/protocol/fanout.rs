@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use super::decision::{Decider, JoinKind, Key, Request};
-use crate::cause::Cause;
+use super::pending_join::{Fragment, JoinOutcome, PendingJoin};
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::ServerId;
-use crate::limits::{SEGMENT_BYTES, SHARE_AT_LEAST};
+use crate::limits::SEGMENT_BYTES;
 use crate::process::Process;
 use crate::time::Time;
 
@@ -36,9 +36,17 @@ pub(crate) trait FanOut: Decider {
     );
 
     /// Writes the part of a fragment after its keys.
-    fn fragment_end(out: &mut Rope);
+    fn fragment_end(command: Self::Command, request: Request<'_, Self>, out: &mut Rope);
 
-    /// Joins the fragments' replies into one. Only called when every fragment has ended.
+    /// Whether what has arrived of a fragment's reply can be the beginning of one to its part of the request.
+    /// `is_nested`: it breaks off within an aggregate that is an element of another.
+    fn fits(kind: JoinKind, fragment: &Fragment<Self::Kind>, is_nested: bool) -> bool;
+
+    /// Appends the error line for a request whose joined reply would be too large.
+    fn too_large(out: &mut Vec<u8>);
+
+    /// Joins the fragments' replies into one: writes what is known of it and was not written before, at most
+    /// [`TURN_KEYS`](crate::limits::TURN_KEYS) elements.
     fn join(
         &self,
         join: &mut PendingJoin<Self::Kind>,
@@ -101,126 +109,6 @@ pub(crate) struct Body {
     /// The position in the text at which it is inserted.
     pub(crate) at: usize,
     pub(crate) rope: Rope,
-}
-
-/// A split request whose fragments' replies are being collected. It waits in the request's slot.
-#[derive(Debug)]
-pub(crate) struct PendingJoin<K> {
-    pub(crate) kind: JoinKind,
-    /// The keys of an ejected server count as missing (`eject: miss`).
-    pub(crate) ejected_is_miss: bool,
-    pub(crate) fragments: Vec<Fragment<K>>,
-    /// For joins in key order: the fragment of each key, in the order of the request.
-    pub(crate) owners: Vec<u32>,
-    /// Fragments that have not ended.
-    pub(crate) waiting: usize,
-}
-
-/// One server's part of a split request.
-#[derive(Debug)]
-pub(crate) struct Fragment<K> {
-    pub(crate) server: ServerId,
-    /// What has arrived of its reply.
-    pub(crate) reply: Rope,
-    /// Where the elements of the reply end, for joins in key order.
-    pub(crate) marks: Vec<u64>,
-    /// The kind of its reply, or why there is none; `None` until it has ended.
-    pub(crate) outcome: Option<Result<K, Cause>>,
-}
-
-impl<K> PendingJoin<K> {
-    /// Bytes of memory.
-    pub(crate) fn footprint(&self) -> usize {
-        let fragment = |fragment: &Fragment<K>| {
-            let marks = fragment.marks.capacity() * size_of::<u64>();
-            size_of::<Fragment<K>>() + fragment.reply.footprint() + marks
-        };
-        let fragments: usize = self.fragments.iter().map(fragment).sum();
-        size_of::<Self>() + fragments + self.owners.capacity() * size_of::<u32>()
-    }
-
-    /// Bytes of replies that are held.
-    pub(crate) fn held(&self) -> usize {
-        let held = |fragment: &Fragment<K>| fragment.reply.len();
-        self.fragments.iter().map(held).sum()
-    }
-
-    /// Bytes to allocate for the joined reply; none if its elements are so large that they are passed on by
-    /// reference.
-    pub(crate) fn room(&self) -> usize {
-        let held = self.held();
-        let are_small = held / self.owners.len().max(1) < SHARE_AT_LEAST;
-        if are_small { held } else { 0 }
-    }
-}
-
-impl<K> Fragment<K> {
-    /// A fragment whose reply is to come.
-    pub(crate) fn new(server: ServerId) -> Self {
-        Self {
-            server,
-            reply: Rope::new(),
-            marks: Vec::new(),
-            outcome: None,
-        }
-    }
-
-    /// The elements of its reply, by its marks.
-    pub(crate) fn parts(&mut self) -> ReplyParts<'_> {
-        ReplyParts {
-            reply: &mut self.reply,
-            marks: self.marks.iter(),
-            at: 0,
-        }
-    }
-}
-
-/// The elements of a fragment's reply, one after the other.
-pub(crate) struct ReplyParts<'f> {
-    reply: &'f mut Rope,
-    /// Where the remaining ones end.
-    marks: std::slice::Iter<'f, u64>,
-    /// Where the next one begins.
-    at: u64,
-}
-
-impl ReplyParts<'_> {
-    /// Moves the next element to the end of `out`; false if there is none.
-    #[inline]
-    pub(crate) fn pass_on(&mut self, out: &mut Rope) -> bool {
-        match self.next_len() {
-            Some(len) => {
-                out.take_from(self.reply, len);
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Drops the next element, if there is one.
-    pub(crate) fn pass_over(&mut self) {
-        if let Some(len) = self.next_len() {
-            self.reply.consume(len);
-        }
-    }
-
-    #[inline]
-    fn next_len(&mut self) -> Option<usize> {
-        let end = *self.marks.next()?;
-        let start = std::mem::replace(&mut self.at, end);
-        Some((end - start) as usize)
-    }
-}
-
-/// How a join ended.
-#[derive(Debug)]
-pub(crate) enum JoinOutcome {
-    /// The joined reply was written.
-    Done,
-    /// The request fails in the same way as the fragment with this index.
-    Failed(usize),
-    /// The fragments' replies do not fit together: a server did not answer as the command requires.
-    Mismatch,
 }
 
 /// What caps the TTL of everything that a request writes: edits of its text, and requests that follow it.

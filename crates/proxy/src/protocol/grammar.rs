@@ -44,6 +44,9 @@ pub(crate) trait Grammar: Sized {
     /// Whether the next byte begins a reply.
     fn is_between_replies(scanner: &Self::Scanner) -> bool;
 
+    /// Whether the next byte is within an aggregate that is an element of another.
+    fn is_nested(scanner: &Self::Scanner) -> bool;
+
     /// Whether a frame that begins with `first` answers no request (a push of RESP3).
     fn is_push(first: u8) -> bool;
 
@@ -60,6 +63,20 @@ pub(crate) trait Grammar: Sized {
     /// Whether a reply says that the server cannot serve at present (LOADING, say); counts as a failure for its
     /// health.
     fn is_transient_failure(kind: Self::Kind, start: &[u8]) -> bool;
+
+    /// Whether a server says so that it does not know a script.
+    fn lacks_script(_kind: Self::Kind, _start: &[u8]) -> bool {
+        false
+    }
+
+    /// Whether a server's reply of this kind is the one that the client of a quiet request does not want.
+    fn is_unwanted(kind: Self::Kind, unwanted: Unwanted) -> bool;
+
+    /// Whether a reply that begins with `start` can be such a one.
+    fn may_be_unwanted(start: &[u8], unwanted: Unwanted) -> bool;
+
+    /// Whether a server answers so to a command that it does not know.
+    fn is_unknown_command(kind: Self::Kind) -> bool;
 
     /// Appends the error line for `cause`.
     fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>);
@@ -103,6 +120,48 @@ pub(crate) enum Reply {
     Wanted,
     /// The client wants none (`noreply`, CLIENT REPLY OFF). The request has no slot.
     Dropped,
+}
+
+/// What is special about the reply to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Mark {
+    /// Nothing.
+    #[default]
+    None,
+    /// It is made by a client's script, and says nothing of the server's health.
+    Script,
+    /// The client wants none if nothing was found (`q` of a meta get).
+    QuietMiss,
+    /// The client wants none if the request has done what it should (`q` of the other meta commands).
+    QuietSuccess,
+    /// A server that does not know the command takes the data behind it for further requests.
+    Data,
+    /// Both of these.
+    QuietData,
+    /// It ends a transaction, or the connection cannot be used any more (see [`super::transaction`]).
+    Transaction,
+    /// It is the last of the replies that tell whether the connection takes transactions.
+    Trial,
+}
+
+impl Mark {
+    /// Which reply the client does not want.
+    pub(crate) fn unwanted(self) -> Option<Unwanted> {
+        match self {
+            Self::None | Self::Script | Self::Data | Self::Transaction | Self::Trial => None,
+            Self::QuietMiss => Some(Unwanted::Miss),
+            Self::QuietSuccess | Self::QuietData => Some(Unwanted::Success),
+        }
+    }
+}
+
+/// A reply that the client of a quiet request does not want. Any other, errors above all, it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unwanted {
+    /// That nothing was found.
+    Miss,
+    /// That it was done.
+    Success,
 }
 
 /// Result of scanning a reply.

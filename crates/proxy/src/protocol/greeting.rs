@@ -47,11 +47,15 @@ pub(crate) enum StepKind {
     Auth,
     Hello,
     Select,
+    /// The same for a database that clients have selected, which is of no use if the server does not have it.
+    SelectOther,
     Probe,
     /// Whether the server can cap TTLs.
     TtlCap,
     /// Which release it is.
     Release,
+    /// Which number the connection has.
+    Number,
 }
 
 impl StepKind {
@@ -60,10 +64,11 @@ impl StepKind {
         match self {
             StepKind::Auth => "AUTH",
             StepKind::Hello => "HELLO",
-            StepKind::Select => "SELECT",
+            StepKind::Select | StepKind::SelectOther => "SELECT",
             StepKind::Probe => "PING",
             StepKind::TtlCap => "PEXPIRE",
             StepKind::Release => "INFO",
+            StepKind::Number => "CLIENT ID",
         }
     }
 }
@@ -83,6 +88,8 @@ pub(crate) enum StepOutcome {
     CannotCapTtl,
     /// The server has told its release.
     Release(Release),
+    /// The server has told its number of the connection.
+    Number(u64),
 }
 
 /// An error of a server that makes a new connection unusable.

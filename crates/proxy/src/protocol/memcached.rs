@@ -1,28 +1,33 @@
 //! The memcached protocol: what becomes of each command, and how replies are joined.
 
+mod absent;
 mod join;
+pub(crate) mod manual;
+mod meta;
+mod refused;
 mod stats;
 mod table;
+mod transactions;
 
-use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
 
 use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
 use memcached_proto::response::{LineKind, ReplyKind, ReplyScanner, Scan as TextScan};
-use memcached_proto::{Arg, MAX_FORWARDED_LINE, RequestError, Verb, encode};
+use memcached_proto::{Arg, MAX_FORWARDED_LINE, RequestError, Verb, cap, encode};
 
+use self::refused::{reply_after, translate_others};
 use crate::cause::Cause;
-use crate::event::Event;
 use crate::flow::buffer::Rope;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{
-    self, Apart, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version,
+    self, Apart, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version, Work,
 };
-use crate::protocol::fanout::{About, FanOut, JoinOutcome, PendingJoin, Source, TtlCap};
-use crate::protocol::grammar::{BadReply, Grammar, Parsed, Refusal, Reply, Scan};
+use crate::protocol::fanout::{About, FanOut, Source, TtlCap};
+use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan, Unwanted};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
-use crate::protocol::report::{PoolView, Report};
+use crate::protocol::pending_join::{Fragment, JoinOutcome, PendingJoin};
+use crate::protocol::waiting::Waiting;
 use crate::settings::ProtocolSettings;
 use crate::share::{Endpoint, PoolPlan};
 use crate::time::Time;
@@ -32,6 +37,7 @@ pub(crate) struct Memcached {
     limits: RequestLimits,
     allow_flush: bool,
     allow_admin: bool,
+    has_one_server: bool,
 }
 
 /// Bytes of a gat line besides its keys but the first: the command, the expiry time, blanks, the first key, line end.
@@ -60,18 +66,8 @@ impl Protocol for Memcached {
             },
             allow_flush: settings.allow_flush,
             allow_admin: memcached.admin_commands,
+            has_one_server: settings.servers.len() == 1,
         }
-    }
-}
-
-/// No request is answered with a report.
-impl Report for Memcached {
-    fn report(
-        &self,
-        _request: decision::Request<'_, Self>,
-        _pool: &mut PoolView<'_, ()>,
-        _out: &mut Vec<u8>,
-    ) {
     }
 }
 
@@ -130,6 +126,11 @@ impl Grammar for Memcached {
         scanner.is_idle()
     }
 
+    /// memcached has no aggregates.
+    fn is_nested(_scanner: &ReplyScanner) -> bool {
+        false
+    }
+
     fn is_push(_first: u8) -> bool {
         false
     }
@@ -150,6 +151,29 @@ impl Grammar for Memcached {
 
     fn is_transient_failure(_kind: ReplyKind, _start: &[u8]) -> bool {
         false
+    }
+
+    fn is_unwanted(kind: ReplyKind, unwanted: Unwanted) -> bool {
+        use LineKind::{En, Hd};
+        match unwanted {
+            Unwanted::Miss => kind == ReplyKind::Line(En),
+            Unwanted::Success => matches!(kind, ReplyKind::Line(Hd) | ReplyKind::Data),
+        }
+    }
+
+    fn may_be_unwanted(start: &[u8], unwanted: Unwanted) -> bool {
+        let words: &[&[u8]] = match unwanted {
+            Unwanted::Miss => &[b"EN"],
+            Unwanted::Success => &[b"HD", b"VA"],
+        };
+        words.iter().any(|word| {
+            let len = start.len().min(word.len());
+            start[..len] == word[..len]
+        })
+    }
+
+    fn is_unknown_command(kind: ReplyKind) -> bool {
+        kind == ReplyKind::Line(LineKind::Error)
     }
 
     fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {
@@ -191,19 +215,30 @@ impl Decider for Memcached {
         let found = request.parser.request;
         let command = found.map(|found| found.verb);
         let noreply = found.and_then(|found| found.noreply);
-        if command == Some(Verb::Stats) {
-            return self.route_stats(request.text, output);
+        if command.is_some_and(Verb::is_apart) {
+            return self.decide_apart(request, output);
+        }
+        let mut facts = Facts {
+            reply: reply_after(noreply.is_some()),
+            is_pure_read: matches!(command, Some(Verb::Get | Verb::Gets)),
+            is_small: command.is_some_and(|verb| !verb.is_retrieval()),
+            left_out: noreply.map(|(start, end)| start as usize..end as usize),
+            is_special: false,
+            command,
+        };
+        if request.text.first() == Some(&b' ') && command.is_some_and(Verb::is_storage) {
+            meta::note_leading_blanks(request.text, &mut facts);
         }
         Decision {
             route: self.route(request, output),
-            facts: Facts {
-                reply: reply_after(noreply.is_some()),
-                is_pure_read: matches!(command, Some(Verb::Get | Verb::Gets)),
-                is_small: command.is_some_and(|verb| !verb.is_retrieval()),
-                left_out: noreply.map(|(start, end)| start as usize..end as usize),
-                is_script: false,
-                command,
-            },
+            facts,
+        }
+    }
+
+    fn work(facts: &Facts<Option<Verb>>) -> Work {
+        Work {
+            mark: meta::mark(facts),
+            may_be_long: false,
         }
     }
 
@@ -214,10 +249,14 @@ impl Decider for Memcached {
     fn miss(
         &self,
         command: Self::Command,
-        _request: decision::Request<'_, Self>,
+        request: decision::Request<'_, Self>,
         _client: &(),
         out: &mut Vec<u8>,
     ) -> bool {
+        if command == Some(Verb::MetaGet) {
+            meta::miss(request.text, request.parser.inner.keys(), out);
+            return true;
+        }
         let is_read = command.is_some_and(Verb::is_retrieval);
         if is_read {
             out.extend_from_slice(encode::END);
@@ -236,7 +275,7 @@ impl Decider for Memcached {
     }
 
     /// Never used: no command of memcached has keys that must be on one server.
-    fn cross_shard_error(_apart: Apart, out: &mut Vec<u8>) {
+    fn cross_shard_error(&self, _: Option<Verb>, _: Apart, out: &mut Vec<u8>) {
         encode::server_error(out, "keys belong to several servers");
     }
 }
@@ -293,8 +332,16 @@ impl FanOut for Memcached {
         }
     }
 
-    fn fragment_end(out: &mut Rope) {
+    fn fragment_end(_: Option<Verb>, _: decision::Request<'_, Self>, out: &mut Rope) {
         out.extend(b"\r\n");
+    }
+
+    fn fits(kind: JoinKind, fragment: &Fragment<ReplyKind>, _is_nested: bool) -> bool {
+        join::fits(kind, fragment)
+    }
+
+    fn too_large(out: &mut Vec<u8>) {
+        encode::server_error(out, "the reply is too large");
     }
 
     fn join(
@@ -306,9 +353,11 @@ impl FanOut for Memcached {
     ) -> JoinOutcome {
         match join.kind {
             JoinKind::Values => join::values(join, out),
+            _ if join.waiting > 0 => JoinOutcome::Waiting,
             JoinKind::Stats(form) => stats::join(join, form, about, out),
             JoinKind::Ok => join::ok(join, out),
-            JoinKind::Array | JoinKind::Sum => JoinOutcome::Mismatch,
+            // Redis's.
+            _ => JoinOutcome::Mismatch,
         }
     }
 
@@ -319,6 +368,10 @@ impl FanOut for Memcached {
         seconds: u32,
         cap: &mut TtlCap,
     ) {
+        if let Some(verb) = command.filter(|verb| verb.has_flags()) {
+            let edit = |range, with: String| cap.edits.push((range, with.into_bytes()));
+            return cap::capped_flags(verb, request.text, seconds, edit);
+        }
         if let (Some(verb), Some(exptime)) = (command, request.parser.inner.exptime())
             && let Some(capped) = verb.capped_exptime(exptime.of(request.text), seconds)
         {
@@ -380,12 +433,28 @@ impl Greeting for Memcached {
     fn upgraded(&self, _client: &mut (), _granted: Result<bool, Cause>, _out: &mut Vec<u8>) {}
 }
 
+/// No request waits for other clients.
+impl Waiting for Memcached {}
+
 impl Memcached {
+    /// The decision for stats and meta commands.
     #[inline(never)]
+    fn decide_apart(
+        &self,
+        request: decision::Request<'_, Self>,
+        output: &mut DecisionOutput,
+    ) -> Decision<Option<Verb>> {
+        match request.parser.request.map(|found| found.verb) {
+            Some(Verb::Stats) | None => self.route_stats(request.text, output),
+            Some(verb) => meta::decide(verb, request.text, request.parser.inner.keys(), output),
+        }
+    }
+
     fn route_stats(&self, text: &[u8], output: &mut DecisionOutput) -> Decision<Option<Verb>> {
         let may = stats::Permissions {
             administer: self.allow_admin,
             reset: self.allow_admin || self.allow_flush,
+            has_one_server: self.has_one_server,
         };
         let asked = stats::plan(text, may, &mut output.reply);
         Decision {
@@ -395,7 +464,7 @@ impl Memcached {
                 is_pure_read: false,
                 is_small: false,
                 left_out: asked.left_out,
-                is_script: false,
+                is_special: false,
                 command: Some(Verb::Stats),
             },
         }
@@ -425,10 +494,14 @@ impl Memcached {
         if self.allow_admin || level.is_some_and(|level: u64| level <= 1) {
             return Route::Broadcast { join: JoinKind::Ok };
         }
-        encode::client_error(
-            &mut output.reply,
-            "verbosity above 1 not allowed: every server of the pool would log each request; to allow it set admin_commands: true in the pool",
+        let who = match self.has_one_server {
+            true => "the server",
+            false => "every server of the pool",
+        };
+        let error = format!(
+            "verbosity above 1 not allowed: {who} would log each request; to allow it set admin_commands: true in the pool"
         );
+        encode::client_error(&mut output.reply, &error);
         Route::Local
     }
 
@@ -438,10 +511,14 @@ impl Memcached {
             Verb::Version => Route::Placeholder,
             Verb::FlushAll if self.allow_flush => Route::Broadcast { join: JoinKind::Ok },
             Verb::FlushAll => {
-                encode::client_error(
-                    &mut output.reply,
-                    "flush_all not allowed: it destroys the data of every server of the pool; to allow it set allow_flush: true in the pool",
+                let what = match self.has_one_server {
+                    true => "the data of all clients",
+                    false => "the data of every server of the pool",
+                };
+                let error = format!(
+                    "flush_all not allowed: it destroys {what}; to allow it set allow_flush: true in the pool"
                 );
+                encode::client_error(&mut output.reply, &error);
                 Route::Local
             }
             Verb::Quit => Route::Quit,
@@ -460,13 +537,6 @@ impl Memcached {
     }
 }
 
-fn reply_after(noreply: bool) -> Reply {
-    match noreply {
-        true => Reply::Dropped,
-        false => Reply::Wanted,
-    }
-}
-
 /// Converts the parser's result for the engine, and keeps the request.
 #[inline]
 fn translate(parser: &mut Parser, progress: Result<Progress, RequestError>) -> Parsed {
@@ -477,48 +547,4 @@ fn translate(parser: &mut Parser, progress: Result<Progress, RequestError>) -> P
         }
         other => translate_others(other),
     }
-}
-
-/// The same for anything but a whole request; refusals get their error lines.
-#[inline(never)]
-fn translate_others(progress: Result<Progress, RequestError>) -> Parsed {
-    match progress {
-        Ok(Progress::Complete { len, .. }) => Parsed::Request { len },
-        Ok(Progress::Partial) => Parsed::Partial,
-        Ok(Progress::Body { at, len }) => Parsed::Body { at, len },
-        Ok(Progress::Refused {
-            len,
-            refusal,
-            noreply,
-        }) => Parsed::Refused {
-            len,
-            skip: 0,
-            reply: reply_after(noreply),
-            refusal: told(&refusal, |out| refusal.line(out)),
-        },
-        Ok(Progress::RefusedBody {
-            at,
-            skip,
-            refusal,
-            noreply,
-        }) => Parsed::Refused {
-            len: at,
-            skip,
-            reply: reply_after(noreply),
-            refusal: told(&refusal, |out| refusal.line(out)),
-        },
-        Err(error) => Parsed::Fatal {
-            reply: reply_after(error.is_noreply()),
-            refusal: told(&error, |out| error.line(out)),
-        },
-    }
-}
-
-/// A refusal for `reason` whose reply is what `write` writes.
-fn told(reason: &impl Display, write: impl FnOnce(&mut Vec<u8>)) -> Box<Refusal> {
-    let mut reply = Vec::new();
-    write(&mut reply);
-    let reason = reason.to_string();
-    let event = Event::BadRequest { reason };
-    Box::new(Refusal { reply, event })
 }

@@ -1,20 +1,31 @@
 //! What a protocol implements: its grammar, the decision what becomes of a request, splitting and joining, its
 //! reports of the pool, and the handshakes with servers. A pool has one protocol, chosen when it is built; the engine is compiled for each.
 //!
-//! The traits build on each other: [`grammar::Grammar`], [`decision::Decider`], [`fanout::FanOut`] and
-//! [`greeting::Greeting`]. No method's result depends on which ones were called before: what later calls need of a
+//! The traits build on each other: [`grammar::Grammar`], [`decision::Decider`], [`transaction::Transactions`],
+//! [`fanout::FanOut`], [`greeting::Greeting`], [`waiting::Waiting`] and [`subscribing::Subscribing`]. No method's result depends on which ones were called before: what later calls need of a
 //! request is in its [`decision::Decision`].
 
+pub(crate) mod channel;
 pub(crate) mod decision;
 pub(crate) mod fanout;
 pub(crate) mod grammar;
 pub(crate) mod greeting;
 pub(crate) mod memcached;
+pub(crate) mod pending_join;
 pub(crate) mod redis;
 pub(crate) mod report;
+pub(crate) mod subscribing;
+pub(crate) mod transaction;
+pub(crate) mod waiting;
 
 /// Everything that the engine asks of a protocol.
-pub(crate) trait Protocol: fanout::FanOut + greeting::Greeting + report::Report {
+pub(crate) trait Protocol:
+    fanout::FanOut
+    + report::Report
+    + subscribing::Subscribing
+    + transaction::Transactions
+    + waiting::Waiting
+{
     /// The protocol of a pool with this plan.
     fn new(plan: &std::sync::Arc<crate::share::PoolPlan>) -> Self;
 }

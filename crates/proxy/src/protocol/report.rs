@@ -1,5 +1,8 @@
 //! Replies that tell of the pool and of its clients, for which the engine hands over what it knows.
 
+use std::collections::HashSet;
+
+use super::channel::ChannelKind;
 use super::decision::{Decider, Request};
 use crate::share::{PoolPlan, PoolShare};
 use crate::time::Time;
@@ -13,6 +16,18 @@ pub(crate) trait Report: Decider {
         pool: &mut PoolView<'_, Self::Client>,
         out: &mut Vec<u8>,
     );
+
+    /// The numbers of the clients that a request closes that was planned as
+    /// [`AdminStep::CloseClients`](super::decision::AdminStep::CloseClients); writes the reply to it.
+    fn victims(
+        &self,
+        request: Request<'_, Self>,
+        pool: &mut PoolView<'_, Self::Client>,
+        out: &mut Vec<u8>,
+    ) -> HashSet<u64> {
+        let _ = (request, pool, out);
+        HashSet::new()
+    }
 }
 
 /// A pool as one of its workers sees it.
@@ -20,6 +35,9 @@ pub(crate) struct PoolView<'a, C> {
     pub(crate) now: Time,
     pub(crate) share: &'a PoolShare,
     pub(crate) plan: &'a PoolPlan,
+    /// How many clients of this worker are subscribed to a channel; without a name how many different channels of the
+    /// kind they are subscribed to.
+    pub(crate) subscribers: &'a dyn Fn(ChannelKind, Option<&[u8]>) -> usize,
     /// The client that asks.
     pub(crate) asking: ClientView<'a, C>,
     /// The clients of this worker, that one included.
@@ -32,6 +50,10 @@ pub(crate) struct ClientView<'a, C> {
     pub(crate) name: &'a str,
     /// What the protocol remembers of it.
     pub(crate) client: &'a C,
+    /// How many requests of its transaction are held.
+    pub(crate) queued: usize,
+    /// Whether it waits for other clients.
+    pub(crate) waits: bool,
     /// When it last did something.
     pub(crate) active: Time,
     /// Bytes of it that wait unparsed.

@@ -23,6 +23,17 @@ pub(crate) struct Grouping {
     fragments: Vec<(Destination, Range<usize>)>,
 }
 
+/// Whether the destinations of all keys are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owners {
+    /// They are.
+    Found,
+    /// Those of some are not.
+    More,
+    /// There is no server for one of them.
+    NoServer,
+}
+
 /// The keys of one server.
 #[derive(Debug, Clone, Copy)]
 struct Group {
@@ -41,14 +52,20 @@ impl Grouping {
         self.groups.clear();
     }
 
-    /// Finds the destination of each key; false if there is no server for one of them.
+    /// Finds the destination of the next `most` keys that have none yet.
     #[inline]
-    pub(crate) fn find_owners(&mut self, mut route: impl FnMut(Key) -> Destination) -> bool {
-        self.owners.reserve(self.keys.len());
-        for key in &self.keys {
+    pub(crate) fn find_owners(
+        &mut self,
+        most: usize,
+        mut route: impl FnMut(Key) -> Destination,
+    ) -> Owners {
+        let start = self.owners.len();
+        let end = self.keys.len().min(start.saturating_add(most));
+        self.owners.reserve(end - start);
+        for key in &self.keys[start..end] {
             let destination = route(*key);
             let Some(server) = destination.server() else {
-                return false;
+                return Owners::NoServer;
             };
             let index = server.index();
             if index >= self.groups.len() {
@@ -60,11 +77,30 @@ impl Grouping {
             // No truncation: a pool has far fewer than 2^32 servers.
             self.owners.push(index as u32);
         }
-        true
+        match end == self.keys.len() {
+            true => Owners::Found,
+            false => Owners::More,
+        }
+    }
+
+    /// Begins anew with the same keys: their destinations have changed.
+    pub(crate) fn restart(&mut self) {
+        self.owners.clear();
+        self.groups.clear();
+        self.fragments.clear();
+    }
+
+    /// Bytes of memory.
+    pub(crate) fn footprint(&self) -> usize {
+        let keys = self.keys.capacity() * size_of::<Key>();
+        let numbers = self.owners.capacity() + self.order.capacity();
+        let fragments = self.fragments.capacity() * size_of::<(Destination, Range<usize>)>();
+        let groups = self.groups.capacity() * size_of::<Group>();
+        keys + numbers * size_of::<u32>() + groups + fragments
     }
 
     /// Groups the keys, and makes one fragment of each group, or several where it has more than `most` bytes. To be
-    /// called when `find_owners` has returned true.
+    /// called when all owners are found.
     pub(crate) fn group(&mut self, most: usize) {
         let mut start = 0;
         for group in &mut self.groups {
@@ -97,13 +133,27 @@ impl Grouping {
     pub(crate) fn fragments(
         &self,
     ) -> impl ExactSizeIterator<Item = (Destination, FragmentKeys<'_>)> {
-        self.fragments.iter().map(|(destination, fragment)| {
-            let keys = FragmentKeys {
-                order: &self.order[fragment.clone()],
-                keys: &self.keys,
-            };
-            (*destination, keys)
-        })
+        self.fragments
+            .iter()
+            .map(|(destination, fragment)| (*destination, self.keys_of(fragment)))
+    }
+
+    /// One of them.
+    pub(crate) fn fragment(&self, index: usize) -> Option<(Destination, FragmentKeys<'_>)> {
+        let (destination, fragment) = self.fragments.get(index)?;
+        Some((*destination, self.keys_of(fragment)))
+    }
+
+    fn keys_of(&self, fragment: &Range<usize>) -> FragmentKeys<'_> {
+        FragmentKeys {
+            order: &self.order[fragment.clone()],
+            keys: &self.keys,
+        }
+    }
+
+    /// All keys, in the order of the request.
+    pub(crate) fn keys(&self) -> &[Key] {
+        &self.keys
     }
 
     /// For each key the fragment that it is in.
@@ -138,6 +188,14 @@ pub(crate) struct FragmentKeys<'g> {
 impl<'g> FragmentKeys<'g> {
     pub(crate) fn len(&self) -> usize {
         self.order.len()
+    }
+
+    /// Some of them.
+    pub(crate) fn part(&self, range: Range<usize>) -> Self {
+        Self {
+            order: &self.order[range],
+            keys: self.keys,
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Key> + use<'g> {
@@ -203,8 +261,12 @@ mod tests {
         for _ in 0..2 {
             grouping.begin((1..=6).map(key).collect());
             let mut owners = [2, 0, 2, 3, 0, 2].into_iter();
-            let next = |_| Destination::Server(servers[owners.next().unwrap()]);
-            assert!(grouping.find_owners(next));
+            let mut next = |_| Destination::Server(servers[owners.next().unwrap()]);
+            let pieces = [Owners::More, Owners::More, Owners::Found];
+            assert_eq!(
+                [2, 1, 9].map(|most| grouping.find_owners(most, &mut next)),
+                pieces
+            );
             grouping.group(10);
             let fragment = |(to, keys): (Destination, FragmentKeys<'_>)| {
                 let server = to.server().unwrap().index();
@@ -217,7 +279,8 @@ mod tests {
             assert_eq!(grouping.fragments_of_keys(), [1, 0, 1, 3, 0, 2]);
             assert_eq!(grouping.end().len(), 6);
             grouping.begin((1..=6).map(key).collect());
-            assert!(!grouping.find_owners(|_| Destination::NoServer));
+            let found = grouping.find_owners(9, |_| Destination::NoServer);
+            assert_eq!(found, Owners::NoServer);
         }
     }
 }

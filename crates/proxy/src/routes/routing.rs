@@ -29,9 +29,20 @@ pub(crate) enum Destination {
     NoServer,
 }
 
+/// What routes depend on: as long as it is the same, so are the routes of all keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RouteVersion {
+    /// Numbers of the plans of the pool and of its failover pool.
+    plans: [u64; 2],
+    /// Epochs of the health of their servers.
+    epochs: [u64; 2],
+}
+
 /// How a pool's keys are routed.
 #[derive(Debug)]
 pub(crate) struct Routes {
+    /// See [`RouteVersion`].
+    plans: [u64; 2],
     own: Shards,
     /// The servers of the failover pool, which serve the keys of ejected servers.
     failover: Option<Box<Shards>>,
@@ -64,8 +75,15 @@ impl Destination {
 }
 
 impl Routes {
-    pub(crate) fn new(own: Shards, failover: Option<Shards>, keys_stay: bool) -> Self {
+    /// `plans`: the numbers of the plans that ask for these shards.
+    pub(crate) fn new(
+        plans: [u64; 2],
+        own: Shards,
+        failover: Option<Shards>,
+        keys_stay: bool,
+    ) -> Self {
         let mut routes = Self {
+            plans,
             own,
             failover: failover.map(Box::new),
             keys_stay,
@@ -73,6 +91,15 @@ impl Routes {
         };
         routes.schedule_check();
         routes
+    }
+
+    /// What the routes depend on, as of the last `refresh`.
+    pub(crate) fn version(&self) -> RouteVersion {
+        let failover = self.failover.as_deref();
+        RouteVersion {
+            plans: self.plans,
+            epochs: [self.own.epoch(), failover.map_or(0, Shards::epoch)],
+        }
     }
 
     /// Where a request for `key` goes, by the health as of the last `refresh`.
@@ -135,6 +162,14 @@ impl Routes {
     /// The servers of the failover pool.
     pub(crate) fn failover(&self) -> impl Iterator<Item = ServerId> {
         self.failover.iter().flat_map(|failover| failover.servers())
+    }
+
+    /// Every server that serves keys now: the live ones of the pool, and those of the failover pool while it serves the
+    /// keys of others.
+    pub(crate) fn serving(&self) -> Vec<ServerId> {
+        let others = self.failover.as_deref().filter(|_| !self.own.all_live());
+        let others = others.into_iter().flat_map(Shards::live);
+        self.own.live().chain(others).collect()
     }
 
     /// The pool and its failover pool, each with its servers.

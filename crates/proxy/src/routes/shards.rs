@@ -79,8 +79,19 @@ impl Shards {
         self.servers.len() == 1
     }
 
+    /// Those that are live.
+    pub(crate) fn live(&self) -> impl Iterator<Item = ServerId> {
+        let live = self.servers.iter().filter(|shard| shard.is_live);
+        live.map(|shard| shard.id)
+    }
+
     pub(crate) fn pool(&self) -> &Arc<PoolShare> {
         &self.pool
+    }
+
+    /// The epoch of the servers' health as of the last `refresh`.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Whether the health of no server has changed since the last `refresh`.

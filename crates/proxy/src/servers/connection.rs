@@ -1,20 +1,27 @@
 //! One connection to a server: its handshake, its queue of requests, and the replies that arrive on it.
 
+pub(crate) mod replies;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
-use crate::limits::{
-    MAX_HANDSHAKE_REPLY, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT, MAX_PUSHED, PUSH_PERIOD, SILENT_AFTER,
-};
-use crate::metrics::{ServerCounters, ServerMetric};
+use crate::limits::{MAX_HANDSHAKE_REPLY, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT, SILENT_AFTER};
+use crate::metrics::ServerCounters;
 use crate::protocol::Protocol;
-use crate::protocol::grammar::{BadReply, Scan};
+use crate::protocol::grammar::{BadReply, Mark, Scan};
 use crate::protocol::greeting::Step;
+use crate::servers::delay::DelayBound;
+use crate::servers::leases::Lease;
+use crate::servers::listener::Listener;
+use crate::servers::loaded::LoadedScripts;
 use crate::servers::purpose::Purpose;
+use crate::servers::pushed::Pushed;
 use crate::servers::queue::{InFlight, ReplyTo, RequestQueue};
 use crate::servers::server::Server;
+use crate::servers::trial::{Trial, Verdict};
 use crate::share::Endpoint;
 use crate::time::Time;
 
@@ -34,12 +41,26 @@ pub(crate) struct Connection<P: Protocol> {
     /// Whether part of the oldest request's reply has been passed on. Until its end everything received belongs to
     /// it.
     mid_reply: bool,
+    /// The beginning of the reply to the oldest request, if that is quiet and its client may not want the reply.
+    withheld: Vec<u8>,
     /// A RESP3 push frame is being dropped: it answers no request.
     dropping: bool,
     pushed: Pushed,
+    trial: Trial,
     opened: Time,
+    /// If it is leased: who has it.
+    lease: Option<Box<Lease>>,
+    /// How long requests may wait on it.
+    delay: DelayBound,
+    /// Since when there is a way to the server that may be measured: when it was opened, then when it was connected.
+    way_since: Time,
+    /// Since when requests are written, if they are.
+    ready_since: Time,
+    /// Until then the requests that wait need not be looked at once more.
+    looked_until: Time,
     /// When the server last sent anything, if ever.
     heard: Option<Time>,
+    scripts: LoadedScripts,
     /// It is on the list of those with new output.
     is_listed: bool,
     /// It takes no further request, and is closed when those that it has are answered.
@@ -61,6 +82,8 @@ enum State {
     Handshaking(Handshake),
     /// Requests are written and answered.
     Ready,
+    /// Messages of channels are received.
+    Listening(Listener),
 }
 
 /// A handshake under way. All steps are written at once; the replies are checked one by one.
@@ -79,6 +102,7 @@ pub(crate) enum Progress {
     Connecting,
     Handshaking,
     Ready,
+    Listening,
 }
 
 /// What was found at the start of a server's bytes during the handshake.
@@ -94,51 +118,6 @@ pub(crate) enum StepReply<K> {
     },
 }
 
-/// What was found at the start of a server's bytes.
-pub(crate) enum Found<K> {
-    /// So many bytes that belong to the reply to `entry`; they end it if a kind is given.
-    Reply {
-        len: usize,
-        entry: InFlight,
-        first: bool,
-        kind: Option<K>,
-    },
-    /// So many bytes of a push frame, which answers no request.
-    Push(usize),
-}
-
-impl<K: Copy> Found<K> {
-    /// If this is a whole reply to a slot and no error: its length, and the session and slot.
-    #[inline]
-    pub(crate) fn plain<P: Protocol<Kind = K>>(&self) -> Option<(usize, SessionId, u64)> {
-        match self {
-            Found::Reply {
-                len,
-                entry:
-                    InFlight {
-                        session,
-                        reply_to: ReplyTo::Slot(slot),
-                        ..
-                    },
-                kind: Some(kind),
-                ..
-            } if !P::is_error_kind(*kind) => Some((*len, *session, *slot)),
-            _ => None,
-        }
-    }
-}
-
-/// What a batch of replies adds to the counters. It is added at the end of each read, as atomics are slow.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    replies: i64,
-    bytes: i64,
-    /// Answered requests that had been wholly written, and their bytes.
-    sent: (i64, i64),
-    /// Those that were answered before they were wholly written.
-    unsent: (i64, i64),
-}
-
 impl<P: Protocol> Connection<P> {
     pub(crate) fn new(id: ServerId, server: &Server, purpose: Purpose, now: Time) -> Self {
         Self {
@@ -151,10 +130,18 @@ impl<P: Protocol> Connection<P> {
             queue: RequestQueue::default(),
             scanner: P::Scanner::default(),
             mid_reply: false,
+            withheld: Vec::new(),
             dropping: false,
             pushed: Pushed::default(),
+            trial: Trial::default(),
             opened: now,
+            lease: None,
+            delay: DelayBound::new(server.settings().timeout),
+            way_since: now,
+            ready_since: now,
+            looked_until: Time::ZERO,
             heard: None,
+            scripts: LoadedScripts::default(),
             is_listed: false,
             is_draining: false,
             nothing: Rope::new(),
@@ -196,12 +183,95 @@ impl<P: Protocol> Connection<P> {
         self.queue.is_empty() && self.queue.output().is_empty()
     }
 
+    /// Whether it was leased to a session that has left, and owes nothing more. Its state is not known, so that nobody else
+    /// gets it.
+    pub(crate) fn is_left(&self) -> bool {
+        self.lease().is_some_and(Lease::is_left) && self.is_drained()
+    }
+
     pub(crate) fn purpose(&self) -> Purpose {
         self.purpose
     }
 
+    /// Who has it, if it is leased.
+    pub(crate) fn lease(&self) -> Option<&Lease> {
+        self.lease.as_deref()
+    }
+
+    pub(crate) fn lease_mut(&mut self) -> Option<&mut Lease> {
+        self.lease.as_deref_mut()
+    }
+
+    /// It is leased.
+    pub(super) fn set_lease(&mut self, lease: Lease) {
+        self.lease = Some(Box::new(lease));
+    }
+
+    /// Whether a request waits on it for other clients.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.lease().is_some_and(|lease| lease.wait().is_some())
+    }
+
     pub(crate) fn opened(&self) -> Time {
         self.opened
+    }
+
+    /// It was connected just now, or the server has sent its first bytes: measures what the way takes.
+    pub(crate) fn note_way(&mut self, now: Time) {
+        let since = std::mem::replace(&mut self.way_since, now);
+        let oldest = self.queue.oldest().filter(|_| self.is_ready());
+        let since = oldest.map_or(since, |oldest| since.max(oldest.queued));
+        self.delay.note_way(now.since(since));
+    }
+
+    /// How long requests may wait on it.
+    #[inline]
+    pub(crate) fn delay(&self) -> &DelayBound {
+        &self.delay
+    }
+
+    /// Another `timeout` applies.
+    pub(super) fn follow(&mut self, timeout: Option<Duration>) {
+        self.delay.follow(timeout);
+    }
+
+    fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+
+    /// When the server last sent anything on it, if ever.
+    pub(crate) fn heard(&self) -> Option<Time> {
+        self.heard
+    }
+
+    /// When it is to be looked at which requests wait for too long.
+    pub(super) fn look_due(&self) -> Option<Time> {
+        let oldest = self.queue.oldest().filter(|_| self.is_ready())?;
+        if self.is_waiting() {
+            return None;
+        }
+        let due = self.delay.after(self.waits_since(oldest))?;
+        Some(due.max(self.looked_until))
+    }
+
+    /// Since when a request waits for the server, and not for the connection.
+    pub(crate) fn waits_since(&self, entry: &InFlight) -> Time {
+        entry.queued.max(self.ready_since)
+    }
+
+    /// That is done, and need not be again for a while.
+    pub(super) fn note_look(&mut self, now: Time) {
+        self.looked_until = now + self.delay.pause();
+    }
+
+    /// The scripts that were loaded over it.
+    pub(crate) fn scripts_mut(&mut self) -> &mut LoadedScripts {
+        &mut self.scripts
+    }
+
+    /// Whether some request was found to wait for too long, just now.
+    pub(crate) fn is_delayed(&self, now: Time) -> bool {
+        now < self.looked_until
     }
 
     /// The requests that it carries.
@@ -224,7 +294,13 @@ impl<P: Protocol> Connection<P> {
             State::Connecting => Progress::Connecting,
             State::Handshaking(_) => Progress::Handshaking,
             State::Ready => Progress::Ready,
+            State::Listening(_) => Progress::Listening,
         }
+    }
+
+    /// Whether the reply to the oldest request has come to an aggregate that is an element of another.
+    pub(crate) fn is_nested(&self) -> bool {
+        P::is_nested(&self.scanner)
     }
 
     /// Whether part of the oldest request's reply has been passed on.
@@ -247,9 +323,31 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Requests may be written from now on; returns whether some wait.
-    pub(crate) fn become_ready(&mut self) -> bool {
+    pub(crate) fn become_ready(&mut self, now: Time) -> bool {
         self.state = State::Ready;
+        self.ready_since = now;
         !self.queue.output().is_empty()
+    }
+
+    /// Messages are received from now on.
+    pub(crate) fn begin_listening(&mut self) {
+        self.state = State::Listening(Listener::default());
+    }
+
+    /// Bytes of memory that it takes to receive messages.
+    pub(crate) fn listener_footprint(&self) -> usize {
+        match &self.state {
+            State::Listening(listener) => listener.footprint(),
+            State::Connecting | State::Handshaking(_) | State::Ready => 0,
+        }
+    }
+
+    /// What it receives messages with, and the scanner for that.
+    pub(crate) fn listener(&mut self) -> Option<(&mut Listener, &mut P::Scanner)> {
+        match &mut self.state {
+            State::Listening(listener) => Some((listener, &mut self.scanner)),
+            State::Connecting | State::Handshaking(_) | State::Ready => None,
+        }
     }
 
     /// Puts it on the list of connections with new output; returns whether it was not on it.
@@ -281,9 +379,34 @@ impl<P: Protocol> Connection<P> {
         matches!(self.state, State::Ready)
     }
 
-    /// The request that was pushed last runs a script: what is answered to it says nothing of the server.
-    pub(crate) fn note_script(&mut self) {
-        self.queue.note_script();
+    /// What is special about the reply to the request that was pushed last.
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        self.queue.mark(mark);
+    }
+
+    /// The request that was pushed last consists of several, with so many replies before the one that counts.
+    pub(crate) fn expect_before(&mut self, replies: u16) {
+        self.queue.expect_before(replies);
+    }
+
+    /// Whether transactions may be sent on it, as far as it is known.
+    pub(crate) fn takes_transactions(&self, now: Time) -> Verdict<'_> {
+        self.trial.verdict(now)
+    }
+
+    /// The trial of that has ended; returns whether the connection can be used further.
+    pub(crate) fn end_trial(&mut self, is_error: bool, now: Time) -> bool {
+        self.trial.end(is_error, now)
+    }
+
+    /// Keeps the beginning of the reply to a quiet request until it is known whether its client wants it.
+    pub(crate) fn withhold(&mut self, start: Vec<u8>) {
+        self.withheld = start;
+    }
+
+    /// Takes the beginning of the reply to the oldest request, which is quiet, as far as it is kept.
+    pub(crate) fn take_withheld(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.withheld)
     }
 
     /// What may be written now.
@@ -292,6 +415,7 @@ impl<P: Protocol> Connection<P> {
             State::Connecting => &self.nothing,
             State::Handshaking(handshake) => &handshake.output,
             State::Ready => self.queue.output(),
+            State::Listening(listener) => listener.output(),
         }
     }
 
@@ -300,6 +424,7 @@ impl<P: Protocol> Connection<P> {
         match &mut self.state {
             State::Connecting => {}
             State::Handshaking(handshake) => handshake.output.consume(count),
+            State::Listening(listener) => listener.written(count),
             State::Ready => {
                 let whole = self.queue.written(count);
                 self.counters
@@ -340,6 +465,7 @@ impl<P: Protocol> Connection<P> {
         match &self.state {
             State::Connecting => false,
             State::Handshaking(handshake) => handshake.expects_reply(),
+            State::Listening(_) => true,
             State::Ready => self.queue.begun().is_some(),
         }
     }
@@ -379,94 +505,8 @@ impl<P: Protocol> Connection<P> {
     pub(crate) fn is_handshake_done(&self) -> bool {
         match &self.state {
             State::Handshaking(handshake) => handshake.steps.is_empty(),
-            State::Connecting | State::Ready => false,
+            State::Connecting | State::Ready | State::Listening(_) => false,
         }
-    }
-
-    /// Scans what `data`, which is not empty, begins with: a reply to the oldest request, or a push frame. The
-    /// request is taken off the queue when its reply ends.
-    ///
-    /// # Errors
-    ///
-    /// When it is no reply, or none is due.
-    #[inline]
-    pub(crate) fn next_reply(
-        &mut self,
-        data: &[u8],
-        marks: &mut Vec<u64>,
-        tally: &mut Tally,
-    ) -> Result<Found<P::Kind>, BadReply> {
-        if P::is_between_replies(&self.scanner) {
-            self.dropping = P::is_push(data[0]);
-        }
-        if self.dropping {
-            return self.drop_push(data);
-        }
-        let oldest = self.queue.begun().ok_or(BadReply)?;
-        let marks = matches!(oldest.reply_to, ReplyTo::Fragment(..)).then_some(marks);
-        let first = !self.mid_reply;
-        let (len, kind, entry) = match P::scan(&mut self.scanner, data, marks)? {
-            Scan::Complete { len, kind } => {
-                let (entry, whole) = self.queue.pop().ok_or(BadReply)?;
-                tally.add(&entry, whole);
-                (len, Some(kind), entry)
-            }
-            Scan::Partial => (data.len(), None, *oldest),
-        };
-        self.mid_reply = kind.is_none();
-        tally.bytes += len as i64;
-        Ok(Found::Reply {
-            len,
-            entry,
-            first,
-            kind,
-        })
-    }
-
-    #[cold]
-    fn drop_push(&mut self, data: &[u8]) -> Result<Found<P::Kind>, BadReply> {
-        let len = match P::scan(&mut self.scanner, data, None)? {
-            Scan::Complete { len, .. } => len,
-            Scan::Partial => data.len(),
-        };
-        match self.pushed.add(len, self.heard.unwrap_or(self.opened)) {
-            true => Ok(Found::Push(len)),
-            false => Err(BadReply),
-        }
-    }
-
-    /// Adds a batch of replies to the server's counters.
-    pub(crate) fn count(&self, tally: &Tally) {
-        let add = |metric, by| self.counters.add(metric, by);
-        add(ServerMetric::Responses, tally.replies);
-        add(ServerMetric::ResponseBytes, tally.bytes);
-        add(ServerMetric::OutQueue, -tally.sent.0);
-        add(ServerMetric::OutQueueBytes, -tally.sent.1);
-        if tally.unsent.0 > 0 {
-            add(ServerMetric::InQueue, -tally.unsent.0);
-            add(ServerMetric::InQueueBytes, -tally.unsent.1);
-        }
-    }
-}
-
-/// How much of a server's output answers no request. The proxy asks for no push frames, so that there are hardly any.
-#[derive(Debug, Default)]
-struct Pushed {
-    since: Time,
-    bytes: usize,
-}
-
-impl Pushed {
-    /// Adds so many bytes that came at `now`; returns whether that is no more than is allowed.
-    fn add(&mut self, bytes: usize, now: Time) -> bool {
-        if now.since(self.since) >= PUSH_PERIOD {
-            *self = Self {
-                since: now,
-                bytes: 0,
-            };
-        }
-        self.bytes += bytes;
-        self.bytes <= MAX_PUSHED
     }
 }
 
@@ -474,19 +514,5 @@ impl Handshake {
     fn expects_reply(&self) -> bool {
         let unanswered: usize = self.steps.iter().map(|step| step.request.len()).sum();
         self.output.len() < unanswered
-    }
-}
-
-impl Tally {
-    /// A request was answered; `whole` if it had been wholly written.
-    fn add(&mut self, entry: &InFlight, whole: bool) {
-        self.replies += 1;
-        let queue = if whole {
-            &mut self.sent
-        } else {
-            &mut self.unsent
-        };
-        queue.0 += 1;
-        queue.1 += entry.bytes() as i64;
     }
 }

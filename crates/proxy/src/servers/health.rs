@@ -15,7 +15,7 @@
 //! `ejected_until` succeeds acts on it. The epoch changes after that, so a worker that sees the new epoch sees the
 //! new state, too.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::time::Time;
@@ -42,8 +42,12 @@ pub(crate) struct ServerHealth {
     last_failure: AtomicU64,
     /// When its pause is over, in microseconds; 0 while live.
     ejected_until: AtomicU64,
+    /// When it was last ejected, in microseconds.
+    ejected_at: AtomicU64,
     /// Probes since the ejection, the one under way included.
     probes: AtomicU32,
+    /// An operator has taken it out of use, whether it is ejected or not.
+    held: AtomicBool,
 }
 
 /// When a failing server is ejected and for how long.
@@ -90,11 +94,11 @@ impl PoolHealth {
         now: Time,
         policy: EjectionPolicy,
     ) -> bool {
-        if !server.record_failure(opened, now) || !server.is_live() {
+        if !server.record_failure(opened, now) || server.is_ejected() {
             return false;
         }
         let failures = server.failures.fetch_add(1, Ordering::AcqRel) + 1;
-        failures >= policy.failure_limit.max(1) && self.eject(server, now + policy.retry_timeout)
+        failures >= policy.failure_limit.max(1) && self.eject(server, now, policy.retry_timeout)
     }
 
     /// Readmits every one of `servers` whose pause is over at `now`; calls `back` for each that this call readmitted.
@@ -146,8 +150,20 @@ impl PoolHealth {
         }
     }
 
-    fn eject(&self, server: &ServerHealth, until: Time) -> bool {
+    /// Takes a server out of use, or ends that; false if it was so already.
+    pub(crate) fn hold(&self, server: &ServerHealth, held: bool) -> bool {
+        let changed = server.held.swap(held, Ordering::AcqRel) != held;
+        if changed {
+            self.epoch.fetch_add(1, Ordering::AcqRel);
+        }
+        changed
+    }
+
+    /// Ejects a server at `now` for a time; false if it is ejected already.
+    pub(crate) fn eject(&self, server: &ServerHealth, now: Time, pause: Duration) -> bool {
+        let until = now + pause;
         server.probes.store(0, Ordering::Relaxed);
+        server.ejected_at.store(now.as_micros(), Ordering::Release);
         if !swap(&server.ejected_until, 0, until.as_micros().max(1)) {
             return false;
         }
@@ -162,7 +178,32 @@ impl PoolHealth {
 impl ServerHealth {
     /// Whether the server is in use.
     pub(crate) fn is_live(&self) -> bool {
-        self.ejected_until.load(Ordering::Acquire) == 0
+        !self.is_ejected() && !self.is_held()
+    }
+
+    fn is_ejected(&self) -> bool {
+        self.ejected_until.load(Ordering::Acquire) != 0
+    }
+
+    /// When its pause is over, or its next probe due, if it is ejected.
+    pub(crate) fn ejected_until(&self) -> Option<Time> {
+        let until = self.ejected_until.load(Ordering::Acquire);
+        (until != 0).then(|| Time::from_micros(until))
+    }
+
+    /// When it was last ejected; the origin of time if never.
+    pub(crate) fn ejected_at(&self) -> Time {
+        Time::from_micros(self.ejected_at.load(Ordering::Acquire))
+    }
+
+    /// Whether an operator has taken it out of use.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// For a server that no worker knows yet.
+    pub(crate) fn set_held(&self, held: bool) {
+        self.held.store(held, Ordering::Release);
     }
 
     /// A reply arrived: failures before it and after it are not in a row.
@@ -248,6 +289,19 @@ mod tests {
         pool.readmit_due(servers.iter(), at(14), |server| back.push(server));
         assert_eq!((back, pool.epoch(), pool.next_retry()), (vec![1], 2, None));
         assert!(!both.fails(1, at(20), at(21)), "the full limit counts anew");
+    }
+
+    #[test]
+    fn a_held_server_stays_out_of_use_whatever_happens() {
+        let one = Servers::new(1);
+        let Servers(pool, servers) = &one;
+        let server = &servers[0];
+        assert!(pool.hold(server, true) && !pool.hold(server, true));
+        assert_eq!((pool.epoch(), pool.next_retry()), (1, None));
+        assert!(!one.fails(0, at(1), at(2)) && one.fails(0, at(3), at(4)));
+        pool.readmit_due(servers.iter(), at(14), |_| {});
+        assert!(!server.is_live() && server.ejected_until().is_none());
+        assert!(pool.hold(server, false) && server.is_live());
     }
 
     #[test]

@@ -1,13 +1,22 @@
 //! Servers: their health, their connections, and the requests in flight on them.
 //!
-//! Read `server` (one server, as one worker sees it), `purpose` and `connection` (one connection), `queue` (the
-//! requests on it), `roster` (all servers and connections), `health` (shared by all workers), `upgrades` (which
-//! servers support RESP3).
+//! Read `server` (one server, as one worker sees it), `purpose`, `listener` (receives messages) and `connection` (one
+//! connection), `queue` (the requests on it), `loaded` (scripts that were loaded over it), `trial` (whether it takes
+//! transactions), `pushed` (what answers none of them), `delay` (how long they may wait before clients are held back),
+//! `roster` (all servers and connections), `leases` (connections that one session has), `unblocks` (how their waits are
+//! ended), `health` (shared by all workers), `upgrades` (which servers support RESP3).
 
 pub(crate) mod connection;
+pub(crate) mod delay;
 pub(crate) mod health;
+pub(crate) mod leases;
+pub(crate) mod listener;
+pub(crate) mod loaded;
 pub(crate) mod purpose;
+mod pushed;
 pub(crate) mod queue;
 pub(crate) mod roster;
 pub(crate) mod server;
+pub(crate) mod trial;
+pub(crate) mod unblocks;
 pub(crate) mod upgrades;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::flow::buffer::Rope;
 use crate::id::SessionId;
 use crate::limits::{KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
+use crate::protocol::grammar::{Mark, Unwanted};
 use crate::time::Time;
 
 /// A request (or a fragment of one) that was queued for a server and is not answered.
@@ -22,14 +23,28 @@ pub(crate) struct InFlight {
     size: u32,
     /// When it was queued: the deadline follows from it.
     pub(crate) queued: Time,
-    /// What is answered is up to a script of the client's.
-    pub(crate) is_script: bool,
+    /// What is special about its reply.
+    pub(crate) mark: Mark,
+    /// Replies that come before the one that counts, and are dropped: to MULTI, and to each command of the transaction
+    /// until EXEC.
+    before: u16,
 }
 
 impl InFlight {
+    /// The same with its reply going there.
+    pub(crate) fn with_reply_to(self, reply_to: ReplyTo) -> Self {
+        Self { reply_to, ..self }
+    }
+
     /// Its size on the wire, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.size as usize
+    }
+
+    /// Whether the next reply is one that comes before the one that counts.
+    #[inline]
+    pub(super) fn expects_before(&self) -> bool {
+        self.before > 0
     }
 }
 
@@ -38,6 +53,10 @@ impl InFlight {
 pub(crate) enum ReplyTo {
     /// The session's slot with this number.
     Slot(u64),
+    /// The same, after the replies that come before the one that counts.
+    Later(u64),
+    /// The session's slot, unless its client does not want this reply.
+    Quiet(u64, Unwanted),
     /// A fragment of the request in a slot: the slot's number, and the fragment's.
     Fragment(u64, u32),
     /// Nowhere any more: the request was answered with an error for being late. The session's pin still counts it.
@@ -45,8 +64,22 @@ pub(crate) enum ReplyTo {
         /// It was a [`ReplyTo::Follower`].
         follows: bool,
     },
+    /// The session's slot with this number, or nowhere if the client wants no reply. With the reply the lease of the
+    /// connection ends.
+    Last(Option<u64>),
+    /// It tells whether the session's transaction, which waits for it, may be sent on this connection.
+    Trial,
     /// Nowhere: the client asked for no reply.
     Nobody,
+    /// Nowhere: it is a request of the proxy that loads a script for whoever runs it, so it is sent though its client has
+    /// left.
+    Load,
+    /// Where the wait says, which is kept with the lease of the connection.
+    Leased,
+    /// To the proxy, which has asked a server to end a wait; the number is its own for it.
+    Unblock(u64),
+    /// Nowhere: it is a request of the proxy, or the wait for its reply was cancelled.
+    Proxy,
     /// Nowhere: it is a request of the proxy that caps the TTL of what the request before it writes. It must be sent
     /// whenever that one is.
     Follower,
@@ -55,7 +88,10 @@ pub(crate) enum ReplyTo {
 impl ReplyTo {
     /// Whether the client expects no reply, so that there is no slot.
     pub(crate) fn is_silent(self) -> bool {
-        matches!(self, ReplyTo::Nobody | ReplyTo::Follower)
+        matches!(
+            self,
+            ReplyTo::Nobody | ReplyTo::Follower | ReplyTo::Load | ReplyTo::Last(None)
+        )
     }
 
     /// Whether it must be sent with the request before it, late or not.
@@ -115,15 +151,51 @@ impl RequestQueue {
             reply_to,
             size: u32::try_from(bytes).unwrap_or(u32::MAX),
             queued,
-            is_script: false,
+            mark: Mark::None,
+            before: 0,
         });
         bytes
     }
 
-    /// The request that was pushed last runs a script.
-    pub(crate) fn note_script(&mut self) {
-        if let Some(last) = self.entries.back_mut() {
-            last.is_script = true;
+    /// The request that was pushed last consists of several, with so many replies before the one that counts.
+    pub(crate) fn expect_before(&mut self, replies: u16) {
+        let Some(last) = self.entries.back_mut() else {
+            return;
+        };
+        last.before = replies;
+        if let ReplyTo::Slot(slot) = last.reply_to {
+            last.reply_to = ReplyTo::Later(slot);
+        }
+    }
+
+    /// One of those replies to the oldest request has ended.
+    pub(super) fn end_reply_before(&mut self) {
+        let Some(oldest) = self.entries.front_mut() else {
+            return;
+        };
+        oldest.before = oldest.before.saturating_sub(1);
+        if let (0, ReplyTo::Later(slot)) = (oldest.before, oldest.reply_to) {
+            oldest.reply_to = ReplyTo::Slot(slot);
+        }
+    }
+
+    /// What is special about the reply to the request that was pushed last.
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        let Some(last) = self.entries.back_mut() else {
+            return;
+        };
+        last.mark = mark;
+        if let (ReplyTo::Slot(slot), Some(unwanted)) = (last.reply_to, mark.unwanted()) {
+            last.reply_to = ReplyTo::Quiet(slot, unwanted);
+        }
+    }
+
+    /// The reply to the oldest request is passed on from now on, if the request was quiet.
+    pub(crate) fn pass_on_oldest(&mut self) {
+        if let Some(oldest) = self.entries.front_mut()
+            && let ReplyTo::Quiet(slot, _) = oldest.reply_to
+        {
+            oldest.reply_to = ReplyTo::Slot(slot);
         }
     }
 
@@ -239,11 +311,13 @@ impl RequestQueue {
         mid_reply: bool,
     ) -> Option<InFlight> {
         loop {
-            let skip = self.forgotten == 0 && mid_reply;
             let entry = self.entries.get_mut(self.forgotten)?;
             if entry.queued + timeout > now {
                 return None;
             }
+            // Nobody waits for a script to be loaded, but it must be.
+            let is_load = entry.reply_to == ReplyTo::Load;
+            let skip = is_load || (self.forgotten == 0 && mid_reply);
             self.forgotten += 1;
             if !skip {
                 let late = *entry;
@@ -272,7 +346,8 @@ impl RequestQueue {
         self.entries.iter().skip(self.first_unsent())
     }
 
-    /// Drops the requests of which nothing has been written and whose session `is_gone`. A follower of a request that
+    /// Drops the requests of which nothing has been written and whose session `is_gone`, but for those that load scripts,
+    /// which others rely on. A follower of a request that
     /// stays is kept, too: a written request must not lose its TTL cap.
     pub(crate) fn drop_unsent(&mut self, is_gone: impl Fn(SessionId) -> bool) -> Amount {
         let first = self.first_unsent();
@@ -288,7 +363,9 @@ impl RequestQueue {
         let mut stays = true;
         self.entries.retain(|entry| {
             let follows = entry.reply_to.follows() && stays;
-            stays = index < first || follows || !is_gone(entry.session);
+            // The answer to the latter tells that the wait of another connection has ended.
+            let is_for_others = matches!(entry.reply_to, ReplyTo::Load | ReplyTo::Unblock(_));
+            stays = index < first || follows || is_for_others || !is_gone(entry.session);
             if index >= first && stays {
                 kept.take_from(&mut self.output, entry.bytes());
             } else if !stays {
@@ -379,6 +456,32 @@ mod tests {
         assert_eq!(one.drop_unsent(is_gone), amount(4, 25));
         assert_eq!(left(&one), "limit GET SET limit", "after its reply");
         assert_eq!(one.len(), 4);
+    }
+
+    #[test]
+    fn a_script_is_loaded_for_whoever_calls_it_late_or_not() {
+        let mut sessions = Table::new();
+        let (gone, there) = (sessions.insert_with(|_| ()), sessions.insert_with(|_| ()));
+        let requests = [
+            (gone, ReplyTo::Load, "LOAD "),
+            (gone, ReplyTo::Slot(0), "CALL "),
+            (gone, ReplyTo::Follower, "limit "),
+            (there, ReplyTo::Slot(0), "CALL"),
+        ];
+        let mut one = queue(0, &requests);
+        assert_eq!(one.drop_unsent(|id| id == gone), amount(2, 11));
+        assert_eq!(left(&one), "LOAD CALL");
+        let mut late = queue(0, &requests);
+        let mut forgotten = Vec::new();
+        while let Some(entry) = late.forget_late(Time::ZERO, Duration::ZERO, false) {
+            forgotten.push(entry.reply_to);
+        }
+        assert_eq!(
+            forgotten,
+            [ReplyTo::Slot(0), ReplyTo::Follower, ReplyTo::Slot(0)]
+        );
+        assert_eq!(late.drop_unsent(|id| id == gone), amount(2, 11));
+        assert_eq!(left(&late), "LOAD CALL");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! All servers that a pool in one worker uses, and all connections to them: opened, chosen, written to, drained,
 //! removed.
 
+mod leasing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +17,7 @@ use crate::id::{ConnectionId, ServerId, SessionId, Table};
 use crate::limits::{DRAIN_CHECK_EVERY, DRAIN_WITHIN, SILENCE_AT_LEAST, SILENCE_FACTOR};
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
-use crate::protocol::decision::Version;
+use crate::protocol::decision::Lane;
 use crate::protocol::greeting::Step;
 use crate::settings::{PoolSettings, TimeoutAction};
 use crate::share::{PlannedServer, PoolPlan, PoolShare};
@@ -34,12 +36,20 @@ pub(crate) struct Roster<P: Protocol> {
     next_check: Option<Time>,
 }
 
+/// Connections on which requests wait for longer than they should.
+#[derive(Debug, Default)]
+pub(crate) struct Waiting {
+    /// Longer than `timeout`, or their server is silent for too long.
+    pub(crate) late: Vec<ConnectionId>,
+    /// Longer than quick requests of their clients would.
+    pub(crate) delayed: Vec<ConnectionId>,
+}
+
 /// A connection to which a request is about to be added. It borrows what that takes, so that a request looks its
 /// connection up once.
 pub(crate) struct OpenConnection<'a, P: Protocol> {
     id: ConnectionId,
     connection: &'a mut Connection<P>,
-    servers: &'a Table<ServerId, Server>,
     earliest: &'a mut Option<Time>,
 }
 
@@ -86,7 +96,7 @@ impl<P: Protocol> Roster<P> {
         &self,
     ) -> impl Iterator<Item = (ConnectionId, &Connection<P>)> {
         let all = self.connections.iter();
-        all.filter(|(_, it)| it.purpose().carries_requests() && !it.is_draining())
+        all.filter(|(_, it)| it.purpose().is_shared() && !it.is_draining())
     }
 
     /// The ids of all connections.
@@ -119,24 +129,23 @@ impl<P: Protocol> Roster<P> {
         id
     }
 
-    /// The connection for a request to a server, of a session that speaks `version`: the one that it is pinned to,
+    /// The connection for a request to a server, of a session of this lane: the one that it is pinned to,
     /// else one without requests, else a new one while the server may have more, else the one with the fewest
     /// requests.
     #[inline(always)]
     pub(crate) fn connection_for(
         &mut self,
         id: ServerId,
-        version: Version,
+        lane: Lane,
         pinned: impl FnOnce(Purpose) -> Option<ConnectionId>,
         now: Time,
         outbox: &mut Outbox,
     ) -> Result<OpenConnection<'_, P>, Cause> {
-        let id = self.choose(id, version, pinned, now, outbox)?;
+        let id = self.choose(id, lane, pinned, now, outbox)?;
         match self.connections.get_mut(id) {
             Some(connection) if connection.has_room(now) => Ok(OpenConnection {
                 id,
                 connection,
-                servers: &self.servers,
                 earliest: &mut self.earliest,
             }),
             _ => Err(Cause::Overloaded),
@@ -147,34 +156,34 @@ impl<P: Protocol> Roster<P> {
     fn choose(
         &mut self,
         id: ServerId,
-        version: Version,
+        lane: Lane,
         pinned: impl FnOnce(Purpose) -> Option<ConnectionId>,
         now: Time,
         outbox: &mut Outbox,
     ) -> Result<ConnectionId, Cause> {
         let server = self.server(id);
         if let ([only], 1) = (
-            server.connections(version),
+            server.connections(lane),
             server.settings().server_connections,
         ) {
             return Ok(*only);
         }
-        if let Some(pinned) = pinned(server.shared_by(version)) {
+        if let Some(pinned) = pinned(server.shared_by(lane)) {
             return Ok(pinned);
         }
-        self.choose_freely(id, version, now, outbox)
+        self.choose_freely(id, lane, now, outbox)
     }
 
     #[cold]
     fn choose_freely(
         &mut self,
         id: ServerId,
-        version: Version,
+        lane: Lane,
         now: Time,
         outbox: &mut Outbox,
     ) -> Result<ConnectionId, Cause> {
         let server = self.server(id);
-        let open = server.connections(version);
+        let open = server.connections(lane);
         let load = |id: &ConnectionId| {
             let connection = self.connections.get(*id);
             connection.map_or(usize::MAX, |connection| connection.queue().len())
@@ -185,8 +194,8 @@ impl<P: Protocol> Roster<P> {
         {
             return Ok(*least);
         }
-        match (server.refusal(version, now), least) {
-            (None, _) => Ok(self.open(id, server.shared_by(version), now, outbox)),
+        match (server.refusal(lane, now), least) {
+            (None, _) => Ok(self.open(id, server.shared_by(lane), now, outbox)),
             (Some(_), Some(least)) => Ok(*least),
             (Some(cause), None) => Err(cause.clone()),
         }
@@ -197,7 +206,6 @@ impl<P: Protocol> Roster<P> {
         Some(OpenConnection {
             id,
             connection: self.connections.get_mut(id)?,
-            servers: &self.servers,
             earliest: &mut self.earliest,
         })
     }
@@ -236,15 +244,16 @@ impl<P: Protocol> Roster<P> {
     /// Removes a connection. The caller has to answer its requests.
     pub(crate) fn remove(&mut self, id: ConnectionId) -> Option<Connection<P>> {
         let connection = self.connections.remove(id)?;
-        self.server_mut(connection.server())
-            .remove(connection.purpose(), id);
+        let server = self.server_mut(connection.server());
+        server.remove(connection.purpose(), id);
+        server.note_heard(connection.heard());
         match connection.progress() {
             Progress::Connecting => {}
-            Progress::Handshaking | Progress::Ready if connection.purpose().is_gauged() => {
+            _ if connection.purpose().is_gauged() => {
                 let gauge = ServerMetric::ServerConnections;
                 connection.counters().add(gauge, -1);
             }
-            Progress::Handshaking | Progress::Ready => {}
+            Progress::Handshaking | Progress::Ready | Progress::Listening => {}
         }
         Some(connection)
     }
@@ -254,33 +263,54 @@ impl<P: Protocol> Roster<P> {
         self.earliest
     }
 
-    /// The connections that are late at `now`. Whoever handles one without removing it calls
-    /// [`Roster::note_deadline`] afterwards, or its next deadline is missed.
-    pub(crate) fn take_late(&mut self, now: Time) -> Vec<ConnectionId> {
+    /// The connections that are late at `now`, and those on which requests wait for too long. Whoever handles one
+    /// without removing it calls [`Roster::note_deadline`] afterwards, or its next deadline is missed.
+    pub(crate) fn take_waiting(&mut self, now: Time) -> Waiting {
+        let mut waiting = Waiting::default();
         if self.earliest.is_none_or(|earliest| now < earliest) {
-            return Vec::new();
+            return waiting;
         }
         self.earliest = None;
-        let mut late = Vec::new();
+        let is_due = |due: Option<Time>| due.is_some_and(|due| due <= now);
         for id in self.connections.ids() {
-            let connection = self.connections.get(id);
-            match connection.and_then(|connection| self.deadline_of(connection)) {
-                Some(due) if due <= now => late.push(id),
-                due => self.note_due(due),
+            let Some(connection) = self.connections.get(id) else {
+                continue;
+            };
+            if is_due(self.deadline_of(connection)) {
+                waiting.late.push(id);
+            } else if is_due(connection.look_due()) {
+                waiting.delayed.push(id);
+            } else {
+                self.note_deadline(id);
             }
         }
-        late
+        waiting
+    }
+
+    /// Includes this time in the lower bound.
+    pub(crate) fn note_due(&mut self, at: Time) {
+        note_due(&mut self.earliest, Some(at));
     }
 
     /// Includes a connection's current deadline in the lower bound.
     pub(crate) fn note_deadline(&mut self, id: ConnectionId) {
-        let connection = self.connections.get(id);
-        let due = connection.and_then(|connection| self.deadline_of(connection));
-        self.note_due(due);
+        if let Some(connection) = self.connections.get(id) {
+            let due = [self.deadline_of(connection), connection.look_due()];
+            note_due(&mut self.earliest, due.into_iter().flatten().min());
+        }
     }
 
-    fn note_due(&mut self, at: Option<Time>) {
-        note_due(&mut self.earliest, at);
+    /// The requests that wait on a connection are looked at. Returns it, and when its server was heard last.
+    pub(crate) fn look_at_waiting(
+        &mut self,
+        id: ConnectionId,
+        now: Time,
+    ) -> Option<(&Connection<P>, Option<Time>)> {
+        let connection = self.connections.get_mut(id)?;
+        let server = self.servers.get(connection.server())?;
+        connection.note_look(now);
+        let heard = connection.heard().max(server.heard());
+        Some((connection, heard))
     }
 
     /// When the connection is late, by its current state: its handshake, its oldest waiting request, or the server's
@@ -288,15 +318,21 @@ impl<P: Protocol> Roster<P> {
     fn deadline_of(&self, connection: &Connection<P>) -> Option<Time> {
         let settings = self.server(connection.server()).settings();
         let connect = match connection.progress() {
-            Progress::Ready => None,
+            Progress::Ready | Progress::Listening => None,
             Progress::Connecting | Progress::Handshaking => connection.purpose().patience(settings),
         };
         let connect = connect.map(|patience| connection.opened() + patience);
-        let oldest = connection.queue().oldest_waiting().zip(settings.timeout);
+        let queue = connection.queue();
+        let lease = connection.lease();
+        let lease = lease.and_then(|lease| lease.due(!queue.is_empty()));
+        let lease = lease.map(|(due, _)| due);
+        let timeout = settings.timeout.filter(|_| !connection.is_waiting());
+        let oldest = queue.oldest_waiting().zip(timeout);
         let request = oldest.map(|(oldest, timeout)| oldest.queued + timeout);
-        let silence = silence(settings).filter(|_| connection.queue().owes_forgotten());
+        let silence = silence(settings).filter(|_| queue.owes_forgotten());
         let silence = silence.map(|bound| connection.waiting_since(connection.opened()) + bound);
-        [connect, request, silence].into_iter().flatten().min()
+        let due = [connect, lease, request, silence];
+        due.into_iter().flatten().min()
     }
 
     /// Whether a late connection is to be closed; otherwise only its late requests fail.
@@ -365,10 +401,14 @@ impl<P: Protocol> Roster<P> {
                 self.draining.push((*id, now + DRAIN_WITHIN));
             }
         }
-        self.connections
-            .ids()
-            .into_iter()
-            .for_each(|id| self.note_deadline(id));
+        for id in self.connections.ids() {
+            if let Some(connection) = self.connections.get_mut(id)
+                && let Some(server) = self.servers.get(connection.server())
+            {
+                connection.follow(server.settings().timeout);
+            }
+            self.note_deadline(id);
+        }
         draining
     }
 
@@ -421,7 +461,7 @@ impl<P: Protocol> Roster<P> {
     }
 }
 
-impl<P: Protocol> OpenConnection<'_, P> {
+impl<'a, P: Protocol> OpenConnection<'a, P> {
     pub(crate) fn id(&self) -> ConnectionId {
         self.id
     }
@@ -449,17 +489,14 @@ impl<P: Protocol> OpenConnection<'_, P> {
         }
     }
 
-    /// The request that was queued last runs a script.
-    #[cold]
-    pub(crate) fn note_script(&mut self) {
-        self.connection.note_script();
+    /// The connection itself.
+    pub(crate) fn into_inner(self) -> &'a mut Connection<P> {
+        self.connection
     }
 
-    /// Includes the deadline of a request that is queued now.
+    /// Includes when a request that is queued now will have waited for too long, which is before it is late.
     fn note_due(&mut self, now: Time) {
-        let server = self.servers.get(self.connection.server());
-        let timeout = server.and_then(|server| server.settings().timeout);
-        note_due(self.earliest, timeout.map(|timeout| now + timeout));
+        note_due(self.earliest, self.connection.delay().after(now));
     }
 }
 

@@ -8,8 +8,9 @@ use crate::cause::Cause;
 use crate::id::ConnectionId;
 use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE};
 use crate::metrics::{PoolCounters, ServerCounters};
-use crate::protocol::decision::Version;
+use crate::protocol::decision::{Lane, Version};
 use crate::servers::health::{EjectionPolicy, ServerHealth};
+use crate::servers::leases::LeasedConnections;
 use crate::servers::purpose::Purpose;
 use crate::settings::PoolSettings;
 use crate::share::{Endpoint, PlannedServer, PoolShare, ServerShare};
@@ -25,6 +26,8 @@ pub(crate) struct Server {
     counters: Arc<ServerCounters>,
     pool_counters: Arc<PoolCounters>,
     endpoint: Arc<Endpoint>,
+    /// When it has last sent anything on a connection that has ended since.
+    heard: Option<Time>,
     /// `host:port:weight` as written.
     pname: String,
     /// The cap of the TTL of what is written here, in seconds; set for servers of the failover pool.
@@ -33,6 +36,7 @@ pub(crate) struct Server {
     is_removed: bool,
     /// Its connections that carry requests and are not draining, grouped by version and database.
     shared: Vec<Shared>,
+    leased: LeasedConnections,
 }
 
 /// The connections with one version and one database; at most `server_connections`.
@@ -71,10 +75,12 @@ impl Server {
             counters: Arc::clone(planned.share.counters(worker)),
             pool_counters: Arc::clone(pool.counters(worker)),
             endpoint: Arc::clone(&planned.endpoint),
+            heard: None,
             pname: planned.pname.clone(),
             ttl_cap,
             is_removed: false,
             shared: Vec::new(),
+            leased: LeasedConnections::default(),
         }
     }
 
@@ -126,7 +132,11 @@ impl Server {
                     .take(self.settings.server_connections)
                     .any(|known| *known == id)
             }
-            Purpose::Probe | Purpose::Question => true,
+            Purpose::Leased { .. }
+            | Purpose::Interrupt
+            | Purpose::Subscriber
+            | Purpose::Probe
+            | Purpose::Question => true,
         }
     }
 
@@ -166,23 +176,48 @@ impl Server {
         &self.endpoint.health
     }
 
+    /// When it has last sent anything on a connection that has ended since.
+    pub(crate) fn heard(&self) -> Option<Time> {
+        self.heard
+    }
+
+    /// A connection on which it has last sent something then has ended.
+    pub(super) fn note_heard(&mut self, heard: Option<Time>) {
+        self.heard = self.heard.max(heard);
+    }
+
     /// The cap of the TTL of what is written here, in seconds, if it is a server of the failover pool.
     pub(crate) fn ttl_cap(&self) -> Option<u32> {
         self.ttl_cap
     }
 
-    /// The purpose of a connection for the requests of sessions of this version.
-    pub(crate) fn shared_by(&self, version: Version) -> Purpose {
+    /// The purpose of a connection for the requests of sessions of this version and database.
+    pub(crate) fn shared_by(&self, lane: Lane) -> Purpose {
         Purpose::Shared {
-            version,
-            database: self.endpoint.database,
+            version: lane.version,
+            database: self.database_of(lane),
         }
     }
 
+    /// The database that such sessions use here.
+    #[inline(always)]
+    pub(super) fn database_of(&self, lane: Lane) -> u32 {
+        lane.database.or(self.endpoint.database)
+    }
+
+    /// Its leased connections.
+    pub(super) fn leased(&self) -> &LeasedConnections {
+        &self.leased
+    }
+
+    pub(super) fn leased_mut(&mut self) -> &mut LeasedConnections {
+        &mut self.leased
+    }
+
     /// Its connections for such requests.
-    #[inline]
-    pub(crate) fn connections(&self, version: Version) -> &[ConnectionId] {
-        let shared = self.find(version, self.endpoint.database);
+    #[inline(always)]
+    pub(crate) fn connections(&self, lane: Lane) -> &[ConnectionId] {
+        let shared = self.find(lane.version, self.database_of(lane));
         shared.map_or(&[], |shared| &shared.connections)
     }
 
@@ -199,7 +234,8 @@ impl Server {
                 let shared = self.shared_mut(version, database);
                 shared.connections.push(connection);
             }
-            Purpose::Probe | Purpose::Question => {}
+            Purpose::Leased { .. } | Purpose::Interrupt => self.leased.add(connection),
+            Purpose::Subscriber | Purpose::Probe | Purpose::Question => {}
         }
     }
 
@@ -209,13 +245,14 @@ impl Server {
                 let shared = self.shared_mut(version, database);
                 shared.connections.retain(|known| *known != connection);
             }
-            Purpose::Probe | Purpose::Question => {}
+            Purpose::Leased { .. } | Purpose::Interrupt => self.leased.remove(connection),
+            Purpose::Subscriber | Purpose::Probe | Purpose::Question => {}
         }
     }
 
-    /// Why no connection may be opened at `now` for sessions of this version: a recent refusal, if there is one.
-    pub(crate) fn refusal(&self, version: Version, now: Time) -> Option<&Cause> {
-        let shared = self.find(version, self.endpoint.database)?;
+    /// Why no connection may be opened at `now` for such sessions: a recent refusal, if there is one.
+    pub(crate) fn refusal(&self, lane: Lane, now: Time) -> Option<&Cause> {
+        let shared = self.find(lane.version, self.database_of(lane))?;
         let refusal = shared.refusal.as_ref();
         refusal
             .filter(|refusal| now < refusal.until)
@@ -227,9 +264,11 @@ impl Server {
     /// 2^32), so that workers and proxies do not return all at once.
     pub(crate) fn note_refusal(&mut self, purpose: Purpose, cause: Cause, now: Time, chance: u32) {
         let (version, database) = match purpose {
-            Purpose::Shared { version, database } => (version, database),
-            // When to probe or ask again is settled when that is claimed.
-            Purpose::Probe | Purpose::Question => return,
+            Purpose::Shared { version, database } | Purpose::Leased { version, database } => {
+                (version, database)
+            }
+            // When to probe or ask again is settled when that is claimed, and subscriptions have a pause of their own.
+            Purpose::Interrupt | Purpose::Subscriber | Purpose::Probe | Purpose::Question => return,
         };
         let shared = self.shared_mut(version, database);
         let last = shared.refusal.take();
@@ -266,7 +305,12 @@ impl Server {
         &self.pool
     }
 
+    #[inline(always)]
     fn find(&self, version: Version, database: u32) -> Option<&Shared> {
+        // Nearly always it is the only one.
+        if let [only] = &self.shared[..] {
+            return (only.version == version && only.database == database).then_some(only);
+        }
         let is = |shared: &&Shared| shared.version == version && shared.database == database;
         self.shared.iter().find(is)
     }

@@ -161,6 +161,50 @@ fn client_list_shows_the_clients_of_the_worker() {
 }
 
 #[test]
+fn client_list_shows_what_clients_are_doing() {
+    let mut stage = Stage::new(redis_pool(1));
+    let [asks, waits, queues, aborts, subscribes] = [(); 5].map(|()| stage.client());
+    let shown = |stage: &mut Stage, client: usize| {
+        let id = (client + 1).to_string();
+        let reply = stage.ask(asks, redis(&["CLIENT", "LIST", "ID", &id]));
+        let field = |name: &str| {
+            let mut fields = reply.split(' ');
+            let found = fields.find_map(|it| it.strip_prefix(name));
+            found.expect(name).to_owned()
+        };
+        [
+            field("flags="),
+            field("multi="),
+            field("sub="),
+            field("psub="),
+        ]
+        .join(" ")
+    };
+    stage.say(waits, redis(&["BLPOP", "q", "0"]));
+    let leased = stage.link(0);
+    stage.answer(leased, ":77\r\n");
+    assert_eq!(shown(&mut stage, waits), "b -1 0 0");
+    stage.answer(leased, "*-1\r\n");
+    stage.hear(waits);
+    assert_eq!(shown(&mut stage, waits), "N -1 0 0");
+
+    stage.ask(queues, redis(&["MULTI"]));
+    assert_eq!(shown(&mut stage, queues), "x 0 0 0");
+    stage.ask(queues, redis(&["GET", "a"]) + &redis(&["GET", "b"]));
+    assert_eq!(shown(&mut stage, queues), "x 2 0 0");
+    stage.ask(queues, redis(&["DISCARD"]));
+    assert_eq!(shown(&mut stage, queues), "N -1 0 0");
+    stage.ask(aborts, redis(&["MULTI"]) + &redis(&["GET"]));
+    assert_eq!(shown(&mut stage, aborts), "x 0 0 0");
+
+    stage.say(subscribes, redis(&["SUBSCRIBE", "c"]));
+    let link = *stage.links(0).last().expect("one for messages");
+    stage.answer(link, "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+    assert_eq!(shown(&mut stage, subscribes), "P -1 1 0");
+    assert_eq!(shown(&mut stage, asks), "N -1 0 0");
+}
+
+#[test]
 fn a_list_of_very_many_clients_is_cut() {
     let mut stage = Stage::new(redis_pool(1));
     let first = stage.client();
@@ -298,7 +342,7 @@ fn what_is_asked_of_a_server_about_itself_is_answered_by_the_proxy() {
         assert_eq!(alone.ask(request), reply, "{request}");
     }
     let set = alone.ask("CONFIG SET timeout 1");
-    let expected = "-ERR unsupported command 'config set': settings are in the proxy's file";
+    let expected = "-ERR unsupported command 'config set': it is for who administers the servers";
     assert!(set.starts_with(expected), "{set}");
     assert!(
         alone
@@ -331,11 +375,11 @@ fn every_container_has_help() {
     let reply = alone.ask("XINFO HELP");
     let line = "+STREAM\r\n+    Answered by the server that has the key.\r\n";
     assert!(reply.contains(line), "{reply}");
-    assert!(
-        alone
-            .ask("SCRIPT HELP")
-            .contains("+Others are not served: scripts and functions")
-    );
+    let line = "+Others are not served: the pool is not a Redis Cluster";
+    assert!(alone.ask("CLUSTER HELP").contains(line));
+    let reply = alone.ask("DEBUG HELP");
+    let line = "+Others: Answered by the server, if the pool has admin_commands.";
+    assert!(reply.contains(line), "{reply}");
 }
 
 #[test]
@@ -383,9 +427,11 @@ fn command_tells_of_the_proxys_own_table() {
     }
     let sub = alone.ask("COMMAND INFO object|freq");
     assert!(sub.starts_with("*1\r\n*10\r\n$11\r\nobject|freq\r\n"));
-    let docs = alone.ask("COMMAND DOCS get nosuch blpop");
+    let docs = alone.ask("COMMAND DOCS get nosuch monitor");
     assert!(docs.starts_with("*4\r\n$3\r\nget\r\n*6\r\n$7\r\nsummary\r\n"));
-    assert!(docs.contains("Not served: blocking commands are not supported\r\n"));
+    assert!(
+        docs.contains("Not served: servers are administered directly, not through the proxy\r\n")
+    );
     for (wrong, expected) in [
         (
             "COMMAND COUNT x",

@@ -1,7 +1,7 @@
 //! `timeout_action: answer`: only the late request fails, and its reply is dropped if it still arrives.
 
 use proxy::Cause;
-use proxy::limits::MAX_WINDOW;
+use proxy::limits::{LONG_WINDOW, MAX_WINDOW};
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, TimeoutAction};
 
@@ -367,7 +367,7 @@ fn requests_that_are_late_together_are_one_failure() {
     settings.server_failure_limit = 2;
     let mut stage = Stage::new(settings);
     let client = stage.client();
-    for _ in 0..10 {
+    for _ in 0..LONG_WINDOW {
         stage.say(client, get("a"));
         stage.wait(20);
     }

@@ -75,8 +75,8 @@ fn who_waits_for_a_reply_is_not_idle() {
     stage.wait(60_000);
     assert!(!stage.is_closed(client));
     stage.answer(link, "$-1\r\n");
-    stage.wait(60_000);
-    assert!(!stage.is_closed(client), "it has not read its reply");
+    stage.wait(999);
+    assert!(!stage.is_closed(client), "it may still read its reply");
     assert_eq!(stage.hear(client), "$-1\r\n");
     stage.wait(1_250);
     assert!(stage.is_closed(client));
@@ -89,6 +89,45 @@ fn who_waits_for_a_quiet_request_is_not_idle() {
     stage.say(client, "set k 0 0 1 noreply\r\nv\r\n");
     stage.wait(60_000);
     assert!(!stage.is_closed(client));
+}
+
+#[test]
+fn who_reads_nothing_of_its_replies_is_late_and_who_reads_is_not() {
+    let mut stage = Stage::new(idle(1_000));
+    let [deaf, slow, waits] = [(); 3].map(|()| stage.client());
+    for client in [deaf, slow, waits] {
+        stage.say(client, get("k"));
+    }
+    let link = stage.link(0);
+    stage.wait(5_000);
+    stage.answer(link, bulk(&"v".repeat(1_000)).repeat(2));
+    // One more reply is owed to the first, whose server is slow; that is no excuse.
+    stage.say(deaf, get("k"));
+    for _ in 0..3 {
+        stage.wait(990);
+        assert_eq!(stage.hear_some(slow, 1).len(), 1);
+    }
+    assert!(stage.is_closed(deaf) && !stage.is_closed(slow));
+    assert!(!stage.is_closed(waits), "it waits for its server");
+    let line = "closing client that has read nothing of its replies: client_idle_timeout";
+    assert_eq!(stage.log, [line.to_owned()]);
+    stage.wait(1_499);
+    assert!(stage.is_closed(slow));
+}
+
+#[test]
+fn a_reply_that_comes_late_is_not_unread_at_once() {
+    let mut stage = Stage::new(idle(1_000));
+    let client = stage.client();
+    stage.say(client, get("k"));
+    let link = stage.link(0);
+    // At the moment of a check, the reply is there and nothing was read for long.
+    stage.wait(10_000);
+    stage.answer(link, bulk("v"));
+    stage.wait(1_000);
+    assert!(!stage.is_closed(client));
+    stage.wait(500);
+    assert!(stage.is_closed(client));
 }
 
 #[test]

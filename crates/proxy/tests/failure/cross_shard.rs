@@ -8,9 +8,11 @@ use proxy::metrics::PoolMetric;
 use proxy::settings::{CrossShard, PoolSettings, ProtocolSettings, RedisSettings};
 
 use crate::stage::{Stage, redis_pool};
-use crate::words::{HELLO_3, get, redis};
+use crate::words::{HELLO_3, redis};
 
-const REFUSED: &str = "-CROSSSLOT Keys in request don't hash to the same server\r\n";
+const REFUSED: &str = "-CROSSSLOT Keys in request don't hash to the same server: give them a common part, as {a}:1 and {a}:2 have, and set hash_tag: \"{}\" in the pool (keys with braces move then)\r\n";
+/// Where the pool has `hash_tag: "{}"`.
+const TAGGED: &str = "-CROSSSLOT Keys in request don't hash to the same server: give them a common part, as {a}:1 and {a}:2 have\r\n";
 const PATTERNS: &str = "-CROSSSLOT BY and GET may name keys of other servers: their patterns need the key's hash tag \
     (see hash_tag) before the *\r\n";
 
@@ -173,9 +175,8 @@ fn a_refused_command_with_a_key_settles_nothing() {
         redis(&["GET", &long]),
         redis(&["MGET", "a", &long]),
         redis(&["EVAL", "return 1", "x", "a"]),
-        redis(&["XREAD", "BLOCK", "0", "STREAMS", "a", "0"]),
-        redis(&["BLPOP", "a", "0"]),
-        redis(&["MULTI"]) + &get("a") + &redis(&["DISCARD"]),
+        redis(&["BLPOP", "a", &long, "0"]),
+        redis(&["MOVE", "a", "1"]),
     ] {
         let mut stage = Stage::new(redis_pool(2));
         let client = stage.client();
@@ -301,7 +302,7 @@ fn patterns_with_the_keys_hash_tag_are_served() {
         for (pattern, expected) in [
             (format!("w:{{{here}}}:*"), None),
             (format!("{{{here}}}*->field"), None),
-            (format!("w:{{{there}}}:*"), Some(REFUSED)),
+            (format!("w:{{{there}}}:*"), Some(TAGGED)),
             (format!("w:*:{{{here}}}"), Some(PATTERNS)),
             (format!("w:{{{here}*}}"), Some(PATTERNS)),
             ("w:{}:*".to_owned(), Some(PATTERNS)),
@@ -315,4 +316,62 @@ fn patterns_with_the_keys_hash_tag_are_served() {
             }
         }
     }
+}
+
+#[test]
+fn msetex_is_split_with_its_options_unless_all_keys_depend_on_each_other() {
+    const APART: &str = "-CROSSSLOT NX and XX ask about all keys at once, and these don't hash to the same server: \
+        without them MSETEX is split\r\n";
+    let mut stage = Stage::new(with_rule(2, CrossShard::Auto));
+    let client = stage.client();
+    let keys = [stage.key(0), stage.key(1)];
+    let large = "v".repeat(100_000);
+    for value in ["v", &large] {
+        for (replies, joined) in [([":1", ":1"], ":1"), ([":1", ":0"], ":0")] {
+            stage.say(
+                client,
+                redis(&["MSETEX", "2", &keys[0], value, &keys[1], "w", "EX", "9"]),
+            );
+            let parts = [(0, value), (1, "w")];
+            for (server, value) in parts {
+                let link = stage.link(server);
+                let part = redis(&["msetex", "1", &keys[server], value, "EX", "9"]);
+                assert_eq!(stage.heard(link), part);
+                stage.answer(link, format!("{}\r\n", replies[server]));
+            }
+            assert_eq!(stage.hear(client), format!("{joined}\r\n"));
+        }
+    }
+    for option in ["NX", "xx"] {
+        let apart = [
+            "MSETEX", "2", &keys[0], "v", &keys[1], "w", option, "EX", "9",
+        ];
+        assert_eq!(stage.ask(client, redis(&apart)), APART);
+        let whole = redis(&["MSETEX", "2", &keys[1], "v", &keys[1], "w", option]);
+        stage.say(client, &whole);
+        let link = stage.link(1);
+        assert_eq!(stage.heard(link), whole);
+        stage.answer(link, ":0\r\n");
+        assert_eq!(stage.hear(client), ":0\r\n");
+    }
+    // A value is no option, and what is no number of keys is told as by a server.
+    stage.say(
+        client,
+        redis(&["MSETEX", "2", &keys[0], "NX", &keys[1], "xx"]),
+    );
+    for server in [0, 1] {
+        let link = stage.link(server);
+        assert!(
+            stage
+                .heard(link)
+                .starts_with("*4\r\n$6\r\nmsetex\r\n$1\r\n1\r\n")
+        );
+        stage.answer(link, ":1\r\n");
+    }
+    assert_eq!(stage.hear(client), ":1\r\n");
+    let wrong = stage.ask(
+        client,
+        redis(&["MSETEX", "3", &keys[0], "v", &keys[1], "w"]),
+    );
+    assert_eq!(wrong, "-ERR invalid numkeys value\r\n");
 }

@@ -256,6 +256,47 @@ fn memcached_times_are_capped() {
 }
 
 #[test]
+fn so_they_are_in_the_flags_of_meta_commands() {
+    let mut stage = memcached_stage(1);
+    stage.eject(0);
+    let (client, a) = (stage.client(), &stage.key(0));
+    for (asked, sent, reply) in [
+        (
+            format!("ms {a} 1 q c\r\nv\r\n"),
+            format!("ms {a} 1 c T60\r\nv\r\n"),
+            "NS c0\r\n",
+        ),
+        (
+            format!("ms {a} 1 T0 N0 q\r\nv\r\n"),
+            format!("ms {a} 1 T60 N60\r\nv\r\n"),
+            "EX\r\n",
+        ),
+        (
+            format!("mg {a} T-1 N100 v q\r\n"),
+            format!("mg {a} T-1 N60 v\r\n"),
+            "VA 0 W\r\n\r\n",
+        ),
+        (format!("mg {a} v\r\n"), format!("mg {a} v\r\n"), "EN\r\n"),
+        (
+            format!("ma {a} N0\r\n"),
+            format!("ma {a} N60\r\n"),
+            "HD\r\n",
+        ),
+        (
+            format!("md {a} I x\r\n"),
+            format!("md {a} I x T60\r\n"),
+            "NF\r\n",
+        ),
+    ] {
+        stage.say(client, &asked);
+        let link = stage.link(2);
+        assert_eq!(stage.heard(link), sent);
+        stage.answer(link, reply);
+        assert_eq!(stage.hear(client), reply);
+    }
+}
+
+#[test]
 fn so_they_are_where_no_reply_is_wanted() {
     let mut stage = memcached_stage(1);
     stage.eject(0);

@@ -2,6 +2,7 @@
 //! attempt follows after a pause.
 
 use proxy::Cause;
+use proxy::metrics::PoolMetric;
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
 use crate::stage::{Stage, memcached_pool, redis_pool};
@@ -337,8 +338,9 @@ fn an_ejected_server_whose_probe_is_refused_stays_ejected_while_it_cannot_serve(
 fn a_request_that_waits_for_others_waits_whole_however_large_it_is() {
     let mut stage = Stage::new(redis_pool(1));
     let client = stage.client();
-    let name = "n".repeat(200_000);
-    let hello = redis(&["HELLO", "3", "SETNAME", &name]);
+    // A long argument that comes in pieces would be refused; many options are not.
+    let options = ["SETNAME", "name"].repeat(8_000);
+    let hello = redis(&[&["HELLO", "3"], &options[..]].concat());
     stage.say(client, get("k"));
     for piece in hello.as_bytes().chunks(50_000) {
         stage.say(client, piece);
@@ -351,6 +353,20 @@ fn a_request_that_waits_for_others_waits_whole_however_large_it_is() {
     let heard = stage.hear(client);
     assert!(heard.starts_with("$1\r\nv\r\n%7\r\n"), "{heard}");
     assert!(heard.ends_with("\r\n+PONG\r\n"), "{heard}");
+}
+
+#[test]
+fn a_request_that_waits_for_others_is_counted_once() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, get("k") + &redis(&["HELLO", "3"]));
+    assert_eq!(stage.count(PoolMetric::ClientRequests), 1);
+    let link = stage.link(0);
+    stage.answer(link, "$1\r\nv\r\n");
+    let newer = stage.links(0)[1];
+    stage.answer(newer, HELLO_3);
+    assert!(stage.ask(client, PING).ends_with("\r\n+PONG\r\n"));
+    assert_eq!(stage.count(PoolMetric::ClientRequests), 3);
 }
 
 #[test]

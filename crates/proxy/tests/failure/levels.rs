@@ -15,14 +15,14 @@ fn new_lines(stage: &mut Stage) -> Vec<String> {
 fn what_a_client_repeats_is_one_line_per_second_and_every_time_is_counted() {
     let mut stage = Stage::new(redis_pool(1));
     let client = stage.client();
-    stage.say(client, "MULTI\r\n".repeat(1_000));
-    let line = "parsed unsupported command 'multi'";
+    stage.say(client, "MONITOR\r\n".repeat(1_000));
+    let line = "parsed unsupported command 'monitor'";
     // It is told after the first turn of the client.
     assert_eq!(stage.log, [format!("{line}; and 63 more like it")]);
-    stage.say(client, "MULTI\r\n".repeat(1_500));
+    stage.say(client, "MONITOR\r\n".repeat(1_500));
     stage.wait(500);
     let other = stage.client();
-    stage.say(other, "MULTI\r\n".repeat(500));
+    stage.say(other, "MONITOR\r\n".repeat(500));
     assert_eq!(stage.log.len(), 1);
     stage.wait(500);
     let second = format!("{line}; and {} more like it", 3_000 - 64 - 1);
@@ -56,8 +56,8 @@ fn a_dead_server_does_not_hide_another() {
 fn at_the_end_everything_is_told() {
     let mut stage = Stage::new(redis_pool(1));
     let client = stage.client();
-    stage.say(client, "MULTI\r\n");
-    stage.say(client, "MULTI\r\n".repeat(3));
+    stage.say(client, "MONITOR\r\n");
+    stage.say(client, "MONITOR\r\n".repeat(3));
     assert_eq!(stage.log.len(), 1);
     stage.shut_down();
     assert!(

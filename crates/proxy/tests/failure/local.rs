@@ -6,6 +6,7 @@ use proxy::limits::{MAX_CLIENT_NAME, MAX_KEY};
 use proxy::settings::{ProtocolSettings, RedisSettings};
 
 use crate::alone::Alone;
+use crate::pubsub::subscriber;
 use crate::stage::{Stage, redis_pool};
 use crate::words::redis;
 
@@ -96,6 +97,41 @@ fn a_key_that_is_too_long_is_refused_wherever_it_stands() {
     alone.stage.say(alone.client, &longest);
     let link = alone.stage.link(0);
     assert_eq!(alone.stage.heard(link), longest);
+}
+
+#[test]
+fn an_argument_that_arrives_in_pieces_and_is_too_long_is_never_taken_for_an_empty_one() {
+    let too_long = "-ERR an argument is too long for a command that the proxy answers itself\r\n";
+    let long = "x".repeat(70_000);
+    let ask = |stage: &mut Stage, client: usize, words: &[&str]| {
+        for piece in redis(words).as_bytes().chunks(10_000) {
+            stage.say(client, piece);
+        }
+        stage.hear(client)
+    };
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    let named = ask(&mut stage, client, &["CLIENT", "SETNAME", "n"]);
+    assert_eq!(named, "+OK\r\n");
+    for words in [
+        &["PING", &long][..],
+        &["ECHO", &long],
+        &["CLIENT", "SETNAME", &long],
+        &["CLIENT", "SETINFO", "LIB-NAME", &long],
+        &["HELLO", "2", "SETNAME", &long],
+        &["COMMAND", "GETKEYS", "GET", &long],
+        &["PUBSUB", "NUMSUB", &long],
+    ] {
+        let reply = ask(&mut stage, client, words);
+        assert_eq!(reply, too_long, "{}", words[0]);
+    }
+    let name = ask(&mut stage, client, &["CLIENT", "GETNAME"]);
+    assert_eq!(name, "$1\r\nn\r\n");
+    let words = ["COMMAND", "GETKEYS", "SET", "k", &long];
+    assert_eq!(ask(&mut stage, client, &words), "*1\r\n$1\r\nk\r\n");
+    assert_eq!(stage.links_ever(0), 0);
+    let (mut stage, client, ..) = subscriber(redis_pool(1));
+    assert_eq!(ask(&mut stage, client, &["PING", &long]), too_long);
 }
 
 #[test]

@@ -6,17 +6,14 @@ use proxy::metrics::PoolMetric;
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
 use crate::stage::{Stage, redis_pool};
-use crate::words::{HELLO_3, PING, bulk, get, redis, set};
+use crate::words::bulk;
 
-const MULTI_REFUSED: &str = "-ERR unsupported command 'multi': transactions need one server, and keys are spread over several\r\n";
-const WATCH_REFUSED: &str = "-ERR unsupported command 'watch': transactions need one server, and keys are spread over several\r\n";
-const IN_MULTI: &str = "-ERR not executed: the MULTI before it was refused, as transactions are not supported; EXEC, DISCARD or RESET ends it\r\n";
-const MULTI_ABORTED: &str = "-EXECABORT Transaction discarded because of: unsupported command 'multi': transactions need one server, and keys are spread over several\r\n";
-const WATCH_ABORTED: &str = "-EXECABORT Transaction discarded because of: unsupported command 'watch': transactions need one server, and keys are spread over several\r\n";
+const ABORTED: &str = "-EXECABORT Transaction discarded because of previous errors.\r\n";
 const NO_MULTI: &str = "-ERR EXEC without MULTI\r\n";
 const SELECT_REFUSED: &str =
-    "-ERR DB index is out of range: a pool has one database, see redis_db\r\n";
-const IN_DATABASE_1: &str = "-ERR not executed: the SELECT 1 before it was refused, as a pool has one database; SELECT 0 or RESET ends it\r\n";
+    "-ERR DB index is out of range: a pool has one database, see redis_db and databases\r\n";
+const IN_DATABASE_1: &str =
+    "-ERR not executed: the SELECT 1 before it was refused; SELECT 0 or RESET ends it\r\n";
 
 /// A client that sends inline requests to a pool with one server.
 struct Talk {
@@ -56,105 +53,6 @@ impl Talk {
 }
 
 #[test]
-fn a_transaction_in_one_write_reaches_no_server() {
-    let mut stage = Stage::new(redis_pool(1));
-    let client = stage.client();
-    let pipeline = [["MULTI"].as_slice(), &["INCR", "c"], &["EXEC"]].map(redis);
-    for _ in 0..3 {
-        assert_eq!(
-            stage.ask(client, pipeline.concat()),
-            [MULTI_REFUSED, IN_MULTI, MULTI_ABORTED].concat()
-        );
-    }
-    assert_eq!(stage.links_ever(0), 0);
-    stage.say(client, get("c"));
-    let link = stage.link(0);
-    assert_eq!(stage.heard(link), get("c"), "it is over");
-    assert!(!stage.is_closed(client));
-}
-
-/// Commands that the proxy does not simply forward.
-const EVERYTHING: &[&str] = &[
-    "GET KEY",
-    "SET KEY v",
-    "MGET a b c",
-    "MSET a 1 b 2",
-    "DEL a b",
-    "SINTER a b",
-    "EVAL x 1 KEY",
-    "LOLWUT",
-    "FLUSHALL",
-    "FLUSHDB",
-    "PING",
-    "ECHO x",
-    "HELLO",
-    "HELLO 3",
-    "AUTH x",
-    "CLIENT REPLY OFF",
-    "CLIENT SETNAME x",
-    "SELECT 0",
-    "SELECT 1",
-    "INFO",
-    "COMMAND COUNT",
-    "WATCH a",
-    "UNWATCH",
-    "BLPOP KEY 0",
-    "SUBSCRIBE c",
-    "KEYS *",
-];
-
-#[test]
-fn after_a_refused_multi_nothing_is_carried_out() {
-    let mut talk = Talk::new();
-    assert_eq!(talk.ask("MULTI"), MULTI_REFUSED);
-    for line in EVERYTHING {
-        assert_eq!(talk.ask(line), IN_MULTI, "{line}");
-    }
-    assert_eq!(talk.ask("MULTI"), MULTI_REFUSED);
-    assert_eq!(talk.ask("PING"), IN_MULTI);
-    for (line, error) in [
-        (
-            "GET",
-            "-ERR wrong number of arguments for 'get' command\r\n",
-        ),
-        ("NOSUCH", "-ERR unknown command 'NOSUCH'\r\n"),
-    ] {
-        assert_eq!(talk.ask(line), error);
-    }
-    assert_eq!(talk.ask("eXeC"), MULTI_ABORTED);
-    assert_eq!(talk.ask("PING"), "+PONG\r\n");
-    assert_eq!(talk.ask("CLIENT GETNAME"), "$-1\r\n", "none was set");
-    assert_eq!(talk.ask("EXEC"), NO_MULTI);
-    talk.assert_nothing_sent();
-    talk.assert_served("GET KEY");
-}
-
-#[test]
-fn a_refused_multi_is_over_after_what_ends_a_transaction() {
-    for (end, reply) in [
-        ("EXEC", MULTI_ABORTED),
-        ("DISCARD", "+OK\r\n"),
-        ("RESET", "+RESET\r\n"),
-    ] {
-        let mut talk = Talk::new();
-        assert_eq!(talk.ask("MULTI"), MULTI_REFUSED);
-        assert_eq!(talk.ask("SET KEY v"), IN_MULTI);
-        assert_eq!(talk.ask(end), reply);
-        talk.assert_nothing_sent();
-        talk.assert_served("INCR KEY");
-        assert_eq!(talk.ask("EXEC"), NO_MULTI, "after {end}");
-    }
-    let mut talk = Talk::new();
-    talk.ask("MULTI");
-    let wrong = "-EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command\r\n";
-    assert_eq!(talk.ask("EXEC x"), wrong);
-    assert_eq!(talk.ask("PING"), "+PONG\r\n");
-    talk.ask("MULTI");
-    assert_eq!(talk.ask("QUIT"), "+OK\r\n");
-    assert!(talk.stage.is_closed(talk.client));
-}
-
-#[test]
 fn without_a_multi_there_is_nothing_to_end() {
     let mut talk = Talk::new();
     assert_eq!(talk.ask("EXEC"), NO_MULTI);
@@ -167,34 +65,15 @@ fn without_a_multi_there_is_nothing_to_end() {
 }
 
 #[test]
-fn a_refused_watch_makes_the_next_exec_fail_and_nothing_else() {
+fn after_a_refused_select_no_transaction_is_executed() {
     let mut talk = Talk::new();
-    assert_eq!(talk.ask("WATCH a b"), WATCH_REFUSED);
+    talk.ask("SELECT 1");
+    assert_eq!(talk.ask("MULTI"), "+OK\r\n");
+    assert_eq!(talk.ask("SET KEY v"), IN_DATABASE_1);
+    assert_eq!(talk.ask("EXEC"), ABORTED);
+    talk.assert_nothing_sent();
+    talk.ask("SELECT 0");
     talk.assert_served("GET KEY");
-    assert_eq!(talk.ask("PING"), "+PONG\r\n");
-    assert_eq!(talk.ask("DISCARD"), "-ERR DISCARD without MULTI\r\n");
-    assert_eq!(talk.ask("EXEC"), WATCH_ABORTED);
-    assert_eq!(talk.ask("EXEC"), NO_MULTI);
-    for (end, reply) in [("UNWATCH", "+OK\r\n"), ("RESET", "+RESET\r\n")] {
-        assert_eq!(talk.ask("WATCH a"), WATCH_REFUSED);
-        assert_eq!(talk.ask(end), reply);
-        assert_eq!(talk.ask("EXEC"), NO_MULTI, "after {end}");
-    }
-    let wrong = "-ERR wrong number of arguments for 'watch' command\r\n";
-    assert_eq!(talk.ask("WATCH"), wrong);
-    assert_eq!(talk.ask("EXEC"), NO_MULTI, "nothing was to be watched");
-}
-
-#[test]
-fn the_end_of_a_transaction_ends_what_was_watched_for_it() {
-    for (end, reply) in [("EXEC", MULTI_ABORTED), ("DISCARD", "+OK\r\n")] {
-        let mut talk = Talk::new();
-        assert_eq!(talk.ask("WATCH a"), WATCH_REFUSED);
-        assert_eq!(talk.ask("MULTI"), MULTI_REFUSED);
-        assert_eq!(talk.ask("WATCH a"), IN_MULTI);
-        assert_eq!(talk.ask(end), reply);
-        assert_eq!(talk.ask("EXEC"), NO_MULTI);
-    }
 }
 
 #[test]
@@ -249,21 +128,6 @@ fn a_server_would_stay_in_its_database_after_these_and_so_does_the_client() {
 }
 
 #[test]
-fn a_select_within_a_refused_multi_changes_nothing() {
-    let mut talk = Talk::new();
-    talk.ask("SELECT 1");
-    talk.ask("MULTI");
-    assert_eq!(talk.ask("SELECT 0"), IN_MULTI);
-    assert_eq!(talk.ask("DISCARD"), "+OK\r\n");
-    assert_eq!(talk.ask("GET KEY"), IN_DATABASE_1);
-    talk.ask("SELECT 0");
-    talk.ask("MULTI");
-    assert_eq!(talk.ask("SELECT 1"), IN_MULTI);
-    assert_eq!(talk.ask("EXEC"), MULTI_ABORTED);
-    talk.assert_served("GET KEY");
-}
-
-#[test]
 fn whoever_may_not_begin_one_has_not_begun_one() {
     let mut settings = redis_pool(1);
     settings.protocol = ProtocolSettings::Redis(RedisSettings {
@@ -284,41 +148,11 @@ fn whoever_may_not_begin_one_has_not_begun_one() {
 }
 
 #[test]
-fn a_refusal_is_its_clients_own_and_keeps_its_turn() {
-    let mut stage = Stage::new(redis_pool(1));
-    let (one, other) = (stage.client(), stage.client());
-    let pipeline = [
-        get("before"),
-        redis(&["MULTI"]),
-        set("k", "v"),
-        redis(&["EXEC"]),
-        get("after"),
-    ];
-    assert_eq!(stage.ask(one, pipeline.concat()), "");
-    stage.say(other, set("k", "v"));
-    let link = stage.link(0);
-    assert_eq!(
-        stage.heard(link),
-        get("before") + &get("after") + &set("k", "v")
-    );
-    stage.answer(link, bulk("b") + &bulk("a") + "+OK\r\n");
-    let expected = [
-        &bulk("b"),
-        MULTI_REFUSED,
-        IN_MULTI,
-        MULTI_ABORTED,
-        &bulk("a"),
-    ];
-    assert_eq!(stage.hear(one), expected.concat());
-    assert_eq!(stage.hear(other), "+OK\r\n");
-}
-
-#[test]
 fn replies_and_requests_stay_in_pairs_however_a_pipeline_is_cut() {
     let lines = [
         "GET a",
         "MULTI",
-        "GET b",
+        "GET",
         "EXEC",
         "GET c",
         "SELECT 1",
@@ -341,9 +175,9 @@ fn replies_and_requests_stay_in_pairs_however_a_pipeline_is_cut() {
     let pipeline = lines.join("\r\n");
     let expected = [
         &bulk("a"),
-        MULTI_REFUSED,
-        IN_MULTI,
-        MULTI_ABORTED,
+        "+OK\r\n",
+        "-ERR wrong number of arguments for 'get' command\r\n",
+        ABORTED,
         &bulk("c"),
         SELECT_REFUSED,
         IN_DATABASE_1,
@@ -384,27 +218,9 @@ fn inline(requests: &str) -> String {
 #[test]
 fn what_nothing_depends_on_is_refused_alone() {
     let mut talk = Talk::new();
-    for line in ["AUTH x", "HELLO 4", "ASKING", "READONLY", "SUBSCRIBE c"] {
+    for line in ["AUTH x", "HELLO 4", "ASKING", "READONLY", "MONITOR"] {
         assert!(talk.ask(line).starts_with('-'), "{line}");
         talk.assert_served("GET KEY");
     }
     assert_eq!(talk.stage.count(PoolMetric::Unheard), 0);
-}
-
-#[test]
-fn a_reset_that_waits_for_its_turn_ends_it_all_the_same() {
-    let mut stage = Stage::new(redis_pool(1));
-    let client = stage.client();
-    stage.say(client, redis(&["HELLO", "3"]));
-    let link = stage.link(0);
-    stage.answer(link, HELLO_3);
-    stage.hear(client);
-    stage.say(client, get("k"));
-    let rest = [redis(&["MULTI"]), redis(&["RESET"]), PING.to_owned()];
-    assert_eq!(stage.ask(client, rest.concat()), "");
-    stage.answer(link, bulk("v"));
-    assert_eq!(
-        stage.hear(client),
-        [&bulk("v"), MULTI_REFUSED, "+RESET\r\n+PONG\r\n"].concat()
-    );
 }

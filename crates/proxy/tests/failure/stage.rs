@@ -475,6 +475,11 @@ impl Stage {
         (0..self.workers.len()).map(of).sum()
     }
 
+    /// Microseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
     fn time(&self) -> Time {
         Time::from_micros(self.now)
     }

@@ -1,6 +1,6 @@
 //! What the proxy answers by itself, it answers in turns, so that no client keeps a worker from the others.
 
-use proxy::limits::{TURN_BYTES, TURN_REQUESTS};
+use proxy::limits::{BROADCAST_WINDOW, TURN_BYTES, TURN_REQUESTS};
 use proxy::settings::PoolSettings;
 
 use crate::stage::{ConnectResult, Stage, memcached_pool, redis_pool};
@@ -146,4 +146,70 @@ fn what_waits_for_another_version_waits_beyond_a_turn() {
     stage.answer(link, HELLO_3);
     assert!(stage.hear(client).starts_with("%7\r\n"));
     assert_eq!(stage.heard(link), get("k"));
+}
+
+/// The requests of one client that go to both servers, each answered with what `answer` makes of the server's and the
+/// request's numbers; returns what the client is told.
+fn told_by_all(
+    settings: PoolSettings,
+    request: &str,
+    count: usize,
+    answer: impl Fn(usize, usize) -> String,
+) -> String {
+    let mut stage = stage(settings);
+    let client = stage.client();
+    stage.say(client, request.repeat(count));
+    let links = [stage.link(0), stage.link(1)];
+    let (mut heard, mut most, mut told) = ([0; 2], 0, String::new());
+    for answered in 0..count {
+        for (server, link) in links.into_iter().enumerate() {
+            heard[server] += stage.heard(link).matches(request).count();
+        }
+        assert_eq!(heard[0], heard[1]);
+        most = most.max(heard[0] - answered);
+        for (server, link) in links.into_iter().enumerate() {
+            stage.answer(link, answer(server, answered));
+        }
+        told += &stage.hear(client);
+    }
+    assert_eq!(most, BROADCAST_WINDOW, "{request:?}");
+    assert_eq!(stage.next_due(), None, "all is answered");
+    told
+}
+
+/// They keep every server busy, and the worker when it joins the answers.
+#[test]
+fn few_requests_to_every_server_are_under_way_and_all_are_answered_in_order() {
+    let count = 5 * BROADCAST_WINDOW;
+    let items = |server: usize, number: usize| {
+        let items = 1_000 * server + number;
+        format!("STAT curr_items {items}\r\nEND\r\n")
+    };
+    let told = told_by_all(memcached_pool(2), "stats\r\n", count, items);
+    let sum = |number: usize| {
+        let items = 1_000 + 2 * number;
+        format!("STAT curr_items {items}\r\nSTAT servers_missing 0\r\nEND\r\n")
+    };
+    assert_eq!(told, (0..count).map(sum).collect::<String>());
+    let flush = redis(&["FLUSHALL"]);
+    let told = told_by_all(redis_pool(2), &flush, count, |_, _| "+OK\r\n".into());
+    assert_eq!(told, "+OK\r\n".repeat(count));
+}
+
+#[test]
+fn those_that_fail_at_once_take_turns() {
+    let mut settings = memcached_pool(2);
+    settings.auto_eject_hosts = true;
+    let mut stage = Stage::new(settings);
+    stage.eject(0);
+    stage.eject(1);
+    stage.ticks_by_hand = true;
+    let client = stage.client();
+    stage.say(client, "stats\r\n".repeat(TURN + 3));
+    let told = stage.hear(client);
+    let line = told.lines().next().expect("an error").to_owned() + "\r\n";
+    assert!(line.starts_with("SERVER_ERROR "), "{line}");
+    assert_eq!(told, line.repeat(TURN));
+    stage.tick();
+    assert_eq!(stage.hear(client), line.repeat(3));
 }

@@ -30,7 +30,7 @@ fn strict_memcached() -> PoolSettings {
     settings
 }
 
-const NO_FLUSH: &str = "CLIENT_ERROR flush_all not allowed: it destroys the data of every server of the pool; to allow it set allow_flush: true in the pool";
+const NO_FLUSH: &str = "CLIENT_ERROR flush_all not allowed: it destroys the data of all clients; to allow it set allow_flush: true in the pool";
 
 #[test]
 fn a_flush_that_is_not_allowed() {
@@ -203,18 +203,18 @@ fn what_a_silent_server_has_no_room_for() {
 fn what_the_proxy_itself_refuses_a_redis_client() {
     for (request, first) in [
         (
-            "MULTI",
-            "-ERR unsupported command 'multi': transactions need one server, and keys are spread over several",
+            "MONITOR",
+            "-ERR unsupported command 'monitor': servers are administered directly, not through the proxy",
         ),
         ("GET", "-ERR wrong number of arguments for 'get' command"),
         ("NOSUCH", "-ERR unknown command 'NOSUCH'"),
         (
             "SELECT 1",
-            "-ERR DB index is out of range: a pool has one database, see redis_db",
+            "-ERR DB index is out of range: a pool has one database, see redis_db and databases",
         ),
         (
             "SINTERCARD 2 a b",
-            "-CROSSSLOT Keys in request don't hash to the same server",
+            "-CROSSSLOT Keys in request don't hash to the same server: give them a common part, as {a}:1 and {a}:2 have, and set hash_tag: \"{}\" in the pool (keys with braces move then)",
         ),
         ("HELLO 4", "-NOPROTO unsupported protocol version"),
         ("\"", "-ERR Protocol error: unbalanced quotes in request"),

@@ -22,6 +22,8 @@ fn few_requests_with_replies_of_any_size_are_under_way_and_many_with_small_ones(
         (redis(&["SET", "a", "v", "GET"]), LARGE_WINDOW),
         (redis(&["EVAL", "x", "1", "a"]), LARGE_WINDOW),
         (redis(&["MGET", "a", "b"]), LARGE_WINDOW),
+        (redis(&["BITCOUNT", "a"]), LARGE_WINDOW),
+        (redis(&["SINTERSTORE", "a", "a"]), LARGE_WINDOW),
         (set("a", "v"), MAX_WINDOW),
         (redis(&["SET", "a", "v", "EX", "10"]), MAX_WINDOW),
         (redis(&["DEL", "a", "b"]), MAX_WINDOW),

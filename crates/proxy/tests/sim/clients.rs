@@ -12,7 +12,7 @@ use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Ending, Reader};
 use crate::stalls::Moves;
 use crate::world::World;
-use crate::{dependent, memcached_client, oracle, redis_client};
+use crate::{dependent, memcached_client, oracle, redis_client, waiting};
 
 /// Requests that a session may have at servers: the limit for those whose replies may be of any size, and the
 /// limit for all.
@@ -51,6 +51,7 @@ pub(crate) struct Client {
     /// The state of a Redis client's connection.
     pub(crate) redis: redis_client::State,
     pub(crate) dependent: dependent::State,
+    pub(crate) waiting: waiting::State,
     pub(crate) phase: Phase,
     leaving: bool,
     /// Requests at servers, with the number of servers for each.
@@ -82,6 +83,7 @@ impl Client {
         Self {
             id,
             dependent: dependent::State::new(&plan),
+            waiting: waiting::State::new(&plan),
             plan,
             rng,
             link: None,

@@ -32,11 +32,14 @@ impl Beginning {
         match &composed.want {
             Some(
                 Expected::Keyed { .. }
+                | Expected::Popped(_)
                 | Expected::Together { .. }
                 | Expected::Elements(_)
                 | Expected::Sum { .. }
                 | Expected::AllOk(_),
             ) => self.keyed = true,
+            // Of a transaction, whose commands have keys.
+            Some(Expected::Exactly(reply)) if reply == b"+QUEUED\r\n" => self.keyed = true,
             _ => self.introduced |= !self.keyed && is_introduction(&composed.bytes),
         }
     }

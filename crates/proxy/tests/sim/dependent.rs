@@ -1,8 +1,9 @@
-//! Redis clients whose requests depend on earlier ones: refused transactions and databases, and replies that
-//! are not wanted. Each client computes the expected results independently.
+//! Redis clients whose requests depend on earlier ones: transactions, refused databases, and replies that are not
+//! wanted. Each client computes the expected results independently.
 
 use std::collections::HashSet;
 
+use crate::client_transactions::{self, Open};
 use crate::clients::Client;
 use crate::expected::Expected;
 use crate::keys::Tag;
@@ -16,8 +17,7 @@ pub(crate) struct State {
     /// Its own random generator; none if requests do not depend on each other.
     rng: Option<Rng>,
     refused: Refused,
-    /// A WATCH was refused, so the next EXEC must fail.
-    watch: bool,
+    transaction: Option<Open>,
     /// No reply is wanted; none to the next request; none to the one after that.
     off: bool,
     skip: bool,
@@ -33,7 +33,6 @@ pub(crate) struct State {
 enum Refused {
     #[default]
     Nothing,
-    Multi(usize),
     Database(usize, usize),
 }
 
@@ -49,6 +48,7 @@ impl Scenario {
             let may_be = !plan.greedy && rng.chance(2, 3);
             plan.dependent = may_be.then_some(seed);
         }
+        self.denies_transactions = rng.chance(1, 8);
     }
 }
 
@@ -73,18 +73,18 @@ impl State {
 /// The next request, unless it is one that depends on nothing.
 pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Option<Composed> {
     let mut rng = client.dependent.rng.take()?;
+    if let Some(open) = client.dependent.transaction.take() {
+        let composed = go_on(client, open, scenario, &mut rng);
+        client.dependent.rng = Some(rng);
+        return Some(composed);
+    }
     let composed = match client.dependent.refused {
-        Refused::Multi(0) => Some(end_multi(client, &mut rng)),
-        Refused::Multi(left) => {
-            client.dependent.refused = Refused::Multi(left - 1);
-            Some(within_multi(client, scenario, tag, &mut rng))
-        }
         Refused::Database(_, 0) => Some(end_database(client, scenario, &mut rng)),
         Refused::Database(number, left) => {
             client.dependent.refused = Refused::Database(number, left - 1);
             Some(in_database(client, scenario, tag, number, &mut rng))
         }
-        Refused::Nothing if rng.chance(1, 5) => Some(begin(client, &mut rng)),
+        Refused::Nothing if rng.chance(1, 4) => Some(begin(client, scenario, tag, &mut rng)),
         // Requests that are checked by their replies are not made while replies are turned off.
         Refused::Nothing if client.dependent.is_muted() => {
             Some(some_request(client, scenario, tag, &mut rng))
@@ -108,6 +108,8 @@ pub(crate) fn mute(client: &mut Client, composed: Composed) -> Composed {
         composed.want,
         Some(
             Expected::Keyed { .. }
+                | Expected::Transaction { .. }
+                | Expected::Popped(_)
                 | Expected::Elements(_)
                 | Expected::Sum { .. }
                 | Expected::AllOk(_)
@@ -120,32 +122,28 @@ pub(crate) fn mute(client: &mut Client, composed: Composed) -> Composed {
     }
 }
 
-fn begin(client: &mut Client, rng: &mut Rng) -> Composed {
-    let state = &mut client.dependent;
-    if state.off && rng.chance(1, 3) {
-        return reply_on(state);
+fn begin(client: &mut Client, scenario: &Scenario, tag: Tag, rng: &mut Rng) -> Composed {
+    if client.dependent.off && rng.chance(1, 3) {
+        return reply_on(&mut client.dependent);
     }
-    match rng.below(10) {
-        0..=2 => {
-            state.refused = Refused::Multi(rng.between(0, 6));
-            refusal(&[b"MULTI"], "multi")
-        }
+    let what = rng.below(20);
+    if !(3..10).contains(&what) {
+        let (open, composed) = client_transactions::begin(client, scenario, tag, rng);
+        client.dependent.transaction = Some(open);
+        return composed;
+    }
+    let state = &mut client.dependent;
+    match what {
         3 | 4 => {
             let number = rng.between(1, 2) + 3;
             state.refused = Refused::Database(number, rng.between(1, 6));
             refusal(&[b"SELECT", number.to_string().as_bytes()], "redis_db")
         }
-        5 => {
-            state.watch = true;
-            refusal(&[b"WATCH", b"k", b"l"], "watch")
-        }
+        5 => refusal(&[b"WATCH"], "wrong number of arguments"),
         6 => match rng.below(3) {
-            0 => exec(state, "EXEC without MULTI"),
+            0 => refusal(&[b"EXEC"], "EXEC without MULTI"),
             1 => refusal(&[b"DISCARD"], "DISCARD without MULTI"),
-            _ => {
-                state.watch = false;
-                local_answer(command(&[b"UNWATCH"]), b"+OK\r\n")
-            }
+            _ => local_answer(command(&[b"UNWATCH"]), b"+OK\r\n"),
         },
         7 => reply_on(state),
         8 => {
@@ -164,37 +162,38 @@ fn reply_on(state: &mut State) -> Composed {
     local_answer(command(&[b"CLIENT", b"REPLY", b"ON"]), b"+OK\r\n")
 }
 
-/// Ends the refused transaction, or begins it again.
-fn end_multi(client: &mut Client, rng: &mut Rng) -> Composed {
+/// The next request of a transaction.
+fn go_on(client: &mut Client, mut open: Open, scenario: &Scenario, rng: &mut Rng) -> Composed {
+    if !open.is_over() {
+        let composed = open.next(client, scenario, rng);
+        client.dependent.transaction = Some(open);
+        return composed;
+    }
     let state = &mut client.dependent;
     match rng.below(8) {
         0 => {
-            state.refused = Refused::Multi(rng.between(0, 2));
-            return refusal(&[b"MULTI"], "multi");
+            state.barred.insert(open.end());
+            let bytes = command(&[b"discard"]);
+            match open.watched() {
+                None => local_answer(bytes, b"+OK\r\n"),
+                Some(key) => Composed {
+                    bytes,
+                    want: Some(Expected::Watched(key.clone())),
+                    ..Composed::default()
+                },
+            }
         }
-        1 | 2 => {
-            (state.refused, state.watch) = (Refused::Nothing, false);
-            return local_answer(command(&[b"discard"]), b"+OK\r\n");
+        1 if !state.skip => {
+            state.barred.insert(open.end());
+            reset(client)
         }
-        3 if !state.skip => return reset(client),
-        _ => {}
+        _ => {
+            if open.is_barred() {
+                state.barred.insert(open.end());
+            }
+            open.exec()
+        }
     }
-    state.refused = Refused::Nothing;
-    state.watch = true;
-    exec(state, "")
-}
-
-/// EXEC, which fails because of an earlier refusal, or as `otherwise` says.
-fn exec(state: &mut State, otherwise: &str) -> Composed {
-    let begins = match std::mem::take(&mut state.watch) {
-        true => "-EXECABORT Transaction discarded because of: ",
-        false => "-ERR ",
-    };
-    let mentions = match begins {
-        "-ERR " => otherwise,
-        _ => "unsupported command",
-    };
-    line(&[b"EXEC"], begins, mentions)
 }
 
 /// Ends the effect of the refused SELECT.
@@ -209,31 +208,13 @@ fn end_database(client: &mut Client, scenario: &Scenario, rng: &mut Rng) -> Comp
 /// RESET, whose reply is wanted whatever was set before, except after SKIP.
 fn reset(client: &mut Client) -> Composed {
     let state = &mut client.dependent;
-    (state.refused, state.watch, state.off) = (Refused::Nothing, false, false);
+    (state.refused, state.off) = (Refused::Nothing, false);
     client.redis.forget();
     Composed {
         bytes: command(&[b"RESET"]),
         want: Some(Expected::Reset),
         is_local: true,
         ..Composed::default()
-    }
-}
-
-/// A request inside the refused transaction.
-fn within_multi(client: &mut Client, scenario: &Scenario, tag: Tag, rng: &mut Rng) -> Composed {
-    let known = client.redis.clone();
-    let composed = match rng.below(8) {
-        0 => nothing(&[b"CLIENT", b"REPLY", b"OFF"]),
-        1 => nothing(&[b"SELECT", b"0"]),
-        2 => nothing(&[b"WATCH", b"k"]),
-        _ => some_request(client, scenario, tag, rng),
-    };
-    client.redis = known;
-    client.dependent.barred.insert(tag.seq);
-    Composed {
-        want: not_executed("MULTI"),
-        is_local: true,
-        ..composed
     }
 }
 

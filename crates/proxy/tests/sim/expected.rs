@@ -16,6 +16,11 @@ pub(crate) enum Expected {
     },
     /// The reply of the key's server.
     Keyed { verb: &'static str, key: Vec<u8> },
+    /// What the key's server gives to a client that waits, unless the wait ends otherwise.
+    Popped(Vec<u8>),
+    /// Nothing if the client does not want the reply of the key's server, and then the reply to `mn`. Any other reply
+    /// comes before that.
+    Silence { verb: &'static str, key: Vec<u8> },
     /// The reply of the first key's server, unless the keys are on different servers and it is refused.
     Together {
         verb: &'static str,
@@ -23,6 +28,14 @@ pub(crate) enum Expected {
         /// It is refused if they are on different servers.
         refuses: bool,
     },
+    /// An array of the replies of the server of all these keys, to a transaction; null if what the request `watch` has
+    /// watched may have changed.
+    Transaction {
+        keys: Vec<Vec<u8>>,
+        watch: Option<usize>,
+    },
+    /// OK of the server of the key, which is watched, or is not any more.
+    Watched(Vec<u8>),
     /// An array of the replies of each key's server.
     Elements(Vec<Vec<u8>>),
     /// The sum of the keys' weights; for a pure question, only of those that exist.
@@ -69,9 +82,14 @@ impl Expected {
                     | "touch"
                     | "incr"
                     | "decr"
+                    | "ms"
+                    | "md"
+                    | "ma"
             ),
+            Expected::Silence { verb, .. } => *verb != "mg",
             Expected::Together { verb, .. } => matches!(*verb, "PFCOUNT" | "SINTERCARD"),
             Expected::Sum { .. } | Expected::AllOk(_) | Expected::Everywhere => true,
+            Expected::Watched(_) => true,
             _ => false,
         }
     }
@@ -92,7 +110,19 @@ impl fmt::Debug for Expected {
             Expected::Keyed { verb, key } => {
                 write!(f, "{verb} of {}", String::from_utf8_lossy(key))
             }
+            Expected::Popped(key) => write!(f, "an element of {}", String::from_utf8_lossy(key)),
+            Expected::Silence { verb, key } => {
+                write!(
+                    f,
+                    "silence about {verb} of {}",
+                    String::from_utf8_lossy(key)
+                )
+            }
             Expected::Together { keys, .. } => write!(f, "the first of {:?}", list(keys)),
+            Expected::Transaction { keys, watch } => {
+                write!(f, "a transaction {:?} after {watch:?}", list(keys))
+            }
+            Expected::Watched(key) => write!(f, "OK for {}", String::from_utf8_lossy(key)),
             Expected::Elements(keys) => write!(f, "elements {:?}", list(keys)),
             Expected::Sum { keys, .. } => write!(f, "the sum of {:?}", list(keys)),
             Expected::AllOk(keys) => write!(f, "OK for {:?}", list(keys)),

@@ -35,16 +35,20 @@ pub(crate) fn memcached(input: &[u8]) -> Result<Option<usize>, String> {
         };
         let line = &input[at..end - 2];
         at = end;
-        if line.starts_with(b"VALUE ") {
+        let is_meta = line.starts_with(b"VA ");
+        if is_meta || line.starts_with(b"VALUE ") {
             let text = line
                 .split(|byte| *byte == b' ')
-                .nth(3)
+                .nth(if is_meta { 1 } else { 3 })
                 .ok_or("a VALUE line without length")?;
             let len = number(text)?.ok_or("a negative length")?;
             if input.len() < at + len + 2 {
                 return Ok(None);
             }
             at += len + 2;
+            if is_meta {
+                return Ok(Some(at));
+            }
         } else if !line.starts_with(b"STAT ") {
             return Ok(Some(at));
         }
@@ -91,5 +95,6 @@ fn replies_end_where_they_end() {
         memcached(b"VALUE k 0 2\r\n\r\n\r\nEND\r\nEND\r\n"),
         Ok(Some(22))
     );
+    assert_eq!(memcached(b"VA 2 k\r\n\r\n\r\nEND\r\n"), Ok(Some(12)));
     assert!(redis(b"OK\r\n").is_err());
 }

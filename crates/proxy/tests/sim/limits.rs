@@ -1,8 +1,18 @@
 //! Scenarios with little memory or short client timeouts, and clients that exceed these limits.
 
+use proxy::metrics::PoolMetric;
+
 use crate::network::Pace;
 use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Ending, Reader, Scenario, Theme, client, pace};
+use crate::world::World;
+
+/// Maximum memory per byte read: a short request takes a slot in its session's queue.
+const MOST_GROWTH: usize = 20;
+
+/// How long a worker may wait before it closes a large session while others need the memory, in microseconds,
+/// including the shell's delay.
+const LONGEST_FULL: u64 = 101_000;
 
 /// Limits for clients that send much or read slowly.
 #[derive(Debug, Clone)]
@@ -144,5 +154,33 @@ fn idle_client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
         reader: Reader::Fast,
         ending: rng.pick(&[Ending::Stall, Ending::Dawdle]),
         ..client(rng, scenario)
+    }
+}
+
+impl World {
+    /// Buffers stay within the limit, except for what is read between two counts. A worker with little to
+    /// close may have to wait until another one counts.
+    pub(crate) fn check_cap(&mut self, worker: usize) {
+        let cap = self.scenario.max_memory;
+        if cap == 0 {
+            return;
+        }
+        let held_back = self.counted(worker, PoolMetric::ClientHeldBack);
+        self.counts.held_back += held_back as usize;
+        let held: usize = self.workers.iter().map(|worker| worker.pool.held()).sum();
+        let between = self.workers.len() * (cap / 64).max(4_096) * MOST_GROWTH;
+        assert!(
+            held <= 2 * cap + between,
+            "{held} bytes are held, with a cap of {cap}"
+        );
+        if held <= cap + cap / 8 + between {
+            self.full_since = None;
+            return;
+        }
+        let since = *self.full_since.get_or_insert(self.now);
+        assert!(
+            self.now - since <= LONGEST_FULL,
+            "{held} bytes are held since {since} us, with a cap of {cap}"
+        );
     }
 }

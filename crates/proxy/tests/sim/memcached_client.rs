@@ -3,6 +3,7 @@
 use crate::clients::Client;
 use crate::expected::Expected;
 use crate::keys::{self, Tag};
+use crate::memcached_meta;
 use crate::redis_client::{Composed, salt, size};
 use crate::scenario::{Ending, Scenario};
 
@@ -14,7 +15,7 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
             false => retrieve(client, scenario, tag, "get", 1),
         };
     }
-    match client.rng.weighted(&[24, 18, 24, 14, 10, 6, 4]) {
+    match client.rng.weighted(&[24, 18, 24, 14, 10, 6, 4, 24]) {
         0 => {
             let verb = client.rng.pick(&["get", "get", "gets", "gat", "gats"]);
             retrieve(client, scenario, tag, verb, 1)
@@ -28,6 +29,7 @@ pub(crate) fn compose(client: &mut Client, scenario: &Scenario, tag: Tag) -> Com
         3 => change(client, scenario, tag),
         4 => refused(client, scenario, tag),
         5 => everywhere(client, scenario),
+        7 => memcached_meta::compose(client, |client, mark| key(client, scenario, tag, 0, mark)),
         _ => Composed {
             bytes: b"version\r\n".to_vec(),
             want: Some(Expected::Placeholder),
@@ -189,8 +191,12 @@ fn change(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
 fn refused(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
     let long = "k".repeat(251);
     let (bytes, begins, mentions) = match client.rng.below(7) {
-        0 => ("mg k v\r\n".into(), "ERROR", "mg"),
-        1 => ("ms k 5\r\nhello\r\n".into(), "ERROR", "ms"),
+        0 => ("mg Zm9 v b\r\n".into(), "CLIENT_ERROR", "key"),
+        1 => (
+            "ms k 5 q q\r\nhello\r\n".into(),
+            "CLIENT_ERROR",
+            "duplicate",
+        ),
         2 => (format!("get {long}\r\n"), "CLIENT_ERROR", "251"),
         3 => (
             format!("set {long} 0 0 9\r\nget k\r\nxy\r\n"),

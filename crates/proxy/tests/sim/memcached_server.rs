@@ -4,6 +4,7 @@
 //! a write (its size is the value's), `m` a write that is not stored, `f` a write that fails.
 
 use crate::keys;
+use crate::memcached_meta;
 use crate::redis_server::{Incoming, Step};
 
 /// The request at the start of `input` and its length; `None` if it is incomplete.
@@ -30,7 +31,10 @@ pub(crate) fn next(
         ));
     }
     check_limit(&verb, &words, limit)?;
-    if is_storage(&verb) {
+    if memcached_meta::is_meta(&verb) {
+        memcached_meta::check(&verb, &words, limit)?;
+    }
+    if is_storage(&verb) || verb == "ms" {
         return storage(server, &verb, &words, input, end + 1);
     }
     let keys: Vec<Vec<u8>> = words[1.min(words.len())..]
@@ -40,7 +44,9 @@ pub(crate) fn next(
         .collect();
     let reply = match (verb.as_str(), &keys[..]) {
         ("get" | "gets" | "gat" | "gats", [_, ..]) => retrieval(server, &verb, &keys),
-        ("delete" | "incr" | "decr" | "touch", [key]) => answer(server, &verb, key),
+        ("delete" | "incr" | "decr" | "touch" | "mg" | "md" | "ma", [key]) => {
+            answer(server, &verb, key)
+        }
         ("version", []) => version(server),
         ("verbosity" | "flush_all", []) => b"OK\r\n".to_vec(),
         ("stats", []) => stats(server),
@@ -58,8 +64,10 @@ pub(crate) fn next(
             reply,
             handshake: false,
             step: Step::Other,
+            unblocks: None,
             probe: verb == "version",
             limit: false,
+            part: false,
         },
     )))
 }
@@ -105,8 +113,12 @@ fn storage(
 ) -> Result<Option<(usize, Incoming)>, String> {
     let number =
         |at: usize| -> Option<usize> { std::str::from_utf8(words.get(at)?).ok()?.parse().ok() };
-    let wanted = if verb == "cas" { 6 } else { 5 };
-    let (key, len) = match (words.get(1), number(4)) {
+    let (wanted, at) = match verb {
+        "ms" => (words.len(), 2),
+        "cas" => (6, 4),
+        _ => (5, 4),
+    };
+    let (key, len) = match (words.get(1), number(at)) {
         (Some(key), Some(len)) if words.len() == wanted => (key.to_vec(), len),
         _ => return Err(format!("a {verb} line with odd words: {words:?}")),
     };
@@ -128,8 +140,10 @@ fn storage(
             reply,
             handshake: false,
             step: Step::Other,
+            unblocks: None,
             probe: false,
             limit: false,
+            part: false,
         },
     )))
 }
@@ -173,6 +187,9 @@ pub(crate) fn answer(server: usize, verb: &str, key: &[u8]) -> Vec<u8> {
     let Some(wish) = keys::read(key) else {
         return b"ERROR\r\n".to_vec();
     };
+    if memcached_meta::is_meta(verb) {
+        return memcached_meta::answer(server, verb, key);
+    }
     let yes: &[u8] = match verb {
         "get" | "gets" | "gat" | "gats" => return retrieval(server, verb, &[key.to_vec()]),
         "incr" | "decr" if wish.mark == b'y' => {

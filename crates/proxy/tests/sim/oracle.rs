@@ -2,7 +2,9 @@
 //! that is swapped, shifted, cut, duplicated or invented is detected at once.
 
 mod ejected;
+mod transactions;
 mod values;
+mod waits;
 
 use crate::clients::Owed;
 use crate::expected::Expected;
@@ -13,9 +15,10 @@ use crate::placement::Spread;
 use crate::redis_server as redis;
 use crate::scenario::Ending;
 use crate::server_errors::{NO_MEMCACHED, NO_REDIS};
+use crate::waiting;
 use crate::worker::shown;
 use crate::world::World;
-use crate::{keys, memcached_server as memcached};
+use crate::{keys, memcached_meta, memcached_server as memcached};
 
 /// Maximum wait without server failures, in microseconds, even for the largest values over the slowest link.
 /// Some timeouts are four times as long, so a wait that only ends by a timeout is detected.
@@ -23,6 +26,9 @@ const LONGEST_WAIT: u64 = 5_000_000_000;
 
 /// The error for a request that is too large for the remaining memory.
 const SHED: &[u8] = b"Resource temporarily unavailable";
+
+/// The reply to `mn`.
+const MN: &[u8] = b"MN\r\n";
 
 /// Takes one whole reply from what the client has read and checks it; false if there is none.
 pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
@@ -61,6 +67,15 @@ pub(crate) fn take_reply(world: &mut World, id: usize) -> bool {
         world.counts.slowest = world.counts.slowest.max(took);
         assert!(took < LONGEST_WAIT, "client {id} waited {took} us");
     }
+    if matches!(owed.want, Expected::Silence { .. }) && frame != MN {
+        // That, and then what ends the silence.
+        let want = Expected::Exactly(MN.to_vec());
+        let owed = Owed {
+            seq: owed.seq,
+            want,
+        };
+        world.clients[id].owed.push_front(owed);
+    }
     if may_be_shed {
         return true;
     }
@@ -91,9 +106,14 @@ fn count_oddities(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) {
     world.counts.misses += usize::from(missed);
     world.counts.refusals += usize::from(contains(frame, b": the server is ejected"));
     world.counts.not_executed += usize::from(frame.starts_with(b"-ERR not executed: "));
+    let is_transaction = matches!(owed.want, Expected::Transaction { .. });
+    world.counts.transactions += usize::from(is_transaction && frame.starts_with(b"*"));
 }
 
 fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), String> {
+    if matches!(owed.want, Expected::Popped(_)) && world.ends_wait(id, owed.seq, frame) {
+        return Ok(());
+    }
     let case = Case {
         world,
         id,
@@ -105,11 +125,15 @@ fn judge(world: &mut World, id: usize, owed: &Owed, frame: &[u8]) -> Result<(), 
         Expected::Exactly(_) => Err("not what the proxy itself answers".into()),
         Expected::Line { begins, mentions } => case.line(begins, mentions),
         Expected::Keyed { verb, key } => case.keyed(verb, key),
+        Expected::Silence { verb, key } => case.silence(verb, key),
+        Expected::Popped(key) => case.popped(key),
         Expected::Together {
             verb,
             keys,
             refuses,
         } => case.together(verb, keys, *refuses),
+        Expected::Transaction { keys, watch } => case.transaction(keys, *watch),
+        Expected::Watched(key) => case.watched(key),
         Expected::Elements(keys) => case.joined(keys, Case::is_array),
         Expected::Sum { reads, keys } => case.joined(keys, |case, keys| case.is_sum(*reads, keys)),
         Expected::AllOk(keys) => case.joined(keys, |case, _| case.frame == b"+OK\r\n"),
@@ -190,7 +214,8 @@ fn is_part(world: &World, id: usize, owed: &Owed, rest: &[u8]) -> bool {
     let redis = world.scenario.redis;
     let version3 = world.clients[id].redis.version3;
     let answers: Vec<Vec<u8>> = match &owed.want {
-        Expected::Keyed { verb, key } if !redis => servers
+        Expected::Silence { verb, key } if memcached_meta::is_unwanted(verb, key) => Vec::new(),
+        Expected::Keyed { verb, key } | Expected::Silence { verb, key } if !redis => servers
             .map(|server| memcached::answer(server, verb, key))
             .collect(),
         Expected::Keyed { key, .. } => servers
@@ -199,12 +224,25 @@ fn is_part(world: &World, id: usize, owed: &Owed, rest: &[u8]) -> bool {
         Expected::Together { keys, .. } => servers
             .map(|server| redis::answer(server, &keys[0], version3))
             .collect(),
+        Expected::Transaction { keys, .. } => servers
+            .map(|server| redis::elements(server, keys, version3))
+            .collect(),
         Expected::Elements(keys) if keys.len() == 1 => servers
             .flat_map(|server| {
                 let whole = redis::elements(server, keys, version3);
                 [whole, redis::answer(server, &keys[0], version3)]
             })
             .collect(),
+        Expected::Elements(keys) if values::is_passed_on_early(keys) => {
+            let case = Case {
+                world,
+                id,
+                seq: owed.seq,
+                frame: rest,
+            };
+            return case.begins_array(keys);
+        }
+        Expected::Popped(key) => servers.map(|it| waiting::popped(it, key)).collect(),
         Expected::Placeholder if redis => servers.map(redis::lolwut).collect(),
         Expected::Placeholder => servers.map(memcached::version).collect(),
         Expected::Sum { keys, .. } | Expected::AllOk(keys) if keys.len() == 1 => {
@@ -287,13 +325,45 @@ impl Case<'_> {
         let right = |server: &&usize| {
             self.is_answered_by(**server) && self.answer(**server, verb, key) == self.frame
         };
-        if homes.iter().any(|server| right(&server)) || self.is_missed(verb, key)? {
+        if homes.iter().any(|server| right(&server)) {
+            let client = &self.world.clients[self.id].redis;
+            client
+                .has_evaluated
+                .set(client.has_evaluated.get() || verb == "EVAL");
+            return Ok(());
+        }
+        if self.is_missed(verb, key)? {
             return Ok(());
         }
         if homes.len() == 1 && self.is_answered_by(homes[0]) && !self.was_late(&homes) {
             return Err(format!("not what server {} answered", homes[0]));
         }
         self.failure(Some(&homes))
+    }
+
+    /// A quiet request: a server has given the unwanted reply, or the key may be missing; anything else is told.
+    fn silence(&self, verb: &str, key: &[u8]) -> Result<(), String> {
+        let homes = self.homes(key);
+        let is_unwanted = memcached_meta::is_unwanted(verb, key);
+        let is_answered = || homes.iter().any(|server| self.is_answered_by(*server));
+        let may_miss = || verb == "mg" && self.may_miss(key);
+        if self.frame == MN {
+            return match (is_unwanted && is_answered()) || may_miss() {
+                true => Ok(()),
+                false => Err("silence although no server has answered".into()),
+            };
+        }
+        if self.frame == memcached_meta::miss(key) || self.frame.starts_with(b"HD") {
+            return Err("told what the client does not want".into());
+        }
+        if !is_unwanted {
+            return self.keyed(verb, key);
+        }
+        self.is_missed(verb, key)?;
+        match homes.len() == 1 && is_answered() && !self.was_late(&homes) {
+            true => Err("an error although the server has answered".into()),
+            false => self.failure(Some(&homes)),
+        }
     }
 
     fn together(&self, verb: &'static str, keys: &[Vec<u8>], refuses: bool) -> Result<(), String> {
@@ -365,6 +435,30 @@ impl Case<'_> {
         rest.is_empty()
     }
 
+    /// Whether this is the beginning of such an array.
+    fn begins_array(&self, keys: &[Vec<u8>]) -> bool {
+        let header = format!("*{}\r\n", keys.len()).into_bytes();
+        let Some(mut rest) = self.frame.strip_prefix(&header[..]) else {
+            return header.starts_with(self.frame);
+        };
+        for key in keys {
+            let homes = self.homes(key).into_iter();
+            let mut elements: Vec<_> = homes.map(|server| self.answer(server, "", key)).collect();
+            elements.extend(self.missing_element(key).map(<[u8]>::to_vec));
+            if elements.iter().any(|element| element.starts_with(rest)) {
+                return true;
+            }
+            let found = elements
+                .iter()
+                .find_map(|element| rest.strip_prefix(&element[..]));
+            match found {
+                Some(after) => rest = after,
+                None => return false,
+            }
+        }
+        false
+    }
+
     /// Every server was asked, unless one was ejected: then none is.
     fn everywhere(&self) -> Result<(), String> {
         let ok: &[u8] = if self.world.scenario.redis {
@@ -401,7 +495,7 @@ impl Case<'_> {
         else {
             return Err("neither the answer nor a failure".into());
         };
-        if self.is_named(text, servers)? {
+        if self.is_of_old_servers(text) || self.is_named(text, servers)? {
             return Ok(());
         }
         let text = match (self.world.scenario.error_detail, text.split_once(": ")) {

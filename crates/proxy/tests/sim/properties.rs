@@ -19,13 +19,6 @@ const PROBE_TIME_LIMIT: u64 = 5_000_000;
 /// A silence in which late requests are tolerated, in microseconds.
 const LEAST_SILENCE: u64 = 1_000_000;
 
-/// Maximum memory per byte read: a short request takes a slot in its session's queue.
-const MOST_GROWTH: usize = 20;
-
-/// How long a worker may wait before it closes a large session while others need the memory, in microseconds,
-/// including the shell's delay.
-const LONGEST_FULL: u64 = 101_000;
-
 /// Minimum time for which connections to another pool are kept, in microseconds.
 const LEAST_LINGER: u64 = 10_000_000;
 
@@ -118,32 +111,6 @@ impl World {
         self.counts.most_held = self.counts.most_held.max(held);
     }
 
-    /// Buffers stay within the limit, except for what is read between two counts. A worker with little to
-    /// close may have to wait until another one counts.
-    fn check_cap(&mut self, worker: usize) {
-        let cap = self.scenario.max_memory;
-        if cap == 0 {
-            return;
-        }
-        let held_back = self.counted(worker, PoolMetric::ClientHeldBack);
-        self.counts.held_back += held_back as usize;
-        let held: usize = self.workers.iter().map(|worker| worker.pool.held()).sum();
-        let between = self.workers.len() * (cap / 64).max(4_096) * MOST_GROWTH;
-        assert!(
-            held <= 2 * cap + between,
-            "{held} bytes are held, with a cap of {cap}"
-        );
-        if held <= cap + cap / 8 + between {
-            self.full_since = None;
-            return;
-        }
-        let since = *self.full_since.get_or_insert(self.now);
-        assert!(
-            self.now - since <= LONGEST_FULL,
-            "{held} bytes are held since {since} us, with a cap of {cap}"
-        );
-    }
-
     /// Whether a client may have been closed because memory was short. Never one that holds little.
     pub(crate) fn may_be_shed(&self, client: &Client) -> bool {
         let shed = self.counted(client.plan.worker, PoolMetric::ClientShed);
@@ -207,12 +174,12 @@ impl World {
             _ if declined => LossCause::Declined,
             _ if probed => LossCause::Probed,
             _ if server.refused_limit() => LossCause::TooOld,
-            _ if self.may_retire(link) => LossCause::Retired,
+            _ if self.may_retire(link) || self.may_end_lease(link) => LossCause::Retired,
             None if server.refusal().is_some() => {
                 LossCause::Unfit(server.refusal().unwrap_or_default())
             }
             Some(reason) => *reason,
-            None if self.may_leave(link) => LossCause::Retired,
+            None if self.may_leave(link) || self.may_end_watch(link) => LossCause::Retired,
             None if self.must_leave(link) => LossCause::Left,
             None => panic!("link {link}: the core closed a server connection for no reason"),
         };
@@ -232,11 +199,12 @@ impl World {
 
     /// Whether nothing can have been asked there yet. Requests that waited for it may have been dropped since.
     fn is_connecting(&self, link: usize) -> bool {
-        matches!(self.links[link].side, ProxySide::Connecting(_))
+        let in_handshake = self.scenario.redis && !self.links[link].server().is_warm();
+        in_handshake || matches!(self.links[link].side, ProxySide::Connecting(_))
     }
 
     /// Why the core may close a server connection, or has closed it already.
-    fn reasons(&self, link: usize) -> Vec<LossCause> {
+    pub(crate) fn reasons(&self, link: usize) -> Vec<LossCause> {
         let (side, read) = (self.links[link].server(), self.links[link].inbound.read);
         let garbled = side.garbled.is_some_and(|(start, _)| read > start);
         let reasons = [
@@ -247,7 +215,7 @@ impl World {
     }
 
     /// Whether a server connection may have exceeded a timeout.
-    fn is_late(&self, link: usize) -> bool {
+    pub(crate) fn is_late(&self, link: usize) -> bool {
         let (side, policy) = (self.links[link].server(), &self.scenario.policy);
         let connecting = matches!(self.links[link].side, ProxySide::Connecting(_));
         let is_ready = side.is_warm() || !(self.scenario.redis || connecting);
@@ -312,7 +280,7 @@ impl World {
         }
         let reasons = match loss_cause {
             // No worker has checked since it became idle.
-            LossCause::Retired => Vec::new(),
+            LossCause::Retired if self.owes_nothing(worker, link) => Vec::new(),
             _ => self.reasons(link),
         };
         let refusal = self.links[link].server().refusal();
@@ -425,7 +393,7 @@ impl World {
                 continue;
             }
             assert!(
-                self.may_wait_for_ever(client.plan.worker),
+                self.may_wait_for_ever(client.plan.worker) || self.may_wait_there(client),
                 "client {} waits for ever: {:?}",
                 client.id,
                 client.owed.front()
@@ -440,7 +408,7 @@ impl World {
     }
 
     /// Whether a link is unusable because of its server's condition.
-    fn is_silent(&self, link: usize) -> bool {
+    pub(crate) fn is_silent(&self, link: usize) -> bool {
         let server = self.links[link].server();
         server.hung || self.condition[server.index] != crate::scenario::Condition::Fair
     }
@@ -457,12 +425,12 @@ impl World {
         }
     }
 
-    /// Without server failures, requests that wanted no reply were executed too; unless memory was short,
-    /// because then the queued requests of closed clients are dropped first.
+    /// Without server failures, requests that wanted no reply were executed too; unless memory was short: then the queued
+    /// requests of closed clients are dropped first.
     fn check_nothing_forgotten(&self) {
         if self.scenario.is_stormy()
             || self.scenario.max_memory > 0
-            || self.scenario.shutdown_at.is_some()
+            || (self.scenario.shutdown_at.is_some() || self.scenario.denies_transactions)
             || self.ejection.count > 0
         {
             return;
@@ -522,6 +490,7 @@ impl World {
             }
         }
         self.counts.shed += self.counted_by_all(PoolMetric::ClientShed) as usize;
+        self.check_elements();
         self.check_unheard();
         self.check_nothing_forgotten();
         self.check_retries();
@@ -560,7 +529,9 @@ impl World {
             responses <= requests,
             "{responses} responses to {requests} requests"
         );
-        if matches!(self.scenario.theme, Theme::Calm | Theme::Deep) && self.ejection.count == 0 {
+        // What waits when the trouble is over may lose its link, and so may the request to end the wait.
+        let is_calm = matches!(self.scenario.theme, Theme::Calm | Theme::Deep);
+        if is_calm && self.ejection.count == 0 && !self.has_waits() {
             assert_eq!(
                 (requests, responses),
                 (self.counts.requests as i64, self.counts.requests as i64),

@@ -1,5 +1,7 @@
 //! The requests of fake Redis clients, and their expected replies.
 
+use std::cell::Cell;
+
 use crate::clients::Client;
 use crate::cross_shard::Beginning;
 use crate::dependent;
@@ -7,6 +9,7 @@ use crate::expected::Expected;
 use crate::keys::{self, Tag};
 use crate::rng::Rng;
 use crate::scenario::{Ending, Scenario};
+use crate::waiting;
 
 /// A request ready to be sent.
 #[derive(Debug, Default)]
@@ -34,6 +37,8 @@ pub(crate) struct State {
     hello_sent: bool,
     /// Decides which of its requests with keys of several servers are refused.
     beginning: Beginning,
+    /// A script of its own was executed: it may be called by its digest from now on.
+    pub(crate) has_evaluated: Cell<bool>,
 }
 
 impl State {
@@ -65,6 +70,9 @@ fn any_request(client: &mut Client, scenario: &Scenario, tag: Tag) -> Composed {
         return greedy(client, scenario, tag);
     }
     if let Some(composed) = dependent::compose(client, scenario, tag) {
+        return composed;
+    }
+    if let Some(composed) = waiting::compose(client, scenario, tag) {
         return composed;
     }
     match client.rng.weighted(&[30, 20, 14, 10, 4, 7, 6, 3, 4]) {
@@ -196,6 +204,10 @@ fn key(client: &mut Client, scenario: &Scenario, tag: Tag, part: usize, mark: ch
     keys::key(&salt, tag, part, mark, size)
 }
 
+/// The only script, and its digest.
+pub(crate) const SCRIPT: (&[u8], &[u8]) =
+    (b"return 1", b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db");
+
 /// The kind of a read: usually a plain bulk string, else any kind.
 fn mark(rng: &mut Rng) -> char {
     rng.pick(&[
@@ -216,12 +228,17 @@ pub(crate) fn single(client: &mut Client, scenario: &Scenario, tag: Tag) -> Comp
     let mark = mark(&mut client.rng);
     let key = key(client, scenario, tag, 0, mark);
     let name = client.rng.pick(&[
-        "GET", "HGETALL", "TTL", "SMEMBERS", "TYPE", "LRANGE", "EVAL", "OBJECT",
+        "GET", "HGETALL", "TTL", "SMEMBERS", "TYPE", "LRANGE", "EVAL", "EVALSHA", "OBJECT",
     ]);
+    let name = match name {
+        "EVALSHA" if !client.redis.has_evaluated.get() => "EVAL",
+        name => name,
+    };
     let name_bytes = spelled(&mut client.rng, name);
     let args: Vec<&[u8]> = match name {
         "LRANGE" => vec![&name_bytes, &key, b"0", b"-1"],
-        "EVAL" => vec![&name_bytes, b"return 1", b"1", &key, b"extra"],
+        "EVAL" => vec![&name_bytes, SCRIPT.0, b"1", &key, b"extra"],
+        "EVALSHA" => vec![&name_bytes, SCRIPT.1, b"1", &key, b"extra"],
         "OBJECT" => vec![&name_bytes, b"encoding", &key],
         _ => vec![&name_bytes, &key],
     };
@@ -420,14 +437,12 @@ fn hello(client: &mut Client, scenario: &Scenario) -> Composed {
 fn refused(client: &mut Client) -> Composed {
     let line = client.rng.pick(&[
         "WATCH",
-        "BLPOP k 0",
-        "SUBSCRIBE c",
-        "KEYS *",
+        "PFSELFTEST",
+        "MONITOR",
         "FROBNICATE a b",
         "GET",
         "MSET a",
         "SET",
-        "MOVE k 1",
         "CLIENT KILL x",
     ]);
     let args: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();

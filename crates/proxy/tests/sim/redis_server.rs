@@ -7,7 +7,11 @@
 use std::collections::VecDeque;
 
 use crate::keys::{self, KeyText};
+use crate::redis_client::SCRIPT;
 use crate::scenario::Scenario;
+use crate::server_requests::split;
+use crate::server_transactions::Multi;
+use crate::waiting::{self, Leased};
 
 /// A step of the handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub(crate) enum Step {
     Auth,
     /// The question whether the server supports limiting a TTL.
     Limit,
+    /// The question for the number of the connection.
+    Number,
     /// Another step, or none.
     Other,
 }
@@ -33,6 +39,10 @@ pub(crate) struct Incoming {
     pub(crate) probe: bool,
     /// Limits the TTL of what the request before has written.
     pub(crate) limit: bool,
+    /// A part of a transaction before its end. Its keys are those of EXEC.
+    pub(crate) part: bool,
+    /// Ends the wait of the link with this number.
+    pub(crate) unblocks: Option<usize>,
 }
 
 /// Errors that make a connection unusable and count as failures of the server, and what clients get if they answer
@@ -84,6 +94,11 @@ pub(crate) struct RedisTalk {
     /// Was asked whether it supports limiting a TTL, as servers of a failover pool are.
     asked_limit: bool,
     pub(crate) refused_limit: bool,
+    /// Transactions on this connection.
+    pub(crate) multi: Multi,
+    /// The script was loaded on this connection: its server has forgotten what it learnt on others.
+    knows_script: bool,
+    pub(crate) leased: Leased,
     /// Keys that were written with too long a TTL: the next requests must limit each of them.
     unlimited: VecDeque<Vec<u8>>,
 }
@@ -114,9 +129,34 @@ impl RedisTalk {
             "AUTH" => self.auth(scenario, &args)?,
             "HELLO" => self.hello(scenario, &args)?,
             "SELECT" => self.select(scenario, &args)?,
+            "MULTI" | "EXEC" | "DISCARD" if scenario.limit_at(server).is_some() => {
+                return Err(format!("{name} to a server of the failover pool"));
+            }
+            "MULTI" => self.multi.begin(scenario, args.len())?,
+            "EXEC" => self.multi.execute()?,
+            "DISCARD" => self.multi.discard(scenario)?,
+            "WATCH" => self.multi.watch(&args, self.leased.is_leased)?,
+            "UNWATCH" => self.multi.unwatch()?,
+            _ if self.multi.expects_more() => return Err(format!("{name} within a trial")),
+            "SCRIPT" => self.load(&args)?,
+            _ if self.multi.is_open() => {
+                let incoming = self.request(server, scenario, &name, &args)?;
+                self.multi.queue(incoming, &args)?
+            }
+            "CLIENT" => {
+                let whole = self.is_whole(scenario) && self.refusal.is_none();
+                let is_fresh = self.is_whole(scenario) && self.requests == 0;
+                self.requests += usize::from(args.len() > 2);
+                self.client(&args, whole, is_fresh)?
+            }
             _ => self.request(server, scenario, &name, &args)?,
         };
         Ok(Some((len, incoming)))
+    }
+
+    /// Whether every step of the handshake has been asked.
+    fn is_whole(&self, scenario: &Scenario) -> bool {
+        (scenario.password.is_none() || self.authenticated) && (scenario.db == 0 || self.selected)
     }
 
     fn auth(&mut self, scenario: &Scenario, args: &[Vec<u8>]) -> Result<Incoming, String> {
@@ -193,9 +233,7 @@ impl RedisTalk {
         if self.requests > 0 || self.version3 {
             return Err("a probe on a connection of clients".into());
         }
-        let whole = (scenario.password.is_none() || self.authenticated)
-            && (scenario.db == 0 || self.selected);
-        if !whole {
+        if !self.is_whole(scenario) {
             return Err("a probe before the handshake".into());
         }
         self.probed = true;
@@ -215,13 +253,11 @@ impl RedisTalk {
     ) -> Result<Incoming, String> {
         let seconds = limit.ok_or("a limit where nothing needs one")?;
         if !self.asked_limit {
-            let whole = (scenario.password.is_none() || self.authenticated)
-                && (scenario.db == 0 || self.selected);
             let options: Vec<&[u8]> = args[3.min(args.len())..]
                 .iter()
                 .map(Vec::as_slice)
                 .collect();
-            if !whole || self.requests > 0 || options != [&b"LT"[..], b"GT"] {
+            if !self.is_whole(scenario) || self.requests > 0 || options != [&b"LT"[..], b"GT"] {
                 return Err(format!("asked in the wrong way or place: {args:?}"));
             }
             self.asked_limit = true;
@@ -256,6 +292,8 @@ impl RedisTalk {
             step: Step::Other,
             probe: false,
             limit: true,
+            part: false,
+            unblocks: None,
         })
     }
 
@@ -283,7 +321,7 @@ impl RedisTalk {
             "SETEX" => number(2),
             "SET" if args.len() == 4 && args[3] == b"KEEPTTL" => None,
             "SET" => Some(u32::MAX),
-            "APPEND" | "LPUSH" | "SETNX" | "GETSET" | "EVAL" | "MSET" => None,
+            "APPEND" | "LPUSH" | "SETNX" | "GETSET" | "EVAL" | "EVALSHA" | "MSET" => None,
             _ => return Ok(()),
         };
         match given {
@@ -294,6 +332,26 @@ impl RedisTalk {
         let keys = args[1..].iter().filter(|arg| keys::read(arg).is_some());
         self.unlimited.extend(keys.cloned());
         Ok(())
+    }
+
+    /// Clients load no scripts: only the proxy does, ahead of the first call on a connection.
+    fn load(&mut self, args: &[Vec<u8>]) -> Result<Incoming, String> {
+        let wanted = [&b"SCRIPT"[..], b"LOAD", SCRIPT.0];
+        if args != wanted || self.knows_script || self.multi.is_open() {
+            return Err(format!(
+                "a script is loaded in the wrong place, or again: {args:?}"
+            ));
+        }
+        if self.refusal.is_some() {
+            return Err("a script is loaded after a refusal".into());
+        }
+        self.requests += 1;
+        self.knows_script = true;
+        Ok(Incoming {
+            handshake: false,
+            limit: true,
+            ..handshake(&[b"$40\r\n", SCRIPT.1, b"\r\n"].concat())
+        })
     }
 
     fn request(
@@ -319,9 +377,13 @@ impl RedisTalk {
             .cloned()
             .collect();
         check_values(name, args)?;
+        if name == "EVALSHA" && !self.knows_script {
+            return Err("a script is called that was not loaded on the connection".into());
+        }
+        self.check_lease(name)?;
         self.check_limit(server, scenario, name, args)?;
         let reply = reply_to(server, name, &keys, self.version3)?;
-        let keys = if is_split(name) {
+        let keys = if is_split(name) || self.multi.is_open() {
             keys
         } else {
             keys.into_iter().take(1).collect()
@@ -333,11 +395,13 @@ impl RedisTalk {
             step: Step::Other,
             probe: false,
             limit: false,
+            part: false,
+            unblocks: None,
         })
     }
 }
 
-fn handshake(reply: &[u8]) -> Incoming {
+pub(crate) fn handshake(reply: &[u8]) -> Incoming {
     Incoming {
         keys: Vec::new(),
         reply: reply.to_vec(),
@@ -345,6 +409,8 @@ fn handshake(reply: &[u8]) -> Incoming {
         step: Step::Other,
         probe: false,
         limit: false,
+        part: false,
+        unblocks: None,
     }
 }
 
@@ -398,6 +464,7 @@ fn reply_to(
         ("DEL" | "UNLINK" | "TOUCH" | "EXISTS", _, _) => {
             Ok(format!(":{}\r\n", weight(keys)).into_bytes())
         }
+        ("BLPOP", [key], _) => Ok(waiting::popped(server, key)),
         ("MSET", _, _) => Ok(b"+OK\r\n".to_vec()),
         (_, [first, ..], _) => Ok(answer(server, first, version3)),
     }
@@ -478,76 +545,4 @@ fn null(version3: bool) -> &'static [u8] {
 
 pub(crate) fn bulk(bytes: &[u8]) -> Vec<u8> {
     [format!("${}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()
-}
-
-/// A request's length and arguments.
-type Split = (usize, Vec<Vec<u8>>);
-
-/// Splits off one request, an array of bulk strings, from `input`.
-fn split(input: &[u8]) -> Result<Option<Split>, String> {
-    let mut at = 0;
-    let Some(count) = header(input, &mut at, b'*')? else {
-        return Ok(None);
-    };
-    let mut args = Vec::with_capacity(count.min(64));
-    for _ in 0..count {
-        let Some(len) = header(input, &mut at, b'$')? else {
-            return Ok(None);
-        };
-        let Some(body) = input.get(at..at + len + 2) else {
-            return Ok(None);
-        };
-        if !body.ends_with(b"\r\n") {
-            return Err("a bulk that does not end where its length says".into());
-        }
-        args.push(body[..len].to_vec());
-        at += len + 2;
-    }
-    if args.is_empty() {
-        Err("an empty array".into())
-    } else {
-        Ok(Some((at, args)))
-    }
-}
-
-fn header(input: &[u8], at: &mut usize, kind: u8) -> Result<Option<usize>, String> {
-    let rest = &input[*at..];
-    let Some(first) = rest.first() else {
-        return Ok(None);
-    };
-    if *first != kind {
-        return Err(format!(
-            "expected {:?}, got {:?}",
-            kind as char,
-            String::from_utf8_lossy(&rest[..rest.len().min(40)])
-        ));
-    }
-    let Some(end) = rest.iter().take(24).position(|byte| *byte == b'\n') else {
-        return Ok(None);
-    };
-    let digits = rest[1..end]
-        .strip_suffix(b"\r")
-        .ok_or("a header line without CR")?;
-    let text = std::str::from_utf8(digits).map_err(|_| "a length that is no text")?;
-    *at += end + 1;
-    text.parse()
-        .map(Some)
-        .map_err(|_| format!("a length that is no number: {text:?}"))
-}
-
-#[test]
-fn requests_are_split_only_when_whole() {
-    let text = b"*2\r\n$3\r\nGET\r\n$1\r\nk\r\n";
-    for cut in 0..text.len() {
-        assert!(
-            split(&text[..cut]).is_ok_and(|found| found.is_none()),
-            "cut at {cut}"
-        );
-    }
-    let (len, args) = split(text).expect("well-formed").expect("whole");
-    assert_eq!(
-        (len, args),
-        (text.len(), vec![b"GET".to_vec(), b"k".to_vec()])
-    );
-    assert!(split(b"*1\r\n$3\r\nGETxx").is_err());
 }

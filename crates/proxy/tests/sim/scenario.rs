@@ -98,6 +98,8 @@ pub(crate) struct ClientPlan {
     pub(crate) quiet: usize,
     /// Only plain reads of `large` size, and writes that want no reply.
     pub(crate) greedy: bool,
+    /// Sends requests that wait for other clients, generated from this seed.
+    pub(crate) waits: Option<u64>,
     /// Sends requests that depend on earlier ones, generated from this seed.
     pub(crate) dependent: Option<u64>,
     pub(crate) pace: Pace,
@@ -183,6 +185,8 @@ pub(crate) struct Scenario {
     pub(crate) connections: usize,
     pub(crate) error_detail: bool,
     pub(crate) allow_flush: bool,
+    /// Servers refuse MULTI.
+    pub(crate) denies_transactions: bool,
     pub(crate) password: Option<&'static str>,
     pub(crate) db: u32,
     pub(crate) resp3: bool,
@@ -210,6 +214,13 @@ pub(crate) struct Scenario {
     pub(crate) gutter: Option<Gutter>,
 }
 
+const SPREADS: [Spread; 4] = [
+    Spread::ModulaFnv1a,
+    Spread::ModulaOneAtATime,
+    Spread::Ketama,
+    Spread::Ketama,
+];
+
 impl Scenario {
     /// The scenario of a seed.
     pub(crate) fn new(rng: &mut Rng) -> Self {
@@ -225,12 +236,7 @@ impl Scenario {
             planned: Vec::new(),
             moves: Vec::new(),
             plans: Vec::new(),
-            spread: rng.pick(&[
-                Spread::ModulaFnv1a,
-                Spread::ModulaOneAtATime,
-                Spread::Ketama,
-                Spread::Ketama,
-            ]),
+            spread: rng.pick(&SPREADS),
             tagged: rng.chance(1, 2),
             salts: rng.between(1, 40),
             timeout: rng.chance(2, 3).then(|| {
@@ -248,6 +254,7 @@ impl Scenario {
             connections: rng.pick(&[1, 1, 2, 3]),
             error_detail: rng.chance(1, 6),
             allow_flush: rng.chance(1, 4),
+            denies_transactions: false,
             password: (redis && rng.chance(1, 4)).then_some("sesame"),
             db: if redis { rng.pick(&[0, 0, 3]) } else { 0 },
             resp3: rng.chance(4, 5),
@@ -552,6 +559,7 @@ pub(crate) fn client(rng: &mut Rng, scenario: &Scenario) -> ClientPlan {
         quiet: rng.pick(&[0, 25, 25, 100]),
         greedy: false,
         dependent: None,
+        waits: None,
         pace: pace(rng),
     }
 }

@@ -38,6 +38,11 @@ impl World {
         if !self.refusals_rng.chance(1, odds) {
             return;
         }
+        // It does not want to tell: then its waits cannot be ended.
+        if incoming.step == Step::Number {
+            incoming.reply = b"-NOPERM no permissions to run 'client|id'\r\n".to_vec();
+            return;
+        }
         let (unwell, unwilling) = (
             self.refusals_rng.pick(&UNWELL),
             self.refusals_rng.pick(&UNWILLING),

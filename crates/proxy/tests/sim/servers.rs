@@ -61,7 +61,10 @@ pub(crate) struct Reply {
     tags: Vec<Tag>,
     handshake: bool,
     probe: bool,
+    /// It gives an element to a client that has waited.
+    gives: bool,
     transient: bool,
+    part: bool,
 }
 
 impl ServerSide {
@@ -92,12 +95,27 @@ impl ServerSide {
 
     /// Whether every request read was answered and every reply read.
     pub(crate) fn owes_nothing(&self) -> bool {
-        self.inbox.is_empty() && self.thinking.is_empty() && self.unread.is_empty()
+        let is_within = self.talk.multi.is_open() || self.talk.multi.expects_more();
+        self.inbox.is_empty() && self.thinking.is_empty() && self.unread.is_empty() && !is_within
     }
 
     /// Whether requests have been executed here, so that the handshake is over.
     pub(crate) fn is_warm(&self) -> bool {
         !self.executed.is_empty()
+    }
+
+    /// Whether a request waits here for what others push.
+    fn is_waiting(&self) -> bool {
+        self.thinking.iter().any(|(_, incoming)| incoming.waits())
+    }
+
+    /// Ends the wait, if there is one, with this reply; returns the request that has waited.
+    pub(crate) fn end_wait(&mut self, now: u64, reply: &[u8]) -> Option<Tag> {
+        let mut all = self.thinking.iter_mut();
+        let (ready, incoming) = all.find(|(ready, it)| it.waits() && *ready > now)?;
+        *ready = now;
+        incoming.reply = reply.to_vec();
+        tags(incoming).first().copied()
     }
 
     /// Whether this may be a probe: nothing else was asked here.
@@ -141,6 +159,15 @@ impl ServerSide {
     }
 }
 
+impl Incoming {
+    /// Whether it waits for what others push.
+    pub(crate) fn waits(&self) -> bool {
+        self.keys
+            .iter()
+            .any(|key| keys::read(key).is_some_and(|text| text.mark == b'q'))
+    }
+}
+
 /// The requests that are answered: each client and request once.
 fn tags(incoming: &Incoming) -> Vec<Tag> {
     let mut tags: Vec<Tag> = incoming
@@ -174,12 +201,17 @@ impl World {
                 .thinking
                 .back()
                 .map_or(0, |(at, _)| *at);
-            let ready = ready.max(self.now + self.rng.micros(0, self.scenario.thinks));
+            let ready = match incoming.waits() {
+                true => self.draw_wait(&incoming),
+                false => ready.max(self.now + self.rng.micros(0, self.scenario.thinks)),
+            };
             self.links[link]
                 .server_mut()
                 .thinking
                 .push_back((ready, incoming));
-            self.events.plan(ready, Event::Serve { link });
+            if ready < u64::MAX {
+                self.events.plan(ready, Event::Serve { link });
+            }
         }
         self.tell_writer(link, Direction::Out);
     }
@@ -187,6 +219,7 @@ impl World {
     fn next_request(&mut self, link: usize) -> Option<Incoming> {
         let (scenario, side) = (&self.scenario, self.links[link].server_mut());
         let index = side.index;
+        side.talk.leased.number = link;
         let found = match scenario.redis {
             true => side.talk.next(index, scenario, side.inbox.bytes()),
             false => {
@@ -207,8 +240,12 @@ impl World {
     /// Checks a request on arrival: the right server, in order, within the window.
     fn server_takes(&mut self, link: usize, incoming: &Incoming) {
         let server = self.links[link].server().index;
+        assert!(
+            !self.links[link].server().is_waiting(),
+            "server {server} got a request behind one that waits"
+        );
         self.trace(|| format!("server {server} takes {incoming:?} on link {link}"));
-        self.counts.requests += usize::from(!incoming.handshake);
+        self.counts.requests += usize::from(!incoming.handshake && !incoming.part);
         if self.links[link]
             .server()
             .unread
@@ -246,7 +283,7 @@ impl World {
 
     /// A write is never sent twice, whatever happens to it.
     fn check_written_once(&mut self, key: &[u8]) {
-        if keys::read(key).is_some_and(|text| matches!(text.mark, b'w' | b'm' | b'f')) {
+        if keys::read(key).is_some_and(|text| matches!(text.mark, b'w' | b'm' | b'f' | b'q')) {
             let is_new = self.written.insert(key.to_vec());
             let shown = String::from_utf8_lossy(key);
             assert!(is_new || !self.is_change(key), "{shown} was written twice");
@@ -255,7 +292,7 @@ impl World {
 
     /// `m` is a map for Redis, and not a write.
     fn is_change(&self, key: &[u8]) -> bool {
-        !self.scenario.redis || keys::read(key).is_some_and(|text| text.mark == b'w')
+        !self.scenario.redis || keys::read(key).is_some_and(|text| matches!(text.mark, b'w' | b'q'))
     }
 
     fn check_shard(&mut self, key: &[u8], server: usize) {
@@ -321,6 +358,7 @@ impl World {
             if last.is_some_and(|last| last >= tag.seq)
                 && !is_retry
                 && !self.may_overtake(link, other)
+                && !self.may_have_ended(server, tag)
             {
                 panic!(
                     "{tag:?} reached server {server} on link {link} after {last:?} on link {other}"
@@ -341,6 +379,8 @@ impl World {
         if let Some((seq, other)) = last
             && seq > tag.seq
             && !self.may_overtake(link, other)
+            && !(self.links[link].server().talk.leased.is_leased
+                && self.may_have_ended(server, tag))
         {
             panic!("{tag:?} reached server {server} on link {link} after the change {seq} had");
         }
@@ -356,11 +396,13 @@ impl World {
     }
 
     /// Whether requests on one link may be executed after later ones on another: who has changed the
-    /// version, or whose server has moved, when a request had failed for being late does not wait for it.
+    /// version or waits, or whose server has moved, when a request had failed for being late does not wait for it.
     fn may_overtake(&self, link: usize, other: usize) -> bool {
         let version3 = |link: usize| self.links[link].server().talk.version3;
         let has_left = self.may_have_left(link) || self.may_have_left(other);
-        self.scenario.policy.answers && (version3(link) != version3(other) || has_left)
+        let is_leased = |link: usize| self.links[link].server().talk.leased.is_leased;
+        let is_other = version3(link) != version3(other) || is_leased(link) != is_leased(other);
+        self.scenario.policy.answers && (is_other || has_left)
     }
 
     /// Sends the replies that are ready.
@@ -395,6 +437,10 @@ impl World {
         if incoming.handshake && !incoming.probe {
             self.refuse_step(link, &mut incoming);
         }
+        if let Some(number) = incoming.unblocks {
+            incoming.reply = self.unblock(link, number);
+        }
+        let gives = incoming.waits() && incoming.reply.starts_with(b"*2");
         let tags = tags(&incoming);
         let chatty = !incoming.handshake && self.rng.chance(1, 20);
         let side = self.links[link].server_mut();
@@ -413,7 +459,9 @@ impl World {
             tags,
             handshake: incoming.handshake,
             probe: incoming.probe,
+            gives,
             transient,
+            part: incoming.part,
         });
         match server_error {
             None => {
@@ -459,7 +507,7 @@ impl World {
                     self.ejection.answered_probe(server);
                 }
             }
-            if !reply.handshake {
+            if !reply.handshake && !reply.part {
                 // Of the proxy's own probe nothing is learnt but that the server may come back: what hangs since
                 // before the ejection says nothing new. A client's looks the same.
                 let may_be_late =
@@ -469,6 +517,9 @@ impl World {
             }
             self.note_received(&reply.tags, reply.end - reply.start);
             for tag in reply.tags {
+                if reply.gives {
+                    self.note_given(tag);
+                }
                 self.clients[tag.client].answered_by(server, tag.seq);
             }
         }

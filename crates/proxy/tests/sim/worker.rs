@@ -95,12 +95,12 @@ impl World {
         }
     }
 
-    /// Whether only planned iterations are run. An extra one does no harm, but where memory is counted at
-    /// intervals each would plan the next, and there would be more and more of them.
+    /// Whether only planned iterations are run. An extra one does no harm, but where memory is counted or slow servers
+    /// are looked at, at intervals, each would plan the next, and there would be more and more of them.
     fn counts_turns(&self) -> bool {
-        self.scenario.max_memory > 0
-            || self.has_client_timeouts()
-            || !self.scenario.plans.is_empty()
+        let it = &self.scenario;
+        let is_timed = it.timeout.is_some() || self.has_client_timeouts();
+        it.max_memory > 0 || !it.plans.is_empty() || is_timed
     }
 
     /// One iteration of a worker's loop.

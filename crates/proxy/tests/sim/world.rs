@@ -14,6 +14,7 @@ use crate::network::{Direction, Fin, Link, Peer, ProxySide, Reset};
 use crate::placement::PlacementOracle;
 use crate::rng::Rng;
 use crate::scenario::{ClientPlan, Condition, Ending, Reader, Scenario};
+use crate::waiting::{self, Waits};
 use crate::worker::Worker;
 
 /// No scenario needs nearly this many events: one that does is in an endless loop.
@@ -30,6 +31,7 @@ const REFUSED_STEPS: u64 = 0x5a5a_0fed_cba9_a5a5;
 const READERS: u64 = 0x6996_1029_3847_9669;
 const DEPENDENT: u64 = 0x55aa_5222_55aa_5222;
 const CROSS_SHARD: u64 = 0x2d2d_7777_1234_d2d2;
+const WAITS: u64 = 0x4d4d_1357_2468_b2b2;
 const PLANS: u64 = 0x7117_acca_7117_acca;
 
 /// Counts of what occurred, to show that the simulation tests what it should.
@@ -67,10 +69,13 @@ pub(crate) struct Counts {
     /// Requests refused because of an earlier refusal, those that wanted no reply, and failures that no
     /// client was told of.
     pub(crate) not_executed: usize,
+    /// Transactions that a server has executed.
+    pub(crate) transactions: usize,
     pub(crate) muted: usize,
     pub(crate) unheard: i64,
     /// Plans that replaced others.
     pub(crate) plans: usize,
+    pub(crate) waits: waiting::Tally,
     /// Changes with every byte that the core wrote, with its link and its time.
     pub(crate) digest: u64,
 }
@@ -95,6 +100,16 @@ impl Other {
                 gutter.keeps,
             ),
         })
+    }
+}
+
+impl Other {
+    /// The pool as the other one's plan has it.
+    fn stands_in(&self, scenario: &Scenario) -> FailoverPool {
+        FailoverPool {
+            pool: Arc::clone(&self.share),
+            seconds: scenario.gutter.as_ref().map_or(0, |gutter| gutter.seconds),
+        }
     }
 }
 
@@ -147,6 +162,7 @@ pub(crate) struct World {
     pub(crate) ejection: Ejection,
     pub(crate) faults: FaultLog,
     pub(crate) counts: Counts,
+    pub(crate) waits: Waits,
     /// Keys that were written.
     pub(crate) written: HashSet<Vec<u8>>,
     /// The last request of a client that changed something at a server, and its link.
@@ -175,13 +191,10 @@ impl World {
         scenario.draw_readers(&mut Rng::new(seed ^ READERS));
         scenario.draw_dependent(&mut Rng::new(seed ^ DEPENDENT));
         scenario.draw_cross_shard(&mut Rng::new(seed ^ CROSS_SHARD));
+        scenario.draw_waits(&mut Rng::new(seed ^ WAITS));
         let gutter = Other::of(&scenario);
         let memory = Arc::new(Memory::new(scenario.max_memory));
-        let failover = gutter.as_ref().zip(scenario.gutter.as_ref());
-        let failover = failover.map(|(other, gutter)| FailoverPool {
-            pool: Arc::clone(&other.share),
-            seconds: gutter.seconds,
-        });
+        let failover = gutter.as_ref().map(|other| other.stands_in(&scenario));
         let share = PoolShare::new(scenario.settings(), failover, &memory, scenario.workers);
         let servers = servers(&scenario, &share, gutter.as_ref());
         let worker = |number: usize| {
@@ -223,6 +236,7 @@ impl World {
             gutter,
             faults: FaultLog::default(),
             counts: Counts::default(),
+            waits: Waits::new(Rng::new(!seed ^ WAITS)),
             written: HashSet::new(),
             changed: HashMap::new(),
             busy_at: 0,
@@ -276,8 +290,11 @@ impl World {
             self.check_everybody_is_back();
             self.shut_down();
         }
-        self.close_servers();
-        self.settle();
+        // Twice, as servers may be told meanwhile that waits are over.
+        for _ in 0..2 {
+            self.close_servers();
+            self.settle();
+        }
         self.check_nothing_left();
         self.counts.faults = self.faults.count();
         self.counts.ejections = self.ejection.count;
@@ -291,10 +308,11 @@ impl World {
         while let Some(at) = self.events.next_at() {
             let out = self.scenario.policy.probe && self.ejection.is_anybody_out();
             // While a client is held back, memory is checked again and again; the same goes for a hanging
-            // connection to the failover pool, for an idle client, and for a server that has left.
+            // connection to the failover pool, for an idle client, for one that waits, and for a server that has left.
             let ticking = out
                 || self.scenario.max_memory > 0
                 || self.gutter.is_some()
+                || self.has_leases()
                 || self.has_client_timeouts()
                 || !self.scenario.plans.is_empty();
             if ticking && at > self.busy_at + ONLY_PROBES {
@@ -462,6 +480,7 @@ impl World {
                 quiet: 0,
                 greedy: true,
                 dependent: None,
+                waits: None,
                 ..pattern
             });
         }
@@ -566,9 +585,11 @@ impl Counts {
         self.failovers += other.failovers;
         self.refused_steps += other.refused_steps;
         self.not_executed += other.not_executed;
+        self.transactions += other.transactions;
         self.muted += other.muted;
         self.unheard += other.unheard;
         self.plans += other.plans;
+        self.waits.add(&other.waits);
         self.digest = self.digest.wrapping_add(other.digest);
     }
 }

@@ -1,7 +1,9 @@
 //! How a session ends.
 
 use super::Session;
+use crate::clients::holds::Hold;
 use crate::clients::phase::{Phase, Reading};
+use crate::event::ClientWait;
 use crate::protocol::Protocol;
 use crate::time::Time;
 
@@ -15,7 +17,7 @@ impl<P: Protocol> Session<P> {
 
     /// Whether the client sends nothing further and all it has sent was parsed.
     pub(crate) fn has_ended(&self) -> bool {
-        self.phase == Phase::Ended && self.backlog.is_none()
+        self.phase == Phase::Ended && self.backlog.is_none() && self.split.is_none()
     }
 
     /// Accepts nothing further; the session ends when what was accepted is answered and written. `linger` as in
@@ -46,20 +48,44 @@ impl<P: Protocol> Session<P> {
 
     /// Whether the session has nothing left to do and may be closed; if so, whether to linger.
     pub(crate) fn is_finished(&self) -> Option<bool> {
-        let answered = self.order.is_empty() && self.output.is_empty();
+        // A transaction that waits to be sent may have no reply that is wanted.
+        let has_sent = !self.holds.has(Hold::Trial);
+        let answered = self.order.is_empty() && self.output.is_empty() && has_sent;
         match self.phase {
             Phase::Open => None,
-            Phase::Ended => (answered && self.backlog.is_none()).then_some(false),
+            Phase::Ended => (answered && self.has_ended()).then_some(false),
             Phase::Quitting { linger } => answered.then_some(linger),
             Phase::Broken => self.output.is_empty().then_some(true),
         }
     }
 
-    /// Since when the client is idle, or is sending its incomplete request; `None` while it waits for the proxy or
-    /// for a server, or has replies to read.
-    pub(crate) fn idle_since(&self) -> Option<Time> {
-        let idle =
-            self.phase == Phase::Open && !self.waits() && self.is_idle() && self.output.is_empty();
+    /// Since when the client is idle, or is sending its incomplete request; `None` while it waits for the proxy, for a
+    /// server or for messages, or has replies to read.
+    fn idle_since(&self) -> Option<Time> {
+        let idle = self.phase == Phase::Open
+            && !self.waits()
+            && self.is_idle()
+            && self.output.is_empty()
+            && !self.is_subscriber();
         idle.then_some(self.since)
+    }
+
+    /// Looks at `now` whether it has replies to read and has read or sent anything since this was last looked at.
+    pub(crate) fn note_unread(&mut self, now: Time) {
+        let moved = self.unread_since.is_none_or(|since| since < self.since);
+        self.unread_since = match self.output.is_empty() {
+            true => None,
+            false if moved => Some(now),
+            false => self.unread_since,
+        };
+    }
+
+    /// What the proxy waits for from this client, and since when, if it does.
+    pub(crate) fn waited_for(&self) -> (ClientWait, Option<Time>) {
+        match self.unread_since {
+            _ if self.is_mid_request() => (ClientWait::MidRequest, self.idle_since()),
+            Some(since) => (ClientWait::Unread, Some(since)),
+            None => (ClientWait::Idle, self.idle_since()),
+        }
     }
 }

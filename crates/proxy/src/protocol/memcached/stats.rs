@@ -11,7 +11,8 @@ use super::join::{failed, is_answered, is_line};
 use super::table::{self, Rule};
 use crate::flow::buffer::Rope;
 use crate::protocol::decision::{JoinKind, Route, Statistics};
-use crate::protocol::fanout::{About, Fragment, JoinOutcome, PendingJoin};
+use crate::protocol::fanout::About;
+use crate::protocol::pending_join::{Fragment, JoinOutcome, PendingJoin};
 
 /// What becomes of a `stats` request.
 pub(super) struct Asked {
@@ -27,6 +28,8 @@ pub(super) struct Permissions {
     pub(super) administer: bool,
     /// `stats reset`.
     pub(super) reset: bool,
+    /// The pool has one server, as refusals tell.
+    pub(super) has_one_server: bool,
 }
 
 /// Plans a `stats` request by its first argument. `stats servers [ARGUMENT]` asks for the same as `stats
@@ -55,7 +58,12 @@ pub(super) fn plan(text: &[u8], may: Permissions, refusal: &mut Vec<u8>) -> Aske
         }
         b"reset" if may.reset => Statistics::Reset,
         b"reset" => {
-            encode::client_error(refusal, NO_RESET);
+            let whose = match may.has_one_server {
+                true => "the server's counters",
+                false => "the counters of every server of the pool",
+            };
+            let error = format!("stats reset not allowed: it resets {whose}; {ALLOW_RESET}");
+            encode::client_error(refusal, &error);
             return refused();
         }
         _ => {
@@ -74,7 +82,7 @@ pub(super) fn plan(text: &[u8], may: Permissions, refusal: &mut Vec<u8>) -> Aske
     }
 }
 
-const NO_RESET: &str = "stats reset not allowed: it resets the counters of every server of the pool; to allow it set admin_commands: true (or allow_flush: true) in the pool";
+const ALLOW_RESET: &str = "to allow it set admin_commands: true (or allow_flush: true) in the pool";
 const NO_ADMIN: &str = "not allowed: it is for who administers the servers; to allow it set admin_commands: true in the pool";
 /// Short: memccapable reads lines of up to 80 bytes.
 const UNKNOWN: &str = "unsupported argument of 'stats'";
@@ -266,6 +274,7 @@ mod tests {
         Permissions {
             administer: granted,
             reset: granted,
+            has_one_server: false,
         }
     }
 

@@ -7,6 +7,8 @@ use super::in_force::InForce;
 use super::replies::Replies;
 use super::tracking::Tracking;
 use crate::limits::MAX_CLIENT_NAME;
+use crate::protocol::channel::Counts;
+use crate::protocol::decision::Selected;
 use crate::time::Time;
 
 /// A Redis client between two requests.
@@ -17,6 +19,8 @@ pub(crate) struct RedisClient {
     /// It has given the password at some time.
     pub(super) has_authenticated: bool,
     pub(crate) version: Version,
+    /// The database that it has selected; none if that is the first.
+    pub(super) database: Selected,
     pub(super) name: Option<Box<[u8]>>,
     /// The name that a HELLO under way will set.
     pub(crate) next_name: Option<Box<[u8]>>,
@@ -30,6 +34,8 @@ pub(crate) struct RedisClient {
     /// CLIENT SETINFO.
     pub(super) library: Library,
     pub(super) tracking: Tracking,
+    /// How many subscriptions it has.
+    pub(super) subscriptions: Counts,
 }
 
 /// The library that a client uses, as far as it says.
@@ -46,6 +52,7 @@ impl RedisClient {
             authenticated,
             has_authenticated: false,
             version: Version::Resp2,
+            database: Selected::NONE,
             name: None,
             next_name: None,
             replies: Replies::default(),
@@ -55,6 +62,7 @@ impl RedisClient {
             last: None,
             library: Library::default(),
             tracking: Tracking::default(),
+            subscriptions: Counts::default(),
         }
     }
 
@@ -67,6 +75,24 @@ impl RedisClient {
             library: std::mem::take(&mut self.library),
             ..Self::new(self.id, authenticated, self.connected)
         };
+    }
+
+    /// It has so many subscriptions now.
+    pub(super) fn set_subscriptions(&mut self, counts: Counts) {
+        self.subscriptions = counts;
+        self.restrict();
+    }
+
+    /// It speaks this version from now on.
+    pub(super) fn set_version(&mut self, version: Version) {
+        self.version = version;
+        self.restrict();
+    }
+
+    /// With RESP2, what is sent to a subscriber cannot be told from replies: so hardly any command is allowed.
+    fn restrict(&mut self) {
+        let is_restricted = self.version == Version::Resp2 && self.subscriptions.is_any();
+        self.in_force.restrict_to_subscriptions(is_restricted);
     }
 
     pub(crate) fn set_name(&mut self, name: &[u8]) {

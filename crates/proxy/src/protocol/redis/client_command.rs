@@ -4,6 +4,7 @@ use redis_proto::{Command, encode};
 
 use super::client::{RedisClient, is_valid_name};
 use super::request::{Request, shown};
+use super::waiting;
 use crate::protocol::decision::{DecisionOutput, Route};
 
 /// CLIENT with one of its subcommands.
@@ -33,8 +34,7 @@ pub(super) fn route(
         "maint_notifications" => switch(request, "the proxy announces no maintenance", out),
         "no-evict" => switch(request, "with max_memory whoever holds most is closed", out),
         "no-touch" => switch(request, "clients share the connections to servers", out),
-        // No client ever blocks.
-        "unblock" => encode::integer(out, 0),
+        "unblock" => return waiting::unblock(request, output),
         _ => {}
     }
     Route::Local

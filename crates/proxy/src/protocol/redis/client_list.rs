@@ -8,6 +8,7 @@ use redis_proto::{Version, encode};
 use super::client::RedisClient;
 use super::request::{Request, shown};
 use crate::limits::MAX_LISTED_CLIENTS;
+use crate::protocol::channel::ChannelKind;
 use crate::protocol::report::{ClientView, PoolView};
 use crate::settings::CrossShard;
 
@@ -49,6 +50,8 @@ pub(super) fn list(
 enum Wanted {
     All,
     Nobody,
+    /// Those that are subscribed to anything, or those that are not.
+    Subscribers(bool),
     /// In ascending order.
     Ids(Vec<u64>),
 }
@@ -60,8 +63,9 @@ impl Wanted {
         match option.as_slice() {
             b"" if count == 2 => Ok(Self::All),
             b"type" if count == 4 => match request.arg(3).to_ascii_lowercase().as_slice() {
-                b"normal" => Ok(Self::All),
-                b"master" | b"replica" | b"slave" | b"pubsub" => Ok(Self::Nobody),
+                b"normal" => Ok(Self::Subscribers(false)),
+                b"pubsub" => Ok(Self::Subscribers(true)),
+                b"master" | b"replica" | b"slave" => Ok(Self::Nobody),
                 _ => Err(format!(
                     "ERR Unknown client type '{}'",
                     shown(request.arg(3))
@@ -85,6 +89,7 @@ impl Wanted {
         match self {
             Self::All => true,
             Self::Nobody => false,
+            Self::Subscribers(are) => client.subscriptions.is_any() == *are,
             Self::Ids(ids) => ids.binary_search(&client.id).is_ok(),
         }
     }
@@ -103,13 +108,14 @@ fn write_line(
         pool.now.since(client.connected),
         pool.now.since(view.active),
     );
-    let place = pool.share.place();
-    // A unix socket is called `path:0` at both ends, as in Redis.
-    let (addr, laddr) = match place.port {
-        0 => (format!("{}:0", place.listen), format!("{}:0", place.listen)),
-        _ => (view.name.to_owned(), place.listen.to_string()),
+    let (addr, laddr) = addresses(view, pool);
+    let flags = flags(view, pool);
+    // Nothing is held of a transaction that will not be executed.
+    let multi = match client.in_force.is_within_transaction() {
+        true => view.queued as i64,
+        false => -1,
     };
-    let flags = if client.tracking.is_on() { "t" } else { "N" };
+    let subscribed = ChannelKind::ALL.map(|kind| client.subscriptions.of(kind));
     let resp = match client.version {
         Version::Resp2 => 2,
         Version::Resp3 => 3,
@@ -122,11 +128,15 @@ fn write_line(
     // Nothing is written in vain: a String takes everything.
     let _ = write!(
         text,
-        "id={} addr={addr} laddr={laddr} fd=-1 name={} age={} idle={} flags={flags} db=0 sub=0 psub=0 ssub=0 multi=-1",
+        "id={} addr={addr} laddr={laddr} fd=-1 name={} age={} idle={} flags={flags} db={} sub={} psub={} ssub={} multi={multi}",
         client.id,
         shown_name(client.name.as_deref().unwrap_or_default()),
         age.as_secs(),
         idle.as_secs(),
+        client.database.or(0),
+        subscribed[0],
+        subscribed[1],
+        subscribed[2],
     );
     let _ = write!(
         text,
@@ -144,6 +154,33 @@ fn write_line(
         shown_name(&client.library.name),
         shown_name(&client.library.version),
     );
+}
+
+/// What a client is and does, as Redis writes it.
+fn flags(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>) -> String {
+    let client = view.client;
+    let all = [
+        ('P', client.subscriptions.is_any()),
+        ('x', client.in_force.is_within_transaction()),
+        ('b', view.waits),
+        ('t', client.tracking.is_on()),
+        ('U', pool.share.place().port == 0),
+    ];
+    let set = all.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag);
+    let flags: String = set.collect();
+    match flags.is_empty() {
+        true => "N".into(),
+        false => flags,
+    }
+}
+
+/// The addresses of both ends of its connection. A unix socket is called `path:0` at both, as in Redis.
+pub(super) fn addresses(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>) -> (String, String) {
+    let place = pool.share.place();
+    match place.port {
+        0 => (format!("{}:0", place.listen), format!("{}:0", place.listen)),
+        _ => (view.name.to_owned(), place.listen.to_string()),
+    }
 }
 
 /// Names are checked when they are given: they have no blanks.

@@ -6,26 +6,29 @@ use redis_proto::command::{self, Command};
 use redis_proto::describe::{self, Begin, Find, KeySpec};
 use redis_proto::{Version, encode, glob};
 
+use super::extra::ExtraCommands;
 use super::help::treatment;
-use super::request::Request;
+use super::request::{ARGUMENT_TOO_LONG, Request};
+use super::state::Redis;
 
 /// COMMAND with or without a subcommand.
 pub(super) fn answer(
     command: &Command,
+    redis: &Redis,
     request: &Request<'_>,
     version: Version,
     out: &mut Vec<u8>,
 ) {
-    let count = request.args.len();
+    let (count, extra) = (request.args.len(), &redis.extra);
     match command.sub_name() {
-        "command" if count == 1 => out.extend_from_slice(all(version)),
-        "info" if count == 2 => out.extend_from_slice(all(version)),
-        "info" => info(request, version, out),
-        "count" => encode::integer(out, command::all().len() as i64),
-        "list" => list(request, out),
-        "docs" => docs(request, version, out),
-        "getkeys" => get_keys(request, None, out),
-        "getkeysandflags" => get_keys(request, Some(version), out),
+        "command" if count == 1 => all(extra, version, out),
+        "info" if count == 2 => all(extra, version, out),
+        "info" => info(extra, request, version, out),
+        "count" => encode::integer(out, rows(extra).count() as i64),
+        "list" => list(extra, request, out),
+        "docs" => docs(redis, request, version, out),
+        "getkeys" => get_keys(extra, request, None, out),
+        "getkeysandflags" => get_keys(extra, request, Some(version), out),
         _ => {
             let sub = super::request::shown(request.arg(1));
             let error = format!("ERR unknown subcommand '{sub}'. Try COMMAND HELP.");
@@ -34,10 +37,20 @@ pub(super) fn answer(
     }
 }
 
+/// All commands.
+fn rows(extra: &ExtraCommands) -> impl Iterator<Item = &'static Command> {
+    command::all().iter().chain(extra.all())
+}
+
+/// A command.
+fn find_whole(extra: &ExtraCommands, name: &[u8]) -> Option<&'static Command> {
+    command::lookup(name).or_else(|| extra.find(name))
+}
+
 /// A command or, as `container|sub`, a subcommand.
-fn find(name: &[u8]) -> Option<&'static Command> {
+fn find(extra: &ExtraCommands, name: &[u8]) -> Option<&'static Command> {
     let mut words = name.splitn(2, |byte| *byte == b'|');
-    let container = command::lookup(words.next()?)?;
+    let container = find_whole(extra, words.next()?)?;
     let Some(sub) = words.next() else {
         return Some(container);
     };
@@ -45,8 +58,15 @@ fn find(name: &[u8]) -> Option<&'static Command> {
     container.subs.iter().find(asked)
 }
 
-/// The description of every command, which is the same each time.
-fn all(version: Version) -> &'static [u8] {
+/// The description of every command.
+fn all(extra: &ExtraCommands, version: Version, out: &mut Vec<u8>) {
+    encode::array_header(out, rows(extra).count());
+    out.extend_from_slice(table(version));
+    extra.all().for_each(|row| describe(row, version, out));
+}
+
+/// The description of every command of the table, which is the same each time.
+fn table(version: Version) -> &'static [u8] {
     static RESP2: OnceLock<Vec<u8>> = OnceLock::new();
     static RESP3: OnceLock<Vec<u8>> = OnceLock::new();
     let made = match version {
@@ -55,7 +75,6 @@ fn all(version: Version) -> &'static [u8] {
     };
     made.get_or_init(|| {
         let mut out = Vec::new();
-        encode::array_header(&mut out, command::all().len());
         for row in command::all() {
             describe(row, version, &mut out);
         }
@@ -63,10 +82,10 @@ fn all(version: Version) -> &'static [u8] {
     })
 }
 
-fn info(request: &Request<'_>, version: Version, out: &mut Vec<u8>) {
+fn info(extra: &ExtraCommands, request: &Request<'_>, version: Version, out: &mut Vec<u8>) {
     encode::array_header(out, request.args.len() - 2);
     for index in 2..request.args.len() {
-        match find(request.arg(index)) {
+        match find(extra, request.arg(index)) {
             Some(row) => describe(row, version, out),
             // A null array in RESP2, as Redis has it here.
             None if version == Version::Resp2 => out.extend_from_slice(b"*-1\r\n"),
@@ -88,7 +107,7 @@ fn describe(row: &'static Command, version: Version, out: &mut Vec<u8>) {
     }
     write_words(&description.categories, version, out);
     encode::set_header(out, description.tips.len(), version);
-    for tip in description.tips {
+    for tip in &description.tips {
         encode::bulk(out, tip.as_bytes());
     }
     encode::set_header(out, description.keys.len(), version);
@@ -160,20 +179,25 @@ fn write_numbers(numbers: &[(&str, i64)], out: &mut Vec<u8>) {
 }
 
 /// COMMAND LIST, with or without FILTERBY.
-fn list(request: &Request<'_>, out: &mut Vec<u8>) {
+fn list(extra: &ExtraCommands, request: &Request<'_>, out: &mut Vec<u8>) {
     let value = request.arg(4);
     let is = |index: usize, word: &str| request.arg(index).eq_ignore_ascii_case(word.as_bytes());
     let has_filter = request.args.len() == 5 && is(2, "filterby");
     let in_category = |row: &&Command| {
-        let mut categories = describe::of(row).categories.iter();
+        let description = describe::of(row);
+        let mut categories = description.categories.iter();
         categories.any(|category| category.as_bytes()[1..].eq_ignore_ascii_case(value))
     };
     match () {
-        () if request.args.len() == 2 => write_names(|_| true, out),
+        () if request.args.len() == 2 => write_names(rows(extra), |_| true, out),
         () if has_filter && is(3, "pattern") => {
-            write_names(|row| glob::matches(value, row.name.as_bytes()), out);
+            write_names(
+                rows(extra),
+                |row| glob::matches(value, row.name.as_bytes()),
+                out,
+            );
         }
-        () if has_filter && is(3, "aclcat") => write_names(in_category, out),
+        () if has_filter && is(3, "aclcat") => write_names(rows(extra), in_category, out),
         // The proxy has no modules.
         () if has_filter && is(3, "module") => encode::array_header(out, 0),
         () => encode::error(out, "ERR syntax error"),
@@ -181,9 +205,13 @@ fn list(request: &Request<'_>, out: &mut Vec<u8>) {
 }
 
 /// The names of those commands and subcommands that are wanted.
-pub(super) fn write_names(wanted: impl FnMut(&&'static Command) -> bool, out: &mut Vec<u8>) {
+pub(super) fn write_names(
+    rows: impl Iterator<Item = &'static Command>,
+    wanted: impl FnMut(&&'static Command) -> bool,
+    out: &mut Vec<u8>,
+) {
     let with_subs = |row: &'static Command| [row].into_iter().chain(row.subs);
-    let rows = command::all().iter().flat_map(with_subs);
+    let rows = rows.flat_map(with_subs);
     let names: Vec<&str> = rows.filter(wanted).map(|row| row.name).collect();
     encode::array_header(out, names.len());
     for name in names {
@@ -192,24 +220,30 @@ pub(super) fn write_names(wanted: impl FnMut(&&'static Command) -> bool, out: &m
 }
 
 /// COMMAND DOCS: what becomes of each command here; what it does is in the documents of Redis.
-fn docs(request: &Request<'_>, version: Version, out: &mut Vec<u8>) {
-    let rows: Vec<&'static Command> = match request.args.len() {
-        2 => command::all().iter().collect(),
+fn docs(redis: &Redis, request: &Request<'_>, version: Version, out: &mut Vec<u8>) {
+    let extra = &redis.extra;
+    let found: Vec<&'static Command> = match request.args.len() {
+        2 => rows(extra).collect(),
         count => (2..count)
-            .filter_map(|index| find(request.arg(index)))
+            .filter_map(|index| find(extra, request.arg(index)))
             .collect(),
     };
-    write_docs(&rows, version, out);
+    write_docs(&found, redis.has_one_server(), version, out);
 }
 
-fn write_docs(rows: &[&'static Command], version: Version, out: &mut Vec<u8>) {
+fn write_docs(
+    rows: &[&'static Command],
+    has_one_server: bool,
+    version: Version,
+    out: &mut Vec<u8>,
+) {
     encode::map_header(out, rows.len(), version);
     for row in rows {
         let subs: Vec<&Command> = row.subs.iter().collect();
         let fields = if subs.is_empty() { 3 } else { 4 };
         encode::bulk(out, row.name.as_bytes());
         encode::map_header(out, fields, version);
-        let summary = treatment(row);
+        let summary = treatment(row, has_one_server);
         let since = env!("CARGO_PKG_VERSION");
         for (name, value) in [
             ("summary", summary.as_str()),
@@ -221,16 +255,22 @@ fn write_docs(rows: &[&'static Command], version: Version, out: &mut Vec<u8>) {
         }
         if !subs.is_empty() {
             encode::bulk(out, b"subcommands");
-            write_docs(&subs, version, out);
+            write_docs(&subs, has_one_server, version, out);
         }
     }
 }
 
 /// The keys of the request behind the subcommand's name; with a version also what is done with them.
-fn get_keys(request: &Request<'_>, with_flags: Option<Version>, out: &mut Vec<u8>) {
+fn get_keys(
+    extra: &ExtraCommands,
+    request: &Request<'_>,
+    with_flags: Option<Version>,
+    out: &mut Vec<u8>,
+) {
     let args = &request.args[2..];
     let inner = Request { args, ..*request };
-    let Some(row) = command::lookup(inner.arg(0)).map(|row| row.resolve(inner.text, args)) else {
+    let found = find_whole(extra, inner.arg(0));
+    let Some(row) = found.map(|row| row.resolve(inner.text, args)) else {
         return encode::error(out, "ERR Invalid command specified");
     };
     if !row.arity.check(args.len()) {
@@ -242,6 +282,9 @@ fn get_keys(request: &Request<'_>, with_flags: Option<Version>, out: &mut Vec<u8
         Err(_) if runs_without_keys(row, &inner) => encode::array_header(out, 0),
         Err(error) => encode::error(out, &format!("ERR {error}")),
         Ok(()) if indices.is_empty() => encode::error(out, "ERR The command has no key arguments"),
+        Ok(()) if indices.iter().any(|index| args[*index].diverted) => {
+            encode::error(out, ARGUMENT_TOO_LONG);
+        }
         Ok(()) => {
             encode::array_header(out, indices.len());
             for index in indices {

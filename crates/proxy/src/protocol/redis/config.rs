@@ -5,6 +5,7 @@ use redis_proto::{RequestLimits, encode, glob};
 use super::client::RedisClient;
 use super::request::Request;
 use crate::protocol::report::PoolView;
+use crate::settings::ProtocolSettings;
 
 /// CONFIG GET with any number of patterns.
 pub(super) fn get(request: &Request<'_>, pool: &PoolView<'_, RedisClient>, out: &mut Vec<u8>) {
@@ -25,6 +26,10 @@ fn settings(pool: &PoolView<'_, RedisClient>) -> Vec<(&'static str, String)> {
     let (place, settings) = (pool.share.place(), &pool.plan.settings);
     let idle = settings.failure.client_idle_timeout;
     let memory = pool.share.whole_memory().limit().unwrap_or_default();
+    let databases = match &settings.protocol {
+        ProtocolSettings::Redis(redis) => redis.databases,
+        ProtocolSettings::Memcached(_) => 1,
+    };
     let host = match place.port {
         0 => "",
         _ => place.listen.rsplit_once(':').map_or("", |(host, _)| host),
@@ -40,7 +45,7 @@ fn settings(pool: &PoolView<'_, RedisClient>) -> Vec<(&'static str, String)> {
             settings.clients.backlog.to_string(),
         ),
         ("cluster-enabled", text("no")),
-        ("databases", text("1")),
+        ("databases", databases.max(1).to_string()),
         ("io-threads", pool.share.workers().to_string()),
         ("latency-monitor-threshold", text("0")),
         ("maxclients", place.max_clients.to_string()),

@@ -4,9 +4,42 @@
 //! COMMAND with a subcommand. A client that sends one of them before its first command with a key was never its client
 //! and expects of the pool what a server does: all of the command or an error. Any other may rely on what twemproxy did.
 
-use redis_proto::Command;
+use hashkit::HashTag;
+use redis_proto::{Command, encode};
 
+use crate::protocol::decision::Apart;
 use crate::settings::CrossShard;
+
+/// Appends the error for a request whose keys are not all at one server, in a pool with this `hash_tag`. It says what to
+/// do about it.
+pub(super) fn write_error(
+    command: Option<&'static Command>,
+    apart: Apart,
+    tag: Option<HashTag>,
+    out: &mut Vec<u8>,
+) {
+    let (open, close) = tag.map_or(('{', '}'), |tag| (tag.open.into(), tag.close.into()));
+    // Quoted as the file needs it.
+    let setting = match tag {
+        Some(_) => "",
+        None => ", and set hash_tag: \"{}\" in the pool (keys with braces move then)",
+    };
+    let common =
+        format!("give them a common part, as {open}a{close}:1 and {open}a{close}:2 have{setting}");
+    let error = match apart {
+        Apart::Keys if command.is_some_and(|command| command.name == "msetex") => {
+            "NX and XX ask about all keys at once, and these don't hash to the same server: without them MSETEX is split".into()
+        }
+        Apart::Keys => format!("Keys in request don't hash to the same server: {common}"),
+        Apart::Transaction => {
+            format!("Keys of a transaction don't hash to the same server: {common}")
+        }
+        Apart::UnknownKeys => {
+            "BY and GET may name keys of other servers: their patterns need the key's hash tag (see hash_tag) before the *".into()
+        }
+    };
+    encode::error(out, &format!("CROSSSLOT {error}"));
+}
 
 /// How a client began, as far as `cross_shard: auto` depends on it.
 #[derive(Debug, Default)]

@@ -2,27 +2,23 @@
 
 use std::ops::Range;
 
-use redis_proto::command::{self, Action as CommandAction, Command, Flags};
-use redis_proto::encode;
+use redis_proto::command::{self, Action as CommandAction, Command, Flags, LocalCommand};
 
 use super::auth::may_precede_auth;
 use super::client::RedisClient;
-use super::refusal::{
-    Refusal, is_memcached_set, refuse, refuse_key, refuse_memcached_set, refuse_subcommand,
-};
+use super::refusal::{Refusal, refuse, refuse_subcommand};
 use super::request::Request;
 use super::state::Redis;
-use super::{miss, transaction};
-use crate::limits::{AUTHENTICATE_WITHIN, KEEP_KEYS};
+use super::{cross_shard, miss, pubsub, waiting};
+use crate::limits::AUTHENTICATE_WITHIN;
 use crate::protocol::decision::{
-    self, Apart, Decider, Decision, DecisionOutput, Facts, JoinKind, Route, Version,
+    self, Apart, Decider, Decision, DecisionOutput, Facts, Lane, Route, Version, Work,
 };
-use crate::protocol::grammar::Reply;
-use crate::settings::CrossShard;
+use crate::protocol::grammar::{Mark, Reply};
 use crate::time::Time;
 
-/// Why scripts are refused without `allow_scripts`.
-const NO_SCRIPTS: &str = "scripts may do what is refused to clients, such as FLUSHALL; to allow them set allow_scripts: true in the pool";
+/// Commands with one of these are [`Facts::is_special`].
+const SPECIAL: Flags = Flags::SCRIPT.with(Flags::LONG_WORK);
 
 impl Decider for Redis {
     type Client = RedisClient;
@@ -43,6 +39,15 @@ impl Decider for Redis {
         is_stranger.then(|| client.connected + AUTHENTICATE_WITHIN)
     }
 
+    #[inline(always)]
+    fn lane(client: &RedisClient) -> Lane {
+        Lane {
+            version: Self::version(client),
+            database: client.database,
+        }
+    }
+
+    #[inline(always)]
     fn version(client: &RedisClient) -> Version {
         match client.version {
             redis_proto::Version::Resp2 => Version::Base,
@@ -82,9 +87,20 @@ impl Decider for Redis {
                 is_pure_read: is(&|command| command.flags.contains(Flags::READONLY)),
                 is_small: is(&|command| command.has_small_reply(request.text, request.args)),
                 left_out: None,
-                is_script: is(&|command| command.flags.contains(Flags::SCRIPT)),
+                is_special: is(&|command| command.flags.intersects(SPECIAL)),
                 command,
             },
+        }
+    }
+
+    fn work(facts: &Facts<Self::Command>) -> Work {
+        let flags = facts.command.map_or(Flags::NONE, |command| command.flags);
+        Work {
+            mark: match flags.contains(Flags::SCRIPT) {
+                true => Mark::Script,
+                false => Mark::None,
+            },
+            may_be_long: flags.intersects(SPECIAL),
         }
     }
 
@@ -103,14 +119,8 @@ impl Decider for Redis {
         miss::reply(&request_of(request), client.version, out)
     }
 
-    fn cross_shard_error(apart: Apart, out: &mut Vec<u8>) {
-        let error = match apart {
-            Apart::Keys => "CROSSSLOT Keys in request don't hash to the same server",
-            Apart::UnknownKeys => {
-                "CROSSSLOT BY and GET may name keys of other servers: their patterns need the key's hash tag (see hash_tag) before the *"
-            }
-        };
-        encode::error(out, error);
+    fn cross_shard_error(&self, command: Self::Command, apart: Apart, out: &mut Vec<u8>) {
+        cross_shard::write_error(command, apart, self.hash_tag, out);
     }
 
     fn describe<'r>(&self, asked: decision::Request<'r, Self>) -> (&'r [u8], Option<Range<usize>>) {
@@ -162,9 +172,13 @@ impl Redis {
             return refuse_unauthenticated(output);
         }
         if client.in_force.forbids(command, &mut output.reply) {
+            client.in_force.abort_transaction();
             return Route::Local;
         }
-        self.route_special(command, request, client, output)
+        match client.in_force.is_within_transaction() && !is_executed_at_once(command) {
+            true => self.route_within_transaction(command, request, client, output),
+            false => self.route_special(command, request, client, output),
+        }
     }
 
     /// The route of a request that is refused by its name and number of arguments. A client without the password
@@ -185,7 +199,7 @@ impl Redis {
 
     /// The route of a command that is not simply forwarded, or not looked at as such.
     #[inline(never)]
-    fn route_special(
+    pub(super) fn route_special(
         &self,
         command: &'static Command,
         request: &Request<'_>,
@@ -195,15 +209,28 @@ impl Redis {
         client.beginning.note_other(command, request.args.len());
         match command.action {
             CommandAction::Forward => self.route_forward(command, request, client, output),
+            CommandAction::Wait => self.route_wait(command, request, client, output),
+            CommandAction::Acknowledged => waiting::acknowledged(command, request, output),
             CommandAction::Split(join) => self.route_split(command, join, request, client, output),
             CommandAction::Placeholder => Route::Placeholder,
             CommandAction::Local(local) => {
                 self.route_local(command, local, request, client, output)
             }
             CommandAction::Flush => self.route_flush(command, output),
-            CommandAction::Transaction(asked) => transaction::route(command, asked, client, output),
+            CommandAction::Scripts(asked) => self.route_scripts(command, asked, request, output),
+            CommandAction::Admin(asked) => self.route_admin(command, asked, request, output),
+            CommandAction::Keyspace(asked) => self.route_keyspace(asked, request, output),
+            CommandAction::PubSub(asked) => pubsub::route(command, asked, request, output),
+            CommandAction::Transaction(asked) => {
+                self.route_transaction(command, asked, request, client, output)
+            }
             CommandAction::Unsupported(command::Why::Subcommand) => {
                 refuse_subcommand(command, request, output)
+            }
+            CommandAction::Unsupported(why)
+                if why.is_several_servers() && self.has_one_server() =>
+            {
+                self.route_to_only_server(command, request, client, output)
             }
             CommandAction::Unsupported(why) => refuse(command, why.reason(), output),
         }
@@ -211,7 +238,9 @@ impl Redis {
 
     #[inline(always)]
     pub(super) fn find_command(&self, request: &Request<'_>) -> Result<&'static Command, Refusal> {
-        let command = self.recent.find(request).ok_or(Refusal::Unknown)?;
+        let known = self.recent.find(request);
+        let command = known.or_else(|| self.extra.find(request.name()));
+        let command = command.ok_or(Refusal::Unknown)?;
         let command = match command.subs {
             [] => command,
             _ => command.resolve(request.text, request.args),
@@ -221,153 +250,16 @@ impl Redis {
             false => Err(Refusal::Arity(command)),
         }
     }
+}
 
-    #[inline(always)]
-    fn route_forward(
-        &self,
-        command: &'static Command,
-        request: &Request<'_>,
-        client: &mut RedisClient,
-        output: &mut DecisionOutput,
-    ) -> Route {
-        if request.args.len() == 5 && is_memcached_set(command, request) {
-            return refuse_memcached_set(output);
-        }
-        if let Some(index) = command.single_key() {
-            return match request.key(index) {
-                Some(key) => {
-                    client.beginning.note_key();
-                    Route::Key(key.range())
-                }
-                None => refuse_key(command, output),
-            };
-        }
-        self.route_keys(command, request, client, output)
-    }
-
-    /// The route of a command whose keys must be found first.
-    #[inline(never)]
-    fn route_keys(
-        &self,
-        command: &'static Command,
-        request: &Request<'_>,
-        client: &mut RedisClient,
-        output: &mut DecisionOutput,
-    ) -> Route {
-        if command.flags.contains(Flags::SCRIPT) && !self.settings.allow_scripts {
-            return refuse(command, NO_SCRIPTS, output);
-        }
-        if command.flags.contains(Flags::BLOCK_OPTION) && command.blocks(request.text, request.args)
-        {
-            return refuse(command, command::Why::Blocking.reason(), output);
-        }
-        if let Some(route) = self.collect_keys(command, request, output) {
-            return route;
-        }
-        client.beginning.note_key();
-        let has_unknown_keys = self.collect_patterns(command, request, output);
-        let goes_to_first = command.flags.contains(Flags::LEGACY)
-            && client.beginning.rule(self.settings.cross_shard) == CrossShard::FirstKey;
-        match output.keys[..] {
-            [only] if !has_unknown_keys => Route::Key(only.range()),
-            _ => Route::SameServer {
-                has_unknown_keys,
-                else_first_key: goes_to_first.then_some(command.name),
-            },
-        }
-    }
-
-    fn route_split(
-        &self,
-        command: &'static Command,
-        join: command::Join,
-        request: &Request<'_>,
-        client: &mut RedisClient,
-        output: &mut DecisionOutput,
-    ) -> Route {
-        if let Some(route) = self.collect_keys(command, request, output) {
-            return route;
-        }
-        client.beginning.note_key();
-        if let [only] = output.keys[..] {
-            return Route::Key(only.range());
-        }
-        let join = match join {
-            command::Join::Array => JoinKind::Array,
-            command::Join::Sum => JoinKind::Sum,
-            command::Join::Ok => JoinKind::Ok,
-        };
-        Route::Split { join }
-    }
-
-    /// Finds the request's keys. If that fails, or a key is too long, writes an error and returns the route for it.
-    fn collect_keys(
-        &self,
-        command: &'static Command,
-        request: &Request<'_>,
-        output: &mut DecisionOutput,
-    ) -> Option<Route> {
-        let mut indices = self.indices.take();
-        let found = command.keys(request.text, request.args, &mut indices);
-        output
-            .keys
-            .extend(indices.iter().map_while(|index| request.key(*index)));
-        let all_routable = output.keys.len() == indices.len() && !indices.is_empty();
-        indices.clear();
-        indices.shrink_to(KEEP_KEYS);
-        self.indices.set(indices);
-        match found {
-            Ok(()) if all_routable => None,
-            Ok(()) => Some(refuse_key(command, output)),
-            Err(error) => {
-                encode::error(&mut output.reply, &format!("ERR {error}"));
-                Some(Route::Local)
-            }
-        }
-    }
-
-    /// Adds the patterns of the request that name keys of one server only to its keys, which they are routed like:
-    /// those with a hash tag before their first `*`. Returns whether it has others.
-    fn collect_patterns(
-        &self,
-        command: &'static Command,
-        request: &Request<'_>,
-        output: &mut DecisionOutput,
-    ) -> bool {
-        let mut indices = self.indices.take();
-        indices.clear();
-        command.key_patterns(request.text, request.args, &mut indices);
-        let is_tagged = |index: usize| {
-            let fixed = request.arg(index).split(|byte| *byte == b'*').next();
-            let (Some(fixed), Some(tag)) = (fixed, self.hash_tag) else {
-                return false;
-            };
-            tag.apply(fixed).len() < fixed.len()
-        };
-        let mut has_others = false;
-        for &index in &indices {
-            match request.key(index).filter(|_| is_tagged(index)) {
-                Some(key) => output.keys.push(key),
-                None => has_others = true,
-            }
-        }
-        self.indices.set(indices);
-        has_others
-    }
-
-    fn route_flush(&self, command: &'static Command, output: &mut DecisionOutput) -> Route {
-        if self.allow_flush {
-            return Route::Broadcast { join: JoinKind::Ok };
-        }
-        let name = command.name.to_ascii_uppercase();
-        encode::error(
-            &mut output.reply,
-            &format!(
-                "ERR {name} destroys the data of every server of the pool; to allow it set allow_flush: true in the pool"
-            ),
-        );
-        Route::Local
-    }
+/// Whether a server executes the command at once inside a transaction.
+fn is_executed_at_once(command: &Command) -> bool {
+    use command::Transaction::{Discard, Exec, Multi, Watch};
+    matches!(
+        command.action,
+        CommandAction::Transaction(Multi | Exec | Discard | Watch)
+            | CommandAction::Local(LocalCommand::Quit | LocalCommand::Reset)
+    )
 }
 
 pub(super) fn request_of(asked: decision::Request<'_, Redis>) -> Request<'_> {

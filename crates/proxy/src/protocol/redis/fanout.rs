@@ -1,5 +1,6 @@
 //! Commands with keys on several servers, and capping the TTL of what commands write.
 
+use redis_proto::command::{Command, Keys};
 use redis_proto::request::RequestParser;
 use redis_proto::response::ReplyKind;
 use redis_proto::{Arg, encode};
@@ -8,8 +9,10 @@ use super::client::RedisClient;
 use super::join;
 use super::state::Redis;
 use crate::flow::buffer::Rope;
-use crate::protocol::decision::{self, Key};
-use crate::protocol::fanout::{About, FanOut, JoinOutcome, PendingJoin, Source, TtlCap};
+use crate::limits::MAX_JOINED;
+use crate::protocol::decision::{self, JoinKind, Key};
+use crate::protocol::fanout::{About, FanOut, Source, TtlCap};
+use crate::protocol::pending_join::{Fragment, JoinOutcome, PendingJoin};
 
 impl FanOut for Redis {
     fn most_key_bytes(_command: Self::Command) -> usize {
@@ -17,20 +20,24 @@ impl FanOut for Redis {
     }
 
     fn fragment_start(
-        _command: Self::Command,
+        command: Self::Command,
         request: decision::Request<'_, Self>,
         keys: usize,
         _seconds: Option<u32>,
         out: &mut Rope,
     ) {
         let name = name_of(request);
-        let is_mset = name.eq_ignore_ascii_case(MSET.as_bytes());
-        let parts = if is_mset { 2 * keys } else { keys };
+        let per_key = if has_values(command) { 2 } else { 1 };
+        let options = options_of(command, request).len();
+        let counts = is_counted(command);
         out.extend_with(|out| {
-            encode::array_header(out, parts + 1);
+            encode::array_header(out, 1 + usize::from(counts) + per_key * keys + options);
             encode::bulk_header(out, name.len());
             out.extend(name.iter().map(u8::to_ascii_lowercase));
             out.extend_from_slice(b"\r\n");
+            if counts {
+                encode::bulk(out, keys.to_string().as_bytes());
+            }
         });
     }
 
@@ -47,21 +54,39 @@ impl FanOut for Redis {
             Some(bulk) => out.extend(bulk),
             None => out.extend_with(|out| encode::bulk(out, &source.text[key.range()])),
         }
-        if command.is_some_and(|command| command.name == MSET) {
+        if has_values(command) {
             write_value(parser.args()[key.arg as usize + 1], source, body, out);
         }
     }
 
-    fn fragment_end(_out: &mut Rope) {}
+    fn fragment_end(command: Self::Command, request: decision::Request<'_, Self>, out: &mut Rope) {
+        let args = request.parser.args();
+        for at in options_of(command, request) {
+            let option = args[at].bytes(request.text).unwrap_or_default();
+            out.extend_with(|out| encode::bulk(out, option));
+        }
+    }
+
+    fn fits(kind: JoinKind, fragment: &Fragment<ReplyKind>, is_nested: bool) -> bool {
+        join::fits(kind, fragment) && (!is_nested || kind.may_nest())
+    }
+
+    fn too_large(out: &mut Vec<u8>) {
+        let megabytes = MAX_JOINED >> 20;
+        let error = format!(
+            "ERR the reply is larger than {megabytes} MB: ask for less at a time (SCAN, for KEYS)"
+        );
+        encode::error(out, &error);
+    }
 
     fn join(
         &self,
         join: &mut PendingJoin<ReplyKind>,
         client: &RedisClient,
-        _about: &About<'_>,
+        about: &About<'_>,
         out: &mut Rope,
     ) -> JoinOutcome {
-        join::join(join, client.version, out)
+        join::join(join, client.version, about, out)
     }
 
     fn cap_ttl(
@@ -98,15 +123,35 @@ impl FanOut for Redis {
         seconds: u32,
         cap: &mut TtlCap,
     ) {
-        if command.is_some_and(|command| command.name == MSET) {
+        if has_values(command) {
             let key = &request.text[key.range()];
             cap.follow(|out| redis_proto::cap::limit(out, key, seconds));
         }
     }
 }
 
-/// The command whose keys have values.
-const MSET: &str = "mset";
+/// Whether each key is followed by its value: MSET and MSETEX.
+fn has_values(command: Option<&Command>) -> bool {
+    let step = |command: &Command| match command.keys {
+        Keys::Range { step, .. } | Keys::Counted { step, .. } => step,
+        _ => 1,
+    };
+    command.is_some_and(|command| step(command) == 2)
+}
+
+/// Whether the number of its keys is an argument before them: MSETEX.
+fn is_counted(command: Option<&Command>) -> bool {
+    command.is_some_and(|command| matches!(command.keys, Keys::Counted { .. }))
+}
+
+/// Which arguments are behind the keys: every fragment has them.
+fn options_of(
+    command: Option<&Command>,
+    request: decision::Request<'_, Redis>,
+) -> std::ops::Range<usize> {
+    let (text, args) = (request.text, request.parser.args());
+    command.map_or(0..0, |command| command.after_counted_keys(text, args))
+}
 
 /// Writes the value of a key.
 #[inline(never)]

@@ -7,7 +7,7 @@ use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_co
 use super::refusal;
 use super::state::Redis;
 use crate::cause::Cause;
-use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan};
+use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan, Unwanted};
 
 impl Grammar for Redis {
     type Parser = RequestParser;
@@ -66,6 +66,10 @@ impl Grammar for Redis {
         scanner.is_idle()
     }
 
+    fn is_nested(scanner: &ReplyScanner) -> bool {
+        scanner.is_nested()
+    }
+
     fn is_push(first: u8) -> bool {
         first == b'>'
     }
@@ -84,6 +88,24 @@ impl Grammar for Redis {
 
     fn is_transient_failure(kind: ReplyKind, start: &[u8]) -> bool {
         kind == ReplyKind::Error && matches!(error_code(start), b"OOM" | b"BUSY" | b"LOADING")
+    }
+
+    fn lacks_script(kind: ReplyKind, start: &[u8]) -> bool {
+        kind == ReplyKind::Error && error_code(start) == b"NOSCRIPT"
+    }
+
+    /// No command of Redis is quiet.
+    fn is_unwanted(_kind: ReplyKind, _unwanted: Unwanted) -> bool {
+        false
+    }
+
+    fn may_be_unwanted(_start: &[u8], _unwanted: Unwanted) -> bool {
+        false
+    }
+
+    /// Redis frames all requests alike.
+    fn is_unknown_command(_kind: ReplyKind) -> bool {
+        false
     }
 
     fn error_line(out: &mut Vec<u8>, cause: &Cause, detail: Option<&str>) {

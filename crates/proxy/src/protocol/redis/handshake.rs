@@ -1,7 +1,7 @@
 //! The handshake with a Redis server, and what follows from the replies to its steps.
 
 use redis_proto::encode;
-use redis_proto::response::{ReplyKind, error_code};
+use redis_proto::response::{ReplyKind, error_code, integer};
 
 use crate::cause::Cause;
 use crate::protocol::decision::Version;
@@ -44,7 +44,11 @@ pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec
     }
     if database > 0 {
         let database = database.to_string();
-        step(StepKind::Select, &[b"SELECT", database.as_bytes()]);
+        let kind = match database == endpoint.database.to_string() {
+            true => StepKind::Select,
+            false => StepKind::SelectOther,
+        };
+        step(kind, &[b"SELECT", database.as_bytes()]);
     }
     steps
 }
@@ -75,12 +79,12 @@ pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOu
         // Any other error (a missing password, say) shows that the server works.
         StepKind::Probe => StepOutcome::Passed,
         // It does not want to tell.
-        StepKind::Release => StepOutcome::Passed,
+        StepKind::Release | StepKind::Number => StepOutcome::Passed,
         StepKind::TtlCap if redis_proto::cap::knows_limit(reply) => StepOutcome::Passed,
         StepKind::TtlCap => StepOutcome::CannotCapTtl,
         StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchVersion,
         StepKind::Select if has_no_such_database(&text) => StepOutcome::Warn(text),
-        StepKind::Hello | StepKind::Select => refused(text),
+        StepKind::Hello | StepKind::Select | StepKind::SelectOther => refused(text),
     }
 }
 
@@ -96,7 +100,7 @@ fn auth_refusal(code: &[u8], cannot_serve: bool) -> String {
 }
 
 /// The text of an error: of a line, or in RESP3 also of a blob that follows its length.
-fn error_text(reply: &[u8]) -> String {
+pub(super) fn error_text(reply: &[u8]) -> String {
     let text = match reply {
         [b'!', rest @ ..] => memchr::memchr(b'\n', rest).map_or(&[][..], |end| &rest[end + 1..]),
         _ => reply.get(1..).unwrap_or_default(),
@@ -110,6 +114,10 @@ fn passed(step: &Step, reply: &[u8]) -> StepOutcome {
         StepKind::TtlCap if !redis_proto::cap::knows_limit(reply) => StepOutcome::CannotCapTtl,
         StepKind::Release => {
             Release::of_info(reply).map_or(StepOutcome::Passed, StepOutcome::Release)
+        }
+        StepKind::Number => {
+            let number = integer(reply).and_then(|number| u64::try_from(number).ok());
+            number.map_or(StepOutcome::Passed, StepOutcome::Number)
         }
         _ => StepOutcome::Passed,
     }

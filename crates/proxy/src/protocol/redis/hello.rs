@@ -49,7 +49,7 @@ impl Redis {
         if version == Version::Resp3 && client.version == Version::Resp2 {
             return Route::Upgrade;
         }
-        client.version = version;
+        client.set_version(version);
         self.greet(client, &mut output.reply);
         Route::Local
     }
@@ -63,7 +63,7 @@ impl Redis {
     ) {
         match granted {
             Ok(true) => {
-                client.version = Version::Resp3;
+                client.set_version(Version::Resp3);
                 self.greet(client, out);
             }
             Ok(false) => encode::error(out, "NOPROTO unsupported protocol version"),

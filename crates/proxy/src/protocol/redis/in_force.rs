@@ -1,21 +1,44 @@
-//! Refusals that stay in force. A client that pipelines sends what follows MULTI, WATCH or SELECT without waiting
-//! for the reply. If that was refused, the commands after it were meant for a transaction, or for another database,
-//! and must not be executed without it.
+//! What earlier commands of a client mean for its later ones: a transaction that it has begun, and refusals that stay in
+//! force. A client that pipelines sends what follows WATCH or SELECT without waiting for the reply. If that was refused,
+//! the commands after it were meant for another database, or for a transaction that is executed only if nothing has
+//! changed, and must not be executed without it.
 
-use redis_proto::command::{Action as CommandAction, Command, LocalCommand, Transaction};
+use redis_proto::command::{Action as CommandAction, Command, LocalCommand, PubSub};
 use redis_proto::encode;
 
-/// The refusals that later commands of a client depend on.
+/// What later commands of a client depend on.
 #[derive(Debug, Default)]
 pub(crate) struct InForce {
-    /// MULTI was refused; until EXEC, DISCARD or RESET.
-    multi: bool,
-    /// WATCH was refused; until EXEC, UNWATCH, RESET, or a DISCARD that ends a MULTI.
-    watch: bool,
+    transaction: Transaction,
+    /// Until EXEC, UNWATCH, RESET, or a DISCARD that ends a MULTI.
+    watch: Watch,
     /// SELECT of this database was refused; until a SELECT that succeeds, or RESET.
     database: Option<u32>,
-    /// Whether `multi` or `database` is set, as every request asks for it.
+    /// The client is subscribed and speaks RESP2.
+    subscribed: bool,
+    /// Whether there is a `transaction` or `database`, or it is `subscribed`, as every request asks for it.
     is_any: bool,
+}
+
+/// A transaction, from MULTI on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Transaction {
+    #[default]
+    None,
+    Open,
+    /// A command was refused, so that EXEC will be, too.
+    Aborted,
+}
+
+/// What became of WATCH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Watch {
+    #[default]
+    None,
+    /// Keys are watched.
+    Watching,
+    /// It was refused, so that the next EXEC will be, too.
+    Refused,
 }
 
 impl InForce {
@@ -31,11 +54,22 @@ impl InForce {
         self.note_change();
     }
 
-    fn note_change(&mut self) {
-        self.is_any = self.multi || self.database.is_some();
+    /// Only what is about subscriptions is allowed, or that is over.
+    pub(super) fn restrict_to_subscriptions(&mut self, is_restricted: bool) {
+        self.subscribed = is_restricted;
+        self.note_change();
     }
 
-    /// Whether there is one that may forbid a command.
+    /// Whether only what is about subscriptions is allowed.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.subscribed
+    }
+
+    fn note_change(&mut self) {
+        self.is_any = self.is_within_transaction() || self.database.is_some() || self.subscribed;
+    }
+
+    /// Whether there is anything that may concern a command.
     #[inline]
     pub(super) fn is_any(&self) -> bool {
         self.is_any
@@ -43,10 +77,13 @@ impl InForce {
 
     /// Writes the error for a command that an earlier refusal forbids; returns whether one does.
     pub(super) fn forbids(&self, command: &Command, out: &mut Vec<u8>) -> bool {
-        if self.multi && !is_heard_within_multi(command) {
+        if self.subscribed && !is_heard_of_subscribers(command) {
+            let name = command.name;
             encode::error(
                 out,
-                "ERR not executed: the MULTI before it was refused, as transactions are not supported; EXEC, DISCARD or RESET ends it",
+                &format!(
+                    "ERR Can't execute '{name}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+                ),
             );
             return true;
         }
@@ -56,58 +93,76 @@ impl InForce {
         encode::error(
             out,
             &format!(
-                "ERR not executed: the SELECT {number} before it was refused, as a pool has one database; SELECT 0 or RESET ends it"
+                "ERR not executed: the SELECT {number} before it was refused; SELECT 0 or RESET ends it"
             ),
         );
         true
     }
 
-    /// MULTI was refused.
-    pub(super) fn refuse_multi(&mut self) {
-        self.multi = true;
+    /// MULTI.
+    pub(super) fn begin_transaction(&mut self) {
+        self.transaction = Transaction::Open;
         self.note_change();
+    }
+
+    /// Whether there is a transaction.
+    pub(super) fn is_within_transaction(&self) -> bool {
+        self.transaction != Transaction::None
+    }
+
+    /// A command was refused. If it is one of a transaction, that will not be executed.
+    pub(super) fn abort_transaction(&mut self) {
+        if self.is_within_transaction() {
+            self.transaction = Transaction::Aborted;
+        }
+    }
+
+    /// Whether a command of the transaction was refused.
+    pub(super) fn is_aborted(&self) -> bool {
+        self.transaction == Transaction::Aborted
+    }
+
+    /// Ends the transaction; returns why it must not be executed, if so.
+    pub(super) fn end_transaction(&mut self) -> Option<&'static str> {
+        let transaction = std::mem::take(&mut self.transaction);
+        let watch = std::mem::take(&mut self.watch);
+        self.note_change();
+        match (transaction, watch) {
+            (Transaction::Aborted, _) => Some(" previous errors."),
+            (_, Watch::Refused) => Some(": the WATCH before it was refused"),
+            _ => None,
+        }
+    }
+
+    /// Keys are watched from now on, unless an earlier WATCH was refused.
+    pub(super) fn begin_watch(&mut self) {
+        if self.watch == Watch::None {
+            self.watch = Watch::Watching;
+        }
     }
 
     /// WATCH was refused.
     pub(super) fn refuse_watch(&mut self) {
-        self.watch = true;
+        self.watch = Watch::Refused;
     }
 
-    /// UNWATCH has succeeded.
-    pub(super) fn allow_unwatched(&mut self) {
-        self.watch = false;
+    /// Whether keys may be watched.
+    pub(super) fn is_watching(&self) -> bool {
+        self.watch != Watch::None
     }
 
-    /// Whether a refused MULTI has not been ended yet.
-    pub(super) fn is_within_multi(&self) -> bool {
-        self.multi
-    }
-
-    /// EXEC has a wrong number of arguments: as in Redis, that error ends the transaction, too.
-    pub(super) fn abort(&mut self, error: &str, out: &mut Vec<u8>) {
-        self.end_transaction();
-        encode::error(
-            out,
-            &format!("EXECABORT Transaction discarded because of: {error}"),
-        );
-    }
-
-    /// Ends what would have been a transaction; returns which command of it was refused, if any was.
-    pub(super) fn end_transaction(&mut self) -> Option<&'static str> {
-        let multi = std::mem::take(&mut self.multi).then_some("multi");
-        let watch = std::mem::take(&mut self.watch).then_some("watch");
-        self.note_change();
-        multi.or(watch)
+    /// UNWATCH.
+    pub(super) fn end_watch(&mut self) {
+        self.watch = Watch::None;
     }
 }
 
-/// Whether a server would have executed the command at once inside a transaction, or it begins or ends one.
-fn is_heard_within_multi(command: &Command) -> bool {
-    use Transaction::{Discard, Exec, Multi};
+/// Whether a subscriber that speaks RESP2 may send the command.
+fn is_heard_of_subscribers(command: &Command) -> bool {
     matches!(
         command.action,
-        CommandAction::Transaction(Multi | Exec | Discard)
-            | CommandAction::Local(LocalCommand::Quit | LocalCommand::Reset)
+        CommandAction::PubSub(PubSub::Subscribe(_) | PubSub::Unsubscribe(_))
+            | CommandAction::Local(LocalCommand::Ping | LocalCommand::Quit | LocalCommand::Reset)
     )
 }
 
@@ -115,6 +170,10 @@ fn is_heard_within_multi(command: &Command) -> bool {
 fn uses_database(command: &Command) -> bool {
     matches!(
         command.action,
-        CommandAction::Forward | CommandAction::Split(_) | CommandAction::Flush
-    )
+        CommandAction::Forward
+            | CommandAction::Wait
+            | CommandAction::Split(_)
+            | CommandAction::Keyspace(_)
+            | CommandAction::Flush
+    ) || matches!(command.action, CommandAction::Unsupported(why) if why.is_several_servers())
 }

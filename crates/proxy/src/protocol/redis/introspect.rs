@@ -9,6 +9,7 @@ use super::client::RedisClient;
 use super::request::Request;
 use super::state::release;
 use crate::metrics::PoolMetric;
+use crate::protocol::channel::ChannelKind;
 use crate::protocol::report::PoolView;
 
 type Pool<'a> = PoolView<'a, RedisClient>;
@@ -70,7 +71,7 @@ pub(super) fn info(request: &Request<'_>, pool: &Pool<'_>, out: &mut Vec<u8>) {
 
 fn server(pool: &Pool<'_>, out: &mut String) -> fmt::Result {
     let (place, uptime) = (pool.share.place(), pool.now.as_micros() / 1_000_000);
-    let process = &place.process;
+    let process = pool.share.process();
     line(out, "redis_version", release(pool.plan))?;
     line(out, "redis_git_sha1", "00000000")?;
     line(out, "redis_git_dirty", 0)?;
@@ -107,7 +108,7 @@ fn clients(pool: &Pool<'_>, out: &mut String) -> fmt::Result {
 }
 
 fn memory(pool: &Pool<'_>, out: &mut String) -> fmt::Result {
-    let usage = &pool.share.place().process.usage;
+    let usage = &pool.share.process().usage;
     let (used, peak) = (read(&usage.memory), read(&usage.memory_peak));
     let buffers = pool.share.whole_memory();
     let most = buffers.limit().unwrap_or_default() as u64;
@@ -158,11 +159,16 @@ fn stats(pool: &Pool<'_>, out: &mut String) -> fmt::Result {
         "evicted_keys",
         "keyspace_hits",
         "keyspace_misses",
-        "pubsub_channels",
-        "pubsub_patterns",
         "latest_fork_usec",
     ] {
         line(out, name, 0)?;
+    }
+    for (name, kind) in [
+        ("pubsub_channels", ChannelKind::Plain),
+        ("pubsub_patterns", ChannelKind::Pattern),
+        ("pubsubshard_channels", ChannelKind::Shard),
+    ] {
+        line(out, name, (pool.subscribers)(kind, None))?;
     }
     line(
         out,
@@ -175,14 +181,14 @@ fn replication(pool: &Pool<'_>, out: &mut String) -> fmt::Result {
     line(out, "role", "master")?;
     line(out, "connected_slaves", 0)?;
     line(out, "master_failover_state", "no-failover")?;
-    line(out, "master_replid", &pool.share.place().process.run_id)?;
+    line(out, "master_replid", &pool.share.process().run_id)?;
     line(out, "master_repl_offset", 0)?;
     line(out, "second_repl_offset", -1)?;
     line(out, "repl_backlog_active", 0)
 }
 
 fn cpu(pool: &Pool<'_>, out: &mut String) -> fmt::Result {
-    let usage = &pool.share.place().process.usage;
+    let usage = &pool.share.process().usage;
     for (name, micros) in [
         ("used_cpu_sys", read(&usage.cpu_system)),
         ("used_cpu_user", read(&usage.cpu_user)),
@@ -216,7 +222,7 @@ fn nothing(_pool: &Pool<'_>, _out: &mut String) -> fmt::Result {
 
 /// When the proxy started, in seconds since the Unix epoch.
 pub(super) fn start_seconds(pool: &Pool<'_>) -> u64 {
-    pool.share.place().process.epoch_micros / 1_000_000
+    pool.share.process().epoch_micros / 1_000_000
 }
 
 fn line(out: &mut String, name: &str, value: impl fmt::Display) -> fmt::Result {

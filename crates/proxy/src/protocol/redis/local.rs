@@ -4,11 +4,11 @@ use redis_proto::command::{Command, LocalCommand};
 use redis_proto::{Version, encode};
 
 use super::client::RedisClient;
-use super::request::Request;
+use super::request::{ARGUMENT_TOO_LONG, Request};
 use super::state::Redis;
-use super::{acl, client_command, commands, help, own};
+use super::{acl, client_command, commands, help, own, pubsub};
 use crate::limits::MAX_ASKED;
-use crate::protocol::decision::{DecisionOutput, Route};
+use crate::protocol::decision::{DecisionOutput, Route, Selected, TransactionStep};
 
 impl Redis {
     pub(super) fn route_local(
@@ -24,9 +24,14 @@ impl Redis {
             encode::error(out, TOO_MUCH);
             return Route::Local;
         }
+        if repeats_arguments(local) && request.lacks_an_argument() {
+            encode::error(out, ARGUMENT_TOO_LONG);
+            return Route::Local;
+        }
         match local {
+            LocalCommand::Ping if client.in_force.is_subscribed() => pubsub::pong(request, out),
             LocalCommand::Ping if request.args.len() == 1 => encode::simple(out, "PONG"),
-            LocalCommand::Ping | LocalCommand::Echo => return echo(request, output),
+            LocalCommand::Ping | LocalCommand::Echo => encode::bulk(out, request.arg(1)),
             LocalCommand::Quit => {
                 encode::simple(out, "OK");
                 return Route::Quit;
@@ -36,8 +41,11 @@ impl Redis {
             LocalCommand::Client => {
                 return client_command::route(command, request, client, output);
             }
-            LocalCommand::Select => self.select(request, client, out),
-            LocalCommand::Command => commands::answer(command, request, client.version, out),
+            LocalCommand::Select => return self.select(request, client, output),
+            LocalCommand::Command => commands::answer(command, self, request, client.version, out),
+            LocalCommand::Config | LocalCommand::Lastsave if self.settings.admin_commands => {
+                return self.route_question(local, request);
+            }
             LocalCommand::Info | LocalCommand::Config => return Route::Report,
             LocalCommand::Time | LocalCommand::Lastsave => return Route::Report,
             LocalCommand::Memory if command.sub_name() == "stats" => return Route::Report,
@@ -47,32 +55,51 @@ impl Redis {
             LocalCommand::Module => encode::array_header(out, 0),
             LocalCommand::Role => own::role(out),
             LocalCommand::Slowlog => own::slow_log(command, request, out),
-            LocalCommand::Help => help::help(command, out),
+            LocalCommand::Help => help::help(command, self.has_one_server(), out),
             LocalCommand::Reset => return self.reset(request, client, output),
         }
         Route::Local
     }
 
-    /// A pool has one database: its own number and 0 both name it.
-    fn select(&self, request: &Request<'_>, client: &mut RedisClient, out: &mut Vec<u8>) {
+    /// A pool has one database, which its own number and 0 both name; or as many as `databases` says, for which a
+    /// client's requests go over other connections, so that all earlier ones must be answered.
+    fn select(
+        &self,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        output: &mut DecisionOutput,
+    ) -> Route {
+        let out = &mut output.reply;
         let wanted = std::str::from_utf8(request.arg(1))
             .ok()
             .and_then(|text| text.parse::<u32>().ok());
-        match wanted {
-            Some(db) if db == 0 || self.databases.iter().all(|known| *known == db) => {
-                client.in_force.allow_database();
-                encode::simple(out, "OK");
-            }
-            Some(db) => {
-                client.in_force.refuse_database(db);
-                encode::error(
-                    out,
-                    "ERR DB index is out of range: a pool has one database, see redis_db",
-                );
-            }
-            // A server refuses it, too, and stays where it was.
-            None => encode::error(out, "ERR value is not an integer or out of range"),
+        // A server refuses it, too, and stays where it was.
+        let Some(number) = wanted else {
+            encode::error(out, "ERR value is not an integer or out of range");
+            return Route::Local;
+        };
+        let several = self.settings.databases;
+        let own = number == 0 || self.databases.iter().all(|known| *known == number);
+        if number >= several && !(several <= 1 && own) {
+            client.in_force.refuse_database(number);
+            let why = match several {
+                0 | 1 => "a pool has one database, see redis_db and databases".to_owned(),
+                _ => format!("the pool has {several} databases"),
+            };
+            encode::error(out, &format!("ERR DB index is out of range: {why}"));
+            return Route::Local;
         }
+        let database = match several > 1 && number > 0 {
+            true => Selected::database(number),
+            false => Selected::NONE,
+        };
+        if database != client.database && !request.is_idle {
+            return Route::WhenIdle;
+        }
+        client.database = database;
+        client.in_force.allow_database();
+        encode::simple(out, "OK");
+        Route::Local
     }
 
     fn reset(
@@ -81,13 +108,26 @@ impl Redis {
         client: &mut RedisClient,
         output: &mut DecisionOutput,
     ) -> Route {
-        if client.version != Version::Resp2 && !request.is_idle {
+        let moves = client.version != Version::Resp2 || client.database != Selected::NONE;
+        if moves && !request.is_idle {
             return Route::WhenIdle;
         }
+        let was_within = client.in_force.is_within_transaction() || client.in_force.is_watching();
+        let was_subscribed = client.subscriptions.is_any();
         client.reset(self.settings.auth.is_none());
         encode::simple(&mut output.reply, "RESET");
-        Route::Local
+        match was_within {
+            _ if was_subscribed => Route::Reset,
+            true => Route::Transaction(TransactionStep::Drop),
+            false => Route::Local,
+        }
     }
+}
+
+/// Whether arguments of the command are in its reply, or are kept for later ones.
+fn repeats_arguments(local: LocalCommand) -> bool {
+    use LocalCommand::{Client, Echo, Hello, Ping};
+    matches!(local, Client | Echo | Hello | Ping)
 }
 
 /// Whether a question has more arguments than are answered, each of which may be answered at length.
@@ -99,14 +139,3 @@ fn asks_much(local: LocalCommand, request: &Request<'_>) -> bool {
 }
 
 const TOO_MUCH: &str = "ERR too many arguments: ask for less at a time";
-
-fn echo(request: &Request<'_>, output: &mut DecisionOutput) -> Route {
-    match request.args[1].bytes(request.text) {
-        Some(bytes) => encode::bulk(&mut output.reply, bytes),
-        None => encode::error(
-            &mut output.reply,
-            "ERR message is too long to be echoed by the proxy",
-        ),
-    }
-    Route::Local
-}

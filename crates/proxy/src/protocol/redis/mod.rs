@@ -1,18 +1,24 @@
 //! The Redis protocol: what becomes of each command, and how replies are joined.
 //!
-//! `state` is the protocol with a pool's settings; `grammar`, `decision`, `fanout` and `greeting` implement the
-//! traits of a protocol for it. What is remembered of a client is in `client`, with `replies`, `in_force` and `cross_shard`. `report` tells of the pool;
-//! what the proxy answers itself begins in `local`.
+//! `state` is the protocol with a pool's settings; `grammar`, `decision` (with `by_key`), `fanout` and `greeting`
+//! implement the traits of a protocol for it. What is remembered of a client is in `client`, with `replies`, `in_force` and
+//! `cross_shard`. `report` tells of the pool; what the proxy answers itself begins in `local`; `scan` is SCAN over
+//! several servers, `waiting` what waits for other clients.
 
 mod acl;
+mod admin;
 mod auth;
+mod by_key;
 mod client;
 mod client_command;
+mod client_kill;
 mod client_list;
 mod commands;
 mod config;
 mod cross_shard;
 mod decision;
+mod exec;
+mod extra;
 mod fanout;
 mod grammar;
 mod greeting;
@@ -22,16 +28,23 @@ mod help;
 mod in_force;
 mod introspect;
 mod join;
+mod libraries;
 mod local;
+pub(crate) mod manual;
 mod miss;
 mod own;
+mod pubsub;
 mod recent;
 mod refusal;
 mod replies;
 mod report;
 mod request;
+mod scan;
+mod scripts;
 mod state;
 mod tracking;
 mod transaction;
+mod waiting;
+mod whole_pool;
 
 pub(crate) use state::Redis;

@@ -18,7 +18,7 @@ pub(super) fn role(out: &mut Vec<u8>) {
 
 /// TIME, of the clock that the proxy has.
 pub(super) fn time(pool: &PoolView<'_, RedisClient>, out: &mut Vec<u8>) {
-    let micros = pool.share.place().process.epoch_micros + pool.now.as_micros();
+    let micros = pool.share.process().epoch_micros + pool.now.as_micros();
     encode::array_header(out, 2);
     for number in [micros / 1_000_000, micros % 1_000_000] {
         encode::bulk(out, number.to_string().as_bytes());
@@ -38,7 +38,7 @@ pub(super) fn memory_doctor(version: Version, out: &mut Vec<u8>) {
 
 /// MEMORY STATS.
 pub(super) fn memory_stats(pool: &PoolView<'_, RedisClient>, out: &mut Vec<u8>) {
-    let usage = &pool.share.place().process.usage;
+    let usage = &pool.share.process().usage;
     let rows = [
         ("peak.allocated", read(&usage.memory_peak)),
         ("total.allocated", read(&usage.memory)),

@@ -8,7 +8,7 @@ use super::client::RedisClient;
 use super::request::{Request, shown};
 use crate::event::Event;
 use crate::limits::MAX_KEY;
-use crate::protocol::decision::{DecisionOutput, Route};
+use crate::protocol::decision::{DecisionOutput, Route, TransactionStep};
 use crate::protocol::grammar;
 
 /// The refusal of bytes that cannot be parsed.
@@ -48,6 +48,7 @@ impl Refusal {
         match self {
             Refusal::Unknown if command::is_cross_protocol(request.name()) => return Route::Quit,
             Refusal::Unknown => {
+                client.in_force.abort_transaction();
                 let name = shown(request.name());
                 let hint = match is_memcached(request.name()) {
                     true => ": it is memcached's, and this pool speaks Redis's protocol",
@@ -61,10 +62,17 @@ impl Refusal {
                 client.beginning.note_other(command, request.args.len());
                 let error = format!("wrong number of arguments for '{}' command", command.name);
                 match command.action {
+                    // As in Redis, the error ends the transaction, if there is one.
                     CommandAction::Transaction(Transaction::Exec) => {
-                        client.in_force.abort(&error, &mut output.reply);
+                        client.in_force.end_transaction();
+                        let error = format!("EXECABORT Transaction discarded because of: {error}");
+                        encode::error(&mut output.reply, &error);
+                        return Route::Transaction(TransactionStep::Drop);
                     }
-                    _ => encode::error(&mut output.reply, &format!("ERR {error}")),
+                    _ => {
+                        client.in_force.abort_transaction();
+                        encode::error(&mut output.reply, &format!("ERR {error}"));
+                    }
                 }
             }
         }

@@ -1,10 +1,12 @@
 //! Requests about the pool and its clients.
 
+use std::collections::HashSet;
+
 use redis_proto::command::{Action as CommandAction, LocalCommand};
 
 use super::decision::request_of;
 use super::state::Redis;
-use super::{client_list, config, introspect, own};
+use super::{client_kill, client_list, config, introspect, own, pubsub};
 use crate::protocol::decision;
 use crate::protocol::report::{PoolView, Report};
 
@@ -19,8 +21,10 @@ impl Report for Redis {
         let Ok(command) = self.find_command(&request) else {
             return;
         };
-        let CommandAction::Local(local) = command.action else {
-            return;
+        let local = match command.action {
+            CommandAction::Local(local) => local,
+            CommandAction::PubSub(asked) => return pubsub::report(asked, &request, pool, out),
+            _ => return,
         };
         match local {
             LocalCommand::Info => introspect::info(&request, pool, out),
@@ -37,5 +41,14 @@ impl Report for Redis {
             LocalCommand::Lastsave => own::last_save(pool, out),
             _ => {}
         }
+    }
+
+    fn victims(
+        &self,
+        request: decision::Request<'_, Self>,
+        pool: &mut PoolView<'_, Self::Client>,
+        out: &mut Vec<u8>,
+    ) -> HashSet<u64> {
+        client_kill::victims(&request_of(request), pool, out)
     }
 }

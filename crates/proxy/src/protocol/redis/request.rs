@@ -22,6 +22,11 @@ impl<'a> Request<'a> {
             .unwrap_or_default()
     }
 
+    /// Whether an argument was so long that it was collected outside the text: [`Request::arg`] does not give it.
+    pub(crate) fn lacks_an_argument(&self) -> bool {
+        self.args.iter().any(|arg| arg.diverted)
+    }
+
     pub(crate) fn name(&self) -> &'a [u8] {
         self.arg(0)
     }
@@ -37,6 +42,10 @@ impl<'a> Request<'a> {
         })
     }
 }
+
+/// What is said where the proxy would have to repeat or to keep an argument that is not in the text.
+pub(super) const ARGUMENT_TOO_LONG: &str =
+    "ERR an argument is too long for a command that the proxy answers itself";
 
 /// A word that a client sent, escaped and shortened for an error line or the log.
 pub(super) fn shown(word: &[u8]) -> String {

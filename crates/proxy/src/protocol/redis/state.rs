@@ -6,7 +6,9 @@ use std::sync::Arc;
 use hashkit::HashTag;
 use redis_proto::request::RequestLimits;
 
+use super::extra::ExtraCommands;
 use super::recent::Recent;
+use super::scan;
 use crate::protocol::Protocol;
 use crate::release::Release;
 use crate::settings::{ProtocolSettings, RedisSettings};
@@ -19,10 +21,14 @@ pub(crate) struct Redis {
     pub(super) databases: Vec<u32>,
     pub(super) plan: Arc<PoolPlan>,
     pub(super) allow_flush: bool,
+    /// What cursors of SCAN tell of the servers: how many there are, and a digest of their names.
+    pub(super) places: (u16, u16),
     /// The delimiters of the part of a key that decides its server.
     pub(super) hash_tag: Option<HashTag>,
     pub(super) limits: RequestLimits,
     pub(super) recent: Recent,
+    /// Commands that are not in the table.
+    pub(super) extra: ExtraCommands,
     /// A buffer for the indices of a request's keys.
     pub(super) indices: Cell<Vec<usize>>,
 }
@@ -38,11 +44,23 @@ impl Protocol for Redis {
             databases: settings.servers.iter().map(|server| server.db).collect(),
             plan: Arc::clone(plan),
             allow_flush: settings.allow_flush,
+            places: (
+                u16::try_from(settings.servers.len()).unwrap_or(u16::MAX),
+                scan::digest(settings.servers.iter().map(|server| &*server.name)),
+            ),
             hash_tag: settings.placement.tag,
             limits: RequestLimits::default(),
             recent: Recent::default(),
+            extra: ExtraCommands::new(&redis.commands),
             indices: Cell::default(),
         }
+    }
+}
+
+impl Redis {
+    /// Whether the pool has one server, so that whatever a command is about is there.
+    pub(super) fn has_one_server(&self) -> bool {
+        self.places.0 == 1
     }
 }
 

@@ -4,6 +4,7 @@ use proxy::settings::EjectPolicy;
 
 use super::{Case, contains};
 use crate::keys;
+use crate::memcached_meta;
 use crate::scenario::Policy;
 
 impl Case<'_> {
@@ -36,6 +37,13 @@ impl Case<'_> {
         other.is_none_or(|placement_oracle| {
             placement_oracle.was_ejected(placement_oracle.full(), self.sent())
         })
+    }
+
+    /// Whether a failure's text says that the failover pool's servers are of no use, which is known of each for a while.
+    pub(super) fn is_of_old_servers(&self, text: &str) -> bool {
+        let gutter = self.world.scenario.gutter.as_ref();
+        gutter.is_some_and(|gutter| gutter.too_old)
+            && text.starts_with("the failover server cannot limit the time to live")
     }
 
     /// Whether the reply is an error because some server was ejected.
@@ -77,7 +85,11 @@ impl Case<'_> {
 
     /// Whether the request was correctly answered as if its key did not exist.
     pub(super) fn is_missed(&self, verb: &str, key: &[u8]) -> Result<bool, String> {
-        let Some(miss) = self.miss(verb).filter(|_| self.may_miss(key)) else {
+        let miss = match verb {
+            "mg" => Some(memcached_meta::miss(key)),
+            _ => self.miss(verb).map(<[u8]>::to_vec),
+        };
+        let Some(miss) = miss.filter(|_| self.may_miss(key)) else {
             return Ok(false);
         };
         if contains(self.frame, b": the server is ejected") {

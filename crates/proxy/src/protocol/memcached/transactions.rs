@@ -1,0 +1,6 @@
+//! memcached has no transactions.
+
+use super::Memcached;
+use crate::protocol::transaction::Transactions;
+
+impl Transactions for Memcached {}

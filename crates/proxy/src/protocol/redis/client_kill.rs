@@ -1,0 +1,144 @@
+//! CLIENT KILL: which clients of the worker are closed.
+
+use std::collections::HashSet;
+
+use redis_proto::encode;
+
+use super::client::RedisClient;
+use super::client_list::addresses;
+use super::request::{Request, shown};
+use crate::protocol::decision::{AdminStep, DecisionOutput, Route};
+use crate::protocol::report::{ClientView, PoolView};
+
+/// What a client must be like.
+#[derive(Debug, Default)]
+struct Filter<'r> {
+    id: Option<u64>,
+    addr: Option<&'r [u8]>,
+    laddr: Option<&'r [u8]>,
+    /// Whether it is subscribed to anything.
+    is_subscriber: Option<bool>,
+    /// For so many seconds it is connected at least.
+    age: Option<u64>,
+    /// No client is of the type that is asked for.
+    is_nobody: bool,
+    /// Whether the client that asks is left out.
+    skips_me: bool,
+    /// It is named by its address alone.
+    is_old_form: bool,
+}
+
+/// Decides what becomes of CLIENT KILL, which is checked here.
+pub(super) fn route(request: &Request<'_>, output: &mut DecisionOutput) -> Route {
+    match Filter::read(request) {
+        Ok(_) => Route::Admin(AdminStep::CloseClients),
+        Err(error) => {
+            encode::error(&mut output.reply, &error);
+            Route::Local
+        }
+    }
+}
+
+/// The numbers of the clients that are to be closed; writes the reply.
+pub(super) fn victims(
+    request: &Request<'_>,
+    pool: &mut PoolView<'_, RedisClient>,
+    out: &mut Vec<u8>,
+) -> HashSet<u64> {
+    let Ok(filter) = Filter::read(request) else {
+        return HashSet::new();
+    };
+    let mut found = HashSet::new();
+    while let Some(view) = pool.clients.next() {
+        if filter.is_met_by(&view, pool) {
+            found.insert(view.client.id);
+            if filter.is_old_form {
+                break;
+            }
+        }
+    }
+    match (filter.is_old_form, found.is_empty()) {
+        (true, true) => encode::error(out, "ERR No such client"),
+        (true, false) => encode::simple(out, "OK"),
+        (false, _) => encode::integer(out, found.len() as i64),
+    }
+    found
+}
+
+impl<'r> Filter<'r> {
+    fn read(request: &Request<'r>) -> Result<Self, String> {
+        if request.args.len() == 3 {
+            return Ok(Self {
+                addr: Some(request.arg(2)),
+                is_old_form: true,
+                ..Self::default()
+            });
+        }
+        let mut filter = Self {
+            skips_me: true,
+            ..Self::default()
+        };
+        if !request.args.len().is_multiple_of(2) {
+            return Err("ERR syntax error".into());
+        }
+        for index in (2..request.args.len()).step_by(2) {
+            filter.add(request.arg(index), request.arg(index + 1))?;
+        }
+        Ok(filter)
+    }
+
+    fn add(&mut self, option: &[u8], value: &'r [u8]) -> Result<(), String> {
+        let number = || {
+            let text = std::str::from_utf8(value).ok()?;
+            text.parse::<u64>().ok().filter(|number| *number > 0)
+        };
+        let word = value.to_ascii_lowercase();
+        match option.to_ascii_lowercase().as_slice() {
+            b"id" => {
+                let id = number().ok_or("ERR client-id should be greater than 0")?;
+                self.id = Some(id);
+            }
+            b"maxage" => {
+                let age = number().ok_or("ERR maxage is not an integer or out of range")?;
+                self.age = Some(age);
+            }
+            b"addr" => self.addr = Some(value),
+            b"laddr" => self.laddr = Some(value),
+            // The proxy has one user.
+            b"user" if value == b"default" => {}
+            b"user" => return Err(format!("ERR No such user '{}'", shown(value))),
+            b"type" => match word.as_slice() {
+                b"normal" => self.is_subscriber = Some(false),
+                b"pubsub" => self.is_subscriber = Some(true),
+                b"master" | b"replica" | b"slave" => self.is_nobody = true,
+                _ => return Err(format!("ERR Unknown client type '{}'", shown(value))),
+            },
+            b"skipme" => match word.as_slice() {
+                b"yes" => self.skips_me = true,
+                b"no" => self.skips_me = false,
+                _ => return Err("ERR syntax error".into()),
+            },
+            _ => return Err("ERR syntax error".into()),
+        }
+        Ok(())
+    }
+
+    fn is_met_by(
+        &self,
+        view: &ClientView<'_, RedisClient>,
+        pool: &PoolView<'_, RedisClient>,
+    ) -> bool {
+        let client = view.client;
+        let (addr, laddr) = addresses(view, pool);
+        let is = |wanted: Option<&[u8]>, has: &str| wanted.is_none_or(|it| it == has.as_bytes());
+        let age = pool.now.since(client.connected).as_secs();
+        let is_asking = client.id == pool.asking.client.id;
+        let is_left_out = self.is_nobody || (self.skips_me && is_asking);
+        !is_left_out
+            && self.id.is_none_or(|id| id == client.id)
+            && self.age.is_none_or(|least| age >= least)
+            && (self.is_subscriber).is_none_or(|are| client.subscriptions.is_any() == are)
+            && is(self.addr, &addr)
+            && is(self.laddr, &laddr)
+    }
+}

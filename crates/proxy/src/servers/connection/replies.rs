@@ -1,0 +1,196 @@
+//! The replies that arrive on a connection, each with the request that it answers.
+
+use super::Connection;
+use crate::id::SessionId;
+use crate::metrics::{ServerCounters, ServerMetric};
+use crate::protocol::Protocol;
+use crate::protocol::grammar::{BadReply, Mark, Scan};
+use crate::servers::queue::{InFlight, ReplyTo};
+
+/// What was found at the start of a server's bytes.
+pub(crate) enum Found<K> {
+    /// So many bytes that belong to the reply to `entry`; they end it if a kind is given.
+    Reply {
+        len: usize,
+        entry: InFlight,
+        first: bool,
+        kind: Option<K>,
+    },
+    /// So many bytes of a push frame, which answers no request.
+    Push(usize),
+    /// So many bytes of a reply to a transaction that comes before the one that counts.
+    Before(usize),
+}
+
+impl<K: Copy> Found<K> {
+    /// If this is a whole reply to a slot and no error: its length, and the session and slot.
+    #[inline]
+    pub(crate) fn plain<P: Protocol<Kind = K>>(&self) -> Option<(usize, SessionId, u64)> {
+        match self {
+            Found::Reply {
+                len,
+                entry:
+                    InFlight {
+                        session,
+                        reply_to: ReplyTo::Slot(slot),
+                        ..
+                    },
+                kind: Some(kind),
+                ..
+            } if !P::is_error_kind(*kind) => Some((*len, *session, *slot)),
+            _ => None,
+        }
+    }
+}
+
+/// What a batch of replies adds to the counters. It is added at the end of each read, as atomics are slow.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    replies: i64,
+    bytes: i64,
+    /// Answered requests that had been wholly written, and their bytes.
+    sent: (i64, i64),
+    /// Those that were answered before they were wholly written.
+    unsent: (i64, i64),
+}
+
+impl<P: Protocol> Connection<P> {
+    /// Scans what `data`, which is not empty, begins with: a reply to the oldest request, or a push frame. The
+    /// request is taken off the queue when its reply ends.
+    ///
+    /// # Errors
+    ///
+    /// When it is no reply, or none is due.
+    #[inline]
+    pub(crate) fn next_reply(
+        &mut self,
+        data: &[u8],
+        marks: &mut Vec<u64>,
+        tally: &mut Tally,
+    ) -> Result<Found<P::Kind>, BadReply> {
+        if P::is_between_replies(&self.scanner) {
+            self.dropping = P::is_push(data[0]);
+        }
+        if self.dropping {
+            return self.drop_push(data);
+        }
+        let oldest = self.queue.begun().ok_or(BadReply)?;
+        // Most replies are to a slot.
+        if !matches!(oldest.reply_to, ReplyTo::Slot(_)) {
+            return self.next_other_reply(data, marks, tally);
+        }
+        self.take_reply(data, None, tally)
+    }
+
+    #[inline(never)]
+    fn next_other_reply(
+        &mut self,
+        data: &[u8],
+        marks: &mut Vec<u64>,
+        tally: &mut Tally,
+    ) -> Result<Found<P::Kind>, BadReply> {
+        let oldest = self.queue.oldest().ok_or(BadReply)?;
+        if oldest.expects_before() {
+            return self.drop_reply_before(data, tally);
+        }
+        let marks = matches!(oldest.reply_to, ReplyTo::Fragment(..)).then_some(marks);
+        self.take_reply(data, marks, tally)
+    }
+
+    /// Takes a reply to the oldest request, or a part of it.
+    #[inline(always)]
+    fn take_reply(
+        &mut self,
+        data: &[u8],
+        marks: Option<&mut Vec<u64>>,
+        tally: &mut Tally,
+    ) -> Result<Found<P::Kind>, BadReply> {
+        let oldest = self.queue.oldest().ok_or(BadReply)?;
+        let first = !self.mid_reply;
+        let (len, kind, entry) = match P::scan(&mut self.scanner, data, marks)? {
+            Scan::Complete { len, kind } => {
+                let (entry, whole) = self.queue.pop().ok_or(BadReply)?;
+                tally.add(&entry, whole);
+                (len, Some(kind), entry)
+            }
+            Scan::Partial => (data.len(), None, *oldest),
+        };
+        self.mid_reply = kind.is_none();
+        tally.bytes += len as i64;
+        Ok(Found::Reply {
+            len,
+            entry,
+            first,
+            kind,
+        })
+    }
+
+    /// Drops a reply that comes before the one that counts: that to MULTI, or to a command that is queued. Whatever it
+    /// says, the reply to EXEC says it, too.
+    #[cold]
+    fn drop_reply_before(
+        &mut self,
+        data: &[u8],
+        tally: &mut Tally,
+    ) -> Result<Found<P::Kind>, BadReply> {
+        let is_trial = self.queue.oldest().is_some_and(|it| it.mark == Mark::Trial);
+        let scan = P::scan(&mut self.scanner, data, None)?;
+        let (len, kind) = match scan {
+            Scan::Complete { len, kind } => (len, Some(kind)),
+            Scan::Partial => (data.len(), None),
+        };
+        if is_trial {
+            self.trial.note(&data[..len], kind.map(P::is_error_kind));
+        } else if kind.is_some_and(|kind| !P::is_status(kind) && !P::is_error_kind(kind)) {
+            return Err(BadReply);
+        }
+        if kind.is_some() {
+            self.queue.end_reply_before();
+        }
+        tally.bytes += len as i64;
+        Ok(Found::Before(len))
+    }
+
+    #[cold]
+    fn drop_push(&mut self, data: &[u8]) -> Result<Found<P::Kind>, BadReply> {
+        let len = match P::scan(&mut self.scanner, data, None)? {
+            Scan::Complete { len, .. } => len,
+            Scan::Partial => data.len(),
+        };
+        match self.pushed.add(len, self.heard.unwrap_or(self.opened)) {
+            true => Ok(Found::Push(len)),
+            false => Err(BadReply),
+        }
+    }
+
+    /// Adds a batch of replies to the server's counters.
+    pub(crate) fn count(&self, tally: &Tally) {
+        tally.count(&self.counters);
+    }
+}
+
+impl Tally {
+    /// Adds it to the counters of the server.
+    pub(crate) fn count(&self, counters: &ServerCounters) {
+        let add = |metric, by| counters.add(metric, by);
+        add(ServerMetric::Responses, self.replies);
+        add(ServerMetric::ResponseBytes, self.bytes);
+        add(ServerMetric::OutQueue, -self.sent.0);
+        add(ServerMetric::OutQueueBytes, -self.sent.1);
+        if self.unsent.0 > 0 {
+            counters.note_requests(self.unsent.0, self.unsent.1);
+        }
+    }
+
+    /// A request was answered; `whole` if it had been wholly written.
+    fn add(&mut self, entry: &InFlight, whole: bool) {
+        self.replies += 1;
+        let queue = if whole {
+            &mut self.sent
+        } else {
+            &mut self.unsent
+        };
+        queue.0 += 1;
+        queue.1 += entry.bytes() as i64;
+    }
+}
