@@ -7,11 +7,12 @@ mod balancer;
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Poll, Registry, Token, Waker};
 use rustix::io::Errno;
 
 use crate::connections::{ConnectionCounts, Counted, Kind};
@@ -30,22 +31,80 @@ const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 const WAKE: Token = Token(usize::MAX);
 
+/// The first token of clients that are refused; listeners have the lower ones.
+const REFUSED: usize = 1 << 30;
+
+/// Identifies a listening socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct ListenerId(usize);
+
 /// A listening socket and the pool that its clients belong to.
 #[derive(Debug)]
 pub(crate) struct PoolListener {
+    pub(crate) id: ListenerId,
     pub(crate) listener: Listener,
     pub(crate) pool: Arc<PoolShare>,
+}
+
+/// What becomes of a listening socket, or of all.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// There is a further one, see [`Handle::register`].
+    Open(PoolListener),
+    /// Its clients belong to another pool from now on.
+    Assign(ListenerId, Arc<PoolShare>),
+    /// The length of its queue of connections that are not yet accepted.
+    Backlog(ListenerId, u32),
+    /// It is closed.
+    Close(ListenerId),
+    /// The maximum of clients at a time, over all pools.
+    MaxClients(usize),
+}
+
+/// Changes that are made together, and who waits for that.
+struct Order {
+    changes: Vec<Change>,
+    done: Sender<()>,
 }
 
 /// The running acceptor.
 #[derive(Debug)]
 pub(crate) struct Handle {
     stop: Arc<AtomicBool>,
+    orders: Sender<Order>,
+    registry: Registry,
     waker: Waker,
     thread: JoinHandle<()>,
 }
 
+impl ListenerId {
+    /// The identity of the socket that is the `number`th of this process.
+    pub(crate) fn new(number: usize) -> Self {
+        // A reload opens some sockets; 2^30 of them take years.
+        Self(number % REFUSED)
+    }
+}
+
 impl Handle {
+    /// Prepares a socket for [`Change::Open`]: what can fail of it.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no room for it.
+    pub(crate) fn register(&self, id: ListenerId, listener: &mut Listener) -> io::Result<()> {
+        listener.register(&self.registry, Token(id.0))
+    }
+
+    /// Makes changes, all before the next client is accepted; returns when that is done. Clients that were accepted
+    /// before are in the workers' inboxes then.
+    pub(crate) fn change(&self, changes: Vec<Change>) {
+        let (done, is_done) = channel();
+        if self.orders.send(Order { changes, done }).is_ok() && self.waker.wake().is_ok() {
+            // Nothing is ever sent: the sender is dropped.
+            let _ = is_done.recv();
+        }
+    }
+
     /// Closes the listeners; returns when that is done.
     pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::Release);
@@ -69,20 +128,22 @@ pub(crate) fn start(
 ) -> io::Result<Handle> {
     let poll = Poll::new()?;
     let waker = Waker::new(poll.registry(), WAKE)?;
+    let registry = poll.registry().try_clone()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let acceptor = Acceptor::new(
-        poll,
-        listeners,
-        workers,
+    let (orders, inbox) = channel();
+    let shared = Shared {
+        stop: Arc::clone(&stop),
+        orders: inbox,
         counts,
-        max_clients,
-        Arc::clone(&stop),
-    )?;
+    };
+    let acceptor = Acceptor::new(poll, listeners, workers, max_clients, shared)?;
     let thread = thread::Builder::new()
         .name("acceptor".into())
         .spawn(move || acceptor.run())?;
     Ok(Handle {
         stop,
+        orders,
+        registry,
         waker,
         thread,
     })
@@ -98,11 +159,20 @@ struct Acceptor {
     lingering: LingeringCloses,
     /// When accepting goes on, while it is paused.
     resume_at: Option<Instant>,
+    orders: Receiver<Order>,
     stop: Arc<AtomicBool>,
+}
+
+/// What the acceptor has in common with others.
+struct Shared {
+    stop: Arc<AtomicBool>,
+    orders: Receiver<Order>,
+    counts: Arc<ConnectionCounts>,
 }
 
 /// A listener and whether clients may be waiting on it.
 struct Listening {
+    id: ListenerId,
     listener: Listener,
     pool: Arc<PoolShare>,
     /// Clients may be waiting: `accept` has not returned `WouldBlock` since the last edge.
@@ -125,30 +195,32 @@ impl Acceptor {
         poll: Poll,
         listeners: Vec<PoolListener>,
         workers: Vec<worker::Handle>,
-        counts: Arc<ConnectionCounts>,
         max_clients: usize,
-        stop: Arc<AtomicBool>,
+        shared: Shared,
     ) -> io::Result<Self> {
-        let mut listening = Vec::with_capacity(listeners.len());
-        for (index, PoolListener { mut listener, pool }) in listeners.into_iter().enumerate() {
-            listener.register(poll.registry(), Token(index))?;
-            listening.push(Listening {
-                listener,
-                pool,
-                ready: true,
-                _counted: counts.count(Kind::Listener),
-            });
-        }
-        Ok(Self {
+        let Shared {
+            stop,
+            orders,
+            counts,
+        } = shared;
+        let mut acceptor = Self {
             poll,
-            listeners: listening,
+            listeners: Vec::with_capacity(listeners.len()),
             balancer: Balancer::new(workers, Arc::clone(&counts)),
             max_clients,
             counts,
             lingering: LingeringCloses::default(),
             resume_at: None,
+            orders,
             stop,
-        })
+        };
+        for mut listening in listeners {
+            let token = Token(listening.id.0);
+            let registry = acceptor.poll.registry();
+            listening.listener.register(registry, token)?;
+            acceptor.open(listening);
+        }
+        Ok(acceptor)
     }
 
     fn run(mut self) {
@@ -163,6 +235,10 @@ impl Acceptor {
             for event in &events {
                 self.handle_ready(event);
             }
+            while let Ok(Order { changes, done }) = self.orders.try_recv() {
+                changes.into_iter().for_each(|change| self.obey(change));
+                drop(done);
+            }
             self.tick(Instant::now());
         }
     }
@@ -172,12 +248,49 @@ impl Acceptor {
         if token == WAKE {
             return;
         }
-        match self.listeners.get_mut(token.0) {
-            Some(listening) => listening.ready = true,
+        match token.0.checked_sub(REFUSED) {
+            Some(key) => self.lingering.handle_ready(key, event.into()),
             None => {
-                let key = token.0 - self.listeners.len();
-                self.lingering.handle_ready(key, event.into());
+                if let Some(listening) = self.listening(ListenerId(token.0)) {
+                    listening.ready = true;
+                }
             }
+        }
+    }
+
+    fn listening(&mut self, id: ListenerId) -> Option<&mut Listening> {
+        self.listeners.iter_mut().find(|it| it.id == id)
+    }
+
+    /// Accepts from a registered socket, too. Clients may have come before this.
+    fn open(&mut self, PoolListener { id, listener, pool }: PoolListener) {
+        self.listeners.push(Listening {
+            id,
+            listener,
+            pool,
+            ready: true,
+            _counted: self.counts.count(Kind::Listener),
+        });
+    }
+
+    fn obey(&mut self, change: Change) {
+        match change {
+            Change::Open(listener) => self.open(listener),
+            Change::Assign(id, pool) => {
+                if let Some(listening) = self.listening(id) {
+                    listening.pool = pool;
+                }
+            }
+            Change::Backlog(id, backlog) => {
+                if let Some(listening) = self.listening(id)
+                    && let Err(error) = listening.listener.set_backlog(backlog)
+                {
+                    let (pool, text) = (listening.pool.name(), error_text(&error));
+                    log!(WARN, "the backlog of pool '{pool}' stays as it is: {text}");
+                }
+            }
+            Change::Close(id) => self.listeners.retain(|it| it.id != id),
+            Change::MaxClients(most) => self.max_clients = most,
         }
     }
 
@@ -253,13 +366,12 @@ impl Acceptor {
         if self.has_room(&pool) {
             return self.balancer.give(&pool, stream, name);
         }
-        let first = self.listeners.len();
         let refusal = proxy::too_many_clients(pool.core()).into();
         let registry = self.poll.registry();
         // A client that cannot even be sent the refusal is closed without it.
         let _ = self
             .lingering
-            .send_and_close(stream, refusal, registry, first, now);
+            .send_and_close(stream, refusal, registry, REFUSED, now);
         let (pool, clients) = (pool.name(), pool.clients());
         log_limited!(
             WARN,

@@ -1,6 +1,10 @@
 //! How many descriptors the process may open, and how many of them are left for clients.
 
+use proxy::settings::{PoolSettings, ProtocolSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// A pool, and its failover pool if it has one.
+pub(crate) type WithFailover<'c> = (&'c PoolSettings, Option<&'c PoolSettings>);
 
 /// Descriptors for everything but listeners, clients and servers: the log, standard streams, the statistics
 /// port, look-ups of names (14 in all), and connections that linger, be it refused clients or readers of the
@@ -10,23 +14,32 @@ const RESERVED: u64 = 32;
 /// Descriptors of each worker: its poll and its waker.
 const PER_WORKER: u64 = 2;
 
-/// Raises the soft limit of open descriptors to the hard limit; returns the resulting limit.
-pub(crate) fn raise_limit() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    let raised = setrlimit(Resource::Nofile, wanted).is_ok();
-    let holds = if raised { limit.maximum } else { limit.current };
+/// The limit that [`raise_limit`] will reach.
+pub(crate) fn highest_limit() -> u64 {
     // `None` means unlimited.
-    holds.unwrap_or(u64::MAX)
+    getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX)
+}
+
+/// Raises the soft limit of open descriptors to the hard limit, if that is allowed.
+pub(crate) fn raise_limit() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let wanted = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, wanted);
+}
+
+/// How many descriptors the process may have open.
+pub(crate) fn descriptor_limit() -> u64 {
+    // `None` means unlimited.
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Descriptors that are needed for other things than clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Needs {
-    /// Listening sockets.
+    /// Listening sockets, and what the admin port needs.
     pub(crate) listeners: u64,
     /// Event loops.
     pub(crate) workers: u64,
@@ -36,15 +49,56 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    /// How many clients `limit` descriptors leave room for; `None` if there is hardly any room.
-    pub(crate) fn clients(&self, limit: u64) -> Option<u64> {
-        let needed = self
-            .server_connections
+    /// What pools need with so many workers.
+    ///
+    /// Leased connections are not counted (see [`leased`](Self::leased)): `leased_connections` is a limit that hardly any
+    /// pool comes near, and a thousand per server would leave no room for clients under the usual limits.
+    pub(crate) fn of(pools: &[WithFailover<'_>], workers: usize) -> Self {
+        Self {
+            listeners: pools.len() as u64,
+            workers: workers as u64,
+            server_connections: sum(pools, workers, |pool| {
+                let of_versions = pool.server_connections.saturating_mul(pool.versions());
+                of_versions.saturating_add(pool.own_connections())
+            }),
+        }
+    }
+
+    /// How many connections can be leased at most. Each is leased to a client, so that there are hardly more of them than
+    /// clients: a client that waits or watches at one server has one.
+    pub(crate) fn leased(pools: &[WithFailover<'_>], workers: usize) -> u64 {
+        sum(pools, workers, |pool| match &pool.protocol {
+            ProtocolSettings::Redis(_) => pool.leased_connections,
+            ProtocolSettings::Memcached(_) => 0,
+        })
+    }
+
+    /// Descriptors that are needed before there is any client.
+    pub(crate) fn total(&self) -> u64 {
+        self.server_connections
             .saturating_add(self.listeners)
             .saturating_add(self.workers.saturating_mul(PER_WORKER))
-            .saturating_add(RESERVED);
-        limit.checked_sub(needed).filter(|&clients| clients > 0)
+            .saturating_add(RESERVED)
     }
+
+    /// How many clients `limit` descriptors leave room for; `None` if there is hardly any room.
+    pub(crate) fn clients(&self, limit: u64) -> Option<u64> {
+        let left = limit.checked_sub(self.total());
+        left.filter(|&clients| clients > 0)
+    }
+}
+
+/// As many as `per_server` says for the servers of each pool and of its failover pool, in each worker.
+pub(crate) fn sum(
+    pools: &[WithFailover<'_>],
+    workers: usize,
+    per_server: fn(&PoolSettings) -> usize,
+) -> u64 {
+    let of = |pool: &PoolSettings| per_server(pool).saturating_mul(pool.servers.len());
+    pools.iter().fold(0u64, |sum, (pool, failover)| {
+        let per_worker = of(pool).saturating_add(failover.map_or(0, of));
+        sum.saturating_add(per_worker.saturating_mul(workers) as u64)
+    })
 }
 
 #[cfg(test)]

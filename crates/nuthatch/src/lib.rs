@@ -4,19 +4,26 @@
 //! YAML. It is a library so that its tests can reach it; the program is [`cli::main`].
 
 mod acceptor;
+mod admin;
 pub mod cli;
 mod clock;
 pub mod config;
 mod connections;
+mod control;
+mod controller;
 mod daemon;
 mod descriptors;
+mod failure;
+mod live;
 mod logger;
+mod manual;
 mod memory_limit;
 mod net;
 mod pid_file;
 mod pool;
 pub mod program;
 mod resolver;
+pub mod ring_diff;
 pub mod run;
 mod signals;
 mod stats;

@@ -157,6 +157,11 @@ pub(crate) fn lower_level() -> Option<u8> {
     change_level(|level| level.checked_sub(1))
 }
 
+/// Sets the level, to at most the highest one.
+pub(crate) fn set_level(level: u8) {
+    change_level(|_| Some(level.min(MAX_LEVEL)));
+}
+
 /// Has the file closed and reopened, after it was renamed (log rotation).
 pub(crate) fn reopen() {
     submit(Order::Reopen);

@@ -7,5 +7,5 @@ mod stream;
 
 pub(crate) use cause::{cause_of, error_text};
 pub(crate) use lingering_close::LingeringCloses;
-pub(crate) use listener::{Listener, SocketFile};
+pub(crate) use listener::{Listener, SocketFile, blocking_unix};
 pub(crate) use stream::{ByteStream, Readiness, Received, Stream};

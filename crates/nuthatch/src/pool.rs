@@ -1,19 +1,36 @@
 //! One pool of the process: what the acceptor, the workers and the statistics share. Created once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A pool's number: small and dense, so that it can index a table.
+/// Bits of a [`PoolId`] that are its slot.
+const SLOT_BITS: u32 = 20;
+
+/// Maximum pools at a time: far more than the process may have descriptors for their listening sockets.
+const MAX_POOLS: usize = 1 << SLOT_BITS;
+
+/// A pool's number: a slot, small and dense so that it can index a table, and how often the slot was used before. What
+/// arrives late for a pool that was removed does not get to the pool that has its slot then. The count begins again
+/// after 4,096; answers that are so late do not exist, as names are waited for seconds only. 32 bits, because every
+/// idle client stores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PoolId(u32);
 
 impl PoolId {
-    pub(crate) fn new(number: usize) -> Self {
-        Self(u32::try_from(number).expect("fewer than 2^32 pools fit into a file"))
+    /// The first pool in a slot.
+    pub(crate) fn new(slot: usize) -> Self {
+        assert!(slot < MAX_POOLS, "more pools than descriptors");
+        Self(slot as u32)
     }
 
+    /// The next pool in the same slot.
+    pub(crate) fn successor(self) -> Self {
+        Self(self.0.wrapping_add(1 << SLOT_BITS))
+    }
+
+    /// Its slot.
     pub(crate) fn index(self) -> usize {
-        self.0 as usize
+        (self.0 as usize) & (MAX_POOLS - 1)
     }
 }
 
@@ -23,9 +40,9 @@ pub(crate) struct PoolShare {
     id: PoolId,
     core: Arc<proxy::PoolShare>,
     /// Whether TCP connections, to clients and to servers, send keepalive probes.
-    keepalive: bool,
+    keepalive: AtomicBool,
     /// Maximum clients at a time.
-    max_clients: usize,
+    max_clients: AtomicUsize,
     clients: AtomicUsize,
 }
 
@@ -40,8 +57,8 @@ impl PoolShare {
         Self {
             id,
             core,
-            keepalive,
-            max_clients,
+            keepalive: AtomicBool::new(keepalive),
+            max_clients: AtomicUsize::new(max_clients),
             clients: AtomicUsize::new(0),
         }
     }
@@ -60,7 +77,14 @@ impl PoolShare {
     }
 
     pub(crate) fn keepalive(&self) -> bool {
-        self.keepalive
+        self.keepalive.load(Ordering::Relaxed)
+    }
+
+    /// From now on connections are made with or without keepalive, and at most `max_clients` clients are admitted; those
+    /// that are connected stay as they are.
+    pub(crate) fn set_limits(&self, keepalive: bool, max_clients: usize) {
+        self.keepalive.store(keepalive, Ordering::Relaxed);
+        self.max_clients.store(max_clients, Ordering::Relaxed);
     }
 
     /// Current clients.
@@ -71,7 +95,7 @@ impl PoolShare {
     /// Whether one more client may be admitted. Only one thread admits clients, so the answer is still true
     /// when the client is counted.
     pub(crate) fn has_room(&self) -> bool {
-        self.clients() < self.max_clients
+        self.clients() < self.max_clients.load(Ordering::Relaxed)
     }
 
     pub(crate) fn add_client(&self) {

@@ -54,6 +54,8 @@ enum Order {
         host: Arc<str>,
         watch: Box<dyn Watch>,
     },
+    /// Servers have left.
+    Forget,
 }
 
 /// Looks a name up, which may take any time.
@@ -105,6 +107,11 @@ impl Resolver {
         // The thread never ends.
         let _ = self.orders.send(Order::Watch { host, watch });
     }
+
+    /// Ends the watches that are over ([`Watch::is_over`]).
+    pub(crate) fn forget(&self) {
+        let _ = self.orders.send(Order::Forget);
+    }
 }
 
 /// The thread.
@@ -155,6 +162,7 @@ impl Server {
                 reached,
             } => self.names.note_attempt(&host, address, reached),
             Order::Watch { host, watch } => self.names.watch(&host, watch, now),
+            Order::Forget => self.names.forget(),
         }
     }
 

@@ -1,46 +1,49 @@
 //! Runs the proxy: does everything that can fail at start, in an order that leaves nothing behind on failure;
 //! then waits for a signal; then shuts down.
 
-mod failure;
 mod options;
-mod pools;
 mod process;
-mod server_names;
-mod sockets;
+mod watch;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use proxy::WorkerContext;
-use proxy::settings::{PoolSettings, ProtocolSettings};
+use proxy::settings::ProtocolSettings;
+use proxy::{Process, WorkerContext};
 use rustix::system::uname;
 
-use crate::acceptor::{self, PoolListener};
+use crate::admin;
 use crate::clock::Clock;
-use crate::config::{self, Config, PoolConfig};
+use crate::config::{Config, Globals, PoolConfig};
 use crate::connections::ConnectionCounts;
+use crate::control;
+use crate::controller::{Call, Controller};
 use crate::daemon::{Daemon, Role, daemonize};
-use crate::descriptors::{Needs, raise_limit};
+use crate::descriptors::{self, Needs, descriptor_limit, raise_limit};
+use crate::failure::Failure;
+use crate::live::{Draft, Files, Live, open_admin, open_stats};
 use crate::logger::{self, ALERT, ALWAYS, NOTICE, WARN, log};
 use crate::memory_limit::half_of_memory;
-use crate::net::{SocketFile, error_text};
+use crate::net::{Listener, SocketFile, error_text};
 use crate::pid_file::PidFile;
 use crate::pool::PoolShare;
+use crate::program::Program;
 use crate::resolver::Resolver;
-use crate::signals::{self, Stop};
+use crate::signals;
 use crate::stats::{self, Source};
 use crate::usage;
 use crate::worker::{self, WorkerSetup};
-use failure::Failure;
-use sockets::Sockets;
 
 pub use options::RunOptions;
+use watch::Watched;
 
 /// Time that workers get on top of `shutdown_timeout` to end on their own.
 const GRACE: Duration = Duration::from_secs(1);
@@ -51,8 +54,8 @@ const WATCH: Duration = Duration::from_millis(10);
 /// Maximum time to write the last log lines.
 const LOG_TIME_LIMIT: Duration = Duration::from_secs(1);
 
-/// Stop requests that can be pending: the first one, and a second that ends the shutdown at once.
-const STOPS: usize = 2;
+/// Calls that can be pending: more than connections of the control socket, which make one at a time.
+const CALLS: usize = 64;
 
 /// Runs the proxy until it is told to stop.
 ///
@@ -92,103 +95,129 @@ fn fail(options: &RunOptions, Failure { details, line }: &Failure) -> ExitCode {
 
 /// The running proxy. Dropping it removes the socket files and the pid file.
 struct Running {
-    acceptor: acceptor::Handle,
+    live: Live,
     workers: Vec<(worker::Handle, JoinHandle<()>)>,
-    stops: Receiver<Stop>,
-    shutdown_timeout: Duration,
-    socket_files: Vec<SocketFile>,
+    calls: Receiver<Call>,
+    /// Whether SIGUSR1 reloads whatever the configuration says.
+    reloads_by_signal: bool,
+    socket_files: [Option<SocketFile>; 2],
     pid_file: Option<PidFile>,
+    view: Option<Arc<admin::View>>,
 }
 
 /// Does everything that can fail, and only then lets a daemon's parent exit.
 fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failure> {
     let clock = Clock::start();
     let started = Instant::now();
-    logger::start(options.log_file.clone(), options.verbosity)
-        .map_err(|error| cannot_open("log", options.log_file.as_deref(), &error))?;
-    logger::log_panics();
-    let (sender, stops) = sync_channel(STOPS);
-    signals::start(sender).map_err(|error| Failure::of("handling signals", &error))?;
+    start_log(options)?;
+    let (sender, calls) = sync_channel(CALLS);
+    let controller = Controller::new(sender);
+    let handled = signals::start(controller.clone());
+    handled.map_err(|error| Failure::of("handling signals", &error))?;
     announce(options);
-    let config = load(options)?;
-    let limit = raise_limit();
-    let sockets = Sockets::open(&config, &options.stats_addr, options.stats_port)?;
-    let pid_file = options.pid_file.as_deref().map(PidFile::create).transpose();
-    let pid_file =
-        pid_file.map_err(|error| cannot_open("pid", options.pid_file.as_deref(), &error))?;
+    let files = files(options);
+    let watched = Watched::new(&files);
+    let config = files.load()?;
+    announce_cross_shard(&config);
+    raise_limit();
+    let (stats_listener, stats_file) =
+        open_stats(&options.stats_addr, options.stats_port, &config)?;
+    let admin_listener = open_admin(&config)?;
+    let mut draft = Draft::open(files, config)?;
+    let control = draft.config().globals.control.as_deref();
+    let control = control.map(open_control).transpose()?;
+    let pid_file = create_pid_file(options)?;
 
-    let workers = config.globals.workers.count();
-    let max_memory = config.globals.max_memory.unwrap_or_else(half_of_memory);
+    let workers = draft.config().globals.workers.count();
     let counts = ConnectionCounts::new(workers);
-    let max_clients = max_clients(&config, workers, limit);
     let process = process::describe(options, clock);
-    let pools = pools::build(&config, workers, max_memory, &process, max_clients);
-    match max_memory {
-        0 => log!(NOTICE, "buffers may hold any number of bytes"),
-        most => log!(NOTICE, "buffers may hold up to {most} bytes"),
-    }
-    let socket_files = sockets.files;
-    let (stats_listener, listeners) = (sockets.stats, sockets.pools);
+    announce_limits(draft.config(), workers);
+    let pools = draft.make_pools(&process, most_clients(draft.config(), workers));
     let resolver = Resolver::start().map_err(|error| Failure::of("starting a thread", &error))?;
     let workers = start_workers(workers, &pools, &counts, clock, &resolver)?;
-    let handles: Vec<_> = workers.iter().map(|(handle, _)| handle.clone()).collect();
-    server_names::watch(&config, &pools, &handles, &resolver);
-    let listeners = listeners.into_iter().zip(&pools);
-    let listeners = listeners.map(|(listener, pool)| PoolListener {
-        listener,
-        pool: Arc::clone(pool),
-    });
-    let listeners = listeners.collect();
-    let acceptor = acceptor::start(listeners, handles, Arc::clone(&counts), max_clients)
-        .map_err(|error| Failure::of("accepting clients", &error))?;
-    let source = Source {
+    let handles = workers.iter().map(|(handle, _)| handle.clone()).collect();
+    let live = draft.start(handles, &counts, &resolver, most_clients)?;
+    let source = Arc::new(Source {
         version: options.program.version(),
         hostname: hostname(),
         started,
         clock,
+        counts: Arc::clone(&counts),
+        directory: Arc::clone(live.directory()),
+    });
+    let view = start_admin(admin_listener, &live.config().globals, &source, &process)?;
+    start_statistics(process, stats_listener, &source)?;
+    let facts = control::Facts {
+        version: env!("CARGO_PKG_VERSION"),
+        started,
         counts,
-        extended: config.globals.stats_extended,
-        pools,
+        stats: source,
+        conf_file: options.conf_file.clone(),
     };
-    usage::start(process, source.pools.clone())
-        .map_err(|error| Failure::of("starting a thread", &error))?;
-    stats::start(stats_listener, source)
-        .map_err(|error| Failure::of("serving statistics", &error))?;
+    let serve = |control| start_control(control, controller.clone(), facts);
+    let control_file = control.map(serve).transpose()?;
+    if live.config().globals.watch {
+        watched
+            .start(controller)
+            .map_err(|error| Failure::of("starting a thread", &error))?;
+    }
     if let Some(daemon) = daemon {
         daemon
             .report_ready()
             .map_err(|error| Failure::of("leaving the terminal", &error))?;
     }
     Ok(Running {
-        acceptor,
+        live,
         workers,
-        stops,
-        shutdown_timeout: config.globals.shutdown_timeout,
-        socket_files,
+        calls,
+        reloads_by_signal: options.program == Program::Nuthatch,
+        socket_files: [stats_file, control_file],
         pid_file,
+        view,
     })
 }
 
 impl Running {
-    /// Waits for a stop request, then shuts down.
-    fn serve(self) -> ExitCode {
-        // The signals' thread never ends, so this only returns on a stop request.
-        let _ = self.stops.recv();
+    /// Does what it is told until it is told to stop, then shuts down.
+    fn serve(mut self) -> ExitCode {
+        // The signals' thread never ends, so there is always another call.
+        while let Ok(call) = self.calls.recv() {
+            match call {
+                Call::Stop => break,
+                Call::ReloadBySignal => self.reload_by_signal(),
+                Call::Do(work) => work(&mut self.live),
+            }
+        }
         self.end()
+    }
+
+    fn reload_by_signal(&mut self) {
+        if self.reloads_by_signal || self.live.config().globals.signals {
+            // What became of it is in the log.
+            let _ = self.live.reload();
+        }
     }
 
     /// Closes the listeners, answers what is in flight, and cleans up.
     fn end(self) -> ExitCode {
-        self.acceptor.stop();
+        if let Some(view) = &self.view {
+            view.note_stopping();
+        }
+        let shutdown_timeout = self.live.config().globals.shutdown_timeout;
+        self.live.stop_accepting();
         drop(self.socket_files);
         for (worker, _) in &self.workers {
-            worker.shut_down(self.shutdown_timeout);
+            worker.shut_down(shutdown_timeout);
         }
-        let deadline = Instant::now() + self.shutdown_timeout + GRACE;
+        let deadline = Instant::now() + shutdown_timeout + GRACE;
         let working = || self.workers.iter().any(|(_, thread)| !thread.is_finished());
         let mut hurried = false;
         while working() && Instant::now() < deadline && !hurried {
-            hurried = self.stops.recv_timeout(WATCH) != Err(RecvTimeoutError::Timeout);
+            hurried = match self.calls.recv_timeout(WATCH) {
+                Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => true,
+                // It is too late for anything else.
+                Ok(_) | Err(RecvTimeoutError::Timeout) => false,
+            };
         }
         drop(self.pid_file);
         // What was left out of the log until now comes before its last line.
@@ -199,6 +228,57 @@ impl Running {
             true => ExitCode::FAILURE,
             false => ExitCode::SUCCESS,
         }
+    }
+}
+
+fn create_pid_file(options: &RunOptions) -> Result<Option<PidFile>, Failure> {
+    let path = options.pid_file.as_deref();
+    let created = path.map(PidFile::create).transpose();
+    created.map_err(|error| cannot_open("pid", path, &error))
+}
+
+fn start_log(options: &RunOptions) -> Result<(), Failure> {
+    logger::start(options.log_file.clone(), options.verbosity)
+        .map_err(|error| cannot_open("log", options.log_file.as_deref(), &error))?;
+    logger::log_panics();
+    Ok(())
+}
+
+fn start_statistics(
+    process: Arc<Process>,
+    listener: Listener,
+    source: &Arc<Source>,
+) -> Result<(), Failure> {
+    usage::start(process, Arc::clone(&source.directory))
+        .map_err(|error| Failure::of("starting a thread", &error))?;
+    stats::start(listener, Arc::clone(source))
+        .map_err(|error| Failure::of("serving statistics", &error))
+}
+
+fn start_control(
+    (listener, file): (UnixListener, SocketFile),
+    controller: Controller,
+    facts: control::Facts,
+) -> Result<SocketFile, Failure> {
+    control::start(listener, controller, facts)
+        .map_err(|error| Failure::of("starting a thread", &error))?;
+    Ok(file)
+}
+
+fn open_control(path: &std::path::Path) -> Result<(UnixListener, SocketFile), Failure> {
+    control::open(path).map_err(|error| {
+        let (path, text) = (path.display(), error_text(&error));
+        Failure::new(format!(
+            "cannot listen on '{path}' for `nuthatch ctl`: {text}"
+        ))
+    })
+}
+
+fn files(options: &RunOptions) -> Files {
+    Files {
+        conf: options.conf_file.clone(),
+        overlay: options.overlay.clone(),
+        overrides: options.overrides.clone(),
     }
 }
 
@@ -213,20 +293,6 @@ fn announce(options: &RunOptions) {
 
 fn hostname() -> String {
     uname().nodename().to_string_lossy().into_owned()
-}
-
-fn load(options: &RunOptions) -> Result<Config, Failure> {
-    let path = options.conf_file.as_path();
-    let config = config::load(path, options.overlay.as_deref(), &options.overrides);
-    let config = config.map_err(|report| Failure {
-        details: report.to_string(),
-        line: report.verdict(path, options.overlay.as_deref()),
-    })?;
-    for warning in &config.warnings {
-        log!(WARN, "{warning}");
-    }
-    announce_cross_shard(&config);
-    Ok(config)
 }
 
 /// Says what becomes of commands with keys of several servers, where the files leave that open.
@@ -267,49 +333,62 @@ fn start_workers(
     started.map_err(|error| Failure::of("starting a worker", &error))
 }
 
-/// The number of clients that descriptors allow, or the wanted number if that is smaller; logs it with the
-/// other uses of descriptors.
-fn max_clients(config: &Config, workers: usize, limit: u64) -> usize {
-    // As many as `per_server` says for the servers of each pool and of its failover pool, in each worker.
-    let sum = |per_server: fn(&PoolSettings) -> usize| {
-        config.pools.iter().fold(0u64, |sum, pool| {
-            let of = |pool: &PoolConfig| {
-                let servers = pool.settings.servers.len();
-                per_server(&pool.settings).saturating_mul(servers)
-            };
-            let other = config.failover_of(pool).map(|other| &config.pools[other]);
-            let per_worker = of(pool).saturating_add(other.map_or(0, of));
-            sum.saturating_add(per_worker.saturating_mul(workers) as u64)
-        })
+/// Serves the admin pages, if they are to be.
+fn start_admin(
+    listener: Option<TcpListener>,
+    globals: &Globals,
+    source: &Arc<Source>,
+    process: &Arc<Process>,
+) -> Result<Option<Arc<admin::View>>, Failure> {
+    let Some(listener) = listener else {
+        return Ok(None);
     };
-    let server_connections = sum(|pool| pool.server_connections);
-    let needs = Needs {
-        listeners: config.pools.len() as u64,
-        workers: workers as u64,
-        server_connections: sum(|pool| {
-            let of_versions = pool.server_connections.saturating_mul(pool.versions());
-            of_versions.saturating_add(1)
-        }),
-    };
-    let clients = needs.clients(limit).unwrap_or_else(|| {
-        let half = limit / 2;
+    let view = admin::View::new(Arc::clone(source), Arc::clone(process));
+    admin::start(listener, globals, Arc::clone(&view))
+        .map_err(|error| Failure::of("serving the admin pages", &error))?;
+    Ok(Some(view))
+}
+
+/// Logs how much the process may use.
+fn announce_limits(config: &Config, workers: usize) {
+    let all = config.with_failovers();
+    let (limit, clients) = (descriptor_limit(), most_clients(config, workers));
+    let server_connections = descriptors::sum(&all, workers, |pool| pool.server_connections);
+    if needs(config, workers).clients(limit).is_none() {
         log!(
             WARN,
             "{limit} descriptors are too few for {server_connections} server connections and any \
-             clients; up to {half} clients are let in, and some servers may not be reached"
+             clients; up to {clients} clients are let in, and some servers may not be reached"
         );
-        half
-    });
-    let clients = match config.globals.max_clients {
-        0 => clients,
-        wanted => clients.min(wanted),
-    };
+    }
     log!(
         NOTICE,
         "up to {server_connections} server connections ({workers} workers), up to {clients} clients \
          ({limit} descriptors)"
     );
+    match config.globals.max_memory.unwrap_or_else(half_of_memory) {
+        0 => log!(NOTICE, "buffers may hold any number of bytes"),
+        most => log!(NOTICE, "buffers may hold up to {most} bytes"),
+    }
+}
+
+/// The number of clients that descriptors allow, or the wanted number if that is smaller.
+fn most_clients(config: &Config, workers: usize) -> usize {
+    let limit = descriptor_limit();
+    let needs = needs(config, workers);
+    let clients = needs.clients(limit).unwrap_or(limit / 2);
+    let clients = match config.globals.max_clients {
+        0 => clients,
+        wanted => clients.min(wanted),
+    };
     usize::try_from(clients).unwrap_or(usize::MAX)
+}
+
+/// What needs descriptors besides clients.
+fn needs(config: &Config, workers: usize) -> Needs {
+    let mut needs = Needs::of(&config.with_failovers(), workers);
+    needs.listeners += admin::descriptors(&config.globals) + control::descriptors(&config.globals);
+    needs
 }
 
 fn cannot_open(what: &str, path: Option<&std::path::Path>, error: &std::io::Error) -> Failure {

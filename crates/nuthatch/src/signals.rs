@@ -2,7 +2,6 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::sync::mpsc::SyncSender;
 use std::thread;
 
 use signal_hook::consts::signal::{
@@ -10,30 +9,31 @@ use signal_hook::consts::signal::{
 };
 use signal_hook::iterator::Signals;
 
+use crate::controller::Controller;
 use crate::logger::{self, ALWAYS, log};
 
 const HANDLED: [c_int; 8] = [
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
 ];
 
-/// A request to shut down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stop;
-
-/// Installs the handlers; each signal that ends the process sends a [`Stop`].
+/// Installs the handlers; signals that end the process or reload its configuration have `controller` do so.
 ///
 /// # Errors
 ///
 /// When the handlers cannot be installed.
-pub(crate) fn start(stops: SyncSender<Stop>) -> io::Result<()> {
+pub(crate) fn start(controller: Controller) -> io::Result<()> {
     let mut signals = Signals::new(HANDLED)?;
     thread::Builder::new()
         .name("signals".into())
-        .spawn(move || signals.forever().for_each(|signal| handle(signal, &stops)))?;
+        .spawn(move || {
+            signals
+                .forever()
+                .for_each(|signal| handle(signal, &controller))
+        })?;
     Ok(())
 }
 
-fn handle(signal: c_int, stops: &SyncSender<Stop>) {
+fn handle(signal: c_int, controller: &Controller) {
     match signal {
         SIGTTIN => {
             announce(signal, "SIGTTIN", ", up logging level");
@@ -47,18 +47,20 @@ fn handle(signal: c_int, stops: &SyncSender<Stop>) {
             announce(signal, "SIGHUP", ", reopening log file");
             logger::reopen();
         }
-        SIGUSR1 => announce(signal, "SIGUSR1", ""),
+        SIGUSR1 => {
+            announce(signal, "SIGUSR1", "");
+            controller.reload_by_signal();
+        }
         SIGUSR2 => announce(signal, "SIGUSR2", ""),
-        SIGINT => stop(signal, "SIGINT", stops),
-        SIGQUIT => stop(signal, "SIGQUIT", stops),
-        _ => stop(signal, "SIGTERM", stops),
+        SIGINT => stop(signal, "SIGINT", controller),
+        SIGQUIT => stop(signal, "SIGQUIT", controller),
+        _ => stop(signal, "SIGTERM", controller),
     }
 }
 
-fn stop(signal: c_int, name: &str, stops: &SyncSender<Stop>) {
+fn stop(signal: c_int, name: &str, controller: &Controller) {
     announce(signal, name, ", exiting");
-    // A full queue means that enough requests are pending.
-    let _ = stops.try_send(Stop);
+    controller.stop();
 }
 
 fn announce(signal: c_int, name: &str, effect: &str) {

@@ -7,6 +7,7 @@
 mod document;
 
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// # Errors
 ///
 /// When no poll or thread can be created.
-pub(crate) fn start(mut listener: Listener, source: Source) -> io::Result<()> {
+pub(crate) fn start(mut listener: Listener, source: Arc<Source>) -> io::Result<()> {
     let poll = Poll::new()?;
     listener.register(poll.registry(), LISTENER)?;
     let server = Server {
@@ -52,7 +53,7 @@ pub(crate) fn start(mut listener: Listener, source: Source) -> io::Result<()> {
 struct Server {
     poll: Poll,
     listener: Listener,
-    source: Source,
+    source: Arc<Source>,
     lingering: LingeringCloses,
     /// When to accept: now if readers may be waiting, later if it just failed, else `None`.
     accept_at: Option<Instant>,

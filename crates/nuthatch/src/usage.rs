@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use proxy::metrics::PoolMetric;
 use proxy::{Process, Usage};
 
+use crate::live::Directory;
 use crate::pool::PoolShare;
 
 /// How often.
@@ -23,14 +24,14 @@ const TICK_MICROS: u64 = 10_000;
 /// # Errors
 ///
 /// When no thread can be created.
-pub(crate) fn start(process: Arc<Process>, pools: Vec<Arc<PoolShare>>) -> io::Result<()> {
-    let mut rates = Rates::new(pools, Instant::now());
+pub(crate) fn start(process: Arc<Process>, directory: Arc<Directory>) -> io::Result<()> {
+    let mut rates = Rates::new(Instant::now());
     note(&process.usage);
     thread::Builder::new().name("usage".into()).spawn(move || {
         loop {
             thread::sleep(EVERY);
             note(&process.usage);
-            rates.note(Instant::now());
+            rates.note(&directory.in_force().pools, Instant::now());
         }
     })?;
     Ok(())
@@ -43,19 +44,22 @@ struct Rates {
 }
 
 impl Rates {
-    fn new(pools: Vec<Arc<PoolShare>>, at: Instant) -> Self {
-        let pools = pools.into_iter().map(|pool| (pool, 0)).collect();
+    fn new(at: Instant) -> Self {
+        let pools = Vec::new();
         Self { pools, at }
     }
 
-    fn note(&mut self, now: Instant) {
+    fn note(&mut self, pools: &[Arc<PoolShare>], now: Instant) {
         let seconds = now.duration_since(self.at).as_secs_f64().max(0.001);
         self.at = now;
-        for (pool, before) in &mut self.pools {
+        let earlier = std::mem::take(&mut self.pools);
+        for pool in pools {
+            let is_it = |(known, _): &&(Arc<PoolShare>, i64)| Arc::ptr_eq(known, pool);
+            let before = earlier.iter().find(is_it).map_or(0, |(_, seen)| *seen);
             let seen = pool.core().count(PoolMetric::ClientRequests);
-            let rate = (seen - *before) as f64 / seconds;
+            let rate = (seen - before) as f64 / seconds;
             pool.core().note_rate(rate.round() as u64);
-            *before = seen;
+            self.pools.push((Arc::clone(pool), seen));
         }
     }
 }

@@ -25,7 +25,6 @@ use crate::logger::{ALERT, Repeats, log_limited};
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use driver::Driver;
-use pool::{PoolPart, PoolParts};
 use sockets::Sockets;
 
 pub(crate) use message::Message;
@@ -76,11 +75,16 @@ impl Handle {
         Ok(())
     }
 
+    /// Sends a worker a message that must not be lost; waits while the worker's inbox is full.
+    pub(crate) fn insist(&self, message: Message) {
+        // A worker that has ended takes no messages.
+        let _ = self.inbox.send(message);
+        self.wake();
+    }
+
     /// Tells the worker to end once its clients are answered, after `time_limit` at the latest.
     pub(crate) fn shut_down(&self, time_limit: Duration) {
-        // A worker that has ended takes no messages.
-        let _ = self.inbox.send(Message::Shutdown(time_limit));
-        self.wake();
+        self.insist(Message::Shutdown(time_limit));
     }
 
     fn wake(&self) {
@@ -120,6 +124,7 @@ struct Worker {
     poll: Poll,
     messages: Receiver<Message>,
     clock: Clock,
+    context: WorkerContext,
     driver: Driver<Sockets>,
     woken: bool,
     /// When to end at the latest; set once the shutdown has begun.
@@ -129,13 +134,16 @@ struct Worker {
 impl Worker {
     fn new(setup: WorkerSetup, poll: Poll, sockets: Sockets, messages: Receiver<Message>) -> Self {
         let now = setup.clock.now();
-        let part = |pool| PoolPart::new(pool, setup.context, now);
-        let parts = PoolParts::new(setup.pools.into_iter().map(part).collect());
+        let mut driver = Driver::new(sockets, setup.counts, now);
+        for pool in setup.pools {
+            driver.add_pool(pool, setup.context);
+        }
         Self {
             poll,
             messages,
             clock: setup.clock,
-            driver: Driver::new(sockets, parts, setup.counts, now),
+            context: setup.context,
+            driver,
             woken: false,
             end: None,
         }
@@ -225,9 +233,17 @@ impl Worker {
                 self.driver.handle_resolved(caller, resolved);
             }
             Message::Planned => self.driver.follow_plans(),
+            // What is added while the process ends would not end with it.
+            Message::AddPool(_) if self.end.is_some() => {}
+            Message::AddPool(pool) => self.driver.add_pool(pool, self.context),
+            Message::RemovePool(pool, time_limit) => {
+                self.driver.remove_pool(pool, now + time_limit);
+            }
+            Message::Handled(sender) => drop(sender),
             Message::Shutdown(time_limit) => {
-                self.end = Some(now + time_limit);
-                self.driver.begin_shutdown();
+                let end = now + time_limit;
+                self.end = Some(end);
+                self.driver.begin_shutdown(end);
             }
         }
     }

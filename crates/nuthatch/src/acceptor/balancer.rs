@@ -52,7 +52,7 @@ impl Balancer {
         };
         let worker = match &client {
             Message::Client { counted, .. } => counted.worker().unwrap_or(0),
-            Message::Resolved { .. } | Message::Planned | Message::Shutdown(_) => 0,
+            _ => 0,
         };
         self.held = self.workers[worker].send(client).err();
         self.held.is_none()

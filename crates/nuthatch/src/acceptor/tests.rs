@@ -29,7 +29,8 @@ fn rig(workers: usize, max_clients: usize) -> Rig {
     let pool = pool(max_clients);
     let (handles, inboxes) = (0..workers).map(|_| worker::Handle::for_tests()).unzip();
     let counts = ConnectionCounts::new(workers);
-    let listeners = vec![PoolListener { listener, pool }];
+    let id = ListenerId::new(0);
+    let listeners = vec![PoolListener { id, listener, pool }];
     let handle = start(listeners, handles, counts, usize::MAX).unwrap();
     Rig {
         address,
@@ -49,9 +50,13 @@ fn pool(max_clients: usize) -> Arc<PoolShare> {
 fn both_limits_count_and_room_that_is_given_up_is_free_again() {
     let (small, large) = (pool(1), pool(usize::MAX));
     let counts = ConnectionCounts::new(1);
-    let (poll, stop) = (Poll::new().unwrap(), Arc::default());
-    let acceptor = Acceptor::new(poll, Vec::new(), Vec::new(), Arc::clone(&counts), 2, stop);
-    let acceptor = acceptor.unwrap();
+    let shared = Shared {
+        stop: Arc::default(),
+        orders: channel().1,
+        counts: Arc::clone(&counts),
+    };
+    let poll = Poll::new().unwrap();
+    let acceptor = Acceptor::new(poll, Vec::new(), Vec::new(), 2, shared).unwrap();
     let client = |pool: &Arc<PoolShare>| {
         counts.count(Kind::Client {
             pool: Arc::clone(pool),
@@ -120,4 +125,46 @@ fn one_too_many_is_told_so_even_when_it_has_sent_something() {
     assert!(rig.inboxes[0].recv_timeout(TIME_LIMIT).is_ok());
     rig.handle.stop();
     assert!(TcpStream::connect(rig.address).is_err());
+}
+
+#[test]
+fn sockets_are_opened_assigned_and_closed_while_clients_come() {
+    let rig = rig(1, usize::MAX);
+    let address = "127.0.0.1:0".parse().unwrap();
+    let mut listener = Listener::tcp(address, 1, false).unwrap();
+    let Listener::Tcp(socket) = &listener else {
+        unreachable!("it was made for TCP");
+    };
+    let address = socket.local_addr().unwrap();
+    let id = ListenerId::new(1);
+    rig.handle.register(id, &mut listener).unwrap();
+    // It comes before the acceptor knows of the socket.
+    let _early = TcpStream::connect(address).unwrap();
+    let numbered = |number| {
+        let pool = pool(usize::MAX);
+        let id = PoolId::new(number);
+        Arc::new(PoolShare::new(id, Arc::clone(pool.core()), true, 9))
+    };
+    let pool = numbered(5);
+    let opened = PoolListener { id, listener, pool };
+    rig.handle.change(vec![Change::Open(opened)]);
+    let pool_of_next = || match rig.inboxes[0].recv_timeout(TIME_LIMIT).unwrap() {
+        Message::Client { pool, .. } => pool,
+        other => panic!("no client: {other:?}"),
+    };
+    assert_eq!(pool_of_next(), PoolId::new(5));
+    let assigned = Change::Assign(id, numbered(6));
+    rig.handle.change(vec![assigned, Change::Backlog(id, 7)]);
+    let _second = TcpStream::connect(address).unwrap();
+    assert_eq!(pool_of_next(), PoolId::new(6));
+    rig.handle.change(vec![Change::Close(id)]);
+    assert!(TcpStream::connect(address).is_err());
+    let _other = TcpStream::connect(rig.address).unwrap();
+    assert_eq!(pool_of_next(), PoolId::new(0));
+    rig.handle.change(vec![Change::MaxClients(0)]);
+    let mut refused = TcpStream::connect(rig.address).unwrap();
+    let mut told = String::new();
+    refused.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "-ERR max number of clients reached\r\n");
+    rig.handle.stop();
 }

@@ -1,11 +1,18 @@
-//! Checks a configuration file: `-t`, and `check`, which also prints a summary.
+//! Checks a configuration file: `-t`, and `check`, which also looks for lints and prints a summary.
+
+mod json;
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::invocation::{CheckOptions, TestOptions};
-use super::output::{print_error, print_result};
-use crate::config::{Config, Overrides, Report, load};
+use super::output::{print_coloured, print_error, print_json, print_result};
+use crate::config::lints::Finding;
+use crate::config::{Config, Report, load, load_for_check, shown_name};
+use crate::descriptors::highest_limit;
+
+/// Maximum number of findings shown; the others are only counted. JSON has all of them.
+const SHOWN: usize = 100;
 
 /// `-t`: errors and warnings, then nutcracker's verdict as the last line; all on standard error.
 pub(super) fn test_conf(options: &TestOptions) -> ExitCode {
@@ -16,21 +23,58 @@ pub(super) fn test_conf(options: &TestOptions) -> ExitCode {
 
 /// `check FILE`.
 pub(super) fn check(options: &CheckOptions) -> ExitCode {
-    match load(
-        &options.conf_file,
-        options.overlay.as_deref(),
-        &Overrides::default(),
-    ) {
-        Ok(config) => {
-            print_error(&warnings(&config));
-            print_result(&summary(options, &config));
-            ExitCode::SUCCESS
+    let (file, overlay) = (options.conf_file.as_path(), options.overlay.as_deref());
+    match load_for_check(file, overlay, highest_limit()) {
+        Ok((config, findings)) => {
+            let is_denied = |finding: &Finding| options.denies(finding.lint);
+            let sound = !findings.iter().any(is_denied);
+            if options.json {
+                print_json(&json::sound(options, &config, &findings));
+                return status(sound);
+            }
+            print_coloured(&lints(options, &findings));
+            match sound {
+                true => print_result(&summary(options, &config)),
+                false => print_error(&denied(
+                    options,
+                    findings.iter().filter(|it| is_denied(it)).count(),
+                )),
+            }
+            status(sound)
+        }
+        Err(report) if options.json => {
+            print_json(&json::refused(options, &report));
+            ExitCode::FAILURE
         }
         Err(report) => {
             print_error(&format!("{report}{}", counts(options, &report)));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What the lints found, each with its place. The number is bounded, as that of a report is.
+fn lints(options: &CheckOptions, findings: &[Finding]) -> String {
+    let label = |finding: &Finding| match options.denies(finding.lint) {
+        true => "error",
+        false => "warning",
+    };
+    let shown = findings.iter().take(SHOWN);
+    let mut text: String = shown.map(|it| it.shown(label(it)).to_string()).collect();
+    if let Some(hidden) = findings
+        .len()
+        .checked_sub(SHOWN)
+        .filter(|hidden| *hidden > 0)
+    {
+        text.push_str(&format!("... and {hidden} more warnings\n"));
+    }
+    text
+}
+
+fn denied(options: &CheckOptions, count: usize) -> String {
+    let noun = if count == 1 { "lint" } else { "lints" };
+    let file = shown_name(&options.conf_file);
+    format!("{file}: {count} {noun} denied\n")
 }
 
 /// How many problems there are in each file. What stands in neither counts for the configuration file.
@@ -40,7 +84,7 @@ fn counts(options: &CheckOptions, report: &Report) -> String {
     let others = report.problems().len() - in_overlay;
     let line = |(file, count): (&Path, usize)| {
         let noun = if count == 1 { "problem" } else { "problems" };
-        format!("{}: {count} {noun}\n", file.display())
+        format!("{}: {count} {noun}\n", shown_name(file))
     };
     let files = [(options.conf_file.as_path(), others)].into_iter();
     let files = files.chain(overlay.map(|overlay| (overlay, in_overlay)));
@@ -69,13 +113,10 @@ fn warnings(config: &Config) -> String {
 }
 
 fn summary(options: &CheckOptions, config: &Config) -> String {
-    let mut text = format!("{}: ok\n", options.conf_file.display());
+    let mut text = format!("{}: ok\n", shown_name(&options.conf_file));
     for pool in &config.pools {
         let (name, listen) = (&pool.settings.name, pool.listen.text());
-        let protocol = match pool.settings.protocol {
-            proxy::settings::ProtocolSettings::Redis(_) => "redis",
-            proxy::settings::ProtocolSettings::Memcached(_) => "memcached",
-        };
+        let protocol = pool.protocol();
         let count = pool.settings.servers.len();
         let servers = if count == 1 { "server" } else { "servers" };
         text.push_str(&format!(
@@ -98,6 +139,7 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::config::Overrides;
     use crate::program::Program;
 
     fn test_text(text: &str) -> (String, bool) {
@@ -172,6 +214,8 @@ mod tests {
             let check = CheckOptions {
                 conf_file: conf_file.to_owned(),
                 overlay: Some(overlay.to_owned()),
+                deny: Vec::new(),
+                json: false,
             };
             let report = load(conf_file, Some(overlay), &Overrides::default());
             let report = report.expect_err("problems");

@@ -10,7 +10,7 @@ use super::layout::{Files, Layout};
 use super::output::Output;
 use super::text::{after_error, describe_stats, usage, version};
 use super::word::unexpected;
-use crate::config::table::{Outside, Scope, Setting, of};
+use crate::config::table::{Outside, Scope, Setting, of, opens_admin};
 use crate::config::{NUMBER_MAX, NotANumber, Overrides, digits};
 use crate::program::Program;
 use crate::run::RunOptions;
@@ -18,6 +18,9 @@ use crate::run::RunOptions;
 /// Buffer sizes that nutcracker allows. Here the size has no effect.
 const MBUF_MIN: u32 = 512;
 const MBUF_MAX: u32 = 16 << 20;
+
+const NO_ADMIN_OPTION: &str = "option --admin is not taken when called as nutcracker; \
+     the setting `admin` can be in a file";
 
 /// Highest logging level.
 const VERBOSITY_MAX: u8 = 11;
@@ -50,7 +53,8 @@ fn read(
             line.information(program),
         )));
     }
-    line.take_environment(environment)?;
+    line.refuse_admin(program)?;
+    line.take_environment(program, environment)?;
     Ok(line.invocation(program, layout))
 }
 
@@ -158,13 +162,24 @@ impl Line {
         }
     }
 
+    /// What replaces nutcracker opens no other port than nutcracker does, unless a file says so.
+    fn refuse_admin(&self, program: Program) -> Result<(), String> {
+        let mut given = of(Scope::Global).filter(|setting| self.overrides.has(setting));
+        match program == Program::Nutcracker && given.any(opens_admin) {
+            true => Err(NO_ADMIN_OPTION.into()),
+            false => Ok(()),
+        }
+    }
+
     /// Takes from the environment what no flag sets.
     fn take_environment(
         &mut self,
+        program: Program,
         environment: &dyn Fn(&str) -> Option<OsString>,
     ) -> Result<(), String> {
         for (setting, outside) in outside_settings() {
-            if self.overrides.has(setting) {
+            let is_refused = program == Program::Nutcracker && opens_admin(setting);
+            if self.overrides.has(setting) || is_refused {
                 continue;
             }
             // Empty counts as unset: a service file cannot unset a variable.

@@ -7,6 +7,7 @@ use nuthatch_demo::DemoOptions;
 
 use super::output::Output;
 use crate::config::Overrides;
+use crate::control::Request;
 use crate::program::Program;
 use crate::run::RunOptions;
 
@@ -21,10 +22,14 @@ pub enum Invocation {
     Print(Output),
     /// `check`.
     Check(CheckOptions),
+    /// `ctl`.
+    Ctl(CtlOptions),
     /// `demo`.
     Demo(DemoOptions),
     /// `locate`.
     Locate(LocateOptions),
+    /// `ring diff`.
+    RingDiff(RingDiffOptions),
 }
 
 /// Options of `-t`.
@@ -43,10 +48,41 @@ pub struct TestOptions {
 /// Options of `check`.
 #[derive(Debug, Clone)]
 pub struct CheckOptions {
+    /// The configuration file; `-` for standard input.
+    pub conf_file: PathBuf,
+    /// The overlay: a second file with settings.
+    pub overlay: Option<PathBuf>,
+    /// Names of lints that are errors; [`ALL_LINTS`] for all.
+    pub deny: Vec<String>,
+    /// Whether to print JSON.
+    pub json: bool,
+}
+
+/// What stands for all lints.
+pub const ALL_LINTS: &str = "all";
+
+impl CheckOptions {
+    /// Whether a lint is an error.
+    pub fn denies(&self, lint: &str) -> bool {
+        self.deny
+            .iter()
+            .any(|denied| denied == lint || denied == ALL_LINTS)
+    }
+}
+
+/// Options of `ctl`.
+#[derive(Debug, Clone)]
+pub struct CtlOptions {
+    /// The control socket; if it is absent, the one of the configuration.
+    pub socket: Option<PathBuf>,
     /// The configuration file.
     pub conf_file: PathBuf,
     /// The overlay: a second file with settings.
     pub overlay: Option<PathBuf>,
+    /// Whether to print JSON.
+    pub json: bool,
+    /// What to ask.
+    pub(crate) request: Request,
 }
 
 /// Options of `locate`.
@@ -62,4 +98,25 @@ pub struct LocateOptions {
     pub json: bool,
     /// The keys, at least one.
     pub keys: Vec<OsString>,
+}
+
+/// Options of `ring diff`.
+#[derive(Debug, Clone)]
+pub struct RingDiffOptions {
+    /// The old configuration file; `-` for standard input.
+    pub old: PathBuf,
+    /// The new configuration file; `-` for standard input.
+    pub new: PathBuf,
+    /// The old file's overlay.
+    pub old_overlay: Option<PathBuf>,
+    /// The new file's overlay.
+    pub new_overlay: Option<PathBuf>,
+    /// The pool to compare; all pools when absent.
+    pub pool: Option<String>,
+    /// A file with keys, one a line, to tell which of them move; `-` for standard input.
+    pub keys: Option<PathBuf>,
+    /// How much of a pool's keys may move, in percent.
+    pub max_move: Option<f64>,
+    /// Whether to print JSON.
+    pub json: bool,
 }

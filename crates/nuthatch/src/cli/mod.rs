@@ -5,12 +5,14 @@
 
 mod check;
 mod classic;
+mod ctl;
 mod getopt;
 mod invocation;
 mod layout;
 mod locate;
 mod modern;
 mod output;
+mod ring;
 mod text;
 mod word;
 
@@ -23,7 +25,9 @@ use std::process::ExitCode;
 
 use crate::program::Program;
 
-pub use invocation::{CheckOptions, Invocation, LocateOptions, TestOptions};
+pub use invocation::{
+    ALL_LINTS, CheckOptions, CtlOptions, Invocation, LocateOptions, RingDiffOptions, TestOptions,
+};
 pub use layout::Layout;
 pub use output::Output;
 
@@ -34,8 +38,10 @@ pub fn main() -> ExitCode {
         Invocation::TestConf(options) => check::test_conf(&options),
         Invocation::Print(output) => output::print(&output),
         Invocation::Check(options) => check::check(&options),
+        Invocation::Ctl(options) => ctl::ctl(&options),
         Invocation::Demo(options) => nuthatch_demo::run(options),
         Invocation::Locate(options) => locate::locate(&options),
+        Invocation::RingDiff(options) => ring::diff(&options),
     }
 }
 

@@ -6,9 +6,15 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 
-use super::invocation::{CheckOptions, Invocation, LocateOptions};
+use super::ctl;
+use super::invocation::{
+    ALL_LINTS, CheckOptions, CtlOptions, Invocation, LocateOptions, RingDiffOptions,
+};
 use super::layout::Layout;
 use super::output::Output;
+use crate::config::lints::LINTS;
+use crate::config::{STDIN, nearest};
+use crate::manual;
 use nuthatch_demo::DemoOptions;
 
 /// A command as shown in the usage text and in messages.
@@ -26,12 +32,22 @@ pub(super) const COMMANDS: &[NamedCommand] = &[
     NamedCommand {
         name: "check",
         form: "check FILE",
-        help: "check a configuration and report all of its errors",
+        help: "check a configuration: all of its errors, and what users regret",
     },
     NamedCommand {
         name: "locate",
         form: "locate KEY...",
         help: "tell which server each key belongs to",
+    },
+    NamedCommand {
+        name: "ring",
+        form: "ring diff OLD NEW",
+        help: "tell which part of the keys another configuration moves",
+    },
+    NamedCommand {
+        name: "ctl",
+        form: "ctl COMMAND",
+        help: "look at the running proxy and change it",
     },
     NamedCommand {
         name: "demo",
@@ -67,7 +83,7 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>, layout: &Layout) 
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 Output::result(error.render().to_string())
             }
-            _ => Output::error(error.render().to_string()),
+            _ => Output::usage(error.render().to_string()),
         }),
     }
 }
@@ -85,15 +101,23 @@ struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Check a configuration and report all of its errors.
+    /// Check a configuration: report all of its errors, and settings that users regret (lints).
+    #[command(after_help = CHECK_HELP)]
     Check {
-        /// The configuration file.
+        /// The configuration file; `-` for standard input.
         file: PathBuf,
         /// A second file with settings that twemproxy does not have.
         #[arg(long, value_name = "FILE")]
         overlay: Option<PathBuf>,
+        /// Make a lint an error; `all` for each of them. Can be repeated.
+        #[arg(long, value_name = "LINT", value_delimiter = ',', value_parser = lint)]
+        deny: Vec<String>,
+        /// Print JSON, one object.
+        #[arg(long)]
+        json: bool,
     },
     /// Tell which server each key belongs to.
+    #[command(after_help = LOCATE_HELP)]
     Locate {
         /// The configuration file; by default the one that the proxy would use.
         #[arg(short, long = "conf-file", value_name = "FILE")]
@@ -111,7 +135,24 @@ enum Command {
         #[arg(required = true, value_name = "KEY")]
         keys: Vec<OsString>,
     },
+    /// Look at the running proxy and change it.
+    #[command(after_help = ctl::EXAMPLES)]
+    Ctl {
+        #[command(flatten)]
+        socket: ctl::SocketOptions,
+        /// Print JSON.
+        #[arg(long, global = true)]
+        json: bool,
+        #[command(subcommand)]
+        command: ctl::CtlCommand,
+    },
+    /// Compare the rings of configurations.
+    Ring {
+        #[command(subcommand)]
+        command: RingCommand,
+    },
     /// Show the proxy at work on this machine, with nothing to set up.
+    #[command(after_help = DEMO_HELP)]
     Demo {
         /// End after the tour, with status 0 or 1, instead of serving until Ctrl-C.
         #[arg(long)]
@@ -121,17 +162,138 @@ enum Command {
     #[command(hide = true)]
     Docs {
         /// The page.
-        #[arg(value_parser = ["configuration"])]
+        #[arg(value_parser = manual::PAGES.map(|(name, _)| name))]
         page: String,
     },
+}
+
+const CHECK_HELP: &str = "\
+Lints are warnings unless they are denied. docs/check.md lists them, and so does `nuthatch docs check`.
+
+Exit status: 0, or 1 if there is an error or a lint that is denied, 2 if the arguments are wrong.
+
+Examples:
+  nuthatch check /etc/nutcracker/nutcracker.yml
+  nuthatch check --deny all --json - < nutcracker.yml";
+
+const LOCATE_HELP: &str = "\
+Exit status: 0, 1 if the file cannot be read or has no such pool, 2 if the arguments are wrong.
+
+Example:
+  nuthatch locate -c nutcracker.yml --pool sessions user:1 user:2";
+
+const DEMO_HELP: &str = "\
+Example:
+  nuthatch demo --once";
+
+/// Reads the name of a lint, or that of all.
+fn lint(text: &str) -> Result<String, String> {
+    let names = || LINTS.iter().map(|lint| lint.name).chain([ALL_LINTS]);
+    if names().any(|name| name == text) {
+        return Ok(text.to_owned());
+    }
+    Err(match nearest(text, names()) {
+        Some(near) => format!("there is no such lint; did you mean `{near}`?"),
+        None => {
+            let names: Vec<&str> = names().collect();
+            format!("there is no such lint; they are: {}", names.join(", "))
+        }
+    })
+}
+
+#[derive(Debug, Subcommand)]
+enum RingCommand {
+    /// Tell which part of the keys moves, and from which server to which, when a configuration replaces another.
+    #[command(after_help = RING_DIFF_HELP)]
+    Diff {
+        /// The configuration file as it is; `-` for standard input.
+        old: PathBuf,
+        /// The configuration file that is to replace it; `-` for standard input.
+        new: PathBuf,
+        /// A second file with settings that twemproxy does not have, for OLD.
+        #[arg(long, value_name = "FILE")]
+        old_overlay: Option<PathBuf>,
+        /// The same for NEW.
+        #[arg(long, value_name = "FILE")]
+        new_overlay: Option<PathBuf>,
+        /// Compare this pool only.
+        #[arg(long, value_name = "NAME")]
+        pool: Option<String>,
+        /// Tell also which of the keys in this file move, one key a line; `-` for standard input.
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
+        /// Exit with status 3 if more than this share of the keys of any pool moves, in percent.
+        #[arg(long, value_name = "PERCENT", value_parser = percent)]
+        max_move: Option<f64>,
+        /// Print JSON, one object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const RING_DIFF_HELP: &str = "\
+Pools are matched by name, or else by the address on which they listen; servers by name, or else by address. A server \
+that keeps its name and gets another address keeps its keys.
+
+Shares are computed from all values that the hash can have. They hold for keys whose hashes are spread evenly; --keys \
+counts yours. Where the two hash differently, or comparing all hashes would take long, a million generated keys are compared instead.
+
+Exit status: 0, or 3 if more moves than --max-move allows, 1 if a file cannot be read, 2 if the arguments are wrong.
+
+Example:
+  nuthatch ring diff nutcracker.yml nutcracker.yml.new --max-move 25";
+
+/// Reads a number of percent.
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    let number = number.filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "expected a number from 0 to 100".into())
+}
+
+impl RingCommand {
+    fn invocation(self) -> Invocation {
+        let Self::Diff {
+            old,
+            new,
+            old_overlay,
+            new_overlay,
+            pool,
+            keys,
+            max_move,
+            json,
+        } = self;
+        let inputs = [Some(&old), Some(&new), keys.as_ref()];
+        let stdins = inputs.into_iter().flatten();
+        if stdins.filter(|file| file.as_os_str() == STDIN).count() > 1 {
+            let text = "error: only one of OLD, NEW and --keys can be standard input\n".into();
+            return Invocation::Print(Output::usage(text));
+        }
+        Invocation::RingDiff(RingDiffOptions {
+            old,
+            new,
+            old_overlay,
+            new_overlay,
+            pool,
+            keys,
+            max_move,
+            json,
+        })
+    }
 }
 
 impl Command {
     fn invocation(self, layout: &Layout) -> Invocation {
         match self {
-            Self::Check { file, overlay } => Invocation::Check(CheckOptions {
+            Self::Check {
+                file,
+                overlay,
+                deny,
+                json,
+            } => Invocation::Check(CheckOptions {
                 conf_file: file,
                 overlay,
+                deny,
+                json,
             }),
             Self::Locate {
                 conf_file,
@@ -146,10 +308,20 @@ impl Command {
                 json,
                 keys,
             }),
+            Self::Ctl {
+                socket,
+                json,
+                command,
+            } => Invocation::Ctl(CtlOptions {
+                socket: socket.control,
+                conf_file: socket.conf_file.unwrap_or_else(|| layout.files(false).conf),
+                overlay: socket.overlay,
+                json,
+                request: command.request(),
+            }),
+            Self::Ring { command } => command.invocation(),
             Self::Demo { once } => Invocation::Demo(DemoOptions { once }),
-            Self::Docs { .. } => {
-                Invocation::Print(Output::result(crate::config::docs::configuration()))
-            }
+            Self::Docs { page } => Invocation::Print(Output::result(manual::page(&page))),
         }
     }
 }

@@ -3,9 +3,11 @@
 //! `files/help.txt` and `files/describe-stats.txt` are the output of nutcracker 0.5.0 for `-h` and `-D`, with
 //! the three defaults that Debian's package changes set back to nutcracker's own.
 
+mod check;
 mod information;
 mod locate;
 mod options;
+mod ring;
 mod words;
 
 use std::ffi::OsString;

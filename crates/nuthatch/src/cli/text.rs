@@ -85,7 +85,7 @@ fn own_usage() -> String {
     }
     text.push_str("\nCommands:\n");
     for NamedCommand { form, help, .. } in COMMANDS {
-        let _ = writeln!(text, "  nuthatch {form:<16} : {help}");
+        let _ = writeln!(text, "  nuthatch {form:<17} : {help}");
     }
     text.push('\n');
     text

@@ -113,6 +113,8 @@ pub(super) struct ServerLine {
     pub(super) weight: u32,
     /// Where it is.
     pub(super) address: Address,
+    /// Whether its name is written; otherwise it is made of the address.
+    pub(super) is_named: bool,
 }
 
 /// Parses a `listen` value. The text beside it is a warning.
@@ -159,6 +161,7 @@ pub(super) fn server(text: &str) -> Result<ServerLine, Fault> {
         pname: pname.to_owned(),
         weight,
         address,
+        is_named: name.is_some(),
     })
 }
 
@@ -275,7 +278,8 @@ fn socket_mode(text: &str) -> Result<(Option<u32>, Option<String>), Fault> {
     Ok(((mode > 0).then_some(mode), warning))
 }
 
-fn listen_tcp(text: &str) -> Result<ListenLine, Fault> {
+/// Parses `host:port`.
+pub(super) fn listen_tcp(text: &str) -> Result<ListenLine, Fault> {
     refuse_scheme(text, LISTEN_HELP)?;
     let bad = || Fault::new("has an invalid \"hostname:port\" format", LISTEN_HELP);
     let (host, port_text) = text.rsplit_once(':').ok_or_else(bad)?;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use hashkit::index_order;
 
 use super::address::{Listen, Resolve};
+use super::effective::effective;
 use super::failure::check_failovers;
 use super::fault::faulty;
 use super::file::{ReadPool, is_whole, read_file};
@@ -13,11 +14,21 @@ use super::node::Node;
 use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::check_pool;
-use super::report::{Findings, Problem};
+use super::report::{Findings, Problem, Warning};
 use super::table::theirs::{LISTEN, REUSEPORT};
 use super::table::{Scope, rows};
 use super::types::{Config, Globals, PoolConfig};
 use super::values::Values;
+
+/// A configuration that was checked, and what it was made of.
+pub(super) struct Checked {
+    /// The configuration.
+    pub(super) config: Config,
+    /// The pools as read, in the order of the file.
+    pub(super) pools: Vec<ReadPool>,
+    /// What is probably not intended.
+    pub(super) warnings: Vec<Warning>,
+}
 
 /// Checks a file's tree, the overlay's if there is one, and the overrides from the command line. Hosts to
 /// listen on are resolved by `resolve`.
@@ -27,7 +38,7 @@ pub(super) fn check(
     overrides: &Overrides,
     resolve: Resolve<'_>,
     findings: &mut Findings,
-) -> Option<Config> {
+) -> Option<Checked> {
     let (mut pools, mut globals) = read_file(base.as_ref(), findings);
     let whole = base.as_ref().is_some_and(is_whole);
     // If the file could not be read to its end, its list of pools may be incomplete.
@@ -47,13 +58,21 @@ pub(super) fn check(
         .zip(listens)
         .map(|(pool, listen)| check_pool(pool, listen, findings))
         .collect();
-    let pools: Option<Vec<PoolConfig>> = checked.into_iter().collect();
-    let mut pools = pools.filter(|_| findings.problems.is_empty())?;
-    pools.sort_by(|a, b| index_order(a.settings.name.as_bytes(), b.settings.name.as_bytes()));
+    let sound: Option<Vec<PoolConfig>> = checked.into_iter().collect();
+    let mut sound = sound.filter(|_| findings.problems.is_empty())?;
+    sound.sort_by(|a, b| index_order(a.settings.name.as_bytes(), b.settings.name.as_bytes()));
     let warnings = std::mem::take(&mut findings.warnings);
-    Some(Config {
-        pools,
+    let mut by_name: Vec<&ReadPool> = pools.iter().collect();
+    by_name.sort_by(|a, b| index_order(a.name.as_bytes(), b.name.as_bytes()));
+    let config = Config {
+        pools: sound,
         globals: globals_of(&globals, overrides),
+        effective: effective(&by_name, &globals, overrides),
+        warnings: warnings.iter().map(Warning::to_string).collect(),
+    };
+    Some(Checked {
+        config,
+        pools,
         warnings,
     })
 }

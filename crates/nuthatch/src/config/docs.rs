@@ -57,7 +57,7 @@ const GLOBAL: &str = "
 ## Settings of the whole process
 
 They are under the reserved top-level key `nuthatch:`. (A mapping with that name and a `listen` is a normal
-pool.) Each can also be given as a flag or in the environment. The order of precedence is: flag, environment,
+pool.) Each but `admin_token` can also be given as a flag or in the environment. The order of precedence is: flag, environment,
 overlay, file, default.
 
 ";
@@ -131,7 +131,10 @@ fn value(kind: &Kind) -> String {
         Kind::Text => "text".into(),
         Kind::HashTag => "two characters".into(),
         Kind::Listen => "address".into(),
+        Kind::HostPort => "`host:port`".into(),
+        Kind::Hosts => "names of hosts".into(),
         Kind::Servers => "list of servers".into(),
+        Kind::Commands => "list of commands".into(),
         Kind::Workers => "number, or `auto`".into(),
         Kind::Release => "version".into(),
     }

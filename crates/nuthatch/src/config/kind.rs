@@ -1,10 +1,12 @@
 //! The kinds of value that a setting can have, and how each is parsed.
 
 use hashkit::HashTag;
+use proxy::settings::CommandSettings;
 use proxy::{NoRelease, Release};
 
 use super::address::{ListenLine, ServerLine, listen};
 use super::fault::Fault;
+use super::hosts::{HOST_PORT_HELP, HOSTS_HELP, HostPort, NamedHost, host_port, named_hosts};
 use super::nearest::only_near;
 use super::number::{NotANumber, bytes, digits};
 use super::report::Position;
@@ -49,8 +51,14 @@ pub enum Kind {
     HashTag,
     /// An address to listen on.
     Listen,
+    /// An address of TCP to listen on.
+    HostPort,
+    /// Names of hosts, with blanks or commas between them.
+    Hosts,
     /// A sequence of servers.
     Servers,
+    /// A sequence of commands.
+    Commands,
     /// `auto`, or a number of workers.
     Workers,
     /// The number of a release of a server.
@@ -72,8 +80,14 @@ pub(super) enum Value {
     Tag(HashTag),
     /// Of [`Kind::Listen`].
     Listen(ListenLine),
+    /// Of [`Kind::HostPort`].
+    HostPort(HostPort),
+    /// Of [`Kind::Hosts`].
+    Hosts(Vec<NamedHost>),
     /// Of [`Kind::Servers`], with the position of each.
     Servers(Vec<(ServerLine, Position)>),
+    /// Of [`Kind::Commands`].
+    Commands(Vec<CommandSettings>),
     /// Of [`Kind::Workers`].
     Workers(Workers),
     /// Of [`Kind::Release`].
@@ -98,11 +112,14 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
         Kind::Text => plain(Value::Text(text.to_owned())),
         Kind::HashTag => read_tag(text).and_then(plain),
         Kind::Listen => listen(text).map(|(listen, warning)| (Value::Listen(listen), warning)),
+        Kind::HostPort => host_port(text).and_then(|address| plain(Value::HostPort(address))),
+        Kind::Hosts => named_hosts(text).and_then(|hosts| plain(Value::Hosts(hosts))),
         Kind::Servers => {
             let help =
                 "expected one server per line, each after a dash: `- host:port:weight [name]`";
             Err(Fault::new("is not a list of servers", help))
         }
+        Kind::Commands => Err(Fault::new("is not a list of commands", expected(kind))),
         Kind::Release => match text.parse() {
             Ok(release) => plain(Value::Release(release)),
             Err(NoRelease) => Err(Fault::new("is not a version", expected(kind))),
@@ -118,6 +135,36 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
     }
 }
 
+/// A value as text, the same for equal values.
+pub(super) fn text_of(value: &Value, kind: &Kind) -> String {
+    match (value, kind) {
+        (Value::Choice(index), Kind::Choice { names, .. }) => {
+            names().get(*index).copied().unwrap_or_default().to_owned()
+        }
+        (Value::Bool(on), _) => on.to_string(),
+        (Value::Number(number), _) => number.to_string(),
+        (Value::Choice(number), _) => number.to_string(),
+        (Value::Text(text), _) => text.clone(),
+        (Value::Tag(tag), _) => format!("{tag:?}"),
+        (Value::Listen(listen), _) => listen.text().to_owned(),
+        (Value::Servers(servers), _) => {
+            let lines = servers
+                .iter()
+                .map(|(server, _)| format!("{} {}", server.pname, server.name));
+            lines.collect::<Vec<_>>().join(", ")
+        }
+        (Value::Commands(commands), _) => {
+            let lines = commands.iter().map(|command| format!("{command:?}"));
+            lines.collect::<Vec<_>>().join(", ")
+        }
+        (Value::Workers(Workers::Auto), _) => "auto".to_owned(),
+        (Value::Workers(Workers::Count(count)), _) => count.to_string(),
+        (Value::Release(release), _) => release.to_string(),
+        (Value::HostPort(address), _) => address.text.clone(),
+        (Value::Hosts(hosts), _) => format!("{hosts:?}"),
+    }
+}
+
 /// What a value of this kind looks like.
 pub(super) fn expected(kind: &Kind) -> String {
     match kind {
@@ -128,8 +175,14 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::Text => "expected a text; remove the line to leave it unset".into(),
         Kind::HashTag => "expected two ASCII characters in quotes, such as \"{}\"".into(),
         Kind::Listen => "expected `host:port` or `/path/of/socket [mode]`".into(),
+        Kind::HostPort => HOST_PORT_HELP.into(),
+        Kind::Hosts => HOSTS_HELP.into(),
         Kind::Servers => {
             "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`".into()
+        }
+        Kind::Commands => {
+            "expected `- {name: module.get, arity: 2, first: 1, last: 1, step: 1, access: read}`"
+                .into()
         }
         Kind::Workers => format!("expected a number from 1 to {WORKERS_MAX}, or `auto`"),
         Kind::Release => "expected three numbers with dots between them, such as 7.0.15".into(),

@@ -5,7 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::address::{Resolve, resolve_by_system};
-use super::checked;
+use super::checked::{self, Checked};
+use super::lints::{self, Finding};
 use super::node::Node;
 use super::overrides::Overrides;
 use super::report::{Findings, Problem, Report, Source, Unread, reason};
@@ -15,12 +16,52 @@ use super::written;
 /// Maximum size of a file: room for about 50,000 servers.
 const FILE_MAX: u64 = 4 << 20;
 
+/// The name of a file that stands for standard input.
+pub const STDIN: &str = "-";
+
+/// What standard input is called in messages.
+const STDIN_SHOWN: &str = "<stdin>";
+
 /// Reads and checks the configuration in `file`, with `overlay` and then `overrides` on top. Hosts in
 /// `listen` are resolved, which may block; those of servers are not.
 pub fn load(file: &Path, overlay: Option<&Path>, overrides: &Overrides) -> Result<Config, Report> {
     let base = Input::open(file, "configuration");
     let overlay = overlay.map(|overlay| Input::open(overlay, "overlay"));
-    checked_inputs(base, overlay, overrides, &resolve_by_system)
+    let checked = checked_inputs(base, overlay, overrides, &resolve_by_system)?;
+    Ok(checked.config)
+}
+
+/// Like [`load`], without overrides, for a `file` that is standard input if its name is `-`.
+pub fn load_or_read(file: &Path, overlay: Option<&Path>) -> Result<Config, Report> {
+    Ok(read_and_check(file, overlay)?.config)
+}
+
+/// The same, with the findings of the lints. `descriptors` is how many the proxy may open.
+pub fn load_for_check(
+    file: &Path,
+    overlay: Option<&Path>,
+    descriptors: u64,
+) -> Result<(Config, Vec<Finding>), Report> {
+    let checked = read_and_check(file, overlay)?;
+    let findings = lints::look(&checked, descriptors);
+    Ok((checked.config, findings))
+}
+
+/// What a file is called in messages.
+pub fn shown_name(file: &Path) -> String {
+    match file == Path::new(STDIN) {
+        true => STDIN_SHOWN.into(),
+        false => file.display().to_string(),
+    }
+}
+
+fn read_and_check(file: &Path, overlay: Option<&Path>) -> Result<Checked, Report> {
+    let base = match file == Path::new(STDIN) {
+        true => Input::read(STDIN_SHOWN.into(), "configuration", io::stdin().lock()),
+        false => Input::open(file, "configuration"),
+    };
+    let overlay = overlay.map(|overlay| Input::open(overlay, "overlay"));
+    checked_inputs(base, overlay, &Overrides::default(), &resolve_by_system)
 }
 
 /// Like [`load`], for files that were read already; `resolve` finds the addresses of hosts in `listen`.
@@ -30,7 +71,8 @@ pub fn load_inputs(
     overrides: &Overrides,
     resolve: Resolve<'_>,
 ) -> Result<Config, Report> {
-    checked_inputs(Ok(base), overlay.map(Ok), overrides, resolve)
+    let checked = checked_inputs(Ok(base), overlay.map(Ok), overrides, resolve)?;
+    Ok(checked.config)
 }
 
 /// A file as it was read.
@@ -49,11 +91,11 @@ fn checked_inputs(
     overlay: Option<Result<Input, Problem>>,
     overrides: &Overrides,
     resolve: Resolve<'_>,
-) -> Result<Config, Report> {
+) -> Result<Checked, Report> {
     let mut findings = Findings::default();
     let base = base.and_then(|input| input.tree(&mut findings.problems));
     let overlay = overlay.map(|input| input.and_then(|input| input.tree(&mut findings.problems)));
-    let config = match (base, overlay.transpose()) {
+    let checked = match (base, overlay.transpose()) {
         (Ok(base), Ok(overlay)) => {
             checked::check(base, overlay.flatten(), overrides, resolve, &mut findings)
         }
@@ -65,8 +107,8 @@ fn checked_inputs(
             None
         }
     };
-    match config {
-        Some(config) if findings.problems.is_empty() => Ok(config),
+    match checked {
+        Some(checked) if findings.problems.is_empty() => Ok(checked),
         _ => Err(Report::new(findings.problems)),
     }
 }
@@ -90,12 +132,20 @@ impl Input {
     /// Reads the `what` in a file.
     fn open(path: &Path, what: &'static str) -> Result<Self, Problem> {
         let name = path.display().to_string();
-        let failed = |error: io::Error| unreadable(&name, what, &reason(&error));
+        match File::open(path) {
+            Ok(file) => Self::read(name, what, file),
+            Err(error) => Err(unreadable(&name, what, &reason(&error))),
+        }
+    }
+
+    /// Reads the `what` that is called `name`.
+    fn read(name: String, what: &'static str, from: impl Read) -> Result<Self, Problem> {
         let mut bytes = Vec::new();
         // One byte more than allowed tells a file that is too large from one that just fits.
-        let mut file = File::open(path).map_err(failed)?.take(FILE_MAX + 1);
-        file.read_to_end(&mut bytes).map_err(failed)?;
-        Ok(Self::new(name, what, bytes))
+        match from.take(FILE_MAX + 1).read_to_end(&mut bytes) {
+            Ok(_) => Ok(Self::new(name, what, bytes)),
+            Err(error) => Err(unreadable(&name, what, &reason(&error))),
+        }
     }
 
     /// The file as a tree, with what is wrong with its YAML; an error when it holds no text.

@@ -11,7 +11,7 @@ use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
 use super::report::{Findings, Position, Problem};
-use super::table::ours::{CROSS_SHARD, FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
+use super::table::ours::{CROSS_SHARD, DATABASES, FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
 use super::table::theirs::{
     CLIENT_CONNECTIONS, DISTRIBUTION, HASH, LISTEN, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
 };
@@ -148,7 +148,7 @@ fn warn_of_surprises(pool: &ReadPool, findings: &mut Findings) {
             "pool `{name}`: `crc32` with ketama puts nearly all keys on one server, here as with twemproxy; \
              `crc32a` does not, but moves the keys"
         );
-        findings.warn(position, text);
+        findings.warn_in_short(position, text);
     }
 }
 
@@ -198,6 +198,7 @@ fn pool_config(
     settings.failure.failover = failover(values);
     let mut config = PoolConfig::new(settings, listen);
     config.has_cross_shard = values.given(&CROSS_SHARD).is_some();
+    config.written = values.written();
     for row in rows(Scope::Pool) {
         row.fill_pool(values.read_of(row.setting()), &mut config);
     }
@@ -226,6 +227,13 @@ fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -
     else {
         return vec![0; servers.len()];
     };
+    if values.get(&DATABASES) > 1 {
+        let message = "`redis_db` gives the pool one database, and `databases` several".to_owned();
+        let help = "remove one of them: with `databases` clients select theirs";
+        findings
+            .problems
+            .push(Problem::at(&given.key, message).help(help));
+    }
     let with_auth = values.value(&REDIS_AUTH).is_some();
     let missed = |server: &ServerLine| with_auth || matches!(server.address, Address::Unix(_));
     if values.get(&REDIS_DB_FIXED) || !servers.iter().any(missed) {

@@ -279,15 +279,45 @@ impl std::error::Error for Report {}
 pub(super) struct Findings {
     /// What is wrong.
     pub(super) problems: Vec<Problem>,
-    /// Things that are allowed but probably not intended; one line each, beginning with the position.
-    pub(super) warnings: Vec<String>,
+    /// Things that are allowed but probably not intended.
+    pub(super) warnings: Vec<Warning>,
+}
+
+/// Something that is allowed but probably not intended.
+#[derive(Debug)]
+pub(super) struct Warning {
+    /// Where it is.
+    pub(super) position: Position,
+    /// What it is, in one line.
+    pub(super) message: String,
+    /// Whether a lint says the same with figures.
+    pub(super) has_lint: bool,
+}
+
+/// One line that begins with the position.
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = format!("{}: warning: {}", self.position, self.message);
+        f.write_str(&printable(&without_userinfo(&line)))
+    }
 }
 
 impl Findings {
     /// Adds a warning about something that is allowed but probably not intended.
     pub(super) fn warn(&mut self, position: &Position, message: impl std::fmt::Display) {
-        let line = format!("{position}: warning: {message}");
-        self.warnings.push(printable(&without_userinfo(&line)));
+        self.warnings.push(Warning {
+            position: position.clone(),
+            message: message.to_string(),
+            has_lint: false,
+        });
+    }
+
+    /// The same, where a lint of `nuthatch check` says more.
+    pub(super) fn warn_in_short(&mut self, position: &Position, message: impl std::fmt::Display) {
+        self.warn(position, message);
+        if let Some(last) = self.warnings.last_mut() {
+            last.has_lint = true;
+        }
     }
 }
 

@@ -10,11 +10,11 @@ use super::nearest::nearest;
 /// What is shown in the place of a password, whatever its length.
 pub(super) const MASK: &str = "********";
 
-/// The setting that holds a password.
-const SETTING: &str = "redis_auth";
+/// The settings that hold a password.
+const SETTINGS: [&str; 2] = ["redis_auth", "admin_token"];
 
 /// Parts of names that are given to passwords, by other programs too.
-const WORDS: [&str; 5] = ["auth", "passw", "passphrase", "pwd", "secret"];
+const WORDS: [&str; 6] = ["auth", "passw", "passphrase", "pwd", "secret", "token"];
 
 /// For each line that has a password, counted from 1, the characters before it.
 pub(super) fn hidden<'t>(lines: impl Iterator<Item = &'t str> + Clone) -> HashMap<usize, usize> {
@@ -114,9 +114,9 @@ fn word(text: &str) -> &str {
     &text[..end.unwrap_or(text.len())]
 }
 
-/// Whether this is [`SETTING`], or was probably meant to be.
+/// Whether this is one of [`SETTINGS`], or was probably meant to be.
 fn is_setting(name: &str) -> bool {
-    nearest(name, [SETTING]).is_some()
+    nearest(name, SETTINGS).is_some()
 }
 
 fn is_named_so(name: &str) -> bool {
@@ -193,6 +193,8 @@ mod tests {
             "p:\n  password: SECRET\n",
             "p:\n  requirepass: SECRET\n",
             "p:\n  auth: SECRET\n",
+            "nuthatch:\n  admin_token: SECRET\n",
+            "nuthatch:\n  admin_tokn: SECRET\n",
             "redis_auth: SECRET\np:\n",
             "redis_auth:\n  SECRET\np:\n",
             "é: &e\n  öä: &pw \"SECRET\"\np:\n  redis_auth: *pw\n",
@@ -208,6 +210,7 @@ mod tests {
     fn what_is_no_password_is_shown() {
         for text in [
             "p:\n  redis: true\n  redis_db: 3\n  listen: /run/auth.sock 0660\n",
+            "nuthatch:\n  admin_hosts: a.example\n  admin: 127.0.0.1:1\n  admin_ready: any_pool\n",
             "auth:\n  listen: 127.0.0.1:1\n  servers:\n    - h:1:1 auth\n",
             "p:\n  redis_auth: x\n  hash: md5\n",
             "a: &a\n  hash: md5\np:\n  <<: *a\n  redis_auth: x\n",

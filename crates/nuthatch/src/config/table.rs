@@ -16,6 +16,11 @@ pub fn find(scope: Scope, name: &str) -> Option<&'static Setting> {
     of(scope).find(|setting| setting.name == name)
 }
 
+/// Whether a setting opens the admin port.
+pub fn opens_admin(setting: &Setting) -> bool {
+    setting.name == globals::ADMIN.name
+}
+
 /// All settings of a scope, in the order of the manual.
 pub fn of(scope: Scope) -> impl Iterator<Item = &'static Setting> {
     rows(scope).map(AnyRow::setting)

@@ -1,6 +1,8 @@
 //! Whole configurations: which are refused and where, which are accepted and with what meaning.
 
 mod accepted;
+mod commands;
+mod effective;
 mod failure;
 mod overlay;
 mod redis_db;

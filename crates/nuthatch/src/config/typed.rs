@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use hashkit::HashTag;
 use proxy::Release;
+use proxy::settings::CommandSettings;
 
 use super::address::{ListenLine, ServerLine};
 use super::choice::Choice;
+use super::hosts::{HostPort, NamedHost};
 use super::kind::{Kind, Value};
 use super::number::NUMBER_MAX;
 use super::report::Position;
@@ -71,11 +73,38 @@ pub(super) const LISTEN: Typed<ListenLine> = Typed {
     },
 };
 
+/// An address of TCP to listen on.
+pub(super) const HOST_PORT: Typed<HostPort> = Typed {
+    kind: Kind::HostPort,
+    read: |value| match value {
+        Value::HostPort(address) => Some(address.clone()),
+        _ => None,
+    },
+};
+
+/// Names of hosts.
+pub(super) const HOSTS: Typed<Vec<NamedHost>> = Typed {
+    kind: Kind::Hosts,
+    read: |value| match value {
+        Value::Hosts(hosts) => Some(hosts.clone()),
+        _ => None,
+    },
+};
+
 /// A sequence of servers.
 pub(super) const SERVERS: Typed<Vec<(ServerLine, Position)>> = Typed {
     kind: Kind::Servers,
     read: |value| match value {
         Value::Servers(servers) => Some(servers.clone()),
+        _ => None,
+    },
+};
+
+/// A sequence of commands.
+pub(super) const COMMANDS: Typed<Vec<CommandSettings>> = Typed {
+    kind: Kind::Commands,
+    read: |value| match value {
+        Value::Commands(commands) => Some(commands.clone()),
         _ => None,
     },
 };

@@ -1,10 +1,13 @@
 //! The checked configuration, as data.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use proxy::settings::PoolSettings;
+use proxy::settings::{PoolSettings, ProtocolSettings};
 
 use super::address::Listen;
+use super::hosts::{HostPort, NamedHost};
 
 /// A checked configuration that the proxy can run on.
 #[derive(Debug, Clone)]
@@ -13,6 +16,8 @@ pub struct Config {
     pub pools: Vec<PoolConfig>,
     /// Settings of the whole process.
     pub globals: Globals,
+    /// The same as JSON: every setting with its value or default, and no secrets.
+    pub effective: serde_json::Value,
     /// Warnings to log at start and to print with `-t`, each beginning with its position.
     pub warnings: Vec<String>,
 }
@@ -24,10 +29,17 @@ impl Config {
         let is_it = |other: &PoolConfig| other.settings.name == failover.pool;
         self.pools.iter().position(is_it)
     }
+
+    /// The settings of each pool, with those of the pool that serves the keys of its ejected servers.
+    pub fn with_failovers(&self) -> Vec<(&PoolSettings, Option<&PoolSettings>)> {
+        let other = |pool| Some(&self.pools[self.failover_of(pool)?].settings);
+        let pools = self.pools.iter();
+        pools.map(|pool| (&pool.settings, other(pool))).collect()
+    }
 }
 
 /// Settings of the whole process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Globals {
     /// Number of event loops.
     pub workers: Workers,
@@ -39,6 +51,22 @@ pub struct Globals {
     pub shutdown_timeout: Duration,
     /// Whether the statistics document has counters that nutcracker does not have.
     pub stats_extended: bool,
+    /// The unix socket for `nuthatch ctl`.
+    pub control: Option<PathBuf>,
+    /// Whether the configuration is reloaded when its files change.
+    pub watch: bool,
+    /// Whether signals do what they do under our own name though the program is called nutcracker.
+    pub signals: bool,
+    /// Where the admin pages are served, if anywhere.
+    pub admin: Option<HostPort>,
+    /// Further hosts by which they may be asked for.
+    pub admin_hosts: Vec<NamedHost>,
+    /// What asks for them has to know.
+    pub admin_token: Option<String>,
+    /// A file that holds the same.
+    pub admin_token_file: Option<PathBuf>,
+    /// When the process says that it is ready.
+    pub admin_ready: ReadyWhen,
 }
 
 impl Default for Globals {
@@ -50,6 +78,14 @@ impl Default for Globals {
             max_clients: 0,
             shutdown_timeout: Duration::from_secs(5),
             stats_extended: false,
+            control: None,
+            watch: false,
+            signals: false,
+            admin: None,
+            admin_hosts: Vec::new(),
+            admin_token: None,
+            admin_token_file: None,
+            admin_ready: ReadyWhen::default(),
         }
     }
 }
@@ -75,9 +111,41 @@ pub struct PoolConfig {
     pub dns_follow: bool,
     /// Whether `cross_shard` is written down. If not, a line at start tells of it.
     pub has_cross_shard: bool,
+    /// The settings that are written down, to compare one configuration with another.
+    pub written: BTreeMap<&'static str, Written>,
+}
+
+/// A setting as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    text: String,
+    is_secret: bool,
+}
+
+impl Written {
+    /// A value, which is never shown if it is secret.
+    pub(super) fn new(text: String, is_secret: bool) -> Self {
+        Self { text, is_secret }
+    }
+
+    /// The value as it may be shown.
+    pub fn shown(&self) -> &str {
+        match self.is_secret {
+            true => "(hidden)",
+            false => &self.text,
+        }
+    }
 }
 
 impl PoolConfig {
+    /// The name of its protocol.
+    pub fn protocol(&self) -> &'static str {
+        match self.settings.protocol {
+            ProtocolSettings::Redis(_) => "redis",
+            ProtocolSettings::Memcached(_) => "memcached",
+        }
+    }
+
     /// A pool with default settings.
     pub(super) fn new(settings: PoolSettings, listen: Listen) -> Self {
         Self {
@@ -90,8 +158,19 @@ impl PoolConfig {
             dns_refresh: Some(Duration::from_secs(30)),
             dns_follow: false,
             has_cross_shard: false,
+            written: BTreeMap::new(),
         }
     }
+}
+
+/// When `/readyz` says that the process is ready.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ReadyWhen {
+    /// When every pool has a live server.
+    #[default]
+    AllPools,
+    /// When at least one pool has.
+    AnyPool,
 }
 
 /// The number of event loops, as configured.

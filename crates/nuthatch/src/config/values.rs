@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use super::commands::read_commands;
 use super::fault::faulty;
-use super::kind::{Kind, Value, expected, read_text};
+use super::kind::{Kind, Value, expected, read_text, text_of};
 use super::node::{Content, Entry, Mapping, Node};
 use super::report::{Findings, Position, Problem};
 use super::servers::read_servers;
+use super::table::globals::ADMIN_TOKEN;
 use super::table::theirs::REDIS_AUTH;
 use super::table::{Origin, Row, Scope, Setting, find, of};
+use super::types::Written;
 
 /// A value that was given, and its position.
 #[derive(Debug, Clone)]
@@ -95,6 +98,16 @@ impl Values {
     /// The settings that were given, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Given> {
         self.given.values()
+    }
+
+    /// What is written down, to compare one configuration with another.
+    pub(super) fn written(&self) -> BTreeMap<&'static str, Written> {
+        let written = |given: &Given| {
+            let text = text_of(given.value.as_ref()?, &given.setting.kind);
+            let is_secret = given.setting.name == REDIS_AUTH.name;
+            Some((given.setting.name, Written::new(text, is_secret)))
+        };
+        self.iter().filter_map(written).collect()
     }
 
     /// The value of a setting: as given, else its default; `None` if it has no default, or if the given value
@@ -190,6 +203,9 @@ fn read_value(
         (Kind::Servers, Content::List(items)) => {
             return read_servers(items, rules.owner, findings).map(Value::Servers);
         }
+        (Kind::Commands, Content::List(items)) => {
+            return read_commands(node, items, rules.owner, findings).map(Value::Commands);
+        }
         (kind, Content::Text(text)) => match read_text(kind, text) {
             Ok((value, warning)) => {
                 let warning = warning.or_else(|| warn_of_comment(setting, node));
@@ -209,7 +225,7 @@ fn read_value(
 
 /// A password that goes on with ` #` may be cut off.
 fn warn_of_comment(setting: &Setting, node: &Node) -> Option<String> {
-    if setting.name != REDIS_AUTH.name {
+    if ![REDIS_AUTH.name, ADMIN_TOKEN.name].contains(&setting.name) {
         return None;
     }
     let position = &node.position;

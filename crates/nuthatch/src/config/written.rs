@@ -12,7 +12,7 @@ use super::aliases::{Anchors, merge};
 use super::node::{Content, Entry, Mapping, Node};
 use super::report::{Position, Problem, Source};
 
-/// Maximum nesting that is parsed: twice that of a valid file, so that the error can name the entry at fault.
+/// Maximum nesting that is parsed: more than a valid file has, so that the error can name the entry at fault.
 const DEEPEST: usize = 6;
 
 /// Parses a file's text. If there are problems, the part that could be parsed is still returned, so that

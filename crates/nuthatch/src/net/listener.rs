@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use mio::event::Source;
 use mio::net::{TcpListener, UnixListener, UnixStream};
 use mio::{Interest, Registry, Token};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::stream::Stream;
 
@@ -50,14 +51,7 @@ impl Listener {
         backlog: u32,
         reuseport: bool,
     ) -> io::Result<(Self, SocketFile)> {
-        remove_old_socket(path, reuseport)?;
-        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        socket.bind(&SockAddr::unix(path)?)?;
-        let file = SocketFile::of(path)?;
-        if let Some(mode) = mode {
-            fs::set_permissions(path, Permissions::from_mode(mode))?;
-        }
-        socket.listen(clamped(backlog))?;
+        let (socket, file) = unix_socket(path, mode, backlog, reuseport)?;
         socket.set_nonblocking(true)?;
         Ok((Listener::Unix(UnixListener::from_std(socket.into())), file))
     }
@@ -76,6 +70,27 @@ impl Listener {
         }
     }
 
+    /// Changes the length of the queue of connections that are not yet accepted.
+    pub(crate) fn set_backlog(&self, backlog: u32) -> io::Result<()> {
+        // Linux allows to call listen(2) again for that.
+        match self {
+            Listener::Tcp(listener) => SockRef::from(listener).listen(clamped(backlog)),
+            Listener::Unix(listener) => SockRef::from(listener).listen(clamped(backlog)),
+        }
+    }
+
+    /// The same socket for others than mio, still non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// When it is a unix socket.
+    pub(crate) fn into_std(self) -> io::Result<std::net::TcpListener> {
+        match self {
+            Listener::Tcp(listener) => Ok(OwnedFd::from(listener).into()),
+            Listener::Unix(_) => Err(ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Has `registry` report under `token` when clients arrive.
     pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         let source: &mut dyn Source = match self {
@@ -86,6 +101,34 @@ impl Listener {
     }
 }
 
+/// Listens on the unix socket `path`, for a thread that waits for connections. Otherwise like [`Listener::unix`].
+pub(crate) fn blocking_unix(
+    path: &Path,
+    mode: u32,
+    backlog: u32,
+) -> io::Result<(std::os::unix::net::UnixListener, SocketFile)> {
+    let (socket, file) = unix_socket(path, Some(mode), backlog, false)?;
+    Ok((socket.into(), file))
+}
+
+fn unix_socket(
+    path: &Path,
+    mode: Option<u32>,
+    backlog: u32,
+    reuseport: bool,
+) -> io::Result<(Socket, SocketFile)> {
+    remove_old_socket(path, reuseport)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let file = SocketFile::of(path)?;
+    // Before anybody can connect.
+    if let Some(mode) = mode {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
+    socket.listen(clamped(backlog))?;
+    Ok((socket, file))
+}
+
 /// The file of a listening unix socket. Dropping it removes the file, unless another process has replaced it.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
@@ -94,6 +137,11 @@ pub(crate) struct SocketFile {
 }
 
 impl SocketFile {
+    /// Sets the mode of the file.
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        fs::set_permissions(&self.path, Permissions::from_mode(mode))
+    }
+
     fn of(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),

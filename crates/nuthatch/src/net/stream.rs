@@ -19,6 +19,16 @@ use socket2::{SockRef, TcpKeepalive};
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(300);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The same for a connection on which a client may wait without end: its server's host is given up 30 s after the last
+/// word from it.
+const WATCH_IDLE: Duration = Duration::from_secs(15);
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+const WATCH_PROBES: u32 = 3;
+
+/// How long what was sent on such a connection may be unacknowledged. Linux ends a connection whose probes are not
+/// answered after this time, too.
+const WATCH_UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
 /// What an edge of the poll, or a stream, says of its readiness. These are hints: a read or write finds out.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Readiness {
@@ -103,6 +113,10 @@ pub(crate) trait ByteStream {
     ///
     /// `WouldBlock`: nothing is taken before the next writable edge.
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Has the kernel notice soon when the peer's host is gone, though nothing is sent or received for long. Nothing is
+    /// reported: what cannot be noticed then is noticed later.
+    fn watch_host(&self);
 
     /// Whether bytes that a write took are still to be handed to the kernel.
     fn has_unsent(&self) -> bool;
@@ -222,6 +236,19 @@ impl ByteStream for Stream {
             _ => rustix::io::writev(self.as_fd(), slices),
         };
         Ok(written?)
+    }
+
+    fn watch_host(&self) {
+        let Socket::Tcp(stream) = &self.socket else {
+            return;
+        };
+        let probes = TcpKeepalive::new()
+            .with_time(WATCH_IDLE)
+            .with_interval(WATCH_INTERVAL)
+            .with_retries(WATCH_PROBES);
+        let socket = SockRef::from(stream);
+        let _ = socket.set_tcp_keepalive(&probes);
+        let _ = socket.set_tcp_user_timeout(Some(WATCH_UNACKNOWLEDGED));
     }
 
     fn has_unsent(&self) -> bool {

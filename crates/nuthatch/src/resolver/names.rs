@@ -48,6 +48,9 @@ pub(crate) trait Watch: Send {
     /// The server in words, for log lines.
     fn label(&self) -> &str;
 
+    /// Whether the server has left.
+    fn is_over(&self) -> bool;
+
     /// How often the name is looked up even when nobody connects.
     fn refresh(&self) -> Option<Duration>;
 
@@ -129,8 +132,23 @@ impl Names {
     pub(super) fn watch(&mut self, host: &Arc<str>, watch: Box<dyn Watch>, now: Instant) {
         let name = self.names.entry(Arc::clone(host)).or_default();
         name.watches.push(watch);
-        let due = name.plan_refresh(now);
+        // Watches that come again and again do not put the look-up off.
+        let known = name.refresh_at;
+        let due = name.plan_refresh(now).into_iter().chain(known).min();
+        name.refresh_at = due;
         due.into_iter().for_each(|due| self.note_due(due));
+    }
+
+    /// Ends the watches of servers that have left, and forgets names that nobody has any more.
+    pub(super) fn forget(&mut self) {
+        for name in self.names.values_mut() {
+            name.watches.retain(|watch| !watch.is_over());
+        }
+        let is_used = |name: &Name| {
+            let is_idle = name.look_up == LookUp::None && name.waiting.is_empty();
+            !name.watches.is_empty() || !is_idle
+        };
+        self.names.retain(|_, name| is_used(name));
     }
 
     /// The next name to look up, if there is one and not too many look-ups are under way.

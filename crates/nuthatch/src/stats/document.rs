@@ -11,10 +11,11 @@ use proxy::metrics::{Kind, POOL_ROWS, PoolMetric, Row, SERVER_ROWS};
 
 use crate::clock::Clock;
 use crate::connections::ConnectionCounts;
+use crate::live::Directory;
 use crate::pool::PoolShare;
 
 /// Where the document's numbers come from.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Source {
     /// Version to report.
     pub(crate) version: &'static str,
@@ -26,10 +27,8 @@ pub(crate) struct Source {
     pub(crate) clock: Clock,
     /// Connection counts.
     pub(crate) counts: Arc<ConnectionCounts>,
-    /// Whether metrics that nutcracker does not have are included.
-    pub(crate) extended: bool,
-    /// The pools, in order.
-    pub(crate) pools: Vec<Arc<PoolShare>>,
+    /// The pools, and whether metrics that nutcracker does not have are included.
+    pub(crate) directory: Arc<Directory>,
 }
 
 impl Source {
@@ -49,13 +48,14 @@ impl Source {
         json.number("timestamp", timestamp);
         json.number("total_connections", self.counts.total());
         json.number("curr_connections", self.counts.current());
-        for pool in &self.pools {
-            self.write_pool(&mut json, pool);
+        let in_force = self.directory.in_force();
+        for pool in &in_force.pools {
+            self.write_pool(&mut json, pool, in_force.stats_extended);
         }
         json.finish()
     }
 
-    fn write_pool(&self, json: &mut Json, pool: &PoolShare) {
+    fn write_pool(&self, json: &mut Json, pool: &PoolShare, extended: bool) {
         let (core, plan) = (pool.core(), pool.core().plan());
         let workers = 0..core.workers();
         json.open(pool.name());
@@ -68,10 +68,12 @@ impl Source {
             Some(_) => None,
             None => Some(PoolMetric::Failovers as usize),
         };
-        self.write_rows(json, POOL_ROWS, hidden, values);
+        self.write_rows(json, (POOL_ROWS, extended), hidden, values);
         for server in &plan.servers {
             json.open(server.share.name());
-            self.write_rows(json, SERVER_ROWS, None, |row| server.share.row(row));
+            self.write_rows(json, (SERVER_ROWS, extended), None, |row| {
+                server.share.row(row)
+            });
             json.close();
         }
         json.close();
@@ -80,15 +82,11 @@ impl Source {
     fn write_rows<I: Iterator<Item = i64>>(
         &self,
         json: &mut Json,
-        rows: &[Row],
+        (rows, extended): (&[Row], bool),
         hidden: Option<usize>,
         values: impl Fn(usize) -> I,
     ) {
-        let origins: &[bool] = if self.extended {
-            &[true, false]
-        } else {
-            &[true]
-        };
+        let origins: &[bool] = if extended { &[true, false] } else { &[true] };
         for nutcracker in origins {
             for (index, row) in rows.iter().enumerate() {
                 if row.nutcracker == *nutcracker && hidden != Some(index) {
@@ -98,8 +96,8 @@ impl Source {
         }
     }
 
-    /// Combines the values of all workers.
-    fn combine(&self, kind: Kind, mut values: impl Iterator<Item = i64>) -> i64 {
+    /// Combines the values of all workers. Times are in microseconds since the Unix epoch then, 0 being never.
+    pub(crate) fn combine(&self, kind: Kind, mut values: impl Iterator<Item = i64>) -> i64 {
         match kind {
             Kind::Counter | Kind::Gauge => values.fold(0, i64::wrapping_add),
             Kind::Timestamp => {

@@ -11,6 +11,7 @@ use proxy::{FailoverPool, Memory};
 use super::*;
 use crate::clock::Clock;
 use crate::connections::{ConnectionCounts, Kind};
+use crate::live::Directory;
 use crate::pool::{PoolId, PoolShare};
 
 fn pool(name: &str, servers: &[&str], failover: Option<FailoverPool>) -> Arc<PoolShare> {
@@ -29,14 +30,14 @@ fn pool(name: &str, servers: &[&str], failover: Option<FailoverPool>) -> Arc<Poo
 }
 
 fn source() -> Source {
+    let pools = vec![pool("a", &["s1", "s2"], None), pool("b\"", &["s3"], None)];
     Source {
         version: "0.5.0",
         hostname: "machine".into(),
         started: Instant::now(),
         clock: Clock::start(),
         counts: ConnectionCounts::new(2),
-        extended: false,
-        pools: vec![pool("a", &["s1", "s2"], None), pool("b\"", &["s3"], None)],
+        directory: Arc::new(Directory::of(pools, false)),
     }
 }
 
@@ -67,11 +68,12 @@ fn the_document_has_nutcrackers_shape() {
 
 #[test]
 fn metrics_of_our_own_follow_nutcrackers_on_request() {
-    let extended = || Source {
-        extended: true,
+    let pools = source().directory.in_force().pools.clone();
+    let extended = |pools| Source {
+        directory: Arc::new(Directory::of(pools, true)),
         ..source()
     };
-    let document = String::from_utf8(extended().document_at(0, 0)).unwrap();
+    let document = String::from_utf8(extended(pools.clone()).document_at(0, 0)).unwrap();
     let place = |name: &str| document.find(&format!("\"{name}\":"));
     for rows in [POOL_ROWS, SERVER_ROWS] {
         let (theirs, ours): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.nutcracker);
@@ -80,13 +82,13 @@ fn metrics_of_our_own_follow_nutcrackers_on_request() {
         ours.for_each(|row| assert!(place(row.name) > last, "{}", row.name));
     }
     assert_eq!(place("failovers"), None, "there is no failover pool");
-    let mut source = extended();
     let other = FailoverPool {
-        pool: Arc::clone(source.pools[1].core()),
+        pool: Arc::clone(pools[1].core()),
         seconds: 60,
     };
-    source.pools[0] = pool("a", &["s1", "s2"], Some(other));
-    let document = String::from_utf8(source.document_at(0, 0)).unwrap();
+    let first = pool("a", &["s1", "s2"], Some(other));
+    let pools = vec![first, Arc::clone(&pools[1])];
+    let document = String::from_utf8(extended(pools).document_at(0, 0)).unwrap();
     assert_eq!(document.matches(", \"failovers\":0").count(), 1);
     serde_json::from_str::<serde_json::Value>(&document).unwrap();
 }
@@ -97,7 +99,7 @@ fn serve() -> SocketAddr {
         unreachable!("it was made for TCP");
     };
     let address = socket.local_addr().unwrap();
-    start(listener, source()).unwrap();
+    start(listener, Arc::new(source())).unwrap();
     address
 }
 

@@ -7,6 +7,7 @@
 
 mod depth;
 mod opening;
+mod pools;
 mod reading;
 mod state;
 mod writing;
@@ -46,11 +47,11 @@ const WRITE_AFTER: usize = 512 << 10;
 const BUSY_AFTER: usize = 2 << 10;
 
 impl<N: Net> Driver<N> {
-    /// A driver for `pools`, which counts their server connections in `counts`.
-    pub(super) fn new(net: N, pools: PoolParts, counts: Arc<ConnectionCounts>, now: Time) -> Self {
-        let mut driver = Self {
+    /// A driver without pools, which counts server connections in `counts`.
+    pub(super) fn new(net: N, counts: Arc<ConnectionCounts>, now: Time) -> Self {
+        Self {
             net,
-            pools,
+            pools: PoolParts::default(),
             counts,
             links: Slab::new(),
             chunks: Chunks::default(),
@@ -63,10 +64,9 @@ impl<N: Net> Driver<N> {
             writable: Vec::new(),
             touched: Vec::new(),
             lingering: VecDeque::new(),
-        };
-        driver.pools.ids().for_each(|pool| driver.touch(pool));
-        driver.drain();
-        driver
+            leaving: Vec::new(),
+            end: None,
+        }
     }
 
     /// The poll has returned at `now`.
@@ -84,9 +84,7 @@ impl<N: Net> Driver<N> {
     #[cold]
     fn follow_log_level(&mut self, level: u8) {
         self.log_level = level;
-        for pool in self.pools.ids() {
-            self.part(pool).core.set_log_level(level);
-        }
+        self.each_core(|core, _| core.set_log_level(level));
     }
 
     /// The poll has reported `ready` for the link with `key`. Stale keys are ignored.
@@ -129,6 +127,7 @@ impl<N: Net> Driver<N> {
         }
         self.run_timers();
         self.drain();
+        self.remove_left_pools();
         self.chunks.retire(self.now);
     }
 
@@ -140,6 +139,10 @@ impl<N: Net> Driver<N> {
         name: Box<str>,
         counted: Counted,
     ) {
+        // It was accepted just before the pool was removed, and sees its connection closed.
+        if self.pools.get(pool).is_none() || self.is_leaving(pool) {
+            return;
+        }
         // The core may reuse the index of a closed session whose socket is still to be closed.
         self.drain();
         let entry = self.links.vacant_entry();
@@ -164,7 +167,9 @@ impl<N: Net> Driver<N> {
 
     /// The name of a server was resolved.
     pub(super) fn handle_resolved(&mut self, caller: Caller, resolved: Option<Resolved>) {
-        let part = &self.pools[caller.pool];
+        let Some(part) = self.pools.get(caller.pool) else {
+            return;
+        };
         let key = part.connections.get(caller.connection.index());
         let wanted = Role::Resolving(caller.connection);
         let Some(key) = key.filter(|&key| self.has_role(key, caller.pool, wanted)) else {
@@ -177,11 +182,7 @@ impl<N: Net> Driver<N> {
 
     /// Plans may have changed: every pool looks which one is in force.
     pub(super) fn follow_plans(&mut self) {
-        for pool in self.pools.ids() {
-            let now = self.now;
-            self.part(pool).core.apply(now);
-            self.touch(pool);
-        }
+        self.each_core(|core, now| core.apply(now));
         self.drain();
     }
 
@@ -193,17 +194,16 @@ impl<N: Net> Driver<N> {
         let pools = self.pools.iter().filter_map(|part| part.deadline);
         let lingering = self.lingering.front().map(|&(until, _)| until);
         let chunks = self.chunks.retire_at();
-        let next = pools.chain(lingering).chain(chunks).min()?;
+        let leaving = self.leaving.iter().map(|&(_, end)| end).min();
+        let rest = [lingering, chunks, leaving].into_iter().flatten();
+        let next = pools.chain(rest).min()?;
         Some(next.since(self.now))
     }
 
-    /// Tells every pool to take no further requests.
-    pub(super) fn begin_shutdown(&mut self) {
-        for pool in self.pools.ids() {
-            let now = self.now;
-            self.part(pool).core.begin_shutdown(now);
-            self.touch(pool);
-        }
+    /// Tells every pool to take no further requests; at `end` the driver will be dropped, with all links.
+    pub(super) fn begin_shutdown(&mut self, end: Time) {
+        self.end = Some(end);
+        self.each_core(|core, now| core.begin_shutdown(now));
         self.drain();
     }
 
@@ -223,11 +223,13 @@ impl<N: Net> Driver<N> {
     }
 
     fn run_timers(&mut self) {
-        for pool in self.pools.ids() {
-            let now = self.now;
-            let part = self.part(pool);
-            if part.deadline.is_some_and(|deadline| deadline <= now) {
+        let now = self.now;
+        for slot in self.pools.slots() {
+            if let Some(part) = self.pools.at(slot)
+                && part.deadline.is_some_and(|deadline| deadline <= now)
+            {
                 part.core.handle_timeout(now);
+                let pool = part.share.id();
                 self.touch(pool);
             }
         }
@@ -235,10 +237,23 @@ impl<N: Net> Driver<N> {
             && until <= self.now
         {
             self.lingering.pop_front();
-            let link = self.links.get(key);
-            if link.is_some_and(|link| link.role == Role::Lingering(until)) {
-                self.links.remove(key);
-            }
+            self.end_lingering(key, until);
+        }
+    }
+
+    /// Closes a client that has lingered `until` now. In a shutdown one that sends on stays until the end: it may not
+    /// have read its replies yet.
+    fn end_lingering(&mut self, key: usize, until: Time) {
+        let Some(link) = self.links.get_mut(key) else {
+            return;
+        };
+        if link.role != Role::Lingering(until) {
+            return;
+        }
+        match self.end {
+            // Needs no deadline of its own.
+            Some(end) if link.sends_on => link.role = Role::Lingering(end),
+            _ => drop(self.links.remove(key)),
         }
     }
 }

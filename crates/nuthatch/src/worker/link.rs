@@ -28,7 +28,7 @@ pub(super) enum Role {
     /// A client.
     Session(SessionId),
     /// A client whose write side is shut: what it still sends is read and discarded, until it closes or the
-    /// time is up.
+    /// time is up. In a shutdown one that sends meanwhile gets until the end of the shutdown.
     Lingering(Time),
     /// A server connection whose server's name is being resolved; there is no stream yet.
     Resolving(ConnectionId),
@@ -50,6 +50,9 @@ pub(super) struct Link<S> {
     readable: bool,
     /// The peer's end was read.
     ended: bool,
+    /// A lingering client has sent something: to close it now would reset the connection, and replies that it has not
+    /// read would be lost.
+    pub(super) sends_on: bool,
     /// A write may succeed: none has blocked since the last edge.
     writable: bool,
     /// Is on the list of links that continue in the next tick.
@@ -101,6 +104,7 @@ impl<S: ByteStream> Link<S> {
             stream,
             readable: false,
             ended: false,
+            sends_on: false,
             writable: matches!(role, Role::Session(_)),
             queued: false,
             turn: Turn::default(),
@@ -199,6 +203,13 @@ impl<S: ByteStream> Link<S> {
         match &mut self.stream {
             Some(stream) => retry(|| stream.finish_connect()),
             None => Ok(false),
+        }
+    }
+
+    /// See [`ByteStream::watch_host`].
+    pub(super) fn watch_host(&self) {
+        if let Some(stream) = &self.stream {
+            stream.watch_host();
         }
     }
 

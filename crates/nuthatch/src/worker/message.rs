@@ -1,11 +1,13 @@
 //! Messages from other threads to a worker.
 
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use super::net::Caller;
 use crate::connections::Counted;
 use crate::net::Stream;
-use crate::pool::PoolId;
+use crate::pool::{PoolId, PoolShare};
 use crate::resolver::Resolved;
 
 /// A message to a worker.
@@ -31,6 +33,12 @@ pub(crate) enum Message {
     },
     /// A pool has a further plan.
     Planned,
+    /// There is a further pool.
+    AddPool(Arc<PoolShare>),
+    /// A pool was removed from the configuration: answer what is in flight, and close it after this time at the latest.
+    RemovePool(PoolId, Duration),
+    /// Everything that was sent before was handled: the sender is dropped.
+    Handled(Sender<()>),
     /// Answer what is in flight, within this time, and end.
     Shutdown(Duration),
 }

@@ -1,7 +1,7 @@
 //! A worker's part of each pool.
 
 use std::fmt;
-use std::ops::{Index, IndexMut};
+use std::ops::{Index, IndexMut, Range};
 use std::sync::Arc;
 
 use proxy::{Limit, LogRecord, Pool, Time, WorkerContext};
@@ -23,36 +23,62 @@ pub(super) struct PoolPart {
     pub(super) touched: bool,
 }
 
-/// A worker's parts of all pools.
-#[derive(Debug)]
-pub(super) struct PoolParts(Vec<PoolPart>);
+/// A worker's parts of all pools, by their slots.
+#[derive(Debug, Default)]
+pub(super) struct PoolParts(Vec<Option<PoolPart>>);
 
 impl PoolParts {
-    /// The pools, whose numbers are 0 and so on, in the order of their numbers.
-    pub(super) fn new(parts: Vec<PoolPart>) -> Self {
-        Self(parts)
+    /// The slots; some may be empty.
+    pub(super) fn slots(&self) -> Range<usize> {
+        0..self.0.len()
     }
 
-    pub(super) fn ids(&self) -> impl Iterator<Item = PoolId> + use<> {
-        (0..self.0.len()).map(PoolId::new)
+    /// The pool in a slot.
+    pub(super) fn at(&mut self, slot: usize) -> Option<&mut PoolPart> {
+        self.0.get_mut(slot)?.as_mut()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &PoolPart> {
-        self.0.iter()
+        self.0.iter().flatten()
+    }
+
+    /// The pool, unless it was removed.
+    pub(super) fn get(&self, id: PoolId) -> Option<&PoolPart> {
+        let part = self.0.get(id.index())?.as_ref();
+        part.filter(|part| part.share.id() == id)
+    }
+
+    /// Adds a pool; one that was in its slot has been removed.
+    pub(super) fn insert(&mut self, part: PoolPart) {
+        let slot = part.share.id().index();
+        if slot >= self.0.len() {
+            self.0.resize_with(slot + 1, || None);
+        }
+        debug_assert!(self.0[slot].is_none(), "a slot is used once at a time");
+        self.0[slot] = Some(part);
+    }
+
+    pub(super) fn remove(&mut self, id: PoolId) {
+        if self.get(id).is_some() {
+            self.0[id.index()] = None;
+        }
     }
 }
+
+/// Links have the ids of pools that are there: a pool takes its links with it.
+const HAS_LINKS: &str = "a pool is removed after its links";
 
 impl Index<PoolId> for PoolParts {
     type Output = PoolPart;
 
     fn index(&self, id: PoolId) -> &PoolPart {
-        &self.0[id.index()]
+        self.0[id.index()].as_ref().expect(HAS_LINKS)
     }
 }
 
 impl IndexMut<PoolId> for PoolParts {
     fn index_mut(&mut self, id: PoolId) -> &mut PoolPart {
-        &mut self.0[id.index()]
+        self.0[id.index()].as_mut().expect(HAS_LINKS)
     }
 }
 

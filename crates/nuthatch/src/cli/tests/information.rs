@@ -99,7 +99,7 @@ fn commands_explain_themselves() {
         "nuthatch help nonsense",
     ] {
         let printed = output(line);
-        assert_eq!((printed.status, printed.to_stdout), (1, false), "{line}");
+        assert_eq!((printed.status, printed.to_stdout), (2, false), "{line}");
     }
 }
 
@@ -107,4 +107,13 @@ fn commands_explain_themselves() {
 fn the_manual_is_printed() {
     let printed = output("nuthatch docs configuration");
     assert!(printed.to_stdout && printed.text == crate::config::docs::configuration());
+    for (page, start) in [
+        ("check", "# nuthatch check"),
+        ("redis", "# Redis and Valkey"),
+        ("memcached", "# memcached"),
+    ] {
+        let printed = output(&format!("nuthatch docs {page}"));
+        assert!(printed.to_stdout && printed.text.contains(start), "{page}");
+    }
+    assert_eq!(output("nuthatch docs nothing").status, 2);
 }

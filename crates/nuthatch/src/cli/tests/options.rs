@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::{Invocation, Layout, parse_in};
 use super::{output, read, read_with, run};
+use crate::config::table::{Scope, find};
 use crate::config::{Overrides, Workers, load};
 use crate::program::Program;
 
@@ -199,6 +200,29 @@ fn flags_prevail_over_the_environment_and_that_over_files() {
         };
         assert_eq!(globals(&options.overrides), expected, "{line}");
     }
+}
+
+/// A variable that is set for all programs must not open a port of what replaces nutcracker.
+#[test]
+fn as_nutcracker_no_variable_and_no_flag_opens_the_admin_port() {
+    let admin = find(Scope::Global, "admin").expect("it is known");
+    let variable = [("NUTHATCH_ADMIN", "127.0.0.1:22290")];
+    for (line, environment, opens) in [
+        ("nuthatch", &variable[..], true),
+        ("nuthatch --admin=127.0.0.1:22290", &[], true),
+        ("nuthatch", &[], false),
+        ("nutcracker", &variable, false),
+    ] {
+        let Invocation::Run(options) = read_with(line, environment) else {
+            panic!("{line} runs");
+        };
+        assert_eq!(options.overrides.has(admin), opens, "{line}");
+    }
+    let refused = output("nutcracker --admin=127.0.0.1:22290").text;
+    assert!(
+        refused.starts_with("nutcracker: option --admin is not taken"),
+        "{refused}"
+    );
 }
 
 #[test]

@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
-use super::super::typed::{self, BOOL, MILLISECONDS, bytes, number};
-use super::super::types::Workers;
+use super::super::choice::{Choice, choices};
+use super::super::hosts::{HostPort, NamedHost};
+use super::super::typed::{
+    self, BOOL, HOST_PORT, HOSTS, MILLISECONDS, TEXT, bytes, choice, number,
+};
+use super::super::types::{ReadyWhen, Workers};
 use super::row::{Absent, AnyRow, Outside, Row, rows};
 
 /// Maximum of `max_memory`: 1 PiB, more than any machine has.
 const MEMORY_MAX: u64 = 1 << 50;
+
+choices!(ReadyWhen, "condition",
+    "all_pools" => AllPools,
+    "any_pool" => AnyPool,
+);
 
 rows! {
     WORKERS: Workers = Row::global(
@@ -71,7 +80,8 @@ rows! {
             argument: "N",
             help: "set maximum wait for requests in flight at shutdown, in msec",
         },
-        "How long SIGTERM and SIGINT wait for requests in flight before the remaining connections are closed.",
+        "How long SIGTERM and SIGINT wait for requests in flight, and for clients that keep sending to read their replies, before \
+         the remaining connections are closed.",
     )
     .fills_globals(|globals, time| globals.shutdown_timeout = time);
 
@@ -91,4 +101,125 @@ rows! {
          --stats-extended=true` describes all counters.",
     )
     .fills_globals(|globals, on| globals.stats_extended = on);
+
+    CONTROL: String = Row::global(
+        "control",
+        TEXT,
+        Absent::Nothing,
+        Outside {
+            flag: "control",
+            env: "NUTHATCH_CONTROL",
+            argument: "FILE",
+            help: "set path of the unix socket for nuthatch ctl",
+        },
+        "The path of a unix socket on which the running proxy takes the commands of `nuthatch ctl`: reload, status, drain and \
+         others. Only the user that runs the proxy may connect (mode 0600). Without it there is no such socket. It is \
+         opened at start; a reload does not change it.",
+    )
+    .fills_globals(|globals, path| globals.control = Some(path.into()));
+
+    WATCH: bool = Row::global(
+        "watch",
+        BOOL,
+        Absent::Value("false"),
+        Outside {
+            flag: "watch",
+            env: "NUTHATCH_WATCH",
+            argument: "BOOL",
+            help: "set whether the configuration is reloaded when its files change",
+        },
+        "Whether the configuration is reloaded when the configuration file or the overlay changes. They are looked at every \
+         second, and read once they have not changed for another second. A file with errors changes nothing, and the log \
+         says what is wrong with it. A reload does not change this setting.",
+    )
+    .fills_globals(|globals, on| globals.watch = on);
+
+    SIGNALS: bool = Row::global(
+        "signals",
+        BOOL,
+        Absent::Value("false"),
+        Outside {
+            flag: "signals",
+            env: "NUTHATCH_SIGNALS",
+            argument: "BOOL",
+            help: "set whether SIGUSR1 reloads when called as nutcracker",
+        },
+        "Whether SIGUSR1 reloads the configuration even when the program is called as `nutcracker`, which logs and ignores \
+         that signal. Called as `nuthatch`, it always reloads.",
+    )
+    .fills_globals(|globals, on| globals.signals = on);
+
+    ADMIN: HostPort = Row::global(
+        "admin",
+        HOST_PORT,
+        Absent::Nothing,
+        Outside {
+            flag: "admin",
+            env: "NUTHATCH_ADMIN",
+            argument: "HOST:PORT",
+            help: "serve the dashboard, metrics and health checks there",
+        },
+        "Where the admin pages are served over HTTP: a dashboard (`/`), metrics for Prometheus (`/metrics`), health checks \
+         (`/healthz`, `/readyz`) and JSON (`/servers`, `/config`, `/stats`). They only show, and change nothing. Nothing is served \
+         unless this is set; when called as `nutcracker`, only a file can set it. The pages are not encrypted. What \
+         each shows: [operations.md](operations.md#seeing).",
+    )
+    .fills_globals(|globals, address| globals.admin = Some(address));
+
+    ADMIN_HOSTS: Vec<NamedHost> = Row::global(
+        "admin_hosts",
+        HOSTS,
+        Absent::Nothing,
+        Outside {
+            flag: "admin-hosts",
+            env: "NUTHATCH_ADMIN_HOSTS",
+            argument: "HOSTS",
+            help: "set further names by which those pages may be asked for",
+        },
+        "Further names by which the admin pages may be asked for, with blanks or commas between them: `cache1.example \
+         proxy.example:8443`. A name without a port holds for every port. A request whose `Host` is none of these, nor `localhost` \
+         or an address of the admin port, is refused: otherwise a web page could read the admin pages through the browser \
+         of somebody who can reach them, by giving its own name their address.",
+    )
+    .fills_globals(|globals, hosts| globals.admin_hosts = hosts);
+
+    ADMIN_TOKEN: String = Row::global_in_files(
+        "admin_token",
+        TEXT,
+        Absent::Nothing,
+        "What has to be known to see the admin pages, all but `/healthz` and `/readyz`: as `Authorization: Bearer TOKEN`, or in a \
+         browser as the password of the user `admin`. It is not shown anywhere.",
+    )
+    .fills_globals(|globals, token| globals.admin_token = Some(token));
+
+    ADMIN_TOKEN_FILE: String = Row::global(
+        "admin_token_file",
+        TEXT,
+        Absent::Nothing,
+        Outside {
+            flag: "admin-token-file",
+            env: "NUTHATCH_ADMIN_TOKEN_FILE",
+            argument: "FILE",
+            help: "require the token in this file for those pages",
+        },
+        "A file that holds the token, instead of `admin_token`. Blanks and line ends around it do not count. It is read \
+         at start.",
+    )
+    .fills_globals(|globals, path| globals.admin_token_file = Some(path.into()));
+
+    ADMIN_READY: ReadyWhen = Row::global(
+        "admin_ready",
+        choice(),
+        Absent::Choice(|| ReadyWhen::default().name()),
+        Outside {
+            flag: "admin-ready",
+            env: "NUTHATCH_ADMIN_READY",
+            argument: "WHEN",
+            help: "set when /readyz says ready: all_pools or any_pool",
+        },
+        "When `/readyz` answers with 200 instead of 503: when every pool has a live server, or when any pool has. \
+         A server is live unless it is ejected (`auto_eject_hosts`); a pool with `failover` is also ready while \
+         the other pool has a live server.",
+    )
+    .fills_globals(|globals, when| globals.admin_ready = when);
 }

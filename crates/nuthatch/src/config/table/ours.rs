@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use hashkit::CharSign;
 use proxy::Release;
-use proxy::settings::{CrossShard, EjectPolicy, Resp3, TimeoutAction};
+use proxy::settings::{
+    CommandSettings, CrossShard, EjectPolicy, KeylessScripts, ProtocolSettings, Resp3,
+    TimeoutAction, TransactionScope,
+};
 
 use super::super::choice::{Choice, choices};
-use super::super::typed::{BOOL, RELEASE, TEXT, TIME_LIMIT, bytes, integer};
+use super::super::typed::{
+    BOOL, COMMANDS as COMMAND_LIST, RELEASE, TEXT, TIME_LIMIT, bytes, integer,
+};
 use super::row::{Absent, AnyRow, Row, rows};
 
 /// Maximum of `max_value` of a memcached pool: 16 GiB.
@@ -22,7 +27,9 @@ const FAILOVER_TTL_MAX: u64 = 30 * 24 * 60 * 60;
 choices!(EjectPolicy, "eject_policy", "remap" => Remap, "error" => Error, "miss" => Miss);
 choices!(TimeoutAction, "timeout_action", "close" => Close, "answer" => Answer);
 choices!(CharSign, "hash_char", "signed" => Signed, "unsigned" => Unsigned);
+choices!(KeylessScripts, "policy for scripts without keys", "refuse" => Refuse, "any" => Any);
 choices!(CrossShard, "cross_shard policy", "auto" => Auto, "first_key" => FirstKey, "error" => Error);
+choices!(TransactionScope, "transactions policy", "one_shard" => OneShard, "per_shard" => PerShard);
 choices!(Resp3, "resp3 mode", "auto" => Auto, "off" => Off);
 
 rows! {
@@ -83,6 +90,29 @@ rows! {
     )
     .fills(|pool, time| pool.settings.failure.connect_timeout = time);
 
+    LEASED_CONNECTIONS: usize = Row::ours(
+        "leased_connections",
+        integer(1, 65_535, ""),
+        Absent::Value("1024"),
+        "Connections to each server, per worker, for clients that need one to themselves: those whose command waits for \
+         other clients (BLPOP, XREAD with BLOCK, WAIT and similar) have one for as long as they wait. They come in \
+         addition to `server_connections`. Where all of them are in use, such a command is answered with an error at once. \
+         One that is not used for 60 s is closed.",
+    )
+    .fills(|pool, count| pool.settings.leased_connections = count)
+    .only_redis();
+
+    LEASE_IDLE_TIMEOUT: Option<Duration> = Row::ours(
+        "lease_idle_timeout",
+        TIME_LIMIT,
+        Absent::Value("60000"),
+        "How long a client may keep such a connection while none of its requests is outstanding there, as between WATCH and \
+         EXEC. Then the connection is closed, and EXEC answered with null, as if a watched key had changed. 0 means no \
+         limit.",
+    )
+    .fills(|pool, time| pool.settings.lease_idle_timeout = time)
+    .only_redis();
+
     DNS_REFRESH: Option<Duration> = Row::ours(
         "dns_refresh",
         TIME_LIMIT,
@@ -110,7 +140,9 @@ rows! {
         "What happens when a request has waited for `timeout`. `close` closes the server connection, as \
          nutcracker does: everything on it fails, including requests of other clients. `answer` fails only \
          that request and drops its reply if it still arrives; the connection is closed when the server sends \
-         nothing for four times `timeout` (at least 1 s).",
+         nothing for four times `timeout` (at least 1 s). A write that was late may still be executed when the server \
+         goes on: with `close` perhaps after later writes that were answered, with `answer` before them, as long as the \
+         connection is kept: [failure.md](failure.md#writes-that-time-out).",
     )
     .fills(|pool, action| pool.settings.failure.timeout_action = action);
 
@@ -119,7 +151,8 @@ rows! {
         TIME_LIMIT,
         Absent::Value("0"),
         "How long a client may be idle, with none of its requests unanswered, before it is closed; it may be \
-         closed up to a quarter of that time later. 0 means no limit.",
+         closed up to a quarter of that time later. A client that has replies to read and reads nothing is closed, \
+         too, up to half of that time later. 0 means no limit.",
     )
     .fills(|pool, time| pool.settings.failure.client_idle_timeout = time);
 
@@ -200,6 +233,35 @@ rows! {
     )
     .fills_redis(|redis, policy| redis.cross_shard = policy);
 
+    TRANSACTIONS: TransactionScope = Row::our_choice(
+        "transactions",
+        "What becomes of a transaction (MULTI ... EXEC) whose keys are on several servers. `one_shard` refuses the command \
+         with which it is, with `-CROSSSLOT`, and EXEC with `-EXECABORT`. `per_shard` is for clients that send a \
+         transaction where a pipeline would do, as many libraries' pipelines are by default: each server executes the \
+         part with its keys as a transaction of its own, and EXEC is answered as if all were one. Nothing is sent if a \
+         server is known to be ejected or refuses transactions; but if one is lost meanwhile, or aborts its part, what \
+         the others have done stays done, and the elements of that part are errors. The statistics count those \
+         (`transactions_in_part`), and the log tells of them.",
+    )
+    .fills_redis(|redis, scope| redis.transactions = scope);
+
+    TRANSACTION_COMMANDS: usize = Row::ours(
+        "transaction_commands",
+        integer(1, 65_000, ""),
+        Absent::Value("16384"),
+        "How many commands one transaction may have. They are held until EXEC, and then executed at once, with nobody else's \
+         request in between. With one more the command is refused, and EXEC answered with `-EXECABORT`.",
+    )
+    .fills_redis(|redis, count| redis.transaction_limits.commands = count);
+
+    TRANSACTION_BYTES: u64 = Row::ours(
+        "transaction_bytes",
+        bytes(1, 1 << 30),
+        Absent::Value("16m"),
+        "How many bytes the commands of one transaction may have together. They count for `max_memory`.",
+    )
+    .fills_redis(|redis, bytes| redis.transaction_limits.bytes = bytes as usize);
+
     ALLOW_FLUSH: bool = Row::ours(
         "allow_flush",
         BOOL,
@@ -214,11 +276,36 @@ rows! {
         "allow_scripts",
         BOOL,
         Absent::Value("true"),
-        "Whether clients may run scripts and functions: EVAL, EVALSHA, FCALL and their `_RO` forms. They may do \
-         at their server whatever the proxy refuses to its clients (FLUSHALL, KEYS, PUBLISH, keys of other \
+        "Whether clients may run scripts and functions: EVAL, EVALSHA, FCALL, their `_RO` forms, SCRIPT LOAD and FUNCTION \
+         LOAD. They may do at their server whatever the proxy refuses to its clients (FLUSHALL, SWAPDB, keys of other \
          servers). With `false` they are refused; `true` is as with nutcracker.",
     )
     .fills_redis(|redis, on| redis.allow_scripts = on);
+
+    KEYLESS_SCRIPTS: KeylessScripts = Row::our_choice(
+        "keyless_scripts",
+        "What happens in a pool of several servers to a script or function that is to run without keys (`EVAL script 0`), \
+         which nutcracker closes the connection on. `refuse` answers with an error: no key tells at which server it is \
+         to run, and what it reads or writes is at one of them only. `any` runs it at one server, always the same one \
+         while the servers are the same, as is right for scripts that use no data (`TIME`) or keep all of it there. In a \
+         pool of one server it always runs.",
+    )
+    .fills_redis(|redis, policy| redis.keyless_scripts = policy);
+
+    COMMANDS: Vec<CommandSettings> = Row::ours(
+        "commands",
+        COMMAND_LIST,
+        Absent::Nothing,
+        "Commands that are unknown to Nuthatch, such as those of a server's module or of a newer server: they are \
+         forwarded to the server of their keys. Each has a `name`, an `arity` (its number of arguments with the name, or \
+         minus the least number, as in the reply to COMMAND), the index of its `first` key (1 if absent), of its `last` \
+         key (that of the first if absent; a negative one counts from the end, -1 being the last argument) and the `step` \
+         between keys (1 if absent), and an `access` of `read` if it changes nothing (with `retry_reads` it may be sent \
+         twice then), else `write`, the default. At most 256. A command that is known cannot be changed, and an added one \
+         cannot be in a transaction.\n\n```yaml\n  commands:\n    - {name: mymodule.get, arity: 2, access: read}\n    - \
+         {name: mymodule.copy, arity: -3, first: 1, last: 2}\n```",
+    )
+    .fills_redis(|redis, commands| redis.commands = commands);
 
     ERROR_DETAIL: bool = Row::ours(
         "error_detail",
@@ -228,6 +315,17 @@ rows! {
          nutcracker's, because clients match them.",
     )
     .fills(|pool, on| pool.settings.error_detail = on);
+
+    DATABASES: u32 = Row::ours(
+        "databases",
+        integer(1, 1_024, ""),
+        Absent::Value("1"),
+        "How many databases clients may SELECT, from 0 on; each server must have as many. With more than one, a pool has \
+         connections to each server for each database that clients use, as many as `server_connections` says per \
+         worker and version of the protocol, and a client's requests wait at SELECT until the earlier ones are answered. \
+         Keys have their place on the ring whatever the database is. Not together with `redis_db`.",
+    )
+    .fills_redis(|redis, count| redis.databases = count);
 
     REDIS_DB_FIXED: bool = Row::ours(
         "redis_db_fixed",
@@ -277,11 +375,21 @@ rows! {
         "admin_commands",
         BOOL,
         Absent::Value("false"),
-        "Whether clients may use the commands that administer memcached servers, each of which then gets them: \
+        "Whether clients may use the commands that administer the servers. With Redis, every server gets CONFIG SET, \
+         RESETSTAT and REWRITE (an error names a server that has not done it, and how many have), FUNCTION FLUSH and \
+         FUNCTION RESTORE, which remove the functions of all clients, and CONFIG GET, which is otherwise about the \
+         proxy: the reply has what all servers have alike, and a name (not a pattern) whose values differ is an error \
+         that tells two of them. In a pool of one server, SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, SHUTDOWN, REPLICAOF, \
+         SLAVEOF, MEMORY PURGE and MALLOC-STATS, and DEBUG (but for DEBUG PROTOCOL) go there, over a connection of their \
+         own; a SHUTDOWN that succeeds is answered with the error for a lost server. CLIENT KILL closes clients of the \
+         proxy: those of the worker that is asked (with `workers: 1`, the default, all). With memcached: each server gets \
          `verbosity` above 1, which makes it log every request; `stats detail`, which makes it count by prefix; \
          `stats sizes`; `stats cachedump`, which shows keys; `stats conns`, which shows addresses; and `stats \
          reset` (which `allow_flush` allows too). `stats` alone and with `items`, `slabs`, `settings`, `extstore` \
          or `servers`, `version`, and `verbosity` 0 and 1 are always served.",
     )
-    .fills_memcached(|memcached, on| memcached.admin_commands = on);
+    .fills(|pool, on| match &mut pool.settings.protocol {
+        ProtocolSettings::Redis(redis) => redis.admin_commands = on,
+        ProtocolSettings::Memcached(memcached) => memcached.admin_commands = on,
+    });
 }

@@ -225,6 +225,18 @@ impl<T> Row<T> {
         row
     }
 
+    /// A global setting that only files may hold: a secret that a list of processes would show.
+    pub(super) const fn global_in_files(
+        name: &'static str,
+        typed: Typed<T>,
+        absent: Absent,
+        doc: &'static str,
+    ) -> Self {
+        let mut row = Self::ours(name, typed, absent, doc);
+        row.setting.scope = Scope::Global;
+        row
+    }
+
     /// The same, for Redis pools only.
     pub(super) const fn only_redis(mut self) -> Self {
         self.setting.only = Some(Only::Redis);

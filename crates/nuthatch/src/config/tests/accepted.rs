@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use hashkit::{CharSign, Distribution, HashKind, HashTag, Placement};
 use proxy::Release;
-use proxy::settings::{Address, CrossShard, ProtocolSettings, Resp3};
+use proxy::settings::{
+    Address, CrossShard, KeylessScripts, ProtocolSettings, Resp3, TransactionScope,
+};
 
 use super::super::{Config, Listen, Overrides, Workers, load};
 use super::{lines, load_text};
@@ -39,7 +41,13 @@ fn defaults_are_nutcrackers() {
     assert!(config.warnings.is_empty());
     let config = sound("p:\n  listen: 127.0.0.1:1\n  redis: true\n  servers: [h:1:1]\n");
     let protocol = &config.pools[0].settings.protocol;
-    assert!(matches!(protocol, ProtocolSettings::Redis(redis) if redis.allow_scripts));
+    assert!(
+        matches!(protocol, ProtocolSettings::Redis(redis) if redis.allow_scripts && redis.databases == 1)
+    );
+    let config =
+        sound("p:\n  listen: 127.0.0.1:1\n  redis: true\n  databases: 16\n  servers: [h:1:1]\n");
+    let protocol = &config.pools[0].settings.protocol;
+    assert!(matches!(protocol, ProtocolSettings::Redis(redis) if redis.databases == 16));
 }
 
 #[test]
@@ -49,7 +57,7 @@ fn every_setting_arrives() {
          timeout: 400\n  backlog: 1024\n  client_connections: 100\n  tcpkeepalive: true\n  reuseport: true\n  \
          redis: true\n  redis_auth: 0123\n  redis_db: 4\n  preconnect: true\n  auto_eject_hosts: true\n  \
          server_connections: 3\n  server_retry_timeout: 2000\n  server_failure_limit: 5\n  \
-         hash_char: unsigned\n  cross_shard: error\n  allow_flush: true\n  allow_scripts: false\n  error_detail: true\n  \
+         hash_char: unsigned\n  cross_shard: error\n  transactions: per_shard\n  transaction_commands: 9\n  transaction_bytes: 2k\n  lease_idle_timeout: 0\n  allow_flush: true\n  allow_scripts: false\n  keyless_scripts: any\n  admin_commands: true\n  error_detail: true\n  \
          redis_db_fixed: true\n  resp3: off\n  redis_version: 6.2.14\n  ask_version: false\n  servers:\n    - h:1:7 n\nnuthatch:\n  workers: auto\n  \
          shutdown_timeout: 250\n  stats_extended: true\n",
     );
@@ -85,9 +93,13 @@ fn every_setting_arrives() {
     };
     assert_eq!(redis.auth.as_deref(), Some(b"0123".as_slice()));
     assert!(!redis.allow_scripts);
+    assert!(redis.admin_commands && redis.keyless_scripts == KeylessScripts::Any);
+    let limits = redis.transaction_limits;
+    assert_eq!((limits.commands, limits.bytes), (9, 2 << 10));
+    assert_eq!(settings.lease_idle_timeout, None);
     assert_eq!(
-        (redis.resp3, redis.cross_shard),
-        (Resp3::Off, CrossShard::Error)
+        (redis.resp3, redis.cross_shard, redis.transactions),
+        (Resp3::Off, CrossShard::Error, TransactionScope::PerShard)
     );
     assert_eq!(
         (redis.release, redis.ask_release),

@@ -69,3 +69,14 @@ fn a_memcached_pool_has_no_databases() {
     assert_eq!(databases(&config), [0]);
     assert!(config.warnings[0].contains("without effect in a memcached pool"));
 }
+
+#[test]
+fn a_pool_has_one_database_or_several() {
+    let text = "p:\n  listen: 127.0.0.1:1\n  redis: true\n  redis_db: 3\n  databases: 4\n  servers:\n    - h:1:1\n";
+    let error = load_text(text).expect_err("they contradict each other");
+    let error = error.to_string();
+    let line = "n.yml:4:3: `redis_db` gives the pool one database, and `databases` several";
+    assert!(error.contains(line), "{error}");
+    let config = load("  databases: 4\n", TCP);
+    assert_eq!(databases(&config), [0, 0]);
+}

@@ -1,6 +1,6 @@
 //! Names whose look-ups the test begins and answers.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
@@ -12,6 +12,7 @@ const REFRESH: Duration = Duration::from_secs(30);
 struct Server {
     counts: Arc<[AtomicUsize; 3]>,
     follows: bool,
+    has_left: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -27,6 +28,10 @@ impl Server {
 impl Watch for Server {
     fn label(&self) -> &str {
         "server 's'"
+    }
+
+    fn is_over(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
     }
 
     fn refresh(&self) -> Option<Duration> {
@@ -281,4 +286,36 @@ fn look_ups_that_hang_leave_room_for_others() {
         world.ask();
     }
     assert_eq!(tried(&world.ask()), "none", "too many wait");
+}
+
+#[test]
+fn servers_that_have_left_are_forgotten_with_their_names() {
+    let mut world = World::new(true);
+    world.connect(&["10.0.0.1"]);
+    world.names.forget();
+    assert_eq!(world.names.names.len(), 1, "nobody has left");
+    // Another configuration has the same server, now and again: the look-up is not put off by that.
+    for _ in 0..3 {
+        world.wait(REFRESH / 2 - Duration::from_millis(1));
+        let next = Server {
+            follows: true,
+            ..Server::default()
+        };
+        world.server.has_left.store(true, Ordering::Relaxed);
+        world.server = next.clone();
+        let watch = Box::new(next);
+        world.names.watch(&"cache".into(), watch, world.now);
+        world.names.forget();
+        if world.looks_up() {
+            world.answer(&["10.0.0.2"]);
+        }
+    }
+    assert_eq!(world.server.counts(), [0, 1, 1]);
+    world.wait(REFRESH);
+    assert!(world.looks_up());
+    world.answer(&["10.0.0.3"]);
+    assert_eq!(world.server.counts(), [0, 2, 2]);
+    world.server.has_left.store(true, Ordering::Relaxed);
+    world.names.forget();
+    assert!(world.names.names.is_empty());
 }

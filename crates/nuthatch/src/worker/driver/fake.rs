@@ -281,6 +281,8 @@ impl ByteStream for FakeStream {
         Ok(count)
     }
 
+    fn watch_host(&self) {}
+
     fn has_unsent(&self) -> bool {
         !self.0.borrow().unsent.is_empty()
     }

@@ -12,11 +12,12 @@ use crate::worker::link::{Link, Role};
 use crate::worker::net::{Caller, Dialled, Net, Target};
 use crate::worker::path::Path;
 
-/// How long a lingering client may take to close.
+/// How long a lingering client may take to close. In a shutdown that is enough for those that send nothing: nothing is
+/// lost when they are closed, and idle clients that do not notice the end do not prolong the shutdown.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
-/// Maximum lingering clients; beyond that they are closed at once.
-const MAX_LINGERING: usize = 1024;
+/// Maximum lingering clients; beyond that they are closed at once. In a shutdown, when nobody new comes, all may linger.
+pub(super) const MAX_LINGERING: usize = 1024;
 
 impl<N: Net> Driver<N> {
     pub(super) fn connect(
@@ -86,6 +87,9 @@ impl<N: Net> Driver<N> {
                     self.net.note_attempt(attempt.host, attempt.address, true);
                 }
                 let (pool, now) = (link.pool, self.now);
+                if self.pools[pool].core.may_be_silent(id) {
+                    self.links[key].watch_host();
+                }
                 self.part(pool).core.handle_connected(id, now);
                 self.touch(pool);
                 self.writable.push(key);
@@ -123,7 +127,8 @@ impl<N: Net> Driver<N> {
         let link = &mut self.links[key];
         // A stream that buffers writes may still hold the last reply.
         let lingers = link.has_unsent() || (linger && !link.has_ended());
-        if !lingers || self.lingering.len() >= MAX_LINGERING {
+        let is_full = self.end.is_none() && self.lingering.len() >= MAX_LINGERING;
+        if !lingers || is_full {
             self.links.remove(key);
             return;
         }

@@ -71,7 +71,8 @@ impl<N: Net> Driver<N> {
         match read {
             Read::Failed(_) => drop(self.links.remove(key)),
             Read::End => self.finish_lingering(key),
-            Read::Data(_) | Read::Nothing => {}
+            Read::Data(_) => self.links[key].sends_on = true,
+            Read::Nothing => {}
         }
     }
 

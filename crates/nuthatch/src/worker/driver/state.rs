@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use proxy::{SessionId, Time};
+use proxy::{Pool, SessionId, Time};
 use slab::Slab;
 
 use super::depth::Depth;
@@ -39,6 +39,11 @@ pub(in crate::worker) struct Driver<N: Net> {
     /// Lingering clients in order of their deadlines. An entry may be stale: its client is closed, and the
     /// key may belong to another one.
     pub(super) lingering: VecDeque<(Time, usize)>,
+    /// Pools that were removed from the configuration and still have clients or unanswered requests, and when each is
+    /// closed at the latest.
+    pub(super) leaving: Vec<(PoolId, Time)>,
+    /// When the shutdown is over at the latest; set once it has begun.
+    pub(super) end: Option<Time>,
 }
 
 impl<N: Net> Driver<N> {
@@ -49,6 +54,17 @@ impl<N: Net> Driver<N> {
     pub(super) fn has_role(&self, key: usize, pool: PoolId, role: Role) -> bool {
         let link = self.links.get(key);
         link.is_some_and(|link| link.pool == pool && link.role == role)
+    }
+
+    /// Calls every core.
+    pub(super) fn each_core(&mut self, mut call: impl FnMut(&mut Pool, Time)) {
+        for slot in self.pools.slots() {
+            if let Some(part) = self.pools.at(slot) {
+                call(&mut part.core, self.now);
+                let pool = part.share.id();
+                self.touch(pool);
+            }
+        }
     }
 
     /// The core of `pool` was called, so it may have actions or output.

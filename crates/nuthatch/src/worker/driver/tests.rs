@@ -1,5 +1,7 @@
 //! The driver and the real core over a network that cuts everything anywhere.
 
+mod pools;
+
 use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -10,12 +12,11 @@ use proxy::settings::{Address, PoolSettings, ProtocolSettings, RedisSettings, Se
 use proxy::{Memory, WorkerContext};
 
 use super::fake::{Answer, Dice, FakeNet, FakeStream, Pipe, Shared};
-use super::opening::LINGER;
+use super::opening::{LINGER, MAX_LINGERING};
 use super::*;
 use crate::connections::{ConnectionCounts, Kind};
 use crate::pool::PoolShare;
 use crate::worker::chunks::CHUNK_BYTES;
-use crate::worker::pool::PoolPart;
 
 /// One pool of three Redis servers, their clients and the servers themselves.
 struct World {
@@ -51,10 +52,10 @@ impl World {
             attempts: Rc::clone(&attempts),
         };
         let asking = Rc::clone(&net.asking);
-        let part = PoolPart::new(Arc::clone(&share), context, Time::ZERO);
-        let pools = PoolParts::new(vec![part]);
+        let mut driver = Driver::new(net, Arc::clone(&counts), Time::ZERO);
+        driver.add_pool(Arc::clone(&share), context);
         Self {
-            driver: Driver::new(net, pools, Arc::clone(&counts), Time::ZERO),
+            driver,
             clients: Vec::new(),
             dialled,
             asking,
@@ -123,6 +124,20 @@ impl World {
             .for_each(|(key, ready)| self.driver.handle_ready(key, ready));
         self.driver.finish_tick();
         true
+    }
+
+    /// Begins a shutdown; returns when it is over.
+    fn shut_down(&mut self) -> Time {
+        let end = self.now + 3 * LINGER;
+        self.driver.begin_shutdown(end);
+        end
+    }
+
+    /// A tick without edges, this much later.
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.driver.begin_tick(self.now);
+        self.driver.finish_tick();
     }
 
     fn pool_metric(&self, metric: PoolMetric) -> i64 {
@@ -449,7 +464,7 @@ fn the_end_waits_for_what_is_in_flight() {
     let (busy, idle) = (world.client(), world.client());
     busy.borrow_mut().send(&get("k:9"));
     world.settle();
-    world.driver.begin_shutdown();
+    world.shut_down();
     world.settle();
     assert!(idle.borrow().shut && !busy.borrow().shut);
     world.hung = false;
@@ -460,4 +475,37 @@ fn the_end_waits_for_what_is_in_flight() {
     busy.borrow_mut().end(false);
     world.settle();
     assert!(world.driver.is_drained());
+}
+
+/// To close one that sends on would reset it.
+#[test]
+fn in_a_shutdown_who_sends_on_lingers_to_its_end_and_others_do_not() {
+    let mut world = calm_world();
+    let (sends, rests) = (world.client(), world.client());
+    world.settle();
+    world.shut_down();
+    world.settle();
+    assert!(sends.borrow().shut && rests.borrow().shut);
+    sends.borrow_mut().send(&get("k:1"));
+    world.settle();
+    world.pass(LINGER);
+    assert!(!sends.borrow().closed && rests.borrow().closed);
+    world.pass(LINGER);
+    assert!(!sends.borrow().closed && !world.driver.is_drained());
+    sends.borrow_mut().end(false);
+    world.settle();
+    assert!(sends.borrow().closed && world.driver.is_drained());
+}
+
+#[test]
+fn in_a_shutdown_everybody_may_linger() {
+    let mut world = calm_world();
+    for _ in 0..2 * MAX_LINGERING {
+        world.client();
+    }
+    world.settle();
+    world.shut_down();
+    world.settle();
+    let mut clients = world.clients.iter();
+    assert!(clients.all(|client| client.borrow().shut && !client.borrow().closed));
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use proxy::ServerShare;
@@ -12,20 +13,36 @@ use crate::pool::PoolShare;
 use crate::resolver::{Resolver, Watch};
 use crate::worker::{Handle, Message};
 
-/// Has the names of all servers watched.
-pub(super) fn watch(
-    config: &Config,
-    pools: &[Arc<PoolShare>],
-    workers: &[Handle],
-    resolver: &Resolver,
-) {
-    for (settings, pool) in config.pools.iter().zip(pools) {
-        for planned in &pool.core().plan().servers {
-            if let Some(host) = name_of(&planned.endpoint.address) {
-                let watch = NamedServer::new(settings, pool, &planned.share, workers);
-                resolver.watch(Arc::clone(host), Box::new(watch));
+/// The names of all servers of the configuration in force.
+#[derive(Debug)]
+pub(super) struct ServerNames {
+    resolver: Resolver,
+    /// Counts the configurations.
+    generation: Arc<AtomicU64>,
+}
+
+impl ServerNames {
+    /// No names.
+    pub(super) fn new(resolver: &Resolver) -> Self {
+        Self {
+            resolver: resolver.clone(),
+            generation: Arc::default(),
+        }
+    }
+
+    /// Has the names of all servers of `pools` watched, and no others.
+    pub(super) fn watch(&self, config: &Config, pools: &[Arc<PoolShare>], workers: &[Handle]) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+        for (settings, pool) in config.pools.iter().zip(pools) {
+            for planned in &pool.core().plan().servers {
+                if let Some(host) = name_of(&planned.endpoint.address) {
+                    let watch = NamedServer::new(settings, pool, &planned.share, workers);
+                    let watch = watch.of(&self.generation);
+                    self.resolver.watch(Arc::clone(host), Box::new(watch));
+                }
             }
         }
+        self.resolver.forget();
     }
 }
 
@@ -46,6 +63,8 @@ struct NamedServer {
     follows: bool,
     /// Who is told to follow.
     workers: Vec<Handle>,
+    /// The configuration that it is part of, and the one in force.
+    generation: (u64, Arc<AtomicU64>),
 }
 
 impl NamedServer {
@@ -62,13 +81,24 @@ impl NamedServer {
             refresh: settings.dns_refresh,
             follows: settings.dns_follow,
             workers: workers.to_vec(),
+            generation: (0, Arc::default()),
         }
+    }
+
+    /// The same, of the configuration that is in force now.
+    fn of(mut self, generation: &Arc<AtomicU64>) -> Self {
+        self.generation = (generation.load(Ordering::Acquire), Arc::clone(generation));
+        self
     }
 }
 
 impl Watch for NamedServer {
     fn label(&self) -> &str {
         &self.label
+    }
+
+    fn is_over(&self) -> bool {
+        self.generation.0 != self.generation.1.load(Ordering::Acquire)
     }
 
     fn refresh(&self) -> Option<Duration> {

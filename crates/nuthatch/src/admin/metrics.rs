@@ -1,0 +1,344 @@
+//! What `/metrics` shows: every row of the tables of metrics, what is known of servers besides, and the process.
+
+use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
+
+use proxy::PlannedServer;
+use proxy::metrics::{Kind, POOL_ROWS, Row, SERVER_ROWS};
+
+use super::aliases::{self, Alias};
+use super::exposition::{Exposition, Labels, Type};
+use super::usage;
+use super::view::{Shown, ShownPool, View};
+
+/// Rows whose names say too little where nutcracker's do not stand beside them.
+const RENAMED: [(&str, &str); 2] = [
+    ("client_total", "client_connections_opened"),
+    ("server_total", "connections_opened"),
+];
+
+/// The name of a gauge, its description, and its value of a pool or server.
+type Known<T, V> = (&'static str, &'static str, fn(&T) -> V);
+
+/// The page, with the names of twemproxy's exporter too if they are wanted.
+pub(super) fn page(view: &View, with_aliases: bool) -> String {
+    let shown = view.shown();
+    let labelled = Labelled::new(&shown);
+    let mut page = Exposition::default();
+    let writer = &mut Writer {
+        view,
+        page: &mut page,
+        pools: &labelled,
+    };
+    writer.process();
+    writer.connections(shown.left_out);
+    writer.reloads();
+    writer.pools();
+    writer.servers();
+    if with_aliases {
+        writer.aliases();
+    }
+    page.finish()
+}
+
+/// A pool, and the labels of it and of its servers.
+struct Labelled<'s> {
+    pool: &'s ShownPool,
+    labels: Labels,
+    servers: Vec<(Labels, &'s PlannedServer)>,
+}
+
+impl<'s> Labelled<'s> {
+    fn new(shown: &'s Shown) -> Vec<Self> {
+        let labelled = |pool: &'s ShownPool| {
+            let name = pool.pool.name();
+            let server = |server: &'s PlannedServer| {
+                let labels = [("pool", name), ("server", server.share.name())];
+                (Labels::new(&labels), server)
+            };
+            Labelled {
+                pool,
+                labels: Labels::new(&[("pool", name)]),
+                servers: pool.servers().iter().map(server).collect(),
+            }
+        };
+        shown.pools.iter().map(labelled).collect()
+    }
+}
+
+struct Writer<'w> {
+    view: &'w View,
+    page: &'w mut Exposition,
+    pools: &'w [Labelled<'w>],
+}
+
+impl Writer<'_> {
+    /// The process under the names that Prometheus' own libraries use, and what it was built from.
+    fn process(&mut self) {
+        let process = self.view.process();
+        let usage = &process.usage;
+        let memory = usage.memory.load(Ordering::Relaxed);
+        let micros = [&usage.cpu_user, &usage.cpu_system].map(|it| it.load(Ordering::Relaxed));
+        let page = &mut *self.page;
+        page.family(
+            "nuthatch_build_info",
+            Type::Gauge,
+            "The version, always with the value 1.",
+        );
+        page.sample(&Labels::new(&[("version", env!("CARGO_PKG_VERSION"))]), 1);
+        page.single(
+            "process_start_time_seconds",
+            Type::Gauge,
+            "Start time of the process since the Unix epoch in seconds.",
+            seconds(process.epoch_micros),
+        );
+        page.single(
+            "process_cpu_seconds_total",
+            Type::Counter,
+            "Processor time that the process has used, in seconds.",
+            seconds(micros.into_iter().sum()),
+        );
+        page.single(
+            "process_resident_memory_bytes",
+            Type::Gauge,
+            "Resident memory of the process in bytes.",
+            memory,
+        );
+        for (name, help, value) in [
+            (
+                "process_open_fds",
+                "Open descriptors.",
+                usage::open_descriptors().map(|open| open as u64),
+            ),
+            (
+                "process_max_fds",
+                "How many descriptors may be open.",
+                usage::max_descriptors(),
+            ),
+        ] {
+            if let Some(value) = value {
+                page.single(name, Type::Gauge, help, value);
+            }
+        }
+    }
+
+    fn connections(&mut self, left_out: usize) {
+        let counts = &self.view.source().counts;
+        let page = &mut *self.page;
+        page.single(
+            "nuthatch_connections",
+            Type::Gauge,
+            "Listeners, and connections to clients and servers.",
+            counts.current(),
+        );
+        page.single(
+            "nuthatch_connections_opened_total",
+            Type::Counter,
+            "Listeners, and connections to clients and servers, that were ever opened.",
+            counts.total(),
+        );
+        page.single(
+            "nuthatch_left_out",
+            Type::Gauge,
+            "Pools and servers that are not on this page because there are too many.",
+            left_out,
+        );
+    }
+
+    fn reloads(&mut self) {
+        let directory = &self.view.source().directory;
+        let (done, refused) = directory.reloads();
+        let since = directory.in_force().since;
+        let since = since
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |at| at.as_secs_f64());
+        let page = &mut *self.page;
+        page.single(
+            "nuthatch_config_reloads_total",
+            Type::Counter,
+            "Configurations that were put in force after the first.",
+            done,
+        );
+        page.single(
+            "nuthatch_config_reloads_refused_total",
+            Type::Counter,
+            "Configurations that were refused.",
+            refused,
+        );
+        page.single(
+            "nuthatch_config_loaded_timestamp_seconds",
+            Type::Gauge,
+            "Since when the configuration is in force, since the Unix epoch in seconds.",
+            since,
+        );
+    }
+
+    fn pools(&mut self) {
+        let gauges: [Known<ShownPool, usize>; 3] = [
+            (
+                "nuthatch_pool_ready",
+                "Whether a server is live, of the pool or of its failover pool.",
+                |pool| usize::from(pool.is_served()),
+            ),
+            ("nuthatch_pool_servers", "Servers of the pool.", |pool| {
+                pool.plan.servers.len()
+            }),
+            (
+                "nuthatch_pool_servers_live",
+                "Servers of the pool that are neither ejected nor drained.",
+                ShownPool::live,
+            ),
+        ];
+        for (name, help, value) in gauges {
+            self.page.family(name, Type::Gauge, help);
+            for pool in self.pools {
+                self.page.sample(&pool.labels, value(pool.pool));
+            }
+        }
+        for (index, row) in POOL_ROWS.iter().enumerate() {
+            let name = format!("nuthatch_pool_{}", ending(row));
+            self.page.family(&name, kind(row), &help(row));
+            for pool in self.pools {
+                let value = self.view.pool_value(pool.pool, index);
+                self.sample(&pool.labels, row, value);
+            }
+        }
+    }
+
+    fn servers(&mut self) {
+        let gauges: [Known<PlannedServer, u32>; 3] = [
+            (
+                "nuthatch_server_live",
+                "Whether the server is in use, that is, neither ejected nor drained.",
+                |server| u32::from(server.is_live()),
+            ),
+            (
+                "nuthatch_server_drained",
+                "Whether an operator has taken the server out of use.",
+                |server| u32::from(server.is_held()),
+            ),
+            ("nuthatch_server_weight", "The configured weight.", |it| {
+                it.weight
+            }),
+        ];
+        for (name, help, value) in gauges {
+            self.page.family(name, Type::Gauge, help);
+            for (labels, server) in self.pools.iter().flat_map(|pool| &pool.servers) {
+                self.page.sample(labels, value(server));
+            }
+        }
+        self.page.family(
+            "nuthatch_server_key_share_ratio",
+            Type::Gauge,
+            "The part of the keys that the server has now.",
+        );
+        for pool in self.pools {
+            let shares = self.view.key_shares(pool.pool);
+            for ((labels, _), share) in pool.servers.iter().zip(&*shares) {
+                self.page.sample(labels, share);
+            }
+        }
+        for (index, row) in SERVER_ROWS.iter().enumerate() {
+            let name = format!("nuthatch_server_{}", ending(row));
+            self.page.family(&name, kind(row), &help(row));
+            for (labels, server) in self.pools.iter().flat_map(|pool| &pool.servers) {
+                let value = self.view.server_value(server, index);
+                self.sample(labels, row, value);
+            }
+        }
+    }
+
+    fn aliases(&mut self) {
+        let counts = &self.view.source().counts;
+        let page = &mut *self.page;
+        page.single(aliases::UP, Type::Gauge, "Always 1.", 1);
+        page.single(
+            aliases::CONNECTIONS_TOTAL,
+            Type::Counter,
+            "See nuthatch_connections_opened_total.",
+            counts.total(),
+        );
+        page.single(
+            aliases::CURRENT_CONNECTIONS,
+            Type::Gauge,
+            "See nuthatch_connections.",
+            counts.current(),
+        );
+        for alias in aliases::OF_POOLS {
+            let index = alias.metric as usize;
+            self.alias(&alias, "pool", &POOL_ROWS[index]);
+            for pool in self.pools {
+                let value = self.view.pool_value(pool.pool, index);
+                self.page.sample(&pool.labels, value);
+            }
+        }
+        for alias in aliases::OF_SERVERS {
+            let index = alias.metric as usize;
+            self.alias(&alias, "server", &SERVER_ROWS[index]);
+            for (labels, server) in self.pools.iter().flat_map(|pool| &pool.servers) {
+                let value = self.view.server_value(server, index);
+                self.page.sample(labels, value);
+            }
+        }
+    }
+
+    fn alias<M>(&mut self, alias: &Alias<M>, of: &str, row: &Row) {
+        let name = format!("{}{}", aliases::PREFIX, alias.name);
+        let help = format!("See nuthatch_{of}_{}.", ending(row));
+        self.page.family(&name, alias.kind, &help);
+    }
+
+    fn sample(&mut self, labels: &Labels, row: &Row, value: i64) {
+        match row.kind {
+            Kind::Counter | Kind::Gauge => self.page.sample(labels, value),
+            Kind::Timestamp => {
+                let micros = u64::try_from(value).unwrap_or(0);
+                self.page.sample(labels, seconds(micros));
+            }
+        }
+    }
+}
+
+/// The end of a row's name, by Prometheus' rules: units are seconds, and counters end in `_total`.
+fn ending(row: &Row) -> String {
+    let renamed = RENAMED.iter().find(|(name, _)| *name == row.name);
+    let name = renamed.map_or(row.name, |(_, name)| name);
+    // A server's name has that already, and a pool's `server_ejects` must not lose it.
+    let is_server = SERVER_ROWS.iter().any(|it| std::ptr::eq(it, row));
+    let name = match is_server {
+        true => name.strip_prefix("server_").unwrap_or(name),
+        false => name,
+    };
+    match row.kind {
+        Kind::Counter => format!("{name}_total"),
+        Kind::Gauge => name.to_owned(),
+        Kind::Timestamp => {
+            let name = name.strip_suffix("_at").unwrap_or(name);
+            format!("{name}_timestamp_seconds")
+        }
+    }
+}
+
+fn kind(row: &Row) -> Type {
+    match row.kind {
+        Kind::Counter => Type::Counter,
+        Kind::Gauge | Kind::Timestamp => Type::Gauge,
+    }
+}
+
+/// The description of a row, which counts with a `#` in `-D`.
+fn help(row: &Row) -> String {
+    let help = match row.kind {
+        // nutcracker's own words name the unit, which is another here.
+        Kind::Timestamp => row.help.replace("in usec", "in seconds, 0 if never,"),
+        Kind::Counter | Kind::Gauge => row.help.into(),
+    };
+    match help.strip_prefix("# ") {
+        Some(counted) => format!("Number of {counted}."),
+        None => help + ".",
+    }
+}
+
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}

@@ -1,0 +1,155 @@
+//! `nuthatch ctl`: asks the running proxy over its control socket.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::invocation::CtlOptions;
+use super::output::{print_error, print_json, print_result};
+use crate::config::{self, Overrides};
+use crate::control::{self, Request, ServerName};
+use crate::net::error_text;
+
+pub(super) const EXAMPLES: &str = "Examples:
+  nuthatch ctl status
+  nuthatch ctl reload --dry-run
+  nuthatch ctl --control /run/nuthatch/control.sock drain cache7
+
+The proxy has a control socket if `control:` is set in its configuration, or it was started with --control FILE.
+The exit status is 0 if the command was carried out, and 1 if it was refused or the proxy cannot be reached.";
+
+/// Where the proxy is.
+#[derive(Debug, Args)]
+pub(super) struct SocketOptions {
+    /// The control socket; by default the one that the configuration names.
+    #[arg(long, value_name = "FILE", env = "NUTHATCH_CONTROL")]
+    pub(super) control: Option<PathBuf>,
+    /// The configuration file; by default the one that the proxy would use.
+    #[arg(short, long = "conf-file", value_name = "FILE")]
+    pub(super) conf_file: Option<PathBuf>,
+    /// A second file with settings that twemproxy does not have.
+    #[arg(long, value_name = "FILE")]
+    pub(super) overlay: Option<PathBuf>,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub(super) enum CtlCommand {
+    /// Show pools, servers and their states, clients, and what became of reloads.
+    Status,
+    /// Print the statistics document.
+    Stats,
+    /// Read the configuration again and put it in force, without disconnecting clients.
+    Reload {
+        /// Only tell what would change.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Take a server out of use until it is undrained: its keys go where those of an ejected server go.
+    Drain(ServerArguments),
+    /// Use a drained server again.
+    Undrain(ServerArguments),
+    /// Eject a server as if it had failed; it comes back as such a server does.
+    Eject(ServerArguments),
+    /// Use an ejected server again at once.
+    Admit(ServerArguments),
+    /// Show the level of the log, or change it.
+    LogLevel {
+        /// 0 to 11, as for -v.
+        #[arg(value_parser = clap::value_parser!(u8).range(0..=11))]
+        level: Option<u8>,
+    },
+    /// End the proxy, as SIGTERM does.
+    Shutdown,
+}
+
+/// Which server is meant.
+#[derive(Debug, Args)]
+pub(super) struct ServerArguments {
+    /// The server's name, as in the statistics.
+    server: String,
+    /// The pool; only needed if several pools have a server of that name.
+    #[arg(long)]
+    pool: Option<String>,
+    /// Do it even if no other server of the pool is in use.
+    #[arg(long)]
+    force: bool,
+}
+
+impl CtlCommand {
+    /// What is to be asked.
+    pub(super) fn request(self) -> Request {
+        let named = |ServerArguments {
+                         server,
+                         pool,
+                         force,
+                     }| ServerName {
+            pool,
+            server,
+            force,
+        };
+        match self {
+            Self::Status => Request::Status,
+            Self::Stats => Request::Stats,
+            Self::Reload { dry_run } => Request::Reload { dry_run },
+            Self::Drain(server) => Request::Drain(named(server)),
+            Self::Undrain(server) => Request::Undrain(named(server)),
+            Self::Eject(server) => Request::Eject(named(server)),
+            Self::Admit(server) => Request::Admit(named(server)),
+            Self::LogLevel { level } => Request::LogLevel { level },
+            Self::Shutdown => Request::Shutdown,
+        }
+    }
+}
+
+/// Asks the running proxy, and prints its answer.
+pub(super) fn ctl(options: &CtlOptions) -> ExitCode {
+    let socket = match socket(options) {
+        Ok(socket) => socket,
+        Err(reason) => return fail(&reason),
+    };
+    let answer = match control::ask(&socket, &options.request) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let (socket, text) = (socket.display(), error_text(&error));
+            return fail(&format!(
+                "no answer from the control socket '{socket}': {text} (is the proxy running, and may this user connect?)"
+            ));
+        }
+    };
+    let text = match answer.text.ends_with('\n') {
+        true => answer.text,
+        false => format!("{}\n", answer.text),
+    };
+    match (options.json, answer.ok) {
+        (true, _) => print_json(&format!("{}\n", answer.data)),
+        (false, true) => print_result(&text),
+        (false, false) => print_error(&format!("nuthatch: {text}")),
+    }
+    match answer.ok {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn fail(reason: &str) -> ExitCode {
+    print_error(&format!("nuthatch: {reason}\n"));
+    ExitCode::FAILURE
+}
+
+/// The socket that was given, or the one in the configuration.
+fn socket(options: &CtlOptions) -> Result<PathBuf, String> {
+    if let Some(socket) = &options.socket {
+        return Ok(socket.clone());
+    }
+    let (conf, overlay) = (options.conf_file.as_path(), options.overlay.as_deref());
+    let config = config::load(conf, overlay, &Overrides::default()).map_err(|report| {
+        let verdict = report.verdict(conf, overlay);
+        format!("{verdict} (--control names the socket without the configuration)")
+    })?;
+    config.globals.control.ok_or_else(|| {
+        let conf = conf.display();
+        format!("'{conf}' has no setting `control`; --control names the socket of a proxy that was started with --control")
+    })
+}

@@ -1,0 +1,92 @@
+//! The settings in force as they are shown: what was given, else defaults, and no secrets.
+
+use proxy::settings::CommandSettings;
+use serde_json::{Map, Value as Json, json};
+
+use super::file::ReadPool;
+use super::hosts::NamedHost;
+use super::kind::{Kind, Value, read_text};
+use super::overrides::Overrides;
+use super::secrets::MASK;
+use super::table::globals::ADMIN_TOKEN;
+use super::table::theirs::{REDIS, REDIS_AUTH};
+use super::table::{Absent, Only, Scope, Setting, of};
+use super::types::Workers;
+use super::values::Values;
+
+/// An object with the settings of the process (`nuthatch`) and of the pools, sorted by name as these are.
+pub(super) fn effective(pools: &[&ReadPool], globals: &Values, overrides: &Overrides) -> Json {
+    let global = |setting: &'static Setting| {
+        let given = overrides.get(setting).or_else(|| globals.read_of(setting));
+        (setting.name.to_owned(), shown(setting, given))
+    };
+    let globals: Map<String, Json> = of(Scope::Global).map(global).collect();
+    let pool = |pool: &&ReadPool| (pool.name.clone(), Json::Object(of_pool(&pool.values)));
+    let pools: Map<String, Json> = pools.iter().map(pool).collect();
+    json!({ "nuthatch": globals, "pools": pools })
+}
+
+fn of_pool(values: &Values) -> Map<String, Json> {
+    let other = match values.get(&REDIS) {
+        true => Only::Memcached,
+        false => Only::Redis,
+    };
+    let settings = of(Scope::Pool).filter(|setting| setting.only != Some(other));
+    let shown = |setting: &'static Setting| {
+        let value = shown(setting, values.read_of(setting));
+        (setting.name.to_owned(), value)
+    };
+    settings.map(shown).collect()
+}
+
+fn shown(setting: &Setting, given: Option<&Value>) -> Json {
+    if given.is_some() && [REDIS_AUTH.name, ADMIN_TOKEN.name].contains(&setting.name) {
+        return MASK.into();
+    }
+    if let Some(given) = given {
+        return json_of(&setting.kind, given);
+    }
+    let default = setting.default_text();
+    let default = default.and_then(|text| read_text(&setting.kind, text).ok());
+    match (default, setting.absent) {
+        (Some((value, _)), _) => json_of(&setting.kind, &value),
+        (None, Absent::Computed(words)) => words.into(),
+        (None, _) => Json::Null,
+    }
+}
+
+fn json_of(kind: &Kind, value: &Value) -> Json {
+    match value {
+        Value::Bool(value) => (*value).into(),
+        Value::Number(value) => (*value).into(),
+        Value::Text(text) => text.as_str().into(),
+        Value::Choice(index) => match kind {
+            Kind::Choice { names, .. } => names().get(*index).copied().into(),
+            _ => Json::Null,
+        },
+        Value::Tag(tag) => String::from_utf8_lossy(&[tag.open, tag.close]).into(),
+        Value::Listen(line) => line.text().into(),
+        Value::HostPort(address) => address.text.as_str().into(),
+        Value::Hosts(hosts) => hosts.iter().map(NamedHost::to_string).collect(),
+        Value::Servers(servers) => {
+            let line =
+                |server: &super::address::ServerLine| format!("{} {}", server.pname, server.name);
+            servers.iter().map(|(server, _)| line(server)).collect()
+        }
+        Value::Commands(commands) => commands.iter().map(command).collect(),
+        Value::Workers(Workers::Auto) => "auto".into(),
+        Value::Workers(Workers::Count(count)) => (*count).into(),
+        Value::Release(release) => release.to_string().into(),
+    }
+}
+
+fn command(command: &CommandSettings) -> Json {
+    json!({
+        "name": command.name,
+        "arity": command.arity,
+        "first": command.first,
+        "last": command.last,
+        "step": command.step,
+        "access": if command.is_read { "read" } else { "write" },
+    })
+}

@@ -1,0 +1,14 @@
+//! The control socket: `nuthatch ctl` connects to it, sends one request, a line of JSON, and gets one answer, a line of
+//! JSON. It is a unix socket that only its owner may connect to.
+
+mod client;
+mod facts;
+mod message;
+mod server;
+mod servers;
+mod status;
+
+pub(crate) use client::ask;
+pub(crate) use facts::Facts;
+pub(crate) use message::{Request, ServerName};
+pub(crate) use server::{descriptors, open, start};

@@ -1,0 +1,122 @@
+//! What is said on the control socket.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Longest request, in bytes: a command with a name or two.
+pub(super) const MAX_REQUEST: u64 = 64 << 10;
+
+/// What is asked of the running proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// What is in force, and how it is.
+    Status,
+    /// The statistics document.
+    Stats,
+    /// Put the configuration files in force.
+    Reload {
+        /// Only tell what would change.
+        #[serde(default)]
+        dry_run: bool,
+    },
+    /// Take a server out of use until it is undrained.
+    Drain(ServerName),
+    /// The opposite.
+    Undrain(ServerName),
+    /// Eject a server as if it had failed.
+    Eject(ServerName),
+    /// Use an ejected server again at once.
+    Admit(ServerName),
+    /// Tell the level of the log, and change it first if one is given.
+    LogLevel {
+        /// 0 to 11.
+        #[serde(default)]
+        level: Option<u8>,
+    },
+    /// End, as SIGTERM does.
+    Shutdown,
+}
+
+/// Which server is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ServerName {
+    /// The pool; not needed if only one has a server of that name.
+    #[serde(default)]
+    pub(crate) pool: Option<String>,
+    /// The server's name in the statistics.
+    pub(crate) server: String,
+    /// Do it even if it leaves the pool without a server in use.
+    #[serde(default)]
+    pub(crate) force: bool,
+}
+
+/// What the proxy answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    /// Whether it was done.
+    pub(crate) ok: bool,
+    /// For people; lines.
+    pub(crate) text: String,
+    /// The same for programs.
+    #[serde(default)]
+    pub(crate) data: Value,
+}
+
+impl Answer {
+    /// It was done.
+    pub(super) fn done(text: impl Into<String>, data: impl Serialize) -> Self {
+        Self {
+            ok: true,
+            text: text.into(),
+            data: serde_json::to_value(data).unwrap_or_default(),
+        }
+    }
+
+    /// It was not done, for this reason.
+    pub(super) fn refused(text: impl Into<String>) -> Self {
+        let text = text.into();
+        let data = serde_json::json!({ "error": text });
+        Self {
+            ok: false,
+            text,
+            data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_read_as_they_are_written() {
+        let name = ServerName {
+            pool: Some("a".into()),
+            server: "s".into(),
+            force: false,
+        };
+        let all = [
+            (Request::Status, r#"{"command":"status"}"#),
+            (
+                Request::Reload { dry_run: false },
+                r#"{"command":"reload"}"#,
+            ),
+            (
+                Request::Drain(name),
+                r#"{"command":"drain","server":"s","pool":"a"}"#,
+            ),
+            (
+                Request::LogLevel { level: Some(7) },
+                r#"{"command":"log-level","level":7}"#,
+            ),
+        ];
+        for (request, text) in all {
+            assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+            let written = serde_json::to_string(&request).unwrap();
+            assert_eq!(serde_json::from_str::<Request>(&written).unwrap(), request);
+        }
+        let unknown = serde_json::from_str::<Request>(r#"{"command":"explode"}"#).unwrap_err();
+        assert!(unknown.to_string().contains("`explode`"), "{unknown}");
+    }
+}

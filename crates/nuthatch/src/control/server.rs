@@ -1,0 +1,200 @@
+//! The side of the proxy.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use super::facts::Facts;
+use super::message::{Answer, MAX_REQUEST, Request};
+use super::{servers, status};
+use crate::config::Globals;
+use crate::controller::{Controller, NoAnswer};
+use crate::failure::Failure;
+use crate::live::Live;
+use crate::logger::{self, NOTICE, WARN, log};
+use crate::net::{SocketFile, blocking_unix};
+
+/// Only the owner may connect.
+const MODE: u32 = 0o600;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 16;
+
+/// Connections at a time, each on a thread of its own. People and their scripts need one or two.
+const MAX_CONNECTIONS: usize = 8;
+
+/// How long a connection may take to send its request or to take its answer.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the main thread may take: longer than a reload waits for its workers.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How many descriptors the control socket may need with these settings.
+pub(crate) fn descriptors(globals: &Globals) -> u64 {
+    globals
+        .control
+        .as_ref()
+        .map_or(0, |_| 1 + MAX_CONNECTIONS as u64)
+}
+
+/// Opens the socket; its file is removed when the returned [`SocketFile`] is dropped.
+pub(crate) fn open(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    blocking_unix(path, MODE, BACKLOG)
+}
+
+/// Serves the socket on threads of its own, for as long as the process runs.
+///
+/// # Errors
+///
+/// When no thread can be created.
+pub(crate) fn start(
+    listener: UnixListener,
+    controller: Controller,
+    facts: Facts,
+) -> io::Result<()> {
+    let server = Arc::new(Server {
+        controller,
+        facts,
+        connections: AtomicUsize::new(0),
+    });
+    thread::Builder::new()
+        .name("control".into())
+        .spawn(move || server.run(&listener))?;
+    Ok(())
+}
+
+struct Server {
+    controller: Controller,
+    facts: Facts,
+    connections: AtomicUsize,
+}
+
+impl Server {
+    fn run(self: Arc<Self>, listener: &UnixListener) {
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => self.clone().begin(stream),
+                Err(error) => {
+                    log!(WARN, "accept for the control socket failed: {error}");
+                    thread::sleep(TIME_LIMIT);
+                }
+            }
+        }
+    }
+
+    /// Serves a connection on a thread of its own. One too many is closed.
+    fn begin(self: Arc<Self>, stream: UnixStream) {
+        if self.connections.fetch_add(1, Ordering::AcqRel) >= MAX_CONNECTIONS {
+            self.connections.fetch_sub(1, Ordering::AcqRel);
+            return;
+        }
+        let server = Arc::clone(&self);
+        let thread = thread::Builder::new().name("control".into());
+        let begun = thread.spawn(move || {
+            // Whoever has left needs no answer.
+            let _ = server.serve(stream);
+            server.connections.fetch_sub(1, Ordering::AcqRel);
+        });
+        if begun.is_err() {
+            self.connections.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(TIME_LIMIT))?;
+        stream.set_write_timeout(Some(TIME_LIMIT))?;
+        let mut line = String::new();
+        BufReader::new(&stream)
+            .take(MAX_REQUEST)
+            .read_line(&mut line)?;
+        let answer = match serde_json::from_str(&line) {
+            Ok(request) => self.answer(request),
+            Err(error) => Answer::refused(format!("the request cannot be read: {error}")),
+        };
+        let mut text = serde_json::to_vec(&answer)?;
+        text.push(b'\n');
+        stream.write_all(&text)
+    }
+
+    fn answer(&self, request: Request) -> Answer {
+        match request {
+            Request::Stats => self.stats(),
+            Request::LogLevel { level } => log_level(level),
+            Request::Shutdown => {
+                log!(NOTICE, "control: shutdown");
+                self.controller.stop();
+                Answer::done("shutting down", ())
+            }
+            Request::Status => {
+                let facts = self.facts.clone();
+                self.ask(move |live| status::answer(live, &facts))
+            }
+            Request::Reload { dry_run: true } => self.ask(dry_run),
+            Request::Reload { dry_run: false } => self.ask(reload),
+            request => {
+                let now = self.facts.stats.clock.now();
+                self.ask(move |live| servers::change(live, &request, now))
+            }
+        }
+    }
+
+    fn ask(&self, work: impl FnOnce(&mut Live) -> Answer + Send + 'static) -> Answer {
+        match self.controller.ask(ANSWER_WITHIN, work) {
+            Ok(answer) => answer,
+            Err(NoAnswer::Busy) => Answer::refused(
+                "the proxy is busy with other commands; whether this one will be done is not known",
+            ),
+            Err(NoAnswer::Ending) => Answer::refused("the proxy is shutting down"),
+        }
+    }
+
+    fn stats(&self) -> Answer {
+        let document = String::from_utf8_lossy(&self.facts.stats.document()).into_owned();
+        let data: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();
+        Answer::done(document, data)
+    }
+}
+
+fn log_level(level: Option<u8>) -> Answer {
+    if let Some(level) = level {
+        logger::set_level(level);
+        log!(
+            NOTICE,
+            "control: the level of the log is {}",
+            logger::level()
+        );
+    }
+    let level = logger::level();
+    Answer::done(
+        format!("the level of the log is {level}"),
+        serde_json::json!({ "level": level }),
+    )
+}
+
+fn dry_run(live: &mut Live) -> Answer {
+    match live.dry_run() {
+        Ok(changes) => Answer::done(changes.text(), changes),
+        Err(failure) => refused(&failure),
+    }
+}
+
+fn reload(live: &mut Live) -> Answer {
+    match live.reload() {
+        Ok(reloaded) => {
+            let mut text = reloaded.changes.text();
+            if !reloaded.all_followed {
+                text.push_str("a worker is busy and has not followed yet\n");
+            }
+            Answer::done(text, reloaded.changes)
+        }
+        Err(failure) => refused(&failure),
+    }
+}
+
+fn refused(Failure { details, line }: &Failure) -> Answer {
+    Answer::refused(format!("{details}{line}"))
+}

@@ -1,0 +1,181 @@
+//! `nuthatch ctl status`.
+
+use std::fmt::Write;
+use std::time::UNIX_EPOCH;
+
+use proxy::settings::ProtocolSettings;
+use proxy::{PlannedServer, PoolPlan};
+use serde::Serialize;
+
+use super::facts::Facts;
+use super::message::Answer;
+use crate::config::PoolConfig;
+use crate::live::Live;
+use crate::pool::PoolShare;
+
+/// What is in force, and how it is.
+#[derive(Debug, Serialize)]
+struct Status {
+    version: &'static str,
+    pid: u32,
+    uptime_seconds: u64,
+    workers: usize,
+    clients: usize,
+    config_file: String,
+    reloads: ReloadStatus,
+    pools: Vec<PoolStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct ReloadStatus {
+    done: u64,
+    refused: u64,
+    /// When the last one was tried, in seconds since the Unix epoch.
+    last_at: Option<u64>,
+    /// Why the last one was refused.
+    last_error: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PoolStatus {
+    name: String,
+    protocol: &'static str,
+    listen: String,
+    clients: usize,
+    /// Counts the plans of the pool.
+    plan: u64,
+    servers: Vec<ServerStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerStatus {
+    name: String,
+    address: String,
+    weight: u32,
+    state: &'static str,
+}
+
+/// The answer.
+pub(super) fn answer(live: &Live, facts: &Facts) -> Answer {
+    let status = status(live, facts);
+    Answer::done(text(&status), status)
+}
+
+fn status(live: &Live, facts: &Facts) -> Status {
+    let reloads = live.reloads();
+    let (done, refused) = live.directory().reloads();
+    let (at, outcome) = reloads.last.clone().unzip();
+    let seconds =
+        |at: std::time::SystemTime| at.duration_since(UNIX_EPOCH).map_or(0, |at| at.as_secs());
+    let pools = &live.directory().in_force().pools;
+    Status {
+        version: facts.version,
+        pid: std::process::id(),
+        uptime_seconds: facts.started.elapsed().as_secs(),
+        workers: live.config().globals.workers.count(),
+        clients: facts.counts.clients(),
+        config_file: facts.conf_file.display().to_string(),
+        reloads: ReloadStatus {
+            done,
+            refused,
+            last_at: at.map(seconds),
+            last_error: outcome.and_then(Result::err),
+        },
+        pools: live
+            .config()
+            .pools
+            .iter()
+            .zip(pools.iter())
+            .map(pool_status)
+            .collect(),
+    }
+}
+
+fn pool_status((config, pool): (&PoolConfig, &std::sync::Arc<PoolShare>)) -> PoolStatus {
+    let plan: std::sync::Arc<PoolPlan> = pool.core().plan();
+    PoolStatus {
+        name: pool.name().to_owned(),
+        protocol: match &plan.settings.protocol {
+            ProtocolSettings::Redis(_) => "redis",
+            ProtocolSettings::Memcached(_) => "memcached",
+        },
+        listen: config.listen.text().to_owned(),
+        clients: pool.clients(),
+        plan: plan.number,
+        servers: plan.servers.iter().map(server_status).collect(),
+    }
+}
+
+fn server_status(server: &PlannedServer) -> ServerStatus {
+    ServerStatus {
+        name: server.share.name().to_owned(),
+        address: server.endpoint.address.to_string(),
+        weight: server.weight,
+        state: state(server),
+    }
+}
+
+/// The state in one word.
+pub(super) fn state(server: &PlannedServer) -> &'static str {
+    match (server.is_held(), server.is_live()) {
+        (true, _) => "drained",
+        (false, true) => "live",
+        (false, false) => "ejected",
+    }
+}
+
+fn text(status: &Status) -> String {
+    let mut text = String::new();
+    let Status {
+        version,
+        pid,
+        uptime_seconds,
+        workers,
+        clients,
+        config_file,
+        reloads,
+        pools,
+    } = status;
+    // Writing to a String never fails.
+    let _ = writeln!(
+        text,
+        "nuthatch {version}, pid {pid}, up {uptime_seconds} s, {workers} workers, {clients} clients\n\
+         configuration {config_file}: {} reloads, {} refused",
+        reloads.done, reloads.refused
+    );
+    if let Some(error) = &reloads.last_error {
+        let _ = writeln!(text, "the last reload was refused: {error}");
+    }
+    for pool in pools {
+        let PoolStatus {
+            name,
+            protocol,
+            listen,
+            clients,
+            plan,
+            servers,
+        } = pool;
+        let _ = writeln!(
+            text,
+            "\npool {name} ({protocol}) on {listen}: {clients} clients, plan {plan}"
+        );
+        let width = servers
+            .iter()
+            .map(|server| server.name.len())
+            .max()
+            .unwrap_or(0);
+        for ServerStatus {
+            name,
+            address,
+            weight,
+            state,
+        } in servers
+        {
+            let _ = writeln!(
+                text,
+                "  {name:width$}  {state:8} {address}, weight {weight}"
+            );
+        }
+    }
+    text
+}

@@ -1,0 +1,15 @@
+//! The configuration in force and everything that is made of it: pools, listening sockets, watched names. It is replaced
+//! by another one as a whole, while clients are served.
+
+mod changes;
+mod directory;
+mod pools;
+mod reload;
+mod reloads;
+mod server_names;
+mod sockets;
+mod state;
+
+pub(crate) use directory::{Directory, InForce};
+pub(crate) use sockets::{open_admin, open_stats};
+pub(crate) use state::{Draft, Files, Live};

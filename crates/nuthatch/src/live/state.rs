@@ -1,0 +1,183 @@
+//! The configuration in force, and how the first one comes into force.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use proxy::Process;
+
+use super::directory::Directory;
+use super::pools::{Bounds, Pools};
+use super::reloads::Reloads;
+use super::server_names::ServerNames;
+use super::sockets::{Prepared, Sockets};
+
+use crate::acceptor;
+use crate::config::{self, Config, Overrides};
+use crate::connections::ConnectionCounts;
+use crate::failure::Failure;
+use crate::logger::{WARN, log};
+use crate::pool::PoolShare;
+use crate::resolver::Resolver;
+use crate::worker::{self, Message};
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub(crate) struct Files {
+    /// The configuration file.
+    pub(crate) conf: PathBuf,
+    /// The overlay: a second file with settings.
+    pub(crate) overlay: Option<PathBuf>,
+    /// Global settings from the command line and the environment.
+    pub(crate) overrides: Overrides,
+}
+
+impl Files {
+    /// Reads and checks the files. Warnings are logged.
+    pub(crate) fn load(&self) -> Result<Config, Failure> {
+        let (conf, overlay) = (self.conf.as_path(), self.overlay.as_deref());
+        let config = config::load(conf, overlay, &self.overrides);
+        let config = config.map_err(|report| Failure {
+            details: report.to_string(),
+            line: report.verdict(conf, overlay),
+        })?;
+        for warning in &config.warnings {
+            log!(WARN, "{warning}");
+        }
+        Ok(config)
+    }
+}
+
+/// A configuration whose sockets are open and which nothing runs on yet.
+pub(crate) struct Draft {
+    files: Files,
+    config: Config,
+    sockets: Sockets,
+    prepared: Prepared,
+    pools: Pools,
+}
+
+/// The configuration in force.
+pub(crate) struct Live {
+    pub(super) files: Files,
+    pub(super) config: Config,
+    pub(super) pools: Pools,
+    pub(super) sockets: Sockets,
+    pub(super) names: ServerNames,
+    pub(super) workers: Vec<worker::Handle>,
+    pub(super) acceptor: acceptor::Handle,
+    pub(super) directory: Arc<Directory>,
+    /// How many clients there may be with a configuration and so many workers.
+    pub(super) max_clients: fn(&Config, usize) -> usize,
+    pub(super) reloads: Reloads,
+}
+
+impl Draft {
+    /// Opens the sockets of `config`, which was read from `files`.
+    pub(crate) fn open(files: Files, config: Config) -> Result<Self, Failure> {
+        let mut sockets = Sockets::default();
+        let prepared = sockets.prepare(&config)?;
+        let workers = config.globals.workers.count();
+        let pools = Pools::new(workers, &Arc::default());
+        Ok(Self {
+            files,
+            config,
+            sockets,
+            prepared,
+            pools,
+        })
+    }
+
+    /// The configuration.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Makes the pools, in a process that may have so many clients.
+    pub(crate) fn make_pools(
+        &mut self,
+        process: &Arc<Process>,
+        max_clients: usize,
+    ) -> Vec<Arc<PoolShare>> {
+        self.pools = Pools::new(self.config.globals.workers.count(), process);
+        let bounds = Bounds::of(&self.config, max_clients);
+        self.pools.replace(&self.config, bounds, &|_| true);
+        self.pools.current().to_vec()
+    }
+
+    /// Puts the configuration in force: `workers` serve its pools already, and clients are accepted from now on.
+    pub(crate) fn start(
+        mut self,
+        workers: Vec<worker::Handle>,
+        counts: &Arc<ConnectionCounts>,
+        resolver: &Resolver,
+        max_clients: fn(&Config, usize) -> usize,
+    ) -> Result<Live, Failure> {
+        let names = ServerNames::new(resolver);
+        names.watch(&self.config, self.pools.current(), &workers);
+        let pools = self.pools.current().to_vec();
+        let changes = self.sockets.replace(&self.config, &pools, self.prepared);
+        let most = max_clients(&self.config, workers.len());
+        let acceptor = acceptor::start(changes.opened, workers.clone(), Arc::clone(counts), most)
+            .map_err(|error| Failure::of("accepting clients", &error))?;
+        let directory = Arc::new(Directory::new(pools, &self.config));
+        Ok(Live {
+            files: self.files,
+            config: self.config,
+            pools: self.pools,
+            sockets: self.sockets,
+            names,
+            workers,
+            acceptor,
+            directory,
+            max_clients,
+            reloads: Reloads::default(),
+        })
+    }
+}
+
+impl Live {
+    /// The configuration in force.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Its pools, for others to look at.
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// What became of reloads.
+    pub(crate) fn reloads(&self) -> &Reloads {
+        &self.reloads
+    }
+
+    /// Has all workers look at their pools: something was changed behind their backs. Returns whether they have done so
+    /// within this time.
+    pub(crate) fn tell_workers(&self, time_limit: Duration) -> bool {
+        self.tell(|| Message::Planned);
+        self.wait_for_workers(Instant::now() + time_limit)
+    }
+
+    /// Sends all workers a message.
+    pub(super) fn tell(&self, message: impl Fn() -> Message) {
+        for worker in &self.workers {
+            worker.insist(message());
+        }
+    }
+
+    /// Waits until all workers have handled what they were sent; false if that takes too long.
+    pub(super) fn wait_for_workers(&self, until: Instant) -> bool {
+        let (sender, handled) = channel();
+        self.tell(|| Message::Handled(sender.clone()));
+        drop(sender);
+        let left = until.saturating_duration_since(Instant::now());
+        handled.recv_timeout(left) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// Closes the listening sockets, and removes their files; returns when that is done.
+    pub(crate) fn stop_accepting(self) {
+        self.acceptor.stop();
+    }
+}
