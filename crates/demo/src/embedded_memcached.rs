@@ -28,6 +28,9 @@ pub(crate) struct MemcachedHandler {
     skip: u64,
 }
 
+/// The reply to a meta command.
+const NO_META: &str = "SERVER_ERROR the demo's own server does not know meta commands";
+
 impl MemcachedHandler {
     pub(crate) fn new(store: SharedStore) -> MemcachedHandler {
         MemcachedHandler {
@@ -128,6 +131,8 @@ impl MemcachedHandler {
                     "OK".into()
                 }
                 Verb::Verbosity => "OK".into(),
+                verb if verb.has_flags() => NO_META.into(),
+                Verb::MetaNoop => "MN".into(),
                 Verb::Version => "VERSION 1.6.0-demo".into(),
                 _ => stats(&store),
             }

@@ -30,6 +30,8 @@ const LONGEST_DOCUMENT: u64 = 1 << 20;
 pub(crate) struct Program {
     pub(crate) path: PathBuf,
     pub(crate) arguments: Vec<String>,
+    /// Whether it has an admin port.
+    pub(crate) has_admin: bool,
 }
 
 impl Program {
@@ -40,6 +42,7 @@ impl Program {
         Ok(Program {
             path,
             arguments: Vec::new(),
+            has_admin: true,
         })
     }
 }
@@ -49,6 +52,7 @@ pub(crate) struct Setup {
     proxy: Child,
     pub(crate) pools: Vec<DemoPool>,
     stats: Port,
+    admin: Option<Port>,
     conf: PathBuf,
     _dir: Scratch,
 }
@@ -69,11 +73,13 @@ impl Setup {
         let text: Vec<String> = pools.iter().map(DemoPool::configuration).collect();
         fs::write(&conf, text.join("\n"))?;
         let stats = Port::reserve()?;
-        let proxy = start_proxy(program, &conf, &stats, &dir.path)?;
+        let admin = program.has_admin.then(Port::reserve).transpose()?;
+        let proxy = start_proxy(program, &conf, (&stats, admin.as_ref()), &dir.path)?;
         let mut setup = Setup {
             proxy,
             pools,
             stats,
+            admin,
             conf,
             _dir: dir,
         };
@@ -117,12 +123,20 @@ impl Setup {
         };
         let (redis, memcached) = (port(Kind::Redis), port(Kind::Memcached));
         let (stats, conf) = (self.stats.number(), self.conf.display());
+        let dashboard = self.admin.as_ref().map_or_else(String::new, |admin| {
+            let port = admin.number();
+            format!(
+                "Dashboard:         http://127.0.0.1:{port}/\n\
+                 Metrics:           http://127.0.0.1:{port}/metrics\n"
+            )
+        });
         format!(
             "\nTry it yourself:\n\n  \
              redis-cli -p {redis} set greeting hello\n  \
              redis-cli -p {redis} mget greeting user:alice user:bob\n  \
              printf 'PING\\r\\nGET user:alice\\r\\nQUIT\\r\\n' | nc 127.0.0.1 {redis}\n  \
              printf 'get user:alice user:bob\\r\\nquit\\r\\n' | nc 127.0.0.1 {memcached}\n\n\
+             {dashboard}\
              Stats (JSON):      nc 127.0.0.1 {stats}\n\
              Configuration:     {conf}\n"
         )
@@ -157,8 +171,10 @@ impl Setup {
 
     fn proxy_listens(&self) -> bool {
         let ports = self.pools.iter().map(DemoPool::port);
+        let admin = self.admin.as_ref().map(Port::number);
         ports
             .chain([self.stats.number()])
+            .chain(admin)
             .all(|port| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
     }
 }
@@ -176,12 +192,24 @@ fn introduction(pool: &DemoPool) -> String {
     format!("  {names:<16}{source}, ports {}", ports.join(" "))
 }
 
-fn start_proxy(program: &Program, conf: &Path, stats: &Port, dir: &Path) -> Result<Child, Stop> {
+fn start_proxy(
+    program: &Program,
+    conf: &Path,
+    (stats, admin): (&Port, Option<&Port>),
+    dir: &Path,
+) -> Result<Child, Stop> {
     let mut command = Command::new(&program.path);
     command.arg("-c").arg(conf).args(["-a", "127.0.0.1"]);
     command.args(["-s", &stats.number().to_string()]);
+    if let Some(admin) = admin {
+        command.arg(format!("--admin=127.0.0.1:{}", admin.number()));
+    }
     command.args(&program.arguments);
-    for name in ["NUTHATCH_WORKERS", "NUTHATCH_SHUTDOWN_TIMEOUT"] {
+    for name in [
+        "NUTHATCH_WORKERS",
+        "NUTHATCH_SHUTDOWN_TIMEOUT",
+        "NUTHATCH_ADMIN_TOKEN_FILE",
+    ] {
         command.env_remove(name);
     }
     Child::spawn(&command, &dir.join("proxy.log")).map_err(|error| {

@@ -35,5 +35,6 @@ fn program(path: &Path, arguments: &[&str]) -> Program {
     Program {
         path: path.to_path_buf(),
         arguments: arguments.iter().map(ToString::to_string).collect(),
+        has_admin: false,
     }
 }

@@ -138,10 +138,23 @@ fn it_serves_until_a_signal_and_then_everything_is_gone() {
     let replies = memcached.until(b"END\r\n");
     assert_eq!(replies, b"STORED\r\nVALUE greeting 0 5\r\nhello\r\nEND\r\n");
 
+    let dashboard = serving.story.lines().find_map(|line| {
+        let url = line.strip_prefix("Dashboard:")?.trim();
+        let port = url.strip_prefix("http://127.0.0.1:")?.strip_suffix('/')?;
+        port.parse().ok()
+    });
+    let dashboard: u16 = dashboard.expect("the address of the dashboard");
+    let mut browser = Client::to_port(dashboard);
+    let request =
+        format!("GET / HTTP/1.1\r\nHost: 127.0.0.1:{dashboard}\r\nConnection: close\r\n\r\n");
+    browser.send(request.as_bytes());
+    let page = String::from_utf8(browser.rest()).unwrap();
+    assert!(page.contains("<title>Nuthatch</title>"), "{page}");
+
     serving.process.signal(Signal::INT);
     assert_eq!(serving.process.wait_exit(LIMIT).code(), Some(0));
     assert!(!runs(serving.proxy_pid), "the proxy outlived the demo");
-    for port in [serving.redis, serving.memcached] {
+    for port in [serving.redis, serving.memcached, dashboard] {
         assert!(Client::try_connect(&testkit::Endpoint::loopback(port)).is_err());
     }
     assert!(is_empty(scratch.path()));

@@ -8,6 +8,9 @@ use crate::protocol::Protocol;
 use crate::script::short;
 use crate::{memcached, redis};
 
+/// How much of a word is shown, in bytes: all that is sent is shown besides.
+const WORD_SHOWN: usize = 64;
+
 /// Compares all replies, one by one; returns the excuses that were needed.
 ///
 /// # Errors
@@ -34,6 +37,7 @@ pub(crate) fn compare(
             let difference = Difference {
                 protocol,
                 sent,
+                number,
                 words: requests.get(number).map_or(&[][..], Vec::as_slice),
                 direct: theirs,
                 through: ours,
@@ -78,10 +82,13 @@ fn whole(protocol: Protocol, mut bytes: &[u8]) -> Result<(), String> {
 }
 
 fn describe(number: usize, difference: &Difference<'_>) -> String {
-    let words = difference.words.iter().map(|word| short(word));
+    let words = difference.words.iter().map(|word| {
+        let shown = &word[..word.len().min(WORD_SHOWN)];
+        shown.escape_ascii().to_string()
+    });
     format!(
-        "reply {number} differs (to {:?}, perhaps), after {}\n  direct:  {}\n  through: {}",
-        words.collect::<Vec<_>>(),
+        "reply {number} differs (to [{}], perhaps), after {}\n  direct:  {}\n  through: {}",
+        words.collect::<Vec<_>>().join(", "),
         short(difference.before),
         short(difference.direct),
         short(difference.through)

@@ -8,6 +8,8 @@ pub(crate) struct Difference<'a> {
     pub(crate) protocol: Protocol,
     /// Everything that the client sent.
     pub(crate) sent: &'a [u8],
+    /// How many replies there were before.
+    pub(crate) number: usize,
     /// The words of the request, if they could be determined.
     pub(crate) words: &'a [Vec<u8>],
     /// The direct reply; empty if the connection was closed instead.
@@ -22,6 +24,12 @@ impl Difference<'_> {
     pub(crate) fn name(&self) -> String {
         let name = self.words.first().map_or(&b""[..], Vec::as_slice);
         String::from_utf8_lossy(name).to_lowercase()
+    }
+
+    /// Whether the command begins with this byte.
+    pub(crate) fn name_starts_with(&self, byte: u8) -> bool {
+        let first = self.words.first().and_then(|name| name.first());
+        first == Some(&byte)
     }
 
     /// Whether the reply through the core begins with `text`.

@@ -13,6 +13,7 @@ mod difference;
 mod direct;
 mod excuses;
 mod memcached;
+mod meta;
 mod protocol;
 mod redis;
 mod script;

@@ -2,7 +2,7 @@
 
 use arbitrary::{Result, Unstructured};
 
-use crate::template;
+use crate::{meta, template};
 
 pub(crate) const FLUSH: &[u8] = b"flush_all\r\n";
 
@@ -39,13 +39,31 @@ const TEMPLATES: &[&str] = &[
     "stats",
     "incr K",
     "touch K",
+    "mg K v",
+    "mg K k v t s f h u O1",
+    "mg K N0 v",
+    "mg K T1000 N",
+    "mg K !",
+    "mg K b v k",
+    "md K",
+    "md K I k",
+    "ma K N0 J10 v",
+    "ma K D3 MD O2 k",
+    "ma K t T0 J",
+    "mn",
+    "me",
 ];
 
 /// Commands that the proxy refuses, and unknown words.
-const REFUSED: &[&str] = &["mg K v", "mn", "ms K S2", "GET K", "S K"];
+const REFUSED: &[&str] = &["bget K", "shutdown", "lru K", "GET K", "S K"];
 
 const STORAGE: &[&str] = &[
     "set", "add", "replace", "append", "prepend", "set", "set", "cas",
+];
+
+/// Flags of a meta set.
+const SET_FLAGS: &[&str] = &[
+    "", "k O3", "T0 F5", "ME", "MA", "MP N0", "MR", "b", "C1", "F",
 ];
 
 /// A request, usually complete and valid.
@@ -55,25 +73,21 @@ pub(crate) fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     }
     let templates = match u.int_in_range(0..=31)? {
         31 => REFUSED,
+        25..=30 => return meta::request(u),
         _ => TEMPLATES,
     };
     let template = u.choose(templates)?;
     let words = template::fill(u, template)?;
-    Ok([&words.join(&b' ')[..], line_end(u)?].concat())
-}
-
-fn line_end(u: &mut Unstructured<'_>) -> Result<&'static [u8]> {
-    Ok(match u.int_in_range(0..=31)? {
-        31 => b"\n",
-        30 => b" \r\n",
-        _ => b"\r\n",
-    })
+    Ok([&words.join(&b' ')[..], template::line_end(u)?].concat())
 }
 
 fn storage(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let verb = *u.choose(STORAGE)?;
     let mut words = template::fill(u, &format!("{verb} K"))?;
     let data = template::value(u)?;
+    if u.ratio(1, 4)? {
+        return meta_set(u, &data);
+    }
     let odd = |u: &mut Unstructured<'_>, usual: &str| -> Result<Vec<u8>> {
         Ok(match u.int_in_range(0..=31)? {
             31 => template::number(u)?.into_bytes(),
@@ -93,7 +107,30 @@ fn storage(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     if u.int_in_range(0..=63)? == 63 {
         words.pop();
     }
-    Ok([&words.join(&b' ')[..], line_end(u)?, &data, b"\r\n"].concat())
+    Ok([
+        &words.join(&b' ')[..],
+        template::line_end(u)?,
+        &data,
+        b"\r\n",
+    ]
+    .concat())
+}
+
+fn meta_set(u: &mut Unstructured<'_>, data: &[u8]) -> Result<Vec<u8>> {
+    let mut words = template::fill(u, &format!("{} K", meta::SET))?;
+    words.push(match u.int_in_range(0..=31)? {
+        31 => template::number(u)?.into_bytes(),
+        _ => data.len().to_string().into_bytes(),
+    });
+    let flags = u.choose(SET_FLAGS)?;
+    words.extend(template::fill(u, flags)?);
+    Ok([
+        &words.join(&b' ')[..],
+        template::line_end(u)?,
+        data,
+        b"\r\n",
+    ]
+    .concat())
 }
 
 /// The length of the first reply, if it is complete.
@@ -107,10 +144,16 @@ pub(crate) fn reply_len(bytes: &[u8]) -> Option<usize> {
         let len = rest.iter().position(|byte| *byte == b'\n')? + 1;
         let line = &rest[..len];
         end += len;
-        if line.starts_with(b"VALUE ") {
-            let header = line.strip_suffix(b"\r\n")?;
-            let data = header.split(|byte| *byte == b' ').nth(3)?;
-            end += std::str::from_utf8(data).ok()?.parse::<usize>().ok()? + 2;
+        let header = line.strip_suffix(b"\r\n").unwrap_or(line);
+        let data = |nth| {
+            let data = header.split(|byte| *byte == b' ').nth(nth)?;
+            Some(std::str::from_utf8(data).ok()?.parse::<usize>().ok()? + 2)
+        };
+        if line.starts_with(b"VA ") {
+            end += data(1)?;
+            return (end <= bytes.len()).then_some(end);
+        } else if line.starts_with(b"VALUE ") {
+            end += data(3)?;
         } else if !line.starts_with(b"STAT ") {
             return (end <= bytes.len()).then_some(end);
         }
@@ -130,11 +173,21 @@ pub(crate) const ERRORS: &[&str] = &["ERROR", "CLIENT_ERROR", "SERVER_ERROR"];
 /// Whether the proxy serves this command.
 pub(crate) fn is_served(name: &str) -> bool {
     let first = |template: &&str| template.split(' ').next() == Some(name);
-    STORAGE.contains(&name) || TEMPLATES.iter().any(first)
+    is_storage(name.as_bytes()) || TEMPLATES.iter().any(first)
 }
 
 /// Whether a request with this name is followed by a data block.
 pub(crate) fn is_storage(name: &[u8]) -> bool {
+    is_classic_storage(name) || name == meta::SET.as_bytes()
+}
+
+/// Whether an error of the proxy is about such a request.
+pub(crate) fn names_storage(error: &[u8]) -> bool {
+    let mut words = error.split(|byte| *byte == b'\'');
+    words.nth(1).is_some_and(is_storage)
+}
+
+fn is_classic_storage(name: &[u8]) -> bool {
     STORAGE.iter().any(|verb| verb.as_bytes() == name)
 }
 
@@ -144,10 +197,11 @@ struct Request<'a> {
     block: &'a [u8],
 }
 
-/// The words of each request that gets a reply, as far as the bytes can be parsed.
+/// The words of each request that gets a reply, as far as the bytes can be parsed, and it is known which get one.
 pub(crate) fn requests(bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let requests = read(bytes).0.into_iter().map(|request| request.words);
-    requests.filter(|words| !is_quiet(words)).collect()
+    let told = requests.take_while(|words| !meta::is_quiet(words));
+    told.filter(|words| !is_quiet(words)).collect()
 }
 
 /// Whether the bytes end inside a data block. After an invalid line servers disagree on what begins a block,
@@ -168,6 +222,17 @@ pub(crate) fn has_odd_number(bytes: &[u8]) -> bool {
     read(bytes).0.iter().any(|request| odd(request.block))
 }
 
+/// The same, where a request whose reply is not told uses a number.
+pub(crate) fn counts_odd_number_in_silence(bytes: &[u8]) -> bool {
+    let is_silent = |words: &[Vec<u8>]| match words.first().map(Vec::as_slice) {
+        Some(b"incr" | b"decr") => is_quiet(words),
+        Some(b"ma") => meta::is_quiet(words),
+        _ => false,
+    };
+    let mut requests = read(bytes).0.into_iter();
+    has_odd_number(bytes) && requests.any(|request| is_silent(&request.words))
+}
+
 fn read(mut bytes: &[u8]) -> (Vec<Request<'_>>, bool) {
     let mut requests = Vec::new();
     while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
@@ -179,7 +244,8 @@ fn read(mut bytes: &[u8]) -> (Vec<Request<'_>>, bool) {
         bytes = &bytes[end + 1..];
         let len = match words.first() {
             Some(name) if is_storage(name) => {
-                words.get(4).and_then(|word| number(leading_digits(word)))
+                let at = if is_classic_storage(name) { 4 } else { 2 };
+                words.get(at).and_then(|word| number(leading_digits(word)))
             }
             _ => None,
         };
@@ -208,8 +274,17 @@ fn is_quiet(words: &[Vec<u8>]) -> bool {
         b"flush_all",
         b"verbosity",
     ];
-    let may_be = |name: &Vec<u8>| is_storage(name) || OTHERS.contains(&&name[..]);
+    let may_be = |name: &Vec<u8>| is_classic_storage(name) || OTHERS.contains(&&name[..]);
     words.first().is_some_and(may_be) && words.last().is_some_and(|word| word == b"noreply")
+}
+
+/// Whether any request is a quiet `ma` that may create its item.
+pub(crate) fn has_quiet_creation(bytes: &[u8]) -> bool {
+    let creates = |words: &[Vec<u8>]| {
+        let has = |letter: u8| words.iter().skip(2).any(|flag| flag[0] == letter);
+        words.first().is_some_and(|name| name == b"ma") && has(b'N') && has(b'q')
+    };
+    read(bytes).0.iter().any(|request| creates(&request.words))
 }
 
 /// Whether any request says `noreply`.
@@ -227,6 +302,16 @@ pub(crate) fn has_quiet_block(bytes: &[u8]) -> bool {
 pub(crate) fn has_odd_noreply(bytes: &[u8]) -> bool {
     let odd = |words: &[Vec<u8>]| is_quiet(words) && !is_sound(words);
     read(bytes).0.iter().any(|request| odd(&request.words))
+}
+
+/// The same, where at most so many replies belong before it.
+pub(crate) fn has_odd_noreply_before(bytes: &[u8], replies: usize) -> bool {
+    let mut before = 0;
+    read(bytes).0.iter().any(|request| {
+        let words = &request.words;
+        before += usize::from(!is_quiet(words));
+        is_quiet(words) && before <= replies && !is_sound(words)
+    })
 }
 
 /// The same for a storage command, which announces a block.
@@ -260,6 +345,11 @@ pub(crate) fn is_sound(words: &[Vec<u8>]) -> bool {
         ["touch", key, exptime] => is_key(&key) && fits(exptime, i128::from(i32::MAX)),
         ["delete", key] | ["delete", key, "0"] => is_key(&key),
         ["version" | "flush_all" | "stats" | "quit"] => true,
+        ["mn", ..] => true,
+        ["me" | "mg" | "md" | "ma", key, ..] => is_key(&key) && are_flags(&words[2..]),
+        [meta::SET, key, len, ..] => {
+            is_key(&key) && unsigned(len, 1 << 20) && are_flags(&words[3..])
+        }
         ["cas", key, flags, exptime, len, unique] => {
             is_key(&key)
                 && unsigned(flags, i128::from(u32::MAX))
@@ -267,7 +357,9 @@ pub(crate) fn is_sound(words: &[Vec<u8>]) -> bool {
                 && unsigned(len, 1 << 20)
                 && unsigned(unique, i128::from(u64::MAX))
         }
-        [name, key, flags, exptime, len] if is_storage(name.as_bytes()) && name != "cas" => {
+        [name, key, flags, exptime, len]
+            if is_classic_storage(name.as_bytes()) && name != "cas" =>
+        {
             is_key(&key)
                 && unsigned(flags, i128::from(u32::MAX))
                 && fits(exptime, i128::from(i32::MAX))
@@ -277,8 +369,18 @@ pub(crate) fn is_sound(words: &[Vec<u8>]) -> bool {
     }
 }
 
-/// How servers parse a number with something after it.
+/// Flags of a meta command of which none is there twice, and none says that the key is in base64.
+fn are_flags(words: &[&str]) -> bool {
+    let letters: Vec<_> = words.iter().map(|word| word.as_bytes()[0]).collect();
+    let is_single = |letter: &u8| letters.iter().filter(|other| *other == letter).count() == 1;
+    letters
+        .iter()
+        .all(|letter| is_single(letter) && *letter != b'b')
+}
+
+/// How servers parse a number with a sign before it or something after it.
 fn leading_digits(word: &[u8]) -> &[u8] {
+    let word = word.strip_prefix(b"+").unwrap_or(word);
     let end = word.iter().position(|byte| !byte.is_ascii_digit());
     &word[..end.unwrap_or(word.len())]
 }
@@ -327,6 +429,7 @@ mod tests {
         for (rest, ends) in [
             ("append b 7 32 32\r\nva\r\n", true),
             ("append b 7 32 2\r\nva\r\n", false),
+            ("append b 7 32 +2\r\n\r\n", true),
             ("get b\r\n", false),
         ] {
             assert_eq!(

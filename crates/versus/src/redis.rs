@@ -1,5 +1,7 @@
 //! Requests of Redis clients, and an independent parser of them and their replies.
 
+use std::collections::BTreeSet;
+
 use arbitrary::{Result, Unstructured};
 
 use crate::template;
@@ -154,10 +156,26 @@ const TEMPLATES: &[&str] = &[
     "get K V",
     "set K",
     "mget",
+    "DBSIZE",
+    "KEYS S",
+    "KEYS *",
+    "SCAN 0",
+    "SCAN 0 MATCH S COUNT 100",
+    "SCAN S",
 ];
 
-/// Commands that the proxy refuses, and unknown words.
-const REFUSED: &[&str] = &["MULTI", "SUBSCRIBE S", "KEYS *", "RESET", "S K V", "S"];
+/// Commands that the proxy refuses, unknown words, and subscriptions, which restrict the client.
+const REFUSED: &[&str] = &[
+    "SUBSCRIBE S",
+    "PSUBSCRIBE S",
+    "SSUBSCRIBE S",
+    "UNSUBSCRIBE",
+    "PUNSUBSCRIBE S",
+    "MONITOR",
+    "RESET",
+    "S K V",
+    "S",
+];
 
 /// Commands that choose which replies are sent, and commands that end something that was not begun.
 const CONNECTION: &[&str] = &[
@@ -167,16 +185,18 @@ const CONNECTION: &[&str] = &[
     "client reply skip",
     "CLIENT REPLY S",
     "CLIENT REPLY",
-    "EXEC",
-    "DISCARD",
     "UNWATCH",
 ];
+
+/// Commands that begin and end transactions.
+const TRANSACTION: &[&str] = &["MULTI", "MULTI", "MULTI", "EXEC", "EXEC", "EXEC", "DISCARD"];
 
 /// A request, usually complete and valid.
 pub(crate) fn request(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     let templates = match u.int_in_range(0..=49)? {
         49 => REFUSED,
         48 => CONNECTION,
+        45..=47 => TRANSACTION,
         _ => TEMPLATES,
     };
     let template = u.choose(templates)?;
@@ -241,23 +261,105 @@ pub(crate) fn is_served(name: &str) -> bool {
     TEMPLATES.iter().any(first)
 }
 
-/// The words of each request that gets a reply, as far as the bytes can be parsed; inline requests are split
-/// at blanks only.
+/// The words of the request of each reply, as far as the bytes can be parsed; inline requests are split at blanks
+/// only.
 pub(crate) fn requests(mut bytes: &[u8]) -> Vec<Vec<Vec<u8>>> {
-    let (mut requests, mut replies) = (Vec::new(), Replies::default());
+    let (mut requests, mut client) = (Vec::new(), Client::default());
     while let Some((words, rest)) = next_request(bytes) {
-        if replies.wants(&words) {
-            requests.push(words);
-        }
+        let count = client.replies_to(&words);
+        requests.extend(std::iter::repeat_n(words, count));
         bytes = rest;
     }
     requests
 }
 
+/// Whether these are confirmations of the same request to give up all channels: their order is a server's own.
+pub(crate) fn are_of_one_unsubscribe(words: &[Vec<u8>], one: &[u8], other: &[u8]) -> bool {
+    let [name] = words else {
+        return false;
+    };
+    let name = name.to_ascii_lowercase();
+    let is_known = KINDS.iter().any(|(_, unsubscribe)| *unsubscribe == name);
+    is_known && kind_and_count(one).is_some_and(|told| Some(told) == kind_and_count(other))
+}
+
+/// The lines of a confirmation but for the one with the channel.
+fn kind_and_count(reply: &[u8]) -> Option<[&[u8]; 2]> {
+    let (header, rest) = cut_line(reply)?;
+    let (_, rest) = cut_line(rest)?;
+    let (kind, rest) = cut_line(rest)?;
+    let at = rest.windows(3).rposition(|window| window == b"\r\n:")?;
+    matches!(header, b"*3" | b">3").then_some([kind, &rest[at..]])
+}
+
+/// What begins and ends a subscription, for each kind of them.
+const KINDS: [(&[u8], &[u8]); 3] = [
+    (b"subscribe", b"unsubscribe"),
+    (b"psubscribe", b"punsubscribe"),
+    (b"ssubscribe", b"sunsubscribe"),
+];
+
+/// What decides how many replies a client gets.
+#[derive(Default)]
+struct Client {
+    replies: Replies,
+    subscriptions: Subscriptions,
+    is_resp3: bool,
+}
+
+impl Client {
+    fn replies_to(&mut self, words: &[Vec<u8>]) -> usize {
+        let name = words.first().map(|name| name.to_ascii_lowercase());
+        let is_restricted = !self.is_resp3 && self.subscriptions.are_any();
+        match name.as_deref() {
+            // An error.
+            Some(b"client" | b"hello") if is_restricted => return usize::from(!self.replies.off),
+            Some(b"hello") if words.len() > 1 => self.is_resp3 = words[1] == b"3",
+            Some(b"reset") => self.is_resp3 = false,
+            _ => {}
+        }
+        let confirmations = self.subscriptions.confirmations(words);
+        let wanted = usize::from(self.replies.wants(words));
+        confirmations.unwrap_or(wanted)
+    }
+}
+
+/// What a client is subscribed to.
+#[derive(Default)]
+struct Subscriptions([BTreeSet<Vec<u8>>; KINDS.len()]);
+
+impl Subscriptions {
+    fn are_any(&self) -> bool {
+        self.0.iter().any(|known| !known.is_empty())
+    }
+
+    /// How many confirmations a request gets, which come though replies are off: one for each of the channels that it
+    /// names, or gives up without naming them.
+    fn confirmations(&mut self, words: &[Vec<u8>]) -> Option<usize> {
+        let (name, channels) = words.split_first()?;
+        let name = name.to_ascii_lowercase();
+        for ((subscribe, unsubscribe), known) in KINDS.iter().zip(&mut self.0) {
+            if name == *subscribe && !channels.is_empty() {
+                known.extend(channels.iter().cloned());
+                return Some(channels.len());
+            } else if name == *unsubscribe && channels.is_empty() {
+                return Some(std::mem::take(known).len().max(1));
+            } else if name == *unsubscribe {
+                known.retain(|channel| !channels.contains(channel));
+                return Some(channels.len());
+            }
+        }
+        if name == b"reset" {
+            *self = Subscriptions::default();
+        }
+        None
+    }
+}
+
 /// Whether a request that only the server carries out had its reply turned off; or may have had it, where the
 /// bytes cannot be parsed.
 pub(crate) fn has_muted_refusal(mut bytes: &[u8]) -> bool {
-    const NAMES: [&[u8]; 3] = [b"multi", b"select", b"subscribe"];
+    const NAMES: [&[u8]; 1] = [b"select"];
     let mut replies = Replies::default();
     while let Some((words, rest)) = next_request(bytes) {
         let name = words.first().map(|word| word.to_ascii_lowercase());
@@ -268,6 +370,56 @@ pub(crate) fn has_muted_refusal(mut bytes: &[u8]) -> bool {
         bytes = rest;
     }
     !bytes.is_empty() && (replies.off || replies.skip)
+}
+
+/// Whether a request with a word of more than 64 KiB had its reply turned off: as a key or a channel it is refused in
+/// silence.
+pub(crate) fn has_muted_long_word(mut bytes: &[u8]) -> bool {
+    let mut replies = Replies::default();
+    while let Some((words, rest)) = next_request(bytes) {
+        if !replies.wants(&words) && words.iter().any(|word| word.len() > 64 << 10) {
+            return true;
+        }
+        bytes = rest;
+    }
+    false
+}
+
+/// Whether replies were off for a part of a transaction. What is queued differs then in silence: a command that only
+/// the server queues, or only the proxy, decides about the whole transaction, and subscriptions are told all the same.
+pub(crate) fn has_muted_transaction(mut bytes: &[u8]) -> bool {
+    let (mut replies, mut is_open) = (Replies::default(), false);
+    while let Some((words, rest)) = next_request(bytes) {
+        let is_told = replies.wants(&words);
+        let name = words.first().map(|word| word.to_ascii_lowercase());
+        match name.as_deref() {
+            Some(b"multi") => is_open = true,
+            Some(b"exec" | b"discard" | b"reset") => is_open = false,
+            Some(_) if is_open && !is_told => return true,
+            _ => {}
+        }
+        bytes = rest;
+    }
+    false
+}
+
+/// Whether this is the reply to COMMAND: hundreds of descriptions of ten elements.
+pub(crate) fn is_command_table(reply: &[u8]) -> bool {
+    let Some((line, rest)) = cut_line(reply) else {
+        return false;
+    };
+    let count = line.strip_prefix(b"*").and_then(number);
+    count.is_some_and(|count| count >= 200) && rest.starts_with(b"*10\r\n$")
+}
+
+/// Whether a line announces more arguments than servers before Redis 7 accepted.
+pub(crate) fn announces_very_many(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    lines.any(|line| {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let count = line.strip_prefix(b"*").and_then(number);
+        count.is_some_and(|count| count > 1 << 20)
+    })
 }
 
 /// Whether replies may have been turned off, in any form.

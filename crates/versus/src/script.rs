@@ -92,11 +92,11 @@ impl Script {
 /// Bytes as text, with the middle of long ones left out.
 pub(crate) fn short(bytes: &[u8]) -> String {
     match bytes.len() {
-        ..=3000 => bytes.escape_ascii().to_string(),
+        ..=1_600 => bytes.escape_ascii().to_string(),
         len => format!(
             "{} ... {} ({len} bytes)",
-            bytes[..1500].escape_ascii(),
-            bytes[len - 1500..].escape_ascii()
+            bytes[..800].escape_ascii(),
+            bytes[len - 800..].escape_ascii()
         ),
     }
 }

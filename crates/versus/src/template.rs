@@ -44,6 +44,15 @@ fn key(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     }
 }
 
+/// CR LF, and sometimes what memcached takes for it.
+pub(crate) fn line_end(u: &mut Unstructured<'_>) -> Result<&'static [u8]> {
+    Ok(match u.int_in_range(0..=31)? {
+        31 => b"\n",
+        30 => b" \r\n",
+        _ => b"\r\n",
+    })
+}
+
 /// A value: short, a number, any bytes, or long enough for the core to handle it differently.
 pub(crate) fn value(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
     const LONG: [usize; 6] = [100, 1_000, 8_191, 8_192, 9_000, 70_000];

@@ -247,7 +247,7 @@ fn config_get_knows_names_that_redis_has() {
 
 #[test]
 fn redis_cli_has_hints_and_lists() {
-    let rig = need!(Rig::redis(1, &[]), "redis-server");
+    let rig = need!(Rig::redis(2, &[]), "redis-server");
     let cli = |args: &[&str]| {
         let port = rig.port.to_string();
         let tool = Tool::find("redis-cli")?;

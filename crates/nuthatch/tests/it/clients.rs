@@ -87,6 +87,16 @@ fn ioredis_works_with_every_login_and_version() {
 }
 
 #[test]
+fn redis_py_subscribes_with_every_login_and_version() {
+    run_with_every_login(python, "redis_py_pubsub.py", "8.");
+}
+
+#[test]
+fn ioredis_subscribes_with_every_login_and_version() {
+    run_with_every_login(node, "ioredis_pubsub.cjs", "6.");
+}
+
+#[test]
 fn pymemcache_works_with_its_default_settings() {
     let rig = need!(Rig::memcached(3, &[]), "memcached");
     let python = need!(python(), "pymemcache (cargo xtask setup)");

@@ -35,7 +35,8 @@ impl Haproxy {
         })
     }
 
-    /// The columns `status` and `check_status` of its server, empty until it is checked.
+    /// The columns `status` and `check_status` of its server, empty until it is checked. While the
+    /// next check is under way haproxy writes `* ` before the result of the last one.
     fn health(&self) -> (String, String) {
         let table = self.ask("show stat\n").unwrap_or_default();
         let names = table.lines().next().unwrap_or_default();
@@ -47,7 +48,9 @@ impl Haproxy {
             let value = at.and_then(|at| server?.split(',').nth(at));
             value.unwrap_or_default().to_owned()
         };
-        (column("status"), column("check_status"))
+        let result = column("check_status");
+        let result = result.trim_start_matches("* ").to_owned();
+        (column("status"), result)
     }
 
     /// Waits until its server has this status after a check whose result begins with `check`.

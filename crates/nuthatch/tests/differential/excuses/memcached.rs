@@ -32,6 +32,10 @@ pub(super) const EXCUSES: &[Excuse] = &[
         explains: newer_command,
     },
     Excuse {
+        id: "memcached-meta",
+        explains: meta,
+    },
+    Excuse {
         id: "memcached-error-line",
         explains: error_line,
     },
@@ -109,6 +113,14 @@ fn newer_command(difference: &Difference<'_>) -> bool {
     const NEWER: &[&str] = &["gat", "gats", "stats", "verbosity", "version", "delete"];
     refused(difference)
         && NEWER.contains(&difference.request.name().as_str())
+        && difference.we_stay()
+        && !is_error(difference.ours.bytes)
+}
+
+fn meta(difference: &Difference<'_>) -> bool {
+    const META: &[&str] = &["mg", "ms", "md", "ma", "me", "mn"];
+    refused(difference)
+        && META.contains(&difference.request.name().as_str())
         && difference.we_stay()
         && !is_error(difference.ours.bytes)
 }

@@ -113,6 +113,8 @@ const LINES: &[&str] = &[
     "mn|",
     "ms k 1|x|",
     "ms k 1 T0|x|",
+    "ms k S1 T0|x|",
+    "md k q q|",
     "bget a|",
     "watch|",
     "get a\rb|",
