@@ -36,6 +36,8 @@ pub(crate) struct Setup {
     pub(crate) refuses_hello: bool,
     /// Whether one more server sends push messages for ever.
     pub(crate) has_pusher: bool,
+    /// Further settings of the pool.
+    pub(crate) settings: &'static [&'static str],
     /// The proxy's further arguments.
     pub(crate) args: &'static [&'static str],
     /// How many descriptors the proxy may open.
@@ -48,6 +50,7 @@ pub(crate) const REDIS: Setup = Setup {
     has_password: false,
     refuses_hello: false,
     has_pusher: false,
+    settings: &[],
     args: &[],
     descriptors: None,
 };
@@ -261,6 +264,9 @@ fn conf(setup: Setup, port: u16, endpoints: &[Endpoint]) -> String {
     if setup.has_pusher {
         // It would not know the answer.
         text += "  ask_version: false\n";
+    }
+    for setting in setup.settings {
+        text += &format!("  {setting}\n");
     }
     text += "  servers:\n";
     for (number, endpoint) in endpoints.iter().enumerate() {

@@ -8,10 +8,9 @@ use mio::net::TcpStream;
 
 use crate::counts::Counts;
 use crate::expected::{Epoch, ExpectedValues, Verdict};
-use crate::random::Random;
 use crate::run_state::RunState;
-use crate::value::{KEYS, Owner};
 use crate::wire::{self, MULTI, Reply, Values};
+use nuthatch_bench::faults::{KEYS, Owner, Random, push_key};
 use nuthatch_bench::load::Protocol;
 
 /// How long a client waits for a reply without receiving anything; far longer than every timeout of the
@@ -149,7 +148,7 @@ impl Client {
     }
 
     fn ask(&mut self, protocol: Protocol, epoch: Epoch) {
-        let chance = self.random.next();
+        let chance = self.random.number();
         let key = (chance >> 32) as u16 % KEYS;
         let owner = self.expected.owner();
         let request = match chance % 100 {
@@ -320,7 +319,7 @@ impl Client {
                 values.list[place].1.clone()
             } else {
                 name.clear();
-                crate::value::push_key(&mut name, self.expected.owner(), key);
+                push_key(&mut name, self.expected.owner(), key);
                 let found = values.list.iter().find(|(at, _)| input[at.clone()] == name);
                 found.and_then(|(_, value)| value.clone())
             };
@@ -392,7 +391,7 @@ fn are_among(first: u16, count: u16, values: &Values, input: &[u8], owner: Owner
     let mut found = 0;
     for key in keys_from(first, count) {
         name.clear();
-        crate::value::push_key(&mut name, owner, key);
+        push_key(&mut name, owner, key);
         let same = values
             .list
             .iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::fault::Fault;
+use nuthatch_bench::faults::Fault;
 
 /// Maximum descriptions kept of wrong replies.
 const KEPT_SAMPLES: usize = 8;
@@ -70,6 +70,11 @@ impl Counts {
     /// Whether every request was answered with its own reply or an error.
     pub(crate) fn is_flawless(&self) -> bool {
         self.wrong + self.misordered + self.unanswered == 0
+    }
+
+    /// Requests without a reply from a server.
+    pub(crate) fn failed(&self) -> u64 {
+        self.errors + self.unanswered + self.broken_off
     }
 
     /// Requests with a known result; must equal the number sent.

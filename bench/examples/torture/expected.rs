@@ -1,6 +1,6 @@
 //! The values that a client may read for its keys.
 
-use crate::value::{KEYS, Owner, Traced, trace};
+use nuthatch_bench::faults::{KEYS, Owner, Traced, trace};
 
 /// The number of the current phase. Odd while a fault and its consequences last; even while all servers have
 /// worked for long enough that every key is on its own server.
@@ -110,7 +110,7 @@ impl ExpectedValues {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::push_value;
+    use nuthatch_bench::faults::push_value;
 
     const OWNER: Owner = Owner { pool: 1, client: 2 };
 

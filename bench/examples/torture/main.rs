@@ -1,7 +1,7 @@
 //! Torture test: real servers fail in every way, and clients check every reply.
 //!
 //! Each client has its own keys, and each value says which client wrote it, to which key, and as which write
-//! ([`value`]). So for every reply the possible values are known. In a calm it is exactly the value stored
+//! ([`nuthatch_bench::faults`]). So for every reply the possible values are known. In a calm it is exactly the value stored
 //! last. After a fault it may also be missing, or the result of a write that had failed. In pools that move
 //! keys to other servers it may also be an older value of the same key ([`expected`]). Everything random
 //! follows from a seed, but the timing of threads does not: a seed repeats the schedule of a run, not every
@@ -10,17 +10,15 @@
 mod client;
 mod counts;
 mod expected;
-mod fault;
-mod framer;
+#[path = "../common/faulty_server.rs"]
+mod faulty_server;
 mod options;
 mod pool_load;
-mod random;
-mod relay;
+mod reloads;
 mod report;
 mod run_state;
 mod schedule;
 mod setup;
-mod value;
 mod wire;
 
 use std::process::ExitCode;

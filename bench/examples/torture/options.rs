@@ -13,6 +13,7 @@ those. Loads it with pipelined clients that check every reply, while the servers
   --minutes N    duration (1; fractions allowed)
   --seed N       seed of the faults and requests (1)
   --clients N    clients of each of the six pools (24)
+  --reload       instead of faults: another configuration ten times per second
   --verbose      prints each fault
 ";
 
@@ -27,6 +28,8 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     /// Clients per pool.
     pub(crate) clients: u16,
+    /// Whether configurations change instead of faults.
+    pub(crate) reload: bool,
     /// Whether to print each fault.
     pub(crate) is_verbose: bool,
 }
@@ -43,12 +46,17 @@ impl Options {
             time: Duration::from_secs(60),
             seed: 1,
             clients: 24,
+            reload: false,
             is_verbose: false,
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
             if word == "--verbose" {
                 options.is_verbose = true;
+                continue;
+            }
+            if word == "--reload" {
+                options.reload = true;
                 continue;
             }
             let value = words.next().ok_or_else(|| format!("{word}: {USAGE}"))?;

@@ -9,10 +9,9 @@ use mio::{Events, Interest, Poll, Token};
 use crate::client::{Client, Link, Scene};
 use crate::counts::Counts;
 use crate::expected::ExpectedValues;
-use crate::random::Random;
 use crate::run_state::RunState;
-use crate::value::Owner;
 use crate::wire::Values;
+use nuthatch_bench::faults::{Owner, Random};
 use nuthatch_bench::load::Protocol;
 
 /// Numbers of requests that clients keep outstanding; the clients take them in rotation.

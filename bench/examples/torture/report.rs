@@ -16,6 +16,8 @@ pub(crate) struct Report {
     pub(crate) hits: u64,
     /// Ejections of servers, in all pools.
     pub(crate) ejections: u64,
+    /// Configurations that were put in force, if that was what the run was about.
+    pub(crate) reloads: Option<u64>,
     /// Requests and fragments sent to a failover pool.
     pub(crate) failovers: u64,
     /// Lost reads that were sent again.
@@ -29,7 +31,12 @@ pub(crate) struct Report {
 impl Report {
     /// Whether nothing was wrong, misordered or unanswered, and memory and descriptors stayed flat.
     pub(crate) fn is_flawless(&self) -> bool {
-        self.counts.is_flawless() && self.is_flat()
+        self.counts.is_flawless() && self.is_flat() && self.lost_nothing()
+    }
+
+    /// Whether no request failed, where nothing but the configuration has changed.
+    fn lost_nothing(&self) -> bool {
+        self.reloads.is_none_or(|_| self.counts.failed() == 0)
     }
 
     fn is_flat(&self) -> bool {
@@ -42,6 +49,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.counts)?;
+        if let Some(reloads) = self.reloads {
+            let failed = self.counts.failed();
+            writeln!(f, "reloads: {reloads}; requests that failed: {failed}")?;
+        }
         let faults: Vec<String> = self
             .faults
             .iter()
@@ -61,7 +72,8 @@ impl fmt::Display for Report {
         for (when, usage) in ["start", "middle", "end"].iter().zip(self.usage) {
             writeln!(f, "proxy at the {when}: {usage}")?;
         }
-        let verdict = match (self.counts.is_flawless(), self.is_flat()) {
+        let is_right = self.counts.is_flawless() && self.lost_nothing();
+        let verdict = match (is_right, self.is_flat()) {
             (true, true) => "PASS",
             (true, false) => "FAIL: memory or descriptors grow",
             (false, _) => "FAIL: see above",

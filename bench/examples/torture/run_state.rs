@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::expected::Epoch;
-use crate::fault::Fault;
+use nuthatch_bench::faults::Fault;
 use nuthatch_bench::load::Protocol;
 
 /// No fault has happened yet.

@@ -5,13 +5,13 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crate::counts::Counts;
-use crate::fault::{Fault, FaultOrder};
 use crate::options::Options;
 use crate::pool_load::{self, Orders};
-use crate::random::Random;
+use crate::reloads::Reloads;
 use crate::report::Report;
 use crate::run_state::RunState;
 use crate::setup::{LoadedPool, POOLS, Setup};
+use nuthatch_bench::faults::{Fault, FaultOrder, Random};
 use nuthatch_bench::load::Protocol;
 use nuthatch_bench::usage::Usage;
 
@@ -26,6 +26,9 @@ const CALM: Duration = Duration::from_millis(1_000);
 
 /// Time before the first fault, in which buffers grow to their working size.
 const WARM_UP: Duration = Duration::from_secs(3);
+
+/// A warm-up in which a server was too slow begins again, at most so many times.
+const WARM_UPS: usize = 5;
 
 /// How long a reply that was read before the end of a calm may take to be checked.
 const JUDGE_DELAY: Duration = Duration::from_millis(50);
@@ -94,6 +97,8 @@ struct Schedule<'a> {
     rates: Vec<u64>,
     /// Doubtful replies that the statistics do not explain.
     late: Counts,
+    /// Configurations that were put in force.
+    reloads: u64,
 }
 
 /// A fault of one server.
@@ -111,17 +116,21 @@ impl<'a> Schedule<'a> {
             run_state,
             options,
             random: Random::new(options.seed, u64::MAX),
-            fault_orders: [FaultOrder::new(), FaultOrder::new()],
+            fault_orders: [FaultOrder::default(), FaultOrder::default()],
             fault_counts: [0; Fault::ALL.len()],
             usage: Vec::new(),
             rates: Vec::new(),
             late: Counts::default(),
+            reloads: 0,
         }
     }
 
-    /// Alternates calm and faults, beginning and ending with calm.
+    /// Alternates calm and faults, beginning and ending with calm; or reloads all the time.
     fn play(&mut self) -> Result<(), String> {
-        thread::sleep(WARM_UP);
+        self.warm_up()?;
+        if self.options.reload {
+            return self.play_reloads();
+        }
         self.calm()?;
         self.look()?;
         let start = Instant::now();
@@ -135,6 +144,46 @@ impl<'a> Schedule<'a> {
         while self.usage.len() < 3 {
             self.look()?;
         }
+        Ok(())
+    }
+
+    /// One calm after the other, in which configurations change.
+    fn play_reloads(&mut self) -> Result<(), String> {
+        let ports = [Protocol::Redis, Protocol::Memcached].map(|it| self.setup.ports(it));
+        let mut reloads = Reloads::start(&self.setup.proxy, &self.setup.socket, ports)?;
+        self.calm()?;
+        self.look()?;
+        let start = Instant::now();
+        while start.elapsed() < self.options.time {
+            if self.usage.len() == 1 && start.elapsed() >= self.options.time / 2 {
+                self.look()?;
+            }
+            self.calm()?;
+            // A calm ends here and the next begins.
+            self.run_state.turn();
+            reloads.check()?;
+        }
+        self.reloads = reloads.end()?;
+        while self.usage.len() < 3 {
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    /// The time before the first calm. Keys may move in it, when a server is too slow for a machine with much else to do;
+    /// they are back at its end.
+    fn warm_up(&mut self) -> Result<(), String> {
+        self.run_state.turn();
+        let mut mishaps = self.setup.mishaps()?;
+        for _ in 0..WARM_UPS {
+            thread::sleep(WARM_UP);
+            let now = self.setup.mishaps()?;
+            if now == mishaps {
+                break;
+            }
+            mishaps = now;
+        }
+        self.run_state.turn();
         Ok(())
     }
 
@@ -238,6 +287,7 @@ impl<'a> Schedule<'a> {
             faults: names.zip(self.fault_counts).collect(),
             hits: self.setup.hits(),
             ejections,
+            reloads: self.options.reload.then_some(self.reloads),
             failovers: self.setup.sum_of("failovers")?,
             retries: self.setup.sum_of("retries")?,
             usage: [self.usage[0], self.usage[1], self.usage[2]],

@@ -1,15 +1,15 @@
 //! The servers, their relays, and the proxy in front of them.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::Value;
 use testkit::{Proxy, Server, free_port};
 
-use crate::fault::Fault;
-use crate::relay::Relay;
+use crate::faulty_server::FaultyServer;
+use nuthatch_bench::faults::Fault;
 use nuthatch_bench::load::Protocol;
 
 /// Servers of each protocol. All pools of the protocol share them.
@@ -91,6 +91,8 @@ pub(crate) const POOLS: [LoadedPool; 8] = [
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) proxy: Proxy,
+    /// The proxy's control socket.
+    pub(crate) socket: PathBuf,
     /// Where the pools listen, in the order of [`POOLS`].
     pub(crate) addresses: Vec<SocketAddr>,
     redis: Vec<FaultyServer>,
@@ -99,13 +101,6 @@ pub(crate) struct Setup {
     /// an ejection could reach one server over two connections, in either order.
     _gutters: [Server; 2],
     hits: Arc<AtomicU64>,
-}
-
-/// A server that faults happen to.
-#[derive(Debug)]
-struct FaultyServer {
-    server: Server,
-    relay: Relay,
 }
 
 impl Setup {
@@ -117,7 +112,10 @@ impl Setup {
     pub(crate) fn start(nuthatch: &Path, seed: u64) -> Result<Self, String> {
         let hits = Arc::new(AtomicU64::new(0));
         let gather = |protocol| -> Option<Vec<FaultyServer>> {
-            let faulty_server = |_| FaultyServer::start(protocol, seed, &hits);
+            let faulty_server = |_| {
+                let server = start_server(protocol)?;
+                Some(FaultyServer::new(server, protocol, seed, &hits))
+            };
             (0..SERVERS).map(faulty_server).collect()
         };
         let redis = gather(Protocol::Redis).ok_or("redis-server is not installed")?;
@@ -141,9 +139,17 @@ impl Setup {
                     .map(gutter_conf),
             )
             .collect();
-        let args = ["--workers", "2", "--stats-extended=true"];
+        let args = [
+            "--workers",
+            "2",
+            "--stats-extended=true",
+            "--control=control.sock",
+        ];
+        let proxy = testkit::nuthatch(nuthatch, &args, &conf);
         Ok(Self {
-            proxy: testkit::nuthatch(nuthatch, &args, &conf),
+            // The proxy runs in that directory.
+            socket: proxy.dir().join("control.sock"),
+            proxy,
             addresses: ports
                 .iter()
                 .map(|&port| SocketAddr::from(([127, 0, 0, 1], port)))
@@ -155,26 +161,23 @@ impl Setup {
         })
     }
 
+    /// The ports of the relays of a protocol.
+    pub(crate) fn ports(&self, protocol: Protocol) -> Vec<u16> {
+        let faulty_servers = match protocol {
+            Protocol::Redis => &self.redis,
+            Protocol::Memcached => &self.memcached,
+        };
+        faulty_servers.iter().map(FaultyServer::port).collect()
+    }
+
     /// Makes server `number` of a protocol fail.
     pub(crate) fn break_server(&mut self, protocol: Protocol, number: usize, fault: Fault) {
-        let faulty_server = self.faulty_server(protocol, number);
-        faulty_server.relay.set(Some(fault));
-        match fault {
-            Fault::Kill => drop(faulty_server.server.kill()),
-            Fault::Freeze => faulty_server.server.stop(),
-            _ => {}
-        }
+        self.faulty_server(protocol, number).break_by(fault);
     }
 
     /// Ends its fault.
     pub(crate) fn heal_server(&mut self, protocol: Protocol, number: usize, fault: Fault) {
-        let faulty_server = self.faulty_server(protocol, number);
-        match fault {
-            Fault::Kill => faulty_server.server.restart(),
-            Fault::Freeze => faulty_server.server.cont(),
-            _ => {}
-        }
-        faulty_server.relay.set(None);
+        self.faulty_server(protocol, number).heal(fault);
     }
 
     /// How often relays have affected a connection.
@@ -240,14 +243,10 @@ impl Setup {
     }
 }
 
-impl FaultyServer {
-    fn start(protocol: Protocol, seed: u64, hits: &Arc<AtomicU64>) -> Option<Self> {
-        let server = match protocol {
-            Protocol::Redis => testkit::redis()?,
-            Protocol::Memcached => testkit::memcached_with(&["-m", "512", "-I", "2m"])?,
-        };
-        let relay = Relay::start(server.addr(), protocol, seed, Arc::clone(hits));
-        Some(Self { server, relay })
+fn start_server(protocol: Protocol) -> Option<Server> {
+    match protocol {
+        Protocol::Redis => testkit::redis(),
+        Protocol::Memcached => testkit::memcached_with(&["-m", "512", "-I", "2m"]),
     }
 }
 
@@ -260,10 +259,7 @@ fn pool_conf(pool: &LoadedPool, port: u16, faulty_servers: &[FaultyServer]) -> S
     }
     conf += "  servers:\n";
     for (number, faulty_server) in faulty_servers.iter().enumerate() {
-        conf += &format!(
-            "    - 127.0.0.1:{}:1 s{number}\n",
-            faulty_server.relay.port()
-        );
+        conf += &format!("    - 127.0.0.1:{}:1 s{number}\n", faulty_server.port());
     }
     conf
 }

@@ -2,17 +2,10 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
-
-use crate::framer::number;
-use crate::value::{KEY_LEN, KEYS, Owner, push_key, push_value, value_len};
+use nuthatch_bench::faults::{
+    Garbled, KEY_LEN, KEYS, Owner, block_at, line_at, number, push_key, push_value, value_len,
+};
 use nuthatch_bench::load::Protocol;
-
-/// Longest reply line; a longer one is invalid.
-const MAX_LINE: usize = 8 << 10;
-
-/// Longest value; a longer one is invalid.
-const MAX_VALUE: usize = 1 << 20;
 
 /// Keys per multi-get.
 pub(crate) const MULTI: u16 = 4;
@@ -93,10 +86,6 @@ pub(crate) struct Values {
     pub(crate) is_array: bool,
 }
 
-/// These bytes are not a reply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Garbled;
-
 /// Parses the reply at `start`: `None` until it is complete, then the reply and its end.
 pub(crate) fn read(
     protocol: Protocol,
@@ -170,7 +159,7 @@ type Bulk = Option<(Option<Range<usize>>, usize)>;
 fn bulk(input: &[u8], line: Range<usize>, next: usize) -> Result<Bulk, Garbled> {
     match &input[line.start + 1..line.end] {
         b"-1" => Ok(Some((None, next))),
-        digits => block(input, digits, next).map(|found| {
+        digits => block_at(input, digits, next).map(|found| {
             found.map(|value| {
                 let end = value.end + 2;
                 (Some(value), end)
@@ -193,7 +182,7 @@ fn read_memcached(
         if let Some(rest) = text.strip_prefix(b"VALUE ") {
             let mut words = rest.split(|&byte| byte == b' ').skip(2);
             let digits = words.next().ok_or(Garbled)?;
-            let Some(value) = block(input, digits, next)? else {
+            let Some(value) = block_at(input, digits, next)? else {
                 return Ok(None);
             };
             at = value.end + 2;
@@ -213,31 +202,6 @@ fn read_memcached(
 
 fn is_error(line: &[u8]) -> bool {
     line == b"ERROR" || line.starts_with(b"SERVER_ERROR ") || line.starts_with(b"CLIENT_ERROR ")
-}
-
-/// The line at `start`, without its end, and where the next begins.
-fn line_at(input: &[u8], start: usize) -> Result<Option<(Range<usize>, usize)>, Garbled> {
-    match memchr(b'\n', &input[start..]) {
-        // A line has at least one byte, so that callers may read the first.
-        Some(length) if length > 1 && input[start + length - 1] == b'\r' => {
-            Ok(Some((start..start + length - 1, start + length + 1)))
-        }
-        None if input.len() - start < MAX_LINE => Ok(None),
-        _ => Err(Garbled),
-    }
-}
-
-/// The value of `digits` bytes at `start`, once it and its line end are there.
-fn block(input: &[u8], digits: &[u8], start: usize) -> Result<Option<Range<usize>>, Garbled> {
-    let length = number(digits)
-        .filter(|&length| length <= MAX_VALUE)
-        .ok_or(Garbled)?;
-    let end = start + length;
-    match input.get(end..end + 2) {
-        Some(b"\r\n") => Ok(Some(start..end)),
-        Some(_) => Err(Garbled),
-        None => Ok(None),
-    }
 }
 
 fn push_bulk_key(out: &mut Vec<u8>, owner: Owner, key: u16) {

@@ -5,6 +5,7 @@ mod connections;
 mod huge;
 mod memory;
 mod noise;
+mod slow;
 
 use crate::case::Case;
 use crate::options::Options;
@@ -19,6 +20,7 @@ pub(crate) fn all(options: &Options) -> Vec<Case> {
         memory::unread(),
         memory::left(),
         noise::cases(options.time),
+        slow::cases(),
         connections::hello3(),
         connections::descriptors(),
     ]

@@ -48,9 +48,9 @@ pub(super) fn cases(time: Duration) -> Vec<Case> {
             often,
         ),
         case(
-            "3,000 x MULTI at once",
+            "3,000 x MONITOR at once",
             REDIS,
-            "MULTI\r\n".repeat(3_000),
+            "MONITOR\r\n".repeat(3_000),
             // Once: the next round would begin after the end.
             Duration::from_secs(3_600),
         ),

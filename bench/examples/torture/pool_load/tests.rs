@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::*;
-use crate::value::push_value;
+use nuthatch_bench::faults::push_value;
 
 /// Requests after which the run is over.
 const ENOUGH: u64 = 2_000;

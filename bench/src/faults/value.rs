@@ -3,31 +3,36 @@
 //! A value names its pool, client, key and sequence number, and the rest of it follows from these. So any
 //! value, wherever it is read, can be traced to the one request that wrote it.
 
-use crate::random::mix;
+use super::random::mix;
 
 /// Keys per client.
-pub(crate) const KEYS: u16 = 64;
+pub const KEYS: u16 = 64;
 
 /// Length of a key, which is also the part of a value that names it: `t`, then pool, client and key in
 /// hexadecimal.
-pub(crate) const KEY_LEN: usize = 9;
+pub const KEY_LEN: usize = 9;
 
 /// Length of a value's head: the key, `#`, and the sequence number.
-const HEAD: usize = KEY_LEN + 9;
+pub const HEAD: usize = KEY_LEN + 9;
+
+/// Owners whose pool has this number or a higher one write large values more often.
+pub const LARGE_POOLS: u8 = 0x80;
 
 /// Period of the filler in bytes.
 const PERIOD: usize = 16;
 
 /// The owner of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Owner {
-    pub(crate) pool: u8,
-    pub(crate) client: u16,
+pub struct Owner {
+    /// Number of the pool.
+    pub pool: u8,
+    /// Number of the client.
+    pub client: u16,
 }
 
 /// The result of tracing a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Traced {
+pub enum Traced {
     /// Complete, of the requested key, with this sequence number.
     Ours(u32),
     /// Complete, of another key or client.
@@ -37,7 +42,7 @@ pub(crate) enum Traced {
 }
 
 /// Appends the name of a key.
-pub(crate) fn push_key(out: &mut Vec<u8>, owner: Owner, key: u16) {
+pub fn push_key(out: &mut Vec<u8>, owner: Owner, key: u16) {
     out.push(b't');
     push_hex(out, u32::from(owner.pool), 2);
     push_hex(out, u32::from(owner.client), 3);
@@ -45,11 +50,9 @@ pub(crate) fn push_key(out: &mut Vec<u8>, owner: Owner, key: u16) {
 }
 
 /// Appends the value that `owner` writes to `key` with sequence number `seq`.
-pub(crate) fn push_value(out: &mut Vec<u8>, owner: Owner, key: u16, seq: u32) {
+pub fn push_value(out: &mut Vec<u8>, owner: Owner, key: u16, seq: u32) {
     let start = out.len();
-    push_key(out, owner, key);
-    out.push(b'#');
-    push_hex(out, seq, 8);
+    push_head(out, owner, key, seq);
     let filler = token(&out[start..]);
     let end = start + value_len(owner, key, seq);
     out.reserve(end - out.len());
@@ -65,14 +68,22 @@ pub(crate) fn push_value(out: &mut Vec<u8>, owner: Owner, key: u16, seq: u32) {
     }
 }
 
-/// Length of a value: mostly tens of bytes, sometimes thousands, rarely a hundred thousand.
-pub(crate) fn value_len(owner: Owner, key: u16, seq: u32) -> usize {
+/// Appends the head of a value: the key, `#` and the sequence number.
+pub fn push_head(out: &mut Vec<u8>, owner: Owner, key: u16, seq: u32) {
+    push_key(out, owner, key);
+    out.push(b'#');
+    push_hex(out, seq, 8);
+}
+
+/// Length of a value: mostly tens of bytes, sometimes thousands, rarely (see [`LARGE_POOLS`]) hundreds of thousands.
+pub fn value_len(owner: Owner, key: u16, seq: u32) -> usize {
     let chance = mix(u64::from(seq) << 32
         | u64::from(owner.client) << 16
         | u64::from(key)
         | u64::from(owner.pool) << 60);
     let size = (chance >> 32) as usize;
     let extra = match chance % 1_000 {
+        0..=40 if owner.pool >= LARGE_POOLS => size % 600_000,
         0 => size % 200_000,
         1..=20 => size % 8_000,
         _ => size % 100,
@@ -81,7 +92,7 @@ pub(crate) fn value_len(owner: Owner, key: u16, seq: u32) -> usize {
 }
 
 /// Determines the origin of `value`, which was read as `key` of `owner`.
-pub(crate) fn trace(value: &[u8], owner: Owner, key: u16) -> Traced {
+pub fn trace(value: &[u8], owner: Owner, key: u16) -> Traced {
     let Some((found_owner, found_key, seq)) = read_head(value) else {
         return Traced::Broken;
     };
@@ -102,7 +113,8 @@ fn has_its_filler(value: &[u8]) -> bool {
     filler[..first] == token(head)[..first] && filler[first..] == filler[..filler.len() - first]
 }
 
-fn read_head(value: &[u8]) -> Option<(Owner, u16, u32)> {
+/// What the head of a value says: owner, key and sequence number.
+pub fn read_head(value: &[u8]) -> Option<(Owner, u16, u32)> {
     let head = value.get(..HEAD)?;
     if head[0] != b't' || head[KEY_LEN] != b'#' {
         return None;

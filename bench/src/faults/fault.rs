@@ -1,10 +1,10 @@
 //! The faults that servers are given.
 
-use crate::random::Random;
+use super::random::Random;
 
 /// One way in which a server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// Killed, then started again, empty.
     Kill,
     /// Stopped with SIGSTOP, then continued.
@@ -21,10 +21,13 @@ pub(crate) enum Fault {
     Garbage,
     /// A reply is cut off in its middle and the connection is closed.
     Cut,
+    /// Everything passes, and replies do so late.
+    Delay,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 8] = [
+    /// All of them.
+    pub const ALL: [Fault; 9] = [
         Fault::Kill,
         Fault::Freeze,
         Fault::Refuse,
@@ -33,10 +36,11 @@ impl Fault {
         Fault::Drip,
         Fault::Garbage,
         Fault::Cut,
+        Fault::Delay,
     ];
 
     /// Its name in the report.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Fault::Kill => "killed",
             Fault::Freeze => "frozen",
@@ -46,22 +50,20 @@ impl Fault {
             Fault::Drip => "dripping",
             Fault::Garbage => "garbage",
             Fault::Cut => "cut",
+            Fault::Delay => "delayed",
         }
     }
 }
 
 /// Faults in random order: each one once before any is repeated.
-#[derive(Debug)]
-pub(crate) struct FaultOrder {
+#[derive(Debug, Default)]
+pub struct FaultOrder {
     cards: Vec<Fault>,
 }
 
 impl FaultOrder {
-    pub(crate) fn new() -> Self {
-        Self { cards: Vec::new() }
-    }
-
-    pub(crate) fn draw(&mut self, random: &mut Random) -> Fault {
+    /// The next one.
+    pub fn draw(&mut self, random: &mut Random) -> Fault {
         if self.cards.is_empty() {
             self.cards.extend(Fault::ALL);
             random.shuffle(&mut self.cards);
@@ -77,7 +79,7 @@ mod tests {
     #[test]
     fn every_fault_comes_once_in_a_round_of_the_deck() {
         let mut random = Random::new(1, 0);
-        let mut fault_order = FaultOrder::new();
+        let mut fault_order = FaultOrder::default();
         for _ in 0..3 {
             let drawn: Vec<_> = Fault::ALL
                 .iter()

@@ -4,11 +4,12 @@
 
 use memchr::memchr;
 
-use nuthatch_bench::load::Protocol;
+use super::lines::number;
+use crate::load::Protocol;
 
 /// Follows a stream of replies.
 #[derive(Debug)]
-pub(crate) struct Framer {
+pub(super) struct Framer {
     protocol: Protocol,
     /// The start of an incomplete line.
     line: Vec<u8>,
@@ -21,7 +22,7 @@ pub(crate) struct Framer {
 }
 
 impl Framer {
-    pub(crate) fn new(protocol: Protocol) -> Self {
+    pub(super) fn new(protocol: Protocol) -> Self {
         Self {
             protocol,
             line: Vec::new(),
@@ -32,12 +33,12 @@ impl Framer {
     }
 
     /// Whether everything it was given so far are whole replies.
-    pub(crate) fn is_between(&self) -> bool {
+    pub(super) fn is_between(&self) -> bool {
         self.line.is_empty() && self.value == 0 && self.children == 0 && !self.is_open
     }
 
     /// Follows all of `bytes`.
-    pub(crate) fn feed(&mut self, bytes: &[u8]) {
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
             rest = &rest[self.step(rest)..];
@@ -46,7 +47,7 @@ impl Framer {
 
     /// Follows `bytes` up to the first end of a reply and returns the length up to there; all of them if no
     /// reply ends there.
-    pub(crate) fn feed_to_end(&mut self, bytes: &[u8]) -> usize {
+    pub(super) fn feed_to_end(&mut self, bytes: &[u8]) -> usize {
         let mut taken = 0;
         while taken < bytes.len() && !self.is_between() {
             taken += self.step(&bytes[taken..]);
@@ -78,6 +79,7 @@ impl Framer {
         self.children = self.children.saturating_sub(1);
         match line.split_first() {
             Some((b'*', digits)) => self.children += number(digits).unwrap_or(0),
+            Some((b'%', digits)) => self.children += 2 * number(digits).unwrap_or(0),
             Some((b'$', digits)) => self.value = number(digits).map_or(0, |length| length + 2),
             _ => {}
         }
@@ -90,11 +92,6 @@ impl Framer {
             self.value = digits.and_then(number).map_or(0, |length| length + 2);
         }
     }
-}
-
-/// A number; `None` for a null's -1.
-pub(crate) fn number(digits: &[u8]) -> Option<usize> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -138,6 +135,7 @@ mod tests {
                 "$6\r\n+OK\r\n\n\r\n",
                 "*3\r\n$1\r\na\r\n$-1\r\n$0\r\n\r\n",
                 ":1\r\n",
+                "%1\r\n$1\r\na\r\n*0\r\n",
                 "-ERR x\r\n",
             ],
         );

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 
-use crate::fault::Fault;
-use crate::framer::Framer;
-use crate::random::Random;
-use nuthatch_bench::load::Protocol;
+use super::fault::Fault;
+use super::framer::Framer;
+use super::random::Random;
+use crate::load::Protocol;
 
 /// How soon a thread that waits for bytes notices a change of mode.
 const ATTENTION: Duration = Duration::from_millis(10);
@@ -25,6 +25,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(2);
 
 /// Pause after each byte of a slow reply.
 const DRIP_PAUSE: Duration = Duration::from_micros(300);
+
+/// Longest pause before each part of a reply that is delayed, in milliseconds.
+const LONGEST_DELAY_MS: u64 = 60;
 
 /// One in this many chunks is reset or cut.
 const BREAKS_ONE_IN: u64 = 6;
@@ -55,9 +58,9 @@ const MEMCACHED_GARBAGE: [&[u8]; 6] = [
     b"$5\r\nvalue\r\n",
 ];
 
-/// A relay; its threads end with the process.
+/// A relay. When it is dropped, its connections end, and so do its threads.
 #[derive(Debug)]
-pub(crate) struct Relay {
+pub struct Relay {
     shared: Arc<Shared>,
     port: u16,
 }
@@ -67,6 +70,7 @@ struct Shared {
     server: SocketAddr,
     protocol: Protocol,
     mode: AtomicUsize,
+    is_dropped: AtomicBool,
     seed: u64,
     connections: AtomicU64,
     /// Connections that any fault has affected.
@@ -74,18 +78,19 @@ struct Shared {
 }
 
 impl Relay {
-    /// Relays to `server` from a port of its own. `hits` counts the connections that its faults affect.
-    pub(crate) fn start(
+    /// Relays to `server` from `port` of 127.0.0.1, which must be reserved for it. `hits` counts the connections that its faults affect.
+    pub fn start(
         server: SocketAddr,
+        port: u16,
         protocol: Protocol,
         seed: u64,
         hits: Arc<AtomicU64>,
     ) -> Self {
-        let port = testkit::free_port();
         let shared = Arc::new(Shared {
             server,
             protocol,
             mode: AtomicUsize::new(PASS),
+            is_dropped: AtomicBool::new(false),
             seed: seed ^ u64::from(port),
             connections: AtomicU64::new(0),
             hits,
@@ -94,17 +99,19 @@ impl Relay {
             Arc::clone(&shared),
             SocketAddr::from(([127, 0, 0, 1], port)),
         );
-        thread::spawn(move || in_thread.listen(address));
+        // Listening begins before anybody is told of the port.
+        let first = TcpListener::bind(address).ok();
+        thread::spawn(move || in_thread.listen(address, first));
         Self { shared, port }
     }
 
     /// The port that the proxy connects to.
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
     /// Starts or ends a fault.
-    pub(crate) fn set(&self, fault: Option<Fault>) {
+    pub fn set(&self, fault: Option<Fault>) {
         let mode = fault.and_then(|fault| Fault::ALL.iter().position(|&other| other == fault));
         self.shared
             .mode
@@ -112,7 +119,17 @@ impl Relay {
     }
 }
 
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.shared.is_dropped.store(true, Ordering::Release);
+    }
+}
+
 impl Shared {
+    fn is_dropped(&self) -> bool {
+        self.is_dropped.load(Ordering::Acquire)
+    }
+
     fn fault(&self) -> Option<Fault> {
         Fault::ALL.get(self.mode.load(Ordering::Acquire)).copied()
     }
@@ -126,11 +143,11 @@ impl Shared {
         self.hits.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn listen(self: Arc<Self>, address: SocketAddr) {
-        loop {
+    fn listen(self: Arc<Self>, address: SocketAddr, mut first: Option<TcpListener>) {
+        while !self.is_dropped() {
             // The port is reserved, so a later attempt succeeds if this one fails.
             if !self.refuses()
-                && let Ok(listener) = TcpListener::bind(address)
+                && let Some(listener) = first.take().or_else(|| TcpListener::bind(address).ok())
                 && listener.set_nonblocking(true).is_ok()
             {
                 self.accept(&listener);
@@ -141,7 +158,7 @@ impl Shared {
 
     /// Accepts connections until they are to be refused.
     fn accept(self: &Arc<Self>, listener: &TcpListener) {
-        while !self.refuses() {
+        while !self.refuses() && !self.is_dropped() {
             // When no data passes, the kernel completes connections, and nothing serves them.
             if self.fault() != Some(Fault::BlackHole) {
                 while let Ok((client, _)) = listener.accept() {
@@ -226,6 +243,11 @@ impl Link {
                 framer.feed(bytes);
                 return self.drip(bytes);
             }
+            Some(Fault::Delay) => {
+                self.shared.hit();
+                framer.feed(bytes);
+                thread::sleep(Duration::from_millis(random.below(LONGEST_DELAY_MS)));
+            }
             Some(Fault::Reset) if random.below(BREAKS_ONE_IN) == 0 => {
                 self.shared.hit();
                 self.reset();
@@ -308,7 +330,8 @@ impl Link {
         let mut was_held = false;
         loop {
             let fault = self.shared.fault();
-            if self.is_over.load(Ordering::Acquire) || fault == Some(Fault::Refuse) {
+            let is_over = self.is_over.load(Ordering::Acquire) || self.shared.is_dropped();
+            if is_over || fault == Some(Fault::Refuse) {
                 return Err(Over);
             }
             if fault != Some(Fault::BlackHole) {
