@@ -33,6 +33,11 @@ async function main([port, protocol, user, password]) {
     }
   }
   assert.ok(refused > 0);
+  const keys = Array.from({ length: 10 }, (_, number) => `${number}:io:cross:multi:${'x'.repeat(number)}`);
+  const transaction = client.multi();
+  for (const key of keys) transaction.set(key, 'lost');
+  await assert.rejects(transaction.exec(), /EXECABORT/);
+  assert.deepEqual(await client.mget(...keys), keys.map(() => null));
   await assert.rejects(client.sort('io:cross:list', 'BY', 'io:cross:w_*'), /^ReplyError: CROSSSLOT BY and GET /);
   assert.match(await client.client('INFO'), / cross-shard=error\n/);
   client.disconnect();

@@ -35,6 +35,9 @@ async function main([port, protocol, user, password]) {
   );
   assert.deepEqual(replies, numbers.flatMap((number) => ['OK', String(number)]));
 
+  const transaction = client.multi().set('node:t', '1').incr('node:t').get('node:t').del('node:t');
+  assert.deepEqual(await transaction.exec(), ['OK', 2, '2', 1]);
+
   await assert.rejects(client.incr('node:h'), /WRONGTYPE/);
   const all = ['node:a', 'node:b', 'node:c', 'node:h', 'node:z'];
   assert.equal(await client.del(all), 5);

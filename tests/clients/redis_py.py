@@ -1,6 +1,7 @@
 """redis-py through the proxy: python redis_py.py PORT PROTOCOL USER PASSWORD ('-' leaves one out)."""
 
 import sys
+import threading
 
 import redis
 
@@ -48,6 +49,51 @@ def look_around(client):
     assert client.time()[0] > 1_700_000_000
 
 
+def all_keys(client):
+    """Commands about the keys of all servers, and scripts that are loaded first."""
+    names = {f"py:p{number}" for number in range(100)}
+    expect(set(client.scan_iter(match="py:p*", count=7)), names)
+    expect(set(client.keys("py:p*")), names)
+    assert client.dbsize() >= 100 and client.randomkey() is not None
+    double = client.register_script("return 2 * redis.call('GET', KEYS[1])")
+    expect([double(keys=[f"py:p{number}"]) for number in (1, 2, 3, 40)], [2, 4, 6, 80])
+    expect(client.script_exists(double.sha, "0" * 40), [True, False])
+    # Its release is a script; acquiring it again would fail if it were not released.
+    for _ in range(2):
+        with client.lock("py:lock", timeout=10, blocking_timeout=5):
+            expect(client.exists("py:lock"), 1)
+        expect(client.exists("py:lock"), 0)
+
+
+def jobs(client):
+    """A worker takes jobs from a list, as queues of jobs do."""
+    done = []
+    pool = client.connection_pool
+    taker = redis.Redis(connection_pool=pool)
+
+    def work():
+        while True:
+            name, job = taker.brpop("py:jobs", timeout=10)
+            if job == "stop":
+                return
+            done.append((name, job))
+            taker.rpush("py:done", job)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    for number in range(20):
+        expect(client.lpush("py:jobs", number) >= 1, True)
+        # A list or a tuple, by the version of the protocol.
+        expect(list(client.blpop("py:done", timeout=10)), ["py:done", str(number)])
+    client.lpush("py:jobs", "stop")
+    worker.join()
+    expect(done, [("py:jobs", str(number)) for number in range(20)])
+    expect(client.blpop("py:none", timeout=0.1), None)
+    expect(client.xread({"py:stream": "$"}, block=50) in ([], {}, None), True)
+    # Which servers that was written to, and how many replicas they have.
+    expect(client.wait(0, 100), 0)
+
+
 def main():
     client = connect(*sys.argv[1:5])
     expect(client.ping(), True)
@@ -67,6 +113,32 @@ def main():
         pipe.get(f"py:p{number}")
     expect(pipe.execute(), [reply for number in range(100) for reply in (True, str(number))])
 
+    # The default is a transaction.
+    pipe = client.pipeline()
+    pipe.set("py:t", "x" * 100_000)
+    pipe.strlen("py:t")
+    pipe.incr("py:t")
+    pipe.getdel("py:t")
+    replies = pipe.execute(raise_on_error=False)
+    expect(replies[:2], [True, 100_000])
+    assert isinstance(replies[2], redis.ResponseError), replies[2]
+    expect(replies[3], "x" * 100_000)
+
+    # It is tried again whenever somebody else has changed the key.
+    tries = []
+
+    def double(pipe):
+        value = int(pipe.get("py:w") or 1)
+        if not tries:
+            connect(*sys.argv[1:5]).set("py:w", 5)
+        tries.append(value)
+        pipe.multi()
+        pipe.set("py:w", 2 * value)
+
+    client.delete("py:w")
+    expect(client.transaction(double, "py:w"), [True])
+    expect((tries, client.get("py:w")), ([1, 5], "10"))
+
     try:
         client.incr("py:h")
         raise AssertionError("a hash was counted up")
@@ -77,6 +149,8 @@ def main():
     expect(client.delete("py:a", "py:b", "py:c", "py:h", "py:z"), 5)
     expect(client.exists("py:a", "py:b"), 0)
     look_around(client)
+    all_keys(client)
+    jobs(client)
     client.close()
     print("ok", redis.__version__)
 

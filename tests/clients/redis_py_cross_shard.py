@@ -34,6 +34,10 @@ def main():
     refused(lambda: client.eval(SCRIPT, len(keys), *keys))
     refused(lambda: client.sunion(keys))
     refused(lambda: client.sort("py:cross:list", by="py:cross:w_*"))
+    pipe = client.pipeline()
+    for key in keys:
+        pipe.set(key, "lost")
+    refused(pipe.execute)
     assert client.mget(keys) == [None] * len(keys)
     assert client.eval(SCRIPT, 1, keys[0]) == 1
     assert client.delete(*keys) == 1

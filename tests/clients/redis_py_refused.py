@@ -34,28 +34,6 @@ def refused(what, *reasons):
 def main():
     client = connect(*sys.argv[1:5])
 
-    def count():
-        # The default is a transaction.
-        pipe = client.pipeline()
-        pipe.incr("refused:c")
-        pipe.execute()
-
-    def push():
-        pipe = client.pipeline()
-        pipe.sadd("refused:queues", "q")
-        pipe.lpush("refused:queue:q", "job")
-        pipe.execute()
-
-    def count_watched():
-        client.transaction(lambda pipe: pipe.incr("refused:c"), "refused:c")
-
-    transactions = "transactions need one server"
-    refused(count, transactions)
-    refused(push, transactions)
-    refused(count_watched, transactions)
-    keys = ("refused:c", "refused:queues", "refused:queue:q")
-    expect(client.exists(*keys), 0)
-
     other = connect(*sys.argv[1:5], db=1)
     refused(lambda: other.set("refused:k", "x"), "Invalid Database", "DB index")
     expect(client.get("refused:k"), None)

@@ -1,4 +1,4 @@
-//! `cargo xtask torture` and `cargo xtask attack`: programs that start the real proxy and load it.
+//! `cargo xtask torture`, `cargo xtask chaos` and `cargo xtask attack`: programs that start the real proxy and load it.
 
 use crate::bench::build_released;
 use crate::run::{cargo, run};

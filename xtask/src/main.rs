@@ -1,5 +1,5 @@
-//! Tasks for developers: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `mutants`, `torture`,
-//! `attack` and `bench`.
+//! Tasks for developers: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `mutants`, `clients`,
+//! `torture`, `chaos`, `attack` and `bench`.
 //!
 //! Only the Rust toolchain is needed to run it, so it works on a new machine.
 
@@ -8,6 +8,7 @@ mod clients;
 mod coverage;
 mod example;
 mod fuzz;
+mod libraries;
 mod mutants;
 mod packages;
 mod run;
@@ -34,8 +35,14 @@ Usage: cargo xtask COMMAND
                      --uncovered lists the lines that it does not reach
   mutants [--shard K/N] [--file GLOB]
                      mutation testing: do the core's tests notice small faults?
-  torture [--minutes N] [--seed N]
+  clients [--full [--write]] [NAME ...]
+                     run client libraries and applications with a server, and
+                     with the proxy before one server and before three: some
+                     of them, or all (--full; --write makes docs/clients.md)
+  torture [--minutes N] [--seed N] [--reload]
                      check every reply while servers fail in every way
+  chaos [--seconds N] [--seed N] [--scenarios N]
+                     check every reply under random settings and faults
   attack [OPTION]... what attacks cost other clients (attack --help)
   bench [OPTION]...  compare the proxy with other proxies (bench --help)
 ";
@@ -56,7 +63,9 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::targets_for(rest),
         ["coverage", rest @ ..] => coverage::coverage(rest),
         ["mutants", rest @ ..] => mutants::mutants(rest),
+        ["clients", rest @ ..] => clients::run(rest),
         ["torture", rest @ ..] => example::example("torture", rest),
+        ["chaos", rest @ ..] => example::example("chaos", rest),
         ["attack", rest @ ..] => example::example("attack", rest),
         ["bench", "--help"] => {
             print!("{}", bench::USAGE);

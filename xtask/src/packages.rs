@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::run::{at_root, is_installed, output_of, run, succeeds};
 
-/// A program that tests or benches run, and its Debian package.
+/// A program (or a file, by its full path) that tests or benches need, and its Debian package.
 pub(crate) struct Need<'a> {
     program: &'a str,
     package: &'a str,
@@ -17,15 +17,23 @@ impl<'a> Need<'a> {
     pub(crate) const fn new(program: &'a str, package: &'a str) -> Need<'a> {
         Need { program, package }
     }
+
+    /// A package without a program, and a file that it brings.
+    pub(crate) const fn file(path: &'a str, package: &'a str) -> Need<'a> {
+        Need::new(path, package)
+    }
 }
 
-const NEEDS: [Need<'_>; 7] = [
+const NEEDS: [Need<'_>; 10] = [
     Need::new("redis-server", "redis-server"),
     Need::new("redis-cli", "redis-tools"),
     Need::new("memcached", "memcached"),
     Need::new("memccapable", "libmemcached-tools"),
     Need::new("nutcracker", "nutcracker"),
     Need::new("haproxy", "haproxy"),
+    Need::new("prometheus", "prometheus"),
+    Need::new("promtool", "prometheus"),
+    Need::new("chromium", "chromium"),
     Need::new("setpriv", "util-linux"),
 ];
 
@@ -75,7 +83,14 @@ fn packages_of<'a>(needs: &[Need<'a>]) -> Vec<&'a str> {
 }
 
 fn absent<'n, 'a>(needs: &'n [Need<'a>]) -> impl Iterator<Item = &'n Need<'a>> {
-    needs.iter().filter(|need| !is_installed(need.program))
+    needs.iter().filter(|need| !is_there(need.program))
+}
+
+fn is_there(program: &str) -> bool {
+    match program.starts_with('/') {
+        true => Path::new(program).exists(),
+        false => is_installed(program),
+    }
 }
 
 fn still_absent(needs: &[Need<'_>]) -> Vec<String> {

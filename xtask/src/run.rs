@@ -24,6 +24,18 @@ pub(crate) fn cargo() -> Command {
     at_root(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> Result<PathBuf, String> {
+    let mut ask = cargo();
+    ask.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: serde_json::Value = serde_json::from_str(&output_of(&mut ask)?)
+        .map_err(|error| format!("cargo metadata: {error}"))?;
+    metadata["target_directory"]
+        .as_str()
+        .map(|path| Path::new(path).to_path_buf())
+        .ok_or_else(|| "cargo metadata names no target directory".into())
+}
+
 /// A cargo tool of this version, installed below `target` if it is missing.
 pub(crate) fn installed(tool: &str, version: &str) -> Result<PathBuf, String> {
     let home = root().join("target/tools");

@@ -3,12 +3,12 @@
 //! What cannot be installed is listed, without failing: the tests that need it print SKIPPED (and fail in
 //! CI).
 
-use crate::{clients, packages};
+use crate::{libraries, packages};
 
 /// Installs what is missing, if permitted, and prints what remains missing.
 pub(crate) fn run() {
     let mut absent = packages::install();
-    absent.extend(clients::install());
+    absent.extend(libraries::install());
     if absent.is_empty() {
         println!("setup: everything that the tests use is installed");
         return;

@@ -4,6 +4,7 @@
 //! every contender in turn, round after round, and the result is the ratio of two contenders within the
 //! rounds, with its 95 % confidence interval.
 
+mod commands;
 mod contender;
 mod cores;
 mod figures;
@@ -16,6 +17,7 @@ mod options;
 mod overload;
 mod plot;
 mod programs;
+mod pubsub;
 mod report;
 mod rounds;
 mod samples;
@@ -49,6 +51,8 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         Mode::Targets => targets(&options),
         Mode::Scale => scale::run(&options),
         Mode::Overload => overload(&options),
+        Mode::Commands => commands::run(&Bench::prepare(&options)?, &options),
+        Mode::PubSub => pubsub::run(&Bench::prepare(&options)?, &options),
     }
 }
 

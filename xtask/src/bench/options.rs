@@ -18,6 +18,9 @@ Usage: cargo xtask bench [OPTION]...
   --scale              how cost grows with clients, servers, keys of a multi-get and value size
   --overload           twice the load that the proxy can handle, and a hanging server: is as much as
                        possible answered, and are other clients unaffected
+  --commands           transactions, and SCAN of a million keys, through the proxy and at a server directly
+  --pubsub             messages of channels to 100 and 1,000 subscribers, through the proxy and at the
+                       server directly
   --instructions       counts the core's instructions (valgrind) and compares them with
                        bench/instructions.txt; --bless REASON writes that file
   --setup              installs what is compared, if permitted: haproxy, nutcracker, Envoy; valgrind
@@ -47,6 +50,8 @@ pub(super) enum Mode {
     Targets,
     Scale,
     Overload,
+    Commands,
+    PubSub,
     Instructions,
     Setup,
 }
@@ -115,6 +120,8 @@ impl Options {
             "--targets" => Mode::Targets,
             "--scale" => Mode::Scale,
             "--overload" => Mode::Overload,
+            "--commands" => Mode::Commands,
+            "--pubsub" => Mode::PubSub,
             "--instructions" => Mode::Instructions,
             "--setup" => Mode::Setup,
             _ => return Ok(false),

@@ -1,9 +1,9 @@
 //! What a run needs: the project's programs, built with the release profile, and the other proxies.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::packages::{self, Need};
-use crate::run::{at_root, cargo, is_installed, output_of, root, run, succeeds};
+use crate::run::{at_root, cargo, is_installed, root, run, succeeds, target_directory};
 
 /// Programs from Debian packages that are measured or used for measuring.
 const NEEDS: [Need; 6] = [
@@ -104,15 +104,4 @@ pub(crate) fn build(packages: &[&str], programs: &[&str]) -> Result<Vec<PathBuf>
     run(cargo().args(["build", "--release", "--quiet"]).args(named))?;
     let release = target_directory()?.join("release");
     Ok(programs.iter().map(|name| release.join(name)).collect())
-}
-
-fn target_directory() -> Result<PathBuf, String> {
-    let mut ask = cargo();
-    ask.args(["metadata", "--no-deps", "--format-version", "1"]);
-    let metadata: serde_json::Value = serde_json::from_str(&output_of(&mut ask)?)
-        .map_err(|error| format!("cargo metadata: {error}"))?;
-    metadata["target_directory"]
-        .as_str()
-        .map(|path| Path::new(path).to_path_buf())
-        .ok_or_else(|| "cargo metadata names no target directory".into())
 }

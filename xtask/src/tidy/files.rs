@@ -1,10 +1,10 @@
-//! The project's own text files.
+//! The project's own files.
 
 use std::fs;
 
 use crate::run::{at_root, output_of, root};
 
-/// A text file, by its path relative to the top directory.
+/// A file, by its path relative to the top directory.
 #[derive(Debug)]
 pub(super) struct ProjectFile {
     pub(super) path: String,
@@ -33,7 +33,8 @@ impl ProjectFile {
     }
 }
 
-/// Every text file that git tracks or would add; ignored files do not belong to the project.
+/// Every file that git tracks or would add; ignored files do not belong to the project. One that is not text, such as a
+/// picture, has an empty text here: links may lead to it.
 ///
 /// # Errors
 ///
@@ -52,8 +53,9 @@ pub(super) fn load() -> Result<Vec<ProjectFile>, String> {
     let mut files: Vec<ProjectFile> = names
         .split('\0')
         .filter(|name| !name.is_empty())
-        // Files that are not text, or were just deleted, are not checked.
-        .filter_map(|name| Some((name, fs::read_to_string(top.join(name)).ok()?)))
+        // Files that were just deleted are not checked.
+        .filter_map(|name| Some((name, fs::read(top.join(name)).ok()?)))
+        .map(|(name, bytes)| (name, String::from_utf8(bytes).unwrap_or_default()))
         .map(|(name, text)| ProjectFile::new(name, text))
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -32,6 +32,7 @@ const BELOW: [Wall; 4] = [
             "memcached-proto",
             "memchr",
             "redis-proto",
+            "sha1",
             "slab",
         ],
     },
