@@ -139,7 +139,7 @@ impl Variants {
         let has = |bit: u32| number >> bit & 1 == 1;
         let mut text = self.first.clone();
         if has(0) {
-            text = text.replace("timeout: 300", "timeout: 350");
+            text = text.replace("  timeout: 8000", "  timeout: 8500");
         }
         for port in self.ports.iter().enumerate().filter_map(|(at, port)| {
             // Another server each time.

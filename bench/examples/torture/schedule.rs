@@ -42,7 +42,7 @@ const TWO_AT_ONCE_ONE_IN: u64 = 4;
 ///
 /// When something does not start, or the proxy exits. Wrong replies are in the report.
 pub(crate) fn run(options: &Options) -> Result<Report, String> {
-    let setup = Setup::start(&options.nuthatch, options.seed)?;
+    let setup = Setup::start(&options.nuthatch, options.seed, !options.reload)?;
     let run_state = Arc::new(RunState::new(POOLS.len()));
     let loads = start_loads(&setup, &run_state, options);
     let mut schedule = Schedule::new(setup, &run_state, options);
