@@ -28,6 +28,7 @@ async function main([executablePath, url, port, pid, control, pictures]) {
     const page = await open(browser, url, complaints);
     await loads(page);
     await isLive(page);
+    await showsLatency(page);
     await isUsableByKeyboard(page);
     await namesAreText(page);
     await drainedServerIsTold(page, control);
@@ -82,9 +83,18 @@ async function isLive(page) {
   await page.waitForFunction((element) => element.getAttribute('d')?.startsWith('M'), await plot.elementHandle(), { timeout: 15000 });
 }
 
+// So does how long the servers took.
+async function showsLatency(page) {
+  for (const element of [page.locator('section.pool .numbers').first(), rows(page).filter({ hasText: 'plain' })]) {
+    for (const of of ['p50', 'p99']) await cell(element, of).filter({ hasText: /^[0-9.]+ ms$/ }).waitFor({ timeout: 15000 });
+  }
+  const plot = page.locator('section.pool').first().locator('[data-plot="p99"] path').last();
+  await page.waitForFunction((element) => element.getAttribute('d')?.startsWith('M'), await plot.elementHandle(), { timeout: 15000 });
+}
+
 async function isUsableByKeyboard(page) {
   const table = page.getByRole('table').first();
-  assert.equal(await table.getByRole('columnheader').count(), 10);
+  assert.equal(await table.getByRole('columnheader').count(), 12);
   assert.equal(await table.getByRole('rowheader').count(), await table.locator('tbody tr').count());
   await page.keyboard.press('Tab');
   assert.equal(await page.evaluate(() => document.activeElement.className), 'skip');

@@ -9,6 +9,7 @@ mod guard;
 mod history;
 mod json;
 mod key_share;
+mod latency;
 mod metrics;
 mod pages;
 mod server;

@@ -182,7 +182,7 @@ impl Worker {
             self.take(events);
             looks += 1;
         }
-        self.driver.finish_tick();
+        self.driver.finish_tick(self.clock.now());
         if std::mem::take(&mut self.woken) {
             self.take_messages(now);
             self.driver.drain();

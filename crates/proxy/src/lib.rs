@@ -28,6 +28,7 @@ mod engine;
 mod event;
 mod flow;
 mod id;
+pub mod latency;
 pub mod limits;
 pub mod manual;
 pub mod metrics;

@@ -161,8 +161,8 @@ impl Pool {
     }
 
     /// The first `count` bytes of [`Pool::connection_output`] were written.
-    pub fn handle_connection_written(&mut self, id: ConnectionId, count: usize, _now: Time) {
-        either!(self, engine => engine.handle_connection_written(id, count));
+    pub fn handle_connection_written(&mut self, id: ConnectionId, count: usize, now: Time) {
+        either!(self, engine => engine.handle_connection_written(id, count, now));
     }
 
     /// The next thing to do.

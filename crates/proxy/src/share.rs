@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::flow::memory::{Memory, MemoryPart};
+use crate::latency::{Class, Durations, Histogram, ServerLatency};
 use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
 use crate::process::{Place, Process};
 use crate::release::KnownRelease;
@@ -111,6 +112,7 @@ pub struct ServerShare {
     name: Box<str>,
     /// One for each worker.
     counters: Box<[Arc<ServerCounters>]>,
+    latency: Box<[Arc<ServerLatency>]>,
     /// Those of the thread that resolves names.
     name_counters: ServerCounters,
 }
@@ -336,6 +338,7 @@ impl ServerShare {
         Self {
             name: name.into(),
             counters: (0..workers).map(|_| Arc::default()).collect(),
+            latency: (0..workers).map(|_| Arc::default()).collect(),
             name_counters: ServerCounters::default(),
         }
     }
@@ -348,6 +351,29 @@ impl ServerShare {
     /// What the worker with this number counts.
     pub fn counters(&self, worker: usize) -> &Arc<ServerCounters> {
         &self.counters[worker]
+    }
+
+    /// What the worker with this number measures.
+    pub(crate) fn latency(&self, worker: usize) -> &Arc<ServerLatency> {
+        &self.latency[worker]
+    }
+
+    /// How long requests waited in the proxy until they were written, of all workers.
+    pub fn waiting(&self) -> Durations {
+        self.measured(ServerLatency::waiting)
+    }
+
+    /// How long requests of a class waited at the server, of all workers.
+    pub fn serving(&self, class: Class) -> Durations {
+        self.measured(|latency| latency.serving(class))
+    }
+
+    fn measured(&self, part: impl Fn(&ServerLatency) -> &Histogram) -> Durations {
+        let mut sum = Durations::default();
+        for latency in &self.latency {
+            sum.add(part(latency));
+        }
+        sum
     }
 
     /// A look-up of the server's host failed or was late. To be called on one thread only.

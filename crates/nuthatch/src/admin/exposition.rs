@@ -18,6 +18,8 @@ const LONGEST_VALUE: usize = 128;
 pub(super) enum Type {
     Counter,
     Gauge,
+    /// Its samples are parts: `_bucket`, `_sum` and `_count`.
+    Histogram,
 }
 
 /// A page in this format.
@@ -38,6 +40,7 @@ impl Exposition {
         let kind = match kind {
             Type::Counter => "counter",
             Type::Gauge => "gauge",
+            Type::Histogram => "histogram",
         };
         let help = help.replace('\\', r"\\").replace('\n', r"\n");
         // Writing to a text does not fail.
@@ -47,6 +50,11 @@ impl Exposition {
     /// Adds a sample to the family.
     pub(super) fn sample(&mut self, labels: &Labels, value: impl Display) {
         let _ = writeln!(self.text, "{}{} {value}", self.family, labels.0);
+    }
+
+    /// Adds a sample to the family whose name ends in `part`.
+    pub(super) fn part(&mut self, part: &str, labels: &Labels, value: impl Display) {
+        let _ = writeln!(self.text, "{}{part}{} {value}", self.family, labels.0);
     }
 
     /// A family with one sample.
@@ -72,6 +80,17 @@ impl Labels {
             text.push('"');
         }
         text.push('}');
+        Self(text)
+    }
+}
+
+impl Labels {
+    /// The same labels, which are not empty, and one more.
+    pub(super) fn with(&self, name: &str, value: &str) -> Self {
+        let mut text = self.0.strip_suffix('}').unwrap_or(&self.0).to_owned();
+        let _ = write!(text, ",{name}=\"");
+        push_value(&mut text, value);
+        text.push_str("\"}");
         Self(text)
     }
 }
@@ -112,9 +131,12 @@ mod tests {
         page.sample(&Labels::new(&[("pool", "p"), ("server", "s")]), 7);
         page.sample(&Labels::default(), 0.25);
         page.single("b", Type::Gauge, "h", -1);
+        page.family("c", Type::Histogram, "h");
+        page.part("_bucket", &Labels::new(&[("pool", "}")]).with("le", "1"), 2);
         let expected = "# HELP a_total two\\nlines \\\\\n# TYPE a_total counter\n\
                         a_total{pool=\"p\",server=\"s\"} 7\na_total 0.25\n\
-                        # HELP b h\n# TYPE b gauge\nb -1\n";
+                        # HELP b h\n# TYPE b gauge\nb -1\n\
+                        # HELP c h\n# TYPE c histogram\nc_bucket{pool=\"}\",le=\"1\"} 2\n";
         assert_eq!(page.finish(), expected);
     }
 

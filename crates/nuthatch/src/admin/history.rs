@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use proxy::latency::Durations;
 use serde_json::{Value as Json, json};
 
 /// How often a sample is taken.
@@ -12,11 +13,12 @@ pub(super) const EVERY: Duration = Duration::from_secs(5);
 /// Maximum samples that are kept: a quarter of an hour.
 const SAMPLES: usize = 180;
 
-/// Maximum pools and servers of which samples are kept; with all samples they take about three megabytes.
+/// Maximum pools and servers of which samples are kept. With all samples they take about 4 MB, and what their latency
+/// was at the last sample, 11 KB each.
 pub(super) const MOST: usize = 1_024;
 
 /// What is looked at: counters, of which rates are made, and gauges.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     /// Counter of requests.
     pub(super) requests: i64,
@@ -26,6 +28,8 @@ pub(super) struct Seen {
     pub(super) in_flight: i64,
     /// Requests that are to be sent.
     pub(super) queued: i64,
+    /// How long requests waited at servers.
+    pub(super) latency: Durations,
 }
 
 /// The pool and, if it is one of a server, the server of a series.
@@ -52,8 +56,9 @@ struct Series {
     points: VecDeque<Point>,
 }
 
-/// Requests and errors per second, requests in flight and queued ones.
-type Point = [f32; 4];
+/// Requests and errors per second, requests in flight and queued ones, and the median and the 99th percentile of the
+/// latency in milliseconds, of the requests since the point before; 0 if there were none.
+type Point = [f32; 6];
 
 impl History {
     /// Takes a sample of all there is at `now`. What is not there any more is forgotten.
@@ -109,20 +114,27 @@ impl Series {
         if self.points.len() == SAMPLES {
             self.points.pop_front();
         }
+        let latency = seen.latency.since(&self.last.latency);
+        let millis = |quantile| {
+            let found = latency.quantile(quantile).unwrap_or_default();
+            found.as_secs_f32() * 1e3
+        };
         self.points.push_back([
             rate(seen.requests, self.last.requests),
             rate(seen.errors, self.last.errors),
             seen.in_flight as f32,
             seen.queued as f32,
+            millis(0.5),
+            millis(0.99),
         ]);
         self.last = seen;
     }
 }
 
-/// Small numbers with two digits behind the point, others with none.
-fn rounded(point: &Point) -> [f64; 4] {
+/// Small numbers with three digits behind the point, others with none.
+fn rounded(point: &Point) -> [f64; 6] {
     point.map(|value| {
-        let digits = if value < 100.0 { 100.0 } else { 1.0 };
+        let digits = if value < 100.0 { 1_000.0 } else { 1.0 };
         (f64::from(value) * digits).round() / digits
     })
 }
@@ -160,7 +172,7 @@ mod tests {
         assert!(
             points
                 .iter()
-                .all(|point| *point == json!([10.0, 0.0, 3.0, 0.0]))
+                .all(|point| *point == json!([10.0, 0.0, 3.0, 0.0, 0.0, 0.0]))
         );
         let points = |after| {
             let json = history.json(after);
@@ -182,7 +194,7 @@ mod tests {
         let series = json["series"].as_array().unwrap();
         assert_eq!(series.len(), 1);
         assert_eq!(series[0]["server"], "b");
-        assert_eq!(series[0]["points"], json!([[0.0, 0.0, 3.0, 0.0]]));
+        assert_eq!(series[0]["points"], json!([[0.0, 0.0, 3.0, 0.0, 0.0, 0.0]]));
         let many = (0..2 * MOST).map(|n| (key(Some(&n.to_string())), seen(0)));
         history.take(begin + 3 * EVERY, many);
         assert_eq!(history.json(0)["series"].as_array().unwrap().len(), MOST);

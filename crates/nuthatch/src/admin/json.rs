@@ -6,6 +6,7 @@ use proxy::metrics::{POOL_ROWS, Row, SERVER_ROWS};
 use proxy::settings::ProtocolSettings;
 use serde_json::{Map, Value as Json, json};
 
+use super::latency;
 use super::view::{Readiness, ShownPool, View};
 
 /// `/servers`: the pools and their servers, with all that is counted. Times are in seconds since the Unix epoch; those
@@ -47,6 +48,7 @@ fn pool(view: &View, pool: &ShownPool) -> Json {
             "live": server.is_live(),
             "drained": server.is_held(),
             "key_share": share,
+            "latency": latency::json(server),
             "counters": counters,
         })
     });

@@ -8,8 +8,8 @@ use proxy::metrics::{Kind, POOL_ROWS, Row, SERVER_ROWS};
 
 use super::aliases::{self, Alias};
 use super::exposition::{Exposition, Labels, Type};
-use super::usage;
 use super::view::{Shown, ShownPool, View};
+use super::{latency, usage};
 
 /// Rows whose names say too little where nutcracker's do not stand beside them.
 const RENAMED: [(&str, &str); 2] = [
@@ -238,6 +238,10 @@ impl Writer<'_> {
                 self.page.sample(labels, share);
             }
         }
+        let labelled: Vec<_> = (self.pools.iter().flat_map(|pool| &pool.servers))
+            .map(|(labels, server)| (labels, *server))
+            .collect();
+        latency::expose(self.page, &labelled);
         for (index, row) in SERVER_ROWS.iter().enumerate() {
             let name = format!("nuthatch_server_{}", ending(row));
             self.page.family(&name, kind(row), &help(row));

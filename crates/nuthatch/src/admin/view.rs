@@ -9,12 +9,14 @@ use proxy::{PlannedServer, PoolPlan, Process};
 
 use super::history::{History, Key, Seen};
 use super::key_share::KeyShares;
+use super::latency;
 use crate::config::ReadyWhen;
 use crate::live::InForce;
 use crate::pool::PoolShare;
 use crate::stats::Source;
 
-/// Maximum pools and servers that pages show, so that a page has at most some megabytes. What is beyond is counted.
+/// Maximum pools and servers that pages show, so that a page has at most 20 MiB, most of it histograms. What is
+/// beyond is counted.
 const MOST_POOLS: usize = 1_024;
 const MOST_SERVERS: usize = 2_048;
 
@@ -163,6 +165,7 @@ impl View {
             errors: value(PoolMetric::ForwardError),
             in_flight: sum(ServerMetric::OutQueue),
             queued: sum(ServerMetric::InQueue),
+            latency: pool.servers().iter().map(latency::serving).sum(),
         };
         ((pool.pool.name().to_owned(), None), seen)
     }
@@ -179,6 +182,7 @@ impl View {
             errors: failures.map(value).into_iter().sum(),
             in_flight: value(ServerMetric::OutQueue),
             queued: value(ServerMetric::InQueue),
+            latency: latency::serving(server),
         };
         let key = (
             pool.pool.name().to_owned(),

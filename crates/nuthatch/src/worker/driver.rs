@@ -115,8 +115,10 @@ impl<N: Net> Driver<N> {
         self.unwritten >= BUSY_AFTER && self.depth.is_deep()
     }
 
-    /// Continues what the last tick left over, runs timers, and writes all pending output.
-    pub(super) fn finish_tick(&mut self) {
+    /// It is `now`: continues what the last tick left over, runs timers, and writes all pending output. The time since
+    /// the tick began is what requests have waited in here.
+    pub(super) fn finish_tick(&mut self, now: Time) {
+        self.now = now;
         let mut waiting = std::mem::take(&mut self.waiting);
         for key in waiting.drain(..) {
             self.resume(key);

@@ -57,7 +57,7 @@ pub(crate) fn rig(count: usize, lines: &[&str], args: &[&str]) -> Option<(Rig, u
 }
 
 /// The value of a sample of `/metrics`.
-fn sample(port: u16, name: &str) -> f64 {
+pub(crate) fn sample(port: u16, name: &str) -> f64 {
     let page = ask(port, "/metrics", &[]).body;
     let mut lines = page.lines();
     let line = lines.find_map(|line| line.strip_prefix(&format!("{name} ")));

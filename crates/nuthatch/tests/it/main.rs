@@ -26,6 +26,7 @@ mod hostile_clients;
 mod hostile_servers;
 mod keyspace;
 mod late_writes;
+mod latency;
 mod logs;
 mod many;
 mod memcached;

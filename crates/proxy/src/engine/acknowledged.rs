@@ -12,6 +12,7 @@ use crate::cause::Cause;
 use crate::clients::holds::Hold;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::{ConnectionId, ServerId};
+use crate::latency::Class;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{Facts, JoinKind};
 use crate::protocol::fanout::Body;
@@ -101,12 +102,19 @@ impl<P: Protocol> Engine<P> {
         let (now, outbox) = (self.now, &mut self.outbox);
         if let Some(mut connection) = self.roster.connection_by_id(connection) {
             let command = P::probe().request;
-            connection.send(asked.id, ReplyTo::Proxy, now, outbox, |out| {
+            connection.send(asked.id, ReplyTo::Proxy, Class::Write, now, outbox, |out| {
                 out.extend(&command);
             });
-            connection.send(asked.id, ReplyTo::Leased, now, outbox, |out| {
-                out.push(request, 0..request.len());
-            });
+            connection.send(
+                asked.id,
+                ReplyTo::Leased,
+                Class::Write,
+                now,
+                outbox,
+                |out| {
+                    out.push(request, 0..request.len());
+                },
+            );
         }
         let has_ended = self.clients.get(asked.id);
         if has_ended.is_some_and(|session| session.is_half_closed()) {

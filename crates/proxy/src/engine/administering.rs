@@ -13,6 +13,7 @@ use crate::clients::holds::Hold;
 use crate::clients::session::Session;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::{ServerId, SessionId};
+use crate::latency::Class;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{AdminStep, Facts, JoinKind};
 use crate::protocol::fanout::Body;
@@ -97,7 +98,7 @@ impl<P: Protocol> Engine<P> {
         }
         let (now, outbox) = (self.now, &mut self.outbox);
         if let Some(mut connection) = self.roster.connection_by_id(new) {
-            connection.send(id, ReplyTo::Leased, now, outbox, |out| {
+            connection.send(id, ReplyTo::Leased, Class::Write, now, outbox, |out| {
                 out.push(request, 0..request.len());
             });
         }

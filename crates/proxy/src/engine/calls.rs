@@ -203,9 +203,9 @@ impl<P: Protocol> Engine<P> {
         connection.map_or(&self.nothing, |connection| connection.output())
     }
 
-    pub(crate) fn handle_connection_written(&mut self, id: ConnectionId, count: usize) {
+    pub(crate) fn handle_connection_written(&mut self, id: ConnectionId, count: usize, now: Time) {
         if let Some(connection) = self.roster.get_mut(id) {
-            connection.written(count);
+            connection.written(count, now);
         }
         if self.outbox.logs(Level::Traffic) {
             self.trace_connection(id, "written", count);

@@ -15,6 +15,7 @@ use crate::event::{Level, Trace};
 use crate::flow::buffer::Rope;
 use crate::flow::outbox::Action;
 use crate::id::ConnectionId;
+use crate::latency::Class;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{Facts, Key};
@@ -40,7 +41,7 @@ impl<P: Protocol> Engine<P> {
         self.protocol
             .cap_ttl(facts.command, asked.request, seconds, &mut cap);
         cap.edits.sort_by_key(|(range, _)| range.start);
-        self.send(asked.id, connection, reply_to, |out| {
+        self.send(asked.id, connection, reply_to, facts.class(), |out| {
             write_edited(&asked.source, bodies, &cap.edits, out)
         });
         if facts.is_special
@@ -91,7 +92,7 @@ impl<P: Protocol> Engine<P> {
         self.counters.add(PoolMetric::Failovers, 1);
         for follower in cap.followers() {
             let write = |out: &mut Rope| out.extend(follower);
-            self.send(asked.id, connection, ReplyTo::Follower, write);
+            self.send(asked.id, connection, ReplyTo::Follower, Class::Write, write);
         }
         self.ttl_cap_space = cap;
     }

@@ -111,7 +111,7 @@ impl<P: Protocol> Engine<P> {
             false => Destination::Ejected(server),
         };
         match self.connection_to(asked.id, destination) {
-            Ok(connection) => self.send(asked.id, connection, reply_to, write),
+            Ok(connection) => self.send(asked.id, connection, reply_to, facts.class(), write),
             Err(cause) => self.fail_unsent(asked, facts, reply_to, &cause, destination),
         }
     }
@@ -209,7 +209,7 @@ impl<P: Protocol> Engine<P> {
         seconds: Option<u32>,
     ) {
         let (command, request) = (facts.command, asked.request);
-        self.send(asked.id, connection, reply_to, |out| {
+        self.send(asked.id, connection, reply_to, facts.class(), |out| {
             P::fragment_start(command, request, keys.len(), seconds, out);
             for key in keys.iter() {
                 let body = body_at(bodies, key);

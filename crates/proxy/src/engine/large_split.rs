@@ -142,7 +142,9 @@ impl<P: Protocol> Engine<P> {
             let reply_to = fragment_of(reply_to, fragment);
             match self.connection_to(id, destination) {
                 Ok(connection) => {
-                    self.send(id, connection, reply_to, |out| out.append(bytes));
+                    self.send(id, connection, reply_to, facts.class(), |out| {
+                        out.append(bytes);
+                    });
                     if let Some(seconds) = self.ttl_cap(destination) {
                         self.follow_fragment(&asked, facts, connection, keys.iter(), seconds);
                     }

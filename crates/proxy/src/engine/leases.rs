@@ -12,6 +12,7 @@ use crate::cause::Cause;
 use crate::event::Event;
 use crate::flow::buffer::Chunk;
 use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::latency::Class;
 use crate::limits::{LOGGED_KEY, MAX_TAKEN};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
@@ -216,7 +217,7 @@ impl<P: Protocol> Engine<P> {
             return false;
         };
         let reply_to = ReplyTo::Unblock(self.unblocks.begin(id, None));
-        connection.send(holder, reply_to, now, outbox, |out| {
+        connection.send(holder, reply_to, Class::Write, now, outbox, |out| {
             out.extend_with(|out| P::end_wait(number, false, out));
         });
         true

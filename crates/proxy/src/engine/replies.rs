@@ -112,7 +112,9 @@ impl<P: Protocol> Engine<P> {
             }
             // It was leased, and is not used again.
             None => {
-                batch.tally.count(self.roster.server(server).counters());
+                let server = self.roster.server(server);
+                let (counters, latency) = (server.counters(), server.latency());
+                batch.tally.count(counters, latency, self.now);
                 return Some(range.len());
             }
         }

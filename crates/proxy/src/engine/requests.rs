@@ -237,7 +237,8 @@ impl<P: Protocol> Engine<P> {
             let pinned = session.pinned_mut();
             pinned.add(server, connection.purpose(), connection.id());
         }
-        connection.send(asked.id, reply_to, now, &mut self.outbox, |out| {
+        let class = facts.class();
+        connection.send(asked.id, reply_to, class, now, &mut self.outbox, |out| {
             write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
         });
         if facts.is_special {

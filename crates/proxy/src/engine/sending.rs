@@ -9,6 +9,7 @@ use crate::clients::order::{Expected, Retry};
 use crate::clients::retry_budget::RetryBudget;
 use crate::flow::buffer::Rope;
 use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::latency::Class;
 use crate::limits::{MAX_RETRY_BYTES, SHARE_AT_LEAST};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
@@ -125,10 +126,11 @@ impl<P: Protocol> Engine<P> {
         id: SessionId,
         connection: ConnectionId,
         reply_to: ReplyTo,
+        class: Class,
         write: impl FnOnce(&mut Rope),
     ) {
         if let Some(mut connection) = self.roster.connection_by_id(connection) {
-            connection.send(id, reply_to, self.now, &mut self.outbox, write);
+            connection.send(id, reply_to, class, self.now, &mut self.outbox, write);
         }
         if reply_to.is_silent() || !self.single_connection {
             self.note_outstanding(id, connection, reply_to);
@@ -157,7 +159,7 @@ impl<P: Protocol> Engine<P> {
     ) {
         let found = self.roster.get_mut(connection);
         if found.is_some_and(|found| found.scripts_mut().note(script.number())) {
-            self.send(id, connection, ReplyTo::Load, |out| {
+            self.send(id, connection, ReplyTo::Load, Class::Write, |out| {
                 out.extend(script.request());
             });
         }
@@ -252,7 +254,8 @@ impl<P: Protocol> Engine<P> {
         let stands_in = matches!(destination, Destination::Substitute(_));
         self.counters
             .add(PoolMetric::Failovers, i64::from(stands_in));
-        self.send(id, connection, ReplyTo::Slot(slot), |out| {
+        // Only reads are retried.
+        self.send(id, connection, ReplyTo::Slot(slot), Class::Read, |out| {
             out.extend(&retry.request);
         });
         self.mark(connection, retry.mark);

@@ -15,6 +15,7 @@ use crate::cause::Cause;
 use crate::clients::order::Expected;
 use crate::clients::transaction::Transaction;
 use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::latency::Class;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{Facts, TransactionStep};
@@ -218,7 +219,7 @@ impl<P: Protocol> Engine<P> {
                 true => fragment_of(reply_to, part),
                 false => reply_to,
             };
-            self.send(id, *connection, reply_to, |out| {
+            self.send(id, *connection, reply_to, Class::Write, |out| {
                 out.extend(P::BEGIN);
                 out.append(&mut requests);
                 out.extend(P::END);

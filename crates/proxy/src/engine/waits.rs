@@ -7,6 +7,7 @@ use crate::cause::Cause;
 use crate::clients::holds::Hold;
 use crate::clients::order::Expected;
 use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::latency::Class;
 use crate::limits::MAX_WAIT_KEYS;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
@@ -100,9 +101,16 @@ impl<P: Protocol> Engine<P> {
         }
         let (now, outbox) = (self.now, &mut self.outbox);
         if let Some(mut connection) = self.roster.connection_by_id(connection) {
-            connection.send(asked.id, ReplyTo::Leased, now, outbox, |out| {
-                write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
-            });
+            connection.send(
+                asked.id,
+                ReplyTo::Leased,
+                Class::Write,
+                now,
+                outbox,
+                |out| {
+                    write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
+                },
+            );
         }
         if has_ended {
             self.cancel_ended(asked.id);
@@ -204,7 +212,7 @@ impl<P: Protocol> Engine<P> {
     ) -> Result<(), Cause> {
         let to = self.connection_to(asked.id, Destination::Server(wait.server))?;
         let reply_to = ReplyTo::Unblock(self.unblocks.begin(wait.connection, asker));
-        self.send(asked.id, to, reply_to, |out| {
+        self.send(asked.id, to, reply_to, Class::Write, |out| {
             out.extend_with(|out| P::end_wait(wait.number, with_error, out));
         });
         Ok(())

@@ -14,6 +14,7 @@ use crate::clients::holds::Hold;
 use crate::clients::order::Expected;
 use crate::clients::watch::Watch;
 use crate::id::{ConnectionId, ServerId, SessionId};
+use crate::latency::Class;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{Apart, Facts};
@@ -56,7 +57,7 @@ impl<P: Protocol> Engine<P> {
                 if verdict == Some(Verdict::Unknown) {
                     self.send_trial(asked.id, connection);
                 }
-                self.send(asked.id, connection, reply_to, |out| {
+                self.send(asked.id, connection, reply_to, facts.class(), |out| {
                     write_request(&asked.source, bodies, None, out);
                 });
                 if let Some((_, server)) = self.watched_at(asked.id) {
@@ -97,7 +98,9 @@ impl<P: Protocol> Engine<P> {
 
     /// Asks the server whether it takes transactions on the connection.
     pub(super) fn send_trial(&mut self, id: SessionId, connection: ConnectionId) {
-        self.send(id, connection, ReplyTo::Trial, |out| out.extend(P::TRIAL));
+        self.send(id, connection, ReplyTo::Trial, Class::Write, |out| {
+            out.extend(P::TRIAL)
+        });
         self.expect_before(connection, Mark::Trial, REPLIES_BEFORE);
     }
 
@@ -206,9 +209,15 @@ impl<P: Protocol> Engine<P> {
                 let ReplyTo::Slot(slot) = self.open_slot(id, expected) else {
                     return;
                 };
-                self.send(id, connection, ReplyTo::Last(Some(slot)), |out| {
-                    out.extend(P::UNWATCH);
-                });
+                self.send(
+                    id,
+                    connection,
+                    ReplyTo::Last(Some(slot)),
+                    Class::Write,
+                    |out| {
+                        out.extend(P::UNWATCH);
+                    },
+                );
                 self.wait_until_idle(id);
             }
             Some(connection) => {

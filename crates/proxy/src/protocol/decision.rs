@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::channel::{Change, ChannelKind};
 use super::grammar::{Grammar, Mark, Reply};
 use crate::event::Event;
+use crate::latency::Class;
 use crate::limits::{KEEP_KEYS, SEGMENT_BYTES};
 use crate::script_memory::Script;
 use crate::time::Time;
@@ -156,6 +157,17 @@ pub(crate) struct Decision<C> {
     pub(crate) route: Route,
     /// What must be known of it later.
     pub(crate) facts: Facts<C>,
+}
+
+impl<C> Facts<C> {
+    /// The class by which it is measured.
+    #[inline]
+    pub(crate) fn class(&self) -> Class {
+        match self.is_pure_read {
+            true => Class::Read,
+            false => Class::Write,
+        }
+    }
 }
 
 /// What must be known of a request, whatever its route is.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
+use crate::latency::{Class, ServerLatency};
 use crate::limits::{MAX_HANDSHAKE_REPLY, MAX_IN_FLIGHT, MAX_IN_FLIGHT_SILENT, SILENT_AFTER};
 use crate::metrics::ServerCounters;
 use crate::protocol::Protocol;
@@ -35,6 +36,7 @@ pub(crate) struct Connection<P: Protocol> {
     purpose: Purpose,
     /// The server's.
     counters: Arc<ServerCounters>,
+    latency: Arc<ServerLatency>,
     state: State,
     queue: RequestQueue,
     scanner: P::Scanner,
@@ -126,6 +128,7 @@ impl<P: Protocol> Connection<P> {
             peer: None,
             purpose,
             counters: Arc::clone(server.counters()),
+            latency: Arc::clone(server.latency()),
             state: State::Connecting,
             queue: RequestQueue::default(),
             scanner: P::Scanner::default(),
@@ -371,10 +374,11 @@ impl<P: Protocol> Connection<P> {
         &mut self,
         session: SessionId,
         reply_to: ReplyTo,
+        class: Class,
         now: Time,
         write: impl FnOnce(&mut Rope),
     ) -> bool {
-        let bytes = self.queue.push(session, reply_to, now, write);
+        let bytes = self.queue.push(session, reply_to, class, now, write);
         self.counters.note_queued(bytes as i64);
         matches!(self.state, State::Ready)
     }
@@ -419,14 +423,14 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Notes that `count` bytes of [`Connection::output`] were written.
-    pub(crate) fn written(&mut self, count: usize) {
+    /// Notes that `count` bytes of [`Connection::output`] were written at `now`.
+    pub(crate) fn written(&mut self, count: usize, now: Time) {
         match &mut self.state {
             State::Connecting => {}
             State::Handshaking(handshake) => handshake.output.consume(count),
             State::Listening(listener) => listener.written(count),
             State::Ready => {
-                let whole = self.queue.written(count);
+                let whole = self.queue.written(count, now);
                 self.counters
                     .note_sent(whole.requests as i64, whole.bytes as i64);
             }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::flow::buffer::Rope;
 use crate::id::SessionId;
+use crate::latency::Class;
 use crate::limits::{KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
 use crate::protocol::grammar::{Mark, Unwanted};
 use crate::time::Time;
@@ -23,6 +24,7 @@ pub(crate) struct InFlight {
     size: u32,
     /// When it was queued: the deadline follows from it.
     pub(crate) queued: Time,
+    pub(crate) class: Class,
     /// What is special about its reply.
     pub(crate) mark: Mark,
     /// Replies that come before the one that counts, and are dropped: to MULTI, and to each command of the transaction
@@ -39,6 +41,20 @@ impl InFlight {
     /// Its size on the wire, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.size as usize
+    }
+
+    /// Whether its latency is measured: it is a client's, and waits for nobody but the server.
+    #[inline]
+    pub(super) fn is_measured(&self) -> bool {
+        !matches!(
+            self.reply_to,
+            ReplyTo::Leased
+                | ReplyTo::Unblock(_)
+                | ReplyTo::Trial
+                | ReplyTo::Load
+                | ReplyTo::Proxy
+                | ReplyTo::Follower
+        )
     }
 
     /// Whether the next reply is one that comes before the one that counts.
@@ -117,6 +133,10 @@ pub(crate) struct RequestQueue {
     entries: VecDeque<InFlight>,
     /// How many of them (from the front) are wholly written.
     sent: usize,
+    /// When they were, oldest first: one item for all that were written at once.
+    writes: VecDeque<Write>,
+    /// How many entries were ever taken off the front.
+    popped: u64,
     /// How many bytes of the next one are written.
     sent_of_next: usize,
     /// Unwritten bytes of requests that were answered before they were wholly written, as a server may do with an
@@ -124,6 +144,14 @@ pub(crate) struct RequestQueue {
     answered_early: usize,
     /// How many of the entries (from the front) were late, and are failed or are exempt as their reply is under way.
     forgotten: usize,
+}
+
+/// Entries that were wholly written at the same time.
+#[derive(Debug, Clone, Copy)]
+struct Write {
+    /// The number of the first entry after them, counted from the first that there ever was.
+    end: u64,
+    at: Time,
 }
 
 /// So many requests, and their bytes.
@@ -140,6 +168,7 @@ impl RequestQueue {
         &mut self,
         session: SessionId,
         reply_to: ReplyTo,
+        class: Class,
         queued: Time,
         write: impl FnOnce(&mut Rope),
     ) -> usize {
@@ -151,6 +180,7 @@ impl RequestQueue {
             reply_to,
             size: u32::try_from(bytes).unwrap_or(u32::MAX),
             queued,
+            class,
             mark: Mark::None,
             before: 0,
         });
@@ -224,9 +254,18 @@ impl RequestQueue {
         self.entries.len() < most.min(MAX_IN_FLIGHT) && self.output.len() < MAX_CONNECTION_BYTES
     }
 
-    /// Notes that `count` bytes of the output were written; returns the requests that are thereby wholly
+    /// Notes that `count` bytes of the output were written at `now`; returns the requests that are thereby wholly
     /// written.
-    pub(crate) fn written(&mut self, count: usize) -> Amount {
+    pub(crate) fn written(&mut self, count: usize, now: Time) -> Amount {
+        let whole = self.take_written(count);
+        if whole.requests > 0 {
+            let end = self.popped + self.sent as u64;
+            self.writes.push_back(Write { end, at: now });
+        }
+        whole
+    }
+
+    fn take_written(&mut self, count: usize) -> Amount {
         let is_all = count == self.output.len();
         self.output.consume_keeping(count, KEEP_OUTPUT);
         if is_all {
@@ -274,21 +313,34 @@ impl RequestQueue {
         self.entries.front()
     }
 
-    /// Takes the oldest request off the queue; returns it, and whether it was wholly written.
-    pub(crate) fn pop(&mut self) -> Option<(InFlight, bool)> {
+    /// Takes the oldest request off the queue; returns it, and when it was wholly written, if it was.
+    pub(crate) fn pop(&mut self) -> Option<(InFlight, Option<Time>)> {
         let entry = self.entries.pop_front()?;
+        self.popped += 1;
         self.forgotten = self.forgotten.saturating_sub(1);
-        let whole = self.sent > 0;
-        if whole {
+        let mut written = None;
+        if self.sent > 0 {
             self.sent -= 1;
+            written = self.take_time_of_write();
         } else {
             self.answered_early += entry.bytes() - self.sent_of_next;
             self.sent_of_next = 0;
         }
         if self.entries.is_empty() && self.entries.capacity() > KEEP_IN_FLIGHT {
             self.entries = VecDeque::new();
+            self.writes = VecDeque::new();
         }
-        Some((entry, whole))
+        Some((entry, written))
+    }
+
+    /// When the entry was written that was just taken off the front. Each write has at least one entry.
+    #[inline]
+    fn take_time_of_write(&mut self) -> Option<Time> {
+        let write = *self.writes.front()?;
+        if write.end <= self.popped {
+            self.writes.pop_front();
+        }
+        Some(write.at)
     }
 
     /// The oldest request that is not forgotten.
@@ -397,9 +449,9 @@ mod tests {
         let mut queue = RequestQueue::default();
         for (session, reply_to, text) in requests {
             let write = |out: &mut Rope| out.extend(text.as_bytes());
-            queue.push(*session, *reply_to, Time::ZERO, write);
+            queue.push(*session, *reply_to, Class::Read, Time::ZERO, write);
         }
-        queue.written(written);
+        queue.written(written, Time::ZERO);
         queue
     }
 
@@ -491,13 +543,16 @@ mod tests {
         let requests = ["early ", "next ", "last"].map(|text| (session, ReplyTo::Slot(0), text));
         let mut one = queue(1, &requests);
         assert!(one.begun().is_some());
-        let (_, whole) = one.pop().unwrap();
-        assert!(!whole && one.begun().is_none());
-        assert_eq!(one.written(2), amount(0, 0));
-        assert_eq!(one.written(3 + 5), amount(1, 5));
-        assert_eq!(one.written(4), amount(1, 4));
+        let (_, written) = one.pop().unwrap();
+        assert!(written.is_none() && one.begun().is_none());
+        let at = Time::from_micros;
+        assert_eq!(one.written(2, at(1)), amount(0, 0));
+        assert_eq!(one.written(3 + 5, at(2)), amount(1, 5));
+        assert_eq!(one.written(4, at(3)), amount(1, 4));
         assert_eq!(one.amounts(), (amount(2, 9), amount(0, 0)));
-        let (_, whole) = one.pop().unwrap();
-        assert!(whole && one.begun().is_some());
+        let (_, written) = one.pop().unwrap();
+        assert!(written == Some(at(2)) && one.begun().is_some());
+        let (_, written) = one.pop().unwrap();
+        assert!(written == Some(at(3)) && one.writes.is_empty());
     }
 }

@@ -14,6 +14,7 @@ use crate::cause::Cause;
 use crate::flow::buffer::Rope;
 use crate::flow::outbox::{Action, Flush, Outbox};
 use crate::id::{ConnectionId, ServerId, SessionId, Table};
+use crate::latency::Class;
 use crate::limits::{DRAIN_CHECK_EVERY, DRAIN_WITHIN, SILENCE_AT_LEAST, SILENCE_FACTOR};
 use crate::metrics::ServerMetric;
 use crate::protocol::Protocol;
@@ -476,6 +477,7 @@ impl<'a, P: Protocol> OpenConnection<'a, P> {
         &mut self,
         session: SessionId,
         reply_to: ReplyTo,
+        class: Class,
         now: Time,
         outbox: &mut Outbox,
         write: impl FnOnce(&mut Rope),
@@ -484,7 +486,9 @@ impl<'a, P: Protocol> OpenConnection<'a, P> {
         if self.connection.queue().oldest_waiting().is_none() {
             self.note_due(now);
         }
-        if self.connection.push(session, reply_to, now, write) && self.connection.list_for_flush() {
+        if self.connection.push(session, reply_to, class, now, write)
+            && self.connection.list_for_flush()
+        {
             outbox.flush(Flush::Connection(self.id));
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::cause::Cause;
 use crate::id::ConnectionId;
+use crate::latency::ServerLatency;
 use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE};
 use crate::metrics::{PoolCounters, ServerCounters};
 use crate::protocol::decision::{Lane, Version};
@@ -24,6 +25,7 @@ pub(crate) struct Server {
     share: Arc<ServerShare>,
     /// Those of this worker.
     counters: Arc<ServerCounters>,
+    latency: Arc<ServerLatency>,
     pool_counters: Arc<PoolCounters>,
     endpoint: Arc<Endpoint>,
     /// When it has last sent anything on a connection that has ended since.
@@ -73,6 +75,7 @@ impl Server {
             settings: Arc::clone(settings),
             share: Arc::clone(&planned.share),
             counters: Arc::clone(planned.share.counters(worker)),
+            latency: Arc::clone(planned.share.latency(worker)),
             pool_counters: Arc::clone(pool.counters(worker)),
             endpoint: Arc::clone(&planned.endpoint),
             heard: None,
@@ -160,6 +163,11 @@ impl Server {
 
     pub(crate) fn counters(&self) -> &Arc<ServerCounters> {
         &self.counters
+    }
+
+    /// What this worker measures of its requests.
+    pub(crate) fn latency(&self) -> &Arc<ServerLatency> {
+        &self.latency
     }
 
     /// The counters of its pool.

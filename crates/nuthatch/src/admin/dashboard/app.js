@@ -8,6 +8,8 @@ const ANSWER_MS = 5000;
 const RATE_SECONDS = 3;
 // A server that had an error so long ago is shown as failing.
 const FAILING_SECONDS = 10;
+// Where a sample of the history has the median and the 99th percentile of the latency.
+const [P50, P99] = [4, 5];
 
 const byId = (id) => document.getElementById(id);
 const cards = new Map();
@@ -166,7 +168,8 @@ function showPool(pool, numbers, now) {
   for (const of of ['requests', 'errors']) setText(cell(section, of), perSecond(numbers[of]));
   for (const of of ['clients', 'inFlight', 'queued', 'ejections']) setText(cell(section, of), count(numbers[of]));
   const points = history.series.get(keyOf(pool.name)) ?? [];
-  ['requests', 'errors', 'inFlight'].forEach((of, index) => {
+  showLatency(section, points);
+  for (const [of, index] of Object.entries({ requests: 0, errors: 1, inFlight: 2, p99: P99 })) {
     const figure = section.querySelector(`[data-plot="${of}"]`);
     const values = points.map((point) => point[index]);
     const most = values.length === 0 ? 0 : Math.max(...values);
@@ -175,8 +178,16 @@ function showPool(pool, numbers, now) {
     const svg = figure.querySelector('svg');
     svg.setAttribute('aria-label', `${figure.querySelector('figcaption').textContent} of pool ${pool.name}`);
     plot(svg, values, most);
-  });
+  }
   showServers(card, pool, now);
+}
+
+// That of the newest sample; nothing if no request was answered in it.
+function showLatency(element, points) {
+  const newest = points.at(-1);
+  for (const [of, index] of [['p50', P50], ['p99', P99]]) {
+    setText(cell(element, of), newest === undefined || newest[index] === 0 ? '–' : millis(newest[index]));
+  }
 }
 
 function addCard(name) {
@@ -230,6 +241,7 @@ function showServer(row, pool, server, now) {
   row.querySelector('.share span').style.width = percent.replace(' ', '');
   setText(cell(row, 'requests'), perSecond(rate(`${key} requests`, now, counters.requests)));
   setText(cell(row, 'errors'), perSecond(rate(`${key} errors`, now, failed)));
+  showLatency(row, history.series.get(key) ?? []);
   setText(cell(row, 'inFlight'), count(counters.out_queue));
   setText(cell(row, 'queued'), count(counters.in_queue));
   setText(cell(row, 'connections'), count(counters.server_connections));
@@ -273,6 +285,7 @@ function setState(element, state, text) {
 
 const short = (number) => number.toLocaleString('en', { maximumFractionDigits: number < 10 ? 1 : 0 });
 const count = (number) => number.toLocaleString('en');
+const millis = (number) => `${number < 10 ? number.toFixed(2) : short(number)} ms`;
 const perSecond = (number) => (number === null ? '–' : short(number));
 const span = (samples) => duration(samples * history.every);
 

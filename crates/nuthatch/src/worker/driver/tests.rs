@@ -122,7 +122,7 @@ impl World {
         edges
             .into_iter()
             .for_each(|(key, ready)| self.driver.handle_ready(key, ready));
-        self.driver.finish_tick();
+        self.driver.finish_tick(self.now);
         true
     }
 
@@ -137,7 +137,7 @@ impl World {
     fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
         self.driver.begin_tick(self.now);
-        self.driver.finish_tick();
+        self.driver.finish_tick(self.now);
     }
 
     fn pool_metric(&self, metric: PoolMetric) -> i64 {
@@ -452,7 +452,7 @@ fn a_client_that_is_turned_away_lingers_and_then_goes() {
     world.settle();
     assert!(!client.borrow().closed && client.borrow().inbound.is_empty());
     world.driver.begin_tick(world.now + LINGER);
-    world.driver.finish_tick();
+    world.driver.finish_tick(world.now + LINGER);
     assert!(client.borrow().closed);
     assert!(world.driver.is_drained());
 }

@@ -2,10 +2,12 @@
 
 use super::Connection;
 use crate::id::SessionId;
+use crate::latency::{Class, Run, ServerLatency};
 use crate::metrics::{ServerCounters, ServerMetric};
 use crate::protocol::Protocol;
 use crate::protocol::grammar::{BadReply, Mark, Scan};
 use crate::servers::queue::{InFlight, ReplyTo};
+use crate::time::Time;
 
 /// What was found at the start of a server's bytes.
 pub(crate) enum Found<K> {
@@ -52,6 +54,8 @@ pub(crate) struct Tally {
     sent: (i64, i64),
     /// Those that were answered before they were wholly written.
     unsent: (i64, i64),
+    /// The latest of each class, which are not recorded yet.
+    runs: [Run; Class::ALL.len()],
 }
 
 impl<P: Protocol> Connection<P> {
@@ -109,8 +113,11 @@ impl<P: Protocol> Connection<P> {
         let first = !self.mid_reply;
         let (len, kind, entry) = match P::scan(&mut self.scanner, data, marks)? {
             Scan::Complete { len, kind } => {
-                let (entry, whole) = self.queue.pop().ok_or(BadReply)?;
-                tally.add(&entry, whole);
+                let (entry, written) = self.queue.pop().ok_or(BadReply)?;
+                tally.add(&entry, written.is_some());
+                if entry.is_measured() {
+                    self.measure(&entry, written.unwrap_or(entry.queued), tally);
+                }
                 (len, Some(kind), entry)
             }
             Scan::Partial => (data.len(), None, *oldest),
@@ -123,6 +130,21 @@ impl<P: Protocol> Connection<P> {
             first,
             kind,
         })
+    }
+
+    /// Measures the latency of a request that was written at `written` and is answered now.
+    #[inline]
+    fn measure(&self, entry: &InFlight, written: Time, tally: &mut Tally) {
+        let run = &mut tally.runs[entry.class as usize];
+        if !run.takes(entry.queued, written) {
+            let times = (entry.queued, written);
+            run.replace(times, entry.class, self.last_read(), &self.latency);
+        }
+    }
+
+    /// When the bytes were read that are looked at.
+    fn last_read(&self) -> Time {
+        self.heard.unwrap_or(self.opened)
     }
 
     /// Drops a reply that comes before the one that counts: that to MULTI, or to a command that is queued. Whatever it
@@ -157,21 +179,24 @@ impl<P: Protocol> Connection<P> {
             Scan::Complete { len, .. } => len,
             Scan::Partial => data.len(),
         };
-        match self.pushed.add(len, self.heard.unwrap_or(self.opened)) {
+        match self.pushed.add(len, self.last_read()) {
             true => Ok(Found::Push(len)),
             false => Err(BadReply),
         }
     }
 
-    /// Adds a batch of replies to the server's counters.
+    /// Adds a batch of replies to what is counted and measured of the server.
     pub(crate) fn count(&self, tally: &Tally) {
-        tally.count(&self.counters);
+        tally.count(&self.counters, &self.latency, self.last_read());
     }
 }
 
 impl Tally {
-    /// Adds it to the counters of the server.
-    pub(crate) fn count(&self, counters: &ServerCounters) {
+    /// Adds it to the counters of the server and, as the replies were read at `now`, to its latency.
+    pub(crate) fn count(&self, counters: &ServerCounters, latency: &ServerLatency, now: Time) {
+        for class in Class::ALL {
+            self.runs[class as usize].end(class, now, latency);
+        }
         let add = |metric, by| counters.add(metric, by);
         add(ServerMetric::Responses, self.replies);
         add(ServerMetric::ResponseBytes, self.bytes);
