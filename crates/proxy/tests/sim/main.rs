@@ -44,7 +44,7 @@ use std::time::Duration;
 use world::{Counts, World};
 
 /// Seeds of a normal run; NUTHATCH_SIM_SEEDS=N runs more.
-const USUAL_SEEDS: u64 = 10_000;
+const USUAL_SEEDS: u64 = 6_000;
 
 /// Seeds that once showed a bug, one per line; always run.
 const REGRESSIONS: &str = include_str!("regressions.txt");
