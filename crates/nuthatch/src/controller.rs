@@ -10,6 +10,10 @@ use crate::live::Live;
 pub(crate) enum Call {
     /// Shut down.
     Stop,
+    /// The same, after a drain if the configuration says so.
+    Terminate,
+    /// Shut down after a drain.
+    Drain,
     /// Reload, if signals do that.
     ReloadBySignal,
     /// Anything else.
@@ -35,10 +39,24 @@ impl Controller {
         Self(calls)
     }
 
-    /// Has the process shut down; a second call ends the shutdown at once.
+    /// Has the process shut down; a second call ends the shutdown at once, or the drain before it.
     pub(crate) fn stop(&self) {
+        self.insist(Call::Stop);
+    }
+
+    /// The same, after a drain if the configuration says so.
+    pub(crate) fn terminate(&self) {
+        self.insist(Call::Terminate);
+    }
+
+    /// Has the process shut down after a drain.
+    pub(crate) fn drain(&self) {
+        self.insist(Call::Drain);
+    }
+
+    fn insist(&self, call: Call) {
         // The main thread is never busy for long, and a signal must not be lost.
-        let _ = self.0.send(Call::Stop);
+        let _ = self.0.send(call);
     }
 
     /// SIGUSR1 was received.

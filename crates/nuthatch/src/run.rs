@@ -1,6 +1,7 @@
 //! Runs the proxy: does everything that can fail at start, in an order that leaves nothing behind on failure;
 //! then waits for a signal; then shuts down.
 
+mod draining;
 mod options;
 mod process;
 mod watch;
@@ -40,8 +41,9 @@ use crate::resolver::Resolver;
 use crate::signals;
 use crate::stats::{self, Source};
 use crate::usage;
-use crate::worker::{self, WorkerSetup};
+use crate::worker::{self, Message, WorkerSetup};
 
+use draining::Drain;
 pub use options::RunOptions;
 use watch::Watched;
 
@@ -181,14 +183,23 @@ impl Running {
     /// Does what it is told until it is told to stop, then shuts down.
     fn serve(mut self) -> ExitCode {
         // The signals' thread never ends, so there is always another call.
-        while let Ok(call) = self.calls.recv() {
-            match call {
-                Call::Stop => break,
-                Call::ReloadBySignal => self.reload_by_signal(),
-                Call::Do(work) => work(&mut self.live),
+        let drains = loop {
+            match self.calls.recv() {
+                Ok(Call::Stop) | Err(_) => break false,
+                Ok(Call::Terminate) => break self.live.config().globals.drain.is_some(),
+                Ok(Call::Drain) => break true,
+                Ok(Call::ReloadBySignal) => self.reload_by_signal(),
+                Ok(Call::Do(work)) => work(&mut self.live),
             }
+        };
+        if let Some(view) = &self.view {
+            view.note_stopping();
         }
-        self.end()
+        let mut drain = drains.then(|| Drain::of(&self.live.config().globals));
+        if drain.is_some_and(|drain| drain.lead_away(&mut self.live, &self.calls)) {
+            drain = None;
+        }
+        self.end(drain)
     }
 
     fn reload_by_signal(&mut self) {
@@ -198,14 +209,18 @@ impl Running {
         }
     }
 
-    /// Closes the listeners, answers what is in flight, and cleans up.
-    fn end(self) -> ExitCode {
-        if let Some(view) = &self.view {
-            view.note_stopping();
-        }
+    /// Closes the listeners, then the clients one after the other if it drains; answers what is in flight, and cleans up.
+    fn end(self, drain: Option<Drain>) -> ExitCode {
         let shutdown_timeout = self.live.config().globals.shutdown_timeout;
+        let directory = Arc::clone(self.live.directory());
         self.live.stop_accepting();
         drop(self.socket_files);
+        if let Some(drain) = drain {
+            for (worker, _) in &self.workers {
+                worker.insist(Message::Leave(drain.within()));
+            }
+            drain.wait_for_clients(&directory, &self.calls);
+        }
         for (worker, _) in &self.workers {
             worker.shut_down(shutdown_timeout);
         }
@@ -214,7 +229,7 @@ impl Running {
         let mut hurried = false;
         while working() && Instant::now() < deadline && !hurried {
             hurried = match self.calls.recv_timeout(WATCH) {
-                Ok(Call::Stop) | Err(RecvTimeoutError::Disconnected) => true,
+                Ok(Call::Stop | Call::Terminate) | Err(RecvTimeoutError::Disconnected) => true,
                 // It is too late for anything else.
                 Ok(_) | Err(RecvTimeoutError::Timeout) => false,
             };

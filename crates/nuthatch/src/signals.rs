@@ -54,7 +54,10 @@ fn handle(signal: c_int, controller: &Controller) {
         SIGUSR2 => announce(signal, "SIGUSR2", ""),
         SIGINT => stop(signal, "SIGINT", controller),
         SIGQUIT => stop(signal, "SIGQUIT", controller),
-        _ => stop(signal, "SIGTERM", controller),
+        _ => {
+            announce(signal, "SIGTERM", ", exiting");
+            controller.terminate();
+        }
     }
 }
 

@@ -240,6 +240,11 @@ impl Worker {
                 self.driver.remove_pool(pool, now + time_limit);
             }
             Message::Handled(sender) => drop(sender),
+            Message::Announce(departure, told) => {
+                // Who asked may have given up.
+                let _ = told.send(self.driver.announce(departure));
+            }
+            Message::Leave(within) => self.driver.begin_leaving(within),
             Message::Shutdown(time_limit) => {
                 let end = now + time_limit;
                 self.end = Some(end);

@@ -24,6 +24,7 @@
 
 mod cause;
 mod clients;
+mod departure;
 mod engine;
 mod event;
 mod flow;
@@ -45,6 +46,7 @@ mod subscriptions;
 mod time;
 
 pub use cause::Cause;
+pub use departure::Departure;
 pub use engine::WorkerContext;
 pub use event::{ClientWait, Event, Level, Limit, LogRecord, Subscription, Trace};
 pub use flow::buffer::{Chunk, Rope};

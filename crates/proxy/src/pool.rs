@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::cause::Cause;
+use crate::departure::Departure;
 use crate::engine::{Engine, WorkerContext};
 use crate::event::LogRecord;
 use crate::flow::buffer::{Chunk, Rope};
@@ -196,6 +198,17 @@ impl Pool {
     /// Time has passed: does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Time) {
         either!(self, engine => engine.handle_timeout(now));
+    }
+
+    /// The proxy is about to leave: clients that want to know are told; returns how many.
+    pub fn announce(&mut self, departure: Departure, now: Time) -> usize {
+        either!(self, engine => engine.announce(departure, now))
+    }
+
+    /// Closes the clients of now evenly over this time, each between two requests: not while it waits for a reply, is in
+    /// the middle of a request, or has begun a transaction. Who never comes to that stays.
+    pub fn begin_leaving(&mut self, now: Time, within: Duration) {
+        either!(self, engine => engine.begin_leaving(now, within));
     }
 
     /// Takes no further requests; what is in flight is answered and sessions close as they empty.

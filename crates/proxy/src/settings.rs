@@ -294,6 +294,8 @@ pub struct RedisSettings {
     pub transaction_limits: TransactionLimits,
     /// The release that clients are told until one of a server is known (`redis_version`).
     pub release: Release,
+    /// Where clients are told to connect to when the proxy leaves (`drain_to`), as `host:port`.
+    pub drain_to: Option<Box<str>>,
     /// Whether the servers are asked for their releases (`ask_version`), over connections of their own.
     pub ask_release: bool,
 }
@@ -312,6 +314,7 @@ impl Default for RedisSettings {
             transactions: TransactionScope::default(),
             transaction_limits: TransactionLimits::default(),
             release: Release::default(),
+            drain_to: None,
             ask_release: false,
         }
     }

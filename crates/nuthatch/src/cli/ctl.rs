@@ -14,6 +14,7 @@ use crate::net::error_text;
 pub(super) const EXAMPLES: &str = "Examples:
   nuthatch ctl status
   nuthatch ctl reload --dry-run
+  nuthatch ctl shutdown --drain
   nuthatch ctl --control /run/nuthatch/control.sock drain cache7
 
 The proxy has a control socket if `control:` is set in its configuration, or it was started with --control FILE.
@@ -61,7 +62,11 @@ pub(super) enum CtlCommand {
         level: Option<u8>,
     },
     /// End the proxy, as SIGTERM does.
-    Shutdown,
+    Shutdown {
+        /// Lead clients elsewhere first, so that they notice nothing (settings `drain` ...).
+        #[arg(long)]
+        drain: bool,
+    },
 }
 
 /// Which server is meant.
@@ -98,7 +103,7 @@ impl CtlCommand {
             Self::Eject(server) => Request::Eject(named(server)),
             Self::Admit(server) => Request::Admit(named(server)),
             Self::LogLevel { level } => Request::LogLevel { level },
-            Self::Shutdown => Request::Shutdown,
+            Self::Shutdown { drain } => Request::Shutdown { drain },
         }
     }
 }

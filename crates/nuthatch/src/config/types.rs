@@ -49,6 +49,12 @@ pub struct Globals {
     pub max_clients: u64,
     /// How long a shutdown waits for requests in flight.
     pub shutdown_timeout: Duration,
+    /// How long a drain takes to close the clients; with `None` SIGTERM does not drain.
+    pub drain: Option<Duration>,
+    /// From when a drain begins until clients are told.
+    pub drain_wait: Duration,
+    /// From then on until the listeners close.
+    pub drain_grace: Duration,
     /// Whether the statistics document has counters that nutcracker does not have.
     pub stats_extended: bool,
     /// The unix socket for `nuthatch ctl`.
@@ -77,6 +83,9 @@ impl Default for Globals {
             max_memory: None,
             max_clients: 0,
             shutdown_timeout: Duration::from_secs(5),
+            drain: None,
+            drain_wait: Duration::from_secs(5),
+            drain_grace: Duration::from_secs(5),
             stats_extended: false,
             control: None,
             watch: false,

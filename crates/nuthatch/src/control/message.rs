@@ -35,7 +35,11 @@ pub(crate) enum Request {
         level: Option<u8>,
     },
     /// End, as SIGTERM does.
-    Shutdown,
+    Shutdown {
+        /// Drain first, whatever the configuration says.
+        #[serde(default)]
+        drain: bool,
+    },
 }
 
 /// Which server is meant.

@@ -124,10 +124,19 @@ impl Server {
         match request {
             Request::Stats => self.stats(),
             Request::LogLevel { level } => log_level(level),
-            Request::Shutdown => {
-                log!(NOTICE, "control: shutdown");
-                self.controller.stop();
-                Answer::done("shutting down", ())
+            Request::Shutdown { drain } => {
+                let how = if drain {
+                    "shutdown after a drain"
+                } else {
+                    "shutdown"
+                };
+                log!(NOTICE, "control: {how}");
+                match drain {
+                    true => self.controller.drain(),
+                    false => self.controller.terminate(),
+                }
+                let text = if drain { "draining" } else { "shutting down" };
+                Answer::done(text, ())
             }
             Request::Status => {
                 let facts = self.facts.clone();

@@ -134,6 +134,17 @@ impl Changes {
                 millis(new.shutdown_timeout),
             ),
             (
+                "drain",
+                old.drain.and_then(millis),
+                new.drain.and_then(millis),
+            ),
+            ("drain_wait", millis(old.drain_wait), millis(new.drain_wait)),
+            (
+                "drain_grace",
+                millis(old.drain_grace),
+                millis(new.drain_grace),
+            ),
+            (
                 "stats_extended",
                 Some(old.stats_extended.to_string()),
                 Some(new.stats_extended.to_string()),

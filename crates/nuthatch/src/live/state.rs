@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use proxy::Process;
+use proxy::{Departure, Process};
 
 use super::directory::Directory;
 use super::pools::{Bounds, Pools};
@@ -158,6 +158,14 @@ impl Live {
     pub(crate) fn tell_workers(&self, time_limit: Duration) -> bool {
         self.tell(|| Message::Planned);
         self.wait_for_workers(Instant::now() + time_limit)
+    }
+
+    /// Has the clients told that want to know that the process is about to leave; returns how many were.
+    pub(crate) fn announce(&self, departure: Departure) -> usize {
+        let (sender, told) = channel();
+        self.tell(|| Message::Announce(departure, sender.clone()));
+        drop(sender);
+        told.iter().sum()
     }
 
     /// Sends all workers a message.

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use proxy::{Cause, Time};
+use proxy::{Cause, Departure, Time};
 use slab::Slab;
 
 use depth::Depth;
@@ -200,6 +200,20 @@ impl<N: Net> Driver<N> {
         let rest = [lingering, chunks, leaving].into_iter().flatten();
         let next = pools.chain(rest).min()?;
         Some(next.since(self.now))
+    }
+
+    /// The process is about to leave: clients that want to know are told. Returns how many.
+    pub(super) fn announce(&mut self, departure: Departure) -> usize {
+        let mut told = 0;
+        self.each_core(|core, now| told += core.announce(departure, now));
+        self.drain();
+        told
+    }
+
+    /// Closes the clients one after the other, within this time.
+    pub(super) fn begin_leaving(&mut self, within: Duration) {
+        self.each_core(|core, now| core.begin_leaving(now, within));
+        self.drain();
     }
 
     /// Tells every pool to take no further requests; at `end` the driver will be dropped, with all links.

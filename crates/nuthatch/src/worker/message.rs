@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use proxy::Departure;
+
 use super::net::Caller;
 use crate::connections::Counted;
 use crate::net::Stream;
@@ -39,6 +41,10 @@ pub(crate) enum Message {
     RemovePool(PoolId, Duration),
     /// Everything that was sent before was handled: the sender is dropped.
     Handled(Sender<()>),
+    /// The process is about to leave: tell the clients that want to know, and answer how many there were.
+    Announce(Departure, Sender<usize>),
+    /// Close the clients one after the other, within this time.
+    Leave(Duration),
     /// Answer what is in flight, within this time, and end.
     Shutdown(Duration),
 }

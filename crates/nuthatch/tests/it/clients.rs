@@ -26,13 +26,13 @@ const GUARDED: [Login; 6] = [
 ];
 
 /// Python with the libraries that `cargo xtask setup` installed.
-fn python() -> Option<Command> {
+pub(crate) fn python() -> Option<Command> {
     let python = in_project("target/clients/py/bin/python");
     python.is_file().then(|| Command::new(python))
 }
 
 /// Node.js with the libraries that `cargo xtask setup` installed.
-fn node() -> Option<Command> {
+pub(crate) fn node() -> Option<Command> {
     let modules: PathBuf = in_project("target/clients/node/node_modules");
     let mut command = Tool::find("node")?.command();
     command.env("NODE_PATH", &modules);

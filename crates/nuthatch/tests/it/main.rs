@@ -14,6 +14,7 @@ mod database;
 mod databases;
 mod debian;
 mod documents;
+mod draining;
 mod drop_in;
 mod ejection;
 mod exporters;

@@ -13,6 +13,7 @@ mod gathered;
 pub(crate) mod holds;
 pub(crate) mod intake;
 pub(crate) mod large_split;
+mod leaving;
 pub(crate) mod order;
 pub(crate) mod pace;
 pub(crate) mod phase;

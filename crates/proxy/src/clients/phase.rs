@@ -4,6 +4,7 @@
 ///
 /// ```text
 ///  Open ── FIN ─────────▶ Ended ── all answered and written ──▶ closed
+///   │ └─ proxy leaves ──▶ Leaving ─ between two requests ──────▶ closed
 ///   │ └─ QUIT, fatal ───▶ Quitting ── all answered and written ─▶ closed
 ///   └─ reply cut off ───▶ Broken ── output written ────────────▶ closed
 /// ```
@@ -11,6 +12,8 @@
 pub(crate) enum Phase {
     /// Requests are read.
     Open,
+    /// The same until nothing of the client is outstanding: then it is closed, as the proxy is about to end.
+    Leaving,
     /// The client has ended its side (FIN); what it has sent is still parsed and answered.
     Ended,
     /// Input is dropped; what was accepted is answered. `linger` as in `Action::CloseSession`.

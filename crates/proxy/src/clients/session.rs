@@ -153,7 +153,7 @@ impl<P: Protocol> Session<P> {
     /// Whether input of the client is parsed; otherwise it is dropped.
     #[inline]
     pub(crate) fn accepts_input(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Ended)
+        matches!(self.phase, Phase::Open | Phase::Leaving | Phase::Ended)
     }
 
     /// Whether a further request may be accepted now: it is not held back, and its window has room in number, in
@@ -297,7 +297,7 @@ impl<P: Protocol> Session<P> {
     pub(crate) fn wants_read(&self, most: usize) -> bool {
         let has_room = |backlog: &Backlog| backlog.len() < most;
         match self.phase {
-            Phase::Open => {
+            Phase::Open | Phase::Leaving => {
                 !self.is_held_for_memory() && self.backlog.as_deref().is_none_or(has_room)
             }
             Phase::Ended => false,
@@ -339,11 +339,12 @@ impl<P: Protocol> Session<P> {
         }
     }
 
-    /// Lifts that hold, if nothing is outstanding.
+    /// Lifts the holds until nothing is outstanding, if nothing is.
     #[inline]
     pub(crate) fn release_if_drained(&mut self) {
-        if self.holds.has(Hold::UntilDrained) && self.is_idle() {
+        if self.holds != Holds::NONE && self.is_idle() {
             self.release(Hold::UntilDrained);
+            self.release(Hold::UntilIdle);
         }
     }
 

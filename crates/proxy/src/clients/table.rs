@@ -1,5 +1,6 @@
 //! All clients of a pool in one worker: which may be resumed, which are measured or timed, and how each ends.
 
+mod leaving;
 mod memory;
 mod pushing;
 mod timeouts;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use super::ending::Ending;
 use super::large_split::LargeSplit;
+use super::leaving::Leaving;
 use super::session::Session;
 use crate::event::{Event, Level, Trace};
 use crate::flow::buffer::Chunk;
@@ -50,6 +52,8 @@ pub(crate) struct Clients<P: Protocol> {
     /// How many are held back because memory is short.
     held_for_memory: usize,
     shutting_down: bool,
+    /// Those that are closed one after the other.
+    leaving: Option<Leaving>,
     /// Subscribers that have left.
     subscribers_left: Vec<SessionId>,
 }
@@ -75,6 +79,7 @@ impl<P: Protocol> Clients<P> {
             left: Vec::new(),
             held_for_memory: 0,
             shutting_down: false,
+            leaving: None,
             subscribers_left: Vec::new(),
         }
     }
@@ -500,7 +505,8 @@ impl<P: Protocol> Clients<P> {
     /// When something may have to be done for a client without any input.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         let judged = self.measured.front().map(|(due, _)| *due);
-        [self.next_scan, self.next_turn_at, judged]
+        let leaving = self.leaving.as_ref().and_then(Leaving::due);
+        [self.next_scan, self.next_turn_at, judged, leaving]
             .into_iter()
             .flatten()
             .min()

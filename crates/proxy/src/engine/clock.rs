@@ -56,6 +56,7 @@ impl<P: Protocol> Engine<P> {
         self.clients
             .close_idle(&self.protocol, self.now, &mut self.outbox);
         self.clients.close_slow_readers(self.now, &mut self.outbox);
+        self.clients.leave_due(self.now, &mut self.outbox);
         self.refresh_health();
         self.watch_waits();
         self.attend_subscribers();

@@ -42,13 +42,15 @@
 //! 27. `replies`: bytes of servers to replies, each delivered to the request it answers.
 //! 28. `memory`: `max_memory`.
 //! 29. `clock`: what is due because time has passed.
-//! 30. `calls`: the calls that the shell may make.
+//! 30. `departures`: the clients before the end of the process.
+//! 31. `calls`: the calls that the shell may make.
 
 mod acknowledged;
 mod administering;
 mod answers;
 mod calls;
 mod clock;
+mod departures;
 mod endings;
 mod failover;
 mod fanout;

@@ -3,6 +3,7 @@
 
 use super::decision::{Decider, Version};
 use crate::cause::Cause;
+use crate::departure::Departure;
 use crate::release::Release;
 use crate::share::Endpoint;
 
@@ -26,6 +27,9 @@ pub(crate) trait Greeting: Decider {
     /// Parses the error line that a server sends, before it was asked anything, to refuse a connection: it has too
     /// many clients.
     fn unsolicited_error(data: &[u8]) -> Option<HandshakeError>;
+
+    /// Appends what tells a client of the proxy's departure, if it wants to be told.
+    fn announce(&self, client: &Self::Client, departure: Departure, out: &mut Vec<u8>);
 
     /// Whether sessions may change their version at all.
     fn may_upgrade(&self) -> bool;

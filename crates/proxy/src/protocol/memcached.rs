@@ -18,6 +18,7 @@ use memcached_proto::{Arg, MAX_FORWARDED_LINE, RequestError, Verb, cap, encode};
 
 use self::refused::{reply_after, translate_others};
 use crate::cause::Cause;
+use crate::departure::Departure;
 use crate::flow::buffer::Rope;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{
@@ -425,6 +426,8 @@ impl Greeting for Memcached {
                 is_failure: true,
             })
     }
+
+    fn announce(&self, _client: &(), _departure: Departure, _out: &mut Vec<u8>) {}
 
     fn may_upgrade(&self) -> bool {
         false

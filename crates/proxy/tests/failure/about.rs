@@ -272,11 +272,7 @@ fn client_settings_that_change_nothing_are_told_apart_from_those_that_would() {
     ] {
         assert_eq!(alone.ask(&format!("CLIENT {fine}")), "+OK\r\n", "{fine}");
     }
-    for refused in [
-        "NO-EVICT ON",
-        "NO-TOUCH ON",
-        "MAINT_NOTIFICATIONS ON moving-endpoint-type none",
-    ] {
+    for refused in ["NO-EVICT ON", "NO-TOUCH ON"] {
         let reply = alone.ask(&format!("CLIENT {refused}"));
         assert!(
             reply.starts_with("-ERR unsupported command 'client "),

@@ -19,6 +19,7 @@ mod handshake;
 mod joins;
 mod keyspace;
 mod large;
+mod leaving;
 mod levels;
 mod libraries;
 mod local;

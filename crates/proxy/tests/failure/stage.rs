@@ -1,6 +1,8 @@
 //! A pool with one or more workers, and the test as its network: it decides who connects, sends and receives
 //! what, and when. Nothing happens by itself except timeouts.
 
+mod departure;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 

@@ -85,6 +85,53 @@ rows! {
     )
     .fills_globals(|globals, time| globals.shutdown_timeout = time);
 
+    DRAIN: Duration = Row::global(
+        "drain",
+        MILLISECONDS,
+        Absent::Nothing,
+        Outside {
+            flag: "drain",
+            env: "NUTHATCH_DRAIN",
+            argument: "N",
+            help: "drain on SIGTERM, and close the clients within this time, in msec",
+        },
+        "If set, SIGTERM drains the proxy before it ends, so that clients notice nothing: `/readyz` answers 503 at once; after \
+         `drain_wait`, clients that have asked for it (CLIENT MAINT_NOTIFICATIONS ON) are told to connect elsewhere; after \
+         `drain_grace`, the listeners close; then the clients that are left are closed evenly over this time, each between two \
+         requests. Who is still busy at the end is closed as without a drain. SIGINT and a second SIGTERM end the drain. \
+         `nuthatch ctl shutdown --drain` does the same whether this is set or not (30 s if not).",
+    )
+    .fills_globals(|globals, time| globals.drain = Some(time));
+
+    DRAIN_WAIT: Duration = Row::global(
+        "drain_wait",
+        MILLISECONDS,
+        Absent::Value("5000"),
+        Outside {
+            flag: "drain-wait",
+            env: "NUTHATCH_DRAIN_WAIT",
+            argument: "N",
+            help: "set how long after /readyz turns red clients are told, in msec",
+        },
+        "How long a drain waits from when `/readyz` answers 503 until clients are told: as long as a load balancer takes to \
+         send nobody here any more (interval of its health check, times the failures that it waits for).",
+    )
+    .fills_globals(|globals, time| globals.drain_wait = time);
+
+    DRAIN_GRACE: Duration = Row::global(
+        "drain_grace",
+        MILLISECONDS,
+        Absent::Value("5000"),
+        Outside {
+            flag: "drain-grace",
+            env: "NUTHATCH_DRAIN_GRACE",
+            argument: "N",
+            help: "set how long clients are accepted after they were told, in msec",
+        },
+        "How long a drain goes on accepting clients after those that wanted to know were told.",
+    )
+    .fills_globals(|globals, time| globals.drain_grace = time);
+
     STATS_EXTENDED: bool = Row::global(
         "stats_extended",
         BOOL,

@@ -10,8 +10,9 @@ use proxy::settings::{
 };
 
 use super::super::choice::{Choice, choices};
+use super::super::hosts::HostPort;
 use super::super::typed::{
-    BOOL, COMMANDS as COMMAND_LIST, RELEASE, TEXT, TIME_LIMIT, bytes, integer,
+    BOOL, COMMANDS as COMMAND_LIST, HOST_PORT, RELEASE, TEXT, TIME_LIMIT, bytes, integer,
 };
 use super::row::{Absent, AnyRow, Row, rows};
 
@@ -362,6 +363,17 @@ rows! {
          are always told `redis_version`.",
     )
     .fills_redis(|redis, on| redis.ask_release = on);
+
+    DRAIN_TO: HostPort = Row::ours(
+        "drain_to",
+        HOST_PORT,
+        Absent::Nothing,
+        "The address (`host:port`) to which clients are told to connect when the proxy drains, see `drain`: that of a load \
+         balancer, or of another proxy with the same pool. Clients that ask for notifications with an endpoint (what libraries do \
+         by default) are only granted them where this is set; clients that ask for none connect again to where they have connected \
+         before.",
+    )
+    .fills_redis(|redis, address| redis.drain_to = Some(address.text.into()));
 
     MAX_VALUE: u64 = Row::ours(
         "max_value",

@@ -10,7 +10,7 @@ use crate::time::Time;
 impl<P: Protocol> Session<P> {
     /// The client sends nothing further.
     pub(crate) fn end(&mut self) {
-        if self.phase == Phase::Open {
+        if matches!(self.phase, Phase::Open | Phase::Leaving) {
             self.phase = Phase::Ended;
         }
     }
@@ -18,6 +18,22 @@ impl<P: Protocol> Session<P> {
     /// Whether the client sends nothing further and all it has sent was parsed.
     pub(crate) fn has_ended(&self) -> bool {
         self.phase == Phase::Ended && self.backlog.is_none() && self.split.is_none()
+    }
+
+    /// Ends when nothing of it is outstanding.
+    pub(crate) fn leave(&mut self) {
+        if self.phase == Phase::Open {
+            self.phase = Phase::Leaving;
+        }
+    }
+
+    /// Whether nothing of it is under way: no request or part of one, and no transaction.
+    fn is_between_requests(&self) -> bool {
+        self.is_idle()
+            && !self.is_mid_request()
+            && !self.waits()
+            && self.transaction.is_none()
+            && self.leases.is_empty()
     }
 
     /// Accepts nothing further; the session ends when what was accepted is answered and written. `linger` as in
@@ -53,6 +69,7 @@ impl<P: Protocol> Session<P> {
         let answered = self.order.is_empty() && self.output.is_empty() && has_sent;
         match self.phase {
             Phase::Open => None,
+            Phase::Leaving => (answered && self.is_between_requests()).then_some(true),
             Phase::Ended => (answered && self.has_ended()).then_some(false),
             Phase::Quitting { linger } => answered.then_some(linger),
             Phase::Broken => self.output.is_empty().then_some(true),
@@ -62,7 +79,7 @@ impl<P: Protocol> Session<P> {
     /// Since when the client is idle, or is sending its incomplete request; `None` while it waits for the proxy, for a
     /// server or for messages, or has replies to read.
     fn idle_since(&self) -> Option<Time> {
-        let idle = self.phase == Phase::Open
+        let idle = matches!(self.phase, Phase::Open | Phase::Leaving)
             && !self.waits()
             && self.is_idle()
             && self.output.is_empty()

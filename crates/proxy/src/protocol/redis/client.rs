@@ -5,6 +5,7 @@ use redis_proto::{Command, Version};
 use super::cross_shard::Beginning;
 use super::in_force::InForce;
 use super::replies::Replies;
+use super::told::Told;
 use super::tracking::Tracking;
 use crate::limits::MAX_CLIENT_NAME;
 use crate::protocol::channel::Counts;
@@ -34,6 +35,8 @@ pub(crate) struct RedisClient {
     /// CLIENT SETINFO.
     pub(super) library: Library,
     pub(super) tracking: Tracking,
+    /// What it is told when the proxy leaves.
+    pub(super) told: Told,
     /// How many subscriptions it has.
     pub(super) subscriptions: Counts,
 }
@@ -62,6 +65,7 @@ impl RedisClient {
             last: None,
             library: Library::default(),
             tracking: Tracking::default(),
+            told: Told::default(),
             subscriptions: Counts::default(),
         }
     }

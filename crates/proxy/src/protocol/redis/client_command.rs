@@ -4,11 +4,13 @@ use redis_proto::{Command, encode};
 
 use super::client::{RedisClient, is_valid_name};
 use super::request::{Request, shown};
+use super::state::Redis;
 use super::waiting;
 use crate::protocol::decision::{DecisionOutput, Route};
 
 /// CLIENT with one of its subcommands.
 pub(super) fn route(
+    redis: &Redis,
     command: &'static Command,
     request: &Request<'_>,
     client: &mut RedisClient,
@@ -31,7 +33,7 @@ pub(super) fn route(
         "getredir" => encode::integer(out, client.tracking.redirection()),
         // A client says what it can do beyond; nothing here depends on it.
         "capa" => encode::simple(out, "OK"),
-        "maint_notifications" => switch(request, "the proxy announces no maintenance", out),
+        "maint_notifications" => redis.maintenance(request, client, out),
         "no-evict" => switch(request, "with max_memory whoever holds most is closed", out),
         "no-touch" => switch(request, "clients share the connections to servers", out),
         "unblock" => return waiting::unblock(request, output),

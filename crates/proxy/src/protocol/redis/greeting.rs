@@ -7,6 +7,7 @@ use super::client::RedisClient;
 use super::handshake;
 use super::state::Redis;
 use crate::cause::Cause;
+use crate::departure::Departure;
 use crate::protocol::decision::Version;
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
 use crate::settings::Resp3;
@@ -50,6 +51,10 @@ impl Greeting for Redis {
 
     fn unsolicited_error(data: &[u8]) -> Option<HandshakeError> {
         handshake::unsolicited(data)
+    }
+
+    fn announce(&self, client: &RedisClient, departure: Departure, out: &mut Vec<u8>) {
+        self.push_moving(client, departure, out);
     }
 
     fn may_upgrade(&self) -> bool {

@@ -39,7 +39,7 @@ impl Redis {
             LocalCommand::Auth => self.auth(request, client, out),
             LocalCommand::Hello => return self.hello(request, client, output),
             LocalCommand::Client => {
-                return client_command::route(command, request, client, output);
+                return client_command::route(self, command, request, client, output);
             }
             LocalCommand::Select => return self.select(request, client, output),
             LocalCommand::Command => commands::answer(command, self, request, client.version, out),
