@@ -1,9 +1,8 @@
 //! How long requests wait in the proxy and at their servers, in log-linear histograms.
 //!
 //! Each worker has histograms of its own for every server and is their only writer, like for the counters in
-//! [`crate::metrics`]; readers add them up. A request is measured when its reply has ended: it waits in the proxy from
-//! when it was parsed until its last byte was written to the server, and at the server from then until the last byte
-//! of the reply was read. Requests that may wait for other clients (BLPOP), those of the proxy itself, and those
+//! [`crate::metrics`]; readers add them up. A request waits in the proxy from when it was parsed until its last byte was written
+//! to the server, where that is measured, and at the server from then until the last byte of the reply was read. Requests that may wait for other clients (BLPOP), those of the proxy itself, and those
 //! without any reply (lost, or late with `timeout_action: close`) are not measured.
 //!
 //! Times are those that the shell passes: one clock read per batch of reads and one per batch of writes.
@@ -12,8 +11,6 @@ use std::iter::Sum;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-use crate::time::Time;
 
 /// Buckets per octave, as a power of two: 64, so that a bucket is at most 1/64 of its values wide, and its middle at
 /// most 0.8 % from each of them.
@@ -66,53 +63,19 @@ impl ServerLatency {
         &self.waiting
     }
 
+    pub(crate) fn record_waiting(&self, took: Duration, count: u64) {
+        self.waiting.record(took, count);
+    }
+
+    pub(crate) fn record_serving(&self, class: Class, took: Duration, count: u64) {
+        if count > 0 {
+            self.serving[class as usize].record(took, count);
+        }
+    }
+
     /// How long those of a class waited at the server.
     pub fn serving(&self, class: Class) -> &Histogram {
         &self.serving[class as usize]
-    }
-}
-
-/// Requests of one class that were parsed and written at the same times, and answered by the same read.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Run {
-    queued: Time,
-    written: Time,
-    count: u64,
-}
-
-impl Run {
-    /// Adds a request, if it has the times of those before it.
-    #[inline]
-    pub(crate) fn takes(&mut self, queued: Time, written: Time) -> bool {
-        let is_alike = self.queued == queued && self.written == written && self.count > 0;
-        self.count += u64::from(is_alike);
-        is_alike
-    }
-
-    /// Ends the run at `now`, when its requests were answered, and begins another one with one request.
-    #[cold]
-    pub(crate) fn replace(
-        &mut self,
-        (queued, written): (Time, Time),
-        class: Class,
-        now: Time,
-        latency: &ServerLatency,
-    ) {
-        self.end(class, now, latency);
-        *self = Self {
-            queued,
-            written,
-            count: 1,
-        };
-    }
-
-    /// Records the requests, which were answered at `now`.
-    pub(crate) fn end(&self, class: Class, now: Time, latency: &ServerLatency) {
-        if self.count > 0 {
-            let waited = self.written.since(self.queued);
-            latency.waiting.record(waited, self.count);
-            latency.serving[class as usize].record(now.since(self.written), self.count);
-        }
     }
 }
 
@@ -328,29 +291,5 @@ mod tests {
         let at = |micros| bounds.iter().position(|bound| *bound == micros).unwrap();
         assert_eq!((shown[at(1 << 20)], shown[at(1 << 22)]), (5, 6));
         assert_eq!(shown.last(), Some(&6));
-    }
-
-    #[test]
-    fn a_run_records_what_its_requests_have_in_common_once() {
-        let latency = ServerLatency::default();
-        let time = Time::from_micros;
-        let mut run = Run::default();
-        assert!(
-            !run.takes(Time::ZERO, Time::ZERO),
-            "an empty run has no times"
-        );
-        run.replace((time(10), time(15)), Class::Read, time(40), &latency);
-        assert!(run.takes(time(10), time(15)));
-        assert!(!run.takes(time(10), time(20)));
-        run.replace((time(10), time(20)), Class::Read, time(40), &latency);
-        run.end(Class::Read, time(40), &latency);
-        let read = |histogram: &Histogram| {
-            let mut durations = Durations::default();
-            durations.add(histogram);
-            (durations.count(), durations.sum().as_micros())
-        };
-        assert_eq!(read(latency.waiting()), (3, 5 + 5 + 10));
-        assert_eq!(read(latency.serving(Class::Read)), (3, 25 + 25 + 20));
-        assert_eq!(read(latency.serving(Class::Write)), (0, 0));
     }
 }

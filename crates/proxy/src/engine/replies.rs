@@ -102,7 +102,7 @@ impl<P: Protocol> Engine<P> {
         self.note_success(&mut batch);
         self.marks = batch.marks;
         // Before the connection is closed, if it is, as that takes what is still queued out of the gauges.
-        match self.roster.get(id) {
+        match self.roster.get_mut(id) {
             Some(connection) => {
                 connection.count(&batch.tally);
                 if connection.is_left() {
@@ -112,9 +112,7 @@ impl<P: Protocol> Engine<P> {
             }
             // It was leased, and is not used again.
             None => {
-                let server = self.roster.server(server);
-                let (counters, latency) = (server.counters(), server.latency());
-                batch.tally.count(counters, latency, self.now);
+                batch.tally.count(self.roster.server(server).counters());
                 return Some(range.len());
             }
         }

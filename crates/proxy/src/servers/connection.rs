@@ -431,8 +431,29 @@ impl<P: Protocol> Connection<P> {
             State::Listening(listener) => listener.written(count),
             State::Ready => {
                 let whole = self.queue.written(count, now);
+                if whole.requests > 0 && matches!(self.purpose, Purpose::Shared { .. }) {
+                    self.measure_wait(whole.requests, now);
+                }
                 self.counters
                     .note_sent(whole.requests as i64, whole.bytes as i64);
+            }
+        }
+    }
+
+    /// Records how long the requests have waited in here that were wholly written just now. They were queued in this order,
+    /// most often all in the same tick.
+    fn measure_wait(&self, count: usize, now: Time) {
+        let latest = || self.queue.latest_written(count);
+        let ends = (latest().next(), latest().next_back());
+        match ends {
+            (Some(first), Some(last)) if first.queued == last.queued => {
+                let waited = now.since(first.queued);
+                self.latency.record_waiting(waited, count as u64);
+            }
+            _ => {
+                for request in latest() {
+                    self.latency.record_waiting(now.since(request.queued), 1);
+                }
             }
         }
     }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use crate::flow::buffer::Rope;
 use crate::id::SessionId;
-use crate::latency::Class;
+use crate::latency::{Class, ServerLatency};
 use crate::limits::{KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
 use crate::protocol::grammar::{Mark, Unwanted};
+use crate::servers::writes::Writes;
 use crate::time::Time;
 
 /// A request (or a fragment of one) that was queued for a server and is not answered.
@@ -133,10 +134,7 @@ pub(crate) struct RequestQueue {
     entries: VecDeque<InFlight>,
     /// How many of them (from the front) are wholly written.
     sent: usize,
-    /// When they were, oldest first: one item for all that were written at once.
-    writes: VecDeque<Write>,
-    /// How many entries were ever taken off the front.
-    popped: u64,
+    writes: Writes,
     /// How many bytes of the next one are written.
     sent_of_next: usize,
     /// Unwritten bytes of requests that were answered before they were wholly written, as a server may do with an
@@ -144,14 +142,6 @@ pub(crate) struct RequestQueue {
     answered_early: usize,
     /// How many of the entries (from the front) were late, and are failed or are exempt as their reply is under way.
     forgotten: usize,
-}
-
-/// Entries that were wholly written at the same time.
-#[derive(Debug, Clone, Copy)]
-struct Write {
-    /// The number of the first entry after them, counted from the first that there ever was.
-    end: u64,
-    at: Time,
 }
 
 /// So many requests, and their bytes.
@@ -259,8 +249,7 @@ impl RequestQueue {
     pub(crate) fn written(&mut self, count: usize, now: Time) -> Amount {
         let whole = self.take_written(count);
         if whole.requests > 0 {
-            let end = self.popped + self.sent as u64;
-            self.writes.push_back(Write { end, at: now });
+            self.writes.note(self.sent, now);
         }
         whole
     }
@@ -313,34 +302,50 @@ impl RequestQueue {
         self.entries.front()
     }
 
-    /// Takes the oldest request off the queue; returns it, and when it was wholly written, if it was.
-    pub(crate) fn pop(&mut self) -> Option<(InFlight, Option<Time>)> {
+    /// The `count` requests that were wholly written last, oldest first.
+    pub(super) fn latest_written(
+        &self,
+        count: usize,
+    ) -> impl DoubleEndedIterator<Item = &InFlight> {
+        self.entries
+            .range(self.sent.saturating_sub(count)..self.sent)
+    }
+
+    /// The request that was just taken off is not to be measured.
+    pub(super) fn exclude(&mut self, class: Class) {
+        self.writes.exclude(class);
+    }
+
+    /// The replies of one read were looked at, which came at `now`: records how long their requests took at the server.
+    pub(super) fn record(&mut self, latency: &ServerLatency, now: Time) {
+        self.writes.record(latency, now);
+    }
+
+    /// Takes the oldest request off the queue; returns it, and whether it was wholly written.
+    #[inline(always)]
+    pub(crate) fn pop(&mut self) -> Option<(InFlight, bool)> {
         let entry = self.entries.pop_front()?;
-        self.popped += 1;
         self.forgotten = self.forgotten.saturating_sub(1);
-        let mut written = None;
-        if self.sent > 0 {
+        let whole = self.sent > 0;
+        if whole {
             self.sent -= 1;
-            written = self.take_time_of_write();
+            self.writes.take(entry.class);
         } else {
+            self.writes.pass_over();
             self.answered_early += entry.bytes() - self.sent_of_next;
             self.sent_of_next = 0;
         }
-        if self.entries.is_empty() && self.entries.capacity() > KEEP_IN_FLIGHT {
-            self.entries = VecDeque::new();
-            self.writes = VecDeque::new();
+        if self.entries.is_empty() {
+            self.shrink();
         }
-        Some((entry, written))
+        Some((entry, whole))
     }
 
-    /// When the entry was written that was just taken off the front. Each write has at least one entry.
-    #[inline]
-    fn take_time_of_write(&mut self) -> Option<Time> {
-        let write = *self.writes.front()?;
-        if write.end <= self.popped {
-            self.writes.pop_front();
+    #[inline(never)]
+    fn shrink(&mut self) {
+        if self.entries.capacity() > KEEP_IN_FLIGHT {
+            self.entries = VecDeque::new();
         }
-        Some(write.at)
     }
 
     /// The oldest request that is not forgotten.
@@ -543,16 +548,14 @@ mod tests {
         let requests = ["early ", "next ", "last"].map(|text| (session, ReplyTo::Slot(0), text));
         let mut one = queue(1, &requests);
         assert!(one.begun().is_some());
-        let (_, written) = one.pop().unwrap();
-        assert!(written.is_none() && one.begun().is_none());
+        let (_, whole) = one.pop().unwrap();
+        assert!(!whole && one.begun().is_none());
         let at = Time::from_micros;
         assert_eq!(one.written(2, at(1)), amount(0, 0));
         assert_eq!(one.written(3 + 5, at(2)), amount(1, 5));
         assert_eq!(one.written(4, at(3)), amount(1, 4));
         assert_eq!(one.amounts(), (amount(2, 9), amount(0, 0)));
-        let (_, written) = one.pop().unwrap();
-        assert!(written == Some(at(2)) && one.begun().is_some());
-        let (_, written) = one.pop().unwrap();
-        assert!(written == Some(at(3)) && one.writes.is_empty());
+        let (_, whole) = one.pop().unwrap();
+        assert!(whole && one.begun().is_some());
     }
 }

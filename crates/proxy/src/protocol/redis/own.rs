@@ -65,7 +65,7 @@ pub(super) fn latency(
 ) {
     match command.sub_name() {
         "doctor" => {
-            let text = "The proxy does not measure latency; ask the servers, or look at the statistics port.";
+            let text = "The proxy keeps no events of latency; its histograms are among its metrics (setting `admin`), and servers have their own.";
             encode::text(out, text, version);
         }
         "graph" => {

@@ -2,7 +2,6 @@
 
 use super::Connection;
 use crate::id::SessionId;
-use crate::latency::{Class, Run, ServerLatency};
 use crate::metrics::{ServerCounters, ServerMetric};
 use crate::protocol::Protocol;
 use crate::protocol::grammar::{BadReply, Mark, Scan};
@@ -54,8 +53,6 @@ pub(crate) struct Tally {
     sent: (i64, i64),
     /// Those that were answered before they were wholly written.
     unsent: (i64, i64),
-    /// The latest of each class, which are not recorded yet.
-    runs: [Run; Class::ALL.len()],
 }
 
 impl<P: Protocol> Connection<P> {
@@ -98,7 +95,17 @@ impl<P: Protocol> Connection<P> {
             return self.drop_reply_before(data, tally);
         }
         let marks = matches!(oldest.reply_to, ReplyTo::Fragment(..)).then_some(marks);
-        self.take_reply(data, marks, tally)
+        let found = self.take_reply(data, marks, tally)?;
+        if let Found::Reply {
+            entry,
+            kind: Some(_),
+            ..
+        } = &found
+            && !entry.is_measured()
+        {
+            self.queue.exclude(entry.class);
+        }
+        Ok(found)
     }
 
     /// Takes a reply to the oldest request, or a part of it.
@@ -113,11 +120,8 @@ impl<P: Protocol> Connection<P> {
         let first = !self.mid_reply;
         let (len, kind, entry) = match P::scan(&mut self.scanner, data, marks)? {
             Scan::Complete { len, kind } => {
-                let (entry, written) = self.queue.pop().ok_or(BadReply)?;
-                tally.add(&entry, written.is_some());
-                if entry.is_measured() {
-                    self.measure(&entry, written.unwrap_or(entry.queued), tally);
-                }
+                let (entry, whole) = self.queue.pop().ok_or(BadReply)?;
+                tally.add(&entry, whole);
                 (len, Some(kind), entry)
             }
             Scan::Partial => (data.len(), None, *oldest),
@@ -130,16 +134,6 @@ impl<P: Protocol> Connection<P> {
             first,
             kind,
         })
-    }
-
-    /// Measures the latency of a request that was written at `written` and is answered now.
-    #[inline]
-    fn measure(&self, entry: &InFlight, written: Time, tally: &mut Tally) {
-        let run = &mut tally.runs[entry.class as usize];
-        if !run.takes(entry.queued, written) {
-            let times = (entry.queued, written);
-            run.replace(times, entry.class, self.last_read(), &self.latency);
-        }
     }
 
     /// When the bytes were read that are looked at.
@@ -185,18 +179,17 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Adds a batch of replies to what is counted and measured of the server.
-    pub(crate) fn count(&self, tally: &Tally) {
-        tally.count(&self.counters, &self.latency, self.last_read());
+    /// Adds a batch of replies, those of one read, to what is counted and measured of the server.
+    pub(crate) fn count(&mut self, tally: &Tally) {
+        tally.count(&self.counters);
+        let now = self.last_read();
+        self.queue.record(&self.latency, now);
     }
 }
 
 impl Tally {
-    /// Adds it to the counters of the server and, as the replies were read at `now`, to its latency.
-    pub(crate) fn count(&self, counters: &ServerCounters, latency: &ServerLatency, now: Time) {
-        for class in Class::ALL {
-            self.runs[class as usize].end(class, now, latency);
-        }
+    /// Adds it to the counters of the server.
+    pub(crate) fn count(&self, counters: &ServerCounters) {
         let add = |metric, by| counters.add(metric, by);
         add(ServerMetric::Responses, self.replies);
         add(ServerMetric::ResponseBytes, self.bytes);
