@@ -29,6 +29,7 @@ async function main([executablePath, url, port, pid, control, pictures]) {
     await loads(page);
     await isLive(page);
     await showsLatency(page);
+    await slowRequestsAreText(page, client);
     await isUsableByKeyboard(page);
     await namesAreText(page);
     await drainedServerIsTold(page, control);
@@ -90,6 +91,19 @@ async function showsLatency(page) {
   }
   const plot = page.locator('section.pool').first().locator('[data-plot="p99"] path').last();
   await page.waitForFunction((element) => element.getAttribute('d')?.startsWith('M'), await plot.elementHandle(), { timeout: 15000 });
+}
+
+// Every request of that pool is slow by its setting.
+async function slowRequestsAreText(page, client) {
+  const asking = setInterval(() => client.write('GET <b>key</b>\r\n'), 20);
+  try {
+    const row = page.locator('#slow tbody tr').filter({ hasText: 'GET <b>key</b>' }).first();
+    await row.waitFor({ timeout: 15000 });
+    assert.match(await row.textContent(), / ms127\.0\.0\.1:[0-9]+$/);
+    assert.equal(await page.locator('#slow b').count(), 0);
+  } finally {
+    clearInterval(asking);
+  }
 }
 
 async function isUsableByKeyboard(page) {

@@ -26,6 +26,7 @@ mod resolver;
 pub mod ring_diff;
 pub mod run;
 mod signals;
+mod slow_log;
 mod stats;
 mod usage;
 mod worker;

@@ -42,6 +42,7 @@ mod script_memory;
 mod servers;
 pub mod settings;
 mod share;
+pub mod slow_log;
 mod subscriptions;
 mod time;
 

@@ -361,6 +361,17 @@ pub const SUBSCRIBER_LINGER: Duration = Duration::from_secs(10);
 /// are lost cannot be told from messages that are not sent, so it must be found out soon.
 pub const SUBSCRIBER_PING_EVERY: Duration = Duration::from_secs(10);
 
+/// Slow requests that a pool keeps, as many as Redis does by default.
+pub const SLOW_REQUESTS: usize = 128;
+
+/// Slow requests that are kept of the replies of one read: when a server has stalled all are slow, and some tell of it.
+pub const SLOW_AT_ONCE: usize = 16;
+
+/// Bytes of a slow request's command and of its key that are kept, for each request that waits for its reply.
+pub const SLOW_COMMAND: usize = 16;
+/// See [`SLOW_COMMAND`].
+pub const SLOW_KEY: usize = 32;
+
 /// How often it is looked at whether another worker has ejected a server, while there are subscribers: no request of
 /// theirs would find that out.
 pub const SUBSCRIBER_HEALTH_EVERY: Duration = Duration::from_secs(1);

@@ -101,6 +101,7 @@ metrics! {
     Messages "messages" Counter false "# messages of channels passed on, to each client counted";
     SubscriptionGaps "subscription_gaps" Counter false "# times messages of channels may have been missed";
     SubscribersClosed "subscribers_closed" Counter false "# client connections closed for reading their messages too slowly";
+    SlowRequests "slow_requests" Counter false "# requests kept in the slow log, of each read at most 16";
     Unheard "unheard" Counter false "# requests and fragments without reply that were refused or lost";
 }
 

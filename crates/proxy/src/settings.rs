@@ -38,6 +38,8 @@ pub struct PoolSettings {
     pub server_retry_timeout: Duration,
     /// Failures in a row that eject a server (0 counts as 1).
     pub server_failure_limit: u32,
+    /// How long a request takes at least that is kept in the slow log when it is answered; `None` keeps none.
+    pub slow_log: Option<Duration>,
     /// Append the server and the cause to the proxy's own error lines.
     pub error_detail: bool,
     /// Let commands pass that destroy data on every server (FLUSHALL, FLUSHDB, flush_all).
@@ -91,6 +93,7 @@ impl PoolSettings {
             server_connections: 1,
             leased_connections: 1_024,
             lease_idle_timeout: Some(Duration::from_secs(60)),
+            slow_log: None,
             server_retry_timeout: Duration::from_secs(30),
             server_failure_limit: 2,
             error_detail: false,

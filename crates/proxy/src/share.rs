@@ -18,6 +18,7 @@ use crate::release::KnownRelease;
 use crate::script_memory::ScriptMemory;
 use crate::servers::health::{PoolHealth, ServerHealth};
 use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
+use crate::slow_log::SlowLog;
 use crate::time::Time;
 
 /// One pool of the process.
@@ -33,6 +34,7 @@ pub struct PoolShare {
     place: ArcSwap<Place>,
     /// Requests of clients per second.
     rate: AtomicU64,
+    slow_log: SlowLog,
     /// One for each worker.
     workers: Box<[WorkerShare]>,
 }
@@ -149,6 +151,7 @@ impl PoolShare {
             process: Arc::clone(&place.process),
             place: ArcSwap::from_pointee(place),
             rate: AtomicU64::new(0),
+            slow_log: SlowLog::default(),
             workers: (0..workers).map(worker).collect(),
             plan_number: AtomicU64::new(plan.number),
             plan: ArcSwap::from_pointee(plan),
@@ -261,6 +264,11 @@ impl PoolShare {
     /// How many workers serve the pool.
     pub fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// The requests that took longest.
+    pub fn slow_log(&self) -> &SlowLog {
+        &self.slow_log
     }
 
     /// What the worker with this number counts.

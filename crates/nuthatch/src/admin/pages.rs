@@ -8,9 +8,12 @@ use hyper::body::Body;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use proxy::limits::SLOW_REQUESTS;
+
 use super::guard::Guard;
 use super::view::{Readiness, View};
 use super::{exposition, json, metrics};
+use crate::slow_log;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -123,6 +126,11 @@ impl Pages {
             }
             "/servers" => Page::of(JSON, json::servers(&self.view)),
             "/history" => Page::of(JSON, self.history(query)),
+            "/slowlog" => {
+                let pools = &self.view.in_force().pools;
+                let latest = slow_log::latest(pools, SLOW_REQUESTS);
+                Page::of(JSON, slow_log::json(&latest).to_string())
+            }
             "/config" => Page::of(JSON, json::config(&self.view)),
             "/stats" => {
                 let document = self.view.source().document();
@@ -130,7 +138,7 @@ impl Pages {
             }
             _ => Page::text(
                 StatusCode::NOT_FOUND,
-                "there is /, /metrics, /healthz, /readyz, /servers, /history, /config and /stats\n",
+                "there is /, /metrics, /healthz, /readyz, /servers, /history, /slowlog, /config and /stats\n",
             ),
         }
     }

@@ -41,6 +41,12 @@ pub(super) enum CtlCommand {
     Status,
     /// Print the statistics document.
     Stats,
+    /// Show the requests that took longest lately, newest first.
+    Slowlog {
+        /// At most so many.
+        #[arg(short = 'n', long, value_name = "N")]
+        count: Option<usize>,
+    },
     /// Read the configuration again and put it in force, without disconnecting clients.
     Reload {
         /// Only tell what would change.
@@ -97,6 +103,7 @@ impl CtlCommand {
         match self {
             Self::Status => Request::Status,
             Self::Stats => Request::Stats,
+            Self::Slowlog { count } => Request::Slowlog { count },
             Self::Reload { dry_run } => Request::Reload { dry_run },
             Self::Drain(server) => Request::Drain(named(server)),
             Self::Undrain(server) => Request::Undrain(named(server)),

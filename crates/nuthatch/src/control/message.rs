@@ -14,6 +14,12 @@ pub(crate) enum Request {
     Status,
     /// The statistics document.
     Stats,
+    /// The latest slow requests.
+    Slowlog {
+        /// At most so many.
+        #[serde(default)]
+        count: Option<usize>,
+    },
     /// Put the configuration files in force.
     Reload {
         /// Only tell what would change.

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::live::Live;
 use crate::logger::{self, NOTICE, WARN, log};
 use crate::net::{SocketFile, blocking_unix};
+use crate::slow_log;
 
 /// Only the owner may connect.
 const MODE: u32 = 0o600;
@@ -32,6 +33,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long the main thread may take: longer than a reload waits for its workers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// Slow requests that are shown if no number is given.
+const SLOW_SHOWN: usize = 20;
 
 /// How many descriptors the control socket may need with these settings.
 pub(crate) fn descriptors(globals: &Globals) -> u64 {
@@ -141,6 +145,11 @@ impl Server {
             Request::Status => {
                 let facts = self.facts.clone();
                 self.ask(move |live| status::answer(live, &facts))
+            }
+            Request::Slowlog { count } => {
+                let pools = &self.facts.stats.directory.in_force().pools;
+                let latest = slow_log::latest(pools, count.unwrap_or(SLOW_SHOWN));
+                Answer::done(slow_log::text(&latest), slow_log::json(&latest))
             }
             Request::Reload { dry_run: true } => self.ask(dry_run),
             Request::Reload { dry_run: false } => self.ask(reload),

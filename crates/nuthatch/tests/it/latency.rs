@@ -1,11 +1,17 @@
 //! Latency as the admin pages tell it, with a real server.
 
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use testkit::Client;
 
 use crate::admin::{ask, rig, sample};
 use crate::need;
+use crate::rig::BIN;
+use crate::tool::{self, Done};
 
 /// How long the slow requests take at the server.
 const SLOW: Duration = Duration::from_millis(200);
@@ -14,6 +20,13 @@ const SLOW: Duration = Duration::from_millis(200);
 fn latency(port: u16) -> Value {
     let page: Value = serde_json::from_str(&ask(port, "/servers", &[]).body).expect("JSON");
     page["pools"][0]["servers"][0]["latency"].clone()
+}
+
+/// What `nuthatch ctl` says.
+fn ctl(control: &Path, words: &[&str]) -> Done {
+    let mut command = Command::new(BIN);
+    command.arg("ctl").arg("--control").arg(control);
+    tool::run(command, words)
 }
 
 #[test]
@@ -66,4 +79,50 @@ fn requests_are_measured_by_class_and_those_that_wait_for_others_are_not() {
     );
     assert_eq!(of("bucket", ",le=\"16.777216\""), all);
     assert!(of("sum", "") >= SLOW.as_secs_f64() * 0.9);
+}
+
+#[test]
+fn slow_requests_are_shown_to_operators_and_clients_once_a_reload_asks_for_them() {
+    let args = ["--control=control.sock"];
+    let (rig, port) = need!(rig(1, &[], &args), "redis-server");
+    let mut client = rig.client();
+    assert_eq!(client.ask(&["CLIENT", "SETNAME", "app"]), "+OK\r\n");
+    let control = rig.proxy.dir().join("control.sock");
+    let ctl = |words: &[&str]| ctl(&control, words);
+    let slow_set = |client: &mut Client| {
+        let pause = SLOW.as_millis().to_string();
+        let paused = rig.servers[0]
+            .client()
+            .ask(&["CLIENT", "PAUSE", &pause, "WRITE"]);
+        assert_eq!(paused, "+OK\r\n");
+        assert_eq!(client.ask(&["SET", "slow:key", "v"]), "+OK\r\n");
+    };
+    slow_set(&mut client);
+    let none = ctl(&["slowlog"]).success();
+    assert!(none.contains("no slow request is known"), "{none}");
+
+    let file = rig.proxy.conf();
+    let conf = fs::read_to_string(file).expect("a file");
+    let conf = conf.replace("  redis: true\n", "  redis: true\n  slow_log: 100\n");
+    fs::write(file, conf).expect("a file");
+    ctl(&["reload"]).success();
+    slow_set(&mut client);
+    assert_eq!(client.ask(&["GET", "slow:key"]), "$1\r\nv\r\n");
+
+    let lines = ctl(&["slowlog"]).success();
+    assert_eq!(lines.lines().count(), 1, "{lines}");
+    assert!(
+        lines.contains(" pool pool server s0: SET slow:key took "),
+        "{lines}"
+    );
+    let json: Value = serde_json::from_str(&ctl(&["slowlog", "--json"]).success()).expect("JSON");
+    assert_eq!(json[0]["client_name"], "app");
+    assert!(json[0]["served"].as_u64().expect("a time") >= SLOW.as_micros() as u64 * 9 / 10);
+    let page: Value = serde_json::from_str(&ask(port, "/slowlog", &[]).body).expect("JSON");
+    assert_eq!(page, json);
+    assert_eq!(client.ask(&["SLOWLOG", "LEN"]), ":1\r\n");
+    assert_eq!(
+        sample(port, "nuthatch_pool_slow_requests_total{pool=\"pool\"}"),
+        1.0
+    );
 }

@@ -44,6 +44,7 @@ impl<P: Protocol> Engine<P> {
         self.send(asked.id, connection, reply_to, facts.class(), |out| {
             write_edited(&asked.source, bodies, &cap.edits, out)
         });
+        self.note_request(asked, connection);
         if facts.is_special
             && let Some(connection) = self.roster.get_mut(connection)
             && let Some(session) = self.clients.get_mut(asked.id)

@@ -111,7 +111,10 @@ impl<P: Protocol> Engine<P> {
             false => Destination::Ejected(server),
         };
         match self.connection_to(asked.id, destination) {
-            Ok(connection) => self.send(asked.id, connection, reply_to, facts.class(), write),
+            Ok(connection) => {
+                self.send(asked.id, connection, reply_to, facts.class(), write);
+                self.note_request(asked, connection);
+            }
             Err(cause) => self.fail_unsent(asked, facts, reply_to, &cause, destination),
         }
     }
@@ -217,6 +220,7 @@ impl<P: Protocol> Engine<P> {
             }
             P::fragment_end(command, request, out);
         });
+        self.note_request(asked, connection);
         if let Some(seconds) = seconds {
             self.follow_fragment(asked, facts, connection, keys.iter(), seconds);
         }

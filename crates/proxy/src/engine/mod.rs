@@ -24,26 +24,27 @@
 //! 9. `plans`: how a new plan takes effect.
 //! 10. `pacing`: sessions whose requests keep a server busy for long.
 //! 11. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
-//! 12. `leases`: connections that one session has, and what ends that.
-//! 13. `waits`: requests that wait at their server for other clients.
-//! 14. `failover`: a request to a server of the failover pool.
-//! 15. `fanout`: a request to several servers.
-//! 16. `large_split`: the same for one of very many keys.
-//! 17. `acknowledged`: requests that wait for replicas of the servers.
-//! 18. `administering`: requests that administer servers or clients, over connections of their own.
-//! 19. `watches`: the keys that a transaction depends on.
-//! 20. `holding`: the requests of a transaction, until it is executed.
-//! 21. `transactions`: their execution: they are sent as one.
-//! 22. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 23. `intake`: bytes to requests, and sessions that are resumed.
-//! 24. `endings`: server connections that end, and what happens to their requests.
-//! 25. `handshakes`: server connections until they carry requests.
-//! 26. `quiet`: replies that the clients of quiet requests do not want.
-//! 27. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 28. `memory`: `max_memory`.
-//! 29. `clock`: what is due because time has passed.
-//! 30. `departures`: the clients before the end of the process.
-//! 31. `calls`: the calls that the shell may make.
+//! 12. `slow`: requests that took long.
+//! 13. `leases`: connections that one session has, and what ends that.
+//! 14. `waits`: requests that wait at their server for other clients.
+//! 15. `failover`: a request to a server of the failover pool.
+//! 16. `fanout`: a request to several servers.
+//! 17. `large_split`: the same for one of very many keys.
+//! 18. `acknowledged`: requests that wait for replicas of the servers.
+//! 19. `administering`: requests that administer servers or clients, over connections of their own.
+//! 20. `watches`: the keys that a transaction depends on.
+//! 21. `holding`: the requests of a transaction, until it is executed.
+//! 22. `transactions`: their execution: they are sent as one.
+//! 23. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 24. `intake`: bytes to requests, and sessions that are resumed.
+//! 25. `endings`: server connections that end, and what happens to their requests.
+//! 26. `handshakes`: server connections until they carry requests.
+//! 27. `quiet`: replies that the clients of quiet requests do not want.
+//! 28. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 29. `memory`: `max_memory`.
+//! 30. `clock`: what is due because time has passed.
+//! 31. `departures`: the clients before the end of the process.
+//! 32. `calls`: the calls that the shell may make.
 
 mod acknowledged;
 mod administering;
@@ -69,6 +70,7 @@ mod replies;
 mod reports;
 mod requests;
 mod sending;
+mod slow;
 mod state;
 mod subscribing;
 mod trace;

@@ -5,6 +5,7 @@
 //! slot are most of the traffic, and have a short loop of their own.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use super::endings::Blame;
 use super::quiet::Piece;
@@ -18,7 +19,7 @@ use crate::protocol::Protocol;
 use crate::protocol::grammar::Mark;
 use crate::servers::connection::replies::{Found, Tally};
 use crate::servers::connection::{Connection, Progress};
-use crate::servers::queue::{InFlight, ReplyTo};
+use crate::servers::queue::{InFlight, ReplyTo, Slow};
 
 /// What is collected over the replies of one read, so that counters and health are touched once per read.
 struct Batch {
@@ -88,9 +89,18 @@ impl<P: Protocol> Engine<P> {
             marks: std::mem::take(&mut self.marks),
             is_out_of_step: false,
         };
+        let limit = self.settings.slow_log;
+        let limit = limit.filter(|limit| connection.may_be_slow(*limit));
+        let mut slow = Vec::new();
         let mut pos = range.start;
         while pos < range.end {
-            let found = self.deliver_plain_replies(id, chunk, &mut pos, range.end, &mut batch);
+            let found = match limit {
+                None => self.deliver_plain_replies(id, chunk, &mut pos, range.end, &mut batch),
+                Some(limit) => {
+                    let data = &chunk[pos..range.end];
+                    self.next_slow_reply(id, data, &mut batch, (limit, &mut slow))
+                }
+            };
             match found {
                 Some(found) => match self.handle_other_reply(id, chunk, pos, found, &mut batch) {
                     Some(len) => pos += len,
@@ -98,6 +108,9 @@ impl<P: Protocol> Engine<P> {
                 },
                 None => break,
             }
+        }
+        if !slow.is_empty() {
+            self.log_slow(server, slow);
         }
         self.note_success(&mut batch);
         self.marks = batch.marks;
@@ -154,6 +167,19 @@ impl<P: Protocol> Engine<P> {
             self.clients.deliver(slot, chunk, reply, true, now, outbox);
         }
         None
+    }
+
+    /// What is found at the start of `data` where requests may be slow; `None` when the bytes are no reply.
+    fn next_slow_reply(
+        &mut self,
+        id: ConnectionId,
+        data: &[u8],
+        batch: &mut Batch,
+        slow: (Duration, &mut Vec<Slow>),
+    ) -> Option<Found<P::Kind>> {
+        let connection = self.roster.get_mut(id)?;
+        let (marks, tally) = (&mut batch.marks, &mut batch.tally);
+        connection.next_slow_reply(data, marks, tally, slow).ok()
     }
 
     /// Handles anything else that was found at `pos`. Returns its length, or `None` when it is no reply to its request.

@@ -237,14 +237,16 @@ impl<P: Protocol> Engine<P> {
             let pinned = session.pinned_mut();
             pinned.add(server, connection.purpose(), connection.id());
         }
-        let class = facts.class();
+        let (id, class) = (connection.id(), facts.class());
         connection.send(asked.id, reply_to, class, now, &mut self.outbox, |out| {
             write_request(&asked.source, bodies, facts.left_out.as_ref(), out);
         });
         if facts.is_special {
             note_special(facts, session, connection.into_inner(), now);
         }
-        session.may_accept()
+        let may_accept = session.may_accept();
+        self.note_request(asked, id);
+        may_accept
     }
 
     #[cold]

@@ -65,6 +65,9 @@ pub(crate) trait Decider: Grammar {
         out: &mut Vec<u8>,
     ) -> bool;
 
+    /// The name that a client has given itself; empty if none.
+    fn client_name(client: &Self::Client) -> &[u8];
+
     /// What the log tells of a request: its command, and where its first key is, if it has one.
     fn describe<'r>(&self, request: Request<'r, Self>) -> (&'r [u8], Option<Range<usize>>);
 

@@ -265,6 +265,10 @@ impl Decider for Memcached {
         is_read
     }
 
+    fn client_name(_client: &()) -> &[u8] {
+        &[]
+    }
+
     fn describe<'r>(
         &self,
         request: decision::Request<'r, Self>,

@@ -13,7 +13,9 @@ use crate::id::SessionId;
 use crate::latency::{Class, ServerLatency};
 use crate::limits::{KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
 use crate::protocol::grammar::{Mark, Unwanted};
+use crate::servers::notes::Notes;
 use crate::servers::writes::Writes;
+use crate::slow_log::Note;
 use crate::time::Time;
 
 /// A request (or a fragment of one) that was queued for a server and is not answered.
@@ -63,6 +65,14 @@ impl InFlight {
     pub(super) fn expects_before(&self) -> bool {
         self.before > 0
     }
+}
+
+/// A slow request that was found when its reply ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Slow {
+    pub(crate) request: InFlight,
+    pub(crate) written: Time,
+    pub(crate) note: Note,
 }
 
 /// Where a reply is delivered.
@@ -135,6 +145,7 @@ pub(crate) struct RequestQueue {
     /// How many of them (from the front) are wholly written.
     sent: usize,
     writes: Writes,
+    notes: Notes,
     /// How many bytes of the next one are written.
     sent_of_next: usize,
     /// Unwritten bytes of requests that were answered before they were wholly written, as a server may do with an
@@ -311,6 +322,23 @@ impl RequestQueue {
             .range(self.sent.saturating_sub(count)..self.sent)
     }
 
+    /// What the request that was pushed last is called.
+    pub(crate) fn note(&mut self, note: Note) {
+        let number = self.writes.taken() + self.entries.len() as u64 - 1;
+        self.notes.add(number, note);
+    }
+
+    /// The oldest request as it is logged if it is slow; none if it is not wholly written.
+    pub(super) fn oldest_noted(&mut self) -> Option<Slow> {
+        let request = *self.entries.front().filter(|_| self.sent > 0)?;
+        let note = self.notes.of(self.writes.taken()).unwrap_or_default();
+        Some(Slow {
+            request,
+            written: self.writes.oldest(),
+            note,
+        })
+    }
+
     /// The request that was just taken off is not to be measured.
     pub(super) fn exclude(&mut self, class: Class) {
         self.writes.exclude(class);
@@ -319,6 +347,7 @@ impl RequestQueue {
     /// The replies of one read were looked at, which came at `now`: records how long their requests took at the server.
     pub(super) fn record(&mut self, latency: &ServerLatency, now: Time) {
         self.writes.record(latency, now);
+        self.notes.drop_before(self.writes.taken());
     }
 
     /// Takes the oldest request off the queue; returns it, and whether it was wholly written.
@@ -435,6 +464,7 @@ impl RequestQueue {
             stays
         });
         self.output = kept;
+        self.notes.forget();
         self.forgotten -= late;
         dropped
     }

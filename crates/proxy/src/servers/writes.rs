@@ -49,6 +49,16 @@ impl Writes {
         }
     }
 
+    /// The number of the oldest request that is not answered.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// When the oldest request was written, which is.
+    pub(super) fn oldest(&self) -> Time {
+        self.oldest.at
+    }
+
     /// The oldest request, which is written, is answered.
     #[inline(always)]
     pub(super) fn take(&mut self, class: Class) {

@@ -40,6 +40,7 @@ mod retry;
 mod scripts;
 mod silent;
 mod slow;
+mod slow_log;
 mod stage;
 mod stats;
 mod subscriptions;

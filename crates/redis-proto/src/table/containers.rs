@@ -16,6 +16,7 @@ pub(super) const ROWS: &[Command] = &[
     container("module", MODULE),
     container("object", OBJECT),
     container("slowlog", SLOWLOG),
+    container("commandlog", COMMANDLOG),
     container("xgroup", XGROUP),
     container("xinfo", XINFO),
 ];
@@ -124,6 +125,13 @@ const MODULE: &[Command] = &[
     refuse("module|load", AtLeast(3), Why::Admin),
     refuse("module|loadex", AtLeast(3), Why::Admin),
     refuse("module|unload", Exact(3), Why::Admin),
+];
+
+const COMMANDLOG: &[Command] = &[
+    local("commandlog|get", Exact(4), LocalCommand::Slowlog),
+    help("commandlog|help"),
+    local("commandlog|len", Exact(3), LocalCommand::Slowlog),
+    local("commandlog|reset", Exact(3), LocalCommand::Slowlog),
 ];
 
 const SLOWLOG: &[Command] = &[

@@ -75,7 +75,6 @@ pub(super) const ROWS: &[Command] = &[
     refuse("backup", AtLeast(2), Why::Admin).with(BACKUP),
     admin("bgrewriteaof", Exact(1), Admin::OnlyServer),
     admin("bgsave", AtLeast(1), Admin::OnlyServer),
-    refuse("commandlog", AtLeast(2), Why::Admin).with(COMMANDLOG),
     admin("debug", AtLeast(2), Admin::OnlyServer).with(DEBUG),
     refuse("failover", AtLeast(1), Why::Admin),
     refuse("hotkeys", AtLeast(2), Why::Admin).with(HOTKEYS),
@@ -182,8 +181,6 @@ const PUBSUB: &[Command] = &[
 const CLUSTER: &[Command] = &[help("cluster|help")];
 
 const DEBUG: &[Command] = &[help("debug|help")];
-
-const COMMANDLOG: &[Command] = &[help("commandlog|help")];
 
 const HOTKEYS: &[Command] = &[help("hotkeys|help")];
 

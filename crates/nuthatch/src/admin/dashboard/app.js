@@ -10,6 +10,7 @@ const RATE_SECONDS = 3;
 const FAILING_SECONDS = 10;
 // Where a sample of the history has the median and the 99th percentile of the latency.
 const [P50, P99] = [4, 5];
+const SLOW_SHOWN = 20;
 
 const byId = (id) => document.getElementById(id);
 const cards = new Map();
@@ -42,6 +43,7 @@ async function refresh() {
   if (Date.now() - lastHistory >= history.every * 1000) {
     lastHistory = Date.now();
     addHistory(await ask(`history?after=${history.taken}`));
+    showSlow(await ask('slowlog'));
   }
   show(page);
 }
@@ -249,6 +251,28 @@ function showServer(row, pool, server, now) {
   setText(cell(row, 'ejected'), ejected > 0 ? clock(ejected / 1e6) : 'never');
   const values = (history.series.get(key) ?? []).map((point) => point[0]);
   plot(row.querySelector('svg'), values, values.length === 0 ? 0 : Math.max(...values));
+}
+
+// The section is there while there is anything to show.
+function showSlow(requests) {
+  const section = byId('slow');
+  section.hidden = requests.length === 0;
+  const rows = requests.slice(0, SLOW_SHOWN).map((slow) => {
+    const row = document.createElement('tr');
+    const more = slow.key_bytes_left_out > 0 ? '…' : '';
+    const client = slow.client_name === '' ? slow.client : `${slow.client} ${slow.client_name}`;
+    const cells = [
+      clock(slow.at / 1e6), `${slow.command} ${slow.key}${more}`, slow.pool, slow.server,
+      millis(slow.waited / 1000), millis(slow.served / 1000), client,
+    ];
+    cells.forEach((text, index) => {
+      const cell = row.insertCell();
+      cell.textContent = text;
+      if (index === 4 || index === 5) cell.className = 'number';
+    });
+    return row;
+  });
+  section.querySelector('tbody').replaceChildren(...rows);
 }
 
 // Draws values as a line with the newest at the right, where all of the time is the width.

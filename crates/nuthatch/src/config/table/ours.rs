@@ -12,7 +12,8 @@ use proxy::settings::{
 use super::super::choice::{Choice, choices};
 use super::super::hosts::HostPort;
 use super::super::typed::{
-    BOOL, COMMANDS as COMMAND_LIST, HOST_PORT, RELEASE, TEXT, TIME_LIMIT, bytes, integer,
+    BOOL, COMMANDS as COMMAND_LIST, HOST_PORT, MILLISECONDS, RELEASE, TEXT, TIME_LIMIT, bytes,
+    integer,
 };
 use super::row::{Absent, AnyRow, Row, rows};
 
@@ -113,6 +114,19 @@ rows! {
     )
     .fills(|pool, time| pool.settings.lease_idle_timeout = time)
     .only_redis();
+
+    SLOW_LOG: Duration = Row::ours(
+        "slow_log",
+        MILLISECONDS,
+        Absent::Nothing,
+        "How long a request must have taken to be kept in the slow log when it is answered: from when it was parsed until the \
+         last byte of its reply was read. The latest 128 of the pool are kept, with the command, the beginning of the first key, the \
+         server, the client, and how long it waited in the proxy and at the server; `nuthatch ctl slowlog`, the admin pages and, in \
+         Redis pools, SLOWLOG and COMMANDLOG show them. 0 keeps every request. Requests that may wait for other clients are not \
+         kept. Without this setting there is no slow log; it can be switched on by a reload. While it is on, 64 bytes are kept \
+         for each request that waits for its reply.",
+    )
+    .fills(|pool, time| pool.settings.slow_log = Some(time));
 
     DNS_REFRESH: Option<Duration> = Row::ours(
         "dns_refresh",

@@ -4,6 +4,7 @@ use redis_proto::{RequestLimits, encode, glob};
 
 use super::client::RedisClient;
 use super::request::Request;
+use crate::limits::SLOW_REQUESTS;
 use crate::protocol::report::PoolView;
 use crate::settings::ProtocolSettings;
 
@@ -36,6 +37,7 @@ fn settings(pool: &PoolView<'_, RedisClient>) -> Vec<(&'static str, String)> {
     };
     let socket = if place.port == 0 { &place.listen } else { "" };
     let text = |text: &str| text.to_owned();
+    let slow = settings.slow_log;
     vec![
         ("appendfsync", text("no")),
         ("appendonly", text("no")),
@@ -58,8 +60,11 @@ fn settings(pool: &PoolView<'_, RedisClient>) -> Vec<(&'static str, String)> {
             RequestLimits::default().max_bulk.to_string(),
         ),
         ("save", text("")),
-        ("slowlog-log-slower-than", text("-1")),
-        ("slowlog-max-len", text("0")),
+        (
+            "slowlog-log-slower-than",
+            slow.map_or(text("-1"), |slow| slow.as_micros().to_string()),
+        ),
+        ("slowlog-max-len", SLOW_REQUESTS.to_string()),
         ("timeout", idle.map_or(0, |idle| idle.as_secs()).to_string()),
         ("tls-port", text("0")),
         ("unixsocket", text(socket)),

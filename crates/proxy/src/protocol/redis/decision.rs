@@ -123,6 +123,10 @@ impl Decider for Redis {
         cross_shard::write_error(command, apart, self.hash_tag, out);
     }
 
+    fn client_name(client: &RedisClient) -> &[u8] {
+        client.name.as_deref().unwrap_or_default()
+    }
+
     fn describe<'r>(&self, asked: decision::Request<'r, Self>) -> (&'r [u8], Option<Range<usize>>) {
         let request = request_of(asked);
         let Ok(command) = self.find_command(&request) else {

@@ -42,6 +42,7 @@ mod report;
 mod request;
 mod scan;
 mod scripts;
+mod slow_log;
 mod state;
 mod told;
 mod tracking;

@@ -78,21 +78,3 @@ pub(super) fn latency(
         _ => encode::array_header(out, 0),
     }
 }
-
-/// SLOWLOG, which is empty.
-pub(super) fn slow_log(command: &Command, request: &Request<'_>, out: &mut Vec<u8>) {
-    match command.sub_name() {
-        "len" => encode::integer(out, 0),
-        "reset" => encode::simple(out, "OK"),
-        _ if request.args.len() == 3 && !is_count(request.arg(2)) => {
-            encode::error(out, "ERR count should be greater than or equal to -1");
-        }
-        _ => encode::array_header(out, 0),
-    }
-}
-
-fn is_count(word: &[u8]) -> bool {
-    let number = std::str::from_utf8(word).ok();
-    let number = number.and_then(|text| text.parse::<i64>().ok());
-    number.is_some_and(|number| number >= -1)
-}

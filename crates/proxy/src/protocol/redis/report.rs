@@ -6,7 +6,7 @@ use redis_proto::command::{Action as CommandAction, LocalCommand};
 
 use super::decision::request_of;
 use super::state::Redis;
-use super::{client_kill, client_list, config, introspect, own, pubsub};
+use super::{client_kill, client_list, config, introspect, own, pubsub, slow_log};
 use crate::protocol::decision;
 use crate::protocol::report::{PoolView, Report};
 
@@ -37,6 +37,7 @@ impl Report for Redis {
             }
             LocalCommand::Config => config::get(&request, pool, out),
             LocalCommand::Memory => own::memory_stats(pool, out),
+            LocalCommand::Slowlog => slow_log::answer(command, &request, pool, out),
             LocalCommand::Time => own::time(pool, out),
             LocalCommand::Lastsave => own::last_save(pool, out),
             _ => {}

@@ -1,11 +1,14 @@
 //! The replies that arrive on a connection, each with the request that it answers.
 
+use std::time::Duration;
+
 use super::Connection;
 use crate::id::SessionId;
+use crate::limits::SLOW_AT_ONCE;
 use crate::metrics::{ServerCounters, ServerMetric};
 use crate::protocol::Protocol;
 use crate::protocol::grammar::{BadReply, Mark, Scan};
-use crate::servers::queue::{InFlight, ReplyTo};
+use crate::servers::queue::{InFlight, ReplyTo, Slow};
 use crate::time::Time;
 
 /// What was found at the start of a server's bytes.
@@ -81,6 +84,34 @@ impl<P: Protocol> Connection<P> {
             return self.next_other_reply(data, marks, tally);
         }
         self.take_reply(data, None, tally)
+    }
+
+    /// Whether some of the requests that are answered now may have taken that long.
+    pub(crate) fn may_be_slow(&self, limit: Duration) -> bool {
+        let oldest = self.queue.oldest();
+        oldest.is_some_and(|oldest| oldest.queued + limit <= self.last_read())
+    }
+
+    /// The same as [`Connection::next_reply`]; adds the request to `slow` if this ends its reply and it took that long.
+    pub(crate) fn next_slow_reply(
+        &mut self,
+        data: &[u8],
+        marks: &mut Vec<u64>,
+        tally: &mut Tally,
+        (limit, slow): (Duration, &mut Vec<Slow>),
+    ) -> Result<Found<P::Kind>, BadReply> {
+        let oldest = self.queue.oldest_noted();
+        let found = self.next_reply(data, marks, tally)?;
+        let is_over = matches!(&found, Found::Reply { kind: Some(_), .. });
+        let is_slow =
+            |it: &Slow| it.request.is_measured() && it.request.queued + limit <= self.last_read();
+        if is_over
+            && slow.len() < SLOW_AT_ONCE
+            && let Some(oldest) = oldest.filter(is_slow)
+        {
+            slow.push(oldest);
+        }
+        Ok(found)
     }
 
     #[inline(never)]

@@ -1,12 +1,18 @@
-//! The end of the proxy, announced and prepared.
+//! What the tests ask of the pool besides: its settings, and the end of the proxy.
 
 use std::time::Duration;
 
 use proxy::Departure;
+use proxy::settings::PoolSettings;
 
 use super::Stage;
 
 impl Stage {
+    /// The settings in force.
+    pub(crate) fn settings(&self) -> &PoolSettings {
+        &self.settings
+    }
+
     /// Clients that want to know are told that the proxy leaves; returns how many.
     pub(crate) fn announce(&mut self, departure: Departure) -> usize {
         let now = self.time();
