@@ -2,6 +2,7 @@
 //! JSON. It is a unix socket that only its owner may connect to.
 
 mod client;
+mod clients;
 mod facts;
 mod message;
 mod server;

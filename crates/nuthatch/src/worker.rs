@@ -27,7 +27,7 @@ use crate::resolver::Resolver;
 use driver::Driver;
 use sockets::Sockets;
 
-pub(crate) use message::Message;
+pub(crate) use message::{Listed, Message};
 
 /// Maximum messages waiting for a worker; when it is full, the acceptor tries another worker or waits.
 const INBOX: usize = 1024;
@@ -243,6 +243,12 @@ impl Worker {
             Message::Announce(departure, told) => {
                 // Who asked may have given up.
                 let _ = told.send(self.driver.announce(departure));
+            }
+            Message::Clients(most, listed) => {
+                let _ = listed.send(self.driver.list_clients(most));
+            }
+            Message::Kill(address, killed) => {
+                let _ = killed.send(self.driver.kill(&address));
             }
             Message::Leave(within) => self.driver.begin_leaving(within),
             Message::Shutdown(time_limit) => {

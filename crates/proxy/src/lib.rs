@@ -23,6 +23,7 @@
 //! Nothing in here knows a socket, a clock, a thread or a file.
 
 mod cause;
+mod client_info;
 mod clients;
 mod departure;
 mod engine;
@@ -47,6 +48,7 @@ mod subscriptions;
 mod time;
 
 pub use cause::Cause;
+pub use client_info::{AboutClient, ClientInfo, Doing};
 pub use departure::Departure;
 pub use engine::WorkerContext;
 pub use event::{ClientWait, Event, Level, Limit, LogRecord, Subscription, Trace};

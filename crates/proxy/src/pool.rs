@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cause::Cause;
+use crate::client_info::ClientInfo;
 use crate::departure::Departure;
 use crate::engine::{Engine, WorkerContext};
 use crate::event::LogRecord;
@@ -209,6 +210,16 @@ impl Pool {
     /// the middle of a request, or has begun a transaction. Who never comes to that stays.
     pub fn begin_leaving(&mut self, now: Time, within: Duration) {
         either!(self, engine => engine.begin_leaving(now, within));
+    }
+
+    /// The clients that hold most memory, at most so many. This walks all of them.
+    pub fn clients(&self, most: usize, now: Time) -> Vec<ClientInfo> {
+        either!(self, engine => engine.census(most, now))
+    }
+
+    /// Closes the clients with this address, whatever they are doing; returns how many there were.
+    pub fn kill(&mut self, address: &str, now: Time) -> usize {
+        either!(self, engine => engine.kill(address, now))
     }
 
     /// Takes no further requests; what is in flight is answered and sessions close as they empty.

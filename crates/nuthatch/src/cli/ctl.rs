@@ -41,6 +41,18 @@ pub(super) enum CtlCommand {
     Status,
     /// Print the statistics document.
     Stats,
+    /// Show the clients that hold most memory, or close one.
+    Clients {
+        /// Of this pool only.
+        #[arg(long, conflicts_with = "kill")]
+        pool: Option<String>,
+        /// At most so many.
+        #[arg(short = 'n', long, value_name = "N", conflicts_with = "kill")]
+        count: Option<usize>,
+        /// Close the client with this address, as it is shown.
+        #[arg(long, value_name = "ADDRESS")]
+        kill: Option<String>,
+    },
     /// Show the requests that took longest lately, newest first.
     Slowlog {
         /// At most so many.
@@ -103,6 +115,11 @@ impl CtlCommand {
         match self {
             Self::Status => Request::Status,
             Self::Stats => Request::Stats,
+            Self::Clients {
+                kill: Some(address),
+                ..
+            } => Request::KillClient { address },
+            Self::Clients { pool, count, .. } => Request::Clients { pool, count },
             Self::Slowlog { count } => Request::Slowlog { count },
             Self::Reload { dry_run } => Request::Reload { dry_run },
             Self::Drain(server) => Request::Drain(named(server)),

@@ -14,6 +14,20 @@ pub(crate) enum Request {
     Status,
     /// The statistics document.
     Stats,
+    /// The clients that hold most memory.
+    Clients {
+        /// Of this pool only.
+        #[serde(default)]
+        pool: Option<String>,
+        /// At most so many.
+        #[serde(default)]
+        count: Option<usize>,
+    },
+    /// Close the clients with this address.
+    KillClient {
+        /// As it is listed.
+        address: String,
+    },
     /// The latest slow requests.
     Slowlog {
         /// At most so many.

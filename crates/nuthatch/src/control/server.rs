@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::facts::Facts;
 use super::message::{Answer, MAX_REQUEST, Request};
-use super::{servers, status};
+use super::{clients, servers, status};
 use crate::config::Globals;
 use crate::controller::{Controller, NoAnswer};
 use crate::failure::Failure;
@@ -146,6 +146,10 @@ impl Server {
                 let facts = self.facts.clone();
                 self.ask(move |live| status::answer(live, &facts))
             }
+            Request::Clients { pool, count } => {
+                self.ask(move |live| clients::list(live, pool.as_deref(), count))
+            }
+            Request::KillClient { address } => self.ask(move |live| clients::kill(live, &address)),
             Request::Slowlog { count } => {
                 let pools = &self.facts.stats.directory.in_force().pools;
                 let latest = slow_log::latest(pools, count.unwrap_or(SLOW_SHOWN));

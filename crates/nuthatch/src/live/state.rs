@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use proxy::{Departure, Process};
@@ -20,7 +20,7 @@ use crate::failure::Failure;
 use crate::logger::{WARN, log};
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
-use crate::worker::{self, Message};
+use crate::worker::{self, Listed, Message};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -57,6 +57,9 @@ pub(crate) struct Draft {
     prepared: Prepared,
     pools: Pools,
 }
+
+/// How long workers may take to answer a question: they are never busy for long.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// The configuration in force.
 pub(crate) struct Live {
@@ -160,12 +163,29 @@ impl Live {
         self.wait_for_workers(Instant::now() + time_limit)
     }
 
+    /// The clients of all workers that hold most memory, of each pool and worker at most so many.
+    pub(crate) fn list_clients(&self, most: usize) -> Listed {
+        let (sender, listed) = channel();
+        self.tell(|| Message::Clients(most, sender.clone()));
+        drop(sender);
+        answers(&listed).flatten().collect()
+    }
+
+    /// Closes the clients with this address; returns how many there were.
+    pub(crate) fn kill_clients(&self, address: &str) -> usize {
+        let (sender, killed) = channel();
+        let address: Arc<str> = address.into();
+        self.tell(|| Message::Kill(Arc::clone(&address), sender.clone()));
+        drop(sender);
+        answers(&killed).sum()
+    }
+
     /// Has the clients told that want to know that the process is about to leave; returns how many were.
     pub(crate) fn announce(&self, departure: Departure) -> usize {
         let (sender, told) = channel();
         self.tell(|| Message::Announce(departure, sender.clone()));
         drop(sender);
-        told.iter().sum()
+        answers(&told).sum()
     }
 
     /// Sends all workers a message.
@@ -188,4 +208,13 @@ impl Live {
     pub(crate) fn stop_accepting(self) {
         self.acceptor.stop();
     }
+}
+
+/// What the workers answer, as far as they do within [`ANSWER_WITHIN`].
+fn answers<T>(receiver: &Receiver<T>) -> impl Iterator<Item = T> {
+    let until = Instant::now() + ANSWER_WITHIN;
+    std::iter::from_fn(move || {
+        let left = until.saturating_duration_since(Instant::now());
+        receiver.recv_timeout(left).ok()
+    })
 }

@@ -28,6 +28,7 @@ use depth::Depth;
 
 use super::chunks::Chunks;
 use super::link::{Link, Role};
+use super::message::Listed;
 use super::net::{Caller, Net};
 use super::path::Path;
 use super::pool::PoolParts;
@@ -208,6 +209,25 @@ impl<N: Net> Driver<N> {
         self.each_core(|core, now| told += core.announce(departure, now));
         self.drain();
         told
+    }
+
+    /// The clients that hold most memory, of each pool at most so many.
+    pub(super) fn list_clients(&self, most: usize) -> Listed {
+        let mut listed = Vec::new();
+        for part in self.pools.iter() {
+            let share = part.share.clone();
+            let clients = part.core.clients(most, self.now).into_iter();
+            listed.extend(clients.map(|client| (Arc::clone(&share), client)));
+        }
+        listed
+    }
+
+    /// Closes the clients with this address; returns how many there were.
+    pub(super) fn kill(&mut self, address: &str) -> usize {
+        let mut killed = 0;
+        self.each_core(|core, now| killed += core.kill(address, now));
+        self.drain();
+        killed
     }
 
     /// Closes the clients one after the other, within this time.

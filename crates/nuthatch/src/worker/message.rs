@@ -4,13 +4,16 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use proxy::Departure;
+use proxy::{ClientInfo, Departure};
 
 use super::net::Caller;
 use crate::connections::Counted;
 use crate::net::Stream;
 use crate::pool::{PoolId, PoolShare};
 use crate::resolver::Resolved;
+
+/// Clients, each with its pool.
+pub(crate) type Listed = Vec<(Arc<PoolShare>, ClientInfo)>;
 
 /// A message to a worker.
 #[derive(Debug)]
@@ -43,6 +46,10 @@ pub(crate) enum Message {
     Handled(Sender<()>),
     /// The process is about to leave: tell the clients that want to know, and answer how many there were.
     Announce(Departure, Sender<usize>),
+    /// Tell of the clients that hold most memory, of each pool at most so many.
+    Clients(usize, Sender<Listed>),
+    /// Close the clients with this address; tell how many there were.
+    Kill(Arc<str>, Sender<usize>),
     /// Close the clients one after the other, within this time.
     Leave(Duration),
     /// Answer what is in flight, within this time, and end.

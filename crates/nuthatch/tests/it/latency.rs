@@ -23,7 +23,7 @@ fn latency(port: u16) -> Value {
 }
 
 /// What `nuthatch ctl` says.
-fn ctl(control: &Path, words: &[&str]) -> Done {
+pub(crate) fn ctl(control: &Path, words: &[&str]) -> Done {
     let mut command = Command::new(BIN);
     command.arg("ctl").arg("--control").arg(control);
     tool::run(command, words)

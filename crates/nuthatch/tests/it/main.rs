@@ -6,6 +6,7 @@ mod admin;
 mod administration;
 mod backpressure;
 mod bad_input;
+mod client_list;
 mod clients;
 mod cross_shard;
 mod daemon;

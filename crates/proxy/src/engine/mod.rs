@@ -44,12 +44,14 @@
 //! 29. `memory`: `max_memory`.
 //! 30. `clock`: what is due because time has passed.
 //! 31. `departures`: the clients before the end of the process.
-//! 32. `calls`: the calls that the shell may make.
+//! 32. `census`: clients as operators see them.
+//! 33. `calls`: the calls that the shell may make.
 
 mod acknowledged;
 mod administering;
 mod answers;
 mod calls;
+mod census;
 mod clock;
 mod departures;
 mod endings;

@@ -62,15 +62,26 @@ impl<P: Protocol> Engine<P> {
     }
 }
 
-fn view<'v, P: Protocol>(session: &'v Session<P>, roster: &Roster<P>) -> ClientView<'v, P::Client> {
+impl<P: Protocol> Engine<P> {
+    /// Whether the session waits for other clients.
+    pub(super) fn waits_for_others(&self, session: &Session<P>) -> bool {
+        waits(session, &self.roster)
+    }
+}
+
+fn waits<P: Protocol>(session: &Session<P>, roster: &Roster<P>) -> bool {
     let waits = |id: &ConnectionId| {
         let lease = roster.get(*id).and_then(|connection| connection.lease());
         let wait = lease.and_then(|lease| lease.wait());
         wait.is_some_and(|wait| !wait.is_cancelled())
     };
+    session.leases().iter().any(waits)
+}
+
+fn view<'v, P: Protocol>(session: &'v Session<P>, roster: &Roster<P>) -> ClientView<'v, P::Client> {
     ClientView {
         queued: session.transaction().map_or(0, Transaction::len),
-        waits: session.leases().iter().any(waits),
+        waits: waits(session, roster),
         name: session.name(),
         client: session.client(),
         active: session.last_active(),

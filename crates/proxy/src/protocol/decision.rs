@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::channel::{Change, ChannelKind};
 use super::grammar::{Grammar, Mark, Reply};
+use crate::client_info::AboutClient;
 use crate::event::Event;
 use crate::latency::Class;
 use crate::limits::{KEEP_KEYS, SEGMENT_BYTES};
@@ -67,6 +68,9 @@ pub(crate) trait Decider: Grammar {
 
     /// The name that a client has given itself; empty if none.
     fn client_name(client: &Self::Client) -> &[u8];
+
+    /// What a client has told of itself.
+    fn about(client: &Self::Client) -> AboutClient;
 
     /// What the log tells of a request: its command, and where its first key is, if it has one.
     fn describe<'r>(&self, request: Request<'r, Self>) -> (&'r [u8], Option<Range<usize>>);

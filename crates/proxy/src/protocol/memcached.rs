@@ -18,6 +18,7 @@ use memcached_proto::{Arg, MAX_FORWARDED_LINE, RequestError, Verb, cap, encode};
 
 use self::refused::{reply_after, translate_others};
 use crate::cause::Cause;
+use crate::client_info::AboutClient;
 use crate::departure::Departure;
 use crate::flow::buffer::Rope;
 use crate::protocol::Protocol;
@@ -267,6 +268,10 @@ impl Decider for Memcached {
 
     fn client_name(_client: &()) -> &[u8] {
         &[]
+    }
+
+    fn about(_client: &()) -> AboutClient {
+        AboutClient::default()
     }
 
     fn describe<'r>(

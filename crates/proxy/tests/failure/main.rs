@@ -7,6 +7,7 @@ mod administration;
 mod ahead;
 mod alone;
 mod answer;
+mod census;
 mod clients;
 mod connect;
 mod counts;

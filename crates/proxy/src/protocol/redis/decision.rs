@@ -10,6 +10,7 @@ use super::refusal::{Refusal, refuse, refuse_subcommand};
 use super::request::Request;
 use super::state::Redis;
 use super::{cross_shard, miss, pubsub, waiting};
+use crate::client_info::AboutClient;
 use crate::limits::AUTHENTICATE_WITHIN;
 use crate::protocol::decision::{
     self, Apart, Decider, Decision, DecisionOutput, Facts, Lane, Route, Version, Work,
@@ -125,6 +126,15 @@ impl Decider for Redis {
 
     fn client_name(client: &RedisClient) -> &[u8] {
         client.name.as_deref().unwrap_or_default()
+    }
+
+    fn about(client: &RedisClient) -> AboutClient {
+        AboutClient {
+            number: client.id,
+            name: Self::client_name(client).into(),
+            library: (client.library.name.clone(), client.library.version.clone()),
+            last_command: client.last.map_or("", |command| command.name),
+        }
     }
 
     fn describe<'r>(&self, asked: decision::Request<'r, Self>) -> (&'r [u8], Option<Range<usize>>) {

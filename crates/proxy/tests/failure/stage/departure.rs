@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use proxy::Departure;
 use proxy::settings::PoolSettings;
+use proxy::{ClientInfo, Departure};
 
 use super::Stage;
 
@@ -11,6 +11,19 @@ impl Stage {
     /// The settings in force.
     pub(crate) fn settings(&self) -> &PoolSettings {
         &self.settings
+    }
+
+    /// The clients of worker 0 that hold most memory, at most so many.
+    pub(crate) fn listed(&self, most: usize) -> Vec<ClientInfo> {
+        self.workers[0].pool.clients(most, self.time())
+    }
+
+    /// Closes those with this address; returns how many there were.
+    pub(crate) fn kill(&mut self, address: &str) -> usize {
+        let now = self.time();
+        let killed = self.workers[0].pool.kill(address, now);
+        self.drain(0);
+        killed
     }
 
     /// Clients that want to know are told that the proxy leaves; returns how many.
