@@ -60,6 +60,7 @@ pub use id::{ConnectionId, SessionId};
 pub use pool::{Pool, too_many_clients};
 pub use process::{Place, Process, Usage};
 pub use release::{NoRelease, Release};
+pub use routes::explain::{KeyDestination, KeyRoute, key_route};
 pub use share::{
     Endpoint, FailoverPool, PlanError, PlannedServer, PoolPlan, PoolShare, ServerShare,
 };

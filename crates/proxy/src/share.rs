@@ -440,6 +440,11 @@ impl PlannedServer {
     pub fn ejected_until(&self) -> Option<Time> {
         self.endpoint.health.ejected_until()
     }
+
+    /// How many failures in a row count against it.
+    pub fn failures(&self) -> u32 {
+        self.endpoint.health.failures()
+    }
 }
 
 impl Endpoint {

@@ -22,8 +22,8 @@ use crate::routes::shards::Shards;
 use crate::servers::roster::Roster;
 use crate::servers::unblocks::Unblocks;
 use crate::servers::upgrades::Upgrades;
-use crate::settings::{EjectPolicy, PoolSettings};
-use crate::share::{PoolPlan, PoolShare};
+use crate::settings::PoolSettings;
+use crate::share::PoolShare;
 use crate::subscriptions::registry::Subscriptions;
 use crate::time::Time;
 
@@ -155,26 +155,22 @@ impl<P: Protocol> Engine<P> {
 
 /// The routes that the plans ask for. Their servers are put into the roster; those that are new there, or have
 /// another endpoint than before, are added to `fresh`.
-///
-/// Keys stay with an ejected server unless `eject` is `remap`; with a failover pool they always do, as otherwise the
-/// failover pool would never be asked.
 pub(super) fn routes<P: Protocol>(
     plans: &Plans,
     context: WorkerContext,
     roster: &mut Roster<P>,
     fresh: &mut Vec<ServerId>,
 ) -> Routes {
-    let remap = |plan: &PoolPlan| plan.settings.failure.eject == EjectPolicy::Remap;
     let (pool, plan, worker) = (plans.pool(), plans.own(), context.worker);
-    let keys_stay = !remap(plan) || plans.failover().is_some();
+    let (own_stay, other_stay) = plans.keys_stay();
     let own = roster.add_planned(pool, plan, None, worker, fresh);
-    let own = Shards::new(pool, plan, &own, keys_stay, context.seed);
+    let own = Shards::new(pool, plan, &own, own_stay, context.seed);
     let other = plans.failover().map_or(0, |(_, plan, _)| plan.number);
     let failover = plans.failover().map(|(pool, plan, seconds)| {
         let ids = roster.add_planned(pool, plan, Some(seconds), worker, fresh);
         // Another seed, or both pools would make the same random choices.
         let seed = context.seed.rotate_left(32);
-        Shards::new(pool, plan, &ids, !remap(plan), seed)
+        Shards::new(pool, plan, &ids, other_stay, seed)
     });
-    Routes::new([plan.number, other], own, failover, keys_stay)
+    Routes::new([plan.number, other], own, failover, own_stay)
 }

@@ -1,8 +1,10 @@
 //! From a key to the server that serves it now.
 //!
 //! `shards` places keys on the servers of one pool; `routing` adds the rules for ejected servers and the failover
-//! pool; `grouping` groups the keys of one request by server; `plans` are the plans that all this follows.
+//! pool; `grouping` groups the keys of one request by server; `plans` are the plans that all this follows; `explain` tells
+//! people what comes of it.
 
+pub(crate) mod explain;
 pub(crate) mod grouping;
 pub(crate) mod plans;
 pub(crate) mod random;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::settings::EjectPolicy;
 use crate::share::{PoolPlan, PoolShare};
 
 /// The plan of a pool that a worker follows, and that of its failover pool. Other threads may publish newer ones at
@@ -76,6 +77,20 @@ impl Plans {
         let other = self.own.failover.as_ref()?;
         let plan = self.failover.as_deref()?;
         Some((&other.pool, plan, other.seconds))
+    }
+
+    /// The plan of the failover pool.
+    pub(super) fn failover_plan(&self) -> Option<&Arc<PoolPlan>> {
+        self.failover.as_ref()
+    }
+
+    /// Whether keys stay with an ejected server, in the pool and in its failover pool. They do unless `eject` is `remap`;
+    /// with a failover pool those of the pool always do, as otherwise the failover pool would never be asked.
+    pub(crate) fn keys_stay(&self) -> (bool, bool) {
+        let stay = |plan: &PoolPlan| plan.settings.failure.eject != EjectPolicy::Remap;
+        let failover = self.failover.as_deref();
+        let own = stay(&self.own) || failover.is_some();
+        (own, failover.is_some_and(stay))
     }
 
     /// Whether no server may have more than one connection per version.

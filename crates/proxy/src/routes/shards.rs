@@ -131,6 +131,16 @@ impl Shards {
         })
     }
 
+    /// From now on those servers count as live for which `is_live` says so, until the next `refresh`.
+    pub(super) fn assume(&mut self, is_live: impl Fn(ServerId, &PlannedServer) -> bool) {
+        for shard in &mut self.servers {
+            shard.is_live = is_live(shard.id, &shard.planned);
+        }
+        if !self.keys_stay {
+            self.build();
+        }
+    }
+
     /// A random number.
     pub(crate) fn draw(&mut self) -> u32 {
         self.random.draw()

@@ -191,6 +191,11 @@ impl ServerHealth {
         (until != 0).then(|| Time::from_micros(until))
     }
 
+    /// Failures in a row since it last answered or was ejected.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Acquire)
+    }
+
     /// When it was last ejected; the origin of time if never.
     pub(crate) fn ejected_at(&self) -> Time {
         Time::from_micros(self.ejected_at.load(Ordering::Acquire))
