@@ -3,6 +3,7 @@
 
 mod client;
 mod clients;
+mod explain;
 mod facts;
 mod message;
 mod server;
@@ -11,5 +12,5 @@ mod status;
 
 pub(crate) use client::ask;
 pub(crate) use facts::Facts;
-pub(crate) use message::{Request, ServerName};
+pub(crate) use message::{KeyName, Request, ServerName};
 pub(crate) use server::{descriptors, open, start};

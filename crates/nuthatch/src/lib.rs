@@ -13,6 +13,7 @@ mod control;
 mod controller;
 mod daemon;
 mod descriptors;
+mod explanation;
 mod failure;
 mod live;
 mod logger;

@@ -11,5 +11,6 @@ mod sockets;
 mod state;
 
 pub(crate) use directory::{Directory, InForce};
+pub(crate) use pools::idle_pools;
 pub(crate) use sockets::{open_admin, open_stats};
 pub(crate) use state::{Draft, Files, Live};

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use proxy::PlannedServer;
+
 /// Bits of a [`PoolId`] that are its slot.
 const SLOT_BITS: u32 = 20;
 
@@ -31,6 +33,15 @@ impl PoolId {
     /// Its slot.
     pub(crate) fn index(self) -> usize {
         (self.0 as usize) & (MAX_POOLS - 1)
+    }
+}
+
+/// The state of a server in one word.
+pub(crate) fn state_of(server: &PlannedServer) -> &'static str {
+    match (server.is_held(), server.is_live()) {
+        (true, _) => "drained",
+        (false, true) => "live",
+        (false, false) => "ejected",
     }
 }
 

@@ -1,18 +1,21 @@
 //! `nuthatch ctl`: asks the running proxy over its control socket.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
 use super::invocation::CtlOptions;
+use super::locate::key_bytes;
 use super::output::{print_error, print_json, print_result};
 use crate::config::{self, Overrides};
-use crate::control::{self, Request, ServerName};
+use crate::control::{self, KeyName, Request, ServerName};
 use crate::net::error_text;
 
 pub(super) const EXAMPLES: &str = "Examples:
   nuthatch ctl status
+  nuthatch ctl explain --pool sessions user:1
   nuthatch ctl reload --dry-run
   nuthatch ctl shutdown --drain
   nuthatch ctl --control /run/nuthatch/control.sock drain cache7
@@ -59,6 +62,17 @@ pub(super) enum CtlCommand {
         #[arg(short = 'n', long, value_name = "N")]
         count: Option<usize>,
     },
+    /// Tell why a key is where it is, where its requests go now, and where they would go without that server.
+    Explain {
+        /// Look in this pool only.
+        #[arg(long)]
+        pool: Option<String>,
+        /// Read escapes in the key, such as \\x00 for a byte.
+        #[arg(short, long)]
+        escapes: bool,
+        /// The key.
+        key: OsString,
+    },
     /// Read the configuration again and put it in force, without disconnecting clients.
     Reload {
         /// Only tell what would change.
@@ -101,8 +115,8 @@ pub(super) struct ServerArguments {
 }
 
 impl CtlCommand {
-    /// What is to be asked.
-    pub(super) fn request(self) -> Request {
+    /// What is to be asked, or what is wrong with the arguments.
+    pub(super) fn request(self) -> Result<Request, String> {
         let named = |ServerArguments {
                          server,
                          pool,
@@ -112,7 +126,7 @@ impl CtlCommand {
             server,
             force,
         };
-        match self {
+        Ok(match self {
             Self::Status => Request::Status,
             Self::Stats => Request::Stats,
             Self::Clients {
@@ -121,6 +135,9 @@ impl CtlCommand {
             } => Request::KillClient { address },
             Self::Clients { pool, count, .. } => Request::Clients { pool, count },
             Self::Slowlog { count } => Request::Slowlog { count },
+            Self::Explain { pool, escapes, key } => {
+                Request::Explain(KeyName::new(pool, &key_bytes(&key, escapes)?))
+            }
             Self::Reload { dry_run } => Request::Reload { dry_run },
             Self::Drain(server) => Request::Drain(named(server)),
             Self::Undrain(server) => Request::Undrain(named(server)),
@@ -128,7 +145,7 @@ impl CtlCommand {
             Self::Admit(server) => Request::Admit(named(server)),
             Self::LogLevel { level } => Request::LogLevel { level },
             Self::Shutdown { drain } => Request::Shutdown { drain },
-        }
+        })
     }
 }
 

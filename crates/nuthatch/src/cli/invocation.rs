@@ -26,6 +26,8 @@ pub enum Invocation {
     Ctl(CtlOptions),
     /// `demo`.
     Demo(DemoOptions),
+    /// `explain`.
+    Explain(LocateOptions),
     /// `locate`.
     Locate(LocateOptions),
     /// `ring diff`.
@@ -85,7 +87,7 @@ pub struct CtlOptions {
     pub(crate) request: Request,
 }
 
-/// Options of `locate`.
+/// Options of `locate` and `explain`.
 #[derive(Debug, Clone)]
 pub struct LocateOptions {
     /// The configuration file.
@@ -96,6 +98,8 @@ pub struct LocateOptions {
     pub pool: Option<String>,
     /// Whether to print JSON.
     pub json: bool,
+    /// Whether the keys have escapes.
+    pub escapes: bool,
     /// The keys, at least one.
     pub keys: Vec<OsString>,
 }

@@ -40,6 +40,7 @@ pub fn main() -> ExitCode {
         Invocation::Check(options) => check::check(&options),
         Invocation::Ctl(options) => ctl::ctl(&options),
         Invocation::Demo(options) => nuthatch_demo::run(options),
+        Invocation::Explain(options) => locate::explain(&options),
         Invocation::Locate(options) => locate::locate(&options),
         Invocation::RingDiff(options) => ring::diff(&options),
     }

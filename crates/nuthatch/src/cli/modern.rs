@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use super::ctl;
 use super::invocation::{
@@ -38,6 +38,11 @@ pub(super) const COMMANDS: &[NamedCommand] = &[
         name: "locate",
         form: "locate KEY...",
         help: "tell which server each key belongs to",
+    },
+    NamedCommand {
+        name: "explain",
+        form: "explain KEY...",
+        help: "tell why, and where each key would go without its server",
     },
     NamedCommand {
         name: "ring",
@@ -118,23 +123,10 @@ enum Command {
     },
     /// Tell which server each key belongs to.
     #[command(after_help = LOCATE_HELP)]
-    Locate {
-        /// The configuration file; by default the one that the proxy would use.
-        #[arg(short, long = "conf-file", value_name = "FILE")]
-        conf_file: Option<PathBuf>,
-        /// A second file with settings that twemproxy does not have.
-        #[arg(long, value_name = "FILE")]
-        overlay: Option<PathBuf>,
-        /// Look in this pool only.
-        #[arg(long)]
-        pool: Option<String>,
-        /// Print JSON, one array of objects.
-        #[arg(long)]
-        json: bool,
-        /// The keys.
-        #[arg(required = true, value_name = "KEY")]
-        keys: Vec<OsString>,
-    },
+    Locate(LocateArguments),
+    /// Tell why a key is where it is, and where it would go without its server, if all servers are live.
+    #[command(after_help = EXPLAIN_HELP)]
+    Explain(LocateArguments),
     /// Look at the running proxy and change it.
     #[command(after_help = ctl::EXAMPLES)]
     Ctl {
@@ -167,6 +159,29 @@ enum Command {
     },
 }
 
+/// What is asked of a configuration about keys.
+#[derive(Debug, Args)]
+struct LocateArguments {
+    /// The configuration file; by default the one that the proxy would use.
+    #[arg(short, long = "conf-file", value_name = "FILE")]
+    conf_file: Option<PathBuf>,
+    /// A second file with settings that twemproxy does not have.
+    #[arg(long, value_name = "FILE")]
+    overlay: Option<PathBuf>,
+    /// Look in this pool only.
+    #[arg(long)]
+    pool: Option<String>,
+    /// Print JSON, one array of objects.
+    #[arg(long)]
+    json: bool,
+    /// Read escapes in the keys, such as \\x00 for a byte.
+    #[arg(short, long)]
+    escapes: bool,
+    /// The keys.
+    #[arg(required = true, value_name = "KEY")]
+    keys: Vec<OsString>,
+}
+
 const CHECK_HELP: &str = "\
 Lints are warnings unless they are denied. docs/check.md lists them, and so does `nuthatch docs check`.
 
@@ -181,6 +196,15 @@ Exit status: 0, 1 if the file cannot be read or has no such pool, 2 if the argum
 
 Example:
   nuthatch locate -c nutcracker.yml --pool sessions user:1 user:2";
+
+const EXPLAIN_HELP: &str = "\
+What the running proxy does with a key: `nuthatch ctl explain`.
+
+Exit status: 0, 1 if the file cannot be read or has no such pool, 2 if the arguments are wrong.
+
+Examples:
+  nuthatch explain -c nutcracker.yml --pool sessions user:1
+  nuthatch explain -c nutcracker.yml --escapes 'user\\x00\\xff'";
 
 const DEMO_HELP: &str = "\
 Example:
@@ -281,6 +305,19 @@ impl RingCommand {
     }
 }
 
+impl LocateArguments {
+    fn options(self, layout: &Layout) -> LocateOptions {
+        LocateOptions {
+            conf_file: self.conf_file.unwrap_or_else(|| layout.files(false).conf),
+            overlay: self.overlay,
+            pool: self.pool,
+            json: self.json,
+            escapes: self.escapes,
+            keys: self.keys,
+        }
+    }
+}
+
 impl Command {
     fn invocation(self, layout: &Layout) -> Invocation {
         match self {
@@ -295,30 +332,22 @@ impl Command {
                 deny,
                 json,
             }),
-            Self::Locate {
-                conf_file,
-                overlay,
-                pool,
-                json,
-                keys,
-            } => Invocation::Locate(LocateOptions {
-                conf_file: conf_file.unwrap_or_else(|| layout.files(false).conf),
-                overlay,
-                pool,
-                json,
-                keys,
-            }),
+            Self::Locate(arguments) => Invocation::Locate(arguments.options(layout)),
+            Self::Explain(arguments) => Invocation::Explain(arguments.options(layout)),
             Self::Ctl {
                 socket,
                 json,
                 command,
-            } => Invocation::Ctl(CtlOptions {
-                socket: socket.control,
-                conf_file: socket.conf_file.unwrap_or_else(|| layout.files(false).conf),
-                overlay: socket.overlay,
-                json,
-                request: command.request(),
-            }),
+            } => match command.request() {
+                Ok(request) => Invocation::Ctl(CtlOptions {
+                    socket: socket.control,
+                    conf_file: socket.conf_file.unwrap_or_else(|| layout.files(false).conf),
+                    overlay: socket.overlay,
+                    json,
+                    request,
+                }),
+                Err(error) => Invocation::Print(Output::usage(format!("error: {error}\n"))),
+            },
             Self::Ring { command } => command.invocation(),
             Self::Demo { once } => Invocation::Demo(DemoOptions { once }),
             Self::Docs { page } => Invocation::Print(Output::result(manual::page(&page))),

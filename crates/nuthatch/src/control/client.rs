@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-use super::message::{Answer, Request};
+use super::message::{Answer, MAX_REQUEST, Request};
 
 /// How long the proxy may take to answer: longer than anything that it does.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
@@ -24,6 +24,10 @@ pub(crate) fn ask(socket: &Path, request: &Request) -> io::Result<Answer> {
     stream.set_write_timeout(Some(TIME_LIMIT))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
+    if line.len() as u64 > MAX_REQUEST {
+        let message = format!("the request is longer than {MAX_REQUEST} bytes");
+        return Err(io::Error::other(message));
+    }
     stream.write_all(&line)?;
     let mut answer = String::new();
     let mut reader = BufReader::new(stream).take(MAX_ANSWER);

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::explanation::hex;
+
 /// Longest request, in bytes: a command with a name or two.
 pub(super) const MAX_REQUEST: u64 = 64 << 10;
 
@@ -34,6 +36,8 @@ pub(crate) enum Request {
         #[serde(default)]
         count: Option<usize>,
     },
+    /// Tell where a key goes, and why.
+    Explain(KeyName),
     /// Put the configuration files in force.
     Reload {
         /// Only tell what would change.
@@ -75,6 +79,53 @@ pub(crate) struct ServerName {
     pub(crate) force: bool,
 }
 
+/// Which key is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyName {
+    /// The pool; all pools when absent.
+    #[serde(default)]
+    pub(crate) pool: Option<String>,
+    /// The key, if it is text.
+    #[serde(default)]
+    key: Option<String>,
+    /// Otherwise its bytes, in hexadecimal digits.
+    #[serde(default)]
+    key_hex: Option<String>,
+}
+
+impl KeyName {
+    /// A key of any bytes.
+    pub(crate) fn new(pool: Option<String>, key: &[u8]) -> Self {
+        let (key, key_hex) = match std::str::from_utf8(key) {
+            Ok(text) => (Some(text.to_owned()), None),
+            Err(_) => (None, Some(hex(key))),
+        };
+        Self { pool, key, key_hex }
+    }
+
+    /// Its bytes.
+    ///
+    /// # Errors
+    ///
+    /// When there is not exactly one way to read them.
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, String> {
+        match (&self.key, &self.key_hex) {
+            (Some(text), None) => Ok(text.as_bytes().to_vec()),
+            (None, Some(digits)) => {
+                unhex(digits).ok_or_else(|| format!("`key_hex` is not hexadecimal: {digits}"))
+            }
+            _ => Err("the request has either `key` or `key_hex`".into()),
+        }
+    }
+}
+
+fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    let digit = |digit: u8| char::from(digit).to_digit(16).map(|it| it as u8);
+    let byte = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+    rest.is_empty().then(|| pairs.iter().map(byte).collect())?
+}
+
 /// What the proxy answers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answer {
@@ -112,6 +163,34 @@ impl Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_of_any_bytes() {
+        for key in [
+            &b""[..],
+            b"user:1",
+            "\u{e9}\0".as_bytes(),
+            b"\0\xff\x80",
+            b"\xfe",
+        ] {
+            let request = Request::Explain(KeyName::new(None, key));
+            let written = serde_json::to_string(&request).unwrap();
+            let Ok(Request::Explain(name)) = serde_json::from_str(&written) else {
+                panic!("{written}");
+            };
+            assert_eq!(name.bytes().unwrap(), key, "{written}");
+        }
+        for bad in [
+            r#"{}"#,
+            r#"{"key":"a","key_hex":"61"}"#,
+            r#"{"key_hex":"6"}"#,
+            r#"{"key_hex":"6g"}"#,
+            r#"{"key_hex":"+1"}"#,
+        ] {
+            let name: KeyName = serde_json::from_str(bad).unwrap();
+            assert!(name.bytes().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn requests_read_as_they_are_written() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::facts::Facts;
 use super::message::{Answer, MAX_REQUEST, Request};
-use super::{clients, servers, status};
+use super::{clients, explain, servers, status};
 use crate::config::Globals;
 use crate::controller::{Controller, NoAnswer};
 use crate::failure::Failure;
@@ -127,6 +127,7 @@ impl Server {
     fn answer(&self, request: Request) -> Answer {
         match request {
             Request::Stats => self.stats(),
+            Request::Explain(key) => explain::answer(&self.facts.stats, &key),
             Request::LogLevel { level } => log_level(level),
             Request::Shutdown { drain } => {
                 let how = if drain {

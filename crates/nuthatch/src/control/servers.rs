@@ -6,11 +6,10 @@ use std::time::Duration;
 use proxy::{PlannedServer, Time};
 
 use super::message::{Answer, Request, ServerName};
-use super::status::state;
 use crate::config::nearest;
 use crate::live::Live;
 use crate::logger::{ALWAYS, log};
-use crate::pool::PoolShare;
+use crate::pool::{PoolShare, state_of};
 
 /// How long workers may take to follow.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -40,7 +39,7 @@ pub(super) fn change(live: &mut Live, request: &Request, now: Time) -> Answer {
         _ => pool.core().admit(&server),
     };
     let all_followed = live.tell_workers(TIME_LIMIT);
-    let (state, server, pool) = (state(&server), server.share.name(), pool.name());
+    let (state, server, pool) = (state_of(&server), server.share.name(), pool.name());
     log!(
         ALWAYS,
         "control: {verb} server '{server}' of pool '{pool}': {state}"
@@ -101,7 +100,12 @@ fn find(live: &Live, name: &ServerName) -> Result<(Arc<PoolShare>, PlannedServer
     }
 }
 
-fn with_hint<'a>(text: String, name: &str, known: impl Iterator<Item = &'a str>) -> String {
+/// The text, with the known name that was probably meant.
+pub(super) fn with_hint<'a>(
+    text: String,
+    name: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> String {
     match nearest(name, known) {
         Some(near) => format!("{text}; is '{near}' meant?"),
         None => text,

@@ -11,7 +11,7 @@ use super::facts::Facts;
 use super::message::Answer;
 use crate::config::PoolConfig;
 use crate::live::Live;
-use crate::pool::PoolShare;
+use crate::pool::{PoolShare, state_of};
 
 /// What is in force, and how it is.
 #[derive(Debug, Serialize)]
@@ -111,16 +111,7 @@ fn server_status(server: &PlannedServer) -> ServerStatus {
         name: server.share.name().to_owned(),
         address: server.endpoint.address.to_string(),
         weight: server.weight,
-        state: state(server),
-    }
-}
-
-/// The state in one word.
-pub(super) fn state(server: &PlannedServer) -> &'static str {
-    match (server.is_held(), server.is_live()) {
-        (true, _) => "drained",
-        (false, true) => "live",
-        (false, false) => "ejected",
+        state: state_of(server),
     }
 }
 

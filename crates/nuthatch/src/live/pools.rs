@@ -165,6 +165,13 @@ impl Pools {
     }
 }
 
+/// The pools of a configuration that is not in force, to ask where their keys go.
+pub(crate) fn idle_pools(config: &Config) -> Vec<Arc<PoolShare>> {
+    let mut pools = Pools::new(1, &Arc::default());
+    pools.replace(config, Bounds::of(config, 0), &|_| true);
+    pools.current
+}
+
 /// Whether a pool that is in force goes on with the settings of `pool`.
 fn is_same(share: &Arc<PoolShare>, pool: &PoolConfig) -> bool {
     let protocol = &share.core().plan().settings.protocol;

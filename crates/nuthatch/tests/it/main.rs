@@ -18,6 +18,7 @@ mod documents;
 mod draining;
 mod drop_in;
 mod ejection;
+mod explain;
 mod exporters;
 mod failover;
 mod failure;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::super::LocateOptions;
-use super::super::locate::answer;
+use super::super::locate::{answer, explanations};
 use crate::config::{Config, Overrides, load};
 
 fn config(text: &str) -> Config {
@@ -24,6 +24,7 @@ fn ask(config: &Config, pool: Option<&str>, json: bool, keys: &[&str]) -> Result
         overlay: None,
         pool: pool.map(str::to_owned),
         json,
+        escapes: false,
         keys: keys.iter().map(OsString::from).collect(),
     };
     answer(config, &options)
@@ -77,6 +78,7 @@ fn recorded_placements_are_told() {
             overlay: None,
             pool: None,
             json: true,
+            escapes: false,
             keys: keys.clone(),
         };
         let answers: Value =
@@ -170,6 +172,7 @@ fn keys_of_any_bytes_are_shown() {
         overlay: None,
         pool: Some("ketama".into()),
         json: false,
+        escapes: false,
         keys: vec![OsString::from_vec(vec![0x1b, 0xff])],
     };
     let config = config(POOLS);
@@ -187,6 +190,62 @@ fn keys_of_any_bytes_are_shown() {
     )
     .expect("an answer");
     assert!(json.contains("\"key_hex\": \"1bff\""), "{json}");
+}
+
+#[test]
+fn keys_with_escapes_are_read() {
+    let config = config(POOLS);
+    let read = |keys: &[&str], escapes| {
+        let options = LocateOptions {
+            conf_file: PathBuf::new(),
+            overlay: None,
+            pool: Some("modula".into()),
+            json: false,
+            escapes,
+            keys: keys.iter().map(OsString::from).collect(),
+        };
+        answer(&config, &options)
+    };
+    assert_eq!(
+        read(&["123456789"], true),
+        read(&[r"\x31\x323456789"], true)
+    );
+    let plain = read(&[r"\x31"], false).expect("an answer");
+    assert!(plain.starts_with(r"modula: \\x31 -> "), "{plain}");
+    let error = read(&["a", r"\y"], true).expect_err("no escape");
+    assert!(error.contains(r"'\y' is no escape") && error.ends_with('\n'));
+}
+
+#[test]
+fn explanations_are_about_the_asked_pools_and_keys() {
+    let config = config(POOLS);
+    let explain = |pool: Option<&str>, json| {
+        let options = LocateOptions {
+            conf_file: PathBuf::new(),
+            overlay: None,
+            pool: pool.map(str::to_owned),
+            json,
+            escapes: false,
+            keys: vec!["123456789".into(), "other".into()],
+        };
+        explanations(&config, &options)
+    };
+    let text = explain(None, false).expect("an answer");
+    let titles: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
+    let expected = ["ketama", "modula", "random", "single"]
+        .iter()
+        .flat_map(|pool| ["123456789", "other"].map(|key| format!("pool {pool}, key {key}")));
+    let titles: Vec<&str> = titles.into_iter().filter(|line| !line.is_empty()).collect();
+    assert_eq!(titles, expected.collect::<Vec<_>>());
+    assert!(!text.contains("  state "), "nothing is running: {text}");
+    let modula = explain(Some("modula"), true).expect("an answer");
+    let modula: Value = serde_json::from_str(&modula).expect("JSON");
+    // 0xcbf43926 mod 2 is 0.
+    assert_eq!(modula[0]["server"], "one");
+    assert_eq!(modula[0]["now"]["server"], "one");
+    // `auto_eject_hosts` is false, but it can be drained.
+    assert_eq!(modula[0]["if_ejected"]["server"], "two");
+    assert!(explain(Some("beta"), false).is_err());
 }
 
 #[test]
