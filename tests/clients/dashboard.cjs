@@ -32,6 +32,7 @@ async function main([executablePath, url, port, pid, control, pictures]) {
     await slowRequestsAreText(page, client);
     await isUsableByKeyboard(page);
     await namesAreText(page);
+    await keyIsExplained(page, control, complaints);
     await drainedServerIsTold(page, control);
     await killedServerTurnsRed(page, url, pid);
     if (pictures) await takePictures(browser, page, url, pictures);
@@ -136,6 +137,31 @@ function tell(control, command) {
     socket.on('end', () => done(JSON.parse(answer)));
     socket.on('error', fail);
   });
+}
+
+// The box of a pool says what `nuthatch ctl explain` says.
+async function keyIsExplained(page, control, complaints) {
+  const box = page.locator('section.pool').first().locator('form');
+  const key = box.getByLabel('Where does a key go?');
+  const answer = box.locator('.answer');
+  await key.fill('a&b +%\\x00');
+  await key.press('Enter');
+  await answer.filter({ hasText: 'pool a, key a&b +%\\\\x00' }).waitFor({ timeout: 5000 });
+  await box.getByLabel('\\x00 is a byte').check();
+  await box.getByRole('button', { name: 'Explain' }).click();
+  await answer.filter({ hasText: 'pool a, key a&b +%\\x00' }).waitFor({ timeout: 5000 });
+  const told = await tell(control, { command: 'explain', pool: 'a', key: 'a&b +%\0' });
+  const place = (text) => text.split('\n').filter((line) => /^ +(hash|ring|server|now) /.test(line)).join('\n');
+  assert.ok(told.ok && place(told.text) !== '');
+  assert.equal(place(await answer.textContent()), place(told.text));
+  await key.fill('\\q');
+  const complaint = page.waitForEvent('console');
+  await key.press('Enter');
+  await answer.filter({ hasText: "'\\q' is no escape" }).waitFor({ timeout: 5000 });
+  assert.equal(await answer.locator('*').count(), 0);
+  // The browser tells of the status.
+  assert.match((await complaint).text(), /400/);
+  assert.match(complaints.pop(), /400/);
 }
 
 async function drainedServerIsTold(page, control) {

@@ -4,6 +4,7 @@
 //! ever waits for it; its scheduling priority is lower than theirs.
 
 mod aliases;
+mod explain;
 mod exposition;
 mod guard;
 mod history;

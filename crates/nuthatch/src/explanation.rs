@@ -1,4 +1,4 @@
-//! Why a key is where it is, and where it would go: `nuthatch explain` and `nuthatch ctl explain`.
+//! Why a key is where it is, and where it would go: `nuthatch explain`, `nuthatch ctl explain` and the admin page `/explain`.
 
 mod escapes;
 mod explained;

@@ -12,7 +12,7 @@ use proxy::limits::SLOW_REQUESTS;
 
 use super::guard::Guard;
 use super::view::{Readiness, View};
-use super::{exposition, json, metrics};
+use super::{explain, exposition, json, metrics};
 use crate::slow_log;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -131,6 +131,10 @@ impl Pages {
                 let latest = slow_log::latest(pools, SLOW_REQUESTS);
                 Page::of(JSON, slow_log::json(&latest).to_string())
             }
+            "/explain" => match explain::page(&self.view, query) {
+                Ok(page) => Page::of(JSON, page),
+                Err(reason) => Page::text(StatusCode::BAD_REQUEST, &reason),
+            },
             "/config" => Page::of(JSON, json::config(&self.view)),
             "/stats" => {
                 let document = self.view.source().document();
@@ -138,7 +142,7 @@ impl Pages {
             }
             _ => Page::text(
                 StatusCode::NOT_FOUND,
-                "there is /, /metrics, /healthz, /readyz, /servers, /history, /slowlog, /config and /stats\n",
+                "there is /, /metrics, /healthz, /readyz, /servers, /history, /slowlog, /explain, /config and /stats\n",
             ),
         }
     }

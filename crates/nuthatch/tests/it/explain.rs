@@ -1,9 +1,11 @@
-//! What is told of a key, and what becomes of it: `nuthatch explain` and `nuthatch ctl explain`.
+//! What is told of a key, and what becomes of it: `nuthatch explain`, `nuthatch ctl explain` and the admin page.
 
 use std::process::Command;
 
 use serde_json::Value;
+use testkit::free_port;
 
+use crate::admin::ask;
 use crate::need;
 use crate::rig::{BIN, Rig, wait_for};
 use crate::tool::{Done, run};
@@ -134,4 +136,54 @@ fn keys_are_of_any_bytes() {
         text.starts_with("pool pool, key \\x1b[2J\\xc2\\x9b\n"),
         "{text}"
     );
+}
+
+#[test]
+fn the_admin_page_says_the_same_to_those_who_have_the_token() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("token");
+    std::fs::write(&file, "open sesame").expect("the file");
+    let (port, token) = (
+        free_port(),
+        format!("--admin-token-file={}", file.display()),
+    );
+    let admin = format!("--admin=127.0.0.1:{port}");
+    let args = [SOCKET, &admin, &token];
+    let rig = need!(Rig::redis_with(2, &[], &args), "redis-server");
+    assert_eq!(ask(port, "/explain?pool=pool&key=a", &[]).status(), 401);
+    let page = |query: &str| {
+        ask(
+            port,
+            &format!("/explain{query}"),
+            &["Authorization: Bearer open sesame"],
+        )
+    };
+    for query in [
+        "?pool=pool&key=a%00b%ff",
+        "?key=a%5Cx00b%5CxfF&escapes=true",
+    ] {
+        let answer = page(query);
+        assert_eq!(answer.status(), 200, "{}", answer.body);
+        let mut json: Value = serde_json::from_str(&answer.body).expect("JSON");
+        let text = json["text"].take();
+        let text = text.as_str().expect("lines");
+        assert!(
+            text.starts_with("pool pool, key a\\x00b\\xff\n  hashed"),
+            "{text}"
+        );
+        let told = told(&rig, &["--escapes", r"a\x00b\xff"]);
+        for same in ["key_hex", "server", "hash", "point", "now", "if_ejected"] {
+            assert_eq!(json[same], told[same], "{same}");
+        }
+    }
+    for (query, reason) in [
+        ("", "key= is missing"),
+        ("?pool=other&key=a", "there is no such pool"),
+        ("?key=%5Cq&escapes=true", "is no escape"),
+        ("?kex=a", "the query has"),
+    ] {
+        let answer = page(query);
+        assert_eq!(answer.status(), 400, "{query}");
+        assert!(answer.body.contains(reason), "{}", answer.body);
+    }
 }

@@ -200,10 +200,28 @@ function addCard(name) {
   section.setAttribute('aria-labelledby', heading.id);
   section.querySelector('caption').textContent = `Servers of ${name}`;
   section.querySelector('.scroll').setAttribute('aria-label', `Servers of ${name}`);
+  section.querySelector('form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    explain(name, event.currentTarget);
+  });
   const card = { section, rows: new Map() };
   cards.set(name, card);
   byId('pools').append(section);
   return card;
+}
+
+// Tells where a key of a pool goes and why.
+async function explain(pool, form) {
+  const { key, escapes } = form.elements;
+  const query = new URLSearchParams({ pool, key: key.value, escapes: escapes.checked });
+  const answer = form.querySelector('.answer');
+  try {
+    const response = await fetch(`explain?${query}`, { signal: AbortSignal.timeout(ANSWER_MS) });
+    setText(answer, response.ok ? (await response.json()).text : await response.text());
+  } catch {
+    setText(answer, 'No answer from the proxy');
+  }
+  answer.hidden = false;
 }
 
 function showServers(card, pool, now) {
