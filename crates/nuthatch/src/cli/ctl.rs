@@ -27,13 +27,13 @@ The exit status is 0 if the command was carried out, and 1 if it was refused or 
 #[derive(Debug, Args)]
 pub(super) struct SocketOptions {
     /// The control socket; by default the one that the configuration names.
-    #[arg(long, value_name = "FILE", env = "NUTHATCH_CONTROL")]
+    #[arg(long, value_name = "FILE", env = "NUTHATCH_CONTROL", global = true)]
     pub(super) control: Option<PathBuf>,
     /// The configuration file; by default the one that the proxy would use.
-    #[arg(short, long = "conf-file", value_name = "FILE")]
+    #[arg(short, long = "conf-file", value_name = "FILE", global = true)]
     pub(super) conf_file: Option<PathBuf>,
     /// A second file with settings that twemproxy does not have.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     pub(super) overlay: Option<PathBuf>,
 }
 
