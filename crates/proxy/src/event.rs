@@ -1,16 +1,19 @@
 //! Log records as data. The shell decides whether and where they are written.
 
+mod fields;
 mod level;
+mod limit;
 mod subscription;
 mod trace;
 
 use std::fmt;
 use std::panic::Location;
-use std::time::Duration;
 
 use crate::cause::Cause;
-use crate::limits::{LOG_EVERY, LOG_LASTING_EVERY, LOGGED_ERROR};
+use crate::limits::LOGGED_ERROR;
+pub use fields::EventFields;
 pub use level::Level;
+pub use limit::Limit;
 pub use subscription::Subscription;
 pub use trace::Trace;
 use trace::write_connection;
@@ -26,22 +29,6 @@ pub struct LogRecord {
     pub more: u64,
     /// Where in the source it was logged.
     pub place: &'static Location<'static>,
-}
-
-/// How often events may be logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit<'a> {
-    /// Each of them is.
-    None,
-    /// One in each interval of `every` that is of the same kind and about the same server.
-    One {
-        /// The kind.
-        kind: &'static str,
-        /// The server; empty where it does not matter which.
-        server: &'a str,
-        /// The interval.
-        every: Duration,
-    },
 }
 
 /// What the proxy has waited for in vain.
@@ -242,39 +229,6 @@ impl Event {
             Event::ElementLost { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
             Event::Trace(trace) => trace.level(),
-        }
-    }
-
-    /// How often such events may be logged. What a client or a server can cause again and again is limited, with an
-    /// entry for each server, so that one does not hide another. That a server is ejected or back is always told, and
-    /// so is what is only logged at levels that ask for everything.
-    pub fn limit(&self) -> Limit<'_> {
-        let (kind, server, every) = match self {
-            Event::UnsupportedCommand { .. } => ("unsupported command", "", LOG_EVERY),
-            Event::BadRequest { .. } => ("bad request", "", LOG_EVERY),
-            Event::IncompleteRequest { .. } => ("incomplete request", "", LOG_EVERY),
-            Event::ClientStalled { .. } => ("client stalled", "", LOG_EVERY),
-            Event::ClientShed { .. } => ("client shed", "", LOG_EVERY),
-            Event::Subscription(it) => (it.kind(), it.server(), LOG_EVERY),
-            Event::ClientTimedOut { .. } => ("client timed out", "", LOG_EVERY),
-            Event::ClientUnauthenticated => ("client unauthenticated", "", LOG_EVERY),
-            Event::ServerClosed { server, .. } => ("server closed", server.as_str(), LOG_EVERY),
-            Event::SelectFailed { server, .. } => ("select failed", server.as_str(), LOG_EVERY),
-            Event::AuthFailed { server, .. } => ("auth failed", server.as_str(), LOG_EVERY),
-            Event::NoResp3 { server } => ("no resp3", server.as_str(), LOG_EVERY),
-            Event::CannotCapTtl { server } => ("cannot cap ttl", server.as_str(), LOG_EVERY),
-            Event::MemoryShort { .. } => ("memory short", "", LOG_LASTING_EVERY),
-            Event::CrossShard { .. } => ("cross shard", "", LOG_LASTING_EVERY),
-            Event::Unheard { .. } => ("unheard", "", LOG_LASTING_EVERY),
-            Event::TransactionInPart { .. } => ("transaction in part", "", LOG_LASTING_EVERY),
-            Event::ElementLost { server, .. } => ("element lost", server.as_str(), LOG_EVERY),
-            Event::Ejected { .. } | Event::Readmitted { .. } => return Limit::None,
-            Event::Trace(_) | Event::Dropped { .. } => return Limit::None,
-        };
-        Limit::One {
-            kind,
-            server,
-            every,
         }
     }
 }

@@ -51,7 +51,7 @@ pub use cause::Cause;
 pub use client_info::{AboutClient, ClientInfo, Doing};
 pub use departure::Departure;
 pub use engine::WorkerContext;
-pub use event::{ClientWait, Event, Level, Limit, LogRecord, Subscription, Trace};
+pub use event::{ClientWait, Event, EventFields, Level, Limit, LogRecord, Subscription, Trace};
 pub use flow::buffer::{Chunk, Rope};
 pub use flow::log_limit::LogLimit;
 pub use flow::memory::Memory;

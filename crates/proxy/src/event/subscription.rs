@@ -30,12 +30,12 @@ pub enum Subscription {
 }
 
 impl Subscription {
-    /// What tells it apart for the limit of log lines.
-    pub(super) fn kind(&self) -> &'static str {
+    /// What has happened, in a word.
+    pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Behind { .. } => "subscriber behind",
-            Self::Gap { .. } => "subscription gap",
-            Self::Refused { .. } => "subscription refused",
+            Self::Behind { .. } => "subscriber_behind",
+            Self::Gap { .. } => "subscription_gap",
+            Self::Refused { .. } => "subscription_refused",
         }
     }
 
