@@ -286,7 +286,7 @@ impl Acceptor {
                     && let Err(error) = listening.listener.set_backlog(backlog)
                 {
                     let (pool, text) = (listening.pool.name(), error_text(&error));
-                    log!(WARN, "the backlog of pool '{pool}' stays as it is: {text}");
+                    log!(WARN, { pool: pool, cause: &*text }, "the backlog of pool '{pool}' stays as it is: {text}");
                 }
             }
             Change::Close(id) => self.listeners.retain(|it| it.id != id),
@@ -335,6 +335,7 @@ impl Acceptor {
                 log_limited!(
                     WARN,
                     repeats,
+                    { pool: pool },
                     "all workers are behind; new clients wait, of pool '{pool}' first"
                 );
                 return Pause::Trouble;
@@ -350,6 +351,7 @@ impl Acceptor {
                         log_limited!(
                             WARN,
                             Repeats::of_lasting("accept", pool),
+                            { pool: pool, cause: &*text },
                             "accept for pool '{pool}' failed: {text}; it is tried again"
                         );
                         return Pause::Trouble;
@@ -376,6 +378,7 @@ impl Acceptor {
         log_limited!(
             WARN,
             Repeats::of_lasting("client refused", pool),
+            { event: "client_refused", pool: pool, client: &*name },
             "pool '{pool}' has {clients} clients; a further one, {name}, was refused"
         );
     }

@@ -7,13 +7,16 @@
 //! Use the [`log!`](crate::log) macro, and [`log_limited!`](crate::log_limited) for what may happen often; before
 //! [`start`] they do nothing.
 
+mod bounded;
 pub(crate) mod escape;
+mod json;
+mod levels;
 mod order;
 mod panics;
 mod sink;
 mod writer;
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -22,29 +25,17 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-pub(crate) use order::Repeats;
+use crate::config::LogFormat;
+use bounded::bounded;
+pub(crate) use levels::{ALERT, ALWAYS, DEBUG, NOTICE, WARN};
+pub(crate) use order::{Fields, Repeats};
 use order::{Order, Record};
 pub(crate) use panics::log_panics;
 use sink::Sink;
-use writer::Writer;
-
-/// Written whatever the level is: start and end.
-pub(crate) const ALWAYS: u8 = 0;
-/// Something failed.
-pub(crate) const ALERT: u8 = 1;
-/// Something is wrong but was handled.
-pub(crate) const WARN: u8 = 4;
-/// Normal but notable.
-pub(crate) const NOTICE: u8 = 5;
-
-/// What the resolver and the like do; from here on lines have the position in the source.
-pub(crate) const DEBUG: u8 = 7;
+use writer::{State, Writer};
 
 /// The highest level.
 const MAX_LEVEL: u8 = 11;
-
-/// Maximum bytes of a message; the rest is cut off. nutcracker 0.5.0 cuts at 255.
-const MAX_MESSAGE: usize = 1024;
 
 /// Maximum records waiting to be written: a burst fits, and memory is bounded by a few MiB.
 const MAX_WAITING: usize = 4096;
@@ -57,11 +48,19 @@ const THREAD: &str = "log";
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
-/// Writes one record at a level, with the arguments of `format!`, if the level is enabled.
+/// Writes one record at a level, with the arguments of `format!`, if the level is enabled. What is known of it besides can
+/// stand before them: `log!(WARN, { pool: name }, "...")`.
 macro_rules! log {
+    ($level:expr, { $($field:ident: $value:expr),+ }, $($message:tt)+) => {
+        if $crate::logger::enabled($level) {
+            let heading = $crate::logger::heading!($level, $($field: $value),+);
+            $crate::logger::record(heading, format_args!($($message)+));
+        }
+    };
     ($level:expr, $($message:tt)+) => {
         if $crate::logger::enabled($level) {
-            $crate::logger::record(file!(), line!(), format_args!($($message)+));
+            let heading = $crate::logger::heading!($level);
+            $crate::logger::record(heading, format_args!($($message)+));
         }
     };
 }
@@ -70,14 +69,51 @@ pub(crate) use log;
 /// Writes one record at a level, unless there was one like it ([`Repeats`]) a moment ago: then it is counted, and told
 /// of when its interval is over.
 macro_rules! log_limited {
+    ($level:expr, $repeats:expr, { $($field:ident: $value:expr),+ }, $($message:tt)+) => {
+        if $crate::logger::enabled($level) {
+            let heading = $crate::logger::heading!($level, $($field: $value),+);
+            $crate::logger::record_limited(heading, $repeats, format_args!($($message)+));
+        }
+    };
     ($level:expr, $repeats:expr, $($message:tt)+) => {
         if $crate::logger::enabled($level) {
-            let message = format_args!($($message)+);
-            $crate::logger::record_limited(file!(), line!(), $repeats, message);
+            let heading = $crate::logger::heading!($level);
+            $crate::logger::record_limited(heading, $repeats, format_args!($($message)+));
         }
     };
 }
 pub(crate) use log_limited;
+
+/// The heading of a record that is written here.
+macro_rules! heading {
+    ($level:expr $(, $field:ident: $value:expr)*) => {
+        $crate::logger::Heading {
+            level: $level,
+            place: (file!(), line!()),
+            fields: $crate::logger::fields(|| $crate::logger::Fields {
+                $($field: Some($value.into()),)*
+                ..$crate::logger::Fields::default()
+            }),
+        }
+    };
+}
+pub(crate) use heading;
+
+/// What is known of a record besides its message.
+#[derive(Debug)]
+pub(crate) struct Heading {
+    /// Its level.
+    pub(crate) level: u8,
+    /// File and line of the source.
+    pub(crate) place: (&'static str, u32),
+    /// See [`fields`].
+    pub(crate) fields: Option<Box<Fields>>,
+}
+
+/// What a record is about, if the log wants to know it.
+pub(crate) fn fields(known: impl FnOnce() -> Fields) -> Option<Box<Fields>> {
+    is_json().then(|| Box::new(known()))
+}
 
 /// Whether records of `level` are written.
 pub(crate) fn enabled(level: u8) -> bool {
@@ -97,47 +133,73 @@ fn shows_positions() -> bool {
     level() >= DEBUG
 }
 
-/// Opens the log (standard error without a `path`) at `level`, 0 to 11, and starts its thread. Only the first
-/// call in a process has an effect.
+/// Opens the log (standard error without a `path`) at `level`, 0 to 11, and starts its thread. Without a `format`, records
+/// are kept until there is one ([`set_format`]), or until they are flushed. Only the first call in a process has an effect.
 ///
 /// # Errors
 ///
 /// When the file cannot be opened for appending, or no thread can be started.
-pub(crate) fn start(path: Option<PathBuf>, level: u8) -> io::Result<()> {
+pub(crate) fn start(path: Option<PathBuf>, level: u8, format: Option<LogFormat>) -> io::Result<()> {
     let is_stderr = path.is_none();
     let sink = Sink::open(path)?;
     let (sender, receiver) = sync_channel(MAX_WAITING);
-    if LOGGER.set(Logger::new(sender, level, is_stderr)).is_ok() {
+    let logger = Logger::new(sender, level, is_stderr);
+    if LOGGER.set(logger).is_ok() {
+        if let Some(format) = format {
+            set_format(format);
+        }
+        let state = State {
+            dropped,
+            shows_positions,
+            format: self::format,
+        };
         thread::Builder::new()
             .name(THREAD.into())
-            .spawn(move || Writer::new(sink, dropped, shows_positions).run(&receiver))?;
+            .spawn(move || Writer::new(sink, state).run(&receiver))?;
     }
     Ok(())
 }
 
+/// Sets the form of the lines. Only the first call has an effect.
+pub(crate) fn set_format(format: LogFormat) {
+    if let Some(logger) = LOGGER.get() {
+        let _ = logger.format.set(format);
+        // If the queue is full, its next record will do.
+        submit(Order::Wake);
+    }
+}
+
+/// Whether lines are JSON.
+pub(crate) fn is_json() -> bool {
+    format() == Some(LogFormat::Json)
+}
+
+fn format() -> Option<LogFormat> {
+    LOGGER.get()?.format.get().copied()
+}
+
 /// Queues one record. Called by [`log!`] after checking the level.
-pub(crate) fn record(file: &'static str, line: u32, message: fmt::Arguments<'_>) {
-    submit(Order::Write(made(file, line, message)));
+pub(crate) fn record(heading: Heading, message: fmt::Arguments<'_>) {
+    submit(Order::Write(made(heading, message)));
 }
 
 /// The same for [`log_limited!`].
-pub(crate) fn record_limited(
-    file: &'static str,
-    line: u32,
-    repeats: Repeats,
-    message: fmt::Arguments<'_>,
-) {
-    submit(Order::Limit(made(file, line, message), repeats));
+pub(crate) fn record_limited(heading: Heading, repeats: Repeats, message: fmt::Arguments<'_>) {
+    submit(Order::Limit(made(heading, message), repeats));
 }
 
-fn made(file: &'static str, line: u32, message: fmt::Arguments<'_>) -> Record {
-    let mut text = Bounded(String::new());
-    // The only error is that the text was cut off.
-    let _ = text.write_fmt(message);
+fn made(heading: Heading, message: fmt::Arguments<'_>) -> Record {
+    let Heading {
+        level,
+        place,
+        fields,
+    } = heading;
     Record {
         at: SystemTime::now(),
-        position: shows_positions().then_some((file, line)),
-        text: text.0,
+        level,
+        position: shows_positions().then_some(place),
+        text: bounded(message),
+        fields,
     }
 }
 
@@ -204,6 +266,7 @@ struct Logger {
     dropped: AtomicU64,
     sender: SyncSender<Order>,
     is_stderr: bool,
+    format: OnceLock<LogFormat>,
 }
 
 impl Logger {
@@ -213,6 +276,7 @@ impl Logger {
             dropped: AtomicU64::new(0),
             sender,
             is_stderr,
+            format: OnceLock::new(),
         }
     }
 
@@ -229,32 +293,9 @@ impl Logger {
     }
 }
 
-/// A text of at most [`MAX_MESSAGE`] bytes.
-struct Bounded(String);
-
-impl Write for Bounded {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = MAX_MESSAGE - self.0.len();
-        if text.len() <= room {
-            self.0.push_str(text);
-            return Ok(());
-        }
-        let cut = (0..=room).rev().find(|&at| text.is_char_boundary(at));
-        self.0.push_str(&text[..cut.unwrap_or(0)]);
-        Err(fmt::Error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_message_is_cut_between_characters() {
-        let mut text = Bounded("x".repeat(MAX_MESSAGE - 1));
-        assert!(text.write_str("é").is_err());
-        assert_eq!(text.0.len(), MAX_MESSAGE - 1);
-    }
 
     /// Nothing reads the queue in this test, as when the writer is blocked on a full pipe.
     #[test]

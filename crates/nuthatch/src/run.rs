@@ -80,14 +80,19 @@ pub fn run(options: RunOptions) -> ExitCode {
     }
 }
 
-/// Reports why the proxy did not start, on standard error and also in the log if that is elsewhere.
+/// Reports why the proxy did not start, on standard error and also in the log if that is elsewhere. If the log is standard
+/// error and has lines of JSON, nothing else is written there.
 fn fail(options: &RunOptions, Failure { details, line }: &Failure) -> ExitCode {
-    if options.log_file.is_some() {
+    let is_json = logger::is_json();
+    if options.log_file.is_some() || is_json {
         details.lines().for_each(|line| log!(ALERT, "{line}"));
         log!(ALERT, "{line}");
     }
     // So that the reason comes last when the log is standard error.
     logger::flush(LOG_TIME_LIMIT);
+    if is_json && options.log_file.is_none() {
+        return ExitCode::FAILURE;
+    }
     let name = options.program.name();
     // A failure of standard error cannot be reported.
     let text = format!("{details}{name}: {line}\n");
@@ -119,8 +124,7 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
     announce(options);
     let files = files(options);
     let watched = Watched::new(&files);
-    let config = files.load()?;
-    announce_cross_shard(&config);
+    let config = read_config(&files)?;
     raise_limit();
     let (stats_listener, stats_file) =
         open_stats(&options.stats_addr, options.stats_port, &config)?;
@@ -253,7 +257,8 @@ fn create_pid_file(options: &RunOptions) -> Result<Option<PidFile>, Failure> {
 }
 
 fn start_log(options: &RunOptions) -> Result<(), Failure> {
-    logger::start(options.log_file.clone(), options.verbosity)
+    let format = options.overrides.log_format();
+    logger::start(options.log_file.clone(), options.verbosity, format)
         .map_err(|error| cannot_open("log", options.log_file.as_deref(), &error))?;
     logger::log_panics();
     Ok(())
@@ -297,6 +302,14 @@ fn files(options: &RunOptions) -> Files {
     }
 }
 
+/// Reads the configuration; from now on the log has the form that it asks for.
+fn read_config(files: &Files) -> Result<Config, Failure> {
+    let config = files.load()?;
+    logger::set_format(config.globals.log_format);
+    announce_cross_shard(&config);
+    Ok(config)
+}
+
 fn announce(options: &RunOptions) {
     let (program, version) = (options.program.name(), options.program.version());
     let (system, pid) = (process::system(), std::process::id());
@@ -320,6 +333,7 @@ fn announce_cross_shard(config: &Config) {
         let name = &pool.settings.name;
         log!(
             NOTICE,
+            { pool: &**name },
             "pool '{name}': a command with keys of several servers goes to the first key's server, as with twemproxy, \
              but clients that begin with HELLO, CLIENT, SELECT, INFO or a subcommand of COMMAND get an error instead; \
              `cross_shard: first_key` keeps twemproxy's way for all"

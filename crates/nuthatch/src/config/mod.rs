@@ -44,7 +44,7 @@ pub use load::{Input, STDIN, load, load_for_check, load_inputs, load_or_read, sh
 pub use number::{NUMBER_MAX, NotANumber, digits};
 pub use overrides::Overrides;
 pub use report::{Position, Problem, Report, Source};
-pub use types::{Config, Globals, PoolConfig, ReadyWhen, Workers, Written};
+pub use types::{Config, Globals, LogFormat, PoolConfig, ReadyWhen, Workers, Written};
 
 pub(crate) use nearest::nearest;
 pub(crate) use report::printable;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::fault::Fault;
 use super::kind::{Value, read_text};
 use super::table::Setting;
-use super::table::globals::STATS_EXTENDED;
+use super::table::globals::{LOG_FORMAT, STATS_EXTENDED};
+use super::types::LogFormat;
 
 /// The settings that were given outside of the files.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +31,11 @@ impl Overrides {
     pub fn stats_extended(&self) -> bool {
         let given = self.get(&STATS_EXTENDED);
         STATS_EXTENDED.value(given).unwrap_or_default()
+    }
+
+    /// The form of the log that was asked for. The log is started before the files are read.
+    pub fn log_format(&self) -> Option<LogFormat> {
+        LOG_FORMAT.read(self.get(&LOG_FORMAT)?)
     }
 
     /// What was set for a setting.

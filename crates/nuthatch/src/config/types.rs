@@ -7,6 +7,7 @@ use std::time::Duration;
 use proxy::settings::{PoolSettings, ProtocolSettings};
 
 use super::address::Listen;
+use super::choice::Choice;
 use super::hosts::{HostPort, NamedHost};
 
 /// A checked configuration that the proxy can run on.
@@ -73,6 +74,8 @@ pub struct Globals {
     pub admin_token_file: Option<PathBuf>,
     /// When the process says that it is ready.
     pub admin_ready: ReadyWhen,
+    /// The form of the lines of the log.
+    pub log_format: LogFormat,
 }
 
 impl Default for Globals {
@@ -95,6 +98,7 @@ impl Default for Globals {
             admin_token: None,
             admin_token_file: None,
             admin_ready: ReadyWhen::default(),
+            log_format: LogFormat::default(),
         }
     }
 }
@@ -180,6 +184,23 @@ pub enum ReadyWhen {
     AllPools,
     /// When at least one pool has.
     AnyPool,
+}
+
+/// The form of the lines of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// nutcracker's: a time and a text.
+    #[default]
+    Text,
+    /// An object of JSON.
+    Json,
+}
+
+impl LogFormat {
+    /// Its name in a configuration.
+    pub fn name(self) -> &'static str {
+        Choice::name(self)
+    }
 }
 
 /// The number of event loops, as configured.

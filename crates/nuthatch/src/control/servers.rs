@@ -42,6 +42,7 @@ pub(super) fn change(live: &mut Live, request: &Request, now: Time) -> Answer {
     let (state, server, pool) = (state_of(&server), server.share.name(), pool.name());
     log!(
         ALWAYS,
+        { pool: pool, server: server },
         "control: {verb} server '{server}' of pool '{pool}': {state}"
     );
     let note = match (changed, all_followed) {

@@ -121,6 +121,7 @@ impl Changes {
         let millis = |time: std::time::Duration| Some(time.as_millis().to_string());
         let path =
             |path: &Option<std::path::PathBuf>| path.as_ref().map(|it| it.display().to_string());
+        let flag = |is_on: bool| Some(is_on.to_string());
         let live = [
             ("max_memory", bytes(old.max_memory), bytes(new.max_memory)),
             (
@@ -146,18 +147,15 @@ impl Changes {
             ),
             (
                 "stats_extended",
-                Some(old.stats_extended.to_string()),
-                Some(new.stats_extended.to_string()),
+                flag(old.stats_extended),
+                flag(new.stats_extended),
             ),
-            (
-                "signals",
-                Some(old.signals.to_string()),
-                Some(new.signals.to_string()),
-            ),
+            ("signals", flag(old.signals), flag(new.signals)),
         ];
         let workers = |globals: &Globals| Some(globals.workers.count().to_string());
         let admin = |globals: &Globals| globals.admin.as_ref().map(|it| it.text.clone());
         let hosts = |globals: &Globals| Some(format!("{:?}", globals.admin_hosts));
+        let format = |globals: &Globals| Some(globals.log_format.name().to_owned());
         let at_restart = [
             ("workers", workers(old), workers(new)),
             ("admin", admin(old), admin(new)),
@@ -168,11 +166,8 @@ impl Changes {
                 path(&new.admin_token_file),
             ),
             ("control", path(&old.control), path(&new.control)),
-            (
-                "watch",
-                Some(old.watch.to_string()),
-                Some(new.watch.to_string()),
-            ),
+            ("watch", flag(old.watch), flag(new.watch)),
+            ("log_format", format(old), format(new)),
         ];
         let differ = |(what, from, to): (&str, Option<String>, Option<String>)| {
             (from != to).then(|| Change {

@@ -12,6 +12,8 @@ pub(super) enum Order {
     Write(Record),
     /// Write this, unless there was one like it a moment ago; then count it.
     Limit(Record, Repeats),
+    /// Look at what has changed: the form of the lines is known now.
+    Wake,
     /// Close the file and reopen it.
     Reopen,
     /// Write everything out, then reply.
@@ -22,9 +24,36 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) at: SystemTime,
+    pub(super) level: u8,
     /// File and line of the source, if positions are logged.
     pub(super) position: Option<(&'static str, u32)>,
     pub(super) text: String,
+    /// What it is about, if that is to be written.
+    pub(super) fields: Option<Box<Fields>>,
+}
+
+impl Record {
+    /// Where in the source it was written, as `file:LINE`, if positions are logged.
+    pub(super) fn source(&self) -> Option<String> {
+        let (file, line) = self.position?;
+        let name = file.rsplit('/').next().unwrap_or(file);
+        Some(format!("{name}:{line}"))
+    }
+}
+
+/// What a record is about, for logs that programs read. Names are of any length here.
+#[derive(Debug, Default)]
+pub(crate) struct Fields {
+    /// What has happened, in a word.
+    pub(crate) event: Option<&'static str>,
+    /// The pool.
+    pub(crate) pool: Option<Box<str>>,
+    /// The server.
+    pub(crate) server: Option<Box<str>>,
+    /// The client.
+    pub(crate) client: Option<Box<str>>,
+    /// Why it has happened.
+    pub(crate) cause: Option<Box<str>>,
 }
 
 /// Which records are alike, and how often one of them is written.

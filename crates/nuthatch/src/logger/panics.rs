@@ -4,7 +4,7 @@ use std::panic::{self, PanicHookInfo};
 use std::thread;
 use std::time::Duration;
 
-use super::{ALWAYS, LOGGER, THREAD, flush, log};
+use super::{ALERT, LOGGER, THREAD, flush, heading, record};
 
 /// How long a thread that panics waits for its line to be written. The process ends right after it.
 const TIME_LIMIT: Duration = Duration::from_secs(1);
@@ -37,9 +37,14 @@ fn log_panic(info: &PanicHookInfo<'_>) -> bool {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("no message");
+    // Whatever the level is.
+    let heading = heading!(ALERT);
     match info.location() {
-        Some(place) => log!(ALWAYS, "thread '{name}' panicked at {place}: {message}"),
-        None => log!(ALWAYS, "thread '{name}' panicked: {message}"),
+        Some(place) => record(
+            heading,
+            format_args!("thread '{name}' panicked at {place}: {message}"),
+        ),
+        None => record(heading, format_args!("thread '{name}' panicked: {message}")),
     }
     flush(TIME_LIMIT);
     LOGGER.get().is_some()
@@ -52,6 +57,7 @@ mod tests {
     use std::{fs, path::PathBuf};
 
     use super::*;
+    use crate::config::LogFormat;
 
     const LOG: &str = "NUTHATCH_TEST_PANIC_LOG";
 
@@ -63,7 +69,7 @@ mod tests {
             return;
         };
         let path = (!path.is_empty()).then(|| PathBuf::from(path));
-        crate::logger::start(path, 0).unwrap();
+        crate::logger::start(path, 0, Some(LogFormat::Text)).unwrap();
         log_panics();
         let worker = thread::Builder::new().name("worker-0".into());
         let worker = worker.spawn(|| panic!("out of\nluck")).unwrap();

@@ -8,15 +8,32 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use proxy::{LogLimit, Time};
 
-use super::escape;
+use super::levels::WARN;
 use super::order::{Order, Record};
 use super::sink::Sink;
+use super::{escape, json};
+use crate::config::LogFormat;
 
 /// Lines are collected up to this size before they are written.
 const BATCH_BYTES: usize = 64 << 10;
 
 /// How often lines that could not be written are tried to be told of, if nothing else is logged.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Records that are kept at most until the form of the lines is known: the start of the log and the warnings about the
+/// configuration, in less than a MiB.
+const MAX_HELD: usize = 1024;
+
+/// What the writer asks for now and then.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Takes the count of records that were dropped.
+    pub(super) dropped: fn() -> u64,
+    /// Whether lines have the position in the source.
+    pub(super) shows_positions: fn() -> bool,
+    /// The form of the lines, once it is known.
+    pub(super) format: fn() -> Option<LogFormat>,
+}
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -27,22 +44,21 @@ pub(super) struct Writer {
     limit: LogLimit<(&'static str, String), Record>,
     /// The limit's time counts from here.
     started: Instant,
-    /// Takes the count of records that were dropped.
-    dropped: fn() -> u64,
-    /// Whether lines have the position in the source.
-    shows_positions: fn() -> bool,
+    /// Records that wait for the form of the lines, and how many more each stands for.
+    held: Vec<(Record, u64)>,
+    state: State,
 }
 
 impl Writer {
-    pub(super) fn new(sink: Sink, dropped: fn() -> u64, shows_positions: fn() -> bool) -> Self {
+    pub(super) fn new(sink: Sink, state: State) -> Self {
         Self {
             sink,
             zone: TimeZone::system(),
             lines: String::new(),
             limit: LogLimit::default(),
             started: Instant::now(),
-            dropped,
-            shows_positions,
+            held: Vec::new(),
+            state,
         }
     }
 
@@ -61,7 +77,7 @@ impl Writer {
             }
             self.write_out();
         }
-        self.limit.release();
+        self.release();
         self.write_out();
     }
 
@@ -85,7 +101,8 @@ impl Writer {
 
     fn perform(&mut self, order: Order) {
         match order {
-            Order::Write(record) => self.format(&record, 0),
+            Order::Write(record) => self.format(record, 0),
+            Order::Wake => {}
             Order::Limit(record, repeats) => {
                 let key = (repeats.kind, repeats.whom);
                 let (every, count) = (repeats.every, repeats.count);
@@ -97,7 +114,7 @@ impl Writer {
                 self.sink.reopen();
             }
             Order::Flush(done) => {
-                self.limit.release();
+                self.release();
                 self.write_out();
                 // The caller may have stopped waiting.
                 let _ = done.send(());
@@ -109,32 +126,60 @@ impl Writer {
     fn format_due(&mut self) {
         let now = self.now();
         while let Some((record, more)) = self.limit.take_due(now) {
-            self.format(&record, more);
+            self.format(record, more);
+        }
+    }
+
+    /// Formats everything that waits for something.
+    fn release(&mut self) {
+        self.limit.release();
+        self.format_due();
+        self.format_held();
+    }
+
+    fn format_held(&mut self) {
+        for (record, more) in std::mem::take(&mut self.held) {
+            self.write_line(&record, more);
         }
     }
 
     /// A record of the log itself.
     fn format_own(&mut self, line: u32, text: String) {
-        self.format(
-            &Record {
-                at: SystemTime::now(),
-                position: (self.shows_positions)().then_some((file!(), line)),
-                text,
-            },
-            0,
-        );
+        let record = Record {
+            at: SystemTime::now(),
+            level: WARN,
+            position: (self.state.shows_positions)().then_some((file!(), line)),
+            text,
+            fields: None,
+        };
+        self.format(record, 0);
+    }
+
+    /// Formats a record as soon as it is known how.
+    fn format(&mut self, record: Record, more: u64) {
+        if (self.state.format)().is_none() && self.held.len() < MAX_HELD {
+            return self.held.push((record, more));
+        }
+        self.format_held();
+        self.write_line(&record, more);
+    }
+
+    fn write_line(&mut self, record: &Record, more: u64) {
+        match (self.state.format)().unwrap_or_default() {
+            LogFormat::Text => self.write_text(record, more),
+            LogFormat::Json => json::write_line(record, more, &mut self.lines),
+        }
     }
 
     /// `[YYYY-MM-DD hh:mm:ss.mmm] message`, in local time, as in nutcracker 0.5.0, with `file:LINE` before the message
     /// at the levels for debugging.
-    fn format(&mut self, record: &Record, more: u64) {
+    fn write_text(&mut self, record: &Record, more: u64) {
         let at = Timestamp::try_from(record.at).unwrap_or_default();
         let stamp = at.to_zoned(self.zone.clone());
         let stamp = stamp.strftime("%Y-%m-%d %H:%M:%S.%3f");
         let _ = write!(self.lines, "[{stamp}] ");
-        if let Some((file, line)) = record.position {
-            let file = file.rsplit('/').next().unwrap_or(file);
-            let _ = write!(self.lines, "{file}:{line} ");
+        if let Some(source) = record.source() {
+            let _ = write!(self.lines, "{source} ");
         }
         self.lines.push_str(&escape::one_line(&record.text));
         if more > 0 {
@@ -145,7 +190,10 @@ impl Writer {
 
     fn write_out(&mut self) {
         self.format_due();
-        let dropped = (self.dropped)();
+        if (self.state.format)().is_some() {
+            self.format_held();
+        }
+        let dropped = (self.state.dropped)();
         if dropped > 0 {
             let text = format!(
                 "{dropped} log records were dropped: the log could not be written fast enough"
@@ -190,8 +238,10 @@ mod tests {
     fn record(text: &str, position: Option<(&'static str, u32)>) -> Record {
         Record {
             at: UNIX_EPOCH + Duration::from_millis(1_500_000_000_042),
+            level: 4,
             position,
             text: text.into(),
+            fields: None,
         }
     }
 
@@ -210,7 +260,20 @@ mod tests {
     }
 
     fn writer(sink: Sink, dropped: fn() -> u64) -> Writer {
-        let mut writer = Writer::new(sink, dropped, || false);
+        formatting_writer(sink, dropped, || Some(LogFormat::Text))
+    }
+
+    fn formatting_writer(
+        sink: Sink,
+        dropped: fn() -> u64,
+        format: fn() -> Option<LogFormat>,
+    ) -> Writer {
+        let state = State {
+            dropped,
+            shows_positions: || false,
+            format,
+        };
+        let mut writer = Writer::new(sink, state);
         writer.zone = TimeZone::UTC;
         writer
     }
@@ -306,5 +369,45 @@ mod tests {
         assert_eq!(told.len(), 4, "{log}");
         assert_eq!([told[0], told[2], told[3]], lines, "{log}");
         assert_eq!(told[1], "two", "a line that was begun is completed");
+    }
+
+    #[test]
+    fn records_wait_until_it_is_known_how_they_are_written() {
+        static FORMAT: std::sync::OnceLock<LogFormat> = std::sync::OnceLock::new();
+        let (disk, room) = Disk::new(100_000);
+        let format = || FORMAT.get().copied();
+        let mut writer = formatting_writer(Sink::to(Box::new(disk)), || 0, format);
+        writer.perform(plain("one"));
+        writer.write_out();
+        writer.perform(limited("two", "p", 1));
+        writer.write_out();
+        assert_eq!(room.text(), "");
+        FORMAT.set(LogFormat::Json).unwrap();
+        writer.perform(Order::Wake);
+        writer.write_out();
+        writer.perform(plain("three"));
+        writer.write_out();
+        let log = room.text();
+        let messages: Vec<serde_json::Value> = log
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let messages: Vec<_> = messages.iter().map(|it| &it["message"]).collect();
+        assert_eq!(messages, ["one", "two", "three"], "{log}");
+    }
+
+    #[test]
+    fn what_waits_is_text_if_it_is_flushed_or_too_much() {
+        let (disk, room) = Disk::new(100_000);
+        let mut writer = formatting_writer(Sink::to(Box::new(disk)), || 0, || None);
+        writer.perform(plain("one"));
+        let (done, _wait) = sync_channel(1);
+        writer.perform(Order::Flush(done));
+        assert_eq!(texts(&room.text()), ["one"]);
+        for _ in 0..=MAX_HELD {
+            writer.perform(plain("two"));
+        }
+        writer.write_out();
+        assert_eq!(room.text().lines().count(), MAX_HELD + 1);
     }
 }

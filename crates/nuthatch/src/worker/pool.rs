@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::{Index, IndexMut, Range};
 use std::sync::Arc;
 
-use proxy::{Limit, LogRecord, Pool, Time, WorkerContext};
+use proxy::{EventFields, Limit, LogRecord, Pool, Time, WorkerContext};
 
-use crate::logger::{self, Repeats};
+use crate::logger::{self, Fields, Heading, Repeats};
 use crate::pool::{PoolId, PoolShare};
 
 /// A worker's part of a pool.
@@ -108,10 +108,19 @@ impl PoolPart {
         if !logger::enabled(level) {
             return;
         }
-        let (file, row) = (record.place.file(), record.place.line());
+        let heading = Heading {
+            level,
+            place: (record.place.file(), record.place.line()),
+            fields: logger::fields(|| fields(record, pool)),
+        };
         let line = record.in_pool(pool);
+        // What has a field of its own need not be in the message.
+        let message: &dyn fmt::Display = match heading.fields {
+            Some(_) => &record.event,
+            None => &line,
+        };
         let (kind, server, every) = match record.event.limit() {
-            Limit::None => return logger::record(file, row, format_args!("{line}")),
+            Limit::None => return logger::record(heading, format_args!("{message}")),
             Limit::One {
                 kind,
                 server,
@@ -124,7 +133,23 @@ impl PoolPart {
             every,
             count: record.more + 1,
         };
-        logger::record_limited(file, row, repeats, format_args!("{line}"));
+        logger::record_limited(heading, repeats, format_args!("{message}"));
+    }
+}
+
+fn fields(record: &LogRecord, pool: &str) -> Fields {
+    let EventFields {
+        name,
+        server,
+        client,
+        cause,
+    } = record.fields();
+    Fields {
+        event: Some(name),
+        pool: Some(pool.into()),
+        server: server.map(Into::into),
+        client: client.map(Into::into),
+        cause: cause.map(Into::into),
     }
 }
 

@@ -27,6 +27,7 @@ mod handshake;
 mod haproxy;
 mod hostile_clients;
 mod hostile_servers;
+mod json_logs;
 mod keyspace;
 mod late_writes;
 mod latency;

@@ -7,7 +7,7 @@ use super::super::hosts::{HostPort, NamedHost};
 use super::super::typed::{
     self, BOOL, HOST_PORT, HOSTS, MILLISECONDS, TEXT, bytes, choice, number,
 };
-use super::super::types::{ReadyWhen, Workers};
+use super::super::types::{LogFormat, ReadyWhen, Workers};
 use super::row::{Absent, AnyRow, Outside, Row, rows};
 
 /// Maximum of `max_memory`: 1 PiB, more than any machine has.
@@ -16,6 +16,11 @@ const MEMORY_MAX: u64 = 1 << 50;
 choices!(ReadyWhen, "condition",
     "all_pools" => AllPools,
     "any_pool" => AnyPool,
+);
+
+choices!(LogFormat, "form",
+    "text" => Text,
+    "json" => Json,
 );
 
 rows! {
@@ -195,6 +200,21 @@ rows! {
          that signal. Called as `nuthatch`, it always reloads.",
     )
     .fills_globals(|globals, on| globals.signals = on);
+
+    LOG_FORMAT: LogFormat = Row::global(
+        "log_format",
+        choice(),
+        Absent::Choice(|| LogFormat::default().name()),
+        Outside {
+            flag: "log-format",
+            env: "NUTHATCH_LOG_FORMAT",
+            argument: "FORM",
+            help: "set the form of the lines of the log: text or json",
+        },
+        "The form of the lines of the log: `text` is nutcracker's, `json` an object for each line, whose fields are told in \
+         [operations.md](operations.md#the-log). A reload does not change it.",
+    )
+    .fills_globals(|globals, format| globals.log_format = format);
 
     ADMIN: HostPort = Row::global(
         "admin",
