@@ -57,6 +57,11 @@ pub(crate) fn start(listener: TcpListener, globals: &Globals, view: Arc<View>) -
     server::start(listener, Pages::new(guard, view))
 }
 
+/// What `/servers` shows: the pools and servers with their states and all that is counted.
+pub(crate) fn servers(view: &View) -> serde_json::Value {
+    json::servers(view)
+}
+
 /// How many descriptors the admin port may need with these settings.
 pub(crate) fn descriptors(globals: &Globals) -> u64 {
     globals.admin.as_ref().map_or(0, |_| DESCRIPTORS)

@@ -10,7 +10,7 @@ mod server;
 mod servers;
 mod status;
 
-pub(crate) use client::ask;
+pub(crate) use client::{ask, ask_within};
 pub(crate) use facts::Facts;
 pub(crate) use message::{KeyName, Request, ServerName};
 pub(crate) use server::{descriptors, open, start};

@@ -109,7 +109,7 @@ struct Running {
     reloads_by_signal: bool,
     socket_files: [Option<SocketFile>; 2],
     pid_file: Option<PidFile>,
-    view: Option<Arc<admin::View>>,
+    view: Arc<admin::View>,
 }
 
 /// Does everything that can fail, and only then lets a daemon's parent exit.
@@ -158,6 +158,7 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
         started,
         counts,
         stats: source,
+        view: Arc::clone(&view),
         conf_file: options.conf_file.clone(),
     };
     let serve = |control| start_control(control, controller.clone(), facts);
@@ -196,9 +197,7 @@ impl Running {
                 Ok(Call::Do(work)) => work(&mut self.live),
             }
         };
-        if let Some(view) = &self.view {
-            view.note_stopping();
-        }
+        self.view.note_stopping();
         let mut drain = drains.then(|| Drain::of(&self.live.config().globals));
         if drain.is_some_and(|drain| drain.lead_away(&mut self.live, &self.calls)) {
             drain = None;
@@ -362,20 +361,19 @@ fn start_workers(
     started.map_err(|error| Failure::of("starting a worker", &error))
 }
 
-/// Serves the admin pages, if they are to be.
+/// Serves the admin pages, if they are to be. Returns what they see, which is told on the control socket, too.
 fn start_admin(
     listener: Option<TcpListener>,
     globals: &Globals,
     source: &Arc<Source>,
     process: &Arc<Process>,
-) -> Result<Option<Arc<admin::View>>, Failure> {
-    let Some(listener) = listener else {
-        return Ok(None);
-    };
+) -> Result<Arc<admin::View>, Failure> {
     let view = admin::View::new(Arc::clone(source), Arc::clone(process));
-    admin::start(listener, globals, Arc::clone(&view))
-        .map_err(|error| Failure::of("serving the admin pages", &error))?;
-    Ok(Some(view))
+    if let Some(listener) = listener {
+        admin::start(listener, globals, Arc::clone(&view))
+            .map_err(|error| Failure::of("serving the admin pages", &error))?;
+    }
+    Ok(view)
 }
 
 /// Logs how much the process may use.

@@ -11,7 +11,7 @@ use super::view::{Readiness, ShownPool, View};
 
 /// `/servers`: the pools and their servers, with all that is counted. Times are in seconds since the Unix epoch; those
 /// among the counters are in microseconds, as in the statistics document.
-pub(super) fn servers(view: &View) -> String {
+pub(super) fn servers(view: &View) -> Json {
     let shown = view.shown();
     let pools: Vec<_> = shown.pools.iter().map(|it| pool(view, it)).collect();
     let readiness = match view.readiness() {
@@ -19,7 +19,7 @@ pub(super) fn servers(view: &View) -> String {
         Readiness::Stopping => "stopping",
         Readiness::NoServers { .. } => "no_servers",
     };
-    let page = json!({
+    json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": seconds(SystemTime::now()),
         "started": view.process().epoch_micros as f64 / 1e6,
@@ -27,8 +27,7 @@ pub(super) fn servers(view: &View) -> String {
         "readiness": readiness,
         "left_out": shown.left_out,
         "pools": pools,
-    });
-    page.to_string()
+    })
 }
 
 /// `/config`: the settings in force.

@@ -124,7 +124,7 @@ impl Pages {
                 let body = metrics::page(&self.view, with_aliases);
                 Page::of(exposition::CONTENT_TYPE, body)
             }
-            "/servers" => Page::of(JSON, json::servers(&self.view)),
+            "/servers" => Page::of(JSON, json::servers(&self.view).to_string()),
             "/history" => Page::of(JSON, self.history(query)),
             "/slowlog" => {
                 let pools = &self.view.in_force().pools;

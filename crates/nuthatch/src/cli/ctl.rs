@@ -1,14 +1,14 @@
 //! `nuthatch ctl`: asks the running proxy over its control socket.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
 use super::invocation::CtlOptions;
 use super::locate::key_bytes;
-use super::output::{print_error, print_json, print_result};
+use super::output::{fail, print_error, print_json, print_result};
 use crate::config::{self, Overrides};
 use crate::control::{self, KeyName, Request, ServerName};
 use crate::net::error_text;
@@ -151,18 +151,19 @@ impl CtlCommand {
 
 /// Asks the running proxy, and prints its answer.
 pub(super) fn ctl(options: &CtlOptions) -> ExitCode {
-    let socket = match socket(options) {
+    let CtlOptions {
+        socket,
+        conf_file,
+        overlay,
+        ..
+    } = options;
+    let socket = match find_socket(socket.as_deref(), conf_file, overlay.as_deref()) {
         Ok(socket) => socket,
         Err(reason) => return fail(&reason),
     };
     let answer = match control::ask(&socket, &options.request) {
         Ok(answer) => answer,
-        Err(error) => {
-            let (socket, text) = (socket.display(), error_text(&error));
-            return fail(&format!(
-                "no answer from the control socket '{socket}': {text} (is the proxy running, and may this user connect?)"
-            ));
-        }
+        Err(error) => return fail(&no_answer(&socket, &error_text(&error))),
     };
     let text = match answer.text.ends_with('\n') {
         true => answer.text,
@@ -179,17 +180,23 @@ pub(super) fn ctl(options: &CtlOptions) -> ExitCode {
     }
 }
 
-fn fail(reason: &str) -> ExitCode {
-    print_error(&format!("nuthatch: {reason}\n"));
-    ExitCode::FAILURE
+/// What is said when nobody answers.
+pub(super) fn no_answer(socket: &Path, reason: &str) -> String {
+    let socket = socket.display();
+    format!(
+        "no answer from the control socket '{socket}': {reason} (is the proxy running, and may this user connect?)"
+    )
 }
 
 /// The socket that was given, or the one in the configuration.
-fn socket(options: &CtlOptions) -> Result<PathBuf, String> {
-    if let Some(socket) = &options.socket {
-        return Ok(socket.clone());
+pub(super) fn find_socket(
+    given: Option<&Path>,
+    conf: &Path,
+    overlay: Option<&Path>,
+) -> Result<PathBuf, String> {
+    if let Some(socket) = given {
+        return Ok(socket.to_owned());
     }
-    let (conf, overlay) = (options.conf_file.as_path(), options.overlay.as_deref());
     let config = config::load(conf, overlay, &Overrides::default()).map_err(|report| {
         let verdict = report.verdict(conf, overlay);
         format!("{verdict} (--control names the socket without the configuration)")

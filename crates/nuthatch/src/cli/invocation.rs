@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use nuthatch_demo::DemoOptions;
 
 use super::output::Output;
+use super::top::SortKey;
 use crate::config::Overrides;
 use crate::control::Request;
 use crate::program::Program;
@@ -32,6 +33,8 @@ pub enum Invocation {
     Locate(LocateOptions),
     /// `ring diff`.
     RingDiff(RingDiffOptions),
+    /// `top`.
+    Top(TopOptions),
 }
 
 /// Options of `-t`.
@@ -85,6 +88,23 @@ pub struct CtlOptions {
     pub json: bool,
     /// What to ask.
     pub(crate) request: Request,
+}
+
+/// Options of `top`.
+#[derive(Debug, Clone)]
+pub struct TopOptions {
+    /// The control socket; if it is absent, the one of the configuration.
+    pub socket: Option<PathBuf>,
+    /// The configuration file.
+    pub conf_file: PathBuf,
+    /// The overlay: a second file with settings.
+    pub overlay: Option<PathBuf>,
+    /// Whether to print one table.
+    pub once: bool,
+    /// What is in the names of the pools to show; all pools when absent.
+    pub pool: Option<String>,
+    /// By what pools and servers are sorted.
+    pub(crate) sort: SortKey,
 }
 
 /// Options of `locate` and `explain`.

@@ -14,6 +14,7 @@ mod modern;
 mod output;
 mod ring;
 mod text;
+mod top;
 mod word;
 
 #[cfg(test)]
@@ -27,6 +28,7 @@ use crate::program::Program;
 
 pub use invocation::{
     ALL_LINTS, CheckOptions, CtlOptions, Invocation, LocateOptions, RingDiffOptions, TestOptions,
+    TopOptions,
 };
 pub use layout::Layout;
 pub use output::Output;
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         Invocation::Explain(options) => locate::explain(&options),
         Invocation::Locate(options) => locate::locate(&options),
         Invocation::RingDiff(options) => ring::diff(&options),
+        Invocation::Top(options) => top::top(&options),
     }
 }
 

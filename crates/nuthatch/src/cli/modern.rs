@@ -8,10 +8,11 @@ use clap::{Args, Parser, Subcommand};
 
 use super::ctl;
 use super::invocation::{
-    ALL_LINTS, CheckOptions, CtlOptions, Invocation, LocateOptions, RingDiffOptions,
+    ALL_LINTS, CheckOptions, CtlOptions, Invocation, LocateOptions, RingDiffOptions, TopOptions,
 };
 use super::layout::Layout;
 use super::output::Output;
+use super::top::SortKey;
 use crate::config::lints::LINTS;
 use crate::config::{STDIN, nearest};
 use crate::manual;
@@ -53,6 +54,11 @@ pub(super) const COMMANDS: &[NamedCommand] = &[
         name: "ctl",
         form: "ctl COMMAND",
         help: "look at the running proxy and change it",
+    },
+    NamedCommand {
+        name: "top",
+        form: "top",
+        help: "watch pools and servers at work in the terminal",
     },
     NamedCommand {
         name: "demo",
@@ -138,6 +144,21 @@ enum Command {
         #[command(subcommand)]
         command: ctl::CtlCommand,
     },
+    /// Watch the pools and servers of the running proxy at work.
+    #[command(after_help = TOP_HELP)]
+    Top {
+        #[command(flatten)]
+        socket: ctl::SocketOptions,
+        /// Print one table, after a second, and end. It is also what is printed where there is no terminal.
+        #[arg(long)]
+        once: bool,
+        /// Show only pools whose name contains this.
+        #[arg(long, value_name = "TEXT")]
+        pool: Option<String>,
+        /// Sort pools, and the servers of each, by this.
+        #[arg(long, value_enum, value_name = "COLUMN", default_value_t)]
+        sort: SortKey,
+    },
     /// Compare the rings of configurations.
     Ring {
         #[command(subcommand)]
@@ -205,6 +226,13 @@ Exit status: 0, 1 if the file cannot be read or has no such pool, 2 if the argum
 Examples:
   nuthatch explain -c nutcracker.yml --pool sessions user:1
   nuthatch explain -c nutcracker.yml --escapes 'user\\x00\\xff'";
+
+const TOP_HELP: &str = "\
+The proxy has a control socket if `control:` is set in its configuration, or it was started with --control FILE. Keys are told by `?`.
+
+Examples:
+  nuthatch top
+  nuthatch top --control /run/nuthatch/control.sock --once --sort errors";
 
 const DEMO_HELP: &str = "\
 Example:
@@ -348,6 +376,19 @@ impl Command {
                 }),
                 Err(error) => Invocation::Print(Output::usage(format!("error: {error}\n"))),
             },
+            Self::Top {
+                socket,
+                once,
+                pool,
+                sort,
+            } => Invocation::Top(TopOptions {
+                socket: socket.control,
+                conf_file: socket.conf_file.unwrap_or_else(|| layout.files(false).conf),
+                overlay: socket.overlay,
+                once,
+                pool,
+                sort,
+            }),
             Self::Ring { command } => command.invocation(),
             Self::Demo { once } => Invocation::Demo(DemoOptions { once }),
             Self::Docs { page } => Invocation::Print(Output::result(manual::page(&page))),

@@ -82,6 +82,12 @@ pub(super) fn print_error(text: &str) {
     let _ = std::io::stderr().write_all(escape::lines(text).as_bytes());
 }
 
+/// Says why a command of our own was not carried out.
+pub(super) fn fail(reason: &str) -> ExitCode {
+    print_error(&format!("nuthatch: {reason}\n"));
+    ExitCode::FAILURE
+}
+
 /// Writes findings of lints to standard error, with their labels in colour on a terminal.
 pub(super) fn print_coloured(text: &str) {
     let stderr = std::io::stderr();

@@ -19,9 +19,18 @@ const MAX_ANSWER: u64 = 256 << 20;
 ///
 /// When nothing listens there, or what does is no proxy.
 pub(crate) fn ask(socket: &Path, request: &Request) -> io::Result<Answer> {
+    ask_within(socket, request, TIME_LIMIT)
+}
+
+/// The same for an answer that may take so long, more or less.
+pub(crate) fn ask_within(
+    socket: &Path,
+    request: &Request,
+    time_limit: Duration,
+) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(TIME_LIMIT))?;
-    stream.set_write_timeout(Some(TIME_LIMIT))?;
+    stream.set_read_timeout(Some(time_limit))?;
+    stream.set_write_timeout(Some(time_limit))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     if line.len() as u64 > MAX_REQUEST {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::admin::View;
 use crate::connections::ConnectionCounts;
 use crate::stats::Source;
 
@@ -18,6 +19,8 @@ pub(crate) struct Facts {
     pub(crate) counts: Arc<ConnectionCounts>,
     /// The statistics.
     pub(crate) stats: Arc<Source>,
+    /// What the admin pages see, whether they are served or not.
+    pub(crate) view: Arc<View>,
     /// The configuration file.
     pub(crate) conf_file: PathBuf,
 }

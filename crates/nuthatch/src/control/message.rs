@@ -36,6 +36,8 @@ pub(crate) enum Request {
         #[serde(default)]
         count: Option<usize>,
     },
+    /// The pools and servers with their states and all that is counted, for `nuthatch top`.
+    Servers,
     /// Tell where a key goes, and why.
     Explain(KeyName),
     /// Put the configuration files in force.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::facts::Facts;
 use super::message::{Answer, MAX_REQUEST, Request};
 use super::{clients, explain, servers, status};
+use crate::admin;
 use crate::config::Globals;
 use crate::controller::{Controller, NoAnswer};
 use crate::failure::Failure;
@@ -127,6 +128,7 @@ impl Server {
     fn answer(&self, request: Request) -> Answer {
         match request {
             Request::Stats => self.stats(),
+            Request::Servers => Answer::done("", admin::servers(&self.facts.view)),
             Request::Explain(key) => explain::answer(&self.facts.stats, &key),
             Request::LogLevel { level } => log_level(level),
             Request::Shutdown { drain } => {
