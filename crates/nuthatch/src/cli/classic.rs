@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use super::getopt::{Found, Known, Options};
 use super::invocation::{Invocation, TestOptions};
 use super::layout::{Files, Layout};
+use super::options::{OVERLAY, classic_options, outside_settings, own_options};
 use super::output::Output;
 use super::text::{after_error, describe_stats, usage, version};
 use super::word::unexpected;
-use crate::config::table::{Outside, Scope, Setting, of, opens_admin};
+use crate::config::table::{Scope, Setting, of, opens_admin};
 use crate::config::{NUMBER_MAX, NotANumber, Overrides, digits};
 use crate::program::Program;
 use crate::run::RunOptions;
@@ -103,8 +104,8 @@ impl Line {
     /// asks for information.
     fn read(program: Program, arguments: impl Iterator<Item = OsString>) -> Result<Self, String> {
         let mut line = Self::new();
-        let own = own_options();
-        for found in Options::new(&[KNOWN, &own], arguments) {
+        let (classic, own) = (classic_options(), own_options());
+        for found in Options::new(&[&classic, &own], arguments) {
             match found {
                 Found::Word(_) if program == Program::Nutcracker || line.wants_information() => {}
                 found => line.take(found)?,
@@ -244,46 +245,6 @@ impl Line {
     }
 }
 
-const KNOWN: &[Known] = &[
-    option(b'h', "help", false),
-    option(b'V', "version", false),
-    option(b't', "test-conf", false),
-    option(b'd', "daemonize", false),
-    option(b'D', "describe-stats", false),
-    option(b'v', "verbose", true),
-    option(b'o', "output", true),
-    option(b'c', "conf-file", true),
-    option(b's', "stats-port", true),
-    option(b'i', "stats-interval", true),
-    option(b'a', "stats-addr", true),
-    option(b'p', "pid-file", true),
-    option(b'm', "mbuf-size", true),
-];
-
-const fn option(short: u8, long: &'static str, takes_value: bool) -> Known {
-    Known {
-        short: Some(short),
-        long,
-        takes_value,
-    }
-}
-
-/// The long options of our own.
-fn own_options() -> Vec<Known> {
-    let flags = outside_settings().map(|(_, outside)| outside.flag);
-    let known = |long| Known {
-        short: None,
-        long,
-        takes_value: true,
-    };
-    flags.chain(["overlay"]).map(known).collect()
-}
-
-fn outside_settings() -> impl Iterator<Item = (&'static Setting, &'static Outside)> {
-    of(Scope::Global)
-        .filter_map(|setting| setting.outside.as_ref().map(|outside| (setting, outside)))
-}
-
 fn set(
     overrides: &mut Overrides,
     setting: &'static Setting,
@@ -301,7 +262,7 @@ fn value_missing(known: Known) -> String {
         Some(b'o' | b'c' | b'p') => "a file name",
         Some(b'a') => "a string",
         Some(_) => "a number",
-        None if known.long == "overlay" => "a file name",
+        None if known.long == OVERLAY => "a file name",
         None => "a value",
     };
     format!("option {} requires {needs}", dashed(known))

@@ -13,15 +13,17 @@ use crate::config::{self, Overrides};
 use crate::control::{self, KeyName, Request, ServerName};
 use crate::net::error_text;
 
-pub(super) const EXAMPLES: &str = "Examples:
+pub(super) const HELP: &str = "\
+The proxy has a control socket if `control:` is set in its configuration, or it was started with --control FILE.
+
+Exit status: 0 if the command was carried out, 1 if it was refused or the proxy cannot be reached, 2 if the arguments are wrong.
+
+Examples:
   nuthatch ctl status
   nuthatch ctl explain --pool sessions user:1
   nuthatch ctl reload --dry-run
   nuthatch ctl shutdown --drain
-  nuthatch ctl --control /run/nuthatch/control.sock drain cache7
-
-The proxy has a control socket if `control:` is set in its configuration, or it was started with --control FILE.
-The exit status is 0 if the command was carried out, and 1 if it was refused or the proxy cannot be reached.";
+  nuthatch ctl --control /run/nuthatch/control.sock drain cache7";
 
 /// Where the proxy is.
 #[derive(Debug, Args)]
@@ -41,10 +43,15 @@ pub(super) struct SocketOptions {
 #[derive(Debug, Subcommand)]
 pub(super) enum CtlCommand {
     /// Show pools, servers and their states, clients, and what became of reloads.
+    #[command(after_help = "Example:\n  nuthatch ctl status")]
     Status,
     /// Print the statistics document.
+    #[command(after_help = "Example:\n  nuthatch ctl stats")]
     Stats,
     /// Show the clients that hold most memory, or close one.
+    #[command(
+        after_help = "Examples:\n  nuthatch ctl clients -n 20\n  nuthatch ctl clients --kill 10.0.0.7:51234"
+    )]
     Clients {
         /// Of this pool only.
         #[arg(long, conflicts_with = "kill")]
@@ -57,12 +64,14 @@ pub(super) enum CtlCommand {
         kill: Option<String>,
     },
     /// Show the requests that took longest lately, newest first.
+    #[command(after_help = "Example:\n  nuthatch ctl slowlog -n 20")]
     Slowlog {
         /// At most so many.
         #[arg(short = 'n', long, value_name = "N")]
         count: Option<usize>,
     },
     /// Tell why a key is where it is, where its requests go now, and where they would go without that server.
+    #[command(after_help = "Example:\n  nuthatch ctl explain --pool sessions user:1")]
     Explain {
         /// Look in this pool only.
         #[arg(long)]
@@ -74,26 +83,33 @@ pub(super) enum CtlCommand {
         key: OsString,
     },
     /// Read the configuration again and put it in force, without disconnecting clients.
+    #[command(after_help = "Example:\n  nuthatch ctl reload --dry-run")]
     Reload {
         /// Only tell what would change.
         #[arg(long)]
         dry_run: bool,
     },
     /// Take a server out of use until it is undrained: its keys go where those of an ejected server go.
+    #[command(after_help = "Example:\n  nuthatch ctl drain cache7 --pool sessions")]
     Drain(ServerArguments),
     /// Use a drained server again.
+    #[command(after_help = "Example:\n  nuthatch ctl undrain cache7")]
     Undrain(ServerArguments),
     /// Eject a server as if it had failed; it comes back as such a server does.
+    #[command(after_help = "Example:\n  nuthatch ctl eject cache7")]
     Eject(ServerArguments),
     /// Use an ejected server again at once.
+    #[command(after_help = "Example:\n  nuthatch ctl admit cache7")]
     Admit(ServerArguments),
     /// Show the level of the log, or change it.
+    #[command(after_help = "Example:\n  nuthatch ctl log-level 7")]
     LogLevel {
         /// 0 to 11, as for -v.
         #[arg(value_parser = clap::value_parser!(u8).range(0..=11))]
         level: Option<u8>,
     },
     /// End the proxy, as SIGTERM does.
+    #[command(after_help = "Examples:\n  nuthatch ctl shutdown\n  nuthatch ctl shutdown --drain")]
     Shutdown {
         /// Lead clients elsewhere first, so that they notice nothing (settings `drain` ...).
         #[arg(long)]

@@ -11,7 +11,9 @@ mod invocation;
 mod layout;
 mod locate;
 mod modern;
+mod options;
 mod output;
+mod reference;
 mod ring;
 mod text;
 mod top;
@@ -32,6 +34,7 @@ pub use invocation::{
 };
 pub use layout::Layout;
 pub use output::Output;
+pub use reference::{as_nutcracker, reference};
 
 /// The whole program: parses the command line and runs it.
 pub fn main() -> ExitCode {

@@ -14,7 +14,7 @@ use super::layout::Layout;
 use super::output::Output;
 use super::top::SortKey;
 use crate::config::lints::LINTS;
-use crate::config::{STDIN, nearest};
+use crate::config::{STDIN, nearest, schema};
 use crate::manual;
 use nuthatch_demo::DemoOptions;
 
@@ -61,6 +61,11 @@ pub(super) const COMMANDS: &[NamedCommand] = &[
         help: "watch pools and servers at work in the terminal",
     },
     NamedCommand {
+        name: "schema",
+        form: "schema",
+        help: "print a JSON Schema of the configuration, for editors",
+    },
+    NamedCommand {
         name: "demo",
         form: "demo",
         help: "show it at work on this machine, with nothing to set up",
@@ -105,7 +110,7 @@ pub(super) fn parse(arguments: impl Iterator<Item = OsString>, layout: &Layout) 
     name = "nuthatch",
     after_help = "Without a command, `nuthatch` runs the proxy; `nuthatch --help` lists the options for that."
 )]
-struct Line {
+pub(super) struct Line {
     #[command(subcommand)]
     command: Command,
 }
@@ -134,7 +139,7 @@ enum Command {
     #[command(after_help = EXPLAIN_HELP)]
     Explain(LocateArguments),
     /// Look at the running proxy and change it.
-    #[command(after_help = ctl::EXAMPLES)]
+    #[command(after_help = ctl::HELP)]
     Ctl {
         #[command(flatten)]
         socket: ctl::SocketOptions,
@@ -164,6 +169,13 @@ enum Command {
         #[command(subcommand)]
         command: RingCommand,
     },
+    /// Print a JSON Schema of the configuration file, for editors and other tools.
+    #[command(after_help = SCHEMA_HELP)]
+    Schema {
+        /// Describe the overlay instead.
+        #[arg(long)]
+        overlay: bool,
+    },
     /// Show the proxy at work on this machine, with nothing to set up.
     #[command(after_help = DEMO_HELP)]
     Demo {
@@ -172,7 +184,7 @@ enum Command {
         once: bool,
     },
     /// Print a generated page of the manual.
-    #[command(hide = true)]
+    #[command(hide = true, after_help = "Example:\n  nuthatch docs configuration")]
     Docs {
         /// The page.
         #[arg(value_parser = manual::PAGES.map(|(name, _)| name))]
@@ -233,6 +245,15 @@ The proxy has a control socket if `control:` is set in its configuration, or it 
 Examples:
   nuthatch top
   nuthatch top --control /run/nuthatch/control.sock --once --sort errors";
+
+const SCHEMA_HELP: &str = "\
+It is of draft 2020-12. A schema cannot say everything: `nuthatch check` finds more.
+
+Example:
+  nuthatch schema > nuthatch.schema.json
+
+With the language server for YAML, the first line of the configuration file says where it is:
+  # yaml-language-server: $schema=nuthatch.schema.json";
 
 const DEMO_HELP: &str = "\
 Example:
@@ -390,6 +411,10 @@ impl Command {
                 sort,
             }),
             Self::Ring { command } => command.invocation(),
+            Self::Schema { overlay } => {
+                let schema = schema::json_schema(overlay);
+                Invocation::Print(Output::result(format!("{schema:#}\n")))
+            }
             Self::Demo { once } => Invocation::Demo(DemoOptions { once }),
             Self::Docs { page } => Invocation::Print(Output::result(manual::page(&page))),
         }

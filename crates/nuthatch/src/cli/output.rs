@@ -79,7 +79,13 @@ pub(super) fn print_json(text: &str) {
 
 /// Writes to standard error. A failure could not be reported anywhere.
 pub(super) fn print_error(text: &str) {
-    let _ = std::io::stderr().write_all(escape::lines(text).as_bytes());
+    let _ = std::io::stderr().write_all(shown(text).as_bytes());
+}
+
+/// What is not shown is written as its number, but for the line ends of nutcracker's usage text.
+fn shown(text: &str) -> String {
+    let lines: Vec<Cow<'_, str>> = text.split("\r\n").map(escape::lines).collect();
+    lines.join("\r\n")
 }
 
 /// Says why a command of our own was not carried out.
@@ -148,6 +154,12 @@ mod tests {
         assert!(!wants(false, None, Some("xterm")));
         assert!(!wants(true, Some("1"), Some("xterm")));
         assert!(!wants(true, None, Some("dumb")) && !wants(true, None, None));
+    }
+
+    #[test]
+    fn line_ends_stay_and_other_control_characters_do_not() {
+        assert_eq!(shown("a\r\nb\nc\r\n"), "a\r\nb\nc\r\n");
+        assert_eq!(shown("a\rb\x1b[2J\r\r\n"), "a\\x0db\\x1b[2J\\x0d\r\n");
     }
 
     #[test]

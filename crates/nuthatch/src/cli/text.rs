@@ -5,7 +5,7 @@ use std::fmt::Write;
 use proxy::metrics::{POOL_ROWS, Row, SERVER_ROWS};
 
 use super::modern::{COMMANDS, NamedCommand};
-use crate::config::table::{Scope, of};
+use super::options::{CLASSIC, OVERLAY, OVERLAY_ARGUMENT, OVERLAY_HELP, outside_settings};
 use crate::program::Program;
 
 /// The lines that `-V` prints, which also precede the other texts.
@@ -22,7 +22,8 @@ pub(super) fn usage(program: Program) -> String {
         "Usage: {name} [-?hVdDt] [-v verbosity level] [-o output file]\r\n\
          {indent}[-c conf file] [-s stats port] [-a stats addr]\r\n\
          {indent}[-i stats interval] [-p pid file] [-m mbuf size]\r\n\
-         \n{OPTIONS}"
+         \n{}",
+        classic_usage()
     );
     if program == Program::Nuthatch {
         text.push_str(&own_usage());
@@ -49,23 +50,23 @@ pub(super) fn describe_stats(extended: bool) -> String {
     text
 }
 
-const OPTIONS: &str = concat!(
-    "Options:\r\n",
-    "  -h, --help             : this help\r\n",
-    "  -V, --version          : show version and exit\r\n",
-    "  -t, --test-conf        : test configuration for syntax errors and exit\r\n",
-    "  -d, --daemonize        : run as a daemon\r\n",
-    "  -D, --describe-stats   : print stats description and exit\n",
-    "  -v, --verbose=N        : set logging level (default: 5, min: 0, max: 11)\r\n",
-    "  -o, --output=S         : set logging file (default: stderr)\r\n",
-    "  -c, --conf-file=S      : set configuration file (default: conf/nutcracker.yml)\r\n",
-    "  -s, --stats-port=N     : set stats monitoring port (default: 22222)\r\n",
-    "  -a, --stats-addr=S     : set stats monitoring ip (default: 0.0.0.0)\r\n",
-    "  -i, --stats-interval=N : set stats aggregation interval in msec (default: 30000 msec)\r\n",
-    "  -p, --pid-file=S       : set pid file (default: off)\r\n",
-    "  -m, --mbuf-size=N      : set size of mbuf chunk in bytes (default: 16384 bytes)\r\n",
-    "\n",
-);
+/// nutcracker's options. The line of one of them ends unlike the others, as in nutcracker.
+fn classic_usage() -> String {
+    let mut text = String::from("Options:\r\n");
+    for option in &CLASSIC {
+        let mut form = format!("-{}, --{}", char::from(option.short), option.long);
+        if !option.argument.is_empty() {
+            let _ = write!(form, "={}", option.argument);
+        }
+        let end = match option.short {
+            b'D' => "\n",
+            _ => "\r\n",
+        };
+        let _ = write!(text, "  {form:<22} : {}{end}", option.help);
+    }
+    text.push('\n');
+    text
+}
 
 /// Options and commands that nutcracker does not have.
 fn own_usage() -> String {
@@ -73,15 +74,10 @@ fn own_usage() -> String {
     let mut row = |option: &str, help: &str| {
         let _ = writeln!(text, "  {option:<25} : {help}");
     };
-    row(
-        "    --overlay=S",
-        "set file with settings that twemproxy does not know",
-    );
-    for setting in of(Scope::Global) {
-        if let Some(outside) = &setting.outside {
-            let option = format!("    --{}={}", outside.flag, outside.argument);
-            row(&option, &format!("{} (or {})", outside.help, outside.env));
-        }
+    row(&format!("    --{OVERLAY}={OVERLAY_ARGUMENT}"), OVERLAY_HELP);
+    for (_, outside) in outside_settings() {
+        let option = format!("    --{}={}", outside.flag, outside.argument);
+        row(&option, &format!("{} (or {})", outside.help, outside.env));
     }
     text.push_str("\nCommands:\n");
     for NamedCommand { form, help, .. } in COMMANDS {

@@ -15,7 +15,7 @@ use super::report::reason;
 const UNNAMED_PORT: u16 = 11211;
 
 /// Longest path of a unix socket, in bytes: 108 with the NUL that ends it (unix(7)).
-const SOCKET_PATH_MAX: usize = 107;
+pub(super) const SOCKET_PATH_MAX: usize = 107;
 
 /// Highest mode of a unix socket.
 const MODE_MAX: u32 = 0o777;

@@ -11,10 +11,10 @@ use super::node::{Content, Entry, Mapping, Node};
 use super::report::{Findings, Position, Problem};
 
 /// What a command may say of itself.
-const KEYS: [&str; 6] = ["name", "arity", "first", "last", "step", "access"];
+pub(super) const KEYS: [&str; 6] = ["name", "arity", "first", "last", "step", "access"];
 
 /// A command that takes more arguments than this is counted by a minimum.
-const LARGEST: i64 = 127;
+pub(super) const LARGEST: i64 = 127;
 
 /// Reads the commands of `owner` ("pool `alpha`"); `None` if anything is wrong with them, which has been reported.
 pub(super) fn read_commands(

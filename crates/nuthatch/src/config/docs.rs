@@ -51,6 +51,18 @@ nuthatch:
 ```
 
 An overlay may contain only our own settings, and only for pools of the configuration file.
+
+## In an editor
+
+`nuthatch schema` prints a JSON Schema of the configuration file, and `nuthatch schema --overlay` one of the overlay. Editors show
+descriptions, names and mistakes with it while a file is written; with the language server for YAML, say in the first line where it
+is:
+
+```yaml
+# yaml-language-server: $schema=nuthatch.schema.json
+```
+
+A schema cannot say everything: `nuthatch check` has the last word.
 ";
 
 const GLOBAL: &str = "
@@ -104,13 +116,8 @@ fn overview(page: &mut String, scope: Scope) {
 
 fn section(page: &mut String, setting: &Setting) {
     let _ = writeln!(page, "\n### {}\n\n{}", setting.name, setting.doc);
-    if let Kind::Choice { names, abouts, .. } = &setting.kind {
-        let one = |(name, about)| match about {
-            "" => format!("`{name}`"),
-            about => format!("`{name}` ({about})"),
-        };
-        let choices: Vec<String> = names().into_iter().zip(abouts()).map(one).collect();
-        let _ = writeln!(page, "\nOne of {}.", choices.join(", "));
+    if let Some(choices) = choices(setting) {
+        let _ = writeln!(page, "\n{choices}");
     }
     if let Some(outside) = &setting.outside {
         let _ = writeln!(
@@ -119,6 +126,19 @@ fn section(page: &mut String, setting: &Setting) {
             outside.flag, outside.argument, outside.env
         );
     }
+}
+
+/// The names that a setting's value can have, as a sentence.
+pub(super) fn choices(setting: &Setting) -> Option<String> {
+    let Kind::Choice { names, abouts, .. } = &setting.kind else {
+        return None;
+    };
+    let one = |(name, about)| match about {
+        "" => format!("`{name}`"),
+        about => format!("`{name}` ({about})"),
+    };
+    let choices: Vec<String> = names().into_iter().zip(abouts()).map(one).collect();
+    Some(format!("One of {}.", choices.join(", ")))
 }
 
 fn value(kind: &Kind) -> String {

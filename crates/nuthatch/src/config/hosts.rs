@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::number::digits;
 
 /// Maximum number of names in a list.
-const NAMES_MAX: usize = 64;
+pub(super) const NAMES_MAX: usize = 64;
 
 /// An address of TCP to listen on, not resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use super::report::Position;
 use super::types::Workers;
 
 /// Maximum number of event loops; more than any machine can use.
-const WORKERS_MAX: u64 = 1024;
+pub(super) const WORKERS_MAX: u64 = 1024;
 
 /// A kind of value.
 #[derive(Debug)]

@@ -26,6 +26,7 @@ mod overlay;
 mod overrides;
 mod pool;
 mod report;
+pub mod schema;
 mod secrets;
 mod servers;
 pub mod table;

@@ -7,6 +7,7 @@ mod failure;
 mod overlay;
 mod redis_db;
 mod refused;
+mod schema;
 mod secrets;
 
 use std::fs;
@@ -28,8 +29,15 @@ fn load_texts(text: &str, overlay: Option<&str>, overrides: &Overrides) -> Resul
         file
     };
     let file = write("n.yml", text);
-    let overlay = overlay.map(|text| write("o.yml", text));
-    load(&file, overlay.as_deref(), overrides)
+    let overlay_file = overlay.map(|text| write("o.yml", text));
+    let loaded = load(&file, overlay_file.as_deref(), overrides);
+    if loaded.is_ok() {
+        schema::assert_takes(text, false);
+        if let Some(text) = overlay {
+            schema::assert_takes(text, true);
+        }
+    }
+    loaded
 }
 
 /// A report as lines: `n.yml:LINE:COLUMN: MESSAGE` for each problem.

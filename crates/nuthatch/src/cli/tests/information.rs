@@ -104,6 +104,23 @@ fn commands_explain_themselves() {
 }
 
 #[test]
+fn the_schema_is_printed() {
+    for (line, overlay) in [
+        ("nuthatch schema", false),
+        ("nuthatch schema --overlay", true),
+    ] {
+        let printed = output(line);
+        assert!(printed.to_stdout && printed.status == 0, "{line}");
+        let schema: serde_json::Value = serde_json::from_str(&printed.text).expect("JSON");
+        assert_eq!(
+            schema,
+            crate::config::schema::json_schema(overlay),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn the_manual_is_printed() {
     let printed = output("nuthatch docs configuration");
     assert!(printed.to_stdout && printed.text == crate::config::docs::configuration());

@@ -42,7 +42,7 @@ fn a_word_that_is_near_no_command_is_an_error_that_lists_them() {
     for word in ["reload", "nonsense", "-", "x\u{1b}[2J"] {
         let shown = word.replace('\u{1b}', "\u{fffd}");
         let expected = format!(
-            "unknown command '{shown}'; the commands are: check, locate, explain, ring, ctl, top, demo, help \
+            "unknown command '{shown}'; the commands are: check, locate, explain, ring, ctl, top, schema, demo, help \
              (`nuthatch -c FILE` runs the proxy)"
         );
         assert_eq!(refusal(&format!("nuthatch {word}")), expected);
