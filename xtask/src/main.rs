@@ -1,4 +1,4 @@
-//! Tasks for developers: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `mutants`, `clients`,
+//! Tasks for developers: `cargo xtask setup`, `test`, `tidy`, `fuzz`, `coverage`, `deb`, `manual`, `mutants`, `clients`,
 //! `torture`, `chaos`, `attack` and `bench`.
 //!
 //! Only the Rust toolchain is needed to run it, so it works on a new machine.
@@ -6,9 +6,11 @@
 mod bench;
 mod clients;
 mod coverage;
+mod deb;
 mod example;
 mod fuzz;
 mod libraries;
+mod manual;
 mod mutants;
 mod packages;
 mod run;
@@ -33,6 +35,9 @@ Usage: cargo xtask COMMAND
   coverage [--seeds N] [--uncovered [PART]]
                      which lines of the core the simulator reaches, by file;
                      --uncovered lists the lines that it does not reach
+  deb [--check]      build the Debian packages; --check installs, upgrades and
+                     removes them in a copy of this machine (needs root)
+  manual [FOLDER]    write the manual pages and the completions of shells
   mutants [--shard K/N] [--file GLOB]
                      mutation testing: do the core's tests notice small faults?
   clients [--full [--write]] [NAME ...]
@@ -62,6 +67,9 @@ fn main() -> ExitCode {
         ["tidy", "--graph", name] => tidy::print_graph(name),
         ["fuzz", rest @ ..] => fuzz::targets_for(rest),
         ["coverage", rest @ ..] => coverage::coverage(rest),
+        ["deb", rest @ ..] => deb::packages(rest),
+        ["manual"] => manual::write(None),
+        ["manual", folder] => manual::write(Some(folder)),
         ["mutants", rest @ ..] => mutants::mutants(rest),
         ["clients", rest @ ..] => clients::run(rest),
         ["torture", rest @ ..] => example::example("torture", rest),

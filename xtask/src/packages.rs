@@ -24,7 +24,7 @@ impl<'a> Need<'a> {
     }
 }
 
-const NEEDS: [Need<'_>; 10] = [
+const NEEDS: [Need<'_>; 11] = [
     Need::new("redis-server", "redis-server"),
     Need::new("redis-cli", "redis-tools"),
     Need::new("memcached", "memcached"),
@@ -35,6 +35,7 @@ const NEEDS: [Need<'_>; 10] = [
     Need::new("promtool", "prometheus"),
     Need::new("chromium", "chromium"),
     Need::new("setpriv", "util-linux"),
+    Need::new("groff", "groff-base"),
 ];
 
 /// The first release of Node.js that the client libraries under test support.

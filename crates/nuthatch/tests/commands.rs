@@ -143,3 +143,13 @@ fn ring_diff_ends_as_its_help_says() {
     assert_eq!(ran(&["ring", "diff", "/nonexistent", file], "").0, 1);
     assert_eq!(ran(&["ring", "diff", file], "").0, 2);
 }
+
+/// Programs read that text, and compare it.
+#[test]
+fn called_as_nutcracker_it_prints_nutcrackers_usage_text_byte_for_byte() {
+    use std::os::unix::process::CommandExt;
+    let help = include_bytes!("../src/cli/tests/files/help.txt");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nuthatch"));
+    let output = command.arg0("nutcracker").arg("-h").output().unwrap();
+    assert_eq!(output.stderr, help);
+}

@@ -14,6 +14,7 @@ mod dashboard;
 mod database;
 mod databases;
 mod debian;
+mod deploy;
 mod documents;
 mod draining;
 mod drop_in;
