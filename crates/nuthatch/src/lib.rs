@@ -29,5 +29,6 @@ pub mod run;
 mod signals;
 mod slow_log;
 mod stats;
+mod supervisor;
 mod usage;
 mod worker;

@@ -40,6 +40,7 @@ use crate::program::Program;
 use crate::resolver::Resolver;
 use crate::signals;
 use crate::stats::{self, Source};
+use crate::supervisor;
 use crate::usage;
 use crate::worker::{self, Message, WorkerSetup};
 
@@ -187,6 +188,7 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
 impl Running {
     /// Does what it is told until it is told to stop, then shuts down.
     fn serve(mut self) -> ExitCode {
+        supervisor::ready();
         // The signals' thread never ends, so there is always another call.
         let drains = loop {
             match self.calls.recv() {
@@ -198,6 +200,7 @@ impl Running {
             }
         };
         self.view.note_stopping();
+        supervisor::stopping(if drains { "draining" } else { "ending" });
         let mut drain = drains.then(|| Drain::of(&self.live.config().globals));
         if drain.is_some_and(|drain| drain.lead_away(&mut self.live, &self.calls)) {
             drain = None;

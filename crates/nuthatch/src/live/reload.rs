@@ -10,6 +10,7 @@ use crate::acceptor::Change;
 use crate::config::{Config, PoolConfig};
 use crate::failure::Failure;
 use crate::logger::{ALERT, ALWAYS, log};
+use crate::supervisor;
 use crate::worker::Message;
 
 /// How long a reload waits for the workers to follow. A worker that takes longer than this for one tick is in trouble; it
@@ -41,7 +42,9 @@ impl Live {
     ///
     /// When the files have errors or a socket cannot be opened. Nothing is changed then.
     pub(crate) fn reload(&mut self) -> Result<Reloaded, Failure> {
+        supervisor::reloading();
         let result = self.try_reload();
+        supervisor::ready();
         let outcome = match &result {
             Ok(reloaded) => {
                 log!(

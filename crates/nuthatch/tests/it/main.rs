@@ -51,6 +51,7 @@ mod server_errors;
 mod shutdown;
 mod sockets;
 mod stats;
+mod supervisor;
 mod terminal;
 mod tool;
 mod top;
