@@ -10,13 +10,14 @@ use crate::slow_log::{Note, SlowRequest};
 
 impl<P: Protocol> Engine<P> {
     /// Notes what the request is that was queued last on a connection, if slow ones are logged.
-    #[inline]
+    #[inline(always)]
     pub(super) fn note_request(&mut self, asked: &Asked<'_, P>, connection: ConnectionId) {
         if self.settings.slow_log.is_some() {
             self.note_command(asked, connection);
         }
     }
 
+    #[cold]
     #[inline(never)]
     fn note_command(&mut self, asked: &Asked<'_, P>, connection: ConnectionId) {
         let (command, key) = self.protocol.describe(asked.request);

@@ -65,7 +65,7 @@ impl<P: Protocol> Connection<P> {
     /// # Errors
     ///
     /// When it is no reply, or none is due.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn next_reply(
         &mut self,
         data: &[u8],
@@ -93,6 +93,7 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// The same as [`Connection::next_reply`]; adds the request to `slow` if this ends its reply and it took that long.
+    #[inline(never)]
     pub(crate) fn next_slow_reply(
         &mut self,
         data: &[u8],
