@@ -36,8 +36,13 @@ pub(super) fn list(live: &Live, pool: Option<&str>, count: Option<usize>) -> Ans
     Answer::done(text(&listed), json(&listed))
 }
 
-/// Closes the clients with this address.
+/// Closes the client with this address. Those of a unix socket have none of their own, and one is never closed for another.
 pub(super) fn kill(live: &Live, address: &str) -> Answer {
+    if !address.contains(':') {
+        return Answer::refused(format!(
+            "'{address}' is not the address of one client (host:port); with admin_commands, CLIENT KILL ID closes one of a unix socket"
+        ));
+    }
     match live.kill_clients(address) {
         0 => Answer::refused(format!("there is no client {address}")),
         killed => {

@@ -46,6 +46,8 @@ fn clients_of_all_workers_are_listed_and_closed_by_their_address() {
     ctl(&control, &["clients", "--kill", address]).success();
     assert_eq!(clients[2].rest(), b"");
     assert_eq!(clients[1].ask(&["PING"]), "+PONG\r\n");
+    let all = ctl(&control, &["clients", "--kill", "on a unix socket"]);
+    assert!(all.status == Some(1) && all.stderr.contains("is not the address of one client"));
     let again = ctl(&control, &["clients", "--kill", address]);
     assert!(
         again.status == Some(1) && again.stderr.contains("there is no client"),
