@@ -206,6 +206,21 @@ impl ServerHealth {
         self.held.load(Ordering::Acquire)
     }
 
+    /// Probes since it was ejected, the one under way included.
+    pub(crate) fn probes(&self) -> u32 {
+        self.probes.load(Ordering::Relaxed)
+    }
+
+    /// For a server that no worker knows yet.
+    pub(crate) fn set_probes(&self, probes: u32) {
+        self.probes.store(probes, Ordering::Relaxed);
+    }
+
+    /// For a server that no worker knows yet.
+    pub(crate) fn set_failures(&self, failures: u32) {
+        self.failures.store(failures, Ordering::Release);
+    }
+
     /// For a server that no worker knows yet.
     pub(crate) fn set_held(&self, held: bool) {
         self.held.store(held, Ordering::Release);
