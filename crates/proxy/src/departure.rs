@@ -7,4 +7,6 @@ pub struct Departure {
     pub number: i64,
     /// Within how many seconds a client should be elsewhere.
     pub seconds: u64,
+    /// Whether the address stays: clients are to connect to it again, and nowhere else.
+    pub stays: bool,
 }

@@ -12,6 +12,7 @@ use crate::words::{HELLO_3, bulk, get, redis};
 const DEPARTURE: Departure = Departure {
     number: 17,
     seconds: 20,
+    stays: false,
 };
 
 /// A stage whose pool tells clients to go there.

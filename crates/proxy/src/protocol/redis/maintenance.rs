@@ -77,7 +77,9 @@ impl Redis {
         encode::integer(out, departure.number);
         encode::integer(out, i64::try_from(departure.seconds).unwrap_or(i64::MAX));
         match self.settings.drain_to.as_deref() {
-            Some(endpoint) if client.told == Told::Where => encode::bulk(out, endpoint.as_bytes()),
+            Some(endpoint) if client.told == Told::Where && !departure.stays => {
+                encode::bulk(out, endpoint.as_bytes());
+            }
             _ => encode::null(out, client.version),
         }
     }
