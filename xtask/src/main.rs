@@ -44,7 +44,7 @@ Usage: cargo xtask COMMAND
                      run client libraries and applications with a server, and
                      with the proxy before one server and before three: some
                      of them, or all (--full; --write makes docs/clients.md)
-  torture [--minutes N] [--seed N] [--reload]
+  torture [--minutes N] [--seed N] [--reload] [--upgrade N]
                      check every reply while servers fail in every way
   chaos [--seconds N] [--seed N] [--scenarios N]
                      check every reply under random settings and faults

@@ -37,6 +37,8 @@ enum Request {
 pub(crate) struct Scene<'a> {
     pub(crate) run_state: &'a RunState,
     pub(crate) protocol: Protocol,
+    /// Whether a connection that is closed between two replies has not carried out what is unanswered.
+    pub(crate) withdraws: bool,
     pub(crate) counts: Counts,
     pub(crate) values: Values,
     pub(crate) buffer: Vec<u8>,
@@ -352,6 +354,9 @@ impl Client {
 
     /// Accounts for the requests that were outstanding when the connection ended.
     fn over(&mut self, scene: &mut Scene<'_>, how: &str) -> Link {
+        if scene.withdraws && self.tail.is_empty() && how != "silent" {
+            return self.withdraw(scene);
+        }
         let count = self.pending.len() as u64;
         if count > 0 && self.tail.is_empty() {
             scene.counts.unanswered += count;
@@ -370,6 +375,17 @@ impl Client {
         }
         while let Some(request) = self.pending.pop_front() {
             self.lose(request, scene);
+        }
+        Link::Over
+    }
+
+    /// What is unanswered was not carried out and never will be.
+    fn withdraw(&mut self, scene: &mut Scene<'_>) -> Link {
+        scene.counts.withdrawn += self.pending.len() as u64;
+        for request in self.pending.drain(..) {
+            if let Request::Set { key, seq, .. } = request {
+                self.expected.note_withdrawn(key, seq);
+            }
         }
         Link::Over
     }

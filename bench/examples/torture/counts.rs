@@ -27,6 +27,9 @@ pub(crate) struct Counts {
     /// Lost with a connection that was closed in the middle of a reply, which tells the client about the
     /// loss.
     pub(crate) broken_off: u64,
+    /// Not answered because the connection was closed between two replies, where that is to mean that they were not carried
+    /// out. That is checked: no such write may ever be read.
+    pub(crate) withdrawn: u64,
     /// Answered with an error.
     pub(crate) errors: u64,
     by_text: BTreeMap<(&'static str, String), u64>,
@@ -58,6 +61,7 @@ impl Counts {
         self.misordered += other.misordered;
         self.unanswered += other.unanswered;
         self.broken_off += other.broken_off;
+        self.withdrawn += other.withdrawn;
         self.errors += other.errors;
         for (key, count) in other.by_text {
             *self.by_text.entry(key).or_default() += count;
@@ -80,7 +84,7 @@ impl Counts {
     /// Requests with a known result; must equal the number sent.
     pub(crate) fn outcomes(&self) -> u64 {
         let answered = self.right + self.wrong + self.misordered + self.errors;
-        answered + self.unanswered + self.broken_off
+        answered + self.unanswered + self.broken_off + self.withdrawn
     }
 }
 

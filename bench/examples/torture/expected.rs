@@ -32,7 +32,7 @@ pub(crate) struct ExpectedValues {
     entries: Vec<Entry>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Entry {
     /// Sequence number of the latest write that was sent; the first is 1.
     sent: u32,
@@ -41,6 +41,8 @@ struct Entry {
     stored_in: Epoch,
     /// A write with an unknown result, and when it failed: it may still take effect later.
     doubt: Option<Epoch>,
+    /// Later writes than the stored one that were not carried out.
+    withdrawn: Vec<u32>,
 }
 
 impl ExpectedValues {
@@ -72,6 +74,7 @@ impl ExpectedValues {
     pub(crate) fn note_stored(&mut self, key: u16, seq: u32, sent_in: Epoch) {
         let entry = &mut self.entries[usize::from(key)];
         entry.stored = seq;
+        entry.withdrawn.retain(|withdrawn| *withdrawn > seq);
         entry.stored_in = sent_in;
         // Everything that was in flight when the fault began has arrived or is lost.
         if is_calm(sent_in) && entry.doubt.is_some_and(|doubt| doubt < sent_in) {
@@ -84,9 +87,14 @@ impl ExpectedValues {
         self.entries[usize::from(key)].doubt = Some(now);
     }
 
+    /// A write was not carried out and never will be.
+    pub(crate) fn note_withdrawn(&mut self, key: u16, seq: u32) {
+        self.entries[usize::from(key)].withdrawn.push(seq);
+    }
+
     /// Checks a value read from `key`, where `bound` is the latest write sent before the read.
     pub(crate) fn judge(&self, key: u16, bound: u32, value: Option<&[u8]>, now: Epoch) -> Verdict {
-        let entry = self.entries[usize::from(key)];
+        let entry = &self.entries[usize::from(key)];
         // The write, its reply and this reply are all in the same calm.
         let nothing_happened = is_calm(now) && entry.stored_in == now && entry.doubt.is_none();
         let Some(value) = value else {
@@ -98,6 +106,9 @@ impl ExpectedValues {
         match trace(value, self.owner, key) {
             Traced::Broken => Verdict::Wrong("the value is none that was written"),
             Traced::Strange => Verdict::Misordered("the value is another key's"),
+            Traced::Ours(seq) if entry.withdrawn.contains(&seq) => {
+                Verdict::Wrong("a write that was not answered was carried out")
+            }
             Traced::Ours(seq) if seq > bound => Verdict::Wrong("the value was written later"),
             Traced::Ours(seq) if seq >= entry.stored || entry.doubt.is_some() => Verdict::Right,
             Traced::Ours(_) if !self.keys_move => Verdict::Wrong("the value is an old one"),
@@ -128,6 +139,28 @@ mod tests {
             expected.note_stored(5, seq, 2);
         }
         expected
+    }
+
+    #[test]
+    fn a_write_that_was_not_carried_out_is_never_read() {
+        let mut expected = ExpectedValues::new(OWNER, false);
+        for seq in 1..=3 {
+            assert_eq!(expected.next_write(5), seq);
+        }
+        expected.note_stored(5, 1, 2);
+        expected.note_withdrawn(5, 2);
+        expected.note_withdrawn(5, 3);
+        let verdict = |expected: &ExpectedValues, seq| {
+            expected.judge(5, expected.latest(5), Some(&value(seq)), 2)
+        };
+        assert_eq!(verdict(&expected, 1), Verdict::Right);
+        assert!(matches!(verdict(&expected, 2), Verdict::Wrong(_)));
+        assert!(matches!(verdict(&expected, 3), Verdict::Wrong(_)));
+        assert_eq!(expected.next_write(5), 4);
+        expected.note_stored(5, 4, 2);
+        assert_eq!(verdict(&expected, 4), Verdict::Right);
+        // Carried out late, it has replaced a later one.
+        assert!(matches!(verdict(&expected, 3), Verdict::Wrong(_)));
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod report;
 mod run_state;
 mod schedule;
 mod setup;
+mod upgrades;
 mod wire;
 
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ those. Loads it with pipelined clients that check every reply, while the servers
   --seed N       seed of the faults and requests (1)
   --clients N    clients of each of the six pools (24)
   --reload       instead of faults: another configuration ten times per second
+  --upgrade N    instead of faults: another process in place of the proxy N times, however long that takes
   --verbose      prints each fault
 ";
 
@@ -30,11 +31,18 @@ pub(crate) struct Options {
     pub(crate) clients: u16,
     /// Whether configurations change instead of faults.
     pub(crate) reload: bool,
+    /// How often the process is replaced instead of faults; 0 for faults.
+    pub(crate) upgrades: u64,
     /// Whether to print each fault.
     pub(crate) is_verbose: bool,
 }
 
 impl Options {
+    /// Whether servers fail.
+    pub(crate) fn servers_fail(&self) -> bool {
+        !self.reload && self.upgrades == 0
+    }
+
     /// Parses the command line.
     ///
     /// # Errors
@@ -47,6 +55,7 @@ impl Options {
             seed: 1,
             clients: 24,
             reload: false,
+            upgrades: 0,
             is_verbose: false,
         };
         let mut words = words.iter();
@@ -66,6 +75,12 @@ impl Options {
                     options.nuthatch = std::fs::canonicalize(value).map_err(|_| bad())?
                 }
                 "--minutes" => options.time = minutes(value).ok_or_else(bad)?,
+                "--upgrade" => {
+                    options.upgrades = value.parse().map_err(|_| bad())?;
+                    if !(1..=10_000).contains(&options.upgrades) {
+                        return Err(bad());
+                    }
+                }
                 "--seed" => options.seed = value.parse().map_err(|_| bad())?,
                 "--clients" => {
                     options.clients = value.parse().map_err(|_| bad())?;
@@ -112,6 +127,7 @@ mod tests {
             ("--nuthatch /no/such/file", "/no/such/file"),
             ("--nuthatch / --minutes nan", "nan"),
             ("--nuthatch / --clients 0", "--clients 0"),
+            ("--nuthatch / --upgrade 0", "--upgrade 0"),
             ("--fast", "--fast"),
             ("--nuthatch / --fast 1", "--fast"),
         ] {

@@ -35,6 +35,8 @@ pub(crate) struct Orders<'a> {
     /// Index of the pool.
     pub(crate) pool: u8,
     pub(crate) keys_move: bool,
+    /// See [`Scene::withdraws`].
+    pub(crate) withdraws: bool,
     pub(crate) address: SocketAddr,
     pub(crate) clients: u16,
     pub(crate) seed: u64,
@@ -70,6 +72,7 @@ impl<'a> PoolLoad<'a> {
             scene: Scene {
                 run_state: orders.run_state,
                 protocol: orders.protocol,
+                withdraws: orders.withdraws,
                 counts: Counts::default(),
                 values: Values::default(),
                 buffer: vec![0; BUFFER_BYTES],

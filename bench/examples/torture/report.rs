@@ -18,6 +18,9 @@ pub(crate) struct Report {
     pub(crate) ejections: u64,
     /// Configurations that were put in force, if that was what the run was about.
     pub(crate) reloads: Option<u64>,
+    /// How often the process was replaced, if that was what the run was about, and how long that took at most, in
+    /// milliseconds.
+    pub(crate) upgrades: Option<(u64, u64)>,
     /// Requests and fragments sent to a failover pool.
     pub(crate) failovers: u64,
     /// Lost reads that were sent again.
@@ -34,9 +37,10 @@ impl Report {
         self.counts.is_flawless() && self.is_flat() && self.lost_nothing()
     }
 
-    /// Whether no request failed, where nothing but the configuration has changed.
+    /// Whether no request failed, where no server has.
     fn lost_nothing(&self) -> bool {
-        self.reloads.is_none_or(|_| self.counts.failed() == 0)
+        let servers_fail = self.reloads.is_none() && self.upgrades.is_none();
+        servers_fail || self.counts.failed() == 0
     }
 
     fn is_flat(&self) -> bool {
@@ -52,6 +56,14 @@ impl fmt::Display for Report {
         if let Some(reloads) = self.reloads {
             let failed = self.counts.failed();
             writeln!(f, "reloads: {reloads}; requests that failed: {failed}")?;
+        }
+        if let Some((upgrades, longest)) = self.upgrades {
+            let (failed, withdrawn) = (self.counts.failed(), self.counts.withdrawn);
+            writeln!(
+                f,
+                "upgrades: {upgrades}, at most {longest} ms until the new process served; requests that failed: {failed}; \
+                 connections closed with requests that were not carried out: {withdrawn} requests"
+            )?;
         }
         let faults: Vec<String> = self
             .faults

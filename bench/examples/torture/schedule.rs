@@ -11,6 +11,7 @@ use crate::reloads::Reloads;
 use crate::report::Report;
 use crate::run_state::RunState;
 use crate::setup::{LoadedPool, POOLS, Setup};
+use crate::upgrades::Upgrades;
 use nuthatch_bench::faults::{Fault, FaultOrder, Random};
 use nuthatch_bench::load::Protocol;
 use nuthatch_bench::usage::Usage;
@@ -42,7 +43,7 @@ const TWO_AT_ONCE_ONE_IN: u64 = 4;
 ///
 /// When something does not start, or the proxy exits. Wrong replies are in the report.
 pub(crate) fn run(options: &Options) -> Result<Report, String> {
-    let setup = Setup::start(&options.nuthatch, options.seed, !options.reload)?;
+    let setup = Setup::start(&options.nuthatch, options.seed, options.servers_fail())?;
     let run_state = Arc::new(RunState::new(POOLS.len()));
     let loads = start_loads(&setup, &run_state, options);
     let mut schedule = Schedule::new(setup, &run_state, options);
@@ -70,12 +71,14 @@ fn start_loads(
         let (run_state, address) = (Arc::clone(run_state), setup.addresses[number]);
         let (protocol, keys_move) = (pool.protocol, pool.keys_move);
         let (clients, seed) = (options.clients, options.seed);
+        let withdraws = options.upgrades > 0;
         thread::spawn(move || {
             pool_load::work(&Orders {
                 run_state: &run_state,
                 protocol,
                 pool: u8::try_from(number).expect("there are few pools"),
                 keys_move,
+                withdraws,
                 address,
                 clients,
                 seed,
@@ -99,6 +102,12 @@ struct Schedule<'a> {
     late: Counts,
     /// Configurations that were put in force.
     reloads: u64,
+    /// Processes that replaced the proxy, and how long that took at most.
+    upgraded: (u64, u64),
+    /// Ends the last of them with this.
+    upgrades: Option<Upgrades>,
+    /// The process that serves.
+    pid: u32,
 }
 
 /// A fault of one server.
@@ -112,6 +121,7 @@ struct ServerFault {
 impl<'a> Schedule<'a> {
     fn new(setup: Setup, run_state: &'a RunState, options: &'a Options) -> Self {
         Self {
+            pid: setup.proxy.pid(),
             setup,
             run_state,
             options,
@@ -122,6 +132,8 @@ impl<'a> Schedule<'a> {
             rates: Vec::new(),
             late: Counts::default(),
             reloads: 0,
+            upgraded: (0, 0),
+            upgrades: None,
         }
     }
 
@@ -130,6 +142,9 @@ impl<'a> Schedule<'a> {
         self.warm_up()?;
         if self.options.reload {
             return self.play_reloads();
+        }
+        if self.options.upgrades > 0 {
+            return self.play_upgrades();
         }
         self.calm()?;
         self.look()?;
@@ -164,6 +179,31 @@ impl<'a> Schedule<'a> {
             reloads.check()?;
         }
         self.reloads = reloads.end()?;
+        while self.usage.len() < 3 {
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    /// One calm after the other, in which the process is replaced.
+    fn play_upgrades(&mut self) -> Result<(), String> {
+        let wanted = self.options.upgrades;
+        self.calm()?;
+        self.look()?;
+        let upgrades = Upgrades::start(&self.setup.socket, wanted);
+        let upgrades = self.upgrades.insert(upgrades).progress();
+        while !upgrades.is_over() {
+            if self.usage.len() == 1 && upgrades.done() >= wanted / 2 {
+                self.pid = upgrades.pid();
+                self.look()?;
+            }
+            self.calm()?;
+            // A calm ends here and the next begins.
+            self.run_state.turn();
+        }
+        self.pid = upgrades.pid();
+        self.upgraded = (upgrades.done(), upgrades.longest());
+        self.upgrades.as_mut().map_or(Ok(()), Upgrades::check)?;
         while self.usage.len() < 3 {
             self.look()?;
         }
@@ -263,11 +303,13 @@ impl<'a> Schedule<'a> {
     }
 
     fn look(&mut self) -> Result<(), String> {
-        if let Some(status) = self.setup.proxy.exited() {
+        if self.options.upgrades == 0
+            && let Some(status) = self.setup.proxy.exited()
+        {
             let words = self.setup.proxy.stderr();
             return Err(format!("the proxy ended ({status}):\n{words}"));
         }
-        self.usage.push(Usage::of(self.setup.proxy.pid())?);
+        self.usage.push(Usage::of(self.pid)?);
         Ok(())
     }
 
@@ -288,6 +330,7 @@ impl<'a> Schedule<'a> {
             hits: self.setup.hits(),
             ejections,
             reloads: self.options.reload.then_some(self.reloads),
+            upgrades: (self.options.upgrades > 0).then_some(self.upgraded),
             failovers: self.setup.sum_of("failovers")?,
             retries: self.setup.sum_of("retries")?,
             usage: [self.usage[0], self.usage[1], self.usage[2]],

@@ -156,6 +156,7 @@ impl Setup {
             "2",
             "--stats-extended=true",
             "--control=control.sock",
+            "--upgrade-drain=300",
         ];
         let proxy = testkit::nuthatch(nuthatch, &args, &conf);
         Ok(Self {

@@ -43,6 +43,7 @@ fn play(wanted: &'static str, bend: Bend) -> (Counts, u64) {
         run_state: &run_state,
         protocol: Protocol::Redis,
         pool: 0,
+        withdraws: false,
         keys_move: true,
         address,
         clients: 1,
