@@ -5,6 +5,7 @@
 mod balancer;
 
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -35,7 +36,7 @@ const WAKE: Token = Token(usize::MAX);
 const REFUSED: usize = 1 << 30;
 
 /// Identifies a listening socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ListenerId(usize);
 
 /// A listening socket and the pool that its clients belong to.
@@ -59,6 +60,10 @@ pub(crate) enum Change {
     Close(ListenerId),
     /// The maximum of clients at a time, over all pools.
     MaxClients(usize),
+    /// Clients are accepted from now on.
+    Begin,
+    /// A further descriptor of each is made, for another process.
+    Copy(Sender<(ListenerId, io::Result<OwnedFd>)>),
 }
 
 /// Changes that are made together, and who waits for that.
@@ -105,6 +110,13 @@ impl Handle {
         }
     }
 
+    /// Further descriptors of all listeners, for another process.
+    pub(crate) fn copies(&self) -> Vec<(ListenerId, io::Result<OwnedFd>)> {
+        let (sender, copies) = channel();
+        self.change(vec![Change::Copy(sender)]);
+        copies.into_iter().collect()
+    }
+
     /// Closes the listeners; returns when that is done.
     pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::Release);
@@ -115,7 +127,8 @@ impl Handle {
     }
 }
 
-/// Starts to accept at most `max_clients` clients at a time, over all pools.
+/// Starts the acceptor of at most `max_clients` clients at a time, over all pools. It accepts nobody before
+/// [`Change::Begin`].
 ///
 /// # Errors
 ///
@@ -153,6 +166,8 @@ struct Acceptor {
     poll: Poll,
     listeners: Vec<Listening>,
     balancer: Balancer,
+    /// Whether clients are accepted yet.
+    has_begun: bool,
     /// Most clients at a time, over all pools.
     max_clients: usize,
     counts: Arc<ConnectionCounts>,
@@ -207,6 +222,7 @@ impl Acceptor {
             poll,
             listeners: Vec::with_capacity(listeners.len()),
             balancer: Balancer::new(workers, Arc::clone(&counts)),
+            has_begun: false,
             max_clients,
             counts,
             lingering: LingeringCloses::default(),
@@ -291,12 +307,19 @@ impl Acceptor {
             }
             Change::Close(id) => self.listeners.retain(|it| it.id != id),
             Change::MaxClients(most) => self.max_clients = most,
+            Change::Begin => self.has_begun = true,
+            Change::Copy(sender) => {
+                for it in &self.listeners {
+                    // Who asked waits for this.
+                    let _ = sender.send((it.id, it.listener.try_clone()));
+                }
+            }
         }
     }
 
     fn tick(&mut self, now: Instant) {
         self.lingering.handle_timeout(now);
-        if self.resume_at.is_some_and(|at| now < at) {
+        if !self.has_begun || self.resume_at.is_some_and(|at| now < at) {
             return;
         }
         self.resume_at = None;
@@ -309,7 +332,8 @@ impl Acceptor {
 
     /// How long to sleep: not at all while a client waits, unless accepting is paused.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        let somebody_waits = self.listeners.iter().any(|listening| listening.ready);
+        let waits = |listening: &Listening| listening.ready && self.has_begun;
+        let somebody_waits = self.listeners.iter().any(waits);
         let accept = match self.resume_at {
             Some(at) => Some(at),
             None => somebody_waits.then_some(now),

@@ -19,16 +19,16 @@ mod view;
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Globals;
 use crate::logger::{NOTICE, WARN, log};
-use crate::net::error_text;
+use crate::net::{Listener, error_text};
 use guard::{Guard, Token};
 use pages::Pages;
 
+pub(crate) use server::Stopper;
 pub(crate) use view::View;
 
 /// Descriptors that the admin port may use: its listener, its poll (which the runtime holds twice) with a waker, the
@@ -38,13 +38,14 @@ pub(crate) const DESCRIPTORS: u64 = 5 + server::CONNECTIONS as u64;
 /// Maximum bytes of a file with a token.
 const LONGEST_TOKEN: u64 = 4096;
 
-/// Serves the admin pages of `view` on `listener`, for as long as the process runs.
+/// Serves the admin pages of `view` on `listener`, until it is stopped or the process ends.
 ///
 /// # Errors
 ///
 /// When the runtime or a thread cannot be created, or the file with the token is unusable.
-pub(crate) fn start(listener: TcpListener, globals: &Globals, view: Arc<View>) -> io::Result<()> {
+pub(crate) fn start(listener: Listener, globals: &Globals, view: Arc<View>) -> io::Result<Stopper> {
     let token = token(globals)?;
+    let listener = listener.into_std()?;
     let address = listener.local_addr()?;
     log!(NOTICE, "the admin pages are at http://{address}/");
     if token.is_none() && !address.ip().is_loopback() {

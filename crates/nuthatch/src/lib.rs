@@ -30,5 +30,6 @@ mod signals;
 mod slow_log;
 mod stats;
 mod supervisor;
+mod upgrade;
 mod usage;
 mod worker;

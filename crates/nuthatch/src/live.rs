@@ -12,5 +12,4 @@ mod state;
 
 pub(crate) use directory::{Directory, InForce};
 pub(crate) use pools::idle_pools;
-pub(crate) use sockets::{open_admin, open_stats};
 pub(crate) use state::{Draft, Files, Live};

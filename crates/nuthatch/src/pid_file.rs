@@ -16,6 +16,7 @@ const MOST_DIGITS: u64 = 24;
 pub(crate) struct PidFile {
     path: PathBuf,
     content: String,
+    is_ours: bool,
 }
 
 impl PidFile {
@@ -30,16 +31,26 @@ impl PidFile {
         let content = std::process::id().to_string();
         let mut options = OpenOptions::new();
         options.write(true).create(true).mode(0o644);
-        // It is emptied only when it is known to be a regular file.
+        // It is written only when it is known to be a regular file. It is not emptied first: when a process is replaced, a
+        // supervisor may read it at any moment.
         let mut file = open_regular(&mut options, path)?;
-        file.set_len(0)?;
         file.write_all(content.as_bytes())?;
+        file.set_len(content.len() as u64)?;
         let path = path.to_owned();
-        Ok(Self { path, content })
+        Ok(Self {
+            path,
+            content,
+            is_ours: true,
+        })
+    }
+
+    /// The file is another process's from now on.
+    pub(crate) fn give_away(mut self) {
+        self.is_ours = false;
     }
 
     /// Whether the file still holds our process id.
-    fn is_ours(&self) -> io::Result<bool> {
+    fn holds_our_id(&self) -> io::Result<bool> {
         let file = open_regular(OpenOptions::new().read(true), &self.path)?;
         let mut found = String::new();
         file.take(MOST_DIGITS).read_to_string(&mut found)?;
@@ -49,7 +60,7 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if self.is_ours().unwrap_or(false) {
+        if self.is_ours && self.holds_our_id().unwrap_or(false) {
             // A file that remains is overwritten by the next start.
             let _ = fs::remove_file(&self.path);
         }

@@ -3,49 +3,53 @@
 
 mod draining;
 mod options;
+mod origin;
+mod own_sockets;
 mod process;
+mod replacing;
+mod serving;
 mod watch;
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::Write;
-use std::net::TcpListener;
-use std::os::unix::net::UnixListener;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use proxy::settings::ProtocolSettings;
 use proxy::{Process, WorkerContext};
-use rustix::system::uname;
 
 use crate::admin;
 use crate::clock::Clock;
-use crate::config::{Config, Globals, PoolConfig};
+use crate::config::{Config, PoolConfig};
 use crate::connections::ConnectionCounts;
 use crate::control;
-use crate::controller::{Call, Controller};
+use crate::controller::{Call, Controller, UpgradeAnswer};
 use crate::daemon::{Daemon, Role, daemonize};
 use crate::descriptors::{self, Needs, descriptor_limit, raise_limit};
 use crate::failure::Failure;
-use crate::live::{Draft, Files, Live, open_admin, open_stats};
+use crate::live::{Directory, Draft, Files, Live};
 use crate::logger::{self, ALERT, ALWAYS, NOTICE, WARN, log};
 use crate::memory_limit::half_of_memory;
-use crate::net::{Listener, SocketFile, error_text};
+use crate::net::error_text;
 use crate::pid_file::PidFile;
 use crate::pool::PoolShare;
 use crate::program::Program;
 use crate::resolver::Resolver;
 use crate::signals;
-use crate::stats::{self, Source};
 use crate::supervisor;
-use crate::usage;
+use crate::upgrade::{HandOver, Successor};
 use crate::worker::{self, Message, WorkerSetup};
 
 use draining::Drain;
 pub use options::RunOptions;
+use origin::Origin;
+use own_sockets::{OwnServers, OwnSockets};
+use replacing::Upgrades;
+use serving::serve_own;
 use watch::Watched;
 
 /// Time that workers get on top of `shutdown_timeout` to end on their own.
@@ -65,7 +69,13 @@ const CALLS: usize = 64;
 /// The status is 0 after a clean shutdown, and 1 if it could not start or a second signal cut the shutdown
 /// short. With `daemonize` the original process returns as soon as the daemon is ready or has failed.
 pub fn run(options: RunOptions) -> ExitCode {
-    let daemon = match options.daemonize.then(daemonize).transpose() {
+    let mut origin = match Origin::find(&options) {
+        Ok(origin) => origin,
+        Err(failure) => return fail(&options, &failure),
+    };
+    // Who takes the place of a process in the background is there already.
+    let daemonizes = options.daemonize && origin.predecessor.is_none();
+    let daemon = match daemonizes.then(daemonize).transpose() {
         Ok(Some(Role::Parent(code))) => return code,
         Ok(Some(Role::Daemon(daemon))) => Some(daemon),
         Ok(None) => None,
@@ -75,9 +85,14 @@ pub fn run(options: RunOptions) -> ExitCode {
             return fail(&options, &Failure::new(line));
         }
     };
-    match start(&options, daemon) {
+    match start(&options, daemon, &mut origin) {
         Ok(running) => running.serve(),
-        Err(failure) => fail(&options, &failure),
+        Err(failure) => {
+            if let Some(predecessor) = origin.predecessor {
+                predecessor.tell_failure(&failure);
+            }
+            fail(&options, &failure)
+        }
     }
 }
 
@@ -101,22 +116,40 @@ fn fail(options: &RunOptions, Failure { details, line }: &Failure) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// A worker and its thread.
+type Worker = (worker::Handle, JoinHandle<()>);
+
 /// The running proxy. Dropping it removes the socket files and the pid file.
 struct Running {
     live: Live,
-    workers: Vec<(worker::Handle, JoinHandle<()>)>,
+    workers: Vec<Worker>,
     calls: Receiver<Call>,
-    /// Whether SIGUSR1 reloads whatever the configuration says.
+    /// Whether signals reload and upgrade whatever the configuration says.
     reloads_by_signal: bool,
-    socket_files: [Option<SocketFile>; 2],
+    own_servers: OwnServers,
     pid_file: Option<PidFile>,
     view: Arc<admin::View>,
+    upgrades: Upgrades,
+}
+
+/// What has the process end.
+enum End {
+    /// It ends.
+    Shutdown {
+        /// Whether it drains first.
+        drains: bool,
+    },
+    /// Another process serves in its place.
+    Replaced(Box<Successor>),
 }
 
 /// Does everything that can fail, and only then lets a daemon's parent exit.
-fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failure> {
+fn start(
+    options: &RunOptions,
+    daemon: Option<Daemon>,
+    origin: &mut Origin,
+) -> Result<Running, Failure> {
     let clock = Clock::start();
-    let started = Instant::now();
     start_log(options)?;
     let (sender, calls) = sync_channel(CALLS);
     let controller = Controller::new(sender);
@@ -127,46 +160,27 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
     let watched = Watched::new(&files);
     let config = read_config(&files)?;
     raise_limit();
-    let (stats_listener, stats_file) =
-        open_stats(&options.stats_addr, options.stats_port, &config)?;
-    let admin_listener = open_admin(&config)?;
-    let mut draft = Draft::open(files, config)?;
-    let control = draft.config().globals.control.as_deref();
-    let control = control.map(open_control).transpose()?;
-    let pid_file = create_pid_file(options)?;
-
-    let workers = draft.config().globals.workers.count();
-    let counts = ConnectionCounts::new(workers);
-    let process = process::describe(options, clock);
-    announce_limits(draft.config(), workers);
-    let pools = draft.make_pools(&process, most_clients(draft.config(), workers));
-    let resolver = Resolver::start().map_err(|error| Failure::of("starting a thread", &error))?;
-    let workers = start_workers(workers, &pools, &counts, clock, &resolver)?;
-    let handles = workers.iter().map(|(handle, _)| handle.clone()).collect();
-    let live = draft.start(handles, &counts, &resolver, most_clients)?;
-    let source = Arc::new(Source {
-        version: options.program.version(),
-        hostname: hostname(),
-        started,
-        clock,
-        counts: Arc::clone(&counts),
-        directory: Arc::clone(live.directory()),
-    });
-    let view = start_admin(admin_listener, &live.config().globals, &source, &process)?;
-    start_statistics(process, stats_listener, &source)?;
-    let facts = control::Facts {
-        version: env!("CARGO_PKG_VERSION"),
-        started,
-        counts,
-        stats: source,
-        view: Arc::clone(&view),
-        conf_file: options.conf_file.clone(),
+    let own_sockets = OwnSockets::open(options, &config, &mut origin.inherited)?;
+    let draft = Draft::open(files, config, &mut origin.inherited)?;
+    // That of the process that this one replaces is its own until then.
+    let pid_file = match origin.predecessor.is_none() {
+        true => create_pid_file(options)?,
+        false => None,
     };
-    let serve = |control| start_control(control, controller.clone(), facts);
-    let control_file = control.map(serve).transpose()?;
+    let process = process::describe(options, clock);
+    let counts = ConnectionCounts::new(draft.config().globals.workers.count());
+    let (live, workers) = start_pools(draft, &process, &counts, origin, clock)?;
+    let (own_servers, view) = serve_own(
+        own_sockets,
+        options,
+        &live,
+        (process, clock),
+        &counts,
+        &controller,
+    )?;
     if live.config().globals.watch {
         watched
-            .start(controller)
+            .start(controller.clone())
             .map_err(|error| Failure::of("starting a thread", &error))?;
     }
     if let Some(daemon) = daemon {
@@ -174,31 +188,138 @@ fn start(options: &RunOptions, daemon: Option<Daemon>) -> Result<Running, Failur
             .report_ready()
             .map_err(|error| Failure::of("leaving the terminal", &error))?;
     }
-    Ok(Running {
+    let mut running = Running {
         live,
         workers,
         calls,
         reloads_by_signal: options.program == Program::Nuthatch,
-        socket_files: [stats_file, control_file],
+        own_servers,
         pid_file,
         view,
-    })
+        upgrades: Upgrades {
+            started_as: origin.started_as.clone(),
+            old_process: None,
+            controller,
+            clock,
+            counts,
+        },
+    };
+    running.begin(options, origin)?;
+    Ok(running)
+}
+
+/// Starts the workers with the pools of a configuration. Nobody is accepted yet.
+fn start_pools(
+    mut draft: Draft,
+    process: &Arc<Process>,
+    counts: &Arc<ConnectionCounts>,
+    origin: &Origin,
+    clock: Clock,
+) -> Result<(Live, Vec<Worker>), Failure> {
+    let workers = draft.config().globals.workers.count();
+    announce_limits(draft.config(), workers);
+    let pools = draft.make_pools(process, most_clients(draft.config(), workers));
+    if let Some(predecessor) = &origin.predecessor {
+        go_on_from(predecessor.hand_over(), &pools, clock);
+    }
+    let resolver = Resolver::start().map_err(|error| Failure::of("starting a thread", &error))?;
+    let workers = start_workers(workers, &pools, counts, clock, &resolver)?;
+    let handles = workers.iter().map(|(handle, _)| handle.clone()).collect();
+    let live = draft.start(handles, counts, &resolver, most_clients)?;
+    Ok((live, workers))
+}
+
+/// Goes on from what the process knew that this one replaces.
+fn go_on_from(hand_over: &HandOver, pools: &[Arc<PoolShare>], clock: Clock) {
+    if let Some(level) = hand_over.log_level {
+        logger::set_level(level);
+    }
+    for pool in pools {
+        let records = hand_over.health_of(pool.name());
+        pool.core().restore_health(&records, clock.now());
+    }
 }
 
 impl Running {
+    /// Accepts clients from now on, in place of another process if there is one.
+    fn begin(&mut self, options: &RunOptions, origin: &mut Origin) -> Result<(), Failure> {
+        if let Some(predecessor) = origin.predecessor.take() {
+            let old = predecessor.take_over(origin.inherited.taken().collect())?;
+            self.view.note_old_process(Arc::clone(&old));
+            self.upgrades.old_process = Some(old);
+            // It is too late to refuse.
+            self.pid_file = create_pid_file(options).unwrap_or_else(|Failure { line, .. }| {
+                log!(ALERT, "{line}");
+                None
+            });
+        }
+        let inherited = std::mem::take(&mut origin.inherited);
+        for address in inherited.left() {
+            log!(
+                WARN,
+                "nothing here listens on {address}, whose socket this process was given; it is closed"
+            );
+        }
+        self.live.begin();
+        self.own_servers.own_files();
+        Ok(())
+    }
+
     /// Does what it is told until it is told to stop, then shuts down.
     fn serve(mut self) -> ExitCode {
         supervisor::ready();
-        // The signals' thread never ends, so there is always another call.
-        let drains = loop {
-            match self.calls.recv() {
-                Ok(Call::Stop) | Err(_) => break false,
-                Ok(Call::Terminate) => break self.live.config().globals.drain.is_some(),
-                Ok(Call::Drain) => break true,
-                Ok(Call::ReloadBySignal) => self.reload_by_signal(),
-                Ok(Call::Do(work)) => work(&mut self.live),
+        match self.follow_calls() {
+            End::Shutdown { drains } => self.shut_down(drains),
+            End::Replaced(successor) => self.leave(*successor),
+        }
+    }
+
+    fn follow_calls(&mut self) -> End {
+        loop {
+            let drains = match self.calls.recv() {
+                // The signals' thread never ends, so there is always another call.
+                Ok(Call::Stop) | Err(_) => false,
+                Ok(Call::Terminate) => self.live.config().globals.drain.is_some(),
+                Ok(Call::Drain) => true,
+                Ok(call) => match self.follow(call) {
+                    Some(successor) => return End::Replaced(Box::new(successor)),
+                    None => continue,
+                },
+            };
+            return End::Shutdown { drains };
+        }
+    }
+
+    /// Does what does not end the process; returns the one that serves in its place if one does.
+    fn follow(&mut self, call: Call) -> Option<Successor> {
+        match call {
+            Call::ReloadBySignal => self.reload_by_signal(),
+            Call::UpgradeBySignal if self.obeys_signals() => self.begin_upgrade(None),
+            Call::Upgrade(answer) => self.begin_upgrade(Some(answer)),
+            Call::Started(started, answer) => {
+                return self.upgrades.let_go(&mut self.live, *started, answer);
             }
-        };
+            Call::Do(work) => work(&mut self.live),
+            Call::UpgradeBySignal | Call::Stop | Call::Terminate | Call::Drain => {}
+        }
+        None
+    }
+
+    fn begin_upgrade(&mut self, answer: Option<SyncSender<UpgradeAnswer>>) {
+        let upgrades = &self.upgrades;
+        upgrades.begin(&mut self.live, &self.own_servers, answer);
+    }
+
+    /// Serves the clients on until they are closed, and ends.
+    fn leave(mut self, successor: Successor) -> ExitCode {
+        let own_servers = std::mem::take(&mut self.own_servers);
+        let pid_file = self.pid_file.take();
+        let upgrades = &self.upgrades;
+        let drain = upgrades.give_away(successor, &mut self.live, own_servers, pid_file);
+        self.end(Some(drain))
+    }
+
+    fn shut_down(mut self, drains: bool) -> ExitCode {
         self.view.note_stopping();
         supervisor::stopping(if drains { "draining" } else { "ending" });
         let mut drain = drains.then(|| Drain::of(&self.live.config().globals));
@@ -209,10 +330,15 @@ impl Running {
     }
 
     fn reload_by_signal(&mut self) {
-        if self.reloads_by_signal || self.live.config().globals.signals {
+        if self.obeys_signals() {
             // What became of it is in the log.
             let _ = self.live.reload();
         }
+    }
+
+    /// Whether SIGUSR1 and SIGUSR2 have an effect.
+    fn obeys_signals(&self) -> bool {
+        self.reloads_by_signal || self.live.config().globals.signals
     }
 
     /// Closes the listeners, then the clients one after the other if it drains; answers what is in flight, and cleans up.
@@ -220,12 +346,10 @@ impl Running {
         let shutdown_timeout = self.live.config().globals.shutdown_timeout;
         let directory = Arc::clone(self.live.directory());
         self.live.stop_accepting();
-        drop(self.socket_files);
+        // They are served until the process ends; only their files go.
+        drop(self.own_servers);
         if let Some(drain) = drain {
-            for (worker, _) in &self.workers {
-                worker.insist(Message::Leave(drain.within()));
-            }
-            drain.wait_for_clients(&directory, &self.calls);
+            close_clients(drain, &self.workers, &directory, &self.calls);
         }
         for (worker, _) in &self.workers {
             worker.shut_down(shutdown_timeout);
@@ -252,6 +376,23 @@ impl Running {
     }
 }
 
+/// Closes the clients one after the other. A call that stops the process cuts it short.
+fn close_clients(drain: Drain, workers: &[Worker], directory: &Directory, calls: &Receiver<Call>) {
+    if Drain::wait_for_clients(drain.pause(), directory, calls) {
+        return;
+    }
+    let (clients, within) = (draining::clients(directory), drain.within());
+    log!(
+        NOTICE,
+        "draining: closing {clients} clients within {} ms",
+        within.as_millis()
+    );
+    for (worker, _) in workers {
+        worker.insist(Message::Leave(within));
+    }
+    Drain::wait_for_clients(within, directory, calls);
+}
+
 fn create_pid_file(options: &RunOptions) -> Result<Option<PidFile>, Failure> {
     let path = options.pid_file.as_deref();
     let created = path.map(PidFile::create).transpose();
@@ -264,36 +405,6 @@ fn start_log(options: &RunOptions) -> Result<(), Failure> {
         .map_err(|error| cannot_open("log", options.log_file.as_deref(), &error))?;
     logger::log_panics();
     Ok(())
-}
-
-fn start_statistics(
-    process: Arc<Process>,
-    listener: Listener,
-    source: &Arc<Source>,
-) -> Result<(), Failure> {
-    usage::start(process, Arc::clone(&source.directory))
-        .map_err(|error| Failure::of("starting a thread", &error))?;
-    stats::start(listener, Arc::clone(source))
-        .map_err(|error| Failure::of("serving statistics", &error))
-}
-
-fn start_control(
-    (listener, file): (UnixListener, SocketFile),
-    controller: Controller,
-    facts: control::Facts,
-) -> Result<SocketFile, Failure> {
-    control::start(listener, controller, facts)
-        .map_err(|error| Failure::of("starting a thread", &error))?;
-    Ok(file)
-}
-
-fn open_control(path: &std::path::Path) -> Result<(UnixListener, SocketFile), Failure> {
-    control::open(path).map_err(|error| {
-        let (path, text) = (path.display(), error_text(&error));
-        Failure::new(format!(
-            "cannot listen on '{path}' for `nuthatch ctl`: {text}"
-        ))
-    })
 }
 
 fn files(options: &RunOptions) -> Files {
@@ -321,10 +432,6 @@ fn announce(options: &RunOptions) {
     );
 }
 
-fn hostname() -> String {
-    uname().nodename().to_string_lossy().into_owned()
-}
-
 /// Says what becomes of commands with keys of several servers, where the files leave that open.
 fn announce_cross_shard(config: &Config) {
     let is_open = |pool: &&PoolConfig| {
@@ -349,7 +456,7 @@ fn start_workers(
     counts: &Arc<ConnectionCounts>,
     clock: Clock,
     resolver: &Resolver,
-) -> Result<Vec<(worker::Handle, JoinHandle<()>)>, Failure> {
+) -> Result<Vec<Worker>, Failure> {
     let setup = |number| WorkerSetup {
         context: WorkerContext {
             worker: number,
@@ -362,21 +469,6 @@ fn start_workers(
     };
     let started: std::io::Result<Vec<_>> = (0..count).map(setup).map(worker::start).collect();
     started.map_err(|error| Failure::of("starting a worker", &error))
-}
-
-/// Serves the admin pages, if they are to be. Returns what they see, which is told on the control socket, too.
-fn start_admin(
-    listener: Option<TcpListener>,
-    globals: &Globals,
-    source: &Arc<Source>,
-    process: &Arc<Process>,
-) -> Result<Arc<admin::View>, Failure> {
-    let view = admin::View::new(Arc::clone(source), Arc::clone(process));
-    if let Some(listener) = listener {
-        admin::start(listener, globals, Arc::clone(&view))
-            .map_err(|error| Failure::of("serving the admin pages", &error))?;
-    }
-    Ok(view)
 }
 
 /// Logs how much the process may use.

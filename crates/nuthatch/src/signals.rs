@@ -16,7 +16,7 @@ const HANDLED: [c_int; 8] = [
     SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
 ];
 
-/// Installs the handlers; signals that end the process or reload its configuration have `controller` do so.
+/// Installs the handlers; signals that end or replace the process or reload its configuration have `controller` do so.
 ///
 /// # Errors
 ///
@@ -51,7 +51,10 @@ fn handle(signal: c_int, controller: &Controller) {
             announce(signal, "SIGUSR1", "");
             controller.reload_by_signal();
         }
-        SIGUSR2 => announce(signal, "SIGUSR2", ""),
+        SIGUSR2 => {
+            announce(signal, "SIGUSR2", "");
+            controller.upgrade_by_signal();
+        }
         SIGINT => stop(signal, "SIGINT", controller),
         SIGQUIT => stop(signal, "SIGQUIT", controller),
         _ => {

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mio::{Events, Poll, Token};
+use mio::{Events, Poll, Token, Waker};
 
 use crate::logger::{Repeats, WARN, log, log_limited};
-use crate::net::{LingeringCloses, Listener, error_text};
+use crate::net::{LingeringCloses, Listener, StopSignal, error_text};
 
 pub(crate) use document::Source;
 
@@ -23,23 +23,27 @@ const LISTENER: Token = Token(0);
 /// Tokens from here on belong to readers.
 const READERS: usize = 1;
 
+const STOP: Token = Token(usize::MAX);
+
 /// Readers accepted in a row before existing ones are served.
 const BATCH: usize = 64;
 
 /// How long accepting pauses when descriptors are short.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
-/// Serves the document of `source` to every reader of `listener`, for as long as the process runs.
+/// Serves the document of `source` to every reader of `listener`, until it is stopped or the process ends.
 ///
 /// # Errors
 ///
 /// When no poll or thread can be created.
-pub(crate) fn start(mut listener: Listener, source: Arc<Source>) -> io::Result<()> {
+pub(crate) fn start(mut listener: Listener, source: Arc<Source>) -> io::Result<StopSignal> {
     let poll = Poll::new()?;
     listener.register(poll.registry(), LISTENER)?;
+    let stop = StopSignal::new(Waker::new(poll.registry(), STOP)?);
     let server = Server {
         poll,
-        listener,
+        listener: Some(listener),
+        stop: stop.clone(),
         source,
         lingering: LingeringCloses::default(),
         accept_at: Some(Instant::now()),
@@ -47,12 +51,14 @@ pub(crate) fn start(mut listener: Listener, source: Arc<Source>) -> io::Result<(
     thread::Builder::new()
         .name("stats".into())
         .spawn(move || server.run())?;
-    Ok(())
+    Ok(stop)
 }
 
 struct Server {
     poll: Poll,
-    listener: Listener,
+    /// Closed once it is stopped.
+    listener: Option<Listener>,
+    stop: StopSignal,
     source: Arc<Source>,
     lingering: LingeringCloses,
     /// When to accept: now if readers may be waiting, later if it just failed, else `None`.
@@ -73,10 +79,15 @@ impl Server {
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept_at = Some(now),
+                    STOP => {}
                     Token(token) => self.lingering.handle_ready(token - READERS, event.into()),
                 }
             }
             self.lingering.handle_timeout(now);
+            if self.stop.is_stopped() {
+                // Readers that have their document are served on.
+                (self.listener, self.accept_at) = (None, None);
+            }
             if self.accept_at.is_some_and(|at| at <= now) {
                 self.accept_at = self.accept(now);
             }
@@ -91,8 +102,9 @@ impl Server {
 
     /// Answers waiting readers; returns when to try again without an event.
     fn accept(&mut self, now: Instant) -> Option<Instant> {
+        let listener = self.listener.as_ref()?;
         for _ in 0..BATCH {
-            match self.listener.accept() {
+            match listener.accept() {
                 Ok((stream, _)) => {
                     let document = self.source.document().into();
                     let registry = self.poll.registry();

@@ -12,6 +12,11 @@ pub(crate) fn ready() {
     tell(&[NotifyState::MainPid(process::id()), NotifyState::Ready]);
 }
 
+/// This is the process to be supervised from now on: it has taken the place of the one that says so, or not.
+pub(crate) fn main_process_is(pid: u32) {
+    tell(&[NotifyState::MainPid(pid)]);
+}
+
 /// The configuration is being replaced; [`ready`] says when that is over, whatever has become of it.
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {

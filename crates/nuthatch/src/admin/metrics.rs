@@ -10,6 +10,7 @@ use super::aliases::{self, Alias};
 use super::exposition::{Exposition, Labels, Type};
 use super::view::{Shown, ShownPool, View};
 use super::{latency, usage};
+use crate::upgrade::OldProcess;
 
 /// Rows whose names say too little where nutcracker's do not stand beside them.
 const RENAMED: [(&str, &str); 2] = [
@@ -32,6 +33,7 @@ pub(super) fn page(view: &View, with_aliases: bool) -> String {
     };
     writer.process();
     writer.connections(shown.left_out);
+    writer.old_process();
     writer.reloads();
     writer.pools();
     writer.servers();
@@ -119,6 +121,26 @@ impl Writer<'_> {
             if let Some(value) = value {
                 page.single(name, Type::Gauge, help, value);
             }
+        }
+    }
+
+    /// What the process has that this one has replaced; nothing once it has ended.
+    fn old_process(&mut self) {
+        let old = self.view.old_process();
+        for (name, help, value) in [
+            (
+                "nuthatch_old_process_clients",
+                "Clients that the process before the upgrade still has.",
+                old.map(OldProcess::clients),
+            ),
+            (
+                "nuthatch_old_process_server_connections",
+                "Connections to servers that the process before the upgrade still has.",
+                old.map(OldProcess::server_connections),
+            ),
+        ] {
+            let value = value.unwrap_or(0);
+            self.page.single(name, Type::Gauge, help, value);
         }
     }
 

@@ -4,10 +4,13 @@
 //! long written bytes may be unacknowledged, and how long a connection may live.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::{self, SocketAddr};
-use std::pin::pin;
+
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +21,7 @@ use rustix::process::setpriority_process;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::history;
@@ -51,30 +54,58 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// How much less this thread is worth to the scheduler than the workers, from 0 to 19.
 const NICENESS: i32 = 10;
 
-/// Serves `pages` on `listener` on a thread of its own, for as long as the process runs.
+/// Has the admin pages served no more once it is told so: nobody is accepted, and connections are closed after the
+/// answer that is under way. They are served on if it is dropped.
+#[derive(Debug)]
+pub(crate) struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// Stops it.
+    pub(crate) fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// Returns once it is to stop.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    if stop.wait_for(|is_stopped| *is_stopped).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Serves `pages` on `listener` on a thread of its own, until it is stopped or the process ends.
 ///
 /// # Errors
 ///
 /// When the runtime or the thread cannot be created.
-pub(super) fn start(listener: net::TcpListener, pages: Pages) -> io::Result<()> {
+pub(super) fn start(listener: net::TcpListener, pages: Pages) -> io::Result<Stopper> {
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
         .build()?;
     let pages = Arc::new(pages);
+    let (stopper, stop) = watch::channel(false);
     thread::Builder::new()
         .name("admin".into())
-        .spawn(move || run(&runtime, listener, pages))?;
-    Ok(())
+        .spawn(move || run(&runtime, listener, pages, stop))?;
+    Ok(Stopper(stopper))
 }
 
-fn run(runtime: &Runtime, listener: net::TcpListener, pages: Arc<Pages>) {
+fn run(
+    runtime: &Runtime,
+    listener: net::TcpListener,
+    pages: Arc<Pages>,
+    stop: watch::Receiver<bool>,
+) {
     // On Linux this is about the calling thread only. Without it the pages are served all the same.
     let _ = setpriority_process(None, NICENESS);
     let ended = runtime.block_on(async {
         let listener = TcpListener::from_std(listener)?;
         tokio::spawn(take_samples(Arc::clone(&pages)));
-        serve(listener, pages).await;
+        let serving = pin!(serve(listener, pages, &stop));
+        has_ended_before(serving, stopped(stop.clone())).await;
+        // The listener is closed; those who are connected get their last answers.
+        sleep(LAST_ANSWER).await;
         io::Result::Ok(())
     });
     if let Err(error) = ended {
@@ -86,12 +117,12 @@ fn run(runtime: &Runtime, listener: net::TcpListener, pages: Arc<Pages>) {
     }
 }
 
-async fn serve(listener: TcpListener, pages: Arc<Pages>) {
+async fn serve(listener: TcpListener, pages: Arc<Pages>, stop: &watch::Receiver<bool>) {
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     while let Ok(permit) = Arc::clone(&free).acquire_owned().await {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(converse(stream, Arc::clone(&pages), permit));
+                tokio::spawn(converse(stream, Arc::clone(&pages), permit, stop.clone()));
             }
             Err(error) => {
                 let text = error_text(&error);
@@ -116,8 +147,26 @@ async fn take_samples(pages: Arc<Pages>) {
     }
 }
 
+/// Waits until `future` or `end` has ended; returns whether it was the first.
+async fn has_ended_before<F: Future>(
+    mut future: Pin<&mut F>,
+    end: impl Future<Output = ()>,
+) -> bool {
+    let mut end = pin!(end);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(_) => Poll::Ready(true),
+        Poll::Pending => end.as_mut().poll(context).map(|()| false),
+    })
+    .await
+}
+
 /// Serves one connection to its end. What ends it is its peer's affair.
-async fn converse(stream: TcpStream, pages: Arc<Pages>, permit: OwnedSemaphorePermit) {
+async fn converse(
+    stream: TcpStream,
+    pages: Arc<Pages>,
+    permit: OwnedSemaphorePermit,
+    stop: watch::Receiver<bool>,
+) {
     let Ok(local) = tune(&stream) else {
         return;
     };
@@ -134,7 +183,8 @@ async fn converse(stream: TcpStream, pages: Arc<Pages>, permit: OwnedSemaphorePe
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    if timeout(LIFETIME, connection.as_mut()).await.is_err() {
+    let end = async { drop(timeout(LIFETIME, stopped(stop)).await) };
+    if !has_ended_before(connection.as_mut(), end).await {
         connection.as_mut().graceful_shutdown();
         let _ = timeout(LAST_ANSWER, connection).await;
     }

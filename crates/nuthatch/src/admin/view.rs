@@ -1,7 +1,7 @@
 //! What the admin pages see of the proxy.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use proxy::metrics::{POOL_ROWS, PoolMetric, SERVER_ROWS, ServerMetric};
@@ -14,6 +14,7 @@ use crate::config::ReadyWhen;
 use crate::live::InForce;
 use crate::pool::PoolShare;
 use crate::stats::Source;
+use crate::upgrade::OldProcess;
 
 /// Maximum pools and servers that pages show, so that a page has at most 20 MiB, most of it histograms. What is
 /// beyond is counted.
@@ -26,6 +27,8 @@ pub(crate) struct View {
     source: Arc<Source>,
     process: Arc<Process>,
     is_stopping: AtomicBool,
+    /// The process that this one has replaced.
+    old_process: OnceLock<Arc<OldProcess>>,
     key_shares: KeyShares,
     history: History,
 }
@@ -65,6 +68,7 @@ impl View {
             source,
             process,
             is_stopping: AtomicBool::new(false),
+            old_process: OnceLock::new(),
             key_shares: KeyShares::default(),
             history: History::default(),
         })
@@ -73,6 +77,18 @@ impl View {
     /// From now on the process is not ready: it is ending.
     pub(crate) fn note_stopping(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// This process has replaced another one.
+    pub(crate) fn note_old_process(&self, old: Arc<OldProcess>) {
+        // There is only one.
+        let _ = self.old_process.set(old);
+    }
+
+    /// The process that this one has replaced, until it has ended.
+    pub(crate) fn old_process(&self) -> Option<&OldProcess> {
+        let old = self.old_process.get()?;
+        (!old.has_ended()).then_some(old)
     }
 
     /// The configuration in force, with its pools.

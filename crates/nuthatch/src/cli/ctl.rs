@@ -89,6 +89,13 @@ pub(super) enum CtlCommand {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Start the program again, which may be another version by now, and have it serve in place of the running process.
+    ///
+    /// It is started with the same arguments, and takes over the listening sockets and what is known of servers. No client
+    /// is refused. The old process serves its clients on, and closes them one by one (setting `upgrade_drain`). If the new
+    /// one does not start, nothing has changed.
+    #[command(after_help = "Example:\n  nuthatch ctl upgrade")]
+    Upgrade,
     /// Take a server out of use until it is undrained: its keys go where those of an ejected server go.
     #[command(after_help = "Example:\n  nuthatch ctl drain cache7 --pool sessions")]
     Drain(ServerArguments),
@@ -154,6 +161,7 @@ impl CtlCommand {
             Self::Explain { pool, escapes, key } => {
                 Request::Explain(KeyName::new(pool, &key_bytes(&key, escapes)?))
             }
+            Self::Upgrade => Request::Upgrade,
             Self::Reload { dry_run } => Request::Reload { dry_run },
             Self::Drain(server) => Request::Drain(named(server)),
             Self::Undrain(server) => Request::Undrain(named(server)),

@@ -56,6 +56,8 @@ pub struct Globals {
     pub drain_wait: Duration,
     /// From then on until the listeners close.
     pub drain_grace: Duration,
+    /// How long a process that was replaced may serve its clients.
+    pub upgrade_drain: Duration,
     /// Whether the statistics document has counters that nutcracker does not have.
     pub stats_extended: bool,
     /// The unix socket for `nuthatch ctl`.
@@ -89,6 +91,7 @@ impl Default for Globals {
             drain: None,
             drain_wait: Duration::from_secs(5),
             drain_grace: Duration::from_secs(5),
+            upgrade_drain: Duration::from_secs(60),
             stats_extended: false,
             control: None,
             watch: false,

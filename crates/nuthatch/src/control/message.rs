@@ -46,6 +46,8 @@ pub(crate) enum Request {
         #[serde(default)]
         dry_run: bool,
     },
+    /// Start the program again, and have it serve in place of this process.
+    Upgrade,
     /// Take a server out of use until it is undrained.
     Drain(ServerName),
     /// The opposite.

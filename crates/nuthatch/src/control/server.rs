@@ -1,12 +1,14 @@
 //! The side of the proxy.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
+
+use mio::{Events, Poll, Token, Waker};
 
 use super::facts::Facts;
 use super::message::{Answer, MAX_REQUEST, Request};
@@ -17,7 +19,7 @@ use crate::controller::{Controller, NoAnswer};
 use crate::failure::Failure;
 use crate::live::Live;
 use crate::logger::{self, NOTICE, WARN, log};
-use crate::net::{SocketFile, blocking_unix};
+use crate::net::{Listener, SocketFile, StopSignal};
 use crate::slow_log;
 
 /// Only the owner may connect.
@@ -25,6 +27,9 @@ const MODE: u32 = 0o600;
 
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 16;
+
+const LISTENER: Token = Token(0);
+const STOP: Token = Token(1);
 
 /// Connections at a time, each on a thread of its own. People and their scripts need one or two.
 const MAX_CONNECTIONS: usize = 8;
@@ -34,6 +39,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long the main thread may take: longer than a reload waits for its workers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long an upgrade may take: longer than the new process may take to start.
+const UPGRADED_WITHIN: Duration = Duration::from_secs(45);
 
 /// Slow requests that are shown if no number is given.
 const SLOW_SHOWN: usize = 20;
@@ -47,20 +55,24 @@ pub(crate) fn descriptors(globals: &Globals) -> u64 {
 }
 
 /// Opens the socket; its file is removed when the returned [`SocketFile`] is dropped.
-pub(crate) fn open(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
-    blocking_unix(path, MODE, BACKLOG)
+pub(crate) fn open(path: &Path) -> io::Result<(Listener, SocketFile)> {
+    Listener::unix(path, Some(MODE), BACKLOG, false)
 }
 
-/// Serves the socket on threads of its own, for as long as the process runs.
+/// Serves the socket on threads of its own, until it is stopped or the process ends.
 ///
 /// # Errors
 ///
-/// When no thread can be created.
+/// When no poll or thread can be created.
 pub(crate) fn start(
-    listener: UnixListener,
+    mut listener: Listener,
     controller: Controller,
     facts: Facts,
-) -> io::Result<()> {
+) -> io::Result<StopSignal> {
+    let poll = Poll::new()?;
+    listener.register(poll.registry(), LISTENER)?;
+    let stop = StopSignal::new(Waker::new(poll.registry(), STOP)?);
+    let stopped = stop.clone();
     let server = Arc::new(Server {
         controller,
         facts,
@@ -68,8 +80,8 @@ pub(crate) fn start(
     });
     thread::Builder::new()
         .name("control".into())
-        .spawn(move || server.run(&listener))?;
-    Ok(())
+        .spawn(move || server.run(poll, &listener, &stopped))?;
+    Ok(stop)
 }
 
 struct Server {
@@ -79,10 +91,15 @@ struct Server {
 }
 
 impl Server {
-    fn run(self: Arc<Self>, listener: &UnixListener) {
-        loop {
-            match listener.accept() {
-                Ok((stream, _)) => self.clone().begin(stream),
+    fn run(self: Arc<Self>, mut poll: Poll, listener: &Listener, stop: &StopSignal) {
+        let mut events = Events::with_capacity(4);
+        while !stop.is_stopped() {
+            match listener.accept_blocking() {
+                Ok(stream) => Arc::clone(&self).begin(stream),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // What it fails with is found out by accepting.
+                    let _ = poll.poll(&mut events, None);
+                }
                 Err(error) => {
                     log!(WARN, "accept for the control socket failed: {error}");
                     thread::sleep(TIME_LIMIT);
@@ -158,6 +175,7 @@ impl Server {
                 let latest = slow_log::latest(pools, count.unwrap_or(SLOW_SHOWN));
                 Answer::done(slow_log::text(&latest), slow_log::json(&latest))
             }
+            Request::Upgrade => self.upgrade(),
             Request::Reload { dry_run: true } => self.ask(dry_run),
             Request::Reload { dry_run: false } => self.ask(reload),
             request => {
@@ -170,10 +188,15 @@ impl Server {
     fn ask(&self, work: impl FnOnce(&mut Live) -> Answer + Send + 'static) -> Answer {
         match self.controller.ask(ANSWER_WITHIN, work) {
             Ok(answer) => answer,
-            Err(NoAnswer::Busy) => Answer::refused(
-                "the proxy is busy with other commands; whether this one will be done is not known",
-            ),
-            Err(NoAnswer::Ending) => Answer::refused("the proxy is shutting down"),
+            Err(no_answer) => without(no_answer),
+        }
+    }
+
+    fn upgrade(&self) -> Answer {
+        match self.controller.upgrade(UPGRADED_WITHIN) {
+            Ok(Ok(replaced)) => Answer::done(replaced.text() + "\n", replaced),
+            Ok(Err(reason)) => Answer::refused(format!("nothing has changed: {reason}")),
+            Err(no_answer) => without(no_answer),
         }
     }
 
@@ -182,6 +205,16 @@ impl Server {
         let data: serde_json::Value = serde_json::from_str(&document).unwrap_or_default();
         Answer::done(document, data)
     }
+}
+
+/// What is said without an answer.
+fn without(answer: NoAnswer) -> Answer {
+    Answer::refused(match answer {
+        NoAnswer::Busy => {
+            "the proxy is busy with other commands; whether this one will be done is not known"
+        }
+        NoAnswer::Ending => "the proxy is shutting down",
+    })
 }
 
 fn log_level(level: Option<u8>) -> Answer {

@@ -23,6 +23,9 @@ pub(super) fn change(live: &mut Live, request: &Request, now: Time) -> Answer {
         Request::Admit(name) => ("admit", name),
         _ => return Answer::refused("this command is not about a server"),
     };
+    if live.is_upgrading() {
+        return Answer::refused("an upgrade is under way; ask the new process");
+    }
     let (pool, server) = match find(live, name) {
         Ok(found) => found,
         Err(reason) => return Answer::refused(reason),

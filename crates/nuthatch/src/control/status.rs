@@ -23,7 +23,16 @@ struct Status {
     clients: usize,
     config_file: String,
     reloads: ReloadStatus,
+    /// The process that this one has replaced, until it has ended.
+    old_process: Option<OldProcessStatus>,
     pools: Vec<PoolStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct OldProcessStatus {
+    pid: u32,
+    clients: u64,
+    server_connections: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +90,11 @@ fn status(live: &Live, facts: &Facts) -> Status {
             last_at: at.map(seconds),
             last_error: outcome.and_then(Result::err),
         },
+        old_process: facts.view.old_process().map(|old| OldProcessStatus {
+            pid: old.pid(),
+            clients: old.clients(),
+            server_connections: old.server_connections(),
+        }),
         pools: live
             .config()
             .pools
@@ -125,6 +139,7 @@ fn text(status: &Status) -> String {
         clients,
         config_file,
         reloads,
+        old_process,
         pools,
     } = status;
     // Writing to a String never fails.
@@ -136,6 +151,13 @@ fn text(status: &Status) -> String {
     );
     if let Some(error) = &reloads.last_error {
         let _ = writeln!(text, "the last reload was refused: {error}");
+    }
+    if let Some(old) = old_process {
+        let _ = writeln!(
+            text,
+            "the process before the upgrade, pid {}, still has {} clients and {} connections to servers",
+            old.pid, old.clients, old.server_connections
+        );
     }
     for pool in pools {
         let PoolStatus {

@@ -10,6 +10,7 @@ use crate::acceptor::Change;
 use crate::config::{Config, PoolConfig};
 use crate::failure::Failure;
 use crate::logger::{ALERT, ALWAYS, log};
+use crate::net::Inherited;
 use crate::supervisor;
 use crate::worker::Message;
 
@@ -69,9 +70,13 @@ impl Live {
     }
 
     fn try_reload(&mut self) -> Result<Reloaded, Failure> {
+        if self.is_upgrading() {
+            let line = "an upgrade is under way; the new process has read the files anew";
+            return Err(Failure::new(line.into()));
+        }
         let config = self.files.load()?;
         let changes = Changes::between(&self.config, &config);
-        let mut prepared = self.sockets.prepare(&config)?;
+        let mut prepared = self.sockets.prepare(&config, &mut Inherited::default())?;
         prepared
             .register(&self.acceptor)
             .map_err(|error| Failure::of("accepting clients", &error))?;

@@ -1,20 +1,15 @@
 //! The listening sockets of the process. All are opened before anything is changed, or it fails with a reason that names
 //! the one that failed.
 
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
 use crate::acceptor::{Change, Handle, ListenerId, PoolListener};
 use crate::config::{Config, Listen, PoolConfig};
 use crate::failure::Failure;
 use crate::logger::{WARN, log};
-use crate::net::{Listener, SocketFile, error_text};
+use crate::net::{Inherited, Listener, SocketFile, error_text};
 use crate::pool::PoolShare;
-
-/// Length of the accept queues of the statistics port and the admin port.
-const STATS_BACKLOG: u32 = 512;
 
 /// The sockets that clients of pools connect to.
 #[derive(Debug, Default)]
@@ -33,14 +28,16 @@ struct OpenSocket {
     /// Whose clients connect to it.
     pool: Arc<PoolShare>,
     file: Option<SocketFile>,
+    is_inherited: bool,
 }
 
-/// A socket that was opened and has no clients yet.
+/// A socket that was opened, or given to the process, and has no clients of it yet.
 #[derive(Debug)]
 struct NewSocket {
     id: ListenerId,
     listener: Listener,
     file: Option<SocketFile>,
+    is_inherited: bool,
 }
 
 /// For each pool of a configuration its socket, if that is a new one. Dropping this closes them.
@@ -55,8 +52,12 @@ pub(super) struct Changes {
 }
 
 impl Sockets {
-    /// Opens the sockets that `config` needs and that are not open yet.
-    pub(super) fn prepare(&mut self, config: &Config) -> Result<Prepared, Failure> {
+    /// Opens the sockets that `config` needs and that are not open yet, or takes them from those that the process was given.
+    pub(super) fn prepare(
+        &mut self,
+        config: &Config,
+        inherited: &mut Inherited,
+    ) -> Result<Prepared, Failure> {
         let mut new = Vec::with_capacity(config.pools.len());
         for (at, pool) in config.pools.iter().enumerate() {
             // Pools may share an address (`reuseport`): each needs a socket of its own.
@@ -65,7 +66,7 @@ impl Sockets {
             let open = self.open.iter().filter(|it| is_like(&it.listen));
             new.push(match earlier.count() < open.count() {
                 true => None,
-                false => Some(self.open(pool)?),
+                false => Some(self.open(pool, inherited)?),
             });
         }
         Ok(Prepared(new))
@@ -75,11 +76,50 @@ impl Sockets {
         self.open.iter().position(|it| is_same(&it.listen, listen))
     }
 
-    fn open(&mut self, pool: &PoolConfig) -> Result<NewSocket, Failure> {
-        let (listener, file) = open_pool(pool)?;
+    fn open(&mut self, pool: &PoolConfig, inherited: &mut Inherited) -> Result<NewSocket, Failure> {
+        let given = take(&pool.listen, inherited);
+        let is_inherited = given.is_some();
+        let (listener, file) = given.map_or_else(|| open_pool(pool), Ok)?;
         self.opened += 1;
-        let id = ListenerId::new(self.opened);
-        Ok(NewSocket { id, listener, file })
+        Ok(NewSocket {
+            id: ListenerId::new(self.opened),
+            listener,
+            file,
+            is_inherited,
+        })
+    }
+
+    /// What was taken from another process is ours from now on. Returns what the acceptor is to do: such a socket has the
+    /// settings of that process still.
+    pub(super) fn own(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for socket in self.open.iter_mut().filter(|it| it.is_inherited) {
+            if let Some(file) = &mut socket.file {
+                file.own();
+            }
+            socket.set_mode(&socket.listen);
+            changes.push(Change::Backlog(socket.id, socket.backlog));
+        }
+        changes
+    }
+
+    /// The socket with this id, for another process: what it is for, and whether its file stays when a process ends.
+    pub(super) fn about(&self, id: ListenerId) -> Option<(String, bool)> {
+        let socket = self.open.iter().find(|it| it.id == id)?;
+        let purpose = format!("pool '{}'", socket.pool.name());
+        Some((purpose, socket.file.is_none()))
+    }
+
+    /// Another process has those sockets for which `is_taken` says so by their place in the order of their ids. Returns how
+    /// many sockets there are.
+    pub(super) fn give_away(&mut self, is_taken: impl Fn(usize) -> bool) -> usize {
+        self.open.sort_by_key(|it| it.id);
+        for (at, socket) in self.open.iter_mut().enumerate() {
+            if let Some(file) = socket.file.take_if(|_| is_taken(at)) {
+                file.give_away();
+            }
+        }
+        self.open.len()
     }
 
     /// From now on the sockets are those of `config`, whose pools are `pools`. Returns what the acceptor is to do; the
@@ -96,7 +136,13 @@ impl Sockets {
             let known = self.position(&settings.listen);
             let (listen, pool) = (settings.listen.clone(), Arc::clone(pool));
             let backlog = settings.backlog;
-            if let Some(NewSocket { id, listener, file }) = new {
+            if let Some(new) = new {
+                let NewSocket {
+                    id,
+                    listener,
+                    file,
+                    is_inherited,
+                } = new;
                 let listener = PoolListener {
                     id,
                     listener,
@@ -109,6 +155,7 @@ impl Sockets {
                     backlog,
                     pool,
                     file,
+                    is_inherited,
                 });
             } else if let Some(known) = known.map(|at| self.open.swap_remove(at)) {
                 open.push(known.follow(listen, backlog, pool, &mut changes.others));
@@ -179,12 +226,23 @@ fn is_same(one: &Listen, other: &Listen) -> bool {
     }
 }
 
+/// The socket for this address, if the process was given one.
+fn take(listen: &Listen, inherited: &mut Inherited) -> Option<(Listener, Option<SocketFile>)> {
+    match listen {
+        Listen::Tcp { addr, .. } => Some((inherited.take_tcp(*addr)?, None)),
+        Listen::Unix { path, .. } => inherited.take_unix(path),
+    }
+}
+
 fn open_pool(pool: &PoolConfig) -> Result<(Listener, Option<SocketFile>), Failure> {
     let opened = match &pool.listen {
         Listen::Tcp { addr, .. } => {
             Listener::tcp(*addr, pool.backlog, pool.reuseport).map(|listener| (listener, None))
         }
-        Listen::Unix { path, mode, .. } => open_unix(path, *mode, pool.backlog, pool.reuseport),
+        Listen::Unix { path, mode, .. } => {
+            Listener::unix(path, *mode, pool.backlog, pool.reuseport)
+                .map(|(listener, file)| (listener, Some(file)))
+        }
     };
     opened.map_err(|error| {
         let (name, text) = (&pool.settings.name, error_text(&error));
@@ -193,77 +251,4 @@ fn open_pool(pool: &PoolConfig) -> Result<(Listener, Option<SocketFile>), Failur
             "pool '{name}' cannot listen on '{address}': {text}"
         ))
     })
-}
-
-/// Opens the admin port, if there is to be one. It is shared as that of the statistics is.
-pub(crate) fn open_admin(config: &Config) -> Result<Option<TcpListener>, Failure> {
-    let Some(admin) = &config.globals.admin else {
-        return Ok(None);
-    };
-    let shared = config.pools.iter().any(|pool| pool.reuseport);
-    let listener = resolve(&admin.host, admin.port)
-        .and_then(|address| Listener::tcp(address, STATS_BACKLOG, shared))
-        .and_then(Listener::into_std);
-    let listener = listener.map_err(|error| {
-        let (address, text) = (&admin.text, error_text(&error));
-        Failure::new(format!(
-            "cannot listen on '{address}' for the admin pages: {text} (the setting `admin` or --admin sets the address)"
-        ))
-    })?;
-    Ok(Some(listener))
-}
-
-/// Opens the statistics port.
-///
-/// It is shared only on purpose: readers would get the numbers of a random process.
-pub(crate) fn open_stats(
-    addr: &str,
-    port: u16,
-    config: &Config,
-) -> Result<(Listener, Option<SocketFile>), Failure> {
-    // Starting a successor beside a running process requires sharing the statistics port as well.
-    let shared = config.pools.iter().any(|pool| pool.reuseport);
-    if addr.starts_with('/') {
-        return open_unix(Path::new(addr), None, STATS_BACKLOG, shared)
-            .map_err(|error| stats_failure(addr, shared, &error));
-    }
-    resolve(addr, port)
-        .and_then(|address| Listener::tcp(address, STATS_BACKLOG, shared))
-        .map(|listener| (listener, None))
-        .map_err(|error| stats_failure(&format!("{addr}:{port}"), shared, &error))
-}
-
-fn open_unix(
-    path: &Path,
-    mode: Option<u32>,
-    backlog: u32,
-    reuseport: bool,
-) -> io::Result<(Listener, Option<SocketFile>)> {
-    let (listener, file) = Listener::unix(path, mode, backlog, reuseport)?;
-    Ok((listener, Some(file)))
-}
-
-fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
-    let mut addresses = (host, port).to_socket_addrs()?;
-    addresses
-        .next()
-        .ok_or_else(|| io::Error::other("the name has no address"))
-}
-
-fn stats_failure(address: &str, shared: bool, error: &io::Error) -> Failure {
-    let text = error_text(error);
-    let help = match (error.kind(), shared) {
-        (ErrorKind::AddrInUse, false) => {
-            "another process listens there, perhaps another nuthatch or nutcracker; -a and -s set \
-             another address, and `reuseport: true` in a pool of both processes shares it"
-        }
-        (ErrorKind::AddrInUse, true) => {
-            "another process listens there and does not share it, which it would with \
-             `reuseport: true` in one of its pools; -a and -s set another address"
-        }
-        _ => "-a and -s set another address",
-    };
-    Failure::new(format!(
-        "cannot listen on '{address}' for statistics: {text} ({help})"
-    ))
 }

@@ -1,5 +1,7 @@
 //! The configuration in force, and how the first one comes into force.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -13,13 +15,15 @@ use super::reloads::Reloads;
 use super::server_names::ServerNames;
 use super::sockets::{Prepared, Sockets};
 
-use crate::acceptor;
+use crate::acceptor::{self, Change, ListenerId};
 use crate::config::{self, Config, Overrides};
 use crate::connections::ConnectionCounts;
 use crate::failure::Failure;
 use crate::logger::{WARN, log};
+use crate::net::Inherited;
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
+use crate::upgrade::Socket;
 use crate::worker::{self, Listed, Message};
 
 /// Where the configuration comes from.
@@ -74,13 +78,19 @@ pub(crate) struct Live {
     /// How many clients there may be with a configuration and so many workers.
     pub(super) max_clients: fn(&Config, usize) -> usize,
     pub(super) reloads: Reloads,
+    /// Whether another process is being started in place of this one.
+    is_upgrading: bool,
 }
 
 impl Draft {
-    /// Opens the sockets of `config`, which was read from `files`.
-    pub(crate) fn open(files: Files, config: Config) -> Result<Self, Failure> {
+    /// Opens the sockets of `config`, which was read from `files`, or takes them from those that the process was given.
+    pub(crate) fn open(
+        files: Files,
+        config: Config,
+        inherited: &mut Inherited,
+    ) -> Result<Self, Failure> {
         let mut sockets = Sockets::default();
-        let prepared = sockets.prepare(&config)?;
+        let prepared = sockets.prepare(&config, inherited)?;
         let workers = config.globals.workers.count();
         let pools = Pools::new(workers, &Arc::default());
         Ok(Self {
@@ -109,7 +119,8 @@ impl Draft {
         self.pools.current().to_vec()
     }
 
-    /// Puts the configuration in force: `workers` serve its pools already, and clients are accepted from now on.
+    /// Puts the configuration in force: `workers` serve its pools already, and clients are accepted once
+    /// [`Live::begin`] is called.
     pub(crate) fn start(
         mut self,
         workers: Vec<worker::Handle>,
@@ -136,6 +147,7 @@ impl Draft {
             directory,
             max_clients,
             reloads: Reloads::default(),
+            is_upgrading: false,
         })
     }
 }
@@ -149,6 +161,56 @@ impl Live {
     /// Its pools, for others to look at.
     pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.directory
+    }
+
+    /// Clients are accepted from now on; what was taken from another process is ours.
+    pub(crate) fn begin(&mut self) {
+        let mut changes = self.sockets.own();
+        changes.push(Change::Begin);
+        self.acceptor.change(changes);
+    }
+
+    /// Another process is being started in place of this one, or is no more. What has been handed over must not change
+    /// meanwhile.
+    pub(crate) fn set_upgrading(&mut self, is_upgrading: bool) {
+        self.is_upgrading = is_upgrading;
+    }
+
+    /// Whether that is so.
+    pub(crate) fn is_upgrading(&self) -> bool {
+        self.is_upgrading
+    }
+
+    /// A further descriptor of each socket that clients connect to, for another process.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub(crate) fn copy_sockets(&self) -> io::Result<Vec<Socket>> {
+        let mut copies = Vec::new();
+        for (id, copy) in self.copies() {
+            if let Some((purpose, keeps_file)) = self.sockets.about(id) {
+                copies.push(Socket {
+                    purpose,
+                    socket: copy?,
+                    keeps_file,
+                });
+            }
+        }
+        Ok(copies)
+    }
+
+    /// In the order of their ids, so that it is the same each time.
+    fn copies(&self) -> Vec<(ListenerId, io::Result<OwnedFd>)> {
+        let mut copies = self.acceptor.copies();
+        copies.sort_by_key(|(id, _)| *id);
+        copies
+    }
+
+    /// Another process has those sockets for which `is_taken` says so by their place among the
+    /// [copies](Self::copy_sockets): their files are its own now. Returns how many copies there were.
+    pub(crate) fn give_away(&mut self, is_taken: impl Fn(usize) -> bool) -> usize {
+        self.sockets.give_away(is_taken)
     }
 
     /// What became of reloads.

@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -51,9 +51,27 @@ impl Listener {
         backlog: u32,
         reuseport: bool,
     ) -> io::Result<(Self, SocketFile)> {
-        let (socket, file) = unix_socket(path, mode, backlog, reuseport)?;
+        remove_old_socket(path, reuseport)?;
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        socket.bind(&SockAddr::unix(path)?)?;
+        let file = SocketFile::of(path)?;
+        // Before anybody can connect.
+        if let Some(mode) = mode {
+            fs::set_permissions(path, Permissions::from_mode(mode))?;
+        }
+        socket.listen(clamped(backlog))?;
         socket.set_nonblocking(true)?;
         Ok((Listener::Unix(UnixListener::from_std(socket.into())), file))
+    }
+
+    /// A socket that listens already.
+    pub(super) fn of_tcp(socket: OwnedFd) -> Self {
+        Listener::Tcp(TcpListener::from_std(socket.into()))
+    }
+
+    /// A unix socket that listens already.
+    pub(super) fn of_unix(socket: OwnedFd) -> Self {
+        Listener::Unix(UnixListener::from_std(socket.into()))
     }
 
     /// Accepts the next waiting client, with its name for log lines; `WouldBlock` when there is none.
@@ -67,6 +85,33 @@ impl Listener {
                 let (stream, _) = listener.accept()?;
                 Ok((stream.into(), "on a unix socket".into()))
             }
+        }
+    }
+
+    /// The same on a unix socket, for a thread that waits for what its peer sends.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system calls; `Unsupported` if it is no unix socket.
+    pub(crate) fn accept_blocking(&self) -> io::Result<std::os::unix::net::UnixStream> {
+        let Listener::Unix(listener) = self else {
+            return Err(ErrorKind::Unsupported.into());
+        };
+        let (stream, _) = listener.accept()?;
+        let stream = std::os::unix::net::UnixStream::from(OwnedFd::from(stream));
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    }
+
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub(crate) fn try_clone(&self) -> io::Result<OwnedFd> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd().try_clone_to_owned(),
+            Listener::Unix(listener) => listener.as_fd().try_clone_to_owned(),
         }
     }
 
@@ -101,39 +146,12 @@ impl Listener {
     }
 }
 
-/// Listens on the unix socket `path`, for a thread that waits for connections. Otherwise like [`Listener::unix`].
-pub(crate) fn blocking_unix(
-    path: &Path,
-    mode: u32,
-    backlog: u32,
-) -> io::Result<(std::os::unix::net::UnixListener, SocketFile)> {
-    let (socket, file) = unix_socket(path, Some(mode), backlog, false)?;
-    Ok((socket.into(), file))
-}
-
-fn unix_socket(
-    path: &Path,
-    mode: Option<u32>,
-    backlog: u32,
-    reuseport: bool,
-) -> io::Result<(Socket, SocketFile)> {
-    remove_old_socket(path, reuseport)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    let file = SocketFile::of(path)?;
-    // Before anybody can connect.
-    if let Some(mode) = mode {
-        fs::set_permissions(path, Permissions::from_mode(mode))?;
-    }
-    socket.listen(clamped(backlog))?;
-    Ok((socket, file))
-}
-
-/// The file of a listening unix socket. Dropping it removes the file, unless another process has replaced it.
+/// The file of a listening unix socket. Dropping it removes the file if it is ours, unless another process has replaced it.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
+    is_ours: bool,
 }
 
 impl SocketFile {
@@ -143,16 +161,34 @@ impl SocketFile {
     }
 
     fn of(path: &Path) -> io::Result<Self> {
+        let mut file = Self::of_another(path)?;
+        file.own();
+        Ok(file)
+    }
+
+    /// One that another process has made.
+    pub(super) fn of_another(path: &Path) -> io::Result<Self> {
         Ok(Self {
             path: path.to_owned(),
             identity: identity(path)?,
+            is_ours: false,
         })
+    }
+
+    /// It is ours from now on.
+    pub(crate) fn own(&mut self) {
+        self.is_ours = true;
+    }
+
+    /// It belongs to another process from now on, which has its socket.
+    pub(crate) fn give_away(mut self) {
+        self.is_ours = false;
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path).is_ok_and(|identity| identity == self.identity) {
+        if self.is_ours && identity(&self.path).is_ok_and(|identity| identity == self.identity) {
             // A failure cannot be reported here; the next start replaces a left-over socket.
             let _ = fs::remove_file(&self.path);
         }

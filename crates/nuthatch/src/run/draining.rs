@@ -24,8 +24,12 @@ pub(super) struct Drain {
     wait: Duration,
     /// From then on until the listeners close.
     grace: Duration,
+    /// From then on until clients are closed.
+    pause: Duration,
     /// From then on until the last client is closed.
     within: Duration,
+    /// Whether clients can connect to the same address again.
+    stays: bool,
 }
 
 impl Drain {
@@ -34,7 +38,30 @@ impl Drain {
         Self {
             wait: globals.drain_wait,
             grace: globals.drain_grace,
+            pause: Duration::ZERO,
             within: globals.drain.unwrap_or(USUAL),
+            stays: false,
+        }
+    }
+
+    /// How the clients leave a process in whose place another one serves already.
+    pub(super) fn of_upgrade(within: Duration) -> Self {
+        Self {
+            wait: Duration::ZERO,
+            grace: Duration::ZERO,
+            pause: Duration::ZERO,
+            within,
+            stays: true,
+        }
+    }
+
+    /// The same, but for the first half of the time no client is closed: those that were told leave by themselves.
+    pub(super) fn in_second_half(self) -> Self {
+        let half = self.within / 2;
+        Self {
+            pause: half,
+            within: half,
+            ..self
         }
     }
 
@@ -57,13 +84,14 @@ impl Drain {
         follow_calls(live, calls, self.grace)
     }
 
-    fn departure(&self) -> Departure {
+    pub(super) fn departure(&self) -> Departure {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let number = now.map_or(0, |now| now.as_millis());
         let left = self.grace + self.within;
         Departure {
             number: i64::try_from(number).unwrap_or(i64::MAX),
             seconds: left.as_secs() + u64::from(left.subsec_nanos() > 0),
+            stays: self.stays,
         }
     }
 
@@ -72,16 +100,19 @@ impl Drain {
         self.within
     }
 
-    /// Waits until no client is left, for no longer than they may take. A call that stops the process cuts it short;
+    /// How long no client is to be closed at first.
+    pub(super) fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    /// Waits until no client is left, for no longer than this. A call that stops the process cuts it short;
     /// it is too late for any other. Returns whether that was so.
-    pub(super) fn wait_for_clients(&self, directory: &Directory, calls: &Receiver<Call>) -> bool {
-        log!(
-            NOTICE,
-            "draining: closing {} clients within {} ms",
-            clients(directory),
-            self.within.as_millis()
-        );
-        let until = Instant::now() + self.within;
+    pub(super) fn wait_for_clients(
+        time: Duration,
+        directory: &Directory,
+        calls: &Receiver<Call>,
+    ) -> bool {
+        let until = Instant::now() + time;
         while clients(directory) > 0 && Instant::now() < until {
             match calls.recv_timeout(LOOK) {
                 Ok(Call::Stop | Call::Terminate) | Err(RecvTimeoutError::Disconnected) => {
@@ -95,7 +126,7 @@ impl Drain {
 }
 
 /// Clients of all pools.
-fn clients(directory: &Directory) -> i64 {
+pub(super) fn clients(directory: &Directory) -> i64 {
     let in_force = directory.in_force();
     let pools = in_force.pools.iter();
     let counts = pools.map(|pool| pool.core().count(PoolMetric::ClientConnections));
@@ -109,9 +140,14 @@ fn follow_calls(live: &mut Live, calls: &Receiver<Call>, time: Duration) -> bool
         match calls.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(Call::Stop | Call::Terminate) | Err(RecvTimeoutError::Disconnected) => return true,
             Ok(Call::Do(work)) => work(live),
-            // It drains already, and a process that ends takes no new configuration by a signal.
-            Ok(Call::Drain | Call::ReloadBySignal) => {}
+            Ok(call) => refuse(call),
             Err(RecvTimeoutError::Timeout) => return false,
         }
     }
+}
+
+/// It drains already, and a process that ends takes no new configuration by a signal and is not replaced: whoever waits for
+/// that sees that nobody answers, and a process that was started sees that it is not needed.
+fn refuse(call: Call) {
+    drop(call);
 }

@@ -31,6 +31,14 @@ pub(super) fn describe(options: &RunOptions, clock: Clock) -> Arc<Process> {
     })
 }
 
+/// Has the process shown by this name in lists of processes.
+pub(super) fn set_name(name: &str) {
+    // It is shown by another name otherwise.
+    if let Ok(name) = std::ffi::CString::new(name) {
+        let _ = rustix::thread::set_name(&name);
+    }
+}
+
 /// The system, its release and the machine.
 pub(super) fn system() -> String {
     let system = uname();

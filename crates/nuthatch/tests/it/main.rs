@@ -56,5 +56,6 @@ mod terminal;
 mod tool;
 mod top;
 mod transactions;
+mod upgrade;
 mod waiting;
 mod write_all;

@@ -137,6 +137,23 @@ rows! {
     )
     .fills_globals(|globals, time| globals.drain_grace = time);
 
+    UPGRADE_DRAIN: Duration = Row::global(
+        "upgrade_drain",
+        MILLISECONDS,
+        Absent::Value("60000"),
+        Outside {
+            flag: "upgrade-drain",
+            env: "NUTHATCH_UPGRADE_DRAIN",
+            argument: "N",
+            help: "set how long a replaced process may serve its clients, in msec",
+        },
+        "How long the old process of an upgrade (`nuthatch ctl upgrade`, SIGUSR2) may serve its clients. They are closed evenly \
+         over this time, each between two requests; if some have asked for it (CLIENT MAINT_NOTIFICATIONS ON), all of them in the \
+         second half, as those are told to connect again in the first. Until it has ended there can be no further upgrade, and \
+         servers may have twice as many connections.",
+    )
+    .fills_globals(|globals, time| globals.upgrade_drain = time);
+
     STATS_EXTENDED: bool = Row::global(
         "stats_extended",
         BOOL,
@@ -194,10 +211,10 @@ rows! {
             flag: "signals",
             env: "NUTHATCH_SIGNALS",
             argument: "BOOL",
-            help: "set whether SIGUSR1 reloads when called as nutcracker",
+            help: "set whether SIGUSR1 reloads and SIGUSR2 upgrades when called as nutcracker",
         },
-        "Whether SIGUSR1 reloads the configuration even when the program is called as `nutcracker`, which logs and ignores \
-         that signal. Called as `nuthatch`, it always reloads.",
+        "Whether SIGUSR1 reloads the configuration, and SIGUSR2 replaces the process (`nuthatch ctl upgrade`), even when the \
+         program is called as `nutcracker`, which logs and ignores these signals. Called as `nuthatch`, it always does.",
     )
     .fills_globals(|globals, on| globals.signals = on);
 
