@@ -40,7 +40,7 @@ use crate::pool::PoolShare;
 use crate::program::Program;
 use crate::resolver::Resolver;
 use crate::signals;
-use crate::supervisor;
+use crate::supervisor::{self, Store};
 use crate::upgrade::{HandOver, Successor};
 use crate::worker::{self, Message, WorkerSetup};
 
@@ -130,6 +130,8 @@ struct Running {
     pid_file: Option<PidFile>,
     view: Arc<admin::View>,
     upgrades: Upgrades,
+    /// What the supervisor keeps for the next process.
+    store: Store,
 }
 
 /// What has the process end.
@@ -203,6 +205,7 @@ fn start(
             clock,
             counts,
         },
+        store: std::mem::take(&mut origin.store),
     };
     running.begin(options, origin)?;
     Ok(running)
@@ -262,6 +265,7 @@ impl Running {
         }
         self.live.begin();
         self.own_servers.own_files();
+        self.keep_sockets();
         Ok(())
     }
 
@@ -293,16 +297,44 @@ impl Running {
     /// Does what does not end the process; returns the one that serves in its place if one does.
     fn follow(&mut self, call: Call) -> Option<Successor> {
         match call {
-            Call::ReloadBySignal => self.reload_by_signal(),
+            Call::ReloadBySignal => {
+                self.reload_by_signal();
+                self.keep_sockets();
+            }
             Call::UpgradeBySignal if self.obeys_signals() => self.begin_upgrade(None),
             Call::Upgrade(answer) => self.begin_upgrade(Some(answer)),
             Call::Started(started, answer) => {
                 return self.upgrades.let_go(&mut self.live, *started, answer);
             }
-            Call::Do(work) => work(&mut self.live),
+            Call::Do(work) => {
+                work(&mut self.live);
+                self.keep_sockets();
+            }
             Call::UpgradeBySignal | Call::Stop | Call::Terminate | Call::Drain => {}
         }
         None
+    }
+
+    /// Has the supervisor keep the listening sockets of now, if it keeps any.
+    fn keep_sockets(&mut self) {
+        let generation = self.live.directory().reloads().0;
+        if !self.store.is_outdated(generation) {
+            return;
+        }
+        let pools = self.live.copy_sockets();
+        let own = self.own_servers.copies();
+        match pools.and_then(|pools| Ok((pools, own?))) {
+            Ok((pools, own)) => {
+                let pools = pools.into_iter().map(|it| it.socket);
+                let own = own.into_iter().map(|(_, socket, _)| socket);
+                self.store.keep(generation, pools.chain(own));
+            }
+            Err(error) => log!(
+                WARN,
+                "the supervisor is given no sockets: {}",
+                error_text(&error)
+            ),
+        }
     }
 
     fn begin_upgrade(&mut self, answer: Option<SyncSender<UpgradeAnswer>>) {
@@ -342,9 +374,13 @@ impl Running {
     }
 
     /// Closes the listeners, then the clients one after the other if it drains; answers what is in flight, and cleans up.
-    fn end(self, drain: Option<Drain>) -> ExitCode {
+    fn end(mut self, drain: Option<Drain>) -> ExitCode {
         let shutdown_timeout = self.live.config().globals.shutdown_timeout;
         let directory = Arc::clone(self.live.directory());
+        if self.store.is_active() {
+            self.live.give_away(|_| true);
+            self.own_servers.leave_files();
+        }
         self.live.stop_accepting();
         // They are served until the process ends; only their files go.
         drop(self.own_servers);

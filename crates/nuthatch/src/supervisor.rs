@@ -1,11 +1,15 @@
 //! What a supervisor is told that asks for it as systemd does, by the variable NOTIFY_SOCKET (sd_notify(3)). Without it
 //! nobody is told anything.
 
+mod sockets;
+
 use std::process;
 
 use sd_notify::NotifyState;
 
 use crate::logger::{WARN, log};
+
+pub(crate) use sockets::{Store, passed};
 
 /// Clients are served from now on.
 pub(crate) fn ready() {

@@ -116,6 +116,13 @@ impl OwnServers {
         self.0.iter().map(copy).collect()
     }
 
+    /// The files of all stay when they are closed: others have the sockets.
+    pub(super) fn leave_files(&mut self) {
+        for file in self.0.iter_mut().filter_map(|it| it.file.take()) {
+            file.give_away();
+        }
+    }
+
     /// Stops accepting. The files of those for which `is_taken` says that another process has them, by their place among the
     /// [`copies`](Self::copies), are left; the others are removed.
     pub(super) fn close(self, is_taken: impl Fn(usize) -> bool) {
