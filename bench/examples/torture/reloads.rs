@@ -16,6 +16,9 @@ use testkit::{Proxy, free_port};
 /// Time between two configurations.
 const EVERY: Duration = Duration::from_millis(100);
 
+/// Threads that ask: fewer than connections of the control socket at a time.
+const ASKING: usize = 6;
+
 /// How long the proxy may take to follow one.
 const TIME_LIMIT: Duration = Duration::from_secs(20);
 
@@ -92,23 +95,43 @@ struct Changer {
 }
 
 impl Changer {
+    /// Several threads ask in turn: on a busy machine an answer takes longer than the time between two questions.
     fn run(self) -> Result<(), String> {
-        for number in 1.. {
+        let (began, next) = (Instant::now(), AtomicU64::new(1));
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..ASKING)
+                .map(|_| scope.spawn(|| self.ask_in_time(began, &next)))
+                .collect();
+            let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+                let panicked = |_| Err("a reloading thread panicked".to_owned());
+                thread.join().unwrap_or_else(panicked)
+            };
+            threads.into_iter().try_for_each(join)
+        })
+    }
+
+    fn ask_in_time(&self, began: Instant, next: &AtomicU64) -> Result<(), String> {
+        loop {
+            let number = next.fetch_add(1, Ordering::AcqRel);
+            let due = EVERY.saturating_mul(u32::try_from(number).unwrap_or(u32::MAX));
+            thread::sleep(due.saturating_sub(began.elapsed()));
             if self.is_over.load(Ordering::Acquire) {
-                break;
+                return Ok(());
             }
-            let began = Instant::now();
-            self.reload(number)
-                .map_err(|reason| format!("reload {number}: {reason}"))?;
-            self.done.store(number, Ordering::Release);
-            thread::sleep(EVERY.saturating_sub(began.elapsed()));
+            if let Err(reason) = self.reload(number) {
+                self.is_over.store(true, Ordering::Release);
+                return Err(format!("reload {number}: {reason}"));
+            }
+            self.done.fetch_add(1, Ordering::AcqRel);
         }
-        Ok(())
     }
 
     fn reload(&self, number: u64) -> Result<(), String> {
         let text = |error: std::io::Error| error.to_string();
-        std::fs::write(&self.file, self.variants.number(number)).map_err(text)?;
+        // Another thread may be reading the file for its own reload.
+        let written = self.file.with_extension(format!("{number}"));
+        std::fs::write(&written, self.variants.number(number)).map_err(text)?;
+        std::fs::rename(&written, &self.file).map_err(text)?;
         let mut stream = UnixStream::connect(&self.socket).map_err(text)?;
         stream.set_read_timeout(Some(TIME_LIMIT)).map_err(text)?;
         stream

@@ -95,8 +95,13 @@ impl Live {
         let sockets = self.sockets.replace(&config, &pools, prepared);
         let opened = sockets.opened.into_iter().map(Change::Open);
         let mut orders: Vec<Change> = opened.chain(sockets.others).collect();
-        orders.push(Change::MaxClients(most));
-        self.acceptor.change(orders);
+        if most != (self.max_clients)(&self.config, self.workers.len()) {
+            orders.push(Change::MaxClients(most));
+        }
+        // Usually there is nothing to wait for.
+        if !orders.is_empty() || !replaced.removed.is_empty() {
+            self.acceptor.change(orders);
+        }
         // It gets no client of a pool after it has removed it.
         let time_limit = config.globals.shutdown_timeout;
         for pool in &replaced.removed {
