@@ -15,6 +15,7 @@ mod mutants;
 mod packages;
 mod run;
 mod setup;
+mod statically;
 mod test;
 mod tidy;
 
@@ -37,6 +38,8 @@ Usage: cargo xtask COMMAND
                      --uncovered lists the lines that it does not reach
   deb [--check]      build the Debian packages; --check installs, upgrades and
                      removes them in a copy of this machine (needs root)
+  static [--check]   build the program as one file that needs no library of the
+                     system (musl); run it under verified load
   manual [FOLDER]    write the manual pages and the completions of shells
   mutants [--shard K/N] [--file GLOB]
                      mutation testing: do the core's tests notice small faults?
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         ["fuzz", rest @ ..] => fuzz::targets_for(rest),
         ["coverage", rest @ ..] => coverage::coverage(rest),
         ["deb", rest @ ..] => deb::packages(rest),
+        ["static", rest @ ..] => statically::build(rest),
         ["manual"] => manual::write(None),
         ["manual", folder] => manual::write(Some(folder)),
         ["mutants", rest @ ..] => mutants::mutants(rest),
