@@ -59,6 +59,7 @@ fn pool(view: &View, pool: &ShownPool) -> Json {
             ProtocolSettings::Memcached(_) => "memcached",
         },
         "listen": *pool.pool.core().place().listen,
+        "ring": format!("{:08x}", settings.ring_digest()),
         "ready": pool.is_served(),
         "failover": pool.plan.failover.as_ref().map(|other| other.pool.name()),
         "counters": counters(POOL_ROWS, |row| view.pool_value(pool, row)),

@@ -217,6 +217,17 @@ impl Writer<'_> {
                 self.page.sample(&pool.labels, value(pool.pool));
             }
         }
+        self.page.family(
+            "nuthatch_pool_ring_info",
+            Type::Gauge,
+            "A digest of where the keys of the pool are, always with the value 1: proxies with the same one send every key to \
+             the same server.",
+        );
+        for pool in self.pools {
+            let digest = format!("{:08x}", pool.pool.plan.settings.ring_digest());
+            let labels = [("pool", pool.pool.pool.name()), ("digest", &digest)];
+            self.page.sample(&Labels::new(&labels), 1);
+        }
         for (index, row) in POOL_ROWS.iter().enumerate() {
             let name = format!("nuthatch_pool_{}", ending(row));
             self.page.family(&name, kind(row), &help(row));

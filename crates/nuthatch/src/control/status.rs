@@ -53,6 +53,8 @@ struct PoolStatus {
     clients: usize,
     /// Counts the plans of the pool.
     plan: u64,
+    /// The digest of where its keys are.
+    ring: String,
     servers: Vec<ServerStatus>,
 }
 
@@ -116,6 +118,7 @@ fn pool_status((config, pool): (&PoolConfig, &std::sync::Arc<PoolShare>)) -> Poo
         listen: config.listen.text().to_owned(),
         clients: pool.clients(),
         plan: plan.number,
+        ring: format!("{:08x}", plan.settings.ring_digest()),
         servers: plan.servers.iter().map(server_status).collect(),
     }
 }
@@ -166,11 +169,12 @@ fn text(status: &Status) -> String {
             listen,
             clients,
             plan,
+            ring,
             servers,
         } = pool;
         let _ = writeln!(
             text,
-            "\npool {name} ({protocol}) on {listen}: {clients} clients, plan {plan}"
+            "\npool {name} ({protocol}) on {listen}: {clients} clients, plan {plan}, ring {ring}"
         );
         let width = servers
             .iter()

@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use testkit::free_port;
 
 use crate::need;
@@ -385,4 +386,25 @@ fn the_json_pages_agree_with_the_statistics_and_hide_secrets() {
     );
     let none = &page("/history?after=1")["series"][0]["points"];
     assert_eq!(none.as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn proxies_that_place_keys_alike_have_the_same_ring() {
+    let ring = |servers: &[&str], listen: u16| {
+        let admin = free_port();
+        let conf: String = servers.iter().map(|line| format!("  - {line}\n")).collect();
+        let conf =
+            format!("pool:\n  listen: 127.0.0.1:{listen}\n  redis: true\n  servers:\n{conf}");
+        let _proxy = nuthatch(&[&format!("--admin=127.0.0.1:{admin}")], &conf);
+        let pools: Value = serde_json::from_str(&ask(admin, "/servers", &[]).body).expect("JSON");
+        let ring = pools["pools"][0]["ring"].as_str().expect("a digest");
+        let metrics = ask(admin, "/metrics", &[]).body;
+        let line = format!("nuthatch_pool_ring_info{{pool=\"pool\",digest=\"{ring}\"}} 1\n");
+        assert!(metrics.contains(&line), "{metrics}");
+        ring.to_owned()
+    };
+    let two = ["127.0.0.1:1:1 a", "127.0.0.1:2:1 b"];
+    let first = ring(&two, free_port());
+    assert_eq!(first, ring(&[two[1], two[0]], free_port()));
+    assert_ne!(first, ring(&[two[0], "127.0.0.1:2:2 b"], free_port()));
 }

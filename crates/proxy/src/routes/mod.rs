@@ -2,8 +2,9 @@
 //!
 //! `shards` places keys on the servers of one pool; `routing` adds the rules for ejected servers and the failover
 //! pool; `grouping` groups the keys of one request by server; `plans` are the plans that all this follows; `explain` tells
-//! people what comes of it.
+//! people what comes of it, and `digest` whether two proxies do the same.
 
+mod digest;
 pub(crate) mod explain;
 pub(crate) mod grouping;
 pub(crate) mod plans;
