@@ -65,11 +65,14 @@ impl Replaced {
             clients,
             within,
         } = self;
-        let within = within.as_secs_f64();
-        format!(
-            "process {pid} (version {version}) serves in place of process {old_pid}, which closes its {clients} clients one by \
-             one within {within} s"
-        )
+        let end = match clients {
+            0 => "which has no clients and ends".to_owned(),
+            _ => format!(
+                "which closes its {clients} clients one by one within {} s",
+                within.as_secs_f64()
+            ),
+        };
+        format!("process {pid} (version {version}) serves in place of process {old_pid}, {end}")
     }
 }
 
