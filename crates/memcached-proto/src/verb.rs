@@ -193,6 +193,11 @@ impl Verb {
         )
     }
 
+    /// Whether its client waits for it to end what was sent before: mn, and quit.
+    pub fn is_end(self) -> bool {
+        matches!(self, Verb::MetaNoop | Verb::Quit)
+    }
+
     /// Whether an exptime precedes its keys: gat, gats.
     pub fn touches(self) -> bool {
         matches!(self, Verb::Gat | Verb::Gats)

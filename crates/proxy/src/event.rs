@@ -170,6 +170,11 @@ pub enum Event {
         /// What the client would have been told.
         reason: String,
     },
+    /// A request was refused by the guardrails of the pool.
+    Forbidden {
+        /// Why, as the client was told.
+        reason: String,
+    },
     /// A client that waited for an element has left, and its server gave it one all the same.
     ElementLost {
         /// The server's name.
@@ -226,7 +231,7 @@ impl Event {
             Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Unheard { .. } | Event::Dropped { .. } => Level::Warn,
             Event::TransactionInPart { .. } => Level::Warn,
-            Event::ElementLost { .. } => Level::Warn,
+            Event::ElementLost { .. } | Event::Forbidden { .. } => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
             Event::Trace(trace) => trace.level(),
         }
@@ -285,6 +290,7 @@ impl fmt::Display for Event {
                 "a request that wants no reply was refused or lost: {}",
                 start_of(reason)
             ),
+            Event::Forbidden { reason } => write!(f, "refused a request: {reason}"),
             Event::TransactionInPart { failed, parts } => write!(
                 f,
                 "{failed} of {parts} servers have not executed their part of a transaction; see transactions"

@@ -80,6 +80,18 @@ pub const MAX_JOINED: usize = 64 << 20;
 /// Commands that a pool's settings may add: more than any module has.
 pub const MAX_COMMANDS: usize = 256;
 
+/// Guardrails of a pool: each is compared with every key of every request, also of one with a million keys.
+pub const MAX_GUARDRAILS: usize = 16;
+
+/// Commands that one of them may deny: more than anyone writes down.
+pub const MAX_DENIED: usize = 256;
+
+/// Bytes of the prefix of one of them: the longest key of memcached.
+pub const MAX_PREFIX: usize = 250;
+
+/// Requests per second that one of them may allow at most: each has a whole number of nanoseconds, and no server does as many.
+pub const MAX_RATE: u32 = 1_000_000;
+
 /// Bytes of a script that is remembered, so that servers that lack it are given it: as long as an argument may be that is
 /// kept in one piece. Longer ones are passed on, and that is all.
 pub const MAX_SCRIPT: usize = 64 << 10;

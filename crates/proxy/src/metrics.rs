@@ -102,6 +102,9 @@ metrics! {
     SubscriptionGaps "subscription_gaps" Counter false "# times messages of channels may have been missed";
     SubscribersClosed "subscribers_closed" Counter false "# client connections closed for reading their messages too slowly";
     SlowRequests "slow_requests" Counter false "# requests kept in the slow log, of each read at most 16";
+    GuardDenied "guard_denied" Counter false "# requests refused because guardrails deny their command";
+    GuardValue "guard_value" Counter false "# requests refused because guardrails allow no value as long";
+    GuardRate "guard_rate" Counter false "# requests refused because guardrails allow no more per second";
     Unheard "unheard" Counter false "# requests and fragments without reply that were refused or lost";
 }
 

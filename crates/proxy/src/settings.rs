@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hashkit::Placement;
+use memcached_proto::Verb;
 use redis_proto::command::{self, Arity, Command, Flags, Keys};
 
 use crate::release::Release;
@@ -48,6 +49,8 @@ pub struct PoolSettings {
     pub clients: ClientLimits,
     /// What happens when servers or clients fail, beyond what nutcracker offers.
     pub failure: FailurePolicy,
+    /// What requests may not do, at most [`MAX_GUARDRAILS`](crate::limits::MAX_GUARDRAILS).
+    pub guardrails: Vec<GuardrailSettings>,
     /// The pool's protocol, with its settings.
     pub protocol: ProtocolSettings,
 }
@@ -100,6 +103,7 @@ impl PoolSettings {
             allow_flush: false,
             clients: ClientLimits::default(),
             failure: FailurePolicy::default(),
+            guardrails: Vec::new(),
             protocol,
         }
     }
@@ -261,6 +265,55 @@ pub enum TimeoutAction {
     /// Only the request fails; if its reply still comes, it is dropped. If the server stays silent, the connection is
     /// closed.
     Answer,
+}
+
+/// What the requests of a pool may not do, or those for keys with a prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GuardrailSettings {
+    /// Requests with at least one key that begins so, of at most [`MAX_PREFIX`](crate::limits::MAX_PREFIX) bytes; `None` is all
+    /// requests, with or without keys.
+    pub prefix: Option<Box<str>>,
+    /// Commands that are refused, at most [`MAX_DENIED`](crate::limits::MAX_DENIED): in lower case, one of a container as
+    /// `container|subcommand`; each is [`Deniable::Yes`].
+    pub deny: Vec<Box<str>>,
+    /// Bytes that a value may have at most.
+    pub max_value: Option<u64>,
+    /// Requests per second, of all clients and workers together: from 1 to [`MAX_RATE`](crate::limits::MAX_RATE).
+    pub max_rate: Option<u32>,
+}
+
+/// Whether guardrails may deny a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deniable {
+    /// They may.
+    Yes,
+    /// It ends a transaction, or the connection, so that it is never refused.
+    Never,
+    /// The protocol has no such command.
+    Unknown,
+}
+
+impl Deniable {
+    /// That of a command in lower case, `container|subcommand` for one of a container, in pools of Redis or of memcached.
+    pub fn of(command: &str, is_redis: bool) -> Self {
+        let is_end = match is_redis {
+            true => find_command(command).map(Command::is_end),
+            false => Verb::from_word(command.as_bytes()).map(Verb::is_end),
+        };
+        match is_end {
+            Some(false) => Self::Yes,
+            Some(true) => Self::Never,
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// The row of a command in lower case, `container|subcommand` for one of a container.
+fn find_command(name: &str) -> Option<&'static Command> {
+    let container = name.split('|').next()?;
+    let row = command::lookup(container.as_bytes())?;
+    let mut rows = [row].into_iter().chain(row.subs);
+    rows.find(|row| row.name == name)
 }
 
 /// The protocol of a pool, with the settings that only it has.

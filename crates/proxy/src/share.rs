@@ -14,6 +14,7 @@ use crate::flow::memory::{Memory, MemoryPart};
 use crate::latency::{Class, Durations, Histogram, ServerLatency};
 use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
 use crate::process::{Place, Process};
+use crate::rate_limit::RateLimit;
 use crate::release::KnownRelease;
 use crate::script_memory::ScriptMemory;
 use crate::servers::health::{PoolHealth, ServerHealth};
@@ -59,6 +60,8 @@ pub struct PoolPlan {
     pub failover: Option<FailoverPool>,
     /// What is remembered of the clients' scripts, the same in every plan.
     pub(crate) scripts: Arc<ScriptMemory>,
+    /// What is used up of the rates of the settings' guardrails, in the same order. It is the same for the same prefix.
+    pub(crate) rates: Box<[Arc<RateLimit>]>,
 }
 
 /// Another pool of the same process, for the keys of ejected servers.
@@ -143,8 +146,7 @@ impl PoolShare {
             counters: Arc::default(),
             memory: Arc::new(MemoryPart::new(memory)),
         };
-        let known = (&[][..], &Arc::default());
-        let plan = PoolPlan::new(1, Arc::new(settings), failover, known, workers);
+        let plan = PoolPlan::new(None, Arc::new(settings), failover, workers);
         Arc::new(Self {
             name: plan.settings.name.as_str().into(),
             health: PoolHealth::default(),
@@ -180,9 +182,8 @@ impl PoolShare {
         }
         let settings = Arc::new(settings);
         Ok(self.replace_plan(|last| {
-            let (number, settings) = (last.number + 1, Arc::clone(&settings));
-            let known = (&last.servers[..], &last.scripts);
-            PoolPlan::new(number, settings, failover.clone(), known, self.workers())
+            let settings = Arc::clone(&settings);
+            PoolPlan::new(Some(last), settings, failover.clone(), self.workers())
         }))
     }
 
@@ -197,6 +198,7 @@ impl PoolShare {
                 servers: last.servers.clone(),
                 failover: last.failover.clone(),
                 scripts: Arc::clone(&last.scripts),
+                rates: last.rates.clone(),
             };
             let servers = next.servers.iter_mut();
             for planned in servers.filter(|planned| Arc::ptr_eq(&planned.share, server)) {
@@ -316,14 +318,15 @@ impl PoolShare {
 }
 
 impl PoolPlan {
-    /// A plan with `settings`. Servers with the name of a `known` one are the same server; the scripts stay.
+    /// The plan that follows the `last` one, if there was one. Servers with the name of a known one are the same server; the
+    /// scripts stay.
     fn new(
-        number: u64,
+        last: Option<&Self>,
         settings: Arc<PoolSettings>,
         failover: Option<FailoverPool>,
-        (known, scripts): (&[PlannedServer], &Arc<ScriptMemory>),
         workers: usize,
     ) -> Self {
+        let known = last.map_or(&[][..], |last| &last.servers);
         let mut known: Vec<&PlannedServer> = known.iter().collect();
         let mut server = |server: &ServerSettings| {
             let is_it = |known: &&PlannedServer| known.share.name() == server.name;
@@ -332,13 +335,32 @@ impl PoolPlan {
             PlannedServer::new(&settings, server, known, workers)
         };
         Self {
-            number,
+            number: last.map_or(1, |last| last.number + 1),
             servers: settings.servers.iter().map(&mut server).collect(),
+            rates: rates(&settings, last),
             settings,
             failover,
-            scripts: Arc::clone(scripts),
+            scripts: last.map_or_else(Arc::default, |last| Arc::clone(&last.scripts)),
         }
     }
+}
+
+/// Those of the settings' guardrails: of each that the last plan has for the same prefix, the same one.
+fn rates(settings: &PoolSettings, last: Option<&PoolPlan>) -> Box<[Arc<RateLimit>]> {
+    let known = last.iter().flat_map(|last| {
+        let rails = last.settings.guardrails.iter();
+        rails.map(|rail| &rail.prefix).zip(&last.rates)
+    });
+    let mut known: Vec<_> = known.collect();
+    let mut of = |prefix: &Option<Box<str>>| {
+        // Each is used once, as two guardrails may have the same prefix.
+        let at = known.iter().position(|(other, _)| *other == prefix);
+        at.map(|at| Arc::clone(known.remove(at).1))
+    };
+    let rails = settings.guardrails.iter();
+    rails
+        .map(|rail| of(&rail.prefix).unwrap_or_default())
+        .collect()
 }
 
 impl ServerShare {

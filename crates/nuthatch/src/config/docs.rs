@@ -155,6 +155,7 @@ fn value(kind: &Kind) -> String {
         Kind::Hosts => "names of hosts".into(),
         Kind::Servers => "list of servers".into(),
         Kind::Commands => "list of commands".into(),
+        Kind::Guardrails => "list of guardrails".into(),
         Kind::Workers => "number, or `auto`".into(),
         Kind::Release => "version".into(),
     }

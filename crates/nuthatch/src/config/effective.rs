@@ -1,6 +1,6 @@
 //! The settings in force as they are shown: what was given, else defaults, and no secrets.
 
-use proxy::settings::CommandSettings;
+use proxy::settings::{CommandSettings, GuardrailSettings};
 use serde_json::{Map, Value as Json, json};
 
 use super::file::ReadPool;
@@ -74,10 +74,20 @@ fn json_of(kind: &Kind, value: &Value) -> Json {
             servers.iter().map(|(server, _)| line(server)).collect()
         }
         Value::Commands(commands) => commands.iter().map(command).collect(),
+        Value::Guardrails(lines) => lines.iter().map(|it| guardrail(&it.settings)).collect(),
         Value::Workers(Workers::Auto) => "auto".into(),
         Value::Workers(Workers::Count(count)) => (*count).into(),
         Value::Release(release) => release.to_string().into(),
     }
+}
+
+fn guardrail(guardrail: &GuardrailSettings) -> Json {
+    json!({
+        "prefix": guardrail.prefix,
+        "deny": guardrail.deny,
+        "max_value": guardrail.max_value,
+        "max_rate": guardrail.max_rate,
+    })
 }
 
 fn command(command: &CommandSettings) -> Json {

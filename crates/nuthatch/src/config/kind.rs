@@ -10,7 +10,7 @@ use super::hosts::{HOST_PORT_HELP, HOSTS_HELP, HostPort, NamedHost, host_port, n
 use super::nearest::only_near;
 use super::number::{NotANumber, bytes, digits};
 use super::report::Position;
-use super::types::Workers;
+use super::types::{GuardrailLine, Workers};
 
 /// Maximum number of event loops; more than any machine can use.
 pub(super) const WORKERS_MAX: u64 = 1024;
@@ -59,6 +59,8 @@ pub enum Kind {
     Servers,
     /// A sequence of commands.
     Commands,
+    /// A sequence of guardrails.
+    Guardrails,
     /// `auto`, or a number of workers.
     Workers,
     /// The number of a release of a server.
@@ -88,6 +90,8 @@ pub(super) enum Value {
     Servers(Vec<(ServerLine, Position)>),
     /// Of [`Kind::Commands`].
     Commands(Vec<CommandSettings>),
+    /// Of [`Kind::Guardrails`].
+    Guardrails(Vec<GuardrailLine>),
     /// Of [`Kind::Workers`].
     Workers(Workers),
     /// Of [`Kind::Release`].
@@ -120,6 +124,7 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
             Err(Fault::new("is not a list of servers", help))
         }
         Kind::Commands => Err(Fault::new("is not a list of commands", expected(kind))),
+        Kind::Guardrails => Err(Fault::new("is not a list of guardrails", expected(kind))),
         Kind::Release => match text.parse() {
             Ok(release) => plain(Value::Release(release)),
             Err(NoRelease) => Err(Fault::new("is not a version", expected(kind))),
@@ -157,6 +162,10 @@ pub(super) fn text_of(value: &Value, kind: &Kind) -> String {
             let lines = commands.iter().map(|command| format!("{command:?}"));
             lines.collect::<Vec<_>>().join(", ")
         }
+        (Value::Guardrails(rails), _) => {
+            let lines = rails.iter().map(|rail| format!("[{}]", rail.text()));
+            lines.collect::<Vec<_>>().join(", ")
+        }
         (Value::Workers(Workers::Auto), _) => "auto".to_owned(),
         (Value::Workers(Workers::Count(count)), _) => count.to_string(),
         (Value::Release(release), _) => release.to_string(),
@@ -182,6 +191,10 @@ pub(super) fn expected(kind: &Kind) -> String {
         }
         Kind::Commands => {
             "expected `- {name: module.get, arity: 2, first: 1, last: 1, step: 1, access: read}`"
+                .into()
+        }
+        Kind::Guardrails => {
+            "expected `- {prefix: \"user:\", deny: [keys, flushall], max_value: 1m, max_rate: 1000}`"
                 .into()
         }
         Kind::Workers => format!("expected a number from 1 to {WORKERS_MAX}, or `auto`"),

@@ -7,6 +7,7 @@ use proxy::settings::{
 };
 
 use super::address::{Listen, ServerLine};
+use super::denied::check_guardrails;
 use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
@@ -27,6 +28,7 @@ pub(super) fn check_pool(
 ) -> Option<PoolConfig> {
     check_required(pool, findings);
     check_protocol(pool, findings);
+    check_guardrails(pool, findings);
     let values = &pool.values;
     let distribution = values.get(&DISTRIBUTION);
     check_eject_policy(pool, distribution, findings);

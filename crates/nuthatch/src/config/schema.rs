@@ -5,14 +5,16 @@
 //! So it lets pass some of what the proxy refuses. It refuses nothing that the proxy takes, but for a text that is written
 //! `~` or `null`: for YAML that is no value, which is a mistake nearly always.
 
-use proxy::limits::MAX_COMMANDS;
+use proxy::limits::{MAX_COMMANDS, MAX_DENIED, MAX_GUARDRAILS, MAX_RATE};
 use proxy::settings::LONGEST_COMMAND;
 use serde_json::{Map, Value, json};
 
 use super::commands::{KEYS, LARGEST};
 use super::docs::choices;
 use super::file::RESERVED;
+use super::guardrails;
 use super::kind::{Kind, WORKERS_MAX};
+use super::table::ours::VALUE_MAX;
 use super::table::theirs::{LISTEN, REDIS, SERVERS};
 use super::table::{Absent, Only, Origin, Scope, Setting, of};
 
@@ -173,10 +175,7 @@ fn value(kind: &Kind) -> Value {
     match kind {
         Kind::Bool => json!({ "enum": [true, false, "true", "false"] }),
         Kind::Integer { min, max, .. } => integer(*min, *max),
-        Kind::Bytes { min, max } => either(
-            json!({ "type": "integer", "minimum": min, "maximum": max }),
-            json!({ "type": "string", "pattern": patterns::bytes(*min, *max) }),
-        ),
+        Kind::Bytes { min, max } => bytes(*min, *max),
         Kind::Choice { names, .. } => choice(&names()),
         Kind::Text => text(),
         // Two characters may be a number for YAML: `12`, `00`, `-1`.
@@ -201,6 +200,11 @@ fn value(kind: &Kind) -> Value {
             "type": "array",
             "items": command(),
             "maxItems": MAX_COMMANDS,
+        }),
+        Kind::Guardrails => json!({
+            "type": "array",
+            "items": guardrail(),
+            "maxItems": MAX_GUARDRAILS,
         }),
         Kind::Workers => either(integer(1, WORKERS_MAX), json!({ "const": "auto" })),
         Kind::Release => text_like(&patterns::release()),
@@ -239,6 +243,23 @@ fn command() -> Value {
     })
 }
 
+fn guardrail() -> Value {
+    let [prefix, deny, max_value, max_rate] = guardrails::KEYS;
+    let limits = [deny, max_value, max_rate].map(|key| json!({ "required": [key] }));
+    let properties = json!({
+        prefix: text(),
+        deny: { "type": "array", "items": text(), "minItems": 1, "maxItems": MAX_DENIED },
+        max_value: bytes(1, VALUE_MAX),
+        max_rate: integer(1, u64::from(MAX_RATE)),
+    });
+    json!({
+        "type": "object",
+        "properties": properties,
+        "anyOf": limits,
+        "additionalProperties": false,
+    })
+}
+
 /// One of these names. A parser of YAML 1.1 takes some for booleans.
 fn choice(names: &[&'static str]) -> Value {
     let mut values: Vec<Value> = names.iter().map(|name| json!(name)).collect();
@@ -252,6 +273,13 @@ fn integer(min: u64, max: u64) -> Value {
     either(
         json!({ "type": "integer", "minimum": min, "maximum": max }),
         json!({ "type": "string", "pattern": patterns::integer(min, max) }),
+    )
+}
+
+fn bytes(min: u64, max: u64) -> Value {
+    either(
+        json!({ "type": "integer", "minimum": min, "maximum": max }),
+        json!({ "type": "string", "pattern": patterns::bytes(min, max) }),
     )
 }
 

@@ -4,6 +4,7 @@ mod accepted;
 mod commands;
 mod effective;
 mod failure;
+mod guardrails;
 mod overlay;
 mod redis_db;
 mod refused;

@@ -12,7 +12,7 @@ use super::hosts::{HostPort, NamedHost};
 use super::kind::{Kind, Value};
 use super::number::NUMBER_MAX;
 use super::report::Position;
-use super::types::Workers;
+use super::types::{GuardrailLine, Workers};
 
 /// A kind of value that is read as a `T`.
 pub(super) struct Typed<T> {
@@ -105,6 +105,15 @@ pub(super) const COMMANDS: Typed<Vec<CommandSettings>> = Typed {
     kind: Kind::Commands,
     read: |value| match value {
         Value::Commands(commands) => Some(commands.clone()),
+        _ => None,
+    },
+};
+
+/// A sequence of guardrails.
+pub(super) const GUARDRAILS: Typed<Vec<GuardrailLine>> = Typed {
+    kind: Kind::Guardrails,
+    read: |value| match value {
+        Value::Guardrails(lines) => Some(lines.clone()),
         _ => None,
     },
 };

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proxy::settings::{PoolSettings, ProtocolSettings};
+use proxy::settings::{GuardrailSettings, PoolSettings, ProtocolSettings};
 
 use super::address::Listen;
 use super::choice::Choice;
 use super::hosts::{HostPort, NamedHost};
+use super::report::Position;
 
 /// A checked configuration that the proxy can run on.
 #[derive(Debug, Clone)]
@@ -36,6 +37,29 @@ impl Config {
         let other = |pool| Some(&self.pools[self.failover_of(pool)?].settings);
         let pools = self.pools.iter();
         pools.map(|pool| (&pool.settings, other(pool))).collect()
+    }
+}
+
+/// A guardrail as it was written.
+#[derive(Debug, Clone)]
+pub(super) struct GuardrailLine {
+    /// What it says.
+    pub(super) settings: GuardrailSettings,
+    /// Where each command stands that it denies.
+    pub(super) positions: Vec<Position>,
+}
+
+impl GuardrailLine {
+    /// As one text, the same for equal ones.
+    pub(super) fn text(&self) -> String {
+        let it = &self.settings;
+        let words = [
+            it.prefix.as_ref().map(|prefix| format!("prefix {prefix}")),
+            (!it.deny.is_empty()).then(|| format!("deny {}", it.deny.join(" "))),
+            it.max_value.map(|bytes| format!("max_value {bytes}")),
+            it.max_rate.map(|rate| format!("max_rate {rate}")),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }
 

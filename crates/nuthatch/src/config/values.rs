@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::commands::read_commands;
 use super::fault::faulty;
+use super::guardrails::read_guardrails;
 use super::kind::{Kind, Value, expected, read_text, text_of};
 use super::node::{Content, Entry, Mapping, Node};
 use super::report::{Findings, Position, Problem};
@@ -205,6 +206,9 @@ fn read_value(
         }
         (Kind::Commands, Content::List(items)) => {
             return read_commands(node, items, rules.owner, findings).map(Value::Commands);
+        }
+        (Kind::Guardrails, Content::List(items)) => {
+            return read_guardrails(node, items, rules.owner, findings).map(Value::Guardrails);
         }
         (kind, Content::Text(text)) => match read_text(kind, text) {
             Ok((value, warning)) => {

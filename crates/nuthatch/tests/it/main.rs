@@ -24,6 +24,7 @@ mod exporters;
 mod failover;
 mod failure;
 mod fake;
+mod guardrails;
 mod handshake;
 mod haproxy;
 mod hostile_clients;

@@ -35,17 +35,18 @@
 //! 20. `watches`: the keys that a transaction depends on.
 //! 21. `holding`: the requests of a transaction, until it is executed.
 //! 22. `transactions`: their execution: they are sent as one.
-//! 23. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 24. `intake`: bytes to requests, and sessions that are resumed.
-//! 25. `endings`: server connections that end, and what happens to their requests.
-//! 26. `handshakes`: server connections until they carry requests.
-//! 27. `quiet`: replies that the clients of quiet requests do not want.
-//! 28. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 29. `memory`: `max_memory`.
-//! 30. `clock`: what is due because time has passed.
-//! 31. `departures`: the clients before the end of the process.
-//! 32. `census`: clients as operators see them.
-//! 33. `calls`: the calls that the shell may make.
+//! 23. `guarding`: requests that the guardrails of the pool refuse.
+//! 24. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 25. `intake`: bytes to requests, and sessions that are resumed.
+//! 26. `endings`: server connections that end, and what happens to their requests.
+//! 27. `handshakes`: server connections until they carry requests.
+//! 28. `quiet`: replies that the clients of quiet requests do not want.
+//! 29. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 30. `memory`: `max_memory`.
+//! 31. `clock`: what is due because time has passed.
+//! 32. `departures`: the clients before the end of the process.
+//! 33. `census`: clients as operators see them.
+//! 34. `calls`: the calls that the shell may make.
 
 mod acknowledged;
 mod administering;
@@ -57,6 +58,7 @@ mod departures;
 mod endings;
 mod failover;
 mod fanout;
+mod guarding;
 mod handshakes;
 mod health;
 mod holding;

@@ -9,6 +9,7 @@ use super::state::{Engine, routes};
 use crate::cause::Cause;
 use crate::event::{Event, Level, Trace};
 use crate::flow::outbox::Action;
+use crate::guardrails::Guardrails;
 use crate::id::{ConnectionId, ServerId};
 use crate::protocol::Protocol;
 use crate::protocol::decision::{Lane, Version};
@@ -28,6 +29,8 @@ impl<P: Protocol> Engine<P> {
         self.settings = self.plans.own().settings.clone();
         // What sessions remember is in their clients, not in the protocol, so it can be replaced.
         self.protocol = P::new(self.plans.own());
+        self.guardrails = Guardrails::new(self.plans.own());
+        self.watch_requests();
         self.clients.follow(&self.settings, self.now);
         let mut fresh = Vec::new();
         self.routes = routes(&self.plans, self.context, &mut self.roster, &mut fresh);

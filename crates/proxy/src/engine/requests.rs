@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::id::SessionId;
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
-use crate::protocol::decision::{Decision, Facts, Request, Route};
+use crate::protocol::decision::{Decision, Facts, Route};
 use crate::protocol::fanout::Body;
 use crate::protocol::grammar::Reply;
 use crate::routes::routing::Destination;
@@ -49,8 +49,10 @@ impl<P: Protocol> Engine<P> {
         bodies: &mut Vec<Body>,
     ) -> Handled {
         // First of all, as the decision depends on the settings, and the route on the servers.
-        if !self.plans.are_quiet() && !self.may_go_on(asked.id, asked.request) {
-            return Handled::Postponed;
+        if !self.plans.are_quiet()
+            && let Some(handled) = self.precede(&asked)
+        {
+            return handled;
         }
         let Some(session) = self.clients.get_mut(asked.id) else {
             return Handled::Last;
@@ -148,27 +150,28 @@ impl<P: Protocol> Engine<P> {
     /// A barrier. The request is put back, and decided (and counted) again when everything before it is answered.
     fn postpone(&mut self, id: SessionId) -> Handled {
         self.requests_seen -= 1;
+        self.guardrails.give_back();
         if let Some(session) = self.clients.get_mut(id) {
             session.hold(Hold::UntilIdle);
         }
         Handled::Postponed
     }
 
-    /// Follows the current plans, if they are not followed yet, and logs the request, if requests are logged. Returns
-    /// whether the session may still accept its request then: it must wait if it has requests on a connection that is
-    /// draining now.
+    /// What precedes a request where not all is quiet. Follows the current plans, if they are not followed yet, logs the
+    /// request, if requests are logged, and looks whether guardrails refuse it. `None` if it may go on. It must wait if its
+    /// session has requests on a connection that is draining now.
     #[cold]
-    fn may_go_on(&mut self, id: SessionId, request: Request<'_, P>) -> bool {
+    fn precede(&mut self, asked: &Asked<'_, P>) -> Option<Handled> {
         if !self.plans.are_current() {
             self.follow_plans();
-            let session = self.clients.get(id);
+            let session = self.clients.get(asked.id);
             if !session.is_some_and(|session| session.may_accept()) {
-                return false;
+                return Some(Handled::Postponed);
             }
         }
         self.check_health();
-        self.log_request(id, request);
-        true
+        self.log_request(asked.id, asked.request);
+        self.is_refused(asked).then_some(Handled::NextUnknown)
     }
 
     /// Sends a request to one server, with a TTL cap if the server belongs to the failover pool; answers it with an

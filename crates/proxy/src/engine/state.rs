@@ -10,6 +10,7 @@ use crate::clients::wait_watch::WaitWatch;
 use crate::flow::buffer::Rope;
 use crate::flow::memory_watch::MemoryWatch;
 use crate::flow::outbox::Outbox;
+use crate::guardrails::Guardrails;
 use crate::id::ServerId;
 use crate::metrics::PoolCounters;
 use crate::protocol::Protocol;
@@ -46,6 +47,8 @@ pub(crate) struct Engine<P: Protocol> {
     /// The settings of the pool's plan, copied out because every request reads them.
     pub(super) settings: Arc<PoolSettings>,
     pub(super) protocol: P,
+    /// Those of the pool's plan. They are asked before a request only if there are any ([`Plans::are_quiet`]).
+    pub(super) guardrails: Guardrails,
     pub(super) counters: Arc<PoolCounters>,
     /// The time that the shell passed to the current call. Every call with a time sets it first.
     pub(super) now: Time,
@@ -108,7 +111,9 @@ impl ClientNumbers {
 impl<P: Protocol> Engine<P> {
     /// The pool of `share` in one worker, without sessions or connections.
     pub(crate) fn new(share: &Arc<PoolShare>, context: WorkerContext) -> Self {
-        let plans = Plans::new(share);
+        let mut plans = Plans::new(share);
+        let guardrails = Guardrails::new(plans.own());
+        plans.watch_requests(!guardrails.is_empty());
         let settings = Arc::clone(&plans.own().settings);
         let counters = Arc::clone(share.counters(context.worker));
         let memory = share.memory(context.worker);
@@ -116,6 +121,7 @@ impl<P: Protocol> Engine<P> {
         let routes = routes(&plans, context, &mut roster, &mut Vec::new());
         Self {
             protocol: P::new(plans.own()),
+            guardrails,
             clients: Clients::new(
                 Arc::clone(&settings),
                 Arc::clone(&counters),

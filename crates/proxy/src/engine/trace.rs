@@ -21,7 +21,14 @@ impl<P: Protocol> Engine<P> {
     /// The log has this level from now on.
     pub(super) fn follow_log_level(&mut self, level: u8) {
         self.outbox.set_log_level(level);
-        self.plans.watch_requests(self.outbox.logs(Level::Requests));
+        self.watch_requests();
+    }
+
+    /// Has each request looked at one by one if they are logged, or guarded.
+    pub(super) fn watch_requests(&mut self) {
+        let is_guarded = !self.guardrails.is_empty();
+        let is_logged = self.outbox.logs(Level::Requests);
+        self.plans.watch_requests(is_guarded || is_logged);
     }
 
     /// Logs an event about a server, if events of its level are logged.

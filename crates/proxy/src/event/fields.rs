@@ -53,6 +53,7 @@ impl Event {
             Event::CrossShard { .. } => "cross_shard",
             Event::TransactionInPart { .. } => "transaction_in_part",
             Event::Unheard { .. } => "unheard",
+            Event::Forbidden { .. } => "forbidden",
             Event::ElementLost { .. } => "element_lost",
             Event::Trace(trace) => trace.name(),
             Event::Dropped { .. } => "dropped",
@@ -95,7 +96,9 @@ impl Event {
             Event::SelectFailed { text, .. }
             | Event::AuthFailed { text, .. }
             | Event::Subscription(Subscription::Refused { text, .. }) => Some(text.into()),
-            Event::BadRequest { reason } | Event::Unheard { reason } => Some(reason.into()),
+            Event::BadRequest { reason }
+            | Event::Unheard { reason }
+            | Event::Forbidden { reason } => Some(reason.into()),
             Event::ClientTimedOut { waited } => Some(waited.to_string().into()),
             Event::Trace(Trace::ClientClosed { why } | Trace::ServerReleased { why, .. }) => {
                 Some((*why).into())

@@ -44,6 +44,7 @@ impl Event {
             Event::MemoryShort { .. }
             | Event::CrossShard { .. }
             | Event::Unheard { .. }
+            | Event::Forbidden { .. }
             | Event::TransactionInPart { .. } => LOG_LASTING_EVERY,
             Event::Ejected { .. } | Event::Readmitted { .. } => return Limit::None,
             Event::Trace(_) | Event::Dropped { .. } => return Limit::None,

@@ -2,7 +2,7 @@
 //! reports of the pool, and the handshakes with servers. A pool has one protocol, chosen when it is built; the engine is compiled for each.
 //!
 //! The traits build on each other: [`grammar::Grammar`], [`decision::Decider`], [`transaction::Transactions`],
-//! [`fanout::FanOut`], [`greeting::Greeting`], [`waiting::Waiting`] and [`subscribing::Subscribing`]. No method's result depends on which ones were called before: what later calls need of a
+//! [`guarding::Guarding`], [`fanout::FanOut`], [`greeting::Greeting`], [`waiting::Waiting`] and [`subscribing::Subscribing`]. No method's result depends on which ones were called before: what later calls need of a
 //! request is in its [`decision::Decision`].
 
 pub(crate) mod channel;
@@ -10,6 +10,7 @@ pub(crate) mod decision;
 pub(crate) mod fanout;
 pub(crate) mod grammar;
 pub(crate) mod greeting;
+pub(crate) mod guarding;
 pub(crate) mod memcached;
 pub(crate) mod pending_join;
 pub(crate) mod redis;
@@ -21,6 +22,7 @@ pub(crate) mod waiting;
 /// Everything that the engine asks of a protocol.
 pub(crate) trait Protocol:
     fanout::FanOut
+    + guarding::Guarding
     + report::Report
     + subscribing::Subscribing
     + transaction::Transactions

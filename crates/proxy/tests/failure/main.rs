@@ -16,6 +16,7 @@ mod databases;
 mod eject;
 mod extra;
 mod failover;
+mod guardrails;
 mod handshake;
 mod joins;
 mod keyspace;

@@ -55,6 +55,15 @@ impl Command {
         self.subs.iter().find(asked).unwrap_or(self)
     }
 
+    /// Whether it ends a transaction, or what its connection was used for: EXEC, DISCARD, RESET and QUIT.
+    pub fn is_end(&self) -> bool {
+        matches!(
+            self.action,
+            Action::Transaction(Transaction::Exec | Transaction::Discard)
+                | Action::Local(LocalCommand::Quit | LocalCommand::Reset)
+        )
+    }
+
     /// The part of [`name`](Self::name) after the `|`, or all of it.
     pub fn sub_name(&self) -> &'static str {
         self.name.split_once('|').map_or(self.name, |(_, sub)| sub)

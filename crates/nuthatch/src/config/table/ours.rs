@@ -12,13 +12,14 @@ use proxy::settings::{
 use super::super::choice::{Choice, choices};
 use super::super::hosts::HostPort;
 use super::super::typed::{
-    BOOL, COMMANDS as COMMAND_LIST, HOST_PORT, MILLISECONDS, RELEASE, TEXT, TIME_LIMIT, bytes,
-    integer,
+    BOOL, COMMANDS as COMMAND_LIST, GUARDRAILS as GUARDRAIL_LIST, HOST_PORT, MILLISECONDS, RELEASE,
+    TEXT, TIME_LIMIT, bytes, integer,
 };
+use super::super::types::GuardrailLine;
 use super::row::{Absent, AnyRow, Row, rows};
 
-/// Maximum of `max_value` of a memcached pool: 16 GiB.
-const VALUE_MAX: u64 = 16 << 30;
+/// Maximum of `max_value` of a memcached pool, and of a guardrail: 16 GiB.
+pub(crate) const VALUE_MAX: u64 = 16 << 30;
 
 /// Maximum of `client_backlog` and `client_min_rate`: 1 TiB, more than anyone needs.
 const BACKLOG_MAX: u64 = 1 << 40;
@@ -321,6 +322,30 @@ rows! {
          {name: mymodule.copy, arity: -3, first: 1, last: 2}\n```",
     )
     .fills_redis(|redis, commands| redis.commands = commands);
+
+    GUARDRAILS: Vec<GuardrailLine> = Row::ours(
+        "guardrails",
+        GUARDRAIL_LIST,
+        Absent::Nothing,
+        "What clients may not do. Each guardrail concerns the requests with at least one key that begins with its `prefix`; one \
+         without a `prefix` concerns all requests of the pool, with or without keys. It has one or more of: `deny`, a list of commands \
+         (`config` is all of CONFIG, `config|set` one of it); `max_value`, the most bytes of a value (memcached: of the data block; \
+         Redis: of any argument but the command and its keys); `max_rate`, the most requests per second, \
+         of all clients and workers of the process together, of which a second's worth may come at once. A request that several \
+         guardrails concern must keep to each of them, and counts once for the rate of each, however many keys it has. \
+         What is refused is refused as a whole, before anything is sent: also a request of many keys of which one is concerned, and \
+         within MULTI, where EXEC is answered with `-EXECABORT` then. After a MULTI that is refused nothing is executed up to EXEC or DISCARD. \
+         Errors begin with `-NOPERM` and `-ERR`, those of \
+         memcached with `CLIENT_ERROR` and `SERVER_ERROR`; the statistics count them (`guard_denied`, `guard_value`, `guard_rate`), and the log \
+         tells of them every ten seconds at most. EXEC, DISCARD, QUIT and RESET, and `mn` and `quit`, are never refused. Keys that only servers find \
+         out (in scripts, or by the patterns of SORT) and patterns of KEYS and SCAN are not compared. At most 16, and no two with the same \
+         `prefix`. A pool without guardrails pays nothing for them. See \
+         [operations.md](operations.md#guardrails).\n\n```yaml\n  guardrails:\n    - {deny: [keys, flushall, config], \
+         max_rate: 50000}\n    - {prefix: \"session:\", max_value: 64k, max_rate: 5000}\n```",
+    )
+    .fills(|pool, lines| {
+        pool.settings.guardrails = lines.into_iter().map(|it| it.settings).collect();
+    });
 
     ERROR_DETAIL: bool = Row::ours(
         "error_detail",

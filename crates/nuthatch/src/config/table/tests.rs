@@ -104,7 +104,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
             Kind::Release => vec!["6.2.14".into(), "8.0.0".into()],
             Kind::HostPort => vec!["127.0.0.1:77".into()],
             Kind::Hosts => vec!["a".into(), "b:80 c".into()],
-            Kind::Listen | Kind::Servers | Kind::Commands => vec![],
+            Kind::Listen | Kind::Servers | Kind::Commands | Kind::Guardrails => vec![],
         };
         texts.retain(|text| Some(text.as_str()) != setting.default_text());
         let unset = filled(row, None);
@@ -122,6 +122,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
         "failover",
         "failover_ttl",
         "commands",
+        "guardrails",
         "redis_db_fixed",
     ];
     assert_eq!(none, together);

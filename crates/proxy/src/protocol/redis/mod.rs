@@ -22,6 +22,7 @@ mod extra;
 mod fanout;
 mod grammar;
 mod greeting;
+mod guarding;
 mod handshake;
 mod hello;
 mod help;
