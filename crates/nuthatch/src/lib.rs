@@ -23,6 +23,7 @@ mod net;
 mod pid_file;
 mod pool;
 pub mod program;
+mod recent;
 mod resolver;
 pub mod ring_diff;
 pub mod run;

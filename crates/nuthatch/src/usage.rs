@@ -1,4 +1,5 @@
-//! Looks at what the process uses, and at how busy each pool is, once a second: INFO tells of it.
+//! Looks at what the process uses, and at how busy each pool is, once a second: INFO tells of it, and operators are told how
+//! long requests have taken lately.
 
 use std::fs;
 use std::io;
@@ -12,6 +13,7 @@ use proxy::{Process, Usage};
 
 use crate::live::Directory;
 use crate::pool::PoolShare;
+use crate::recent::RecentLatency;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -19,19 +21,29 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Linux counts processor time for `/proc` in hundredths of a second on every machine that there is.
 const TICK_MICROS: u64 = 10_000;
 
-/// Looks at the process and at its pools on a thread of its own, for as long as the process runs.
+/// Looks at the process and at its pools on a thread of its own, for as long as the process runs; at their latency, too, if
+/// anybody may ask for that.
 ///
 /// # Errors
 ///
 /// When no thread can be created.
-pub(crate) fn start(process: Arc<Process>, directory: Arc<Directory>) -> io::Result<()> {
+pub(crate) fn start(
+    process: Arc<Process>,
+    directory: Arc<Directory>,
+    recent: Option<Arc<RecentLatency>>,
+) -> io::Result<()> {
     let mut rates = Rates::new(Instant::now());
     note(&process.usage);
+    if let Some(recent) = &recent {
+        recent.note(&directory.in_force().pools, Instant::now());
+    }
     thread::Builder::new().name("usage".into()).spawn(move || {
         loop {
             thread::sleep(EVERY);
             note(&process.usage);
-            rates.note(&directory.in_force().pools, Instant::now());
+            let (pools, now) = (&directory.in_force().pools, Instant::now());
+            rates.note(pools, now);
+            recent.iter().for_each(|recent| recent.note(pools, now));
         }
     })?;
     Ok(())

@@ -23,7 +23,8 @@ pub(super) fn page(view: &View, query: Option<&str>) -> Result<String, String> {
     let in_force = view.in_force();
     let pool = question.pool(&in_force.pools)?;
     let key = question.key()?;
-    let explanation = Explanation::of_served(pool.core(), &key, view.source().clock);
+    let source = view.source();
+    let explanation = Explanation::of_served(pool.core(), &key, source.clock, &source.recent);
     let mut page = explanation.json();
     page["text"] = explanation.text().into();
     Ok(page.to_string())

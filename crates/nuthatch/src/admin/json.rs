@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::latency;
 use super::view::{Readiness, ShownPool, View};
+use crate::recent::Recent;
 
 /// `/servers`: the pools and their servers, with all that is counted. Times are in seconds since the Unix epoch; those
-/// among the counters are in microseconds, as in the statistics document.
+/// among the counters and latencies are in microseconds, as in the statistics document.
 pub(super) fn servers(view: &View) -> Json {
     let shown = view.shown();
     let pools: Vec<_> = shown.pools.iter().map(|it| pool(view, it)).collect();
@@ -38,7 +39,10 @@ pub(super) fn config(view: &View) -> String {
 fn pool(view: &View, pool: &ShownPool) -> Json {
     let settings = &pool.plan.settings;
     let shares = view.key_shares(pool);
+    let (recent, mut all_lately) = (&view.source().recent, Recent::default());
     let servers = pool.servers().iter().zip(&*shares).map(|(server, share)| {
+        let lately = recent.of(server);
+        all_lately.add(&lately);
         let counters = counters(SERVER_ROWS, |row| view.server_value(server, row));
         json!({
             "name": server.share.name(),
@@ -48,6 +52,7 @@ fn pool(view: &View, pool: &ShownPool) -> Json {
             "drained": server.is_held(),
             "key_share": share,
             "latency": latency::json(server),
+            "recent_latency": lately.json(),
             "counters": counters,
         })
     });
@@ -62,6 +67,7 @@ fn pool(view: &View, pool: &ShownPool) -> Json {
         "ring": format!("{:08x}", settings.ring_digest()),
         "ready": pool.is_served(),
         "failover": pool.plan.failover.as_ref().map(|other| other.pool.name()),
+        "recent_latency": all_lately.json(),
         "counters": counters(POOL_ROWS, |row| view.pool_value(pool, row)),
         "servers": servers,
     })

@@ -67,12 +67,3 @@ fn quantiles(durations: &Durations) -> Json {
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
-
-/// How long requests waited at a server, of every class.
-pub(super) fn serving(server: &PlannedServer) -> Durations {
-    let mut all = Durations::default();
-    for class in Class::ALL {
-        all.merge(&server.share.serving(class));
-    }
-    all
-}

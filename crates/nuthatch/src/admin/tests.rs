@@ -37,6 +37,7 @@ fn view(pools: Vec<Arc<PoolShare>>) -> Arc<View> {
         clock: Clock::start(),
         counts: ConnectionCounts::new(1),
         directory: Arc::new(Directory::of(pools, false)),
+        recent: Arc::default(),
     };
     View::new(Arc::new(source), Arc::new(Process::default()))
 }

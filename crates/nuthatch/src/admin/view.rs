@@ -9,10 +9,10 @@ use proxy::{PlannedServer, PoolPlan, Process};
 
 use super::history::{History, Key, Seen};
 use super::key_share::KeyShares;
-use super::latency;
 use crate::config::ReadyWhen;
 use crate::live::InForce;
 use crate::pool::PoolShare;
+use crate::recent::serving;
 use crate::stats::Source;
 use crate::upgrade::OldProcess;
 
@@ -181,7 +181,7 @@ impl View {
             errors: value(PoolMetric::ForwardError),
             in_flight: sum(ServerMetric::OutQueue),
             queued: sum(ServerMetric::InQueue),
-            latency: pool.servers().iter().map(latency::serving).sum(),
+            latency: pool.servers().iter().map(|it| serving(&it.share)).sum(),
         };
         ((pool.pool.name().to_owned(), None), seen)
     }
@@ -198,7 +198,7 @@ impl View {
             errors: failures.map(value).into_iter().sum(),
             in_flight: value(ServerMetric::OutQueue),
             queued: value(ServerMetric::InQueue),
-            latency: latency::serving(server),
+            latency: serving(&server.share),
         };
         let key = (
             pool.pool.name().to_owned(),

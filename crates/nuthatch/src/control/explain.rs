@@ -24,7 +24,9 @@ pub(super) fn answer(source: &Source, name: &KeyName) -> Answer {
         Ok(pools) => pools,
         Err(reason) => return Answer::refused(reason),
     };
-    let explain = |pool: &Arc<PoolShare>| Explanation::of_served(pool.core(), &key, source.clock);
+    let explain = |pool: &Arc<PoolShare>| {
+        Explanation::of_served(pool.core(), &key, source.clock, &source.recent)
+    };
     let all: Vec<Explanation> = pools.iter().map(explain).collect();
     let texts: Vec<String> = all.iter().map(Explanation::text).collect();
     let values: Vec<Value> = all.iter().map(Explanation::json).collect();

@@ -6,12 +6,14 @@ use std::time::UNIX_EPOCH;
 use proxy::settings::ProtocolSettings;
 use proxy::{PlannedServer, PoolPlan};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::facts::Facts;
 use super::message::Answer;
 use crate::config::PoolConfig;
 use crate::live::Live;
 use crate::pool::{PoolShare, state_of};
+use crate::recent::RecentLatency;
 
 /// What is in force, and how it is.
 #[derive(Debug, Serialize)]
@@ -64,6 +66,10 @@ struct ServerStatus {
     address: String,
     weight: u32,
     state: &'static str,
+    /// Of the requests that were answered lately.
+    recent_latency: Value,
+    #[serde(skip)]
+    latency_text: Option<String>,
 }
 
 /// The answer.
@@ -102,12 +108,12 @@ fn status(live: &Live, facts: &Facts) -> Status {
             .pools
             .iter()
             .zip(pools.iter())
-            .map(pool_status)
+            .map(|(config, pool)| pool_status(config, pool, &facts.stats.recent))
             .collect(),
     }
 }
 
-fn pool_status((config, pool): (&PoolConfig, &std::sync::Arc<PoolShare>)) -> PoolStatus {
+fn pool_status(config: &PoolConfig, pool: &PoolShare, recent: &RecentLatency) -> PoolStatus {
     let plan: std::sync::Arc<PoolPlan> = pool.core().plan();
     PoolStatus {
         name: pool.name().to_owned(),
@@ -119,16 +125,23 @@ fn pool_status((config, pool): (&PoolConfig, &std::sync::Arc<PoolShare>)) -> Poo
         clients: pool.clients(),
         plan: plan.number,
         ring: format!("{:08x}", plan.settings.ring_digest()),
-        servers: plan.servers.iter().map(server_status).collect(),
+        servers: plan
+            .servers
+            .iter()
+            .map(|server| server_status(server, recent))
+            .collect(),
     }
 }
 
-fn server_status(server: &PlannedServer) -> ServerStatus {
+fn server_status(server: &PlannedServer, recent: &RecentLatency) -> ServerStatus {
+    let latency = recent.of(server);
     ServerStatus {
         name: server.share.name().to_owned(),
         address: server.endpoint.address.to_string(),
         weight: server.weight,
         state: state_of(server),
+        recent_latency: latency.json(),
+        latency_text: latency.text(),
     }
 }
 
@@ -186,12 +199,18 @@ fn text(status: &Status) -> String {
             address,
             weight,
             state,
+            recent_latency: _,
+            latency_text,
         } in servers
         {
-            let _ = writeln!(
+            let _ = write!(
                 text,
                 "  {name:width$}  {state:8} {address}, weight {weight}"
             );
+            if let Some(latency) = latency_text {
+                let _ = write!(text, ", {latency}");
+            }
+            text.push('\n');
         }
     }
     text

@@ -7,6 +7,7 @@ use proxy::{KeyRoute, Time, key_route};
 
 use super::placed::{Placed, ring};
 use crate::clock::Clock;
+use crate::recent::RecentLatency;
 
 /// Everything that decides about one key in one pool.
 #[derive(Debug)]
@@ -20,10 +21,11 @@ pub(crate) struct Explanation {
 }
 
 /// The process that serves the pool.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Running {
     pub(super) clock: Clock,
     pub(super) now: Time,
+    pub(super) recent: Arc<RecentLatency>,
 }
 
 impl Explanation {
@@ -32,10 +34,16 @@ impl Explanation {
         Self::new(pool, key, Time::ZERO, None)
     }
 
-    /// About a pool that is served by a process with this clock.
-    pub(crate) fn of_served(pool: &Arc<proxy::PoolShare>, key: &[u8], clock: Clock) -> Self {
+    /// About a pool that is served by a process with this clock and this latency.
+    pub(crate) fn of_served(
+        pool: &Arc<proxy::PoolShare>,
+        key: &[u8],
+        clock: Clock,
+        recent: &Arc<RecentLatency>,
+    ) -> Self {
         let now = clock.now();
-        Self::new(pool, key, now, Some(Running { clock, now }))
+        let recent = Arc::clone(recent);
+        Self::new(pool, key, now, Some(Running { clock, now, recent }))
     }
 
     fn new(pool: &Arc<proxy::PoolShare>, key: &[u8], now: Time, running: Option<Running>) -> Self {

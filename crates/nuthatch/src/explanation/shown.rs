@@ -45,7 +45,7 @@ fn text(it: &Explanation) -> String {
             "server",
             &format!("{}, weight {}", named(server), server.weight),
         );
-        if let Some(running) = it.running {
+        if let Some(running) = &it.running {
             line("state", &state_text(plan, server, running));
         }
     }
@@ -53,7 +53,7 @@ fn text(it: &Explanation) -> String {
     let other = it
         .server(now)
         .filter(|(other, index)| !is_same(plan, placed.index(), other, *index));
-    if let (Some((plan, index)), Some(running)) = (other, it.running) {
+    if let (Some((plan, index)), Some(running)) = (other, &it.running) {
         line("", &state_text(plan, &plan.servers[index], running));
     }
     if let (Some(next), Some((of, _))) = (it.route.next, it.server(now)) {
@@ -84,7 +84,7 @@ fn json(it: &Explanation) -> Value {
         value["position"] = position.into();
         value["positions"] = positions.into();
     }
-    if let (Some(index), Some(running)) = (placed.index(), it.running) {
+    if let (Some(index), Some(running)) = (placed.index(), &it.running) {
         let plan = &it.route.plan;
         value["state"] = state_json(plan, &plan.servers[index], running);
     }
@@ -206,7 +206,7 @@ fn destination_json(it: &Explanation, destination: KeyDestination) -> Value {
         value["server"] = server.share.name().into();
         value["address"] = server.endpoint.address.to_string().into();
         value["index"] = index.into();
-        if let Some(running) = it.running {
+        if let Some(running) = &it.running {
             value["state"] = state_json(plan, server, running);
         }
     }
@@ -217,7 +217,7 @@ fn destination_json(it: &Explanation, destination: KeyDestination) -> Value {
     value
 }
 
-fn state_text(plan: &PoolPlan, server: &PlannedServer, running: Running) -> String {
+fn state_text(plan: &PoolPlan, server: &PlannedServer, running: &Running) -> String {
     let mut text = String::from(state_of(server));
     if let Some(until) = server.ejected_until() {
         if server.is_held() {
@@ -250,11 +250,14 @@ fn state_text(plan: &PoolPlan, server: &PlannedServer, running: Running) -> Stri
         gauge(ServerMetric::OutQueue),
         gauge(ServerMetric::InQueue)
     );
+    if let Some(latency) = running.recent.of(server).text() {
+        let _ = write!(text, ", {latency}");
+    }
     text
 }
 
 /// Times are in seconds since the Unix epoch.
-fn state_json(plan: &PoolPlan, server: &PlannedServer, running: Running) -> Value {
+fn state_json(plan: &PoolPlan, server: &PlannedServer, running: &Running) -> Value {
     let epoch = |time| running.clock.to_epoch_micros(time) as f64 / 1e6;
     let counts = plan.settings.auto_eject_hosts;
     json!({
@@ -265,6 +268,7 @@ fn state_json(plan: &PoolPlan, server: &PlannedServer, running: Running) -> Valu
         "connections": gauge(server, ServerMetric::ServerConnections),
         "in_flight": gauge(server, ServerMetric::OutQueue),
         "queued": gauge(server, ServerMetric::InQueue),
+        "recent_latency": running.recent.of(server).json(),
     })
 }
 

@@ -68,7 +68,7 @@ fn everything_that_decides_is_told() {
 
 /// The lines after the place, without times.
 fn tail(pool: &Arc<PoolShare>, clock: Clock) -> Vec<String> {
-    let text = Explanation::of_served(pool, b"key", clock).text();
+    let text = Explanation::of_served(pool, b"key", clock, &Arc::default()).text();
     let lines = text
         .lines()
         .skip_while(|line| !line.starts_with("  server"));
@@ -117,7 +117,7 @@ fn states_and_policies_are_told() {
             state.starts_with("  state   drained and ejected (probed in"),
             "{state}"
         );
-        let json = Explanation::of_served(&pool, b"key", clock).json();
+        let json = Explanation::of_served(&pool, b"key", clock, &Arc::default()).json();
         assert_eq!(json["state"]["state"], "drained");
         let until = json["state"]["ejected_until"].as_f64().expect("a time");
         let epoch = clock.to_epoch_micros(clock.now()) as f64 / 1e6;
@@ -165,7 +165,7 @@ fn the_failover_pool_is_named() {
         "{lines:?}"
     );
     assert!(lines[4].ends_with("ejected: nowhere, as keys stay with their servers: an error"));
-    let json = Explanation::of_served(&pool, b"key", clock).json();
+    let json = Explanation::of_served(&pool, b"key", clock, &Arc::default()).json();
     let now = &json["now"];
     assert_eq!(
         (&now["to"], &now["pool"]),

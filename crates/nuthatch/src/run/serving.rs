@@ -37,8 +37,13 @@ pub(super) fn serve_own(
         clock,
         counts: Arc::clone(counts),
         directory: Arc::clone(live.directory()),
+        recent: Arc::default(),
     });
-    usage::start(Arc::clone(&process), Arc::clone(&source.directory))
+    let globals = &live.config().globals;
+    // Nobody else asks for it.
+    let looks_at_latency = globals.admin.is_some() || globals.control.is_some();
+    let recent = looks_at_latency.then(|| Arc::clone(&source.recent));
+    usage::start(Arc::clone(&process), Arc::clone(&source.directory), recent)
         .map_err(|error| Failure::of("starting a thread", &error))?;
     let view = admin::View::new(Arc::clone(&source), process);
     let facts = control::Facts {
@@ -51,7 +56,7 @@ pub(super) fn serve_own(
     };
     let servers = own_sockets.serve(
         |listener| serve_stats(listener, source),
-        |listener| serve_admin(listener, &live.config().globals, &view),
+        |listener| serve_admin(listener, globals, &view),
         |listener| serve_control(listener, controller.clone(), facts),
     )?;
     Ok((servers, view))

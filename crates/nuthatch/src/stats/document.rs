@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::connections::ConnectionCounts;
 use crate::live::Directory;
 use crate::pool::PoolShare;
+use crate::recent::RecentLatency;
 
 /// Where the document's numbers come from.
 #[derive(Debug, Clone)]
@@ -29,6 +30,8 @@ pub(crate) struct Source {
     pub(crate) counts: Arc<ConnectionCounts>,
     /// The pools, and whether metrics that nutcracker does not have are included.
     pub(crate) directory: Arc<Directory>,
+    /// How long requests have waited at servers lately.
+    pub(crate) recent: Arc<RecentLatency>,
 }
 
 impl Source {

@@ -38,6 +38,7 @@ fn source() -> Source {
         clock: Clock::start(),
         counts: ConnectionCounts::new(2),
         directory: Arc::new(Directory::of(pools, false)),
+        recent: Arc::default(),
     }
 }
 
@@ -71,6 +72,7 @@ fn metrics_of_our_own_follow_nutcrackers_on_request() {
     let pools = source().directory.in_force().pools.clone();
     let extended = |pools| Source {
         directory: Arc::new(Directory::of(pools, true)),
+        recent: Arc::default(),
         ..source()
     };
     let document = String::from_utf8(extended(pools.clone()).document_at(0, 0)).unwrap();

@@ -10,7 +10,7 @@ use testkit::Client;
 
 use crate::admin::{ask, rig, sample};
 use crate::need;
-use crate::rig::BIN;
+use crate::rig::{BIN, Rig, wait_for};
 use crate::tool::{self, Done};
 
 /// How long the slow requests take at the server.
@@ -79,6 +79,47 @@ fn requests_are_measured_by_class_and_those_that_wait_for_others_are_not() {
     );
     assert_eq!(of("bucket", ",le=\"16.777216\""), all);
     assert!(of("sum", "") >= SLOW.as_secs_f64() * 0.9);
+}
+
+/// In words, and in microseconds: what was slow, and how slow it was.
+#[test]
+fn what_was_slow_lately_is_told_of_a_key_s_server_and_of_all() {
+    let rig = need!(
+        Rig::redis_with(2, &[], &["--control=control.sock"]),
+        "redis-server"
+    );
+    let control = rig.proxy.dir().join("control.sock");
+    let ctl = |words: &[&str]| ctl(&control, words).success();
+    let keys = rig.keys();
+    let pause = SLOW.as_millis().to_string();
+    let paused = rig.servers[0]
+        .client()
+        .ask(&["CLIENT", "PAUSE", &pause, "WRITE"]);
+    assert_eq!(paused, "+OK\r\n");
+    assert_eq!(rig.client().ask(&["SET", &keys[0], "v"]), "+OK\r\n");
+
+    let status = ctl(&["status"]);
+    let line = status.lines().find(|line| line.starts_with("  s0 "));
+    let line = line.expect("a line of the server");
+    assert!(
+        line.contains(", p50 ") && line.contains(" ms of ") && line.contains(" requests in "),
+        "{status}"
+    );
+    let explained = ctl(&["explain", &keys[0]]);
+    assert!(explained.contains(" queued, p50 "), "{explained}");
+    let json: Value = serde_json::from_str(&ctl(&["explain", "--json", &keys[0]])).expect("JSON");
+    let latency = &json[0]["state"]["recent_latency"];
+    let worst = latency["p99"].as_u64().expect("a time");
+    assert!(worst >= SLOW.as_micros() as u64 * 9 / 10, "{json}");
+    let json: Value = serde_json::from_str(&ctl(&["status", "--json"])).expect("JSON");
+    assert_eq!(
+        json["pools"][0]["servers"][0]["recent_latency"]["p99"],
+        worst
+    );
+    // It is forgotten after a while.
+    wait_for("nothing lately", || {
+        ctl(&["explain", &keys[0]]).contains(" queued, no requests answered in ")
+    });
 }
 
 #[test]

@@ -81,6 +81,14 @@ fn counts(lines: &[String], name: &str, cell: usize) -> bool {
     cell.is_some_and(|number| number > 0.0)
 }
 
+/// Whether a row has a time above zero in the column at this place.
+fn is_time(lines: &[String], name: &str, cell: usize) -> bool {
+    let row = cells(lines, name);
+    let cell = row.and_then(|row| row.get(cell).copied());
+    let digits = cell.and_then(|cell| cell.strip_suffix("us").or(cell.strip_suffix("ms")));
+    digits.is_some_and(|digits| digits.parse::<f64>().is_ok_and(|time| time > 0.0))
+}
+
 #[test]
 fn it_lives_in_a_terminal_and_obeys_its_keys() {
     let lines = [
@@ -104,12 +112,15 @@ fn it_lives_in_a_terminal_and_obeys_its_keys() {
         "{lines:#?}"
     );
     let titles = [
-        "STATE", "REQ/S", "ERR/S", "CONN", "FLIGHT", "QUEUE", "OUT/S", "IN/S",
+        "STATE", "REQ/S", "ERR/S", "P50", "P99", "CONN", "FLIGHT", "QUEUE",
     ];
     assert!(
         titles.iter().all(|title| lines[2].contains(title)),
         "{lines:#?}"
     );
+    terminal.wait_for("latencies", |lines| {
+        is_time(lines, "s0", 4) && is_time(lines, "pool", 6)
+    });
     assert_eq!(cells(&lines, "pool").unwrap()[1..3], ["2/2", "live"]);
 
     terminal.press("ss");
@@ -131,7 +142,9 @@ fn it_lives_in_a_terminal_and_obeys_its_keys() {
         lines.len() == 10 && lines[9].starts_with("q quit") && cells(lines, "s1").is_some()
     });
     terminal.resize(100, 30);
-    terminal.wait_for("the larger size", |lines| lines[29].starts_with("q quit"));
+    terminal.wait_for("the larger size", |lines| {
+        lines[29].starts_with("q quit") && lines[2].contains("IN/S")
+    });
 
     rig.servers[0].kill();
     terminal.wait_for("the ejection", |lines| {

@@ -1,4 +1,4 @@
-//! The columns of numbers. A further one, such as a latency, is a row here and a field of [`Figures`].
+//! The columns of numbers. A further one is a row here and a field of [`Figures`].
 
 use clap::builder::PossibleValue;
 use clap::{ValueEnum, builder};
@@ -18,6 +18,8 @@ pub(super) struct Column {
     pub(super) width: usize,
     /// The number.
     pub(super) figure: fn(&Figures) -> Option<f64>,
+    /// How it is written, in at most [`Column::width`] characters.
+    pub(super) show: fn(Option<f64>) -> String,
 }
 
 /// From left to right: where there is little room, those at the right are left out.
@@ -28,6 +30,7 @@ pub(super) const COLUMNS: &[Column] = &[
         help: "requests per second: of clients, and sent to the server",
         width: 6,
         figure: |it| it.requests,
+        show: short,
     },
     Column {
         title: "ERR/S",
@@ -35,6 +38,23 @@ pub(super) const COLUMNS: &[Column] = &[
         help: "requests not forwarded; lost or refused connections, time-outs",
         width: 6,
         figure: |it| it.errors,
+        show: short,
+    },
+    Column {
+        title: "P50",
+        name: "p50",
+        help: "how long requests waited at the server lately: the median",
+        width: 6,
+        figure: |it| it.latency.p50.map(|micros| micros as f64),
+        show: time,
+    },
+    Column {
+        title: "P99",
+        name: "p99",
+        help: "the same: 99 of 100 waited no longer",
+        width: 6,
+        figure: |it| it.latency.p99.map(|micros| micros as f64),
+        show: time,
     },
     Column {
         title: "CONN",
@@ -42,6 +62,7 @@ pub(super) const COLUMNS: &[Column] = &[
         help: "clients, and connections to the server",
         width: 6,
         figure: |it| Some(it.connections),
+        show: short,
     },
     Column {
         title: "FLIGHT",
@@ -49,6 +70,7 @@ pub(super) const COLUMNS: &[Column] = &[
         help: "requests that were sent and are not answered yet",
         width: 6,
         figure: |it| Some(it.in_flight),
+        show: short,
     },
     Column {
         title: "QUEUE",
@@ -56,6 +78,7 @@ pub(super) const COLUMNS: &[Column] = &[
         help: "requests that are not sent yet",
         width: 6,
         figure: |it| Some(it.queued),
+        show: short,
     },
     Column {
         title: "OUT/S",
@@ -63,6 +86,7 @@ pub(super) const COLUMNS: &[Column] = &[
         help: "bytes per second sent to servers",
         width: 6,
         figure: |it| it.bytes_out,
+        show: short,
     },
     Column {
         title: "IN/S",
@@ -70,6 +94,7 @@ pub(super) const COLUMNS: &[Column] = &[
         help: "bytes per second received from servers",
         width: 6,
         figure: |it| it.bytes_in,
+        show: short,
     },
 ];
 
@@ -145,6 +170,21 @@ const KEYS: [SortKey; SortKey::COUNT] = {
     keys
 };
 
+/// A time of so many microseconds in at most six characters.
+fn time(micros: Option<f64>) -> String {
+    let Some(micros) = micros else {
+        return "-".into();
+    };
+    let (millis, seconds) = (micros / 1e3, micros / 1e6);
+    match micros {
+        ..999.5 => format!("{micros:.0}us"),
+        ..99_950.0 => format!("{millis:.1}ms"),
+        ..999_500.0 => format!("{millis:.0}ms"),
+        ..99_950_000.0 => format!("{seconds:.1}s"),
+        _ => format!("{seconds:.0}s"),
+    }
+}
+
 /// A number in at most six characters.
 pub(super) fn short(number: Option<f64>) -> String {
     const UNITS: [&str; 6] = ["", "k", "M", "G", "T", "P"];
@@ -191,6 +231,24 @@ mod tests {
             assert_eq!(short(Some(number)), text);
         }
         assert_eq!(short(None), "-");
+    }
+
+    #[test]
+    fn times_are_short() {
+        for (micros, text) in [
+            (0.0, "0us"),
+            (999.0, "999us"),
+            (1_000.0, "1.0ms"),
+            (12_345.0, "12.3ms"),
+            (99_949.0, "99.9ms"),
+            (99_951.0, "100ms"),
+            (999_499.0, "999ms"),
+            (1e6, "1.0s"),
+            (134e6, "134s"),
+        ] {
+            assert_eq!(time(Some(micros)), text);
+        }
+        assert_eq!(time(None), "-");
     }
 
     #[test]

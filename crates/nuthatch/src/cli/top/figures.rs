@@ -1,6 +1,6 @@
 //! Numbers for the columns: rates are made of the differences between two snapshots.
 
-use super::snapshot::{Counters, Pool, Server, Snapshot};
+use super::snapshot::{Counters, Latency, Pool, Server, Snapshot};
 
 /// The proxy as it is shown.
 #[derive(Debug)]
@@ -24,6 +24,9 @@ pub(super) struct PoolFigures {
 pub(super) struct Figures {
     pub(super) requests: Option<f64>,
     pub(super) errors: Option<f64>,
+    /// How long requests have waited at servers lately, in microseconds: the median and the 99th percentile. Unknown without
+    /// requests.
+    pub(super) latency: Latency,
     /// Clients of a pool, connections to a server.
     pub(super) connections: f64,
     pub(super) in_flight: f64,
@@ -73,6 +76,7 @@ impl PoolFigures {
         let rate = |name| rate(&pool.counters, counters, &[name], seconds);
         figures.requests = rate("client_requests");
         figures.errors = rate("forward_error");
+        figures.latency = pool.recent_latency.unwrap_or_default();
         figures.connections = pool.counters.get("client_connections") as f64;
         Self {
             pool: figures,
@@ -94,6 +98,7 @@ fn of_server(server: &Server, before: Option<&Server>, seconds: f64) -> Figures 
     Figures {
         requests: rate(&["requests"]),
         errors: rate(&FAILURES),
+        latency: server.recent_latency.unwrap_or_default(),
         connections: counters.get("server_connections") as f64,
         in_flight: counters.get("out_queue") as f64,
         queued: counters.get("in_queue") as f64,
@@ -137,6 +142,7 @@ pub(super) mod tests {
         let server = |name: &str, live: bool, drained: bool, times: i64| {
             json!({
                 "name": name, "live": live, "drained": drained,
+                "recent_latency": { "seconds": 7, "count": 9, "p50": 850, "p99": 12_345 },
                 "counters": {
                     "requests": requests * times, "server_err": requests / 10, "server_eof": requests / 10,
                     "server_connections": 3, "out_queue": 5, "in_queue": 2,
@@ -147,6 +153,7 @@ pub(super) mod tests {
         let pool = |name: &str, servers: Vec<serde_json::Value>| {
             json!({
                 "name": name, "ready": true, "servers": servers,
+                "recent_latency": { "seconds": 7, "count": 0, "p50": null, "p99": null },
                 "counters": { "client_requests": requests, "forward_error": 0, "client_connections": 4 },
             })
         };
@@ -168,6 +175,10 @@ pub(super) mod tests {
         let expected = Figures {
             requests: Some(200.0),
             errors: Some(20.0),
+            latency: Latency {
+                p50: Some(850),
+                p99: Some(12_345),
+            },
             connections: 3.0,
             in_flight: 5.0,
             queued: 2.0,

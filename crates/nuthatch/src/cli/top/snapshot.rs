@@ -30,6 +30,7 @@ pub(super) struct Pool {
     pub(super) name: String,
     /// Whether a server answers its requests.
     pub(super) ready: bool,
+    pub(super) recent_latency: Option<Latency>,
     pub(super) counters: Counters,
     pub(super) servers: Vec<Server>,
 }
@@ -41,7 +42,16 @@ pub(super) struct Server {
     pub(super) name: String,
     pub(super) live: bool,
     pub(super) drained: bool,
+    pub(super) recent_latency: Option<Latency>,
     pub(super) counters: Counters,
+}
+
+/// How long requests have waited at servers lately, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(super) struct Latency {
+    pub(super) p50: Option<u64>,
+    pub(super) p99: Option<u64>,
 }
 
 /// What is counted, by the names of the statistics document.

@@ -182,7 +182,7 @@ impl Layout {
     pub(super) fn line(&self, row: &Row) -> String {
         let mut line = left(&row.name, self.name) + " " + &left(&row.state, STATE);
         for column in self.columns {
-            let number = short((column.figure)(&row.figures));
+            let number = (column.show)((column.figure)(&row.figures));
             line.push_str(&right(&number, column.width + 1));
         }
         line
@@ -269,12 +269,12 @@ mod tests {
         let expected = "\
 nuthatch 0.1.0, up 11 s, 8 clients, 200 requests/s, 0 errors/s, ready
 
-POOL / SERVER    STATE      REQ/S  ERR/S   CONN FLIGHT  QUEUE  OUT/S   IN/S
-a                1/2 live     100      0      4     10      4  20.0k   200k
-  one            failing      100     20      3      5      2  10.0k   100k
-  two            ejected      200     20      3      5      2  10.0k   100k
-b                0/1 live     100      0      4      5      2  10.0k   100k
-  three          drained      300     20      3      5      2  10.0k   100k
+POOL / SERVER    STATE      REQ/S  ERR/S    P50    P99   CONN FLIGHT  QUEUE  OUT/S   IN/S
+a                1/2 live     100      0      -      -      4     10      4  20.0k   200k
+  one            failing      100     20  850us 12.3ms      3      5      2  10.0k   100k
+  two            ejected      200     20  850us 12.3ms      3      5      2  10.0k   100k
+b                0/1 live     100      0      -      -      4      5      2  10.0k   100k
+  three          drained      300     20  850us 12.3ms      3      5      2  10.0k   100k
 7 further pools and servers are not shown
 ";
         assert_eq!(text(&seen, &Order::default()), expected);
@@ -311,7 +311,7 @@ b                0/1 live     100      0      4      5      2  10.0k   100k
 
     #[test]
     fn every_line_fits_its_terminal() {
-        let order = order(SortKey::Column(3), true);
+        let order = order(SortKey::Column(5), true);
         for columns in [1, 10, 20, 26, 40, 79, 80, 132, 400] {
             let layout = Layout::of_width(columns);
             let most = columns.max(1 + STATE);
@@ -320,9 +320,10 @@ b                0/1 live     100      0      4      5      2  10.0k   100k
                 assert!(width(&layout.line(&row)) <= most, "{columns}");
             }
         }
-        // On a usual terminal there is room for everything.
-        assert_eq!(Layout::of_width(80).columns.len(), COLUMNS.len());
+        // On a usual terminal there is room for everything but the bytes.
+        assert_eq!(Layout::of_width(80).columns.len(), COLUMNS.len() - 2);
         assert!(Layout::of_width(80).name >= 20);
+        assert_eq!(Layout::of_width(100).columns.len(), COLUMNS.len());
         assert!(Layout::of_width(80).heading(&order).contains("FLIGHT▲"));
     }
 
