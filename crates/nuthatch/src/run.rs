@@ -42,7 +42,7 @@ use crate::resolver::Resolver;
 use crate::signals;
 use crate::supervisor::{self, Store};
 use crate::upgrade::{HandOver, Successor};
-use crate::worker::{self, Message, WorkerSetup};
+use crate::worker::{self, Message, Peers, WorkerSetup};
 
 use draining::Drain;
 pub use options::RunOptions;
@@ -155,8 +155,7 @@ fn start(
     start_log(options)?;
     let (sender, calls) = sync_channel(CALLS);
     let controller = Controller::new(sender);
-    let handled = signals::start(controller.clone());
-    handled.map_err(|error| Failure::of("handling signals", &error))?;
+    start_signals(&controller)?;
     announce(options);
     let files = files(options);
     let watched = Watched::new(&files);
@@ -493,6 +492,7 @@ fn start_workers(
     clock: Clock,
     resolver: &Resolver,
 ) -> Result<Vec<Worker>, Failure> {
+    let peers = Peers::default();
     let setup = |number| WorkerSetup {
         context: WorkerContext {
             worker: number,
@@ -502,9 +502,12 @@ fn start_workers(
         counts: Arc::clone(counts),
         clock,
         resolver: resolver.clone(),
+        peers: peers.clone(),
     };
     let started: std::io::Result<Vec<_>> = (0..count).map(setup).map(worker::start).collect();
-    started.map_err(|error| Failure::of("starting a worker", &error))
+    let started = started.map_err(|error| Failure::of("starting a worker", &error))?;
+    peers.introduce(started.iter().map(|(handle, _)| handle.clone()));
+    Ok(started)
 }
 
 /// Logs how much the process may use.

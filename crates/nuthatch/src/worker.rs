@@ -2,17 +2,19 @@
 
 mod chunks;
 mod driver;
+mod handle;
 mod link;
 mod message;
 mod net;
 mod path;
+mod peers;
 mod pool;
 mod sockets;
 
 use std::io::{self, ErrorKind};
 use std::process;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -21,13 +23,14 @@ use proxy::{Time, WorkerContext};
 
 use crate::clock::Clock;
 use crate::connections::ConnectionCounts;
-use crate::logger::{ALERT, Repeats, log_limited};
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use driver::Driver;
 use sockets::Sockets;
 
+pub(crate) use handle::Handle;
 pub(crate) use message::{Listed, Message};
+pub(crate) use peers::Peers;
 
 /// Maximum messages waiting for a worker; when it is full, the acceptor tries another worker or waits.
 const INBOX: usize = 1024;
@@ -54,45 +57,8 @@ pub(crate) struct WorkerSetup {
     pub(crate) clock: Clock,
     /// Resolves server names.
     pub(crate) resolver: Resolver,
-}
-
-/// A worker as seen by other threads.
-#[derive(Debug, Clone)]
-pub(crate) struct Handle {
-    inbox: SyncSender<Message>,
-    waker: Arc<Waker>,
-}
-
-impl Handle {
-    /// Sends a worker a message; returns it when the worker's inbox is full or the worker has ended.
-    pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
-        match self.inbox.try_send(message) {
-            Ok(()) => self.wake(),
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
-                return Err(message);
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends a worker a message that must not be lost; waits while the worker's inbox is full.
-    pub(crate) fn insist(&self, message: Message) {
-        // A worker that has ended takes no messages.
-        let _ = self.inbox.send(message);
-        self.wake();
-    }
-
-    /// Tells the worker to end once its clients are answered, after `time_limit` at the latest.
-    pub(crate) fn shut_down(&self, time_limit: Duration) {
-        self.insist(Message::Shutdown(time_limit));
-    }
-
-    fn wake(&self) {
-        if let Err(error) = self.waker.wake() {
-            let repeats = Repeats::of("waking", "");
-            log_limited!(ALERT, repeats, "waking a worker failed: {error}");
-        }
-    }
+    /// All workers.
+    pub(crate) peers: Peers,
 }
 
 /// Starts a worker on a thread of its own.
@@ -107,15 +73,15 @@ pub(crate) fn start(setup: WorkerSetup) -> io::Result<(Handle, JoinHandle<()>)> 
     let sockets = Sockets::new(
         poll.registry().try_clone()?,
         setup.resolver.clone(),
-        inbox.clone(),
-        Arc::clone(&waker),
+        (inbox.clone(), Arc::clone(&waker)),
+        setup.peers.clone(),
     );
     let name = format!("worker-{}", setup.context.worker);
     let thread = thread::Builder::new().name(name).spawn(move || {
         let _guard = AbortOnPanic;
         Worker::new(setup, poll, sockets, messages).run();
     })?;
-    Ok((Handle { inbox, waker }, thread))
+    Ok((Handle::new(inbox, waker), thread))
 }
 
 /// A worker on its thread.
@@ -250,6 +216,7 @@ impl Worker {
             Message::Kill(address, killed) => {
                 let _ = killed.send(self.driver.kill(&address));
             }
+            Message::Told(word) => self.driver.hear(word),
             Message::Leave(within) => self.driver.begin_leaving(within),
             Message::Shutdown(time_limit) => {
                 let end = now + time_limit;
@@ -274,17 +241,5 @@ impl Drop for AbortOnPanic {
         if thread::panicking() {
             process::abort();
         }
-    }
-}
-
-#[cfg(test)]
-impl Handle {
-    /// A handle without a worker: its messages are only collected.
-    pub(crate) fn for_tests() -> (Self, Receiver<Message>) {
-        // The waker outlives its poll; waking nobody is not an error.
-        let poll = Poll::new().unwrap();
-        let waker = Arc::new(Waker::new(poll.registry(), WAKE).unwrap());
-        let (inbox, messages) = sync_channel(INBOX);
-        (Self { inbox, waker }, messages)
     }
 }

@@ -92,6 +92,20 @@ pub const MAX_PREFIX: usize = 250;
 /// Requests per second that one of them may allow at most: each has a whole number of nanoseconds, and no server does as many.
 pub const MAX_RATE: u32 = 1_000_000;
 
+/// How long other workers may take to answer what a worker asks them: many times a long turn of theirs.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+
+/// Questions of one worker, of one pool, that are not answered: each client may have [`LARGE_WINDOW`] of them, and hardly any
+/// has one.
+pub const MAX_QUESTIONS: usize = 256;
+
+/// Bytes of a request that other workers are asked: thousands of names.
+pub const MAX_QUESTION: usize = 1 << 20;
+
+/// How long clients may be paused at once: longer than it takes to replace a server, and short enough that a pause that is
+/// forgotten ends.
+pub const MAX_PAUSE: Duration = Duration::from_secs(600);
+
 /// Bytes of a script that is remembered, so that servers that lack it are given it: as long as an argument may be that is
 /// kept in one piece. Longer ones are passed on, and that is all.
 pub const MAX_SCRIPT: usize = 64 << 10;

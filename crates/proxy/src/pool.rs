@@ -15,6 +15,7 @@ use crate::id::{ConnectionId, SessionId};
 use crate::protocol::grammar::Grammar;
 use crate::protocol::memcached::Memcached;
 use crate::protocol::redis::Redis;
+use crate::question::Question;
 use crate::settings::ProtocolSettings;
 use crate::share::PoolShare;
 use crate::time::Time;
@@ -220,6 +221,17 @@ impl Pool {
     /// Closes the clients with this address, whatever they are doing; returns how many there were.
     pub fn kill(&mut self, address: &str, now: Time) -> usize {
         either!(self, engine => engine.kill(address, now))
+    }
+
+    /// A worker asks what this one contributes to the answer to a client's request ([`Action::Ask`]): does its part, and
+    /// returns the answer.
+    pub fn answer_question(&mut self, question: &Question, now: Time) -> Vec<u8> {
+        either!(self, engine => engine.answer_question(question, now))
+    }
+
+    /// Another worker has answered the question of this number that this one has asked; `None` if it could not be asked.
+    pub fn handle_answer(&mut self, question: u64, answer: Option<Vec<u8>>, now: Time) {
+        either!(self, engine => engine.handle_answer(question, answer, now));
     }
 
     /// Takes no further requests; what is in flight is answered and sessions close as they empty.

@@ -206,7 +206,8 @@ impl<'a> Shell<'a> {
             Action::CloseSession { session, .. } => {
                 self.sessions.entry(session).or_default().closed = true;
             }
-            Action::ReadSession { .. } => {}
+            // There is one worker.
+            Action::Ask { .. } | Action::ReadSession { .. } => {}
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! What is read goes to the core at once; what the core wants to write is written once at the end, so that
 //! requests and replies leave in batches.
 
+mod asking;
 mod depth;
 mod opening;
 mod pools;

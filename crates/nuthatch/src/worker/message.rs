@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proxy::{ClientInfo, Departure};
 
-use super::net::Caller;
+use super::net::{Caller, Word};
 use crate::connections::Counted;
 use crate::net::Stream;
 use crate::pool::{PoolId, PoolShare};
@@ -50,6 +50,8 @@ pub(crate) enum Message {
     Clients(usize, Sender<Listed>),
     /// Close the clients with this address; tell how many there were.
     Kill(Arc<str>, Sender<usize>),
+    /// Of another worker.
+    Told(Word),
     /// Close the clients one after the other, within this time.
     Leave(Duration),
     /// Answer what is in flight, within this time, and end.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proxy::settings::Address;
-use proxy::{Cause, ConnectionId};
+use proxy::{Cause, ConnectionId, Question};
 
 use crate::net::ByteStream;
 use crate::pool::PoolId;
@@ -62,6 +62,15 @@ pub(crate) struct Caller {
     pub(crate) connection: ConnectionId,
 }
 
+/// What a worker tells another one about a pool.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// It asks for what that one's clients contribute to an answer.
+    Ask(PoolId, Arc<Question>),
+    /// That is its answer to the question of that one with this number.
+    Answer(PoolId, u64, Vec<u8>),
+}
+
 /// The result of starting to connect.
 #[derive(Debug)]
 pub(super) enum Dialled<S> {
@@ -89,6 +98,9 @@ pub(super) trait Net {
 
     /// A connection to one of several `host` addresses was made, or could not be made in time.
     fn note_attempt(&mut self, host: &Arc<str>, address: SocketAddr, reached: bool);
+
+    /// Tells another worker something; returns whether that can be.
+    fn tell(&mut self, worker: usize, word: Word) -> bool;
 
     /// Has readiness of an accepted stream reported under `token`.
     fn register(&mut self, stream: &mut Self::Stream, token: usize) -> io::Result<()>;

@@ -9,7 +9,8 @@ use mio::{Registry, Token, Waker};
 use proxy::Cause;
 
 use super::message::Message;
-use super::net::{Caller, Dialled, Net, Target};
+use super::net::{Caller, Dialled, Net, Target, Word};
+use super::peers::Peers;
 use crate::net::{Stream, cause_of};
 use crate::resolver::Resolver;
 
@@ -21,20 +22,22 @@ pub(super) struct Sockets {
     /// The worker's own inbox, for the resolver's answers.
     inbox: SyncSender<Message>,
     waker: Arc<Waker>,
+    peers: Peers,
 }
 
 impl Sockets {
     pub(super) fn new(
         registry: Registry,
         resolver: Resolver,
-        inbox: SyncSender<Message>,
-        waker: Arc<Waker>,
+        (inbox, waker): (SyncSender<Message>, Arc<Waker>),
+        peers: Peers,
     ) -> Self {
         Self {
             registry,
             resolver,
             inbox,
             waker,
+            peers,
         }
     }
 
@@ -84,6 +87,10 @@ impl Net for Sockets {
     fn note_attempt(&mut self, host: &Arc<str>, address: SocketAddr, reached: bool) {
         let host = Arc::clone(host);
         self.resolver.note_attempt(host, address, reached);
+    }
+
+    fn tell(&mut self, worker: usize, word: Word) -> bool {
+        self.peers.tell(worker, Message::Told(word))
     }
 
     fn register(&mut self, stream: &mut Stream, token: usize) -> io::Result<()> {

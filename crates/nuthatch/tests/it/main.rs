@@ -59,4 +59,5 @@ mod top;
 mod transactions;
 mod upgrade;
 mod waiting;
+mod workers;
 mod write_all;

@@ -18,6 +18,8 @@ pub(crate) enum Hold {
     Narrow,
     /// Its transaction waits until it is known whether the connection takes transactions.
     Trial,
+    /// Its next request waits for the end of a pause.
+    Paused,
 }
 
 /// A set of [`Hold`]: several can apply at once, and each is lifted by itself.
@@ -54,6 +56,7 @@ impl Holds {
             Hold::UntilNextTurn,
             Hold::Splitting,
             Hold::Trial,
+            Hold::Paused,
         ];
         always.iter().any(|why| self.has(*why)) || (waits && !is_idle)
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ending::Ending;
+use super::holds::Hold;
 use super::large_split::LargeSplit;
 use super::leaving::Leaving;
 use super::session::Session;
@@ -222,6 +223,16 @@ impl<P: Protocol> Clients<P> {
         session.release_if_drained();
         if session.list_if_ready() {
             self.ready.push_back(id);
+        }
+    }
+
+    /// A pause is over: those that have waited for that go on.
+    pub(crate) fn end_pause(&mut self) {
+        for id in self.sessions.ids() {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.release(Hold::Paused);
+            }
+            self.note_progress(id);
         }
     }
 

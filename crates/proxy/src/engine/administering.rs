@@ -1,4 +1,4 @@
-//! Requests that administer servers, or clients (`AdminStep`).
+//! Requests that administer servers (`AdminStep`).
 //!
 //! What may keep a server busy for long, or end it, has a leased connection, so that nobody else's requests are lost with
 //! it. What ends a script has one to each server: the shared ones are not read while a script runs that was sent there.
@@ -8,9 +8,7 @@ use super::fanout::fragment_of;
 use super::sending::{Asked, write_request};
 use super::state::Engine;
 use crate::cause::Cause;
-use crate::clients::ending::Ending;
 use crate::clients::holds::Hold;
-use crate::clients::session::Session;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::id::{ServerId, SessionId};
 use crate::latency::Class;
@@ -27,14 +25,13 @@ use crate::servers::queue::ReplyTo;
 const PLACEHOLDER: &[u8] = b"placeholder";
 
 impl<P: Protocol> Engine<P> {
-    /// Returns whether the session ends.
     pub(super) fn administer(
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
         step: AdminStep,
         bodies: &mut Vec<Body>,
-    ) -> bool {
+    ) {
         match step {
             AdminStep::OnlyServer => {
                 self.check_health();
@@ -42,9 +39,7 @@ impl<P: Protocol> Engine<P> {
                 self.wait_there(asked, facts, destination, WaitKeys::None, bodies);
             }
             AdminStep::Interrupt { join } => self.interrupt(asked, facts, join, bodies),
-            AdminStep::CloseClients => return self.close_clients(asked, facts),
         }
-        false
     }
 
     /// Sends the request to every server, over a new connection to each.
@@ -104,26 +99,5 @@ impl<P: Protocol> Engine<P> {
         }
         self.roster.note_deadline(new);
         Ok(())
-    }
-
-    /// Closes the clients that the request names; returns whether the one that asks is among them.
-    fn close_clients(&mut self, asked: &Asked<'_, P>, facts: &Facts<P::Command>) -> bool {
-        let victims = self.victims(asked);
-        let is_victim = |session: &Session<P>| victims.contains(&P::number_of(session.client()));
-        let all = self.clients.iter();
-        let found: Vec<SessionId> = all
-            .filter(|(_, session)| is_victim(session))
-            .map(|(id, _)| id)
-            .collect();
-        for id in found.iter().filter(|id| **id != asked.id) {
-            self.clients.close(*id, Ending::Killed, &mut self.outbox);
-        }
-        self.respond(asked.id, facts.reply);
-        let ends = found.contains(&asked.id);
-        if ends {
-            let (now, outbox) = (self.now, &mut self.outbox);
-            self.clients.quit(asked.id, false, now, outbox);
-        }
-        ends
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::asking::request;
 use super::endings::Blame;
 use super::state::Engine;
 use crate::cause::Cause;
@@ -13,6 +14,8 @@ use crate::flow::outbox::{Action, Flush};
 use crate::id::{ConnectionId, ServerId, SessionId};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
+use crate::protocol::grammar::Parsed;
+use crate::question::Question;
 use crate::time::Time;
 
 /// Clients.
@@ -132,6 +135,33 @@ impl<P: Protocol> Engine<P> {
 
     pub(crate) fn requests_seen(&self) -> u64 {
         self.requests_seen
+    }
+}
+
+/// Other workers.
+impl<P: Protocol> Engine<P> {
+    /// Another worker asks. Returns this worker's part of the answer.
+    pub(crate) fn answer_question(&mut self, question: &Question, now: Time) -> Vec<u8> {
+        self.now = now;
+        let mut parser = P::Parser::default();
+        let text = question.request();
+        // It is as whole as the one that was parsed there.
+        let Parsed::Request { .. } = self.protocol.parse(&mut parser, text) else {
+            return Vec::new();
+        };
+        let request = request(text, &parser);
+        let (part, _) = self.contribute(request, question.asker());
+        self.run_ready();
+        part
+    }
+
+    /// Another worker has answered the question with this number, or cannot.
+    pub(crate) fn handle_answer(&mut self, number: u64, answer: Option<Vec<u8>>, now: Time) {
+        self.now = now;
+        if let Some(asked) = self.questions.note(number, answer) {
+            self.finish_asking(asked);
+        }
+        self.run_ready();
     }
 }
 

@@ -31,6 +31,8 @@ impl<P: Protocol> Engine<P> {
             self.wait_watch.next(),
             self.subscriptions.deadline(self.routes.version()),
             self.retire_at,
+            self.questions.deadline(),
+            self.pause.map(|pause| pause.until),
             // What was left out of the log is told even if nothing further happens.
             self.outbox.log_deadline(),
         ]
@@ -64,6 +66,8 @@ impl<P: Protocol> Engine<P> {
             self.count_memory();
         }
         self.retire_connections();
+        self.give_up_questions();
+        self.end_due_pause();
         self.end_draining();
         self.clients.begin_next_turns();
         self.continue_joins();

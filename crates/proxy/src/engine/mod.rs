@@ -31,26 +31,29 @@
 //! 16. `fanout`: a request to several servers.
 //! 17. `large_split`: the same for one of very many keys.
 //! 18. `acknowledged`: requests that wait for replicas of the servers.
-//! 19. `administering`: requests that administer servers or clients, over connections of their own.
-//! 20. `watches`: the keys that a transaction depends on.
-//! 21. `holding`: the requests of a transaction, until it is executed.
-//! 22. `transactions`: their execution: they are sent as one.
-//! 23. `guarding`: requests that the guardrails of the pool refuse.
-//! 24. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 25. `intake`: bytes to requests, and sessions that are resumed.
-//! 26. `endings`: server connections that end, and what happens to their requests.
-//! 27. `handshakes`: server connections until they carry requests.
-//! 28. `quiet`: replies that the clients of quiet requests do not want.
-//! 29. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 30. `memory`: `max_memory`.
-//! 31. `clock`: what is due because time has passed.
-//! 32. `departures`: the clients before the end of the process.
-//! 33. `census`: clients as operators see them.
-//! 34. `calls`: the calls that the shell may make.
+//! 19. `administering`: requests that administer servers, over connections of their own.
+//! 20. `pausing`: requests that wait for the end of a pause.
+//! 21. `asking`: requests about the clients of all workers.
+//! 22. `watches`: the keys that a transaction depends on.
+//! 23. `holding`: the requests of a transaction, until it is executed.
+//! 24. `transactions`: their execution: they are sent as one.
+//! 25. `guarding`: requests that the guardrails of the pool refuse.
+//! 26. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 27. `intake`: bytes to requests, and sessions that are resumed.
+//! 28. `endings`: server connections that end, and what happens to their requests.
+//! 29. `handshakes`: server connections until they carry requests.
+//! 30. `quiet`: replies that the clients of quiet requests do not want.
+//! 31. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 32. `memory`: `max_memory`.
+//! 33. `clock`: what is due because time has passed.
+//! 34. `departures`: the clients before the end of the process.
+//! 35. `census`: clients as operators see them.
+//! 36. `calls`: the calls that the shell may make.
 
 mod acknowledged;
 mod administering;
 mod answers;
+mod asking;
 mod calls;
 mod census;
 mod clock;
@@ -68,6 +71,7 @@ mod leases;
 mod listening;
 mod memory;
 mod pacing;
+mod pausing;
 mod plans;
 mod quiet;
 mod replies;

@@ -1,7 +1,5 @@
 //! Requests about the pool itself, and about its clients.
 
-use std::collections::HashSet;
-
 use super::sending::Asked;
 use super::state::Engine;
 use crate::clients::session::Session;
@@ -21,44 +19,19 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn write_report(&mut self, asked: &Asked<'_, P>) {
-        self.view_pool(asked, |protocol, pool, out| {
-            protocol.report(asked.request, pool, out);
-        });
-    }
-
-    /// The numbers of the clients that a request names to be closed. `self.output.reply` is the reply.
-    pub(super) fn victims(&mut self, asked: &Asked<'_, P>) -> HashSet<u64> {
-        self.view_pool(asked, |protocol, pool, out| {
-            protocol.victims(asked.request, pool, out)
-        })
-    }
-
-    /// Has `ask` look at the pool, and write to `self.output.reply`.
-    fn view_pool<R: Default>(
-        &mut self,
-        asked: &Asked<'_, P>,
-        ask: impl FnOnce(&P, &mut PoolView<'_, P::Client>, &mut Vec<u8>) -> R,
-    ) -> R {
         let Some(asking) = self.clients.get(asked.id) else {
-            return R::default();
+            return;
         };
         let subscriptions = &self.subscriptions;
-        let subscribers = |kind, name: Option<&[u8]>| match name {
-            Some(name) => subscriptions.subscribers(kind, name),
-            None => subscriptions.different(kind),
-        };
-        let mut pool = PoolView {
-            subscribers: &subscribers,
+        let pool = PoolView {
+            channels: &|kind| subscriptions.different(kind),
             now: self.now,
             share: self.plans.pool(),
             plan: self.plans.own(),
             asking: view(asking, &self.roster),
-            clients: &mut self
-                .clients
-                .iter()
-                .map(|(_, session)| view(session, &self.roster)),
         };
-        ask(&self.protocol, &mut pool, &mut self.output.reply)
+        let out = &mut self.output.reply;
+        self.protocol.report(asked.request, &pool, out);
     }
 }
 
@@ -78,7 +51,10 @@ fn waits<P: Protocol>(session: &Session<P>, roster: &Roster<P>) -> bool {
     session.leases().iter().any(waits)
 }
 
-fn view<'v, P: Protocol>(session: &'v Session<P>, roster: &Roster<P>) -> ClientView<'v, P::Client> {
+pub(super) fn view<'v, P: Protocol>(
+    session: &'v Session<P>,
+    roster: &Roster<P>,
+) -> ClientView<'v, P::Client> {
     ClientView {
         queued: session.transaction().map_or(0, Transaction::len),
         waits: waits(session, roster),

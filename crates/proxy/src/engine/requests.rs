@@ -120,13 +120,13 @@ impl<P: Protocol> Engine<P> {
             Route::Transaction(step) => self.step_transaction(asked, facts, step, bodies),
             Route::Acknowledged { join } => self.wait_for_replicas(asked, facts, join, bodies),
             Route::Wait => self.begin_wait(asked, facts, bodies),
-            Route::Admin(step) if self.administer(asked, facts, step, bodies) => {
-                return Handled::Last;
-            }
-            Route::Admin(_) => {}
-            Route::Unblock { client, with_error } => {
-                self.unblock(asked, facts, client, with_error);
-            }
+            Route::Admin(step) => self.administer(asked, facts, step, bodies),
+            Route::Workers if self.ask_workers(asked, facts, None) => return Handled::Last,
+            Route::Workers => {}
+            Route::Unblock { client, with_error } => match self.other_worker_of(client) {
+                Some(worker) => drop(self.ask_workers(asked, facts, Some(worker))),
+                None => self.unblock(asked, facts, client, with_error),
+            },
             Route::Subscription { change, kind } => {
                 self.change_subscriptions(asked, facts.reply, change, kind)
             }
@@ -158,8 +158,8 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// What precedes a request where not all is quiet. Follows the current plans, if they are not followed yet, logs the
-    /// request, if requests are logged, and looks whether guardrails refuse it. `None` if it may go on. It must wait if its
-    /// session has requests on a connection that is draining now.
+    /// request, if requests are logged, and looks whether guardrails refuse it. `None` if it may go on. It must wait for the end of
+    /// a pause, or if its session has requests on a connection that is draining now.
     #[cold]
     fn precede(&mut self, asked: &Asked<'_, P>) -> Option<Handled> {
         if !self.plans.are_current() {
@@ -168,6 +168,9 @@ impl<P: Protocol> Engine<P> {
             if !session.is_some_and(|session| session.may_accept()) {
                 return Some(Handled::Postponed);
             }
+        }
+        if self.must_pause(asked) {
+            return Some(Handled::Postponed);
         }
         self.check_health();
         self.log_request(asked.id, asked.request);

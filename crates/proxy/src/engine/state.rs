@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::clients::large_split::Decided;
+use crate::clients::questions::Questions;
 use crate::clients::retry_budget::RetryBudget;
 use crate::clients::table::Clients;
 use crate::clients::wait_watch::WaitWatch;
@@ -16,6 +17,7 @@ use crate::metrics::PoolCounters;
 use crate::protocol::Protocol;
 use crate::protocol::decision::DecisionOutput;
 use crate::protocol::fanout::TtlCap;
+use crate::protocol::report::Pause;
 use crate::routes::grouping::Grouping;
 use crate::routes::plans::Plans;
 use crate::routes::routing::Routes;
@@ -68,6 +70,10 @@ pub(crate) struct Engine<P: Protocol> {
     /// Of all clients of the worker.
     pub(super) subscriptions: Subscriptions,
     pub(super) numbers: ClientNumbers,
+    /// What other workers are asked.
+    pub(super) questions: Questions,
+    /// As long as it lasts, each request is looked at ([`Plans::are_quiet`]).
+    pub(super) pause: Option<Pause>,
 
     /// No server has ever been allowed more than one connection per version. Then several connections cannot reorder
     /// a session's requests, and the bookkeeping of `PinnedConnections` is skipped.
@@ -140,6 +146,8 @@ impl<P: Protocol> Engine<P> {
                 next: context.worker as u64 + 1,
                 step: share.workers() as u64,
             },
+            questions: Questions::default(),
+            pause: None,
             single_connection: plans.have_single_connections(),
             retire_at: None,
             requests_seen: 0,

@@ -24,11 +24,13 @@ impl<P: Protocol> Engine<P> {
         self.watch_requests();
     }
 
-    /// Has each request looked at one by one if they are logged, or guarded.
+    /// Has each request looked at one by one if they are logged or guarded, or may have to wait.
     pub(super) fn watch_requests(&mut self) {
         let is_guarded = !self.guardrails.is_empty();
         let is_logged = self.outbox.logs(Level::Requests);
-        self.plans.watch_requests(is_guarded || is_logged);
+        let is_paused = self.pause.is_some();
+        self.plans
+            .watch_requests(is_guarded || is_logged || is_paused);
     }
 
     /// Logs an event about a server, if events of its level are logged.

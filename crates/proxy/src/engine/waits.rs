@@ -160,7 +160,7 @@ impl<P: Protocol> Engine<P> {
         };
         for other in others {
             // If its server cannot be asked, that part of the wait goes on.
-            let _ = self.ask_to_unblock(asked, *other, with_error, None);
+            let _ = self.ask_to_unblock(asked.id, *other, with_error, None);
         }
         let reply_to = match facts.reply {
             Reply::Wanted => self.open_slot(
@@ -175,11 +175,29 @@ impl<P: Protocol> Engine<P> {
             ReplyTo::Slot(slot) => Some((asked.id, slot)),
             _ => None,
         };
-        if let Err(cause) = self.ask_to_unblock(asked, first, with_error, asker)
+        if let Err(cause) = self.ask_to_unblock(asked.id, first, with_error, asker)
             && let Some((id, slot)) = asker
         {
             self.fail_slot(id, slot, &cause, first.server);
         }
+    }
+
+    /// The same for a client of another worker, which is told whether that client waits. The request is sent in the name of
+    /// the one that waits.
+    pub(super) fn unblock_for_other(&mut self, client: u64, with_error: bool) -> bool {
+        let mut all = self.clients.iter();
+        let found = all.find(|(_, session)| P::number_of(session.client()) == client);
+        let id = found.map(|(id, _)| id);
+        drop(all);
+        let Some(id) = id else {
+            return false;
+        };
+        let waits = self.waits_of(client);
+        for wait in &waits {
+            // If its server cannot be asked, that part of the wait goes on.
+            let _ = self.ask_to_unblock(id, *wait, with_error, None);
+        }
+        !waits.is_empty()
     }
 
     /// What the client with this number waits for, by now.
@@ -202,17 +220,17 @@ impl<P: Protocol> Engine<P> {
         leases.iter().filter_map(waiting).collect()
     }
 
-    /// Asks the server of a wait to end it.
+    /// Asks the server of a wait to end it, in the name of a client.
     fn ask_to_unblock(
         &mut self,
-        asked: &Asked<'_, P>,
+        id: SessionId,
         wait: Waiting,
         with_error: bool,
         asker: Option<(SessionId, u64)>,
     ) -> Result<(), Cause> {
-        let to = self.connection_to(asked.id, Destination::Server(wait.server))?;
+        let to = self.connection_to(id, Destination::Server(wait.server))?;
         let reply_to = ReplyTo::Unblock(self.unblocks.begin(wait.connection, asker));
-        self.send(asked.id, to, reply_to, Class::Write, |out| {
+        self.send(id, to, reply_to, Class::Write, |out| {
             out.extend_with(|out| P::end_wait(wait.number, with_error, out));
         });
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::log::Log;
 use crate::event::{Event, Level, LogRecord};
 use crate::id::{ConnectionId, SessionId};
+use crate::question::Question;
 use crate::share::{Endpoint, ServerShare};
 use crate::time::Time;
 
@@ -35,6 +36,13 @@ pub enum Action {
         /// Unread input may be on its way: end the write side first and read and discard for a
         /// bounded time, so that a reset does not destroy the last reply.
         linger: bool,
+    },
+    /// Have the other workers asked that this question is for: [`Pool::answer_question`](crate::Pool::answer_question) there.
+    /// What each answers is reported to [`Pool::handle_answer`](crate::Pool::handle_answer) here, as is, at once, that one cannot be
+    /// asked. One that does not have the pool answers with nothing.
+    Ask {
+        /// The question.
+        question: Arc<Question>,
     },
     /// A session for which [`Pool::session_wants_read`](crate::Pool::session_wants_read) was false is to be read
     /// again. With edge-triggered polling, read now: the event for what is in the socket has passed.

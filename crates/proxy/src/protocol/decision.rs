@@ -230,8 +230,10 @@ pub(crate) enum Route {
     /// To every server to which the client has written, on leased connections: it waits for their replicas. Answered with
     /// [`DecisionOutput::reply`] if there is none. Only when nothing of the session is outstanding.
     Acknowledged { join: JoinKind },
-    /// Administers a server, or clients. Only when nothing of the session is outstanding.
+    /// Administers servers. Only when nothing of the session is outstanding.
     Admin(AdminStep),
+    /// Answered with what all workers contribute ([`Report::part`](super::report::Report::part)).
+    Workers,
     /// Ends what the client with this number waits for; answered with [`DecisionOutput::reply`] if it does not wait.
     Unblock { client: u64, with_error: bool },
     /// Begins or ends the client's subscriptions to the channels that [`DecisionOutput::keys`] name; ends all of the kind
@@ -248,7 +250,7 @@ pub(crate) enum Route {
     Quit,
 }
 
-/// A request that has connections of its own though it waits for no other client, or closes clients.
+/// A request that has connections of its own though it waits for no other client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AdminStep {
     /// To the only server: it may keep that busy for long, or end it.
@@ -258,8 +260,6 @@ pub(crate) enum AdminStep {
         /// How their replies become one.
         join: JoinKind,
     },
-    /// Closes the clients that [`Report::victims`](super::report::Report::victims) names.
-    CloseClients,
 }
 
 /// A request of a transaction. The client's reply to all but [`TransactionStep::Execute`] is [`DecisionOutput::reply`].

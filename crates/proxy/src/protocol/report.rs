@@ -13,21 +13,71 @@ pub(crate) trait Report: Decider {
     fn report(
         &self,
         request: Request<'_, Self>,
-        pool: &mut PoolView<'_, Self::Client>,
+        pool: &PoolView<'_, Self::Client>,
         out: &mut Vec<u8>,
     );
 
-    /// The numbers of the clients that a request closes that was planned as
-    /// [`AdminStep::CloseClients`](super::decision::AdminStep::CloseClients); writes the reply to it.
-    fn victims(
+    /// Writes a request that was planned as [`Route::Workers`](super::decision::Route::Workers) as the other workers are to
+    /// read it.
+    fn question(request: Request<'_, Self>, out: &mut Vec<u8>) {
+        let _ = (request, out);
+    }
+
+    /// What a worker contributes to the answer to such a request of the client with the number `asker`, which may be one of
+    /// another worker: appended to `out`, and what is to be done.
+    fn part(
         &self,
         request: Request<'_, Self>,
-        pool: &mut PoolView<'_, Self::Client>,
+        asker: u64,
+        worker: &mut WorkerView<'_, Self::Client>,
         out: &mut Vec<u8>,
-    ) -> HashSet<u64> {
-        let _ = (request, pool, out);
-        HashSet::new()
+    ) -> Deed {
+        let _ = (request, asker, worker, out);
+        Deed::None
     }
+
+    /// Writes the reply, of what the workers have contributed. A worker that does not have the pool contributes nothing.
+    fn joined(
+        &self,
+        request: Request<'_, Self>,
+        asker: &Self::Client,
+        parts: &[Vec<u8>],
+        out: &mut Vec<u8>,
+    ) {
+        let _ = (request, asker, parts, out);
+    }
+
+    /// Whether the request waits while clients are paused, or those of their requests that may change data.
+    fn waits_for_pause(
+        &self,
+        request: Request<'_, Self>,
+        client: &Self::Client,
+        writes_only: bool,
+    ) -> bool {
+        let _ = (request, client, writes_only);
+        false
+    }
+}
+
+/// What a worker does for a request that all workers are asked.
+#[derive(Debug)]
+pub(crate) enum Deed {
+    /// Nothing besides what it tells.
+    None,
+    /// Close the clients with these numbers.
+    Close(HashSet<u64>),
+    /// End what the client with this number waits for; whether it waits is appended as one byte.
+    Unblock { client: u64, with_error: bool },
+    /// Begin a pause, or end it.
+    Pause(Option<Pause>),
+}
+
+/// Requests of clients are not accepted for a while, and wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pause {
+    pub(crate) until: Time,
+    /// Only those that may change data.
+    pub(crate) writes_only: bool,
 }
 
 /// A pool as one of its workers sees it.
@@ -35,12 +85,24 @@ pub(crate) struct PoolView<'a, C> {
     pub(crate) now: Time,
     pub(crate) share: &'a PoolShare,
     pub(crate) plan: &'a PoolPlan,
-    /// How many clients of this worker are subscribed to a channel; without a name how many different channels of the
-    /// kind they are subscribed to.
-    pub(crate) subscribers: &'a dyn Fn(ChannelKind, Option<&[u8]>) -> usize,
+    /// How many different channels of a kind clients of this worker are subscribed to.
+    pub(crate) channels: &'a dyn Fn(ChannelKind) -> usize,
     /// The client that asks.
     pub(crate) asking: ClientView<'a, C>,
-    /// The clients of this worker, that one included.
+}
+
+/// Calls back with the name of each channel of a kind.
+pub(crate) type EachChannel<'a> = dyn Fn(ChannelKind, &mut dyn FnMut(&[u8])) + 'a;
+
+/// The clients of a pool that one of its workers has.
+pub(crate) struct WorkerView<'a, C> {
+    pub(crate) now: Time,
+    pub(crate) share: &'a PoolShare,
+    /// How many of them are subscribed to a channel.
+    pub(crate) subscribers: &'a dyn Fn(ChannelKind, &[u8]) -> usize,
+    /// Calls back with each channel of a kind that any of them is subscribed to.
+    pub(crate) channels: &'a EachChannel<'a>,
+    /// All of them.
     pub(crate) clients: &'a mut dyn Iterator<Item = ClientView<'a, C>>,
 }
 

@@ -109,6 +109,14 @@ impl Subscriptions {
         topics.filter(|it| !it.members().is_empty()).count()
     }
 
+    /// Calls back with each channel of a kind that clients are subscribed to.
+    pub(crate) fn each_channel(&self, kind: ChannelKind, each: &mut dyn FnMut(&[u8])) {
+        let topics = self.topics[kind.index()].iter();
+        topics
+            .filter(|(_, topic)| !topic.members().is_empty())
+            .for_each(|(name, _)| each(name));
+    }
+
     /// The clients that get a message of this channel from this server.
     pub(crate) fn audience(
         &self,

@@ -134,7 +134,7 @@ fn client_info_has_every_field_of_redis() {
 }
 
 #[test]
-fn client_list_shows_the_clients_of_the_worker() {
+fn client_list_shows_the_clients_of_all_workers() {
     let mut stage = Stage::with_workers(redis_pool(1), 2, 7);
     let clients: Vec<usize> = [0, 1, 0, 0].map(|worker| stage.client_of(worker)).into();
     let mut ask = |client: usize, words: &[&str]| {
@@ -143,9 +143,9 @@ fn client_list_shows_the_clients_of_the_worker() {
         let ids = lines.filter_map(|line| line.split(' ').next());
         ids.collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(ask(0, &["CLIENT", "LIST"]), "1 3 5");
-    assert_eq!(ask(1, &["CLIENT", "LIST", "TYPE", "normal"]), "2");
-    assert_eq!(ask(0, &["CLIENT", "LIST", "ID", "5", "2", "1"]), "1 5");
+    assert_eq!(ask(0, &["CLIENT", "LIST"]), "1 2 3 5");
+    assert_eq!(ask(1, &["CLIENT", "LIST", "TYPE", "normal"]), "1 2 3 5");
+    assert_eq!(ask(0, &["CLIENT", "LIST", "ID", "5", "2", "1"]), "1 2 5");
     assert_eq!(ask(0, &["CLIENT", "LIST", "TYPE", "pubsub"]), "");
     let mut error = |words: &[&str]| stage.ask(clients[0], redis(words));
     assert_eq!(

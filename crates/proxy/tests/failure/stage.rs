@@ -2,6 +2,8 @@
 //! what, and when. Nothing happens by itself except timeouts.
 
 mod departure;
+mod links;
+mod questions;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -36,6 +38,8 @@ pub(crate) struct Stage {
     pub(crate) log: Vec<String>,
     /// What is due at once waits for [`Stage::tick`].
     pub(crate) ticks_by_hand: bool,
+    /// A worker that answers no other one, and one that cannot even be asked.
+    pub(crate) busy_workers: [Option<usize>; 2],
 }
 
 struct Worker {
@@ -125,6 +129,7 @@ impl Stage {
             share,
             log: Vec::new(),
             ticks_by_hand: false,
+            busy_workers: [None; 2],
         };
         for number in 0..workers {
             let context = WorkerContext {
@@ -554,47 +559,12 @@ impl Stage {
                     self.clients[client].closed = true;
                 }
             }
+            Action::Ask { question } => self.ask_workers(worker, &question),
             Action::ReadSession { session } => {
                 if let Some(client) = self.workers[worker].sessions.get(&session) {
                     self.hand_over(*client);
                 }
             }
         }
-    }
-
-    fn connect(&mut self, worker: usize, id: ConnectionId, server: usize) {
-        let link = self.links.len();
-        self.links.push(Link {
-            worker,
-            id,
-            server,
-            opened: self.now,
-            open: true,
-            heard: Vec::new(),
-            room: self.room,
-        });
-        let connections = &mut self.workers[worker].connections;
-        let twin = connections.keys().find(|open| open.index() == id.index());
-        assert_eq!(twin, None, "an index is used again before it is free");
-        connections.insert(id, link);
-        let now = self.time();
-        match self.connect_results[server] {
-            ConnectResult::Open => self.workers[worker].pool.handle_connected(id, now),
-            ConnectResult::Refusing => self.hang_up(link, Cause::Refused),
-            ConnectResult::Silent => {}
-        }
-    }
-
-    fn write(&mut self, worker: usize, id: ConnectionId) {
-        let Some(link) = self.workers[worker].connections.get(&id).copied() else {
-            return;
-        };
-        let now = self.time();
-        let pool = &mut self.workers[worker].pool;
-        let mut bytes = flat(pool.connection_output(id));
-        bytes.truncate(self.links[link].room);
-        pool.handle_connection_written(id, bytes.len(), now);
-        self.links[link].room -= bytes.len();
-        self.links[link].heard.extend(bytes);
     }
 }

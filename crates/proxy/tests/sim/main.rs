@@ -1,6 +1,7 @@
 //! The whole proxy core in a seeded simulator: many fake clients and servers, a network that cuts, delays,
 //! resets and drops, one to four workers, and virtual time. See README.md beside this file.
 
+mod bytes;
 mod client_timeouts;
 mod client_transactions;
 mod clients;

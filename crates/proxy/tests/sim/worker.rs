@@ -4,8 +4,10 @@
 
 use std::collections::HashMap;
 
-use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, Rope, SessionId, Time};
+use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, SessionId, Time};
 
+use crate::bytes::first;
+pub(crate) use crate::bytes::shown;
 use crate::events::Event;
 use crate::faults::LossCause;
 use crate::network::{Direction, Fin, Link, Peer, ProxySide, Reset};
@@ -390,6 +392,7 @@ impl World {
         };
         self.trace(|| format!("worker {worker}: {action:?}"));
         match action {
+            Action::Ask { .. } => unreachable!("no client asks about others"),
             Action::Connect {
                 connection,
                 server,
@@ -562,6 +565,8 @@ impl World {
         let now = self.time();
         let (chunk, range) = self.chunk(worker, b"PING\r\n");
         let late = &mut self.workers[worker];
+        // No question of it has such a number.
+        late.pool.handle_answer(u64::MAX, None, now);
         if let Some(id) = late.stale_sessions.last().copied() {
             assert!(!late.pool.session_wants_read(id) && late.pool.session_output(id).is_empty());
             late.pool
@@ -578,23 +583,4 @@ impl World {
             late.pool.handle_connection_closed(id, Cause::Reset, now);
         }
     }
-}
-
-/// The first `most` bytes of a rope.
-fn first(rope: &Rope, most: usize) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(most.min(rope.len()));
-    for slice in rope.slices() {
-        let count = slice.len().min(most - bytes.len());
-        bytes.extend_from_slice(&slice[..count]);
-        if bytes.len() == most {
-            break;
-        }
-    }
-    bytes
-}
-
-/// Bytes for the trace.
-pub(crate) fn shown(bytes: &[u8]) -> String {
-    let short = &bytes[..bytes.len().min(120)];
-    format!("[{}] {}", bytes.len(), short.escape_ascii())
 }

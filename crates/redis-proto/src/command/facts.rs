@@ -240,6 +240,10 @@ pub enum Admin {
     OnlyServer,
     /// CLIENT KILL: closes clients of the proxy.
     Kill,
+    /// CLIENT PAUSE: has requests of the proxy's clients wait.
+    Pause,
+    /// CLIENT UNPAUSE: ends that.
+    Unpause,
 }
 
 /// A command about the scripts that servers know, or about the libraries of functions.
@@ -383,8 +387,6 @@ pub enum Why {
     Connection,
     /// A container command without a subcommand that is known.
     Subcommand,
-    /// It has the proxy close or hold up clients, or keep books of them.
-    Clients,
     /// Everything else.
     Other,
 }
@@ -403,7 +405,6 @@ impl Why {
             Self::Search => "a search index covers the keys of one server only",
             Self::Connection => "it changes a server connection that other clients share",
             Self::Subcommand => "unknown subcommand",
-            Self::Clients => "the proxy does this to no client at another's request",
             Self::Other => "it has no key that tells which server to ask",
         }
     }

@@ -67,14 +67,14 @@ const CLIENT: &[Command] = &[
     ),
     local("client|no-evict", Exact(3), LocalCommand::Client),
     local("client|no-touch", Exact(3), LocalCommand::Client),
-    refuse("client|pause", AtLeast(3), Why::Clients),
+    admin("client|pause", AtLeast(3), Admin::Pause),
     local("client|reply", Exact(3), LocalCommand::Client),
     local("client|setinfo", Exact(4), LocalCommand::Client),
     local("client|setname", Exact(3), LocalCommand::Client),
     local("client|tracking", AtLeast(3), LocalCommand::Client),
     local("client|trackinginfo", Exact(2), LocalCommand::Client),
     local("client|unblock", Between(3, 4), LocalCommand::Client),
-    refuse("client|unpause", Exact(2), Why::Clients),
+    admin("client|unpause", Exact(2), Admin::Unpause),
 ];
 
 const COMMAND: &[Command] = &[

@@ -433,7 +433,8 @@ rows! {
          that tells two of them. In a pool of one server, SAVE, BGSAVE, BGREWRITEAOF, LASTSAVE, SHUTDOWN, REPLICAOF, \
          SLAVEOF, MEMORY PURGE and MALLOC-STATS, and DEBUG (but for DEBUG PROTOCOL) go there, over a connection of their \
          own; a SHUTDOWN that succeeds is answered with the error for a lost server. CLIENT KILL closes clients of the \
-         proxy: those of the worker that is asked (with `workers: 1`, the default, all). With memcached: each server gets \
+         pool, and CLIENT PAUSE has their requests wait, or those that may change data, until CLIENT UNPAUSE or for 10 minutes at \
+         most. With memcached: each server gets \
          `verbosity` above 1, which makes it log every request; `stats detail`, which makes it count by prefix; \
          `stats sizes`; `stats cachedump`, which shows keys; `stats conns`, which shows addresses; and `stats \
          reset` (which `allow_flush` allows too). `stats` alone and with `items`, `slabs`, `settings`, `extstore` \

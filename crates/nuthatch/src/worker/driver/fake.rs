@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::net::{ByteStream, Received, cause_of};
-use crate::worker::net::{Dialled, Target};
+use crate::worker::net::{Dialled, Target, Word};
 
 /// A small random generator (splitmix64): a seed always yields the same numbers.
 #[derive(Debug, Clone)]
@@ -362,6 +362,11 @@ impl Net for FakeNet {
 
     fn note_attempt(&mut self, _: &Arc<str>, address: SocketAddr, reached: bool) {
         self.attempts.borrow_mut().push((address, reached));
+    }
+
+    /// There is one worker.
+    fn tell(&mut self, _: usize, _: Word) -> bool {
+        false
     }
 
     fn register(&mut self, stream: &mut FakeStream, token: usize) -> io::Result<()> {

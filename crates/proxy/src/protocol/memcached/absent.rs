@@ -11,7 +11,7 @@ impl Report for Memcached {
     fn report(
         &self,
         _request: decision::Request<'_, Self>,
-        _pool: &mut PoolView<'_, ()>,
+        _pool: &PoolView<'_, ()>,
         _out: &mut Vec<u8>,
     ) {
     }

@@ -4,11 +4,11 @@ use redis_proto::command::{Admin, Command, LocalCommand};
 use redis_proto::response::ReplyKind;
 use redis_proto::{Version, encode};
 
-use super::client_kill;
 use super::handshake::error_text;
 use super::refusal::refuse;
 use super::request::Request;
 use super::state::Redis;
+use super::{client_kill, client_pause};
 use crate::flow::buffer::Rope;
 use crate::limits::MAX_ASKED;
 use crate::protocol::decision::{AdminStep, DecisionOutput, JoinKind, Route};
@@ -49,6 +49,8 @@ impl Redis {
             Admin::OnlyServer if !request.is_idle => Route::WhenIdle,
             Admin::OnlyServer => Route::Admin(AdminStep::OnlyServer),
             Admin::Kill => client_kill::route(request, output),
+            Admin::Pause => client_pause::route(request, output),
+            Admin::Unpause => Route::Workers,
         }
     }
 

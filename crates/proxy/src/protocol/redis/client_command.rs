@@ -5,7 +5,7 @@ use redis_proto::{Command, encode};
 use super::client::{RedisClient, is_valid_name};
 use super::request::{Request, shown};
 use super::state::Redis;
-use super::waiting;
+use super::{client_list, waiting};
 use crate::protocol::decision::{DecisionOutput, Route};
 
 /// CLIENT with one of its subcommands.
@@ -18,7 +18,8 @@ pub(super) fn route(
 ) -> Route {
     let out = &mut output.reply;
     match command.sub_name() {
-        "info" | "list" => return Route::Report,
+        "info" => return Route::Report,
+        "list" => return client_list::route(request, out),
         "setname" => set_name(request, client, out),
         "getname" => match &client.name {
             Some(name) => encode::bulk(out, name),

@@ -1,14 +1,16 @@
-//! CLIENT KILL: which clients of the worker are closed.
+//! CLIENT KILL: which clients are closed.
 
 use std::collections::HashSet;
 
 use redis_proto::encode;
 
 use super::client::RedisClient;
-use super::client_list::addresses;
-use super::request::{Request, shown};
-use crate::protocol::decision::{AdminStep, DecisionOutput, Route};
-use crate::protocol::report::{ClientView, PoolView};
+use super::client_list::Around;
+use super::parts::{numbers, put_number};
+use super::request::{ARGUMENT_TOO_LONG, Request, shown};
+use crate::protocol::decision::{DecisionOutput, Route};
+use crate::protocol::report::{ClientView, WorkerView};
+use crate::time::Time;
 
 /// What a client must be like.
 #[derive(Debug, Default)]
@@ -31,7 +33,11 @@ struct Filter<'r> {
 /// Decides what becomes of CLIENT KILL, which is checked here.
 pub(super) fn route(request: &Request<'_>, output: &mut DecisionOutput) -> Route {
     match Filter::read(request) {
-        Ok(_) => Route::Admin(AdminStep::CloseClients),
+        Ok(_) if request.lacks_an_argument() => {
+            encode::error(&mut output.reply, ARGUMENT_TOO_LONG);
+            Route::Local
+        }
+        Ok(_) => Route::Workers,
         Err(error) => {
             encode::error(&mut output.reply, &error);
             Route::Local
@@ -39,30 +45,40 @@ pub(super) fn route(request: &Request<'_>, output: &mut DecisionOutput) -> Route
     }
 }
 
-/// The numbers of the clients that are to be closed; writes the reply.
+/// The numbers of a worker's clients that are to be closed; how many there are is written. The client that asks has the
+/// number `asker`.
 pub(super) fn victims(
     request: &Request<'_>,
-    pool: &mut PoolView<'_, RedisClient>,
+    asker: u64,
+    worker: &mut WorkerView<'_, RedisClient>,
     out: &mut Vec<u8>,
 ) -> HashSet<u64> {
+    let around = Around::new(worker.now, worker.share);
     let Ok(filter) = Filter::read(request) else {
         return HashSet::new();
     };
     let mut found = HashSet::new();
-    while let Some(view) = pool.clients.next() {
-        if filter.is_met_by(&view, pool) {
+    let now = worker.now;
+    for view in &mut *worker.clients {
+        if filter.is_met_by(&view, asker, now, &around) {
             found.insert(view.client.id);
             if filter.is_old_form {
                 break;
             }
         }
     }
-    match (filter.is_old_form, found.is_empty()) {
-        (true, true) => encode::error(out, "ERR No such client"),
-        (true, false) => encode::simple(out, "OK"),
-        (false, _) => encode::integer(out, found.len() as i64),
-    }
+    put_number(found.len() as u64, out);
     found
+}
+
+/// The reply, where the workers have closed so many clients.
+pub(super) fn joined(request: &Request<'_>, parts: &[Vec<u8>], out: &mut Vec<u8>) {
+    let closed: u64 = parts.iter().flat_map(|part| numbers(part)).sum();
+    match (request.args.len(), closed) {
+        (3, 0) => encode::error(out, "ERR No such client"),
+        (3, _) => encode::simple(out, "OK"),
+        (_, closed) => encode::integer(out, closed as i64),
+    }
 }
 
 impl<'r> Filter<'r> {
@@ -126,13 +142,15 @@ impl<'r> Filter<'r> {
     fn is_met_by(
         &self,
         view: &ClientView<'_, RedisClient>,
-        pool: &PoolView<'_, RedisClient>,
+        asker: u64,
+        now: Time,
+        around: &Around,
     ) -> bool {
         let client = view.client;
-        let (addr, laddr) = addresses(view, pool);
+        let (addr, laddr) = around.addresses(view);
         let is = |wanted: Option<&[u8]>, has: &str| wanted.is_none_or(|it| it == has.as_bytes());
-        let age = pool.now.since(client.connected).as_secs();
-        let is_asking = client.id == pool.asking.client.id;
+        let age = now.since(client.connected).as_secs();
+        let is_asking = client.id == asker;
         let is_left_out = self.is_nobody || (self.skips_me && is_asking);
         !is_left_out
             && self.id.is_none_or(|id| id == client.id)

@@ -2,48 +2,98 @@
 
 use std::borrow::Cow;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use redis_proto::{Version, encode};
 
 use super::client::RedisClient;
-use super::request::{Request, shown};
+use super::request::{ARGUMENT_TOO_LONG, Request, shown};
 use crate::limits::MAX_LISTED_CLIENTS;
+use crate::process::Place;
 use crate::protocol::channel::ChannelKind;
-use crate::protocol::report::{ClientView, PoolView};
+use crate::protocol::decision::Route;
+use crate::protocol::report::{ClientView, PoolView, WorkerView};
 use crate::settings::CrossShard;
+use crate::share::PoolShare;
+use crate::time::Time;
 
-type Pool<'a> = PoolView<'a, RedisClient>;
+/// What the lines of all clients have in common.
+pub(super) struct Around {
+    now: Time,
+    place: Arc<Place>,
+}
+
+impl Around {
+    pub(super) fn new(now: Time, share: &PoolShare) -> Self {
+        let place = share.place();
+        Self { now, place }
+    }
+}
 
 /// CLIENT INFO.
-pub(super) fn info(pool: &Pool<'_>, cross_shard: CrossShard, out: &mut Vec<u8>) {
+pub(super) fn info(pool: &PoolView<'_, RedisClient>, cross_shard: CrossShard, out: &mut Vec<u8>) {
     let mut text = String::new();
-    write_line(&pool.asking, pool, cross_shard, &mut text);
+    let around = Around::new(pool.now, pool.share);
+    write_line(&pool.asking, &around, cross_shard, &mut text);
     encode::text(out, &text, pool.asking.client.version);
 }
 
-/// CLIENT LIST.
+/// The route of CLIENT LIST, which is checked here.
+pub(super) fn route(request: &Request<'_>, out: &mut Vec<u8>) -> Route {
+    if request.lacks_an_argument() {
+        encode::error(out, ARGUMENT_TOO_LONG);
+        return Route::Local;
+    }
+    match Wanted::read(request) {
+        Ok(_) => Route::Workers,
+        Err(error) => {
+            encode::error(out, &error);
+            Route::Local
+        }
+    }
+}
+
+/// The lines of a worker's clients.
 pub(super) fn list(
     request: &Request<'_>,
-    pool: &mut Pool<'_>,
+    worker: &mut WorkerView<'_, RedisClient>,
     cross_shard: CrossShard,
     out: &mut Vec<u8>,
 ) {
-    let wanted = match Wanted::read(request) {
-        Ok(wanted) => wanted,
-        Err(error) => return encode::error(out, &error),
+    let Ok(wanted) = Wanted::read(request) else {
+        return;
     };
+    let around = Around::new(worker.now, worker.share);
     let mut text = String::new();
     let mut room = MAX_LISTED_CLIENTS;
     while room > 0 {
-        let Some(client) = pool.clients.next() else {
+        let Some(client) = worker.clients.next() else {
             break;
         };
         if wanted.has(client.client) {
-            write_line(&client, pool, cross_shard, &mut text);
+            write_line(&client, &around, cross_shard, &mut text);
             room -= 1;
         }
     }
-    encode::text(out, &text, pool.asking.client.version);
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// The lines of all workers' clients, in the order in which these have connected, as with Redis.
+pub(super) fn joined(parts: &[Vec<u8>], version: Version, out: &mut Vec<u8>) {
+    let lines = parts
+        .iter()
+        .flat_map(|part| part.split_inclusive(|byte| *byte == b'\n'));
+    let mut lines: Vec<(u64, &[u8])> = lines.map(|line| (number_in(line), line)).collect();
+    lines.sort_unstable();
+    lines.truncate(MAX_LISTED_CLIENTS);
+    let text: Vec<u8> = lines.iter().flat_map(|(_, line)| *line).copied().collect();
+    encode::text(out, &String::from_utf8_lossy(&text), version);
+}
+
+/// The number that a line begins with: `id=7 `.
+fn number_in(line: &[u8]) -> u64 {
+    let digits = line.iter().skip(3).take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
 }
 
 /// Which clients are asked for.
@@ -99,17 +149,17 @@ impl Wanted {
 /// keys of several servers. The descriptor and the sizes of buffers that there are not here are -1 and 0.
 fn write_line(
     view: &ClientView<'_, RedisClient>,
-    pool: &Pool<'_>,
+    around: &Around,
     cross_shard: CrossShard,
     text: &mut String,
 ) {
     let client = view.client;
     let (age, idle) = (
-        pool.now.since(client.connected),
-        pool.now.since(view.active),
+        around.now.since(client.connected),
+        around.now.since(view.active),
     );
-    let (addr, laddr) = addresses(view, pool);
-    let flags = flags(view, pool);
+    let (addr, laddr) = around.addresses(view);
+    let flags = flags(view, around);
     // Nothing is held of a transaction that will not be executed.
     let multi = match client.in_force.is_within_transaction() {
         true => view.queued as i64,
@@ -157,14 +207,14 @@ fn write_line(
 }
 
 /// What a client is and does, as Redis writes it.
-fn flags(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>) -> String {
+fn flags(view: &ClientView<'_, RedisClient>, around: &Around) -> String {
     let client = view.client;
     let all = [
         ('P', client.subscriptions.is_any()),
         ('x', client.in_force.is_within_transaction()),
         ('b', view.waits),
         ('t', client.tracking.is_on()),
-        ('U', pool.share.place().port == 0),
+        ('U', around.place.port == 0),
     ];
     let set = all.into_iter().filter(|(_, is)| *is).map(|(flag, _)| flag);
     let flags: String = set.collect();
@@ -174,12 +224,14 @@ fn flags(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>) -> String {
     }
 }
 
-/// The addresses of both ends of its connection. A unix socket is called `path:0` at both, as in Redis.
-pub(super) fn addresses(view: &ClientView<'_, RedisClient>, pool: &Pool<'_>) -> (String, String) {
-    let place = pool.share.place();
-    match place.port {
-        0 => (format!("{}:0", place.listen), format!("{}:0", place.listen)),
-        _ => (view.name.to_owned(), place.listen.to_string()),
+impl Around {
+    /// The addresses of both ends of a client's connection. A unix socket is called `path:0` at both, as in Redis.
+    pub(super) fn addresses(&self, view: &ClientView<'_, RedisClient>) -> (String, String) {
+        let place = &self.place;
+        match place.port {
+            0 => (format!("{}:0", place.listen), format!("{}:0", place.listen)),
+            _ => (view.name.to_owned(), place.listen.to_string()),
+        }
     }
 }
 

@@ -168,7 +168,7 @@ fn stats(pool: &Pool<'_>, out: &mut String) -> fmt::Result {
         ("pubsub_patterns", ChannelKind::Pattern),
         ("pubsubshard_channels", ChannelKind::Shard),
     ] {
-        line(out, name, (pool.subscribers)(kind, None))?;
+        line(out, name, (pool.channels)(kind))?;
     }
     line(
         out,

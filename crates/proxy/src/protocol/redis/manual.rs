@@ -196,7 +196,7 @@ fn pubsub(asked: PubSub) -> &'static str {
         PubSub::Unsubscribe(_) => "is answered by the proxy itself",
         PubSub::Names => "goes to every server; the channels of all",
         PubSub::Subscribers(_) | PubSub::Patterns => {
-            "is answered by the proxy itself, of the clients of the worker that is asked"
+            "is answered by the proxy itself, of the clients of all its workers"
         }
     }
 }
@@ -261,8 +261,12 @@ fn admin(asked: Admin) -> &'static str {
             "goes to the server of a pool of one, over a connection of its own, if the pool has `admin_commands: true`; otherwise it is refused"
         }
         Admin::Kill => {
-            "closes clients of the proxy, those of the worker that is asked, if the pool has `admin_commands: true`"
+            "closes clients of the proxy, whichever worker has them, if the pool has `admin_commands: true`"
         }
+        Admin::Pause => {
+            "has the requests of the pool's clients wait, or those that may change data (`WRITE`), for 10 minutes at most, if the pool has `admin_commands: true`"
+        }
+        Admin::Unpause => "ends that, if the pool has `admin_commands: true`",
     }
 }
 
@@ -285,7 +289,7 @@ fn instead(why: Why) -> &'static str {
         Why::Cluster => "Nothing need be done instead: the pool finds the servers of keys",
         Why::Search => "Instead: ask each server directly",
         Why::Connection => "Instead: connect to the server directly",
-        Why::Admin | Why::Replication | Why::Subcommand | Why::Clients | Why::Other => "",
+        Why::Admin | Why::Replication | Why::Subcommand | Why::Other => "",
     }
 }
 

@@ -1,17 +1,21 @@
 //! Publish and subscribe.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hasher};
+
 use redis_proto::command::{Channels, Command, PubSub};
 use redis_proto::response::{ReplyKind, ReplyScanner, Scan};
 use redis_proto::{Version, encode};
 
 use super::client::RedisClient;
+use super::parts::{numbers, put_number};
 use super::refusal::refuse_key;
 use super::request::{ARGUMENT_TOO_LONG, Request};
 use super::state::Redis;
 use crate::limits::MAX_CHANNELS;
 use crate::protocol::channel::{Change, ChannelKind, Counts};
 use crate::protocol::decision::{DecisionOutput, JoinKind, Route};
-use crate::protocol::report::PoolView;
+use crate::protocol::report::WorkerView;
 use crate::protocol::subscribing::{Notice, Subscribing};
 
 /// The words of requests, confirmations and messages of each kind.
@@ -43,7 +47,13 @@ pub(super) fn route(
             let join = JoinKind::Concat;
             return Route::Broadcast { join };
         }
-        PubSub::Subscribers(_) | PubSub::Patterns => return Route::Report,
+        PubSub::Subscribers(_) | PubSub::Patterns => {
+            if request.lacks_an_argument() {
+                encode::error(&mut output.reply, ARGUMENT_TOO_LONG);
+                return Route::Local;
+            }
+            return Route::Workers;
+        }
         PubSub::Subscribe(channels) => (Change::Subscribe, kind_of(channels)),
         PubSub::Unsubscribe(channels) => (Change::Unsubscribe, kind_of(channels)),
     };
@@ -67,27 +77,45 @@ fn kind_of(channels: Channels) -> ChannelKind {
     }
 }
 
-/// PUBSUB NUMSUB, SHARDNUMSUB and NUMPAT.
-pub(super) fn report(
+/// What a worker knows for PUBSUB NUMSUB and SHARDNUMSUB (how many of its clients are subscribed to each channel) and NUMPAT
+/// (a digest of each pattern that they are subscribed to: other workers' clients may be subscribed to the same one).
+pub(super) fn part(
     asked: PubSub,
     request: &Request<'_>,
-    pool: &PoolView<'_, RedisClient>,
+    worker: &WorkerView<'_, RedisClient>,
     out: &mut Vec<u8>,
 ) {
     let PubSub::Subscribers(channels) = asked else {
-        let patterns = (pool.subscribers)(ChannelKind::Pattern, None);
-        return encode::integer(out, patterns as i64);
+        return (worker.channels)(ChannelKind::Pattern, &mut |name| {
+            put_number(digest(name), out);
+        });
     };
-    if request.lacks_an_argument() {
-        return encode::error(out, ARGUMENT_TOO_LONG);
-    }
-    encode::array_header(out, 2 * (request.args.len() - 2));
     for index in 2..request.args.len() {
-        let name = request.arg(index);
-        encode::bulk(out, name);
-        let count = (pool.subscribers)(kind_of(channels), Some(name));
-        encode::integer(out, count as i64);
+        let count = (worker.subscribers)(kind_of(channels), request.arg(index));
+        put_number(count as u64, out);
     }
+}
+
+/// The same for all workers.
+pub(super) fn joined(asked: PubSub, request: &Request<'_>, parts: &[Vec<u8>], out: &mut Vec<u8>) {
+    let PubSub::Subscribers(_) = asked else {
+        let patterns: HashSet<u64> = parts.iter().flat_map(|part| numbers(part)).collect();
+        return encode::integer(out, patterns.len() as i64);
+    };
+    let names = 2..request.args.len();
+    encode::array_header(out, 2 * names.len());
+    for index in names {
+        encode::bulk(out, request.arg(index));
+        let counts = parts.iter().filter_map(|part| numbers(part).nth(index - 2));
+        encode::integer(out, counts.sum::<u64>() as i64);
+    }
+}
+
+/// In 64 bits, so that no two of a million are alike, most likely.
+fn digest(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name);
+    hasher.finish()
 }
 
 /// PING of a client that speaks RESP2 and is subscribed: it gets an array, as all that it gets then.

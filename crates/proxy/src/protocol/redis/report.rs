@@ -1,40 +1,30 @@
 //! Requests about the pool and its clients.
 
-use std::collections::HashSet;
-
 use redis_proto::command::{Action as CommandAction, LocalCommand};
 
 use super::decision::request_of;
 use super::state::Redis;
-use super::{client_kill, client_list, config, introspect, own, pubsub, slow_log};
-use crate::protocol::decision;
-use crate::protocol::report::{PoolView, Report};
+use super::{client_list, client_pause, config, introspect, own, slow_log, workers};
+use crate::protocol::decision::{self, Decider};
+use crate::protocol::report::{Deed, PoolView, Report, WorkerView};
 
 impl Report for Redis {
     fn report(
         &self,
         request: decision::Request<'_, Self>,
-        pool: &mut PoolView<'_, Self::Client>,
+        pool: &PoolView<'_, Self::Client>,
         out: &mut Vec<u8>,
     ) {
         let request = request_of(request);
         let Ok(command) = self.find_command(&request) else {
             return;
         };
-        let local = match command.action {
-            CommandAction::Local(local) => local,
-            CommandAction::PubSub(asked) => return pubsub::report(asked, &request, pool, out),
-            _ => return,
+        let CommandAction::Local(local) = command.action else {
+            return;
         };
         match local {
             LocalCommand::Info => introspect::info(&request, pool, out),
-            LocalCommand::Client => {
-                let cross_shard = self.settings.cross_shard;
-                match command.sub_name() {
-                    "info" => client_list::info(pool, cross_shard, out),
-                    _ => client_list::list(&request, pool, cross_shard, out),
-                }
-            }
+            LocalCommand::Client => client_list::info(pool, self.settings.cross_shard, out),
             LocalCommand::Config => config::get(&request, pool, out),
             LocalCommand::Memory => own::memory_stats(pool, out),
             LocalCommand::Slowlog => slow_log::answer(command, &request, pool, out),
@@ -44,12 +34,39 @@ impl Report for Redis {
         }
     }
 
-    fn victims(
+    fn question(request: decision::Request<'_, Self>, out: &mut Vec<u8>) {
+        workers::question(&request_of(request), out);
+    }
+
+    fn part(
         &self,
         request: decision::Request<'_, Self>,
-        pool: &mut PoolView<'_, Self::Client>,
+        asker: u64,
+        worker: &mut WorkerView<'_, Self::Client>,
         out: &mut Vec<u8>,
-    ) -> HashSet<u64> {
-        client_kill::victims(&request_of(request), pool, out)
+    ) -> Deed {
+        workers::part(self, &request_of(request), asker, worker, out)
+    }
+
+    fn joined(
+        &self,
+        request: decision::Request<'_, Self>,
+        asker: &Self::Client,
+        parts: &[Vec<u8>],
+        out: &mut Vec<u8>,
+    ) {
+        workers::joined(self, &request_of(request), asker.version, parts, out);
+    }
+
+    fn waits_for_pause(
+        &self,
+        request: decision::Request<'_, Self>,
+        client: &Self::Client,
+        writes_only: bool,
+    ) -> bool {
+        let found = self.find_command(&request_of(request)).ok();
+        found.is_some_and(|command| {
+            !self.must_authenticate(client) && client_pause::waits(command, client, writes_only)
+        })
     }
 }

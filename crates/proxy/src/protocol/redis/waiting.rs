@@ -120,29 +120,30 @@ pub(super) fn acknowledged(
 
 /// CLIENT UNBLOCK.
 pub(super) fn unblock(request: &Request<'_>, output: &mut DecisionOutput) -> Route {
+    match read_unblock(request) {
+        // No client has it.
+        Ok((0, _)) => encode::integer(&mut output.reply, 0),
+        Ok((client, with_error)) => {
+            encode::integer(&mut output.reply, 0);
+            return Route::Unblock { client, with_error };
+        }
+        Err(error) => encode::error(&mut output.reply, error),
+    }
+    Route::Local
+}
+
+/// The number of the client whose wait is to end, 0 if it is none that there can be, and whether it ends with an error.
+pub(super) fn read_unblock(request: &Request<'_>) -> Result<(u64, bool), &'static str> {
     let number = std::str::from_utf8(request.arg(2)).ok();
-    let Some(number) = number.and_then(|number| number.parse::<i64>().ok()) else {
-        encode::error(
-            &mut output.reply,
-            "ERR value is not an integer or out of range",
-        );
-        return Route::Local;
-    };
+    let number = number.and_then(|number| number.parse::<i64>().ok());
+    let number = number.ok_or("ERR value is not an integer or out of range")?;
     let how = request.arg(3).to_ascii_lowercase();
     let with_error = match (request.args.len(), how.as_slice()) {
         (3, _) | (_, b"timeout") => false,
         (_, b"error") => true,
-        _ => {
-            let error = "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR";
-            encode::error(&mut output.reply, error);
-            return Route::Local;
-        }
+        _ => return Err("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR"),
     };
-    encode::integer(&mut output.reply, 0);
-    match u64::try_from(number) {
-        Ok(client) => Route::Unblock { client, with_error },
-        Err(_) => Route::Local,
-    }
+    Ok((u64::try_from(number).unwrap_or(0), with_error))
 }
 
 #[cfg(test)]
