@@ -68,6 +68,19 @@ fn answer_memcached(keys: &Keyspace, input: &mut Input<'_>, out: &mut Vec<u8>) {
             assert!(keys.is_value(value, id(keys, key)), "a value was changed");
             out.extend_from_slice(b"STORED\r\n");
         }
+        Some(b"mg") => {
+            let key = words.next().expect("mg names a key");
+            assert_eq!(words.next(), Some(&b"v"[..]), "its value is asked for");
+            out.extend_from_slice(format!("VA {}\r\n", keys.size()).as_bytes());
+            keys.push_value(out, id(keys, key));
+            out.extend_from_slice(b"\r\n");
+        }
+        Some(b"ms") => {
+            let key = words.next().expect("ms names a key");
+            let value = input.block(keys.size());
+            assert!(keys.is_value(value, id(keys, key)), "a value was changed");
+            out.extend_from_slice(b"HD\r\n");
+        }
         other => panic!("unexpected command {other:?}"),
     }
 }

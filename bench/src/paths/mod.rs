@@ -29,6 +29,8 @@ pub struct Path {
     pub size: usize,
     /// Servers of the pool.
     pub servers: usize,
+    /// Whether the pool has guardrails, which refuse nothing.
+    pub guarded: bool,
 }
 
 /// The kind of request.
@@ -40,6 +42,10 @@ pub enum Ask {
     Set,
     /// This many keys at once.
     MultiGet(u32),
+    /// One key, by memcached's meta command.
+    MetaGet,
+    /// One key, by memcached's meta command.
+    MetaSet,
 }
 
 /// Ticks per lap. Their keys differ, so that lookups reach many parts of the ring.
@@ -52,6 +58,10 @@ impl Path {
         redis("redis-set-p1", Ask::Set, 50, 1, 3),
         redis("redis-get-p16", Ask::Get, 10, 16, 3),
         redis("redis-set-p16", Ask::Set, 10, 16, 3),
+        Path {
+            guarded: true,
+            ..redis("redis-get-p1-guarded", Ask::Get, 50, 1, 3)
+        },
         redis("redis-get-p1-1k", Ask::Get, 50, 1, 1_024),
         redis("redis-set-p16-1k", Ask::Set, 10, 16, 1_024),
         redis("redis-get-p1-16k", Ask::Get, 10, 1, 16 << 10),
@@ -62,6 +72,8 @@ impl Path {
         memcached("memcached-get-p1", Ask::Get, 50, 1, 100),
         memcached("memcached-set-p1", Ask::Set, 50, 1, 100),
         memcached("memcached-get-p16", Ask::Get, 10, 16, 100),
+        memcached("memcached-mg-p16", Ask::MetaGet, 10, 16, 100),
+        memcached("memcached-ms-p16", Ask::MetaSet, 10, 16, 100),
         Path {
             servers: 4,
             ..memcached("memcached-multi-get-100", Ask::MultiGet(100), 5, 1, 100)
@@ -94,6 +106,7 @@ const fn redis(
         pipeline,
         size,
         servers: 2,
+        guarded: false,
     }
 }
 

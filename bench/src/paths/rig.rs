@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::settings::{
-    Address, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings, ServerSettings,
+    Address, GuardrailSettings, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
+    ServerSettings,
 };
 use proxy::{
     Action, Chunk, ConnectionId, Flush, Memory, Pool, PoolShare, Rope, SessionId, Time,
@@ -285,8 +286,8 @@ impl Rig {
         let mut value = Vec::new();
         self.keys.push_value(&mut value, id);
         let words: Vec<Vec<u8>> = match self.path.ask {
-            Ask::Get => vec![b"GET".to_vec(), key(id)],
-            Ask::Set => vec![b"SET".to_vec(), key(id), value],
+            Ask::Get | Ask::MetaGet => vec![b"GET".to_vec(), key(id)],
+            Ask::Set | Ask::MetaSet => vec![b"SET".to_vec(), key(id), value],
             Ask::MultiGet(count) => {
                 let keys = (0..count).map(|offset| key(id + offset));
                 std::iter::once(b"MGET".to_vec()).chain(keys).collect()
@@ -314,6 +315,17 @@ fn push_memcached(out: &mut Vec<u8>, words: &[Vec<u8>], ask: Ask) {
             out.extend_from_slice(b"set ");
             out.extend_from_slice(key);
             out.extend_from_slice(format!(" 0 0 {}\r\n", value.len()).as_bytes());
+            out.extend_from_slice(value);
+        }
+        (Ask::MetaGet, [_, key]) => {
+            out.extend_from_slice(b"mg ");
+            out.extend_from_slice(key);
+            out.extend_from_slice(b" v");
+        }
+        (Ask::MetaSet, [_, key, value]) => {
+            out.extend_from_slice(b"ms ");
+            out.extend_from_slice(key);
+            out.extend_from_slice(format!(" {}\r\n", value.len()).as_bytes());
             out.extend_from_slice(value);
         }
         (_, words) => {
@@ -359,10 +371,31 @@ fn settings(path: &Path) -> PoolSettings {
         Protocol::Redis => ProtocolSettings::Redis(RedisSettings::default()),
         Protocol::Memcached => ProtocolSettings::Memcached(MemcachedSettings::default()),
     };
+    let guardrails = match path.guarded {
+        true => guardrails(),
+        false => Vec::new(),
+    };
     PoolSettings {
+        guardrails,
         timeout: Some(Duration::from_millis(400)),
         preconnect: true,
         auto_eject_hosts: true,
         ..PoolSettings::new("bench", (0..path.servers).map(server).collect(), protocol)
     }
+}
+
+/// One for all requests, whose rate is never reached, and one for keys that nobody asks for.
+fn guardrails() -> Vec<GuardrailSettings> {
+    let all = GuardrailSettings {
+        deny: ["config", "flushall", "keys"].map(Into::into).to_vec(),
+        max_value: Some(1 << 20),
+        max_rate: Some(1_000_000),
+        ..GuardrailSettings::default()
+    };
+    let some = GuardrailSettings {
+        prefix: Some("another:".into()),
+        max_rate: Some(1),
+        ..GuardrailSettings::default()
+    };
+    vec![all, some]
 }
