@@ -155,7 +155,8 @@ fn start(
     start_log(options)?;
     let (sender, calls) = sync_channel(CALLS);
     let controller = Controller::new(sender);
-    start_signals(&controller)?;
+    let handled = signals::start(controller.clone());
+    handled.map_err(|error| Failure::of("handling signals", &error))?;
     announce(options);
     let files = files(options);
     let watched = Watched::new(&files);
