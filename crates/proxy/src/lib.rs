@@ -31,6 +31,7 @@ mod event;
 mod flow;
 mod guardrails;
 mod health_record;
+pub mod hot_keys;
 mod id;
 pub mod latency;
 pub mod limits;

@@ -401,3 +401,27 @@ pub const SLOW_KEY: usize = 32;
 /// How often it is looked at whether another worker has ejected a server, while there are subscribers: no request of
 /// theirs would find that out.
 pub const SUBSCRIBER_HEALTH_EVERY: Duration = Duration::from_secs(1);
+
+/// Keys that a worker counts at a time for `hot_keys`, by requests and by bytes each: what is counted of one is too high by
+/// at most this part of all, 0.4 %. With long keys they take 100 KiB each ...
+pub const HOT_KEYS_COUNTED: usize = 256;
+
+/// ... as so many bytes of a key are kept.
+pub const HOT_KEY_BYTES: usize = 128;
+
+/// Keys with the largest values that a worker keeps, and keys of each kind that are shown at most: as many as Redis shows.
+pub const LARGEST_KEYS: usize = 64;
+
+/// Keys of one request, or of its part for one server, that are counted. Further ones are left out.
+pub const HOT_KEYS_OF_REQUEST: usize = 64;
+
+/// Counted requests on one connection whose replies are measured, too: with more in flight than that, the bytes of some
+/// replies are missing.
+pub const HOT_KEYS_IN_FLIGHT: usize = 1_024;
+
+/// With the setting `hot_keys`, counts are those of this time and of what is under way of the next: long enough for few
+/// counts to say something, short enough to tell what is hot now.
+pub const HOT_KEYS_PERIOD: Duration = Duration::from_secs(60);
+
+/// How often a worker tells the others what it has counted: copying it takes some ten microseconds.
+pub const HOT_KEYS_PUBLISH_EVERY: Duration = Duration::from_secs(1);

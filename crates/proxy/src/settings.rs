@@ -41,6 +41,8 @@ pub struct PoolSettings {
     pub server_failure_limit: u32,
     /// How long a request takes at least that is kept in the slow log when it is answered; `None` keeps none.
     pub slow_log: Option<Duration>,
+    /// One in so many requests (at least 1) is counted by its keys; `None` counts none.
+    pub hot_keys: Option<u32>,
     /// Append the server and the cause to the proxy's own error lines.
     pub error_detail: bool,
     /// Let commands pass that destroy data on every server (FLUSHALL, FLUSHDB, flush_all).
@@ -97,6 +99,7 @@ impl PoolSettings {
             leased_connections: 1_024,
             lease_idle_timeout: Some(Duration::from_secs(60)),
             slow_log: None,
+            hot_keys: None,
             server_retry_timeout: Duration::from_secs(30),
             server_failure_limit: 2,
             error_detail: false,

@@ -3,14 +3,17 @@
 //! Workers only read plans. A new one is published as a whole (`ArcSwap`), and then its number. A worker compares
 //! that number before each request, which costs one atomic load, and loads the plan only when it differs.
 
+mod hot_keys;
+
 use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use crate::flow::memory::{Memory, MemoryPart};
+use crate::hot_keys::{HotKeyOrder, Published};
 use crate::latency::{Class, Durations, Histogram, ServerLatency};
 use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
 use crate::process::{Place, Process};
@@ -45,6 +48,8 @@ pub struct PoolShare {
 struct WorkerShare {
     counters: Arc<PoolCounters>,
     memory: Arc<MemoryPart>,
+    /// What it has counted by keys, if it does.
+    hot_keys: ArcSwapOption<Published>,
 }
 
 /// How a pool is to be served. A plan never changes; each change of configuration publishes a new one.
@@ -62,6 +67,8 @@ pub struct PoolPlan {
     pub(crate) scripts: Arc<ScriptMemory>,
     /// What is used up of the rates of the settings' guardrails, in the same order. It is the same for the same prefix.
     pub(crate) rates: Box<[Arc<RateLimit>]>,
+    /// Which requests are counted by their keys, if any.
+    pub(crate) hot_keys: Option<Arc<HotKeyOrder>>,
 }
 
 /// Another pool of the same process, for the keys of ejected servers.
@@ -145,6 +152,7 @@ impl PoolShare {
         let worker = |_| WorkerShare {
             counters: Arc::default(),
             memory: Arc::new(MemoryPart::new(memory)),
+            hot_keys: ArcSwapOption::empty(),
         };
         let plan = PoolPlan::new(None, Arc::new(settings), failover, workers);
         Arc::new(Self {
@@ -192,14 +200,7 @@ impl PoolShare {
     /// server that has left is not followed.
     pub fn move_server(&self, server: &Arc<ServerShare>) -> Arc<PoolPlan> {
         self.replace_plan(|last| {
-            let mut next = PoolPlan {
-                number: last.number + 1,
-                settings: Arc::clone(&last.settings),
-                servers: last.servers.clone(),
-                failover: last.failover.clone(),
-                scripts: Arc::clone(&last.scripts),
-                rates: last.rates.clone(),
-            };
+            let mut next = last.successor();
             let servers = next.servers.iter_mut();
             for planned in servers.filter(|planned| Arc::ptr_eq(&planned.share, server)) {
                 planned.endpoint = Arc::new(planned.endpoint.successor());
@@ -319,13 +320,15 @@ impl PoolShare {
 
 impl PoolPlan {
     /// The plan that follows the `last` one, if there was one. Servers with the name of a known one are the same server; the
-    /// scripts stay.
+    /// scripts stay, and so does what is counted by keys, unless the settings say otherwise.
     fn new(
         last: Option<&Self>,
         settings: Arc<PoolSettings>,
         failover: Option<FailoverPool>,
         workers: usize,
     ) -> Self {
+        let number = last.map_or(1, |last| last.number + 1);
+        let hot_keys = last.and_then(|last| last.hot_keys.as_ref());
         let known = last.map_or(&[][..], |last| &last.servers);
         let mut known: Vec<&PlannedServer> = known.iter().collect();
         let mut server = |server: &ServerSettings| {
@@ -335,12 +338,26 @@ impl PoolPlan {
             PlannedServer::new(&settings, server, known, workers)
         };
         Self {
-            number: last.map_or(1, |last| last.number + 1),
+            number,
             servers: settings.servers.iter().map(&mut server).collect(),
             rates: rates(&settings, last),
+            hot_keys: HotKeyOrder::next(hot_keys, settings.hot_keys, number),
             settings,
             failover,
             scripts: last.map_or_else(Arc::default, |last| Arc::clone(&last.scripts)),
+        }
+    }
+
+    /// The next plan, which is like this one.
+    fn successor(&self) -> Self {
+        Self {
+            number: self.number + 1,
+            settings: Arc::clone(&self.settings),
+            servers: self.servers.clone(),
+            failover: self.failover.clone(),
+            scripts: Arc::clone(&self.scripts),
+            rates: self.rates.clone(),
+            hot_keys: self.hot_keys.clone(),
         }
     }
 }

@@ -33,6 +33,7 @@ impl<P: Protocol> Engine<P> {
             self.retire_at,
             self.questions.deadline(),
             self.pause.map(|pause| pause.until),
+            self.hot_keys.as_ref().and_then(|it| it.publish_at()),
             // What was left out of the log is told even if nothing further happens.
             self.outbox.log_deadline(),
         ]
@@ -65,6 +66,7 @@ impl<P: Protocol> Engine<P> {
         if self.memory.next().is_some_and(|due| due <= self.now) {
             self.count_memory();
         }
+        self.publish_due_hot_keys();
         self.retire_connections();
         self.give_up_questions();
         self.end_due_pause();

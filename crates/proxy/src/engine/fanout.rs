@@ -220,7 +220,7 @@ impl<P: Protocol> Engine<P> {
             }
             P::fragment_end(command, request, out);
         });
-        self.note_request(asked, connection);
+        self.note_fragment(asked, connection, keys);
         if let Some(seconds) = seconds {
             self.follow_fragment(asked, facts, connection, keys.iter(), seconds);
         }

@@ -38,7 +38,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn hold_request(&mut self, request: &ToHold<'_, '_, P>, bodies: &mut Vec<Body>) {
         self.check_health();
         let Err(error) = self.try_hold(request, bodies) else {
-            return;
+            return self.note_keys(request.asked, request.facts);
         };
         self.output.reply.clear();
         match error {

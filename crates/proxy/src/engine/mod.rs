@@ -15,40 +15,41 @@
 //!
 //! 1. `state`: what the engine consists of.
 //! 2. `trace`: whose doing an event is, and what is logged at the levels above the default.
-//! 3. `health`: which servers are in use; failures, probes, and the return of servers.
-//! 4. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
-//! 5. `listening`: subscriber connections, and what servers send on them.
-//! 6. `subscribing`: clients that subscribe, and leave.
-//! 7. `reports`: what clients are told of the pool and of each other.
-//! 8. `upgrades`: sessions that ask for a newer version of the protocol.
-//! 9. `plans`: how a new plan takes effect.
-//! 10. `pacing`: sessions whose requests keep a server busy for long.
-//! 11. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
-//! 12. `slow`: requests that took long.
-//! 13. `leases`: connections that one session has, and what ends that.
-//! 14. `waits`: requests that wait at their server for other clients.
-//! 15. `failover`: a request to a server of the failover pool.
-//! 16. `fanout`: a request to several servers.
-//! 17. `large_split`: the same for one of very many keys.
-//! 18. `acknowledged`: requests that wait for replicas of the servers.
-//! 19. `administering`: requests that administer servers, over connections of their own.
-//! 20. `pausing`: requests that wait for the end of a pause.
-//! 21. `asking`: requests about the clients of all workers.
-//! 22. `watches`: the keys that a transaction depends on.
-//! 23. `holding`: the requests of a transaction, until it is executed.
-//! 24. `transactions`: their execution: they are sent as one.
-//! 25. `guarding`: requests that the guardrails of the pool refuse.
-//! 26. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 27. `intake`: bytes to requests, and sessions that are resumed.
-//! 28. `endings`: server connections that end, and what happens to their requests.
-//! 29. `handshakes`: server connections until they carry requests.
-//! 30. `quiet`: replies that the clients of quiet requests do not want.
-//! 31. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 32. `memory`: `max_memory`.
-//! 33. `clock`: what is due because time has passed.
-//! 34. `departures`: the clients before the end of the process.
-//! 35. `census`: clients as operators see them.
-//! 36. `calls`: the calls that the shell may make.
+//! 3. `hot_keys`: requests that are counted by their keys.
+//! 4. `health`: which servers are in use; failures, probes, and the return of servers.
+//! 5. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
+//! 6. `listening`: subscriber connections, and what servers send on them.
+//! 7. `subscribing`: clients that subscribe, and leave.
+//! 8. `reports`: what clients are told of the pool and of each other.
+//! 9. `upgrades`: sessions that ask for a newer version of the protocol.
+//! 10. `plans`: how a new plan takes effect.
+//! 11. `pacing`: sessions whose requests keep a server busy for long.
+//! 12. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
+//! 13. `noting`: what is noted of requests until they are answered.
+//! 14. `leases`: connections that one session has, and what ends that.
+//! 15. `waits`: requests that wait at their server for other clients.
+//! 16. `failover`: a request to a server of the failover pool.
+//! 17. `fanout`: a request to several servers.
+//! 18. `large_split`: the same for one of very many keys.
+//! 19. `acknowledged`: requests that wait for replicas of the servers.
+//! 20. `administering`: requests that administer servers, over connections of their own.
+//! 21. `pausing`: requests that wait for the end of a pause.
+//! 22. `asking`: requests about the clients of all workers.
+//! 23. `watches`: the keys that a transaction depends on.
+//! 24. `holding`: the requests of a transaction, until it is executed.
+//! 25. `transactions`: their execution: they are sent as one.
+//! 26. `guarding`: requests that the guardrails of the pool refuse.
+//! 27. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 28. `intake`: bytes to requests, and sessions that are resumed.
+//! 29. `endings`: server connections that end, and what happens to their requests.
+//! 30. `handshakes`: server connections until they carry requests.
+//! 31. `quiet`: replies that the clients of quiet requests do not want.
+//! 32. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 33. `memory`: `max_memory`.
+//! 34. `clock`: what is due because time has passed.
+//! 35. `departures`: the clients before the end of the process.
+//! 36. `census`: clients as operators see them.
+//! 37. `calls`: the calls that the shell may make.
 
 mod acknowledged;
 mod administering;
@@ -65,11 +66,13 @@ mod guarding;
 mod handshakes;
 mod health;
 mod holding;
+mod hot_keys;
 mod intake;
 mod large_split;
 mod leases;
 mod listening;
 mod memory;
+mod noting;
 mod pacing;
 mod pausing;
 mod plans;
@@ -78,7 +81,6 @@ mod replies;
 mod reports;
 mod requests;
 mod sending;
-mod slow;
 mod state;
 mod subscribing;
 mod trace;

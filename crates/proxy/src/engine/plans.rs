@@ -27,6 +27,7 @@ impl<P: Protocol> Engine<P> {
                 .log(Event::Trace(Trace::PlanFollowed { number }));
         }
         self.settings = self.plans.own().settings.clone();
+        self.follow_hot_keys();
         // What sessions remember is in their clients, not in the protocol, so it can be replaced.
         self.protocol = P::new(self.plans.own());
         self.guardrails = Guardrails::new(self.plans.own());

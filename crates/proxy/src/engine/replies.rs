@@ -17,9 +17,9 @@ use crate::id::{ConnectionId, ServerId};
 use crate::limits::KEEP_KEYS;
 use crate::protocol::Protocol;
 use crate::protocol::grammar::Mark;
-use crate::servers::connection::replies::{Found, Tally};
+use crate::servers::connection::replies::{Found, Noted, Tally};
 use crate::servers::connection::{Connection, Progress};
-use crate::servers::queue::{InFlight, ReplyTo, Slow};
+use crate::servers::queue::{InFlight, ReplyTo};
 
 /// What is collected over the replies of one read, so that counters and health are touched once per read.
 struct Batch {
@@ -89,16 +89,18 @@ impl<P: Protocol> Engine<P> {
             marks: std::mem::take(&mut self.marks),
             is_out_of_step: false,
         };
-        let limit = self.settings.slow_log;
-        let limit = limit.filter(|limit| connection.may_be_slow(*limit));
-        let mut slow = Vec::new();
+        let limit = match self.notes_requests {
+            true => self.watch_replies(connection),
+            false => None,
+        };
+        let mut noted = None;
         let mut pos = range.start;
         while pos < range.end {
             let found = match limit {
                 None => self.deliver_plain_replies(id, chunk, &mut pos, range.end, &mut batch),
                 Some(limit) => {
                     let data = &chunk[pos..range.end];
-                    self.next_slow_reply(id, data, &mut batch, (limit, &mut slow))
+                    self.next_noted_reply(id, data, &mut batch, (limit, &mut noted))
                 }
             };
             match found {
@@ -109,8 +111,8 @@ impl<P: Protocol> Engine<P> {
                 None => break,
             }
         }
-        if !slow.is_empty() {
-            self.log_slow(server, slow);
+        if let Some(noted) = noted {
+            self.take_noted(server, *noted);
         }
         self.note_success(&mut batch);
         self.marks = batch.marks;
@@ -169,17 +171,17 @@ impl<P: Protocol> Engine<P> {
         None
     }
 
-    /// What is found at the start of `data` where requests may be slow; `None` when the bytes are no reply.
-    fn next_slow_reply(
+    /// What is found at the start of `data` where something is to be noted of requests; `None` when the bytes are no reply.
+    fn next_noted_reply(
         &mut self,
         id: ConnectionId,
         data: &[u8],
         batch: &mut Batch,
-        slow: (Duration, &mut Vec<Slow>),
+        noted: (Duration, &mut Option<Box<Noted>>),
     ) -> Option<Found<P::Kind>> {
         let connection = self.roster.get_mut(id)?;
         let (marks, tally) = (&mut batch.marks, &mut batch.tally);
-        connection.next_slow_reply(data, marks, tally, slow).ok()
+        connection.next_noted_reply(data, marks, tally, noted).ok()
     }
 
     /// Handles anything else that was found at `pos`. Returns its length, or `None` when it is no reply to its request.

@@ -14,6 +14,8 @@ impl<P: Protocol> Engine<P> {
     /// Answers a request with what is known of the pool.
     #[cold]
     pub(super) fn report(&mut self, asked: &Asked<'_, P>, reply: Reply) {
+        // What this worker has counted may be asked for.
+        self.publish_hot_keys();
         self.write_report(asked);
         self.respond(asked.id, reply);
     }

@@ -12,6 +12,7 @@ use crate::flow::buffer::Rope;
 use crate::flow::memory_watch::MemoryWatch;
 use crate::flow::outbox::Outbox;
 use crate::guardrails::Guardrails;
+use crate::hot_keys::Collector;
 use crate::id::ServerId;
 use crate::metrics::PoolCounters;
 use crate::protocol::Protocol;
@@ -83,6 +84,10 @@ pub(crate) struct Engine<P: Protocol> {
     /// Whole requests parsed since the start.
     pub(super) requests_seen: u64,
 
+    /// Something is to be noted of each request: it may be slow, or be counted by its keys.
+    pub(super) notes_requests: bool,
+    pub(super) hot_keys: Option<Box<Collector>>,
+
     /// One parser for all sessions. A session whose request is incomplete keeps the parser's state, and a new one is
     /// made here.
     pub(super) parser: Option<Box<P::Parser>>,
@@ -125,7 +130,12 @@ impl<P: Protocol> Engine<P> {
         let memory = share.memory(context.worker);
         let mut roster = Roster::new();
         let routes = routes(&plans, context, &mut roster, &mut Vec::new());
+        let hot_keys = plans.own().hot_keys.as_ref();
+        let hot_keys = hot_keys
+            .map(|order| Box::new(Collector::new(Arc::clone(order), context.seed, Time::ZERO)));
         Self {
+            notes_requests: settings.slow_log.is_some() || hot_keys.is_some(),
+            hot_keys,
             protocol: P::new(plans.own()),
             guardrails,
             clients: Clients::new(

@@ -112,6 +112,7 @@ impl<P: Protocol> Engine<P> {
                 },
             );
         }
+        self.note_keys(asked, facts);
         if has_ended {
             self.cancel_ended(asked.id);
         }

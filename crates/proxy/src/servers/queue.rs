@@ -14,6 +14,7 @@ use crate::latency::{Class, ServerLatency};
 use crate::limits::{KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
 use crate::protocol::grammar::{Mark, Unwanted};
 use crate::servers::notes::Notes;
+use crate::servers::samples::{Sample, Samples};
 use crate::servers::writes::Writes;
 use crate::slow_log::Note;
 use crate::time::Time;
@@ -146,6 +147,7 @@ pub(crate) struct RequestQueue {
     sent: usize,
     writes: Writes,
     notes: Notes,
+    samples: Samples,
     /// How many bytes of the next one are written.
     sent_of_next: usize,
     /// Unwritten bytes of requests that were answered before they were wholly written, as a server may do with an
@@ -328,6 +330,44 @@ impl RequestQueue {
         self.notes.add(number, note);
     }
 
+    /// The request that was pushed last.
+    pub(crate) fn newest(&self) -> Option<&InFlight> {
+        self.entries.back()
+    }
+
+    /// The request that was pushed last is counted by its keys.
+    pub(crate) fn sample(&mut self, sample: Sample) {
+        let number = self.writes.taken() + self.entries.len() as u64 - 1;
+        self.samples.add(number, sample);
+    }
+
+    /// Whether some of the requests are.
+    #[inline]
+    pub(crate) fn has_samples(&self) -> bool {
+        !self.samples.is_empty()
+    }
+
+    /// None of them is any more.
+    pub(crate) fn forget_samples(&mut self) {
+        self.samples.forget();
+    }
+
+    /// The number of the oldest request.
+    pub(super) fn number_of_oldest(&self) -> u64 {
+        self.writes.taken()
+    }
+
+    /// So many bytes of the reply to the request with this number have come, which was the oldest; returns it if it is
+    /// counted and these are the last.
+    pub(super) fn note_reply(
+        &mut self,
+        number: u64,
+        bytes: usize,
+        is_over: bool,
+    ) -> Option<Sample> {
+        self.samples.note_reply(number, bytes, is_over)
+    }
+
     /// The oldest request as it is logged if it is slow; none if it is not wholly written.
     pub(super) fn oldest_noted(&mut self) -> Option<Slow> {
         let request = *self.entries.front().filter(|_| self.sent > 0)?;
@@ -465,6 +505,7 @@ impl RequestQueue {
         });
         self.output = kept;
         self.notes.forget();
+        self.samples.forget();
         self.forgotten -= late;
         dropped
     }

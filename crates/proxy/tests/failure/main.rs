@@ -18,6 +18,7 @@ mod extra;
 mod failover;
 mod guardrails;
 mod handshake;
+mod hot_keys;
 mod joins;
 mod keyspace;
 mod large;

@@ -244,6 +244,8 @@ pub enum Admin {
     Pause,
     /// CLIENT UNPAUSE: ends that.
     Unpause,
+    /// HOTKEYS START, STOP and RESET: the proxy counts keys itself.
+    HotKeys,
 }
 
 /// A command about the scripts that servers know, or about the libraries of functions.
@@ -343,6 +345,7 @@ pub enum LocalCommand {
     Hello,
     /// HELP of any container.
     Help,
+    HotKeys,
     Info,
     Lastsave,
     Latency,

@@ -10,6 +10,7 @@ pub(super) const ROWS: &[Command] = &[
         .legacy()
         .with(COMMAND),
     container("config", CONFIG).flag(Flags::SENSITIVE),
+    container("hotkeys", HOTKEYS),
     container("json.debug", JSON_DEBUG),
     container("latency", LATENCY),
     container("memory", MEMORY),
@@ -125,6 +126,14 @@ const MODULE: &[Command] = &[
     refuse("module|load", AtLeast(3), Why::Admin),
     refuse("module|loadex", AtLeast(3), Why::Admin),
     refuse("module|unload", Exact(3), Why::Admin),
+];
+
+const HOTKEYS: &[Command] = &[
+    local("hotkeys|get", Exact(2), LocalCommand::HotKeys),
+    help("hotkeys|help"),
+    admin("hotkeys|reset", Exact(2), Admin::HotKeys),
+    admin("hotkeys|start", AtLeast(2), Admin::HotKeys),
+    admin("hotkeys|stop", Exact(2), Admin::HotKeys),
 ];
 
 const COMMANDLOG: &[Command] = &[

@@ -77,7 +77,6 @@ pub(super) const ROWS: &[Command] = &[
     admin("bgsave", AtLeast(1), Admin::OnlyServer),
     admin("debug", AtLeast(2), Admin::OnlyServer).with(DEBUG),
     refuse("failover", AtLeast(1), Why::Admin),
-    refuse("hotkeys", AtLeast(2), Why::Admin).with(HOTKEYS),
     refuse("migrate", AtLeast(6), Why::Admin)
         .keyed(Keys::Migrate)
         .flag(Flags::SENSITIVE),
@@ -181,8 +180,6 @@ const PUBSUB: &[Command] = &[
 const CLUSTER: &[Command] = &[help("cluster|help")];
 
 const DEBUG: &[Command] = &[help("debug|help")];
-
-const HOTKEYS: &[Command] = &[help("hotkeys|help")];
 
 const BACKUP: &[Command] = &[help("backup|help")];
 

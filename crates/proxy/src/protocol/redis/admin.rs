@@ -51,6 +51,7 @@ impl Redis {
             Admin::Kill => client_kill::route(request, output),
             Admin::Pause => client_pause::route(request, output),
             Admin::Unpause => Route::Workers,
+            Admin::HotKeys => Route::Report,
         }
     }
 

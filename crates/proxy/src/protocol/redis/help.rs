@@ -85,6 +85,9 @@ pub(super) fn treatment(command: &Command, has_one_server: bool) -> String {
         CommandAction::Admin(Admin::Kill) => {
             "Closes clients of the worker that is asked, if the pool has admin_commands".into()
         }
+        CommandAction::Admin(Admin::HotKeys) => {
+            "Answered by the proxy itself, if the pool has admin_commands".into()
+        }
         CommandAction::Admin(Admin::OnlyServer) if !has_one_server => {
             "Not served: it administers one server, and the pool has several".into()
         }

@@ -54,7 +54,7 @@ impl Redis {
             LocalCommand::Latency => own::latency(command, request, client.version, out),
             LocalCommand::Module => encode::array_header(out, 0),
             LocalCommand::Role => own::role(out),
-            LocalCommand::Slowlog => return Route::Report,
+            LocalCommand::Slowlog | LocalCommand::HotKeys => return Route::Report,
             LocalCommand::Help => help::help(command, self.has_one_server(), out),
             LocalCommand::Reset => return self.reset(request, client, output),
         }

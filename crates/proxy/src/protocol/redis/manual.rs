@@ -260,6 +260,9 @@ fn admin(asked: Admin) -> &'static str {
         Admin::OnlyServer => {
             "goes to the server of a pool of one, over a connection of its own, if the pool has `admin_commands: true`; otherwise it is refused"
         }
+        Admin::HotKeys => {
+            "is answered by the proxy itself, which counts the bytes of keys, if the pool has `admin_commands: true`"
+        }
         Admin::Kill => {
             "closes clients of the proxy, whichever worker has them, if the pool has `admin_commands: true`"
         }

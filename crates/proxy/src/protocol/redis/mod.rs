@@ -27,6 +27,7 @@ mod guarding;
 mod handshake;
 mod hello;
 mod help;
+mod hot_keys;
 mod in_force;
 mod introspect;
 mod join;

@@ -1,10 +1,10 @@
 //! Requests about the pool and its clients.
 
-use redis_proto::command::{Action as CommandAction, LocalCommand};
+use redis_proto::command::{Action as CommandAction, Admin, LocalCommand};
 
 use super::decision::request_of;
 use super::state::Redis;
-use super::{client_list, client_pause, config, introspect, own, slow_log, workers};
+use super::{client_list, client_pause, config, hot_keys, introspect, own, slow_log, workers};
 use crate::protocol::decision::{self, Decider};
 use crate::protocol::report::{Deed, PoolView, Report, WorkerView};
 
@@ -19,8 +19,12 @@ impl Report for Redis {
         let Ok(command) = self.find_command(&request) else {
             return;
         };
-        let CommandAction::Local(local) = command.action else {
-            return;
+        let local = match command.action {
+            CommandAction::Local(local) => local,
+            CommandAction::Admin(Admin::HotKeys) => {
+                return hot_keys::answer(command, &request, pool, out);
+            }
+            _ => return,
         };
         match local {
             LocalCommand::Info => introspect::info(&request, pool, out),
@@ -28,6 +32,7 @@ impl Report for Redis {
             LocalCommand::Config => config::get(&request, pool, out),
             LocalCommand::Memory => own::memory_stats(pool, out),
             LocalCommand::Slowlog => slow_log::answer(command, &request, pool, out),
+            LocalCommand::HotKeys => hot_keys::answer(command, &request, pool, out),
             LocalCommand::Time => own::time(pool, out),
             LocalCommand::Lastsave => own::last_save(pool, out),
             _ => {}

@@ -9,6 +9,7 @@ use crate::metrics::{ServerCounters, ServerMetric};
 use crate::protocol::Protocol;
 use crate::protocol::grammar::{BadReply, Mark, Scan};
 use crate::servers::queue::{InFlight, ReplyTo, Slow};
+use crate::servers::samples::Sample;
 use crate::time::Time;
 
 /// What was found at the start of a server's bytes.
@@ -45,6 +46,15 @@ impl<K: Copy> Found<K> {
             _ => None,
         }
     }
+}
+
+/// What is noted of the requests that are answered in one read.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// Those that were slow.
+    pub(crate) slow: Vec<Slow>,
+    /// Those that are counted by their keys.
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// What a batch of replies adds to the counters. It is added at the end of each read, as atomics are slow.
@@ -92,25 +102,31 @@ impl<P: Protocol> Connection<P> {
         oldest.is_some_and(|oldest| oldest.queued + limit <= self.last_read())
     }
 
-    /// The same as [`Connection::next_reply`]; adds the request to `slow` if this ends its reply and it took that long.
+    /// The same as [`Connection::next_reply`]; notes what is to be known of a request if this ends its reply: that it took
+    /// that long, or is counted by its keys.
     #[inline(never)]
-    pub(crate) fn next_slow_reply(
+    pub(crate) fn next_noted_reply(
         &mut self,
         data: &[u8],
         marks: &mut Vec<u64>,
         tally: &mut Tally,
-        (limit, slow): (Duration, &mut Vec<Slow>),
+        (limit, noted): (Duration, &mut Option<Box<Noted>>),
     ) -> Result<Found<P::Kind>, BadReply> {
-        let oldest = self.queue.oldest_noted();
+        let (oldest, number) = (self.queue.oldest_noted(), self.queue.number_of_oldest());
         let found = self.next_reply(data, marks, tally)?;
-        let is_over = matches!(&found, Found::Reply { kind: Some(_), .. });
+        let Found::Reply { len, kind, .. } = &found else {
+            return Ok(found);
+        };
+        let (is_over, noted) = (kind.is_some(), noted.get_or_insert_default());
+        let sample = self.queue.note_reply(number, *len, is_over);
+        noted.samples.extend(sample);
         let is_slow =
             |it: &Slow| it.request.is_measured() && it.request.queued + limit <= self.last_read();
         if is_over
-            && slow.len() < SLOW_AT_ONCE
+            && noted.slow.len() < SLOW_AT_ONCE
             && let Some(oldest) = oldest.filter(is_slow)
         {
-            slow.push(oldest);
+            noted.slow.push(oldest);
         }
         Ok(found)
     }
