@@ -30,6 +30,7 @@ async function main([executablePath, url, port, pid, control, pictures]) {
     await isLive(page);
     await showsLatency(page);
     await slowRequestsAreText(page, client);
+    await hotKeysAreText(page, client);
     await isUsableByKeyboard(page);
     await namesAreText(page);
     await keyIsExplained(page, control, complaints);
@@ -102,6 +103,27 @@ async function slowRequestsAreText(page, client) {
     await row.waitFor({ timeout: 15000 });
     assert.match(await row.textContent(), / ms127\.0\.0\.1:[0-9]+$/);
     assert.equal(await page.locator('#slow b').count(), 0);
+  } finally {
+    clearInterval(asking);
+  }
+}
+
+// Every request of that pool is counted by its keys, by its setting.
+async function hotKeysAreText(page, client) {
+  const value = 'v'.repeat(300000);
+  client.write(`*3\r\n$3\r\nSET\r\n$10\r\n<i>big</i>\r\n$${value.length}\r\n${value}\r\n`);
+  const asking = setInterval(() => client.write('GET <b>hot</b>\r\n'.repeat(100)), 20);
+  try {
+    const rows = page.locator('#hot tbody tr');
+    const hottest = rows.first().filter({ hasText: '<b>hot</b>' });
+    await hottest.waitFor({ timeout: 20000 });
+    const texts = await hottest.locator('td').allTextContents();
+    assert.equal(texts[0], 'a');
+    assert.match(texts[2], /^[0-9,]+$/);
+    for (const index of [3, 4, 6]) assert.match(texts[index], /^[0-9.]+ %$/);
+    const large = rows.filter({ hasText: '<i>big</i>' });
+    await large.filter({ hasText: '293 KiB (request)' }).waitFor({ timeout: 15000 });
+    assert.equal(await page.locator('#hot b, #hot i').count(), 0);
   } finally {
     clearInterval(asking);
   }

@@ -15,6 +15,7 @@ mod daemon;
 mod descriptors;
 mod explanation;
 mod failure;
+mod hot_keys;
 mod live;
 mod logger;
 mod manual;

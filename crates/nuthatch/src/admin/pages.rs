@@ -8,12 +8,12 @@ use hyper::body::Body;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use proxy::limits::SLOW_REQUESTS;
+use proxy::limits::{LARGEST_KEYS, SLOW_REQUESTS};
 
 use super::guard::Guard;
 use super::view::{Readiness, View};
 use super::{explain, exposition, json, metrics};
-use crate::slow_log;
+use crate::{hot_keys, slow_log};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -131,6 +131,11 @@ impl Pages {
                 let latest = slow_log::latest(pools, SLOW_REQUESTS);
                 Page::of(JSON, slow_log::json(&latest).to_string())
             }
+            "/hotkeys" => {
+                let (pools, now) = (&self.view.in_force().pools, self.view.now());
+                let known = hot_keys::known(pools, LARGEST_KEYS, now);
+                Page::of(JSON, hot_keys::json(&known, now).to_string())
+            }
             "/explain" => match explain::page(&self.view, query) {
                 Ok(page) => Page::of(JSON, page),
                 Err(reason) => Page::text(StatusCode::BAD_REQUEST, &reason),
@@ -142,7 +147,7 @@ impl Pages {
             }
             _ => Page::text(
                 StatusCode::NOT_FOUND,
-                "there is /, /metrics, /healthz, /readyz, /servers, /history, /slowlog, /explain, /config and /stats\n",
+                "there is /, /metrics, /healthz, /readyz, /servers, /history, /slowlog, /hotkeys, /explain, /config and /stats\n",
             ),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use proxy::metrics::{POOL_ROWS, PoolMetric, SERVER_ROWS, ServerMetric};
-use proxy::{PlannedServer, PoolPlan, Process};
+use proxy::{PlannedServer, PoolPlan, Process, Time};
 
 use super::history::{History, Key, Seen};
 use super::key_share::KeyShares;
@@ -150,6 +150,11 @@ impl View {
     pub(super) fn server_value(&self, server: &PlannedServer, row: usize) -> i64 {
         let values = server.share.row(row);
         self.source.combine(SERVER_ROWS[row].kind, values)
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> Time {
+        self.source.clock.now()
     }
 
     /// What was seen in the last quarter of an hour.

@@ -70,6 +70,16 @@ pub(super) enum CtlCommand {
         #[arg(short = 'n', long, value_name = "N")]
         count: Option<usize>,
     },
+    /// Show the keys with most requests, with most bytes and with the largest values, where a pool counts them (hot_keys).
+    #[command(after_help = "Example:\n  nuthatch ctl hot-keys --pool sessions -n 20")]
+    HotKeys {
+        /// Of this pool only.
+        #[arg(long)]
+        pool: Option<String>,
+        /// At most so many of each kind.
+        #[arg(short = 'n', long, value_name = "N")]
+        count: Option<usize>,
+    },
     /// Tell why a key is where it is, where its requests go now, and where they would go without that server.
     #[command(after_help = "Example:\n  nuthatch ctl explain --pool sessions user:1")]
     Explain {
@@ -158,6 +168,7 @@ impl CtlCommand {
             } => Request::KillClient { address },
             Self::Clients { pool, count, .. } => Request::Clients { pool, count },
             Self::Slowlog { count } => Request::Slowlog { count },
+            Self::HotKeys { pool, count } => Request::HotKeys { pool, count },
             Self::Explain { pool, escapes, key } => {
                 Request::Explain(KeyName::new(pool, &key_bytes(&key, escapes)?))
             }

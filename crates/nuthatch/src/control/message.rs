@@ -36,6 +36,15 @@ pub(crate) enum Request {
         #[serde(default)]
         count: Option<usize>,
     },
+    /// The keys that count most.
+    HotKeys {
+        /// Of this pool only.
+        #[serde(default)]
+        pool: Option<String>,
+        /// At most so many of each kind.
+        #[serde(default)]
+        count: Option<usize>,
+    },
     /// The pools and servers with their states and all that is counted, for `nuthatch top`.
     Servers,
     /// Tell where a key goes, and why.

@@ -17,6 +17,7 @@ use crate::admin;
 use crate::config::Globals;
 use crate::controller::{Controller, NoAnswer};
 use crate::failure::Failure;
+use crate::hot_keys;
 use crate::live::Live;
 use crate::logger::{self, NOTICE, WARN, log};
 use crate::net::{Listener, SocketFile, StopSignal};
@@ -45,6 +46,9 @@ const UPGRADED_WITHIN: Duration = Duration::from_secs(45);
 
 /// Slow requests that are shown if no number is given.
 const SLOW_SHOWN: usize = 20;
+
+/// Keys of each kind that are shown if no number is given.
+const HOT_KEYS_SHOWN: usize = 10;
 
 /// How many descriptors the control socket may need with these settings.
 pub(crate) fn descriptors(globals: &Globals) -> u64 {
@@ -176,6 +180,7 @@ impl Server {
                 Answer::done(slow_log::text(&latest), slow_log::json(&latest))
             }
             Request::Upgrade => self.upgrade(),
+            Request::HotKeys { pool, count } => self.hot_keys(pool.as_deref(), count),
             Request::Reload { dry_run: true } => self.ask(dry_run),
             Request::Reload { dry_run: false } => self.ask(reload),
             request => {
@@ -183,6 +188,17 @@ impl Server {
                 self.ask(move |live| servers::change(live, &request, now))
             }
         }
+    }
+
+    fn hot_keys(&self, pool: Option<&str>, count: Option<usize>) -> Answer {
+        let mut pools = self.facts.stats.directory.in_force().pools.clone();
+        pools.retain(|it| pool.is_none_or(|name| it.name() == name));
+        if let (Some(name), true) = (pool, pools.is_empty()) {
+            return Answer::refused(format!("there is no pool '{name}'"));
+        }
+        let now = self.facts.stats.clock.now();
+        let known = hot_keys::known(&pools, count.unwrap_or(HOT_KEYS_SHOWN), now);
+        Answer::done(hot_keys::text(&known, now), hot_keys::json(&known, now))
     }
 
     fn ask(&self, work: impl FnOnce(&mut Live) -> Answer + Send + 'static) -> Answer {

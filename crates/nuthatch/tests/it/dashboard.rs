@@ -39,7 +39,7 @@ fn the_dashboard_lives_and_shows_names_as_text() {
     });
     let lines: String = lines.collect();
     let conf = format!(
-        "a:\n  listen: 127.0.0.1:{listen}\n  redis: true\n  slow_log: 0\n  auto_eject_hosts: true\n  server_failure_limit: 1\n  \
+        "a:\n  listen: 127.0.0.1:{listen}\n  redis: true\n  slow_log: 0\n  hot_keys: 1\n  auto_eject_hosts: true\n  server_failure_limit: 1\n  \
          server_retry_timeout: 60000\n  servers:\n{}\
          \"<b onclick='alert(3)'>b</b>\":\n  listen: 127.0.0.1:{other}\n  servers:\n    - 127.0.0.1:1:1\n",
         lines

@@ -29,6 +29,7 @@ mod handshake;
 mod haproxy;
 mod hostile_clients;
 mod hostile_servers;
+mod hot_keys;
 mod json_logs;
 mod keyspace;
 mod late_writes;

@@ -11,6 +11,8 @@ const FAILING_SECONDS = 10;
 // Where a sample of the history has the median and the 99th percentile of the latency.
 const [P50, P99] = [4, 5];
 const SLOW_SHOWN = 20;
+// So many keys of each pool with most requests, and as many with most bytes, and with the largest values.
+const HOT_SHOWN = 10;
 
 const byId = (id) => document.getElementById(id);
 const cards = new Map();
@@ -44,6 +46,7 @@ async function refresh() {
     lastHistory = Date.now();
     addHistory(await ask(`history?after=${history.taken}`));
     showSlow(await ask('slowlog'));
+    showHot(await ask('hotkeys'));
   }
   show(page);
 }
@@ -293,6 +296,39 @@ function showSlow(requests) {
   section.querySelector('tbody').replaceChildren(...rows);
 }
 
+// One row for each key that counts for something; the section is there while there is any.
+function showHot(pools) {
+  const section = byId('hot');
+  const rows = pools.flatMap((pool) => {
+    const lists = ['by_requests', 'by_bytes', 'largest'].map((of) => pool[of].slice(0, HOT_SHOWN));
+    const keys = new Set(lists.flat().map((entry) => entry.key));
+    return [...keys].map((key) => hotRow(pool, key));
+  });
+  section.hidden = rows.length === 0;
+  section.querySelector('tbody').replaceChildren(...rows);
+}
+
+function hotRow(pool, key) {
+  const [requests, bytes, largest] = ['by_requests', 'by_bytes', 'largest'].map((of) =>
+    pool[of].find((entry) => entry.key === key));
+  const row = document.createElement('tr');
+  const more = (requests ?? bytes ?? largest).key_bytes_left_out > 0 ? '…' : '';
+  const cells = [
+    pool.pool, `${key}${more}`,
+    requests ? short(requests.requests) : '–', part(requests?.requests, pool.requests), part(requests?.reads, requests?.at_least),
+    bytes ? size(bytes.bytes) : '–', part(bytes?.bytes, pool.bytes),
+    largest ? `${size(largest.bytes)} (${largest.within})` : '–',
+  ];
+  cells.forEach((text, index) => {
+    const cell = row.insertCell();
+    cell.textContent = text;
+    cell.className = index < 2 ? 'key' : 'number';
+  });
+  return row;
+}
+
+const part = (number, whole) => (number === undefined || !whole ? '–' : `${(number / whole * 100).toFixed(1)} %`);
+
 // Draws values as a line with the newest at the right, where all of the time is the width.
 function plot(svg, values, most) {
   const [width, height] = [history.samples - 1, 40];
@@ -327,6 +363,16 @@ function setState(element, state, text) {
 
 const short = (number) => number.toLocaleString('en', { maximumFractionDigits: number < 10 ? 1 : 0 });
 const count = (number) => number.toLocaleString('en');
+// Bytes.
+function size(number) {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let unit = 0;
+  while (number >= 1024 && unit + 1 < units.length) {
+    number /= 1024;
+    unit += 1;
+  }
+  return `${short(number)} ${units[unit]}`;
+}
 const millis = (number) => `${number < 10 ? number.toFixed(2) : short(number)} ms`;
 const perSecond = (number) => (number === null ? '–' : short(number));
 const span = (samples) => duration(samples * history.every);
