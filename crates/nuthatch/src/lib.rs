@@ -4,6 +4,7 @@
 //! YAML. It is a library so that its tests can reach it; the program is [`cli::main`].
 
 mod acceptor;
+mod access_log;
 mod admin;
 pub mod cli;
 mod clock;

@@ -31,7 +31,7 @@ pub(crate) use levels::{ALERT, ALWAYS, DEBUG, NOTICE, WARN};
 pub(crate) use order::{Fields, Repeats};
 use order::{Order, Record};
 pub(crate) use panics::log_panics;
-use sink::Sink;
+pub(crate) use sink::Sink;
 use writer::{State, Writer};
 
 /// The highest level.

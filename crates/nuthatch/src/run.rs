@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use proxy::settings::ProtocolSettings;
 use proxy::{Process, WorkerContext};
 
+use crate::access_log;
 use crate::admin;
 use crate::clock::Clock;
 use crate::config::{Config, PoolConfig};
@@ -401,6 +402,7 @@ impl Running {
             };
         }
         drop(self.pid_file);
+        access_log::flush(LOG_TIME_LIMIT);
         // What was left out of the log until now comes before its last line.
         logger::flush(LOG_TIME_LIMIT);
         log!(ALWAYS, "done");
@@ -443,6 +445,13 @@ fn start_log(options: &RunOptions) -> Result<(), Failure> {
     Ok(())
 }
 
+fn start_access_log(config: &Config) -> Result<(), Failure> {
+    let path = config.globals.access_log_file.as_deref();
+    let prepared = access_log::prepare(path);
+    access_log::follow(prepared.map_err(|error| cannot_open("access log", path, &error))?);
+    Ok(())
+}
+
 fn files(options: &RunOptions) -> Files {
     Files {
         conf: options.conf_file.clone(),
@@ -451,10 +460,11 @@ fn files(options: &RunOptions) -> Files {
     }
 }
 
-/// Reads the configuration; from now on the log has the form that it asks for.
+/// Reads the configuration; from now on the log has the form that it asks for, and there is an access log if it asks for that.
 fn read_config(files: &Files) -> Result<Config, Failure> {
     let config = files.load()?;
     logger::set_format(config.globals.log_format);
+    start_access_log(&config)?;
     announce_cross_shard(&config);
     Ok(config)
 }

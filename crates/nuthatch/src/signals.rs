@@ -9,6 +9,7 @@ use signal_hook::consts::signal::{
 };
 use signal_hook::iterator::Signals;
 
+use crate::access_log;
 use crate::controller::Controller;
 use crate::logger::{self, ALWAYS, log};
 
@@ -46,6 +47,7 @@ fn handle(signal: c_int, controller: &Controller) {
         SIGHUP => {
             announce(signal, "SIGHUP", ", reopening log file");
             logger::reopen();
+            access_log::reopen();
         }
         SIGUSR1 => {
             announce(signal, "SIGUSR1", "");

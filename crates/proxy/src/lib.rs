@@ -22,6 +22,7 @@
 //! and [`Pool::poll_event`], and arranges to call [`Pool::handle_timeout`] at [`Pool::poll_deadline`].
 //! Nothing in here knows a socket, a clock, a thread or a file.
 
+mod access;
 mod cause;
 mod client_info;
 mod clients;
@@ -44,6 +45,7 @@ mod question;
 mod rate_limit;
 mod release;
 mod routes;
+mod sampling;
 mod script_memory;
 mod servers;
 pub mod settings;
@@ -52,6 +54,7 @@ pub mod slow_log;
 mod subscriptions;
 mod time;
 
+pub use access::{AccessRecord, Outcome};
 pub use cause::Cause;
 pub use client_info::{AboutClient, ClientInfo, Doing};
 pub use departure::Departure;

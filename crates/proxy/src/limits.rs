@@ -415,9 +415,12 @@ pub const LARGEST_KEYS: usize = 64;
 /// Keys of one request, or of its part for one server, that are counted. Further ones are left out.
 pub const HOT_KEYS_OF_REQUEST: usize = 64;
 
-/// Counted requests on one connection whose replies are measured, too: with more in flight than that, the bytes of some
-/// replies are missing.
-pub const HOT_KEYS_IN_FLIGHT: usize = 1_024;
+/// Counted or logged requests on one connection of which something is kept until they are answered: with more in flight than
+/// that, the bytes of some replies are not counted, and some requests are not logged.
+pub const SAMPLES_IN_FLIGHT: usize = 1_024;
+
+/// Records of the access log that wait for the shell, which takes them after each call; further ones are counted and dropped.
+pub const MAX_ACCESS_RECORDS: usize = 4_096;
 
 /// With the setting `hot_keys`, counts are those of this time and of what is under way of the next: long enough for few
 /// counts to say something, short enough to tell what is hot now.

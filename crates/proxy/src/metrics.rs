@@ -105,6 +105,7 @@ metrics! {
     GuardDenied "guard_denied" Counter false "# requests refused because guardrails deny their command";
     GuardValue "guard_value" Counter false "# requests refused because guardrails allow no value as long";
     GuardRate "guard_rate" Counter false "# requests refused because guardrails allow no more per second";
+    AccessLogDropped "access_log_dropped" Counter false "# requests that the access log lacks, as it could not be written fast enough";
     Unheard "unheard" Counter false "# requests and fragments without reply that were refused or lost";
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::AccessRecord;
 use crate::cause::Cause;
 use crate::client_info::ClientInfo;
 use crate::departure::Departure;
@@ -183,6 +184,16 @@ impl Pool {
     /// The next thing to log.
     pub fn poll_event(&mut self) -> Option<LogRecord> {
         either!(self, engine => engine.poll_event())
+    }
+
+    /// The next request for the access log.
+    pub fn poll_access(&mut self) -> Option<AccessRecord> {
+        either!(self, engine => engine.poll_access())
+    }
+
+    /// What [`Pool::poll_access`] has returned was dropped: it is counted.
+    pub fn note_access_dropped(&mut self) {
+        either!(self, engine => engine.note_access_dropped());
     }
 
     /// The level of the log, with nutcracker's numbers. Up to 5, the initial level, it makes no difference: what is

@@ -43,6 +43,8 @@ pub struct PoolSettings {
     pub slow_log: Option<Duration>,
     /// One in so many requests (at least 1) is counted by its keys; `None` counts none.
     pub hot_keys: Option<u32>,
+    /// One in so many requests (at least 1) is told of by [`Pool::poll_access`](crate::Pool::poll_access); `None` tells of none.
+    pub access_log: Option<u32>,
     /// Append the server and the cause to the proxy's own error lines.
     pub error_detail: bool,
     /// Let commands pass that destroy data on every server (FLUSHALL, FLUSHDB, flush_all).
@@ -100,6 +102,7 @@ impl PoolSettings {
             lease_idle_timeout: Some(Duration::from_secs(60)),
             slow_log: None,
             hot_keys: None,
+            access_log: None,
             server_retry_timeout: Duration::from_secs(30),
             server_failure_limit: 2,
             error_detail: false,

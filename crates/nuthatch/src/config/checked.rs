@@ -15,6 +15,7 @@ use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::check_pool;
 use super::report::{Findings, Problem, Warning};
+use super::table::ours::ACCESS_LOG;
 use super::table::theirs::{LISTEN, REUSEPORT};
 use super::table::{Scope, rows};
 use super::types::{Config, Globals, PoolConfig};
@@ -61,12 +62,16 @@ pub(super) fn check(
     let sound: Option<Vec<PoolConfig>> = checked.into_iter().collect();
     let mut sound = sound.filter(|_| findings.problems.is_empty())?;
     sound.sort_by(|a, b| index_order(a.settings.name.as_bytes(), b.settings.name.as_bytes()));
+    let read_globals = globals_of(&globals, overrides);
+    if read_globals.access_log_file.is_none() {
+        warn_of_access_logs(&pools, findings);
+    }
     let warnings = std::mem::take(&mut findings.warnings);
     let mut by_name: Vec<&ReadPool> = pools.iter().collect();
     by_name.sort_by(|a, b| index_order(a.name.as_bytes(), b.name.as_bytes()));
     let config = Config {
         pools: sound,
-        globals: globals_of(&globals, overrides),
+        globals: read_globals,
         effective: effective(&by_name, &globals, overrides),
         warnings: warnings.iter().map(Warning::to_string).collect(),
     };
@@ -75,6 +80,17 @@ pub(super) fn check(
         pools,
         warnings,
     })
+}
+
+/// Tells of pools that are to write to the access log, which is nowhere.
+fn warn_of_access_logs(pools: &[ReadPool], findings: &mut Findings) {
+    let given = pools
+        .iter()
+        .filter_map(|pool| pool.values.given(&ACCESS_LOG));
+    for given in given {
+        let message = "`access_log` has no effect: there is no `access_log_file`";
+        findings.warn(&given.key, message);
+    }
 }
 
 fn lay_over(overlay: Overlay, pools: &mut [ReadPool], globals: &mut Values) {

@@ -102,6 +102,8 @@ pub struct Globals {
     pub admin_ready: ReadyWhen,
     /// The form of the lines of the log.
     pub log_format: LogFormat,
+    /// The file of the access log.
+    pub access_log_file: Option<PathBuf>,
 }
 
 impl Default for Globals {
@@ -126,6 +128,7 @@ impl Default for Globals {
             admin_token_file: None,
             admin_ready: ReadyWhen::default(),
             log_format: LogFormat::default(),
+            access_log_file: None,
         }
     }
 }

@@ -151,6 +151,11 @@ impl Changes {
                 flag(new.stats_extended),
             ),
             ("signals", flag(old.signals), flag(new.signals)),
+            (
+                "access_log_file",
+                path(&old.access_log_file),
+                path(&new.access_log_file),
+            ),
         ];
         let workers = |globals: &Globals| Some(globals.workers.count().to_string());
         let admin = |globals: &Globals| globals.admin.as_ref().map(|it| it.text.clone());

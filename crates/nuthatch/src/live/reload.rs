@@ -7,6 +7,7 @@ use super::changes::{Changes, by_name};
 use super::pools::Bounds;
 use super::state::Live;
 use crate::acceptor::Change;
+use crate::access_log::{self, Prepared};
 use crate::config::{Config, PoolConfig};
 use crate::failure::Failure;
 use crate::logger::{ALERT, ALWAYS, log};
@@ -77,10 +78,13 @@ impl Live {
         let config = self.files.load()?;
         let changes = Changes::between(&self.config, &config);
         let mut prepared = self.sockets.prepare(&config, &mut Inherited::default())?;
+        let access_log = self.prepare_access_log(&config)?;
         prepared
             .register(&self.acceptor)
             .map_err(|error| Failure::of("accepting clients", &error))?;
 
+        // Nothing fails from here on.
+        access_log.into_iter().for_each(access_log::follow);
         let most = (self.max_clients)(&config, self.workers.len());
         let is_changed = changed_pools(&self.config, &config);
         let replaced = self
@@ -115,6 +119,19 @@ impl Live {
             changes,
             all_followed: self.wait_for_workers(Instant::now() + TIME_LIMIT),
         })
+    }
+}
+
+impl Live {
+    /// Opens the access log, if it is another file than before.
+    fn prepare_access_log(&self, config: &Config) -> Result<Option<Prepared>, Failure> {
+        let path = &config.globals.access_log_file;
+        if *path == self.config.globals.access_log_file {
+            return Ok(None);
+        }
+        let prepared = access_log::prepare(path.as_deref());
+        let prepared = prepared.map_err(|error| Failure::of("opening the access log", &error));
+        prepared.map(Some)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::net::error_text;
 
 /// Writes whole lines. What cannot be written (a full disk) is counted, and a line of which only a part was written is
 /// completed before anything else follows.
-pub(super) struct Sink {
+pub(crate) struct Sink {
     /// Where the file is; `None` for standard error.
     path: Option<PathBuf>,
     /// `None` after the file could not be reopened: logging has stopped, as in nutcracker 0.5.0, until a later attempt
@@ -25,15 +25,15 @@ pub(super) struct Sink {
 
 /// Lines that were not written.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Lost {
-    pub(super) lines: u64,
+pub(crate) struct Lost {
+    pub(crate) lines: u64,
     /// Why not, for the first of them.
-    pub(super) reason: String,
+    pub(crate) reason: String,
 }
 
 impl Sink {
     /// Standard error, or the file at `path`, appended to and created with mode 0644.
-    pub(super) fn open(path: Option<PathBuf>) -> io::Result<Self> {
+    pub(crate) fn open(path: Option<PathBuf>) -> io::Result<Self> {
         let file = path.as_deref().map(append_to).transpose()?;
         let identity = file.as_ref().and_then(identity_of);
         let out: Box<dyn Write + Send> = match file {
@@ -50,7 +50,7 @@ impl Sink {
     }
 
     /// Reopens the file; a failure is reported on standard error.
-    pub(super) fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         let Some(path) = &self.path else {
             return;
         };
@@ -76,7 +76,7 @@ impl Sink {
     }
 
     /// Writes lines with one system call, if the file takes them at once. Those that it does not take are lost.
-    pub(super) fn write(&mut self, lines: &[u8]) {
+    pub(crate) fn write(&mut self, lines: &[u8]) {
         if let Err((error, lost)) = self.try_write(lines) {
             if self.lost.lines == 0 {
                 self.lost.reason = error_text(&error);
@@ -91,7 +91,7 @@ impl Sink {
     }
 
     /// Takes the lines that were lost.
-    pub(super) fn take_lost(&mut self) -> Option<Lost> {
+    pub(crate) fn take_lost(&mut self) -> Option<Lost> {
         (self.lost.lines > 0).then(|| std::mem::take(&mut self.lost))
     }
 

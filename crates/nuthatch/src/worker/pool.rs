@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proxy::{EventFields, Limit, LogRecord, Pool, Time, WorkerContext};
 
+use crate::access_log;
 use crate::logger::{self, Fields, Heading, Repeats};
 use crate::pool::{PoolId, PoolShare};
 
@@ -98,6 +99,11 @@ impl PoolPart {
     pub(super) fn settle(&mut self) {
         while let Some(record) = self.core.poll_event() {
             self.log(&record);
+        }
+        while let Some(record) = self.core.poll_access() {
+            if !access_log::write(record, &self.share) {
+                self.core.note_access_dropped();
+            }
         }
         self.deadline = self.core.poll_deadline();
     }

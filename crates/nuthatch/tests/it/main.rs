@@ -1,6 +1,7 @@
 //! The whole proxy in front of real servers, used by real clients: one module per topic.
 
 mod about;
+mod access_log;
 mod added_commands;
 mod admin;
 mod administration;

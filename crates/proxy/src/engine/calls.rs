@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::asking::request;
 use super::endings::Blame;
 use super::state::Engine;
+use crate::access::AccessRecord;
 use crate::cause::Cause;
 use crate::clients::ending::Ending;
 use crate::event::{Event, Level, LogRecord, Trace};
@@ -267,6 +268,10 @@ impl<P: Protocol> Engine<P> {
                 return Some(flush);
             }
         }
+    }
+
+    pub(crate) fn poll_access(&mut self) -> Option<AccessRecord> {
+        self.outbox.next_access()
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<LogRecord> {

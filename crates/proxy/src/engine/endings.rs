@@ -70,6 +70,7 @@ impl<P: Protocol> Engine<P> {
             }
         }
         self.log_ending(&connection, cause);
+        self.log_lost(&connection, cause);
         match version {
             Some(_) => self.fail_requests(id, &connection, cause),
             None => self.lose_subscriptions(server, cause),

@@ -7,7 +7,9 @@ use crate::hot_keys::{Collector, KeyName};
 use crate::id::ConnectionId;
 use crate::latency::Class;
 use crate::protocol::Protocol;
+use crate::servers::connection::replies::Ended;
 use crate::servers::samples::Sample;
+use crate::slow_log::Note;
 
 impl<P: Protocol> Engine<P> {
     /// Counts as the current plan says.
@@ -19,19 +21,11 @@ impl<P: Protocol> Engine<P> {
             (Some(order), none) => {
                 *none = Some(Box::new(Collector::new(Arc::clone(order), seed, now)));
             }
-            (None, Some(_)) => self.stop_counting_keys(),
-            (None, None) => {}
-        }
-        self.notes_requests = self.settings.slow_log.is_some() || self.hot_keys.is_some();
-    }
-
-    fn stop_counting_keys(&mut self) {
-        self.hot_keys = None;
-        self.plans.pool().tell_hot_keys(self.context.worker, None);
-        for id in self.roster.connection_ids() {
-            if let Some(connection) = self.roster.get_mut(id) {
-                connection.queue_mut().forget_samples();
+            (None, Some(_)) => {
+                self.hot_keys = None;
+                self.plans.pool().tell_hot_keys(self.context.worker, None);
             }
+            (None, None) => {}
         }
     }
 
@@ -42,36 +36,45 @@ impl<P: Protocol> Engine<P> {
         collector.is_some_and(|collector| collector.is_next(now))
     }
 
-    /// Counts the keys of the request that was queued last on a connection, and of the reply when that comes.
-    pub(super) fn count_request(&mut self, keys: Vec<Arc<KeyName>>, connection: ConnectionId) {
-        let Some(collector) = self.hot_keys.as_mut().filter(|_| !keys.is_empty()) else {
+    /// Counts the request that was queued last on a connection for these keys, and its reply when that comes; logs it then, if
+    /// it has a name for that.
+    pub(super) fn sample_request(
+        &mut self,
+        keys: Vec<Arc<KeyName>>,
+        logged: Option<Note>,
+        connection: ConnectionId,
+    ) {
+        if keys.is_empty() && logged.is_none() {
             return;
-        };
+        }
         let Some(connection) = self.roster.get_mut(connection) else {
             return;
         };
         let queue = connection.queue_mut();
-        if let Some((class, bytes)) = queue.newest().map(|it| (it.class, it.bytes())) {
-            collector.count(&keys, class, bytes, self.now);
-            queue.sample(Sample {
-                keys,
-                class,
-                reply_bytes: 0,
-            });
-        }
+        let Some((class, bytes)) = queue.newest().map(|it| (it.class, it.bytes())) else {
+            return;
+        };
+        queue.sample(Sample {
+            keys: keys.clone(),
+            logged,
+            class,
+            reply_bytes: 0,
+        });
+        self.count_keys(&keys, class, bytes);
     }
 
     /// Counts the keys of a request of so many bytes, whose reply is not measured.
     pub(super) fn count_keys(&mut self, keys: &[Arc<KeyName>], class: Class, bytes: usize) {
-        if let Some(collector) = self.hot_keys.as_mut() {
+        if let Some(collector) = self.hot_keys.as_mut().filter(|_| !keys.is_empty()) {
             collector.count(keys, class, bytes, self.now);
         }
     }
 
     /// Counts the replies to requests that are counted.
-    pub(super) fn count_replies(&mut self, ended: Vec<Sample>) {
+    pub(super) fn count_replies(&mut self, ended: &[Ended]) {
         if let Some(collector) = self.hot_keys.as_mut() {
-            for sample in ended {
+            let samples = ended.iter().map(|ended| &ended.sample);
+            for sample in samples.filter(|sample| !sample.keys.is_empty()) {
                 collector.count_reply(&sample.keys, sample.class, sample.reply_bytes, self.now);
             }
         }

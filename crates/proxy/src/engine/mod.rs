@@ -16,41 +16,43 @@
 //! 1. `state`: what the engine consists of.
 //! 2. `trace`: whose doing an event is, and what is logged at the levels above the default.
 //! 3. `hot_keys`: requests that are counted by their keys.
-//! 4. `health`: which servers are in use; failures, probes, and the return of servers.
-//! 5. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
-//! 6. `listening`: subscriber connections, and what servers send on them.
-//! 7. `subscribing`: clients that subscribe, and leave.
-//! 8. `reports`: what clients are told of the pool and of each other.
-//! 9. `upgrades`: sessions that ask for a newer version of the protocol.
-//! 10. `plans`: how a new plan takes effect.
-//! 11. `pacing`: sessions whose requests keep a server busy for long.
-//! 12. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
-//! 13. `noting`: what is noted of requests until they are answered.
-//! 14. `leases`: connections that one session has, and what ends that.
-//! 15. `waits`: requests that wait at their server for other clients.
-//! 16. `failover`: a request to a server of the failover pool.
-//! 17. `fanout`: a request to several servers.
-//! 18. `large_split`: the same for one of very many keys.
-//! 19. `acknowledged`: requests that wait for replicas of the servers.
-//! 20. `administering`: requests that administer servers, over connections of their own.
-//! 21. `pausing`: requests that wait for the end of a pause.
-//! 22. `asking`: requests about the clients of all workers.
-//! 23. `watches`: the keys that a transaction depends on.
-//! 24. `holding`: the requests of a transaction, until it is executed.
-//! 25. `transactions`: their execution: they are sent as one.
-//! 26. `guarding`: requests that the guardrails of the pool refuse.
-//! 27. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 28. `intake`: bytes to requests, and sessions that are resumed.
-//! 29. `endings`: server connections that end, and what happens to their requests.
-//! 30. `handshakes`: server connections until they carry requests.
-//! 31. `quiet`: replies that the clients of quiet requests do not want.
-//! 32. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 33. `memory`: `max_memory`.
-//! 34. `clock`: what is due because time has passed.
-//! 35. `departures`: the clients before the end of the process.
-//! 36. `census`: clients as operators see them.
-//! 37. `calls`: the calls that the shell may make.
+//! 4. `access`: requests that the access log tells of.
+//! 5. `health`: which servers are in use; failures, probes, and the return of servers.
+//! 6. `answers`: replies and error lines that the proxy makes itself, and the joining of fragments' replies.
+//! 7. `listening`: subscriber connections, and what servers send on them.
+//! 8. `subscribing`: clients that subscribe, and leave.
+//! 9. `reports`: what clients are told of the pool and of each other.
+//! 10. `upgrades`: sessions that ask for a newer version of the protocol.
+//! 11. `plans`: how a new plan takes effect.
+//! 12. `pacing`: sessions whose requests keep a server busy for long.
+//! 13. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
+//! 14. `noting`: what is noted of requests until they are answered.
+//! 15. `leases`: connections that one session has, and what ends that.
+//! 16. `waits`: requests that wait at their server for other clients.
+//! 17. `failover`: a request to a server of the failover pool.
+//! 18. `fanout`: a request to several servers.
+//! 19. `large_split`: the same for one of very many keys.
+//! 20. `acknowledged`: requests that wait for replicas of the servers.
+//! 21. `administering`: requests that administer servers, over connections of their own.
+//! 22. `pausing`: requests that wait for the end of a pause.
+//! 23. `asking`: requests about the clients of all workers.
+//! 24. `watches`: the keys that a transaction depends on.
+//! 25. `holding`: the requests of a transaction, until it is executed.
+//! 26. `transactions`: their execution: they are sent as one.
+//! 27. `guarding`: requests that the guardrails of the pool refuse.
+//! 28. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 29. `intake`: bytes to requests, and sessions that are resumed.
+//! 30. `endings`: server connections that end, and what happens to their requests.
+//! 31. `handshakes`: server connections until they carry requests.
+//! 32. `quiet`: replies that the clients of quiet requests do not want.
+//! 33. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 34. `memory`: `max_memory`.
+//! 35. `clock`: what is due because time has passed.
+//! 36. `departures`: the clients before the end of the process.
+//! 37. `census`: clients as operators see them.
+//! 38. `calls`: the calls that the shell may make.
 
+mod access;
 mod acknowledged;
 mod administering;
 mod answers;

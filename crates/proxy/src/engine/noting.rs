@@ -1,4 +1,4 @@
-//! What is noted of requests until they are answered: for the slow log, and for the keys that count most.
+//! What is noted of requests until they are answered: for the slow log, the access log, and the keys that count most.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,22 +57,27 @@ impl<P: Protocol> Engine<P> {
         connection: ConnectionId,
         keys: Option<FragmentKeys<'_>>,
     ) {
-        if self.is_sampled() {
-            let keys = self.names_of(asked, keys);
-            self.count_request(keys, connection);
+        let (is_counted, is_logged) = (self.is_sampled(), self.is_logged());
+        if is_counted || is_logged {
+            let keys = match is_counted {
+                true => self.names_of(asked, keys),
+                false => Vec::new(),
+            };
+            let logged = is_logged.then(|| self.note_of(asked));
+            self.sample_request(keys, logged, connection);
         }
         if self.settings.slow_log.is_some() {
-            self.note_command(asked, connection);
+            let note = self.note_of(asked);
+            if let Some(connection) = self.roster.get_mut(connection) {
+                connection.queue_mut().note(note);
+            }
         }
     }
 
-    fn note_command(&mut self, asked: &Asked<'_, P>, connection: ConnectionId) {
+    fn note_of(&self, asked: &Asked<'_, P>) -> Note {
         let (command, key) = self.protocol.describe(asked.request);
         let key = key.map_or(&[][..], |range| &asked.source.text[range]);
-        let note = Note::new(command, key);
-        if let Some(connection) = self.roster.get_mut(connection) {
-            connection.queue_mut().note(note);
-        }
+        Note::new(command, key)
     }
 
     /// What the keys are called that are counted: those of a part of the request, or else all of it.
@@ -109,7 +114,8 @@ impl<P: Protocol> Engine<P> {
         if !noted.slow.is_empty() {
             self.log_slow(server, noted.slow);
         }
-        self.count_replies(noted.samples);
+        self.count_replies(&noted.samples);
+        self.log_answered(server, &noted.samples);
     }
 
     /// Logs the slow requests that were found among the replies of one read.
@@ -117,21 +123,16 @@ impl<P: Protocol> Engine<P> {
         self.counters
             .add(PoolMetric::SlowRequests, slow.len() as i64);
         let server: Box<str> = self.roster.server(server).name().into();
-        let (now, clients) = (self.now, &self.clients);
+        let now = self.now;
         let log = self.plans.pool().slow_log();
         for slow in slow {
-            let client = clients.get(slow.request.session);
-            let client = client.map(|session| {
-                let own = P::client_name(session.client());
-                (session.name().into(), own.into())
-            });
             log.add(SlowRequest {
                 number: 0,
                 at: now,
                 waited: slow.written.since(slow.request.queued),
                 served: now.since(slow.written),
                 server: server.clone(),
-                client: client.unwrap_or_default(),
+                client: self.client_of(slow.request.session),
                 what: slow.note,
                 bytes: slow.request.bytes(),
             });

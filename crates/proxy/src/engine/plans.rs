@@ -28,6 +28,7 @@ impl<P: Protocol> Engine<P> {
         }
         self.settings = self.plans.own().settings.clone();
         self.follow_hot_keys();
+        self.follow_access_log();
         // What sessions remember is in their clients, not in the protocol, so it can be replaced.
         self.protocol = P::new(self.plans.own());
         self.guardrails = Guardrails::new(self.plans.own());

@@ -23,6 +23,7 @@ use crate::routes::grouping::Grouping;
 use crate::routes::plans::Plans;
 use crate::routes::routing::Routes;
 use crate::routes::shards::Shards;
+use crate::sampling::Sampler;
 use crate::servers::roster::Roster;
 use crate::servers::unblocks::Unblocks;
 use crate::servers::upgrades::Upgrades;
@@ -84,9 +85,11 @@ pub(crate) struct Engine<P: Protocol> {
     /// Whole requests parsed since the start.
     pub(super) requests_seen: u64,
 
-    /// Something is to be noted of each request: it may be slow, or be counted by its keys.
+    /// Something is to be noted of each request: it may be slow, be counted by its keys, or be logged.
     pub(super) notes_requests: bool,
     pub(super) hot_keys: Option<Box<Collector>>,
+    /// Picks the requests that are logged.
+    pub(super) access_log: Option<Sampler>,
 
     /// One parser for all sessions. A session whose request is incomplete keeps the parser's state, and a new one is
     /// made here.
@@ -134,7 +137,10 @@ impl<P: Protocol> Engine<P> {
         let hot_keys = hot_keys
             .map(|order| Box::new(Collector::new(Arc::clone(order), context.seed, Time::ZERO)));
         Self {
-            notes_requests: settings.slow_log.is_some() || hot_keys.is_some(),
+            notes_requests: settings.slow_log.is_some()
+                || settings.access_log.is_some()
+                || hot_keys.is_some(),
+            access_log: sampler(&settings, context),
             hot_keys,
             protocol: P::new(plans.own()),
             guardrails,
@@ -175,6 +181,13 @@ impl<P: Protocol> Engine<P> {
             nothing: Rope::new(),
         }
     }
+}
+
+/// What picks the requests that are logged, if any are.
+pub(super) fn sampler(settings: &PoolSettings, context: WorkerContext) -> Option<Sampler> {
+    // Not those whose keys are counted.
+    let seed = context.seed.rotate_left(16);
+    settings.access_log.map(|every| Sampler::new(every, seed))
 }
 
 /// The routes that the plans ask for. Their servers are put into the roster; those that are new there, or have

@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::log::Log;
+use crate::access::AccessRecord;
 use crate::event::{Event, Level, LogRecord};
 use crate::id::{ConnectionId, SessionId};
+use crate::limits::MAX_ACCESS_RECORDS;
 use crate::question::Question;
 use crate::share::{Endpoint, ServerShare};
 use crate::time::Time;
@@ -67,6 +69,7 @@ pub(crate) struct Outbox {
     actions: VecDeque<Action>,
     flushes: VecDeque<Flush>,
     log: Log,
+    accesses: VecDeque<AccessRecord>,
 }
 
 impl Outbox {
@@ -90,6 +93,16 @@ impl Outbox {
     #[track_caller]
     pub(crate) fn log_of(&mut self, event: Event, client: impl FnOnce() -> Option<Box<str>>) {
         self.log.push(event, client);
+    }
+
+    /// A request has ended that the access log tells of. Returns false if the record was dropped, as the shell has not taken
+    /// those before it.
+    pub(crate) fn log_access(&mut self, record: AccessRecord) -> bool {
+        let has_room = self.accesses.len() < MAX_ACCESS_RECORDS;
+        if has_room {
+            self.accesses.push_back(record);
+        }
+        has_room
     }
 
     /// Whether events of a level are logged. To be asked before one is made that is not logged by default.
@@ -119,6 +132,10 @@ impl Outbox {
 
     pub(crate) fn next_flush(&mut self) -> Option<Flush> {
         self.flushes.pop_front()
+    }
+
+    pub(crate) fn next_access(&mut self) -> Option<AccessRecord> {
+        self.accesses.pop_front()
     }
 
     pub(crate) fn next_record(&mut self, now: Time) -> Option<LogRecord> {

@@ -9,13 +9,14 @@ use super::period::{Period, Published};
 use super::space_saving::SpaceSaving;
 use crate::latency::Class;
 use crate::limits::{HOT_KEYS_COUNTED, HOT_KEYS_PERIOD, HOT_KEYS_PUBLISH_EVERY, LARGEST_KEYS};
+use crate::sampling::Sampler;
 use crate::time::Time;
 
 /// Counts the keys of one in so many requests.
 #[derive(Debug)]
 pub(crate) struct Collector {
     order: Arc<HotKeyOrder>,
-    gaps: Gaps,
+    sampler: Sampler,
     current: Counters,
     /// What was counted in the time before. A session has no such times: it counts from its beginning on.
     previous: Option<Arc<Period>>,
@@ -32,25 +33,11 @@ struct Counters {
     largest: Largest,
 }
 
-/// How many requests are passed over before the next that is counted: so many on average, and not always as many, or with
-/// requests that follow each other in the same order again and again only some of them would ever be counted.
-#[derive(Debug)]
-struct Gaps {
-    left: u32,
-    random: u64,
-}
-
 impl Collector {
     pub(crate) fn new(order: Arc<HotKeyOrder>, seed: u64, now: Time) -> Self {
-        let mut gaps = Gaps {
-            left: 0,
-            // A generator that is at zero stays there.
-            random: seed | 1,
-        };
-        gaps.begin(order.sample);
         Self {
+            sampler: Sampler::new(order.sample, seed),
             order,
-            gaps,
             current: Counters::new(now),
             previous: None,
             publish_at: None,
@@ -68,12 +55,7 @@ impl Collector {
     /// A further request is sent at `now`; returns whether it is to be counted.
     #[inline]
     pub(crate) fn is_next(&mut self, now: Time) -> bool {
-        self.gaps.left -= 1;
-        if self.gaps.left > 0 {
-            return false;
-        }
-        self.gaps.begin(self.order.sample);
-        self.order.is_active(now)
+        self.sampler.is_next() && self.order.is_active(now)
     }
 
     /// Counts a request of so many bytes for these keys.
@@ -156,17 +138,5 @@ impl Counters {
             bytes: self.bytes.summary(),
             largest: self.largest.entries().to_vec(),
         }
-    }
-}
-
-impl Gaps {
-    fn begin(&mut self, sample: u32) {
-        // Xorshift: any spread will do.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        // From 1 to twice as many less 1, which is so many on average.
-        let most = u64::from(sample) * 2 - 1;
-        self.left = 1 + (self.random % most) as u32;
     }
 }

@@ -335,7 +335,7 @@ impl RequestQueue {
         self.entries.back()
     }
 
-    /// The request that was pushed last is counted by its keys.
+    /// The request that was pushed last is counted by its keys, or is to be logged.
     pub(crate) fn sample(&mut self, sample: Sample) {
         let number = self.writes.taken() + self.entries.len() as u64 - 1;
         self.samples.add(number, sample);
@@ -345,6 +345,16 @@ impl RequestQueue {
     #[inline]
     pub(crate) fn has_samples(&self) -> bool {
         !self.samples.is_empty()
+    }
+
+    /// Those that are, with what is kept of each.
+    pub(crate) fn sampled(&self) -> impl Iterator<Item = (&InFlight, &Sample)> {
+        let oldest = self.writes.taken();
+        let samples = self.samples.iter();
+        samples.filter_map(move |(number, sample)| {
+            let index = usize::try_from(number.checked_sub(oldest)?).ok()?;
+            Some((self.entries.get(index)?, sample))
+        })
     }
 
     /// None of them is any more.

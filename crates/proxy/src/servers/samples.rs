@@ -1,16 +1,20 @@
-//! The requests on a connection that are counted by their keys, until their replies have ended.
+//! The requests on a connection that are counted by their keys or are to be logged, until their replies have ended.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::hot_keys::KeyName;
 use crate::latency::Class;
-use crate::limits::HOT_KEYS_IN_FLIGHT;
+use crate::limits::SAMPLES_IN_FLIGHT;
+use crate::slow_log::Note;
 
-/// A request that is counted.
+/// A request that is counted or is to be logged.
 #[derive(Debug)]
 pub(crate) struct Sample {
+    /// The keys for which it is counted.
     pub(crate) keys: Vec<Arc<KeyName>>,
+    /// What it is called in the access log, if it is logged.
+    pub(crate) logged: Option<Note>,
     pub(crate) class: Class,
     /// How much of the reply has come.
     pub(crate) reply_bytes: usize,
@@ -21,9 +25,9 @@ pub(crate) struct Sample {
 pub(super) struct Samples(VecDeque<(u64, Sample)>);
 
 impl Samples {
-    /// The request with this number is counted, if there is room.
+    /// The request with this number is one, if there is room.
     pub(super) fn add(&mut self, number: u64, sample: Sample) {
-        if self.0.len() < HOT_KEYS_IN_FLIGHT {
+        if self.0.len() < SAMPLES_IN_FLIGHT {
             self.0.push_back((number, sample));
         }
     }
@@ -33,8 +37,13 @@ impl Samples {
         self.0.is_empty()
     }
 
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Sample)> {
+        self.0.iter().map(|(number, sample)| (*number, sample))
+    }
+
     /// So many bytes of the reply to the request with this number have come, which is the oldest that is not answered.
-    /// Returns it, if it is counted and `is_over`.
+    /// Returns it, if it is one and `is_over`.
     pub(super) fn note_reply(
         &mut self,
         number: u64,
@@ -76,6 +85,7 @@ mod tests {
     fn sample() -> Sample {
         Sample {
             keys: Vec::new(),
+            logged: None,
             class: Class::Read,
             reply_bytes: 0,
         }
@@ -100,10 +110,10 @@ mod tests {
     #[test]
     fn there_are_no_more_than_so_many() {
         let mut samples = Samples::default();
-        for number in 0..=HOT_KEYS_IN_FLIGHT as u64 {
+        for number in 0..=SAMPLES_IN_FLIGHT as u64 {
             samples.add(number, sample());
         }
-        let last = HOT_KEYS_IN_FLIGHT as u64;
+        let last = SAMPLES_IN_FLIGHT as u64;
         assert!(samples.note_reply(last - 1, 1, true).is_some());
         assert!(samples.note_reply(last, 1, true).is_none());
     }

@@ -2,6 +2,7 @@
 //! step, and every deadline is met to the microsecond.
 
 mod about;
+mod access_log;
 mod acknowledged;
 mod administration;
 mod ahead;

@@ -5,6 +5,8 @@ mod departure;
 mod links;
 mod questions;
 
+mod actors;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -12,9 +14,11 @@ use hashkit::{Member, Ring};
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings};
 use proxy::{
-    Action, Cause, Chunk, ConnectionId, FailoverPool, Flush, Memory, PlannedServer, Pool,
-    PoolShare, ServerShare, SessionId, Time, WorkerContext,
+    AccessRecord, Action, Cause, Chunk, FailoverPool, Flush, Memory, PlannedServer, Pool,
+    PoolShare, ServerShare, Time, WorkerContext,
 };
+
+use actors::{Client, Link, Worker};
 
 pub(crate) use crate::pools::{ConnectResult, memcached_pool, millis, redis_pool};
 use crate::pools::{place, servers_of};
@@ -36,37 +40,12 @@ pub(crate) struct Stage {
     room: usize,
     /// Everything that was logged.
     pub(crate) log: Vec<String>,
+    /// What the access log tells.
+    accesses: Vec<AccessRecord>,
     /// What is due at once waits for [`Stage::tick`].
     pub(crate) ticks_by_hand: bool,
     /// A worker that answers no other one, and one that cannot even be asked.
     pub(crate) busy_workers: [Option<usize>; 2],
-}
-
-struct Worker {
-    pool: Pool,
-    sessions: HashMap<SessionId, usize>,
-    connections: HashMap<ConnectionId, usize>,
-}
-
-struct Client {
-    worker: usize,
-    id: SessionId,
-    /// What the proxy has not read yet.
-    pending: VecDeque<u8>,
-    closed: bool,
-}
-
-/// A connection to a server.
-struct Link {
-    worker: usize,
-    id: ConnectionId,
-    server: usize,
-    opened: u64,
-    open: bool,
-    /// What the proxy has written and the test has not taken yet.
-    heard: Vec<u8>,
-    /// How many bytes it accepts.
-    room: usize,
 }
 
 impl Stage {
@@ -128,6 +107,7 @@ impl Stage {
             servers,
             share,
             log: Vec::new(),
+            accesses: Vec::new(),
             ticks_by_hand: false,
             busy_workers: [None; 2],
         };
@@ -487,6 +467,11 @@ impl Stage {
         self.now
     }
 
+    /// What the access log tells since the last call.
+    pub(crate) fn take_accesses(&mut self) -> Vec<AccessRecord> {
+        std::mem::take(&mut self.accesses)
+    }
+
     fn time(&self) -> Time {
         Time::from_micros(self.now)
     }
@@ -526,6 +511,8 @@ impl Stage {
                 }
             } else if let Some(record) = self.workers[worker].pool.poll_event() {
                 self.log.push(logged(&record));
+            } else if let Some(record) = self.workers[worker].pool.poll_access() {
+                self.accesses.push(record);
             } else if self.is_due(worker) && !self.ticks_by_hand {
                 let now = self.time();
                 self.workers[worker].pool.handle_timeout(now);

@@ -18,6 +18,7 @@ mod memcached_client;
 mod memcached_meta;
 mod memcached_server;
 mod network;
+mod noted;
 mod oracle;
 mod placement;
 mod plans;

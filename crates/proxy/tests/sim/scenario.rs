@@ -11,6 +11,7 @@ use proxy::settings::{
 
 use crate::limits::Grant;
 use crate::network::Pace;
+use crate::noted;
 use crate::placement::Spread;
 use crate::rng::Rng;
 
@@ -405,12 +406,7 @@ impl Scenario {
         settings.clients.min_rate = self.grant.min_rate;
         settings.clients.stall_timeout = self.grant.stall.map(micros);
         settings.failure = self.failure_policy();
-        // Nothing that is noted of requests may change what becomes of them. By numbers that are drawn anyway, so that each
-        // seed stays what it was; plans that move servers switch it.
-        let moves = self.moves.iter().map(|moves| usize::from(*moves));
-        let number = self.salts + moves.sum::<usize>();
-        settings.hot_keys = (number % 3 == 0).then_some(1 + number as u32 % 7);
-        settings.slow_log = (number % 4 == 0).then(|| micros(self.retry / 8));
+        noted::set(&mut settings, self.salts, &self.moves);
         settings
     }
 

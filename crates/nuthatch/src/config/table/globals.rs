@@ -233,6 +233,22 @@ rows! {
     )
     .fills_globals(|globals, format| globals.log_format = format);
 
+    ACCESS_LOG_FILE: String = Row::global(
+        "access_log_file",
+        TEXT,
+        Absent::Nothing,
+        Outside {
+            flag: "access-log-file",
+            env: "NUTHATCH_ACCESS_LOG_FILE",
+            argument: "FILE",
+            help: "set file of the access log of the pools that have one",
+        },
+        "The file of the access log, which has a line of JSON for one in so many requests of the pools that have `access_log`: \
+         [operations.md](operations.md#the-access-log). It is appended to, created if it is not there (mode 0644), and \
+         reopened on SIGHUP. A reload changes it.",
+    )
+    .fills_globals(|globals, path| globals.access_log_file = Some(path.into()));
+
     ADMIN: HostPort = Row::global(
         "admin",
         HOST_PORT,

@@ -142,6 +142,17 @@ rows! {
     )
     .fills(|pool, count| pool.settings.hot_keys = Some(count));
 
+    ACCESS_LOG: u32 = Row::ours(
+        "access_log",
+        integer(1, 1_000_000, "requests"),
+        Absent::Nothing,
+        "Writes a line to the access log (`access_log_file`, which has to be set) for one in so many requests of this pool that \
+         were sent to a server, when they end: time, server, client, command, the first 32 bytes of the key, sizes, how long they \
+         waited in the proxy and at the server, and what became of them. Without it there is none; it can be switched on by a \
+         reload.",
+    )
+    .fills(|pool, count| pool.settings.access_log = Some(count));
+
     DNS_REFRESH: Option<Duration> = Row::ours(
         "dns_refresh",
         TIME_LIMIT,

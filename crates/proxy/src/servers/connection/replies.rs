@@ -53,8 +53,18 @@ impl<K: Copy> Found<K> {
 pub(crate) struct Noted {
     /// Those that were slow.
     pub(crate) slow: Vec<Slow>,
-    /// Those that are counted by their keys.
-    pub(crate) samples: Vec<Sample>,
+    /// Those that are counted by their keys, or are to be logged.
+    pub(crate) samples: Vec<Ended>,
+}
+
+/// A request that was counted or is to be logged, and was answered.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) sample: Sample,
+    pub(crate) request: InFlight,
+    /// When it was written, if it was to its end.
+    pub(crate) written: Option<Time>,
+    pub(crate) is_error: bool,
 }
 
 /// What a batch of replies adds to the counters. It is added at the end of each read, as atomics are slow.
@@ -114,12 +124,20 @@ impl<P: Protocol> Connection<P> {
     ) -> Result<Found<P::Kind>, BadReply> {
         let (oldest, number) = (self.queue.oldest_noted(), self.queue.number_of_oldest());
         let found = self.next_reply(data, marks, tally)?;
-        let Found::Reply { len, kind, .. } = &found else {
+        let Found::Reply {
+            len, kind, entry, ..
+        } = &found
+        else {
             return Ok(found);
         };
         let (is_over, noted) = (kind.is_some(), noted.get_or_insert_default());
         let sample = self.queue.note_reply(number, *len, is_over);
-        noted.samples.extend(sample);
+        noted.samples.extend(sample.map(|sample| Ended {
+            sample,
+            request: *entry,
+            written: oldest.map(|oldest| oldest.written),
+            is_error: kind.is_some_and(P::is_error_kind),
+        }));
         let is_slow =
             |it: &Slow| it.request.is_measured() && it.request.queued + limit <= self.last_read();
         if is_over
