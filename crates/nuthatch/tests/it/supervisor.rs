@@ -275,3 +275,32 @@ fn sockets_are_kept_over_a_crash_and_clients_wait_for_the_next_process() {
     assert_eq!(ctl(&control, &["status"]).status, Some(0));
     drop(second);
 }
+
+#[test]
+fn systemd_is_told_which_process_serves_after_an_upgrade() {
+    let server = need!(testkit::redis(), "redis-server");
+    let dir = tempfile::tempdir().expect("a directory");
+    let supervisor = supervisor(dir.path());
+    let address = format!("127.0.0.1:{}", free_port());
+    let conf = pool("p", &address, &[server.endpoint()], &["redis: true"]);
+    std::fs::write(dir.path().join("n.yml"), conf).expect("a file");
+    let mut service = Service::start(dir.path(), &[], free_port());
+    until_ready(&supervisor);
+    let control = dir.path().join("control");
+    let done = ctl(&control, &["--json", "upgrade"]);
+    let answer: serde_json::Value = serde_json::from_str(&done.stdout).expect("JSON");
+    let pid = answer["pid"].as_u64().expect("a process id");
+    // The old process says it first: systemd listens to nobody else.
+    assert_eq!(hear(&supervisor).0, format!("MAINPID={pid}\n"));
+    loop {
+        let (text, _) = hear(&supervisor);
+        assert!(!text.contains("STOPPING"), "{text}");
+        if text.contains("READY=1") {
+            assert_eq!(text, format!("MAINPID={pid}\nREADY=1\n"));
+            break;
+        }
+    }
+    assert!(service.0.wait().expect("it ends").success());
+    ctl(&control, &["shutdown"]).success();
+    assert_eq!(hear(&supervisor).0, "STOPPING=1\nSTATUS=ending\n");
+}
