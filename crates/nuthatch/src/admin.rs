@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Globals;
+use crate::controller::Controller;
 use crate::logger::{NOTICE, WARN, log};
 use crate::net::{Listener, error_text};
 use guard::{Guard, Token};
@@ -43,7 +44,12 @@ const LONGEST_TOKEN: u64 = 4096;
 /// # Errors
 ///
 /// When the runtime or a thread cannot be created, or the file with the token is unusable.
-pub(crate) fn start(listener: Listener, globals: &Globals, view: Arc<View>) -> io::Result<Stopper> {
+pub(crate) fn start(
+    listener: Listener,
+    globals: &Globals,
+    view: Arc<View>,
+    controller: Controller,
+) -> io::Result<Stopper> {
     let token = token(globals)?;
     let listener = listener.into_std()?;
     let address = listener.local_addr()?;
@@ -55,7 +61,7 @@ pub(crate) fn start(listener: Listener, globals: &Globals, view: Arc<View>) -> i
         );
     }
     let guard = Guard::new(globals.admin.as_ref(), address, &globals.admin_hosts, token);
-    server::start(listener, Pages::new(guard, view))
+    server::start(listener, Pages::new(guard, view, controller))
 }
 
 /// What `/servers` shows: the pools and servers with their states and all that is counted.

@@ -7,6 +7,7 @@ mod acceptor;
 mod access_log;
 mod admin;
 pub mod cli;
+mod clients;
 mod clock;
 pub mod config;
 mod connections;

@@ -29,7 +29,7 @@ use driver::Driver;
 use sockets::Sockets;
 
 pub(crate) use handle::Handle;
-pub(crate) use message::{Listed, Message};
+pub(crate) use message::{Grouped, Listed, Message};
 pub(crate) use peers::Peers;
 
 /// Maximum messages waiting for a worker; when it is full, the acceptor tries another worker or waits.
@@ -212,6 +212,9 @@ impl Worker {
             }
             Message::Clients(most, listed) => {
                 let _ = listed.send(self.driver.list_clients(most));
+            }
+            Message::Groups(grouped) => {
+                let _ = grouped.send(self.driver.group_clients());
             }
             Message::Kill(address, killed) => {
                 let _ = killed.send(self.driver.kill(&address));

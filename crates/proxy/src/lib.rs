@@ -56,7 +56,7 @@ mod time;
 
 pub use access::{AccessRecord, Outcome};
 pub use cause::Cause;
-pub use client_info::{AboutClient, ClientInfo, Doing};
+pub use client_info::{AboutClient, ClientGroup, ClientInfo, ClientKind, Doing, Traffic};
 pub use departure::Departure;
 pub use engine::WorkerContext;
 pub use event::{ClientWait, Event, EventFields, Level, Limit, LogRecord, Subscription, Trace};

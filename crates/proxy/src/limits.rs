@@ -213,6 +213,10 @@ pub const KEEP_KEYS: usize = 4_096;
 /// Clients that one CLIENT LIST shows: a few megabytes, and some milliseconds of a worker's time.
 pub const MAX_LISTED_CLIENTS: usize = 10_000;
 
+/// Names of clients, each with a library, that a worker tells apart when it is asked who sends how much: they take some hundred
+/// KiB for as long as that is answered. Operators see the first 64.
+pub const MAX_CLIENT_GROUPS: usize = 1_024;
+
 /// How long a client's HELLO 3 waits at most for servers that do not answer, and how long an ejected server may take
 /// to answer a probe, and any server to answer what ends a script, unless `timeout` is shorter.
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::access::AccessRecord;
 use crate::cause::Cause;
-use crate::client_info::ClientInfo;
+use crate::client_info::{ClientGroup, ClientInfo};
 use crate::departure::Departure;
 use crate::engine::{Engine, WorkerContext};
 use crate::event::LogRecord;
@@ -216,6 +216,11 @@ impl Pool {
     /// The proxy is about to leave: clients that want to know are told; returns how many.
     pub fn announce(&mut self, departure: Departure, now: Time) -> usize {
         either!(self, engine => engine.announce(departure, now))
+    }
+
+    /// The clients by what they say of themselves: name and library. This walks all of them.
+    pub fn client_groups(&self, now: Time) -> Vec<ClientGroup> {
+        either!(self, engine => engine.client_groups(now))
     }
 
     /// Closes the clients of now evenly over this time, each between two requests: not while it waits for a reply, is in

@@ -2,21 +2,30 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::body::Body;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
+use tokio::task::spawn_blocking;
 
 use proxy::limits::{LARGEST_KEYS, SLOW_REQUESTS};
 
 use super::guard::Guard;
 use super::view::{Readiness, View};
 use super::{explain, exposition, json, metrics};
+use crate::clients::{self, Asked};
+use crate::controller::Controller;
 use crate::{hot_keys, slow_log};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
+
+/// Clients, or groups of them, that are shown at most.
+const CLIENTS_SHOWN: usize = 1_000;
+
+/// How long it may take to ask for them.
+const CLIENTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// The dashboard: what is loaded by it is served here, too, so that it works without any other site.
 const INDEX: &str = include_str!("dashboard/index.html");
@@ -51,6 +60,7 @@ const ALWAYS: [(HeaderName, &str); 7] = [
 pub(super) struct Pages {
     guard: Guard,
     view: Arc<View>,
+    controller: Controller,
 }
 
 /// An answer without the headers that all have.
@@ -62,21 +72,45 @@ struct Page {
 }
 
 impl Pages {
-    pub(super) fn new(guard: Guard, view: Arc<View>) -> Self {
-        Self { guard, view }
+    pub(super) fn new(guard: Guard, view: Arc<View>, controller: Controller) -> Self {
+        Self {
+            guard,
+            view,
+            controller,
+        }
     }
 
     /// Answers a request on a connection that was made to `local`.
-    pub(super) fn answer<B: Body>(
+    pub(super) async fn answer<B: Body>(
         &self,
         request: &Request<B>,
         local: SocketAddr,
     ) -> Response<String> {
+        let (path, query) = (request.uri().path(), request.uri().query());
         let page = match self.refusal(request, local) {
             Some(refusal) => refusal,
-            None => self.page(request.uri().path(), request.uri().query()),
+            None if path == "/clients" => self.clients(query).await,
+            None => self.page(path, query),
         };
         page.response()
+    }
+
+    /// The clients. The workers are asked, on another thread, as this one must not wait for them.
+    async fn clients(&self, query: Option<&str>) -> Page {
+        let asked = Asked {
+            pool: None,
+            count: Some(CLIENTS_SHOWN),
+            by_name: query == Some("by=name"),
+        };
+        let controller = self.controller.clone();
+        let shown = spawn_blocking(move || {
+            let shown = controller.ask(CLIENTS_WITHIN, move |live| clients::show(live, &asked));
+            shown.ok()?.ok()
+        });
+        match shown.await {
+            Ok(Some((_, json))) => Page::of(JSON, json.to_string()),
+            _ => Page::text(StatusCode::SERVICE_UNAVAILABLE, "the proxy is busy\n"),
+        }
     }
 
     /// Why a request is refused, if it is.
@@ -147,7 +181,7 @@ impl Pages {
             }
             _ => Page::text(
                 StatusCode::NOT_FOUND,
-                "there is /, /metrics, /healthz, /readyz, /servers, /history, /slowlog, /hotkeys, /explain, /config and /stats\n",
+                "there is /, /metrics, /healthz, /readyz, /servers, /history, /slowlog, /hotkeys, /clients, /explain, /config and /stats\n",
             ),
         }
     }

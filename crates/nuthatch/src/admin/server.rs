@@ -82,6 +82,7 @@ pub(super) fn start(listener: net::TcpListener, pages: Pages) -> io::Result<Stop
     let runtime = Builder::new_current_thread()
         .enable_io()
         .enable_time()
+        .max_blocking_threads(1)
         .build()?;
     let pages = Arc::new(pages);
     let (stopper, stop) = watch::channel(false);
@@ -171,8 +172,8 @@ async fn converse(
         return;
     };
     let service = service_fn(|request| {
-        let answer = pages.answer(&request, local);
-        async { Ok::<_, Infallible>(answer) }
+        let pages = Arc::clone(&pages);
+        async move { Ok::<_, Infallible>(pages.answer(&request, local).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -50,7 +50,7 @@ pub(super) enum CtlCommand {
     Stats,
     /// Show the clients that hold most memory, or close one.
     #[command(
-        after_help = "Examples:\n  nuthatch ctl clients -n 20\n  nuthatch ctl clients --kill 10.0.0.7:51234"
+        after_help = "Examples:\n  nuthatch ctl clients -n 20\n  nuthatch ctl clients --by-name\n  nuthatch ctl clients --kill 10.0.0.7:51234"
     )]
     Clients {
         /// Of this pool only.
@@ -59,6 +59,9 @@ pub(super) enum CtlCommand {
         /// At most so many.
         #[arg(short = 'n', long, value_name = "N", conflicts_with = "kill")]
         count: Option<usize>,
+        /// Those with the same name (CLIENT SETNAME) and library together, by their requests.
+        #[arg(long, conflicts_with = "kill")]
+        by_name: bool,
         /// Close the client with this address, as it is shown.
         #[arg(long, value_name = "ADDRESS")]
         kill: Option<String>,
@@ -166,7 +169,16 @@ impl CtlCommand {
                 kill: Some(address),
                 ..
             } => Request::KillClient { address },
-            Self::Clients { pool, count, .. } => Request::Clients { pool, count },
+            Self::Clients {
+                pool,
+                count,
+                by_name,
+                ..
+            } => Request::Clients {
+                pool,
+                count,
+                by_name,
+            },
             Self::Slowlog { count } => Request::Slowlog { count },
             Self::HotKeys { pool, count } => Request::HotKeys { pool, count },
             Self::Explain { pool, escapes, key } => {

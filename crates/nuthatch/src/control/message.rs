@@ -24,6 +24,9 @@ pub(crate) enum Request {
         /// At most so many.
         #[serde(default)]
         count: Option<usize>,
+        /// Those that say the same of themselves together.
+        #[serde(default)]
+        by_name: bool,
     },
     /// Close the clients with this address.
     KillClient {

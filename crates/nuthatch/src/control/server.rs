@@ -14,6 +14,7 @@ use super::facts::Facts;
 use super::message::{Answer, MAX_REQUEST, Request};
 use super::{clients, explain, servers, status};
 use crate::admin;
+use crate::clients::Asked;
 use crate::config::Globals;
 use crate::controller::{Controller, NoAnswer};
 use crate::failure::Failure;
@@ -170,8 +171,17 @@ impl Server {
                 let facts = self.facts.clone();
                 self.ask(move |live| status::answer(live, &facts))
             }
-            Request::Clients { pool, count } => {
-                self.ask(move |live| clients::list(live, pool.as_deref(), count))
+            Request::Clients {
+                pool,
+                count,
+                by_name,
+            } => {
+                let asked = Asked {
+                    pool,
+                    count,
+                    by_name,
+                };
+                self.ask(move |live| clients::list(live, &asked))
             }
             Request::KillClient { address } => self.ask(move |live| clients::kill(live, &address)),
             Request::Slowlog { count } => {

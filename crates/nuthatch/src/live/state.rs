@@ -24,7 +24,7 @@ use crate::net::Inherited;
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
 use crate::upgrade::Socket;
-use crate::worker::{self, Listed, Message};
+use crate::worker::{self, Grouped, Listed, Message};
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -231,6 +231,14 @@ impl Live {
         self.tell(|| Message::Clients(most, sender.clone()));
         drop(sender);
         answers(&listed).flatten().collect()
+    }
+
+    /// The clients of all workers by what they say of themselves; each worker's by themselves.
+    pub(crate) fn group_clients(&self) -> Grouped {
+        let (sender, grouped) = channel();
+        self.tell(|| Message::Groups(sender.clone()));
+        drop(sender);
+        answers(&grouped).flatten().collect()
     }
 
     /// Closes the clients with this address; returns how many there were.

@@ -56,7 +56,7 @@ pub(super) fn serve_own(
     };
     let servers = own_sockets.serve(
         |listener| serve_stats(listener, source),
-        |listener| serve_admin(listener, globals, &view),
+        |listener| serve_admin(listener, globals, &view, controller.clone()),
         |listener| serve_control(listener, controller.clone(), facts),
     )?;
     Ok((servers, view))
@@ -72,8 +72,9 @@ fn serve_admin(
     listener: Listener,
     globals: &Globals,
     view: &Arc<admin::View>,
+    controller: Controller,
 ) -> Result<Stop, Failure> {
-    let started = admin::start(listener, globals, Arc::clone(view));
+    let started = admin::start(listener, globals, Arc::clone(view), controller);
     let started = started.map_err(|error| Failure::of("serving the admin pages", &error));
     started.map(Stop::Admin)
 }

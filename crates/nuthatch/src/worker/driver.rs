@@ -29,7 +29,7 @@ use depth::Depth;
 
 use super::chunks::Chunks;
 use super::link::{Link, Role};
-use super::message::Listed;
+use super::message::{Grouped, Listed};
 use super::net::{Caller, Net};
 use super::path::Path;
 use super::pool::PoolParts;
@@ -221,6 +221,16 @@ impl<N: Net> Driver<N> {
             listed.extend(clients.map(|client| (Arc::clone(&share), client)));
         }
         listed
+    }
+
+    /// The clients of each pool by what they say of themselves.
+    pub(super) fn group_clients(&self) -> Grouped {
+        let mut grouped = Vec::new();
+        for part in self.pools.iter() {
+            let groups = part.core.client_groups(self.now).into_iter();
+            grouped.extend(groups.map(|group| (Arc::clone(&part.share), group)));
+        }
+        grouped
     }
 
     /// Closes the clients with this address; returns how many there were.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use proxy::{ClientInfo, Departure};
+use proxy::{ClientGroup, ClientInfo, Departure};
 
 use super::net::{Caller, Word};
 use crate::connections::Counted;
@@ -14,6 +14,9 @@ use crate::resolver::Resolved;
 
 /// Clients, each with its pool.
 pub(crate) type Listed = Vec<(Arc<PoolShare>, ClientInfo)>;
+
+/// Groups of clients, each with its pool.
+pub(crate) type Grouped = Vec<(Arc<PoolShare>, ClientGroup)>;
 
 /// A message to a worker.
 #[derive(Debug)]
@@ -48,6 +51,8 @@ pub(crate) enum Message {
     Announce(Departure, Sender<usize>),
     /// Tell of the clients that hold most memory, of each pool at most so many.
     Clients(usize, Sender<Listed>),
+    /// Tell the clients of each pool by what they say of themselves.
+    Groups(Sender<Grouped>),
     /// Close the clients with this address; tell how many there were.
     Kill(Arc<str>, Sender<usize>),
     /// Of another worker.

@@ -247,7 +247,10 @@ fn a_token_is_asked_for_but_for_health_checks() {
     let wrong = ["Authorization: Bearer open"];
     assert_eq!(ask(port, "/metrics", &wrong).status(), 401);
     let right = ["Authorization: Bearer open sesame"];
-    assert_eq!(ask(port, "/metrics", &right).status(), 200);
+    for page in ["/metrics", "/hotkeys", "/clients", "/clients?by=name"] {
+        assert_eq!(ask(port, page, &[]).status(), 401, "{page}");
+        assert_eq!(ask(port, page, &right).status(), 200, "{page}");
+    }
 }
 
 #[test]

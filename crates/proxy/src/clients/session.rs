@@ -7,6 +7,7 @@ mod pacing;
 mod pushing;
 mod reading;
 mod splitting;
+mod traffic;
 mod transaction;
 
 use std::ops::Range;
@@ -25,6 +26,7 @@ use super::transaction::Transaction;
 use super::turn::Turn;
 use super::watch::Watch;
 use crate::cause::Cause;
+use crate::client_info::Traffic;
 use crate::flow::buffer::{Chunk, Rope};
 use crate::flow::spares::Spares;
 use crate::id::{ConnectionId, ServerId};
@@ -78,6 +80,9 @@ pub(crate) struct Session<P: Protocol> {
     since: Time,
     /// Since when it has had replies to read and has read nothing, as far as that was looked at.
     unread_since: Option<Time>,
+    /// When it has connected.
+    opened: Time,
+    traffic: Traffic,
 }
 
 /// On which lists of the engine the session is, so that it is on each only once.
@@ -116,6 +121,8 @@ impl<P: Protocol> Session<P> {
             subscriber: None,
             since: now,
             unread_since: None,
+            opened: now,
+            traffic: Traffic::default(),
         }
     }
 
@@ -221,17 +228,6 @@ impl<P: Protocol> Session<P> {
     #[inline]
     fn expected(&self) -> usize {
         self.output.len() + self.order.expected()
-    }
-
-    /// `bytes` bytes have been read from the client at `now`. An incomplete request is timed from its first byte, so
-    /// that a client cannot keep it open by sending a byte at a time.
-    #[inline]
-    pub(crate) fn note_read(&mut self, bytes: usize, now: Time) {
-        self.turn.begin(now);
-        if self.intake.is_none() {
-            self.since = now;
-        }
-        self.note_moved(bytes);
     }
 
     /// A request is complete, or the session is resumed: time-outs start again.
@@ -524,18 +520,6 @@ impl<P: Protocol> Session<P> {
     /// Replies on their way to the client.
     pub(crate) fn output(&self) -> &Rope {
         &self.output
-    }
-
-    /// The first `count` bytes of the output were written at `now`. An incomplete request stays timed from its first
-    /// byte.
-    #[inline]
-    pub(crate) fn note_written(&mut self, count: usize, now: Time, spares: &mut Spares) {
-        self.output.consume_and_recycle(count, spares);
-        self.note_moved(count);
-
-        if self.intake.is_none() {
-            self.since = now;
-        }
     }
 
     /// Puts it on the list of sessions with new output; returns whether it was not on it.

@@ -1,12 +1,14 @@
 //! Clients as operators see them, and are rid of them.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use super::state::Engine;
-use crate::client_info::{ClientInfo, Doing};
+use crate::client_info::{ClientGroup, ClientInfo, ClientKind, Doing};
 use crate::clients::ending::Ending;
 use crate::clients::session::Session;
 use crate::id::SessionId;
+use crate::limits::MAX_CLIENT_GROUPS;
 use crate::protocol::Protocol;
 use crate::time::Time;
 
@@ -23,9 +25,37 @@ impl<P: Protocol> Engine<P> {
             .collect()
     }
 
+    /// The clients by what they say of themselves, in no order.
+    pub(crate) fn client_groups(&self, now: Time) -> Vec<ClientGroup> {
+        let mut groups: HashMap<ClientKind, ClientGroup> = HashMap::new();
+        let mut others = ClientGroup::default();
+        for (_, session) in self.clients.iter() {
+            let client = self.describe(session, session.held(), now);
+            let kind = ClientKind {
+                name: client.about.name.clone(),
+                library: client.about.library.0.clone(),
+            };
+            let has_room = groups.len() < MAX_CLIENT_GROUPS;
+            match groups.get_mut(&kind) {
+                Some(group) => group.add_client(&client),
+                None if has_room => groups.entry(kind).or_default().add_client(&client),
+                None => others.add_client(&client),
+            }
+        }
+        let named = groups.into_iter().map(|(kind, group)| ClientGroup {
+            kind: Some(kind),
+            ..group
+        });
+        let others = Some(others).filter(|others| others.clients > 0);
+        named.chain(others).collect()
+    }
+
     fn describe(&self, session: &Session<P>, held: usize, now: Time) -> ClientInfo {
+        let (opened, traffic) = session.traffic();
         ClientInfo {
             address: session.name().into(),
+            traffic,
+            age: now.since(opened),
             about: P::about(session.client()),
             idle: now.since(session.last_active()),
             outstanding: session.outstanding(),

@@ -66,15 +66,18 @@ impl<P: Protocol> Engine<P> {
     /// Handles the requests that a client sent, as far as its window allows; the rest goes to its backlog. Returns
     /// whether there may be such a rest.
     pub(super) fn feed(&mut self, id: SessionId, chunk: &Chunk, range: Range<usize>) -> bool {
+        let before = self.requests_seen;
         let mut pos = range.start;
         while pos < range.end {
             let Some(session) = self.clients.get_mut(id) else {
                 return false;
             };
             if !session.accepts_input() {
+                self.note_fed(id, before);
                 return true;
             }
             if !session.may_accept() && !session.may_accept_by_now(self.now) {
+                self.note_fed(id, before);
                 self.park(id, &[], chunk, pos..range.end);
                 return true;
             }
@@ -92,14 +95,23 @@ impl<P: Protocol> Engine<P> {
                 None => self.feed_fresh(id, chunk, range),
             };
         }
-        let Some(session) = self.clients.get(id) else {
+        let Some(session) = self.clients.get_mut(id) else {
             return false;
         };
+        session.note_requests(self.requests_seen.saturating_sub(before));
         let has_rest = session.has_backlog();
         if session.is_over_limit() {
             self.clients.measure_reader(id, self.now);
         }
         has_rest
+    }
+
+    /// Counts the requests of a client that were handled since there were so many.
+    #[cold]
+    fn note_fed(&mut self, id: SessionId, before: u64) {
+        if let Some(session) = self.clients.get_mut(id) {
+            session.note_requests(self.requests_seen.saturating_sub(before));
+        }
     }
 
     /// Closes a client that has never given the password, if it leaves too much unread or sends too much; returns

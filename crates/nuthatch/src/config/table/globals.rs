@@ -260,7 +260,7 @@ rows! {
             help: "serve the dashboard, metrics and health checks there",
         },
         "Where the admin pages are served over HTTP: a dashboard (`/`), metrics for Prometheus (`/metrics`), health checks \
-         (`/healthz`, `/readyz`) and JSON (`/servers`, `/explain`, `/config`, `/stats`). They only show, and change nothing. Nothing is served \
+         (`/healthz`, `/readyz`) and JSON (`/servers`, `/hotkeys`, `/clients`, `/explain`, `/config`, `/stats`). They only show, and change nothing. Nothing is served \
          unless this is set; when called as `nutcracker`, only a file can set it. The pages are not encrypted. What \
          each shows: [operations.md](operations.md#seeing).",
     )

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proxy::settings::PoolSettings;
-use proxy::{ClientInfo, Departure};
+use proxy::{ClientGroup, ClientInfo, Departure};
 
 use super::Stage;
 
@@ -16,6 +16,11 @@ impl Stage {
     /// The clients of worker 0 that hold most memory, at most so many.
     pub(crate) fn listed(&self, most: usize) -> Vec<ClientInfo> {
         self.workers[0].pool.clients(most, self.time())
+    }
+
+    /// The clients by what they say of themselves.
+    pub(crate) fn client_groups(&self) -> Vec<ClientGroup> {
+        self.workers[0].pool.client_groups(self.time())
     }
 
     /// Closes those with this address; returns how many there were.
