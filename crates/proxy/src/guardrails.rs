@@ -73,9 +73,13 @@ impl Guardrails {
         self.rails.is_empty()
     }
 
-    /// Counts a request, or tells why it is refused; then it counts for nothing.
-    pub(crate) fn check(&mut self, request: &impl Guarded, now: Time) -> Result<(), Forbidden> {
+    /// The next request comes, which may be one that no guardrail concerns.
+    pub(crate) fn begin(&mut self) {
         self.taken.clear();
+    }
+
+    /// Counts it, or tells why it is refused; then it counts for nothing.
+    pub(crate) fn check(&mut self, request: &impl Guarded, now: Time) -> Result<(), Forbidden> {
         for (number, rail) in self.rails.iter().enumerate() {
             if !rail.concerns(request) {
                 continue;
@@ -232,6 +236,7 @@ mod tests {
             value,
         };
         let now = Time::from_micros(1_000_000);
+        rails.begin();
         rails.check(&asked, now).map_err(|it| it.to_string())
     }
 
@@ -305,6 +310,20 @@ mod tests {
             rails.give_back();
         }
         assert_eq!(check(&mut rails, "get", &[], 0), Ok(()));
+        assert!(check(&mut rails, "get", &[], 0).is_err());
+    }
+
+    #[test]
+    fn one_that_no_guardrail_concerns_gives_nothing_back() {
+        let slow = GuardrailSettings {
+            max_rate: Some(1),
+            ..rail(None)
+        };
+        let mut rails = guardrails(&[slow]);
+        assert_eq!(check(&mut rails, "get", &[], 0), Ok(()));
+        // One that is never refused, and is put back.
+        rails.begin();
+        rails.give_back();
         assert!(check(&mut rails, "get", &[], 0).is_err());
     }
 }

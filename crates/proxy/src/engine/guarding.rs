@@ -24,6 +24,7 @@ impl<P: Protocol> Engine<P> {
     }
 
     fn refuse_forbidden(&mut self, asked: &Asked<'_, P>) -> Option<()> {
+        self.guardrails.begin();
         let session = self.clients.get_mut(asked.id)?;
         self.output.clear();
         let client = session.client_mut();

@@ -362,7 +362,8 @@ rows! {
          Errors begin with `-NOPERM` and `-ERR`, those of \
          memcached with `CLIENT_ERROR` and `SERVER_ERROR`; the statistics count them (`guard_denied`, `guard_value`, `guard_rate`), and the log \
          tells of them every ten seconds at most. EXEC, DISCARD, QUIT and RESET, and `mn` and `quit`, are never refused. Keys that only servers find \
-         out (in scripts, or by the patterns of SORT) and patterns of KEYS and SCAN are not compared. At most 16, and no two with the same \
+         out (in scripts, or by the patterns of SORT) and patterns of KEYS and SCAN are not compared. What `failover` sends to another \
+         pool has to keep to those of its own pool. At most 16, and no two with the same \
          `prefix`. A pool without guardrails pays nothing for them. See \
          [operations.md](operations.md#guardrails).\n\n```yaml\n  guardrails:\n    - {deny: [keys, flushall, config], \
          max_rate: 50000}\n    - {prefix: \"session:\", max_value: 64k, max_rate: 5000}\n```",
