@@ -410,6 +410,9 @@ impl<P: Protocol> Engine<P> {
     /// The session has a backlog now. If nothing is outstanding that would resume it later, it is put on the ready
     /// list at once.
     fn note_parked(&mut self, id: SessionId) {
+        // A request that was collected piece by piece counts for the backlog again, which may be full now though the shell
+        // was told that there is room.
+        self.clients.stop_reading(id);
         if self
             .clients
             .get(id)

@@ -173,3 +173,38 @@ fn a_worker_that_does_not_answer_is_told_of() {
     assert_eq!(stage.ask(0, PING), "", "this worker has");
     assert_eq!(stage.ask(1, PING), "+PONG\r\n");
 }
+
+#[test]
+fn what_is_put_back_may_fill_the_backlog_again_and_the_rest_is_read_all_the_same() {
+    let mut pool = administered();
+    pool.clients.backlog = 30_000;
+    let mut stage = Stage::new(pool);
+    let (asks, client) = (stage.client(), stage.client());
+    let begun = stage.ask(asks, redis(&["CLIENT", "PAUSE", "60000", "WRITE"]));
+    assert_eq!(begun, "+OK\r\n");
+    // WAIT waits for the reply to GET, and with it the beginning of SET.
+    let (first, rest) = (get("first"), get("rest"));
+    let write = set("a", &"x".repeat(20_000));
+    stage.say(client, &first);
+    stage.say(client, redis(&["WAIT", "0", "0"]) + &write[..10_000]);
+    stage.say(client, write[10_000..].to_owned() + &rest.repeat(600));
+    // There is room in the backlog while SET is in pieces, and none when it is put back as a whole.
+    let link = stage.link(0);
+    assert_eq!(stage.heard(link), first);
+    stage.answer(link, bulk("v"));
+    assert_eq!(stage.hear(client), bulk("v") + ":0\r\n");
+    stage.say(client, &rest);
+    assert_eq!(stage.unread_by_proxy(client), rest.len());
+    assert_eq!(stage.ask(asks, redis(UNPAUSE)), "+OK\r\n");
+    let mut sent = String::new();
+    while sent.len() < write.len() + 601 * rest.len() {
+        let heard = stage.heard(link);
+        assert!(!heard.is_empty(), "the rest is read when there is room");
+        let count = heard.matches("GET").count();
+        let wrote = if sent.is_empty() { "+OK\r\n" } else { "" };
+        stage.answer(link, wrote.to_owned() + &bulk("v").repeat(count));
+        stage.hear(client);
+        sent += &heard;
+    }
+    assert_eq!(sent, write + &rest.repeat(601));
+}
