@@ -315,8 +315,8 @@ function hotRow(pool, key) {
   const more = (requests ?? bytes ?? largest).key_bytes_left_out > 0 ? '…' : '';
   const cells = [
     pool.pool, `${key}${more}`,
-    requests ? short(requests.requests) : '–', part(requests?.requests, pool.requests), part(requests?.reads, requests?.at_least),
-    bytes ? size(bytes.bytes) : '–', part(bytes?.bytes, pool.bytes),
+    ...estimated(requests?.requests, requests?.at_least, pool.requests, short), part(requests?.reads, requests?.at_least),
+    ...estimated(bytes?.bytes, bytes?.at_least, pool.bytes, size),
     largest ? `${size(largest.bytes)} (${largest.within})` : '–',
   ];
   cells.forEach((text, index) => {
@@ -325,6 +325,13 @@ function hotRow(pool, key) {
     cell.className = index < 2 ? 'key' : 'number';
   });
   return row;
+}
+
+// A number that is at most this, and its part of a whole. It says so where it may be much too high.
+function estimated(most, least, whole, show) {
+  if (most === undefined) return ['–', '–'];
+  const sign = least < most * 0.9 ? '≤ ' : '';
+  return [`${sign}${show(most)}`, `${sign}${part(most, whole)}`];
 }
 
 const part = (number, whole) => (number === undefined || !whole ? '–' : `${(number / whole * 100).toFixed(1)} %`);
