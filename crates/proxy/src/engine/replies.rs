@@ -99,8 +99,8 @@ impl<P: Protocol> Engine<P> {
             let found = match limit {
                 None => self.deliver_plain_replies(id, chunk, &mut pos, range.end, &mut batch),
                 Some(limit) => {
-                    let data = &chunk[pos..range.end];
-                    self.next_noted_reply(id, data, &mut batch, (limit, &mut noted))
+                    let to = (limit, &mut noted);
+                    self.deliver_noted_replies(id, chunk, &mut pos, range.end, &mut batch, to)
                 }
             };
             match found {
@@ -140,6 +140,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Delivers whole replies that are no errors and belong to a slot of a session, as most do. Returns what was
     /// found at the new `pos` that is anything else; `None` at the end of the bytes, or when they are no reply.
+    #[inline(always)]
     fn deliver_plain_replies(
         &mut self,
         id: ConnectionId,
@@ -171,17 +172,42 @@ impl<P: Protocol> Engine<P> {
         None
     }
 
-    /// What is found at the start of `data` where something is to be noted of requests; `None` when the bytes are no reply.
-    fn next_noted_reply(
+    /// The same where something is to be noted of requests, until that is not so any more.
+    #[cold]
+    #[inline(never)]
+    fn deliver_noted_replies(
         &mut self,
         id: ConnectionId,
-        data: &[u8],
+        chunk: &Chunk,
+        pos: &mut usize,
+        end: usize,
         batch: &mut Batch,
-        noted: (Duration, &mut Option<Box<Noted>>),
+        (limit, noted): (Duration, &mut Option<Box<Noted>>),
     ) -> Option<Found<P::Kind>> {
-        let connection = self.roster.get_mut(id)?;
-        let (marks, tally) = (&mut batch.marks, &mut batch.tally);
-        connection.next_noted_reply(data, marks, tally, noted).ok()
+        while *pos < end {
+            let connection = self.roster.get_mut(id)?;
+            if limit == Duration::MAX && !connection.queue().has_samples() {
+                return self.deliver_plain_replies(id, chunk, pos, end, batch);
+            }
+            let (data, marks, tally) = (&chunk[*pos..end], &mut batch.marks, &mut batch.tally);
+            let found = connection.next_noted_reply(data, marks, tally, (limit, noted));
+            let found = found.ok()?;
+            let Some((len, to, slot)) = found.plain::<P>() else {
+                return Some(found);
+            };
+            batch.has_succeeded = true;
+            let reply = *pos..*pos + len;
+            *pos += len;
+            if !self.single_connection
+                && let Some(session) = self.clients.get_mut(to)
+            {
+                session.pinned_mut().remove(id);
+            }
+            let (now, outbox) = (self.now, &mut self.outbox);
+            self.clients
+                .deliver((to, slot), chunk, reply, true, now, outbox);
+        }
+        None
     }
 
     /// Handles anything else that was found at `pos`. Returns its length, or `None` when it is no reply to its request.

@@ -362,6 +362,11 @@ impl RequestQueue {
         self.samples.forget();
     }
 
+    /// Whether the request with this number, the oldest, is one of them.
+    pub(super) fn is_sampled(&self, number: u64) -> bool {
+        self.samples.oldest().is_some_and(|oldest| oldest <= number)
+    }
+
     /// The number of the oldest request.
     pub(super) fn number_of_oldest(&self) -> u64 {
         self.writes.taken()

@@ -37,6 +37,11 @@ impl Samples {
         self.0.is_empty()
     }
 
+    /// The number of the oldest.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.0.front().map(|(number, _)| *number)
+    }
+
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Sample)> {
         self.0.iter().map(|(number, sample)| (*number, sample))

@@ -135,8 +135,8 @@ rows! {
         Absent::Nothing,
         "Counts the keys of one in so many requests, to tell which have most requests, most bytes (of requests and replies) and \
          the largest values: of the last minute and of what is under way of the next. `nuthatch ctl hot-keys`, the admin pages \
-         and, in Redis pools, HOTKEYS GET show them, by the first 128 bytes of each key. With 100 it costs next to nothing, and \
-         a key with a thousand requests per second is counted within some 4 %. How far counts may be off: \
+         and, in Redis pools, HOTKEYS GET show them, by the first 128 bytes of each key. With 100 a request costs the \
+         core a tenth more instructions, and a key with a thousand requests per second is counted within some 4 %. How far counts may be off: \
          [operations.md](operations.md#hot-keys). Without this setting nothing is counted, unless a client begins a session \
          (HOTKEYS START, with `admin_commands`); it can be switched on by a reload.",
     )

@@ -122,7 +122,12 @@ impl<P: Protocol> Connection<P> {
         tally: &mut Tally,
         (limit, noted): (Duration, &mut Option<Box<Noted>>),
     ) -> Result<Found<P::Kind>, BadReply> {
-        let (oldest, number) = (self.queue.oldest_noted(), self.queue.number_of_oldest());
+        let number = self.queue.number_of_oldest();
+        // Most are neither slow nor counted.
+        if limit == Duration::MAX && !self.queue.is_sampled(number) {
+            return self.next_reply(data, marks, tally);
+        }
+        let oldest = self.queue.oldest_noted();
         let found = self.next_reply(data, marks, tally)?;
         let Found::Reply {
             len, kind, entry, ..
