@@ -103,8 +103,12 @@ impl World {
         let is_current = self.servers[server]
             .as_ref()
             .is_some_and(|known| Arc::ptr_eq(&known.endpoint, endpoint));
-        let step = self.step;
-        if let Some(link) = self.links.last_mut().filter(|_| !is_current) {
+        let (step, plan) = (self.step, self.share.plan().number);
+        let Some(link) = self.links.last_mut() else {
+            return;
+        };
+        link.server_mut().by_old_plan = self.workers[link.worker].plan < plan;
+        if !is_current {
             link.server_mut().left = Some(step);
         }
     }
@@ -125,11 +129,12 @@ impl World {
         self.servers.iter().position(is_it).or_else(former)
     }
 
-    /// Whether the plan has changed since a link to a server was opened, so that the core may have taken it out
+    /// Whether the plan has changed since a link to a server was opened, or before without its worker, so that the core may have taken it out
     /// of use.
     pub(crate) fn may_have_left(&self, link: usize) -> bool {
-        let opened = self.links[link].server().opened_in;
-        self.plan_changed_at.is_some_and(|step| step >= opened)
+        let server = self.links[link].server();
+        let is_older = |step| step >= server.opened_in || server.by_old_plan;
+        self.plan_changed_at.is_some_and(is_older)
     }
 
     /// Whether the core may close a link for that. Where requests wait on it, they would wait for ever.

@@ -39,6 +39,8 @@ pub(crate) struct ServerSide {
     pub(crate) opened_in: u64,
     /// The step in which its server left or moved.
     pub(crate) left: Option<u64>,
+    /// Whether its worker followed an outdated plan when it was opened, for what it had taken before.
+    pub(crate) by_old_plan: bool,
     /// Opened while the server was ejected: a probe, or a request that was just too late to be one.
     pub(crate) doubtful: bool,
     /// Last time at which the proxy waited for nothing here.
@@ -84,6 +86,7 @@ impl ServerSide {
             opened: now,
             opened_in: step,
             left: None,
+            by_old_plan: false,
             doubtful: false,
             idle_at: now,
             heard_at: now,

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, SessionId, Time};
+use proxy::{Action, Cause, Chunk, ConnectionId, Flush, Pool, SessionId, Time, Trace};
 
 use crate::bytes::first;
 pub(crate) use crate::bytes::shown;
@@ -24,6 +24,8 @@ pub(crate) struct Worker {
     ready: Vec<usize>,
     /// When the next iteration of the loop is planned.
     planned: Option<u64>,
+    /// The plan that it follows, as it says.
+    pub(crate) plan: u64,
     /// The last step in which everything was done that the core wanted.
     drained_in: u64,
     /// How often in a row something was due at once when what was due had been done.
@@ -44,6 +46,7 @@ impl Worker {
             ready: Vec::new(),
             planned: None,
             drained_in: 0,
+            plan: 1,
             due_again: 0,
             chunks: Vec::new(),
             stale_sessions: Vec::new(),
@@ -383,6 +386,9 @@ impl World {
         }
         while let Some(record) = self.workers[worker].pool.poll_event() {
             self.trace(|| format!("worker {worker} says: {}", record.event));
+            if let proxy::Event::Trace(Trace::PlanFollowed { number }) = record.event {
+                self.workers[worker].plan = number;
+            }
         }
     }
 
