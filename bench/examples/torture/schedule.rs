@@ -90,6 +90,8 @@ fn start_loads(
 
 /// Makes the faults happen.
 struct Schedule<'a> {
+    /// Dropped first: it ends the last process over its control socket, which goes with the setup.
+    upgrades: Option<Upgrades>,
     setup: Setup,
     run_state: &'a RunState,
     options: &'a Options,
@@ -104,8 +106,6 @@ struct Schedule<'a> {
     reloads: u64,
     /// Processes that replaced the proxy, and how long that took at most.
     upgraded: (u64, u64),
-    /// Ends the last of them with this.
-    upgrades: Option<Upgrades>,
     /// The process that serves.
     pid: u32,
 }
