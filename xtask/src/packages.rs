@@ -24,7 +24,7 @@ impl<'a> Need<'a> {
     }
 }
 
-const NEEDS: [Need<'_>; 11] = [
+const NEEDS: [Need<'_>; 13] = [
     Need::new("redis-server", "redis-server"),
     Need::new("redis-cli", "redis-tools"),
     Need::new("memcached", "memcached"),
@@ -34,6 +34,8 @@ const NEEDS: [Need<'_>; 11] = [
     Need::new("prometheus", "prometheus"),
     Need::new("promtool", "prometheus"),
     Need::new("chromium", "chromium"),
+    Need::new("openssl", "openssl"),
+    Need::new("stunnel4", "stunnel4"),
     Need::new("setpriv", "util-linux"),
     Need::new("groff", "groff-base"),
 ];

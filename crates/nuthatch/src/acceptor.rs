@@ -45,6 +45,8 @@ pub(crate) struct PoolListener {
     pub(crate) id: ListenerId,
     pub(crate) listener: Listener,
     pub(crate) pool: Arc<PoolShare>,
+    /// Whether its clients speak TLS.
+    pub(crate) is_secured: bool,
 }
 
 /// What becomes of a listening socket, or of all.
@@ -52,8 +54,8 @@ pub(crate) struct PoolListener {
 pub(crate) enum Change {
     /// There is a further one, see [`Handle::register`].
     Open(PoolListener),
-    /// Its clients belong to another pool from now on.
-    Assign(ListenerId, Arc<PoolShare>),
+    /// Its clients belong to this pool from now on, and speak TLS or not.
+    Assign(ListenerId, Arc<PoolShare>, bool),
     /// The length of its queue of connections that are not yet accepted.
     Backlog(ListenerId, u32),
     /// It is closed.
@@ -190,6 +192,7 @@ struct Listening {
     id: ListenerId,
     listener: Listener,
     pool: Arc<PoolShare>,
+    is_secured: bool,
     /// Clients may be waiting: `accept` has not returned `WouldBlock` since the last edge.
     ready: bool,
     _counted: Counted,
@@ -279,11 +282,12 @@ impl Acceptor {
     }
 
     /// Accepts from a registered socket, too. Clients may have come before this.
-    fn open(&mut self, PoolListener { id, listener, pool }: PoolListener) {
+    fn open(&mut self, new: PoolListener) {
         self.listeners.push(Listening {
-            id,
-            listener,
-            pool,
+            id: new.id,
+            listener: new.listener,
+            pool: new.pool,
+            is_secured: new.is_secured,
             ready: true,
             _counted: self.counts.count(Kind::Listener),
         });
@@ -292,9 +296,10 @@ impl Acceptor {
     fn obey(&mut self, change: Change) {
         match change {
             Change::Open(listener) => self.open(listener),
-            Change::Assign(id, pool) => {
+            Change::Assign(id, pool, is_secured) => {
                 if let Some(listening) = self.listening(id) {
                     listening.pool = pool;
+                    listening.is_secured = is_secured;
                 }
             }
             Change::Backlog(id, backlog) => {
@@ -389,20 +394,60 @@ impl Acceptor {
     fn admit(&mut self, index: usize, stream: Stream, name: Box<str>, now: Instant) {
         let pool = Arc::clone(&self.listeners[index].pool);
         stream.tune(pool.keepalive());
+        let is_secured = self.listeners[index].is_secured;
         if self.has_room(&pool) {
-            return self.balancer.give(&pool, stream, name);
+            return match is_secured {
+                false => self.balancer.give(&pool, stream, name),
+                true => self.admit_secured(&pool, stream, name),
+            };
         }
+        self.refuse(&pool, stream, &name, is_secured, now);
+    }
+
+    fn admit_secured(&mut self, pool: &Arc<PoolShare>, stream: Stream, name: Box<str>) {
+        let refusal = proxy::tls_required(pool.core());
+        let session = pool
+            .acceptance()
+            .map(|acceptance| acceptance.accept(refusal));
+        match session {
+            Some(Ok(session)) => self.balancer.give(pool, stream.secured(session), name),
+            // It is closed.
+            Some(Err(error)) => {
+                let pool = pool.name();
+                let repeats = Repeats::of("tls", pool);
+                log_limited!(
+                    WARN,
+                    repeats,
+                    "pool '{pool}': no TLS for client {name}: {error}"
+                );
+            }
+            // The listener is about to be assigned anew.
+            None => {}
+        }
+    }
+
+    /// A client beyond the limit is told so, unless that would need a handshake.
+    fn refuse(
+        &mut self,
+        pool: &PoolShare,
+        stream: Stream,
+        name: &str,
+        is_secured: bool,
+        now: Instant,
+    ) {
         let refusal = proxy::too_many_clients(pool.core()).into();
         let registry = self.poll.registry();
-        // A client that cannot even be sent the refusal is closed without it.
-        let _ = self
-            .lingering
-            .send_and_close(stream, refusal, registry, REFUSED, now);
+        if !is_secured {
+            // A client that cannot even be sent the refusal is closed without it.
+            let _ = self
+                .lingering
+                .send_and_close(stream, refusal, registry, REFUSED, now);
+        }
         let (pool, clients) = (pool.name(), pool.clients());
         log_limited!(
             WARN,
             Repeats::of_lasting("client refused", pool),
-            { event: "client_refused", pool: pool, client: &*name },
+            { event: "client_refused", pool: pool, client: name },
             "pool '{pool}' has {clients} clients; a further one, {name}, was refused"
         );
     }

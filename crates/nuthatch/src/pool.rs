@@ -1,9 +1,12 @@
 //! One pool of the process: what the acceptor, the workers and the statistics share. Created once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use arc_swap::ArcSwapOption;
 use proxy::PlannedServer;
+
+use crate::tls::{Acceptance, Fault, ReadFile};
 
 /// Bits of a [`PoolId`] that are its slot.
 const SLOT_BITS: u32 = 20;
@@ -55,6 +58,11 @@ pub(crate) struct PoolShare {
     /// Maximum clients at a time.
     max_clients: AtomicUsize,
     clients: AtomicUsize,
+    /// How the connections of clients are secured, where they are.
+    acceptance: ArcSwapOption<Acceptance>,
+    /// Handshakes of clients that were completed.
+    handshakes: AtomicU64,
+    failed_handshakes: AtomicU64,
 }
 
 impl PoolShare {
@@ -71,6 +79,9 @@ impl PoolShare {
             keepalive: AtomicBool::new(keepalive),
             max_clients: AtomicUsize::new(max_clients),
             clients: AtomicUsize::new(0),
+            acceptance: ArcSwapOption::empty(),
+            handshakes: AtomicU64::new(0),
+            failed_handshakes: AtomicU64::new(0),
         }
     }
 
@@ -96,6 +107,58 @@ impl PoolShare {
     pub(crate) fn set_limits(&self, keepalive: bool, max_clients: usize) {
         self.keepalive.store(keepalive, Ordering::Relaxed);
         self.max_clients.store(max_clients, Ordering::Relaxed);
+    }
+
+    /// From now on the connections of clients are secured like this. If it is made of the same files as before, nothing changes,
+    /// so that sessions can be resumed.
+    pub(crate) fn secure(&self, acceptance: Option<&Acceptance>) {
+        let known = self.acceptance.load();
+        let is_known = match (known.as_deref(), acceptance) {
+            (Some(known), Some(acceptance)) => known.is_like(acceptance),
+            (known, acceptance) => known.is_none() && acceptance.is_none(),
+        };
+        if !is_known {
+            self.acceptance.store(acceptance.cloned().map(Arc::new));
+        }
+    }
+
+    /// The files of that are read again; returns whether they are different.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be read, or is not what it should be; nothing changes then.
+    pub(crate) fn renew_acceptance(&self, read: ReadFile<'_>) -> Result<bool, Fault> {
+        let Some(known) = self.acceptance.load_full() else {
+            return Ok(false);
+        };
+        let newer = known.renewed(read)?;
+        if newer.is_like(&known) {
+            return Ok(false);
+        }
+        // A reload may have changed it meanwhile, which has read the files, too.
+        self.acceptance
+            .compare_and_swap(&Some(known), Some(Arc::new(newer)));
+        Ok(true)
+    }
+
+    /// How the connections of clients are secured, where they are.
+    pub(crate) fn acceptance(&self) -> Option<Arc<Acceptance>> {
+        self.acceptance.load_full()
+    }
+
+    /// A client's handshake was completed, or has failed.
+    pub(crate) fn note_handshake(&self, is_completed: bool) {
+        let count = match is_completed {
+            true => &self.handshakes,
+            false => &self.failed_handshakes,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many handshakes of clients were completed, and how many have failed.
+    pub(crate) fn handshakes(&self) -> (u64, u64) {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        (count(&self.handshakes), count(&self.failed_handshakes))
     }
 
     /// Current clients.

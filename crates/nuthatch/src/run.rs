@@ -24,6 +24,7 @@ use proxy::{Process, WorkerContext};
 
 use crate::access_log;
 use crate::admin;
+use crate::certificates;
 use crate::clock::Clock;
 use crate::config::{Config, PoolConfig};
 use crate::connections::ConnectionCounts;
@@ -186,6 +187,8 @@ fn start(
             .start(controller.clone())
             .map_err(|error| Failure::of("starting a thread", &error))?;
     }
+    certificates::watch(Arc::clone(live.directory()))
+        .map_err(|error| Failure::of("starting a thread", &error))?;
     if let Some(daemon) = daemon {
         daemon
             .report_ready()

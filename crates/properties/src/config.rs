@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use hashkit::index_order;
 
-use nuthatch::config::{Config, Input, Overrides, PoolConfig, Report, load_inputs};
+use nuthatch::config::{Config, Input, Overrides, PoolConfig, Report, System, load_inputs};
 
 /// Checks that a file is either accepted, as a configuration that the proxy can run on, or refused with
 /// problems whose positions exist in the file. Also checks that no file can be its own overlay: every pool has a
@@ -33,7 +34,10 @@ fn read(data: &[u8], overlay: Option<&[u8]>) -> Result<Config, Report> {
         Input::configuration("file.yml", data.to_owned()),
         overlay.map(|data| Input::overlay("overlay.yml", data.to_owned())),
         &Overrides::default(),
-        &resolve_literally,
+        System {
+            resolve: &resolve_literally,
+            read: &read_nothing,
+        },
     )
 }
 
@@ -41,6 +45,11 @@ fn read(data: &[u8], overlay: Option<&[u8]>) -> Result<Config, Report> {
 fn resolve_literally(host: &str, port: u16) -> io::Result<SocketAddr> {
     let address = host.parse::<IpAddr>().map_err(io::Error::other)?;
     Ok(SocketAddr::new(address, port))
+}
+
+/// There are no files.
+fn read_nothing(_: &Path) -> io::Result<Vec<u8>> {
+    Err(io::ErrorKind::NotFound.into())
 }
 
 fn check_config(config: &Config) {

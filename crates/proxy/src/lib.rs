@@ -47,6 +47,7 @@ mod release;
 mod routes;
 mod sampling;
 mod script_memory;
+mod security;
 mod servers;
 pub mod settings;
 mod share;
@@ -66,11 +67,12 @@ pub use flow::memory::Memory;
 pub use flow::outbox::{Action, Flush};
 pub use health_record::HealthRecord;
 pub use id::{ConnectionId, SessionId};
-pub use pool::{Pool, too_many_clients};
+pub use pool::{Pool, tls_required, too_many_clients};
 pub use process::{Place, Process, Usage};
 pub use question::Question;
 pub use release::{NoRelease, Release};
 pub use routes::explain::{KeyDestination, KeyRoute, key_route};
+pub use security::Security;
 pub use share::{
     Endpoint, FailoverPool, PlanError, PlannedServer, PoolPlan, PoolShare, ServerShare,
 };

@@ -39,6 +39,14 @@ pub fn too_many_clients(pool: &PoolShare) -> &'static [u8] {
     }
 }
 
+/// The error line for a client that does not speak TLS where it has to.
+pub fn tls_required(pool: &PoolShare) -> &'static [u8] {
+    match pool.plan().settings.protocol {
+        ProtocolSettings::Redis(_) => Redis::TLS_REQUIRED,
+        ProtocolSettings::Memcached(_) => Memcached::TLS_REQUIRED,
+    }
+}
+
 macro_rules! either {
     ($self:expr, $engine:ident => $call:expr) => {
         match $self {

@@ -12,6 +12,7 @@ use memcached_proto::Verb;
 use redis_proto::command::{self, Arity, Command, Flags, Keys};
 
 use crate::release::Release;
+use crate::security::Security;
 
 /// One pool: the servers behind one listening address, which share the keys.
 #[derive(Debug, Clone)]
@@ -53,6 +54,8 @@ pub struct PoolSettings {
     pub clients: ClientLimits,
     /// What happens when servers or clients fail, beyond what nutcracker offers.
     pub failure: FailurePolicy,
+    /// How connections to the servers are secured; `None` is not at all.
+    pub server_security: Option<Security>,
     /// What requests may not do, at most [`MAX_GUARDRAILS`](crate::limits::MAX_GUARDRAILS).
     pub guardrails: Vec<GuardrailSettings>,
     /// The pool's protocol, with its settings.
@@ -109,6 +112,7 @@ impl PoolSettings {
             allow_flush: false,
             clients: ClientLimits::default(),
             failure: FailurePolicy::default(),
+            server_security: None,
             guardrails: Vec::new(),
             protocol,
         }

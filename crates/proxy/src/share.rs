@@ -20,6 +20,7 @@ use crate::process::{Place, Process};
 use crate::rate_limit::RateLimit;
 use crate::release::KnownRelease;
 use crate::script_memory::ScriptMemory;
+use crate::security::Security;
 use crate::servers::health::{PoolHealth, ServerHealth};
 use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
 use crate::slow_log::SlowLog;
@@ -103,7 +104,7 @@ pub struct PlannedServer {
     pub pname: String,
 }
 
-/// The address of a server, what its connections need (password, database), and its health there. If any of that
+/// The address of a server, what its connections need (password, database, security), and its health there. If any of that
 /// changes, a new endpoint is made, and nothing that was learnt about the old one applies to it.
 pub struct Endpoint {
     /// Counts the endpoints of its server, from 1.
@@ -114,6 +115,8 @@ pub struct Endpoint {
     pub password: Option<Arc<[u8]>>,
     /// Database that connections select (Redis only); 0 selects nothing.
     pub database: u32,
+    /// How connections are secured; `None` is not at all.
+    pub security: Option<Security>,
     pub(crate) health: ServerHealth,
     pub(crate) release: KnownRelease,
 }
@@ -497,6 +500,7 @@ impl Endpoint {
             address: server.address.clone(),
             password,
             database: server.db,
+            security: pool.server_security.clone(),
             health: ServerHealth::default(),
             release: KnownRelease::default(),
         }
@@ -509,6 +513,7 @@ impl Endpoint {
             address: self.address.clone(),
             password: self.password.clone(),
             database: self.database,
+            security: self.security.clone(),
             health: ServerHealth::default(),
             release: KnownRelease::default(),
         }
@@ -526,6 +531,7 @@ impl Endpoint {
         self.address == other.address
             && self.password == other.password
             && self.database == other.database
+            && self.security == other.security
     }
 }
 

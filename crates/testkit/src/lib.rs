@@ -15,6 +15,7 @@
 //!
 //! Everything here panics with the reason when something goes wrong, which fails the test.
 
+mod certificates;
 mod client;
 mod endpoint;
 mod port;
@@ -24,6 +25,7 @@ mod server;
 mod skip;
 mod tool;
 
+pub use certificates::{Authority, Certificate};
 pub use client::Client;
 pub use endpoint::Endpoint;
 pub use port::free_port;

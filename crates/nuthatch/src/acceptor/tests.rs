@@ -30,7 +30,12 @@ fn rig(workers: usize, max_clients: usize) -> Rig {
     let (handles, inboxes) = (0..workers).map(|_| worker::Handle::for_tests()).unzip();
     let counts = ConnectionCounts::new(workers);
     let id = ListenerId::new(0);
-    let listeners = vec![PoolListener { id, listener, pool }];
+    let listeners = vec![PoolListener {
+        id,
+        listener,
+        pool,
+        is_secured: false,
+    }];
     let handle = start(listeners, handles, counts, usize::MAX).unwrap();
     handle.change(vec![Change::Begin]);
     Rig {
@@ -144,14 +149,19 @@ fn sockets_are_opened_assigned_and_closed_while_clients_come() {
         Arc::new(PoolShare::new(id, Arc::clone(pool.core()), true, 9))
     };
     let pool = numbered(5);
-    let opened = PoolListener { id, listener, pool };
+    let opened = PoolListener {
+        id,
+        listener,
+        pool,
+        is_secured: false,
+    };
     rig.handle.change(vec![Change::Open(opened)]);
     let pool_of_next = || match rig.inboxes[0].recv_timeout(TIME_LIMIT).unwrap() {
         Message::Client { pool, .. } => pool,
         other => panic!("no client: {other:?}"),
     };
     assert_eq!(pool_of_next(), PoolId::new(5));
-    let assigned = Change::Assign(id, numbered(6));
+    let assigned = Change::Assign(id, numbered(6), false);
     rig.handle.change(vec![assigned, Change::Backlog(id, 7)]);
     let _second = TcpStream::connect(address).unwrap();
     assert_eq!(pool_of_next(), PoolId::new(6));

@@ -228,6 +228,24 @@ impl Writer<'_> {
             let labels = [("pool", pool.pool.pool.name()), ("digest", &digest)];
             self.page.sample(&Labels::new(&labels), 1);
         }
+        let handshakes: [Known<ShownPool, u64>; 2] = [
+            (
+                "nuthatch_pool_tls_handshakes_total",
+                "TLS handshakes with clients that were completed.",
+                |pool| pool.pool.handshakes().0,
+            ),
+            (
+                "nuthatch_pool_tls_handshakes_failed_total",
+                "TLS handshakes with clients that were not completed, except those of clients that left without a word.",
+                |pool| pool.pool.handshakes().1,
+            ),
+        ];
+        for (name, help, value) in handshakes {
+            self.page.family(name, Type::Counter, help);
+            for pool in self.pools {
+                self.page.sample(&pool.labels, value(pool.pool));
+            }
+        }
         for (index, row) in POOL_ROWS.iter().enumerate() {
             let name = format!("nuthatch_pool_{}", ending(row));
             self.page.family(&name, kind(row), &help(row));

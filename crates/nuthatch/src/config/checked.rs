@@ -15,9 +15,12 @@ use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::check_pool;
 use super::report::{Findings, Problem, Warning};
+use super::system::System;
 use super::table::ours::ACCESS_LOG;
 use super::table::theirs::{LISTEN, REUSEPORT};
+use super::table::tls::TLS;
 use super::table::{Scope, rows};
+use super::tls::{PoolTls, check_tls};
 use super::types::{Config, Globals, PoolConfig};
 use super::values::Values;
 
@@ -32,12 +35,12 @@ pub(super) struct Checked {
 }
 
 /// Checks a file's tree, the overlay's if there is one, and the overrides from the command line. Hosts to
-/// listen on are resolved by `resolve`.
+/// listen on are resolved by `system`, which also reads the files that are named.
 pub(super) fn check(
     base: Option<Node>,
     overlay: Option<Node>,
     overrides: &Overrides,
-    resolve: Resolve<'_>,
+    system: System<'_>,
     findings: &mut Findings,
 ) -> Option<Checked> {
     let (mut pools, mut globals) = read_file(base.as_ref(), findings);
@@ -49,15 +52,19 @@ pub(super) fn check(
     }
     let listens: Vec<Option<Listen>> = pools
         .iter()
-        .map(|pool| resolve_listen(pool, resolve, findings))
+        .map(|pool| resolve_listen(pool, system.resolve, findings))
         .collect();
-    check_listeners(&pools, &listens, findings);
+    let tls: Vec<PoolTls> = pools
+        .iter()
+        .map(|pool| check_tls(pool, system, findings))
+        .collect();
+    check_listeners(&pools, &listens, &tls, findings);
     check_loops(&pools, &listens, findings);
     check_failovers(&pools, whole, findings);
     let checked: Vec<Option<PoolConfig>> = pools
         .iter()
-        .zip(listens)
-        .map(|(pool, listen)| check_pool(pool, listen, findings))
+        .zip(listens.into_iter().zip(tls))
+        .map(|(pool, (listen, tls))| check_pool(pool, listen, tls, findings))
         .collect();
     let sound: Option<Vec<PoolConfig>> = checked.into_iter().collect();
     let mut sound = sound.filter(|_| findings.problems.is_empty())?;
@@ -128,11 +135,20 @@ fn resolve_listen(
 }
 
 /// Reports pools that listen on the same address.
-fn check_listeners(pools: &[ReadPool], listens: &[Option<Listen>], findings: &mut Findings) {
+fn check_listeners(
+    pools: &[ReadPool],
+    listens: &[Option<Listen>],
+    tls: &[PoolTls],
+    findings: &mut Findings,
+) {
     let mut texts: HashMap<String, &ReadPool> = HashMap::new();
     let mut bound: HashMap<String, &ReadPool> = HashMap::new();
-    for (pool, listen) in pools.iter().zip(listens) {
-        let (Some(listen), Some(given)) = (listen, pool.values.given(&LISTEN)) else {
+    let plain = pools.iter().zip(listens);
+    let plain = plain.map(|(pool, listen)| (pool, listen.as_ref(), pool.values.given(&LISTEN)));
+    let secured = pools.iter().zip(tls);
+    let secured = secured.map(|(pool, tls)| (pool, tls.listen.as_ref(), pool.values.given(&TLS)));
+    for (pool, listen, given) in plain.chain(secured) {
+        let (Some(listen), Some(given)) = (listen, given) else {
             continue;
         };
         let same_text = texts.insert(listen.text().to_owned(), pool);
@@ -145,7 +161,10 @@ fn check_listeners(pools: &[ReadPool], listens: &[Option<Listen>], findings: &mu
             continue;
         };
         let (a, b, text) = (&other.name, &pool.name, listen.text());
-        let message = format!("pools `{a}` and `{b}` have the same listen address `{text}`");
+        let message = match a == b {
+            true => format!("pool `{a}` listens twice on `{text}`"),
+            false => format!("pools `{a}` and `{b}` have the same listen address `{text}`"),
+        };
         findings
             .problems
             .push(Problem::at(&given.position, message));

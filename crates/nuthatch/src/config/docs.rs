@@ -156,6 +156,7 @@ fn value(kind: &Kind) -> String {
         Kind::Servers => "list of servers".into(),
         Kind::Commands => "list of commands".into(),
         Kind::Guardrails => "list of guardrails".into(),
+        Kind::Mapping { .. } => "mapping".into(),
         Kind::Workers => "number, or `auto`".into(),
         Kind::Release => "version".into(),
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::file::ReadPool;
 use super::hosts::NamedHost;
-use super::kind::{Kind, Value, read_text};
+use super::kind::{Kind, Part, Value, read_text};
 use super::overrides::Overrides;
 use super::secrets::MASK;
 use super::table::globals::ADMIN_TOKEN;
@@ -75,6 +75,17 @@ fn json_of(kind: &Kind, value: &Value) -> Json {
         }
         Value::Commands(commands) => commands.iter().map(command).collect(),
         Value::Guardrails(lines) => lines.iter().map(|it| guardrail(&it.settings)).collect(),
+        Value::Mapping(given) => match kind {
+            Kind::Mapping { parts, .. } => {
+                let shown = |part: &Part| {
+                    let value = given.get(part.name);
+                    let value = value.map_or(Json::Null, |(value, _)| json_of(&part.kind, value));
+                    (part.name.to_owned(), value)
+                };
+                Json::Object(parts.iter().map(shown).collect())
+            }
+            _ => Json::Null,
+        },
         Value::Workers(Workers::Auto) => "auto".into(),
         Value::Workers(Workers::Count(count)) => (*count).into(),
         Value::Release(release) => release.to_string().into(),

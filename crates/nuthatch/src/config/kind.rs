@@ -1,5 +1,7 @@
 //! The kinds of value that a setting can have, and how each is parsed.
 
+use std::collections::BTreeMap;
+
 use hashkit::HashTag;
 use proxy::settings::CommandSettings;
 use proxy::{NoRelease, Release};
@@ -61,10 +63,52 @@ pub enum Kind {
     Commands,
     /// A sequence of guardrails.
     Guardrails,
+    /// A mapping with settings of its own.
+    Mapping {
+        /// The settings.
+        parts: &'static [Part],
+        /// One that is complete.
+        example: &'static str,
+    },
     /// `auto`, or a number of workers.
     Workers,
     /// The number of a release of a server.
     Release,
+}
+
+/// A setting within a [`Kind::Mapping`].
+#[derive(Debug)]
+pub struct Part {
+    /// Its key.
+    pub name: &'static str,
+    /// The kind of value, which is written as one text.
+    pub kind: Kind,
+    /// Whether it has to be there.
+    pub is_required: bool,
+}
+
+/// What is given of a [`Kind::Mapping`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parts(BTreeMap<&'static str, (Value, Position)>);
+
+impl Parts {
+    /// Adds a part.
+    pub(super) fn add(&mut self, part: &Part, value: Value, position: Position) {
+        self.0.insert(part.name, (value, position));
+    }
+
+    /// The value of a part, and where it stands.
+    pub(super) fn get(&self, name: &str) -> Option<(&Value, &Position)> {
+        self.0.get(name).map(|(value, position)| (value, position))
+    }
+
+    /// The text of a part.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        match self.get(name)?.0 {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 /// A parsed value.
@@ -92,6 +136,8 @@ pub(super) enum Value {
     Commands(Vec<CommandSettings>),
     /// Of [`Kind::Guardrails`].
     Guardrails(Vec<GuardrailLine>),
+    /// Of [`Kind::Mapping`].
+    Mapping(Parts),
     /// Of [`Kind::Workers`].
     Workers(Workers),
     /// Of [`Kind::Release`].
@@ -125,6 +171,7 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
         }
         Kind::Commands => Err(Fault::new("is not a list of commands", expected(kind))),
         Kind::Guardrails => Err(Fault::new("is not a list of guardrails", expected(kind))),
+        Kind::Mapping { .. } => Err(Fault::new("is not a mapping", expected(kind))),
         Kind::Release => match text.parse() {
             Ok(release) => plain(Value::Release(release)),
             Err(NoRelease) => Err(Fault::new("is not a version", expected(kind))),
@@ -166,6 +213,14 @@ pub(super) fn text_of(value: &Value, kind: &Kind) -> String {
             let lines = rails.iter().map(|rail| format!("[{}]", rail.text()));
             lines.collect::<Vec<_>>().join(", ")
         }
+        (Value::Mapping(given), Kind::Mapping { parts, .. }) => {
+            let given = parts.iter().filter_map(|part| {
+                let (value, _) = given.get(part.name)?;
+                Some(format!("{}: {}", part.name, text_of(value, &part.kind)))
+            });
+            given.collect::<Vec<_>>().join(", ")
+        }
+        (Value::Mapping(given), _) => format!("{given:?}"),
         (Value::Workers(Workers::Auto), _) => "auto".to_owned(),
         (Value::Workers(Workers::Count(count)), _) => count.to_string(),
         (Value::Release(release), _) => release.to_string(),
@@ -197,6 +252,7 @@ pub(super) fn expected(kind: &Kind) -> String {
             "expected `- {prefix: \"user:\", deny: [keys, flushall], max_value: 1m, max_rate: 1000}`"
                 .into()
         }
+        Kind::Mapping { example, .. } => format!("expected `{example}`"),
         Kind::Workers => format!("expected a number from 1 to {WORKERS_MAX}, or `auto`"),
         Kind::Release => "expected three numbers with dots between them, such as 7.0.15".into(),
     }

@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::address::{Resolve, resolve_by_system};
 use super::checked::{self, Checked};
 use super::lints::{self, Finding};
 use super::node::Node;
 use super::overrides::Overrides;
 use super::report::{Findings, Problem, Report, Source, Unread, reason};
+use super::system::{REAL, System};
 use super::types::Config;
 use super::written;
 
@@ -27,7 +27,7 @@ const STDIN_SHOWN: &str = "<stdin>";
 pub fn load(file: &Path, overlay: Option<&Path>, overrides: &Overrides) -> Result<Config, Report> {
     let base = Input::open(file, "configuration");
     let overlay = overlay.map(|overlay| Input::open(overlay, "overlay"));
-    let checked = checked_inputs(base, overlay, overrides, &resolve_by_system)?;
+    let checked = checked_inputs(base, overlay, overrides, REAL)?;
     Ok(checked.config)
 }
 
@@ -61,17 +61,17 @@ fn read_and_check(file: &Path, overlay: Option<&Path>) -> Result<Checked, Report
         false => Input::open(file, "configuration"),
     };
     let overlay = overlay.map(|overlay| Input::open(overlay, "overlay"));
-    checked_inputs(base, overlay, &Overrides::default(), &resolve_by_system)
+    checked_inputs(base, overlay, &Overrides::default(), REAL)
 }
 
-/// Like [`load`], for files that were read already; `resolve` finds the addresses of hosts in `listen`.
+/// Like [`load`], for files that were read already; what they name is asked of `system`.
 pub fn load_inputs(
     base: Input,
     overlay: Option<Input>,
     overrides: &Overrides,
-    resolve: Resolve<'_>,
+    system: System<'_>,
 ) -> Result<Config, Report> {
-    let checked = checked_inputs(Ok(base), overlay.map(Ok), overrides, resolve)?;
+    let checked = checked_inputs(Ok(base), overlay.map(Ok), overrides, system)?;
     Ok(checked.config)
 }
 
@@ -90,14 +90,14 @@ fn checked_inputs(
     base: Result<Input, Problem>,
     overlay: Option<Result<Input, Problem>>,
     overrides: &Overrides,
-    resolve: Resolve<'_>,
+    system: System<'_>,
 ) -> Result<Checked, Report> {
     let mut findings = Findings::default();
     let base = base.and_then(|input| input.tree(&mut findings.problems));
     let overlay = overlay.map(|input| input.and_then(|input| input.tree(&mut findings.problems)));
     let checked = match (base, overlay.transpose()) {
         (Ok(base), Ok(overlay)) => {
-            checked::check(base, overlay.flatten(), overrides, resolve, &mut findings)
+            checked::check(base, overlay.flatten(), overrides, system, &mut findings)
         }
         // A file that could not be read is the only thing to report.
         (base, overlay) => {

@@ -27,12 +27,15 @@ mod node;
 mod number;
 mod overlay;
 mod overrides;
+mod parts;
 mod pool;
 mod report;
 pub mod schema;
 mod secrets;
 mod servers;
+mod system;
 pub mod table;
+mod tls;
 mod typed;
 mod types;
 mod values;
@@ -48,6 +51,7 @@ pub use load::{Input, STDIN, load, load_for_check, load_inputs, load_or_read, sh
 pub use number::{NUMBER_MAX, NotANumber, digits};
 pub use overrides::Overrides;
 pub use report::{Position, Problem, Report, Source};
+pub use system::System;
 pub use types::{Config, Globals, LogFormat, PoolConfig, ReadyWhen, Workers, Written};
 
 pub(crate) use nearest::nearest;

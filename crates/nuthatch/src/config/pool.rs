@@ -17,6 +17,7 @@ use super::table::theirs::{
     CLIENT_CONNECTIONS, DISTRIBUTION, HASH, LISTEN, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
 };
 use super::table::{Absent, Only, Scope, Setting, of, rows};
+use super::tls::PoolTls;
 use super::types::PoolConfig;
 use super::values::Values;
 
@@ -24,6 +25,7 @@ use super::values::Values;
 pub(super) fn check_pool(
     pool: &ReadPool,
     listen: Option<Listen>,
+    tls: PoolTls,
     findings: &mut Findings,
 ) -> Option<PoolConfig> {
     check_required(pool, findings);
@@ -40,7 +42,11 @@ pub(super) fn check_pool(
     warn_of_surprises(pool, findings);
     warn_of_open_socket(pool, &listen, findings);
     warn_of_idle_settings(pool, findings);
-    Some(pool_config(pool, listen, servers?, findings))
+    let mut config = pool_config(pool, listen, servers?, findings);
+    config.acceptance = tls.acceptance;
+    config.listen_tls = tls.listen;
+    config.settings.server_security = tls.security;
+    Some(config)
 }
 
 /// Reports required settings that are missing.

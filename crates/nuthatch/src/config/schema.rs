@@ -13,7 +13,7 @@ use super::commands::{KEYS, LARGEST};
 use super::docs::choices;
 use super::file::RESERVED;
 use super::guardrails;
-use super::kind::{Kind, WORKERS_MAX};
+use super::kind::{Kind, Part, WORKERS_MAX};
 use super::table::ours::VALUE_MAX;
 use super::table::theirs::{LISTEN, REDIS, SERVERS};
 use super::table::{Absent, Only, Origin, Scope, Setting, of};
@@ -206,9 +206,23 @@ fn value(kind: &Kind) -> Value {
             "items": guardrail(),
             "maxItems": MAX_GUARDRAILS,
         }),
+        Kind::Mapping { parts, .. } => mapping_of(parts),
         Kind::Workers => either(integer(1, WORKERS_MAX), json!({ "const": "auto" })),
         Kind::Release => text_like(&patterns::release()),
     }
+}
+
+fn mapping_of(parts: &[Part]) -> Value {
+    let property = |part: &Part| (part.name.to_owned(), value(&part.kind));
+    let properties: Map<String, Value> = parts.iter().map(property).collect();
+    let required = parts.iter().filter(|part| part.is_required);
+    let required: Vec<&str> = required.map(|part| part.name).collect();
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+    })
 }
 
 fn command() -> Value {

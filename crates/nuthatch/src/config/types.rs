@@ -10,6 +10,7 @@ use super::address::Listen;
 use super::choice::Choice;
 use super::hosts::{HostPort, NamedHost};
 use super::report::Position;
+use crate::tls::Acceptance;
 
 /// A checked configuration that the proxy can run on.
 #[derive(Debug, Clone)]
@@ -140,6 +141,10 @@ pub struct PoolConfig {
     pub settings: PoolSettings,
     /// Where clients connect.
     pub listen: Listen,
+    /// How the connections of clients are secured, if they are.
+    pub(crate) acceptance: Option<Acceptance>,
+    /// Where clients connect whose connections are secured, if not to `listen`.
+    pub(crate) listen_tls: Option<Listen>,
     /// Length of the queue of connections not yet accepted.
     pub backlog: u32,
     /// Maximum clients at a time; 0 means no limit.
@@ -189,11 +194,20 @@ impl PoolConfig {
         }
     }
 
+    /// The addresses that clients connect to, and whether their connections are secured there.
+    pub(crate) fn entrances(&self) -> impl Iterator<Item = (&Listen, bool)> {
+        let is_only = self.acceptance.is_some() && self.listen_tls.is_none();
+        let further = self.listen_tls.iter().map(|listen| (listen, true));
+        std::iter::once((&self.listen, is_only)).chain(further)
+    }
+
     /// A pool with default settings.
     pub(super) fn new(settings: PoolSettings, listen: Listen) -> Self {
         Self {
             settings,
             listen,
+            acceptance: None,
+            listen_tls: None,
             backlog: 512,
             client_connections: 0,
             tcpkeepalive: false,

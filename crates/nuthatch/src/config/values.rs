@@ -7,6 +7,7 @@ use super::fault::faulty;
 use super::guardrails::read_guardrails;
 use super::kind::{Kind, Value, expected, read_text, text_of};
 use super::node::{Content, Entry, Mapping, Node};
+use super::parts::read_parts;
 use super::report::{Findings, Position, Problem};
 use super::servers::read_servers;
 use super::table::globals::ADMIN_TOKEN;
@@ -209,6 +210,9 @@ fn read_value(
         }
         (Kind::Guardrails, Content::List(items)) => {
             return read_guardrails(node, items, rules.owner, findings).map(Value::Guardrails);
+        }
+        (Kind::Mapping { parts, .. }, Content::Mapping(mapping)) => {
+            return read_parts(setting, node, (mapping, parts), findings).map(Value::Mapping);
         }
         (kind, Content::Text(text)) => match read_text(kind, text) {
             Ok((value, warning)) => {

@@ -3,11 +3,13 @@
 use std::mem::discriminant;
 use std::sync::{Arc, Weak};
 
+use proxy::settings::PoolSettings;
 use proxy::{FailoverPool, Memory, Place, Process};
 
 use crate::config::{Config, Listen, PoolConfig};
 use crate::memory_limit::half_of_memory;
 use crate::pool::{PoolId, PoolShare};
+use crate::tls::Protection;
 
 /// What the pools of a configuration need besides.
 #[derive(Debug, Clone, Copy)]
@@ -129,6 +131,7 @@ impl Pools {
             pool.tcpkeepalive,
             max_clients(pool),
         ));
+        share.secure(pool.acceptance.as_ref());
         self.slots[slot] = (id, Arc::downgrade(&share));
         share
     }
@@ -143,6 +146,9 @@ impl Pools {
     ) {
         share.core().set_place(self.place(pool, bounds));
         share.set_limits(pool.tcpkeepalive, max_clients(pool));
+        share.secure(pool.acceptance.as_ref());
+        let mut settings = pool.settings.clone();
+        follow_security(&share.core().plan().settings, &mut settings);
         // The failover pool may be another one though its name is the same.
         let of = |failover: &Option<FailoverPool>| {
             failover
@@ -150,7 +156,7 @@ impl Pools {
                 .map(|other| (Arc::as_ptr(&other.pool), other.seconds))
         };
         if is_changed || of(&share.core().plan().failover) != of(&failover) {
-            let published = share.core().publish(pool.settings.clone(), failover);
+            let published = share.core().publish(settings, failover);
             debug_assert!(published.is_ok(), "its name and protocol are the same");
         }
     }
@@ -162,6 +168,21 @@ impl Pools {
             port: port(&pool.listen),
             max_clients: max_clients(pool).min(bounds.max_clients) as u64,
         }
+    }
+}
+
+/// If connections to the servers are secured by the same setting as before, they go on in the same way, further ones with the
+/// files as they are now.
+fn follow_security(old: &PoolSettings, new: &mut PoolSettings) {
+    let (Some(known), Some(newer)) = (old.server_security.clone(), &new.server_security) else {
+        return;
+    };
+    if let (Some(protection), Some(changed)) =
+        (Protection::of(known.known()), Protection::of(newer.known()))
+        && protection.is_like(changed)
+    {
+        protection.follow(changed);
+        new.server_security = Some(known);
     }
 }
 

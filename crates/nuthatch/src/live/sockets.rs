@@ -27,6 +27,8 @@ struct OpenSocket {
     backlog: u32,
     /// Whose clients connect to it.
     pool: Arc<PoolShare>,
+    /// Whether they speak TLS.
+    is_secured: bool,
     file: Option<SocketFile>,
     is_inherited: bool,
 }
@@ -40,7 +42,7 @@ struct NewSocket {
     is_inherited: bool,
 }
 
-/// For each pool of a configuration its socket, if that is a new one. Dropping this closes them.
+/// For each entrance of each pool of a configuration its socket, if that is a new one. Dropping this closes them.
 #[derive(Debug)]
 pub(super) struct Prepared(Vec<Option<NewSocket>>);
 
@@ -58,15 +60,17 @@ impl Sockets {
         config: &Config,
         inherited: &mut Inherited,
     ) -> Result<Prepared, Failure> {
-        let mut new = Vec::with_capacity(config.pools.len());
-        for (at, pool) in config.pools.iter().enumerate() {
+        let entrances: Vec<(&PoolConfig, &Listen)> = entrances(config)
+            .map(|(at, listen, _)| (&config.pools[at], listen))
+            .collect();
+        let mut new = Vec::with_capacity(entrances.len());
+        for (at, (pool, listen)) in entrances.iter().enumerate() {
             // Pools may share an address (`reuseport`): each needs a socket of its own.
-            let is_like = |listen: &Listen| is_same(listen, &pool.listen);
-            let earlier = config.pools[..at].iter().filter(|it| is_like(&it.listen));
-            let open = self.open.iter().filter(|it| is_like(&it.listen));
+            let earlier = entrances[..at].iter().filter(|(_, it)| is_same(it, listen));
+            let open = self.open.iter().filter(|it| is_same(&it.listen, listen));
             new.push(match earlier.count() < open.count() {
                 true => None,
-                false => Some(self.open(pool, inherited)?),
+                false => Some(self.open(pool, listen, inherited)?),
             });
         }
         Ok(Prepared(new))
@@ -76,10 +80,15 @@ impl Sockets {
         self.open.iter().position(|it| is_same(&it.listen, listen))
     }
 
-    fn open(&mut self, pool: &PoolConfig, inherited: &mut Inherited) -> Result<NewSocket, Failure> {
-        let given = take(&pool.listen, inherited);
+    fn open(
+        &mut self,
+        pool: &PoolConfig,
+        listen: &Listen,
+        inherited: &mut Inherited,
+    ) -> Result<NewSocket, Failure> {
+        let given = take(listen, inherited);
         let is_inherited = given.is_some();
-        let (listener, file) = given.map_or_else(|| open_pool(pool), Ok)?;
+        let (listener, file) = given.map_or_else(|| open_entrance(pool, listen), Ok)?;
         self.opened += 1;
         Ok(NewSocket {
             id: ListenerId::new(self.opened),
@@ -132,10 +141,10 @@ impl Sockets {
     ) -> Changes {
         let mut changes = Changes::default();
         let mut open = Vec::with_capacity(pools.len());
-        for ((settings, pool), new) in config.pools.iter().zip(pools).zip(prepared.0) {
-            let known = self.position(&settings.listen);
-            let (listen, pool) = (settings.listen.clone(), Arc::clone(pool));
-            let backlog = settings.backlog;
+        for ((at, listen, is_secured), new) in entrances(config).zip(prepared.0) {
+            let known = self.position(listen);
+            let (listen, pool) = (listen.clone(), Arc::clone(&pools[at]));
+            let backlog = config.pools[at].backlog;
             if let Some(new) = new {
                 let NewSocket {
                     id,
@@ -147,6 +156,7 @@ impl Sockets {
                     id,
                     listener,
                     pool: Arc::clone(&pool),
+                    is_secured,
                 };
                 changes.opened.push(listener);
                 open.push(OpenSocket {
@@ -154,11 +164,13 @@ impl Sockets {
                     listen,
                     backlog,
                     pool,
+                    is_secured,
                     file,
                     is_inherited,
                 });
             } else if let Some(known) = known.map(|at| self.open.swap_remove(at)) {
-                open.push(known.follow(listen, backlog, pool, &mut changes.others));
+                let clients = (pool, is_secured);
+                open.push(known.follow(listen, backlog, clients, &mut changes.others));
             }
         }
         let closed = self.open.iter().map(|it| Change::Close(it.id));
@@ -174,11 +186,11 @@ impl OpenSocket {
         mut self,
         listen: Listen,
         backlog: u32,
-        pool: Arc<PoolShare>,
+        (pool, is_secured): (Arc<PoolShare>, bool),
         changes: &mut Vec<Change>,
     ) -> Self {
-        if !Arc::ptr_eq(&self.pool, &pool) {
-            changes.push(Change::Assign(self.id, Arc::clone(&pool)));
+        if !Arc::ptr_eq(&self.pool, &pool) || self.is_secured != is_secured {
+            changes.push(Change::Assign(self.id, Arc::clone(&pool), is_secured));
         }
         if self.backlog != backlog {
             changes.push(Change::Backlog(self.id, backlog));
@@ -186,7 +198,8 @@ impl OpenSocket {
         if self.listen != listen {
             self.set_mode(&listen);
         }
-        (self.listen, self.backlog, self.pool) = (listen, backlog, pool);
+        (self.listen, self.backlog) = (listen, backlog);
+        (self.pool, self.is_secured) = (pool, is_secured);
         self
     }
 
@@ -234,8 +247,20 @@ fn take(listen: &Listen, inherited: &mut Inherited) -> Option<(Listener, Option<
     }
 }
 
-fn open_pool(pool: &PoolConfig) -> Result<(Listener, Option<SocketFile>), Failure> {
-    let opened = match &pool.listen {
+/// Every address of every pool in order: the index of the pool, the address, and whether clients speak TLS there.
+fn entrances(config: &Config) -> impl Iterator<Item = (usize, &Listen, bool)> {
+    let pools = config.pools.iter().enumerate();
+    pools.flat_map(|(at, pool)| {
+        let entrances = pool.entrances();
+        entrances.map(move |(listen, is_secured)| (at, listen, is_secured))
+    })
+}
+
+fn open_entrance(
+    pool: &PoolConfig,
+    listen: &Listen,
+) -> Result<(Listener, Option<SocketFile>), Failure> {
+    let opened = match listen {
         Listen::Tcp { addr, .. } => {
             Listener::tcp(*addr, pool.backlog, pool.reuseport).map(|listener| (listener, None))
         }
@@ -246,7 +271,7 @@ fn open_pool(pool: &PoolConfig) -> Result<(Listener, Option<SocketFile>), Failur
     };
     opened.map_err(|error| {
         let (name, text) = (&pool.settings.name, error_text(&error));
-        let address = pool.listen.text();
+        let address = listen.text();
         Failure::new(format!(
             "pool '{name}' cannot listen on '{address}': {text}"
         ))

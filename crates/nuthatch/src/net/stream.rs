@@ -12,6 +12,8 @@ use mio::{Interest, Registry, Token};
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{SockRef, TcpKeepalive};
 
+use crate::tls::{Raw, Session, Step};
+
 /// Idle time after which the kernel probes a peer with `tcpkeepalive: true`, and the time between probes.
 ///
 /// nutcracker 0.5.0 keeps the kernel's default of two hours; shorter times detect a dead peer before a
@@ -66,8 +68,8 @@ pub(crate) enum Received {
 
 /// A non-blocking, ordered stream of bytes: what the event loop needs of a connection.
 ///
-/// [`Stream`] is a plain socket. The tests' stream cuts reads and writes anywhere, buffers writes and needs a
-/// handshake. TLS would be another one; nothing but the stream itself would know of it. The contract:
+/// [`Stream`] is a socket, plain or with TLS; nothing but the stream itself knows which. The tests' stream cuts reads and writes
+/// anywhere, buffers writes and needs a handshake. The contract:
 ///
 /// **Edges.** The poll is edge-triggered and always watches both directions. The loop hands every edge of the
 /// socket to [`ByteStream::handle_edge`] first, and acts only on what that returns. It reads until a read says
@@ -79,8 +81,8 @@ pub(crate) enum Received {
 /// is over, reads and writes are `WouldBlock` (or writes are buffered) and `handle_edge` reports neither
 /// direction. Only `handle_edge` may complete it, because only its result tells the loop that a side which has
 /// blocked can go on; it then reports each direction that is possible, data that came with the last step of the
-/// handshake included. For a connection that this side opens, the handshake is part of connecting:
-/// [`ByteStream::finish_connect`] is `false` until it is over. The loop hands edges on whether or not it wants to
+/// handshake included. The handshake is part of connecting: [`ByteStream::finish_connect`] is `false` until it is over, and a client
+/// that was accepted is one only then ([`ByteStream::is_handshaking`]). The loop hands edges on whether or not it wants to
 /// read, so a handshake never waits for that.
 ///
 /// **Buffered writes.** The loop counts bytes that a write took as written and forgets them. Bytes that were
@@ -121,6 +123,9 @@ pub(crate) trait ByteStream {
     /// Whether bytes that a write took are still to be handed to the kernel.
     fn has_unsent(&self) -> bool;
 
+    /// Whether a handshake is still to be made or to be completed, so that it is no connection yet.
+    fn is_handshaking(&self) -> bool;
+
     /// Whether an attempt to connect, with its handshake, has succeeded (`true`) or is not decided yet (`false`).
     ///
     /// # Errors
@@ -139,6 +144,8 @@ pub(crate) struct Stream {
     socket: Socket,
     /// The poll has reported the peer's end, so a read that is cut short may be followed by it.
     end_reported: bool,
+    /// What encrypts, if anything does.
+    tls: Option<Box<Session>>,
 }
 
 #[derive(Debug)]
@@ -152,6 +159,7 @@ impl From<TcpStream> for Stream {
         Self {
             socket: Socket::Tcp(socket),
             end_reported: false,
+            tls: None,
         }
     }
 }
@@ -161,6 +169,7 @@ impl From<UnixStream> for Stream {
         Self {
             socket: Socket::Unix(socket),
             end_reported: false,
+            tls: None,
         }
     }
 }
@@ -193,11 +202,10 @@ impl Stream {
         }
     }
 
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.as_fd(),
-            Socket::Unix(stream) => stream.as_fd(),
-        }
+    /// The same socket with TLS.
+    pub(crate) fn secured(mut self, session: Session) -> Self {
+        self.tls = Some(Box::new(session));
+        self
     }
 
     /// Has `registry` report readability and writability under `token`, edge-triggered.
@@ -214,28 +222,58 @@ impl Stream {
 /// around each. One slice, the common case, is sent with `send`, which avoids the kernel's file layer.
 impl ByteStream for Stream {
     fn handle_edge(&mut self, socket: Readiness) -> Readiness {
-        self.end_reported |= socket.read_closed || socket.error;
-        socket
+        let is_end = socket.read_closed || socket.error;
+        let Some(session) = &mut self.tls else {
+            self.end_reported |= is_end;
+            return socket;
+        };
+        if socket.readable || is_end {
+            session.note_readable(is_end);
+        }
+        // Nothing is sent before the connection is there: that would look like its failure.
+        let can_go_on = socket.writable || !session.is_handshaking() || socket.readable;
+        let step = match can_go_on {
+            true => session.advance(&self.socket),
+            false => Step::Unfinished,
+        };
+        match step {
+            Step::Unfinished => Readiness {
+                error: socket.error || session.has_failed(),
+                ..Readiness::default()
+            },
+            Step::Completed => Readiness {
+                readable: true,
+                writable: true,
+                ..socket
+            },
+            Step::Over => Readiness {
+                writable: socket.writable && !session.has_unsent(),
+                ..socket
+            },
+        }
     }
 
     /// A short read has emptied the socket: whatever arrives later brings an edge. Only the peer's end may
     /// have arrived in the same edge as the data; then one more read is needed to find it.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
-        match rustix::net::recv(self.as_fd(), &mut *buffer, RecvFlags::empty())? {
-            (0, _) => Ok(Received::End),
-            (count, _) => Ok(Received::Bytes {
-                count,
-                drained: count < buffer.len() && !self.end_reported,
-            }),
+        let (count, drained) = match &mut self.tls {
+            None => {
+                let count = self.socket.receive(buffer)?;
+                (count, count < buffer.len() && !self.end_reported)
+            }
+            Some(session) => session.read(&self.socket, buffer)?,
+        };
+        match count {
+            0 => Ok(Received::End),
+            count => Ok(Received::Bytes { count, drained }),
         }
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let written = match slices {
-            [only] => rustix::net::send(self.as_fd(), only, SendFlags::NOSIGNAL),
-            _ => rustix::io::writev(self.as_fd(), slices),
-        };
-        Ok(written?)
+        match &mut self.tls {
+            None => self.socket.send(slices),
+            Some(session) => session.write(&self.socket, slices),
+        }
     }
 
     fn watch_host(&self) {
@@ -252,11 +290,49 @@ impl ByteStream for Stream {
     }
 
     fn has_unsent(&self) -> bool {
-        false
+        self.tls
+            .as_ref()
+            .is_some_and(|session| session.has_unsent())
+    }
+
+    fn is_handshaking(&self) -> bool {
+        self.tls
+            .as_ref()
+            .is_some_and(|session| session.is_handshaking())
     }
 
     fn finish_connect(&mut self) -> io::Result<bool> {
-        let (error, peer) = match &self.socket {
+        if let Some(session) = &mut self.tls {
+            if let Some(failure) = session.take_failure() {
+                return Err(failure);
+            }
+            if session.is_handshaking() {
+                // A socket that could not be connected has no handshake to wait for.
+                return self.socket.is_connected().map(|_| false);
+            }
+        }
+        self.socket.is_connected()
+    }
+
+    fn shut_write(&mut self) {
+        match &mut self.tls {
+            None => self.socket.shut(),
+            Some(session) => session.shut_write(&self.socket),
+        }
+    }
+}
+
+impl Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Socket::Tcp(stream) => stream.as_fd(),
+            Socket::Unix(stream) => stream.as_fd(),
+        }
+    }
+
+    /// Whether an attempt to connect has succeeded, or is not decided yet.
+    fn is_connected(&self) -> io::Result<bool> {
+        let (error, peer) = match self {
             Socket::Tcp(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
             Socket::Unix(stream) => (stream.take_error()?, stream.peer_addr().map(drop)),
         };
@@ -267,9 +343,24 @@ impl ByteStream for Stream {
             (None, Err(error)) => Err(error),
         }
     }
+}
 
-    fn shut_write(&mut self) {
-        let _ = match &self.socket {
+impl Raw for Socket {
+    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, _) = rustix::net::recv(self.as_fd(), buffer, RecvFlags::empty())?;
+        Ok(count)
+    }
+
+    fn send(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let sent = match slices {
+            [only] => rustix::net::send(self.as_fd(), only, SendFlags::NOSIGNAL),
+            _ => rustix::io::writev(self.as_fd(), slices),
+        };
+        Ok(sent?)
+    }
+
+    fn shut(&self) {
+        let _ = match self {
             Socket::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Socket::Unix(stream) => stream.shutdown(Shutdown::Write),
         };

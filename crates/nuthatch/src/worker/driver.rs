@@ -7,6 +7,8 @@
 
 mod asking;
 mod depth;
+mod greeting;
+mod handshakes;
 mod opening;
 mod pools;
 mod reading;
@@ -26,17 +28,17 @@ use proxy::{Cause, Departure, Time};
 use slab::Slab;
 
 use depth::Depth;
+use handshakes::Handshakes;
 
 use super::chunks::Chunks;
-use super::link::{Link, Role};
+use super::link::Role;
 use super::message::{Grouped, Listed};
 use super::net::{Caller, Net};
-use super::path::Path;
+use super::path::{Opening, Path};
 use super::pool::PoolParts;
-use crate::connections::{ConnectionCounts, Counted};
-use crate::logger::{self, ALERT, Repeats, log_limited};
+use crate::connections::ConnectionCounts;
+use crate::logger;
 use crate::net::Readiness;
-use crate::pool::PoolId;
 use crate::resolver::Resolved;
 
 pub(super) use state::Driver;
@@ -66,6 +68,7 @@ impl<N: Net> Driver<N> {
             writable: Vec::new(),
             touched: Vec::new(),
             lingering: VecDeque::new(),
+            handshakes: Handshakes::default(),
             leaving: Vec::new(),
             end: None,
         }
@@ -76,6 +79,7 @@ impl<N: Net> Driver<N> {
         self.now = now;
         self.tick = self.tick.wrapping_add(1);
         self.depth.begin_tick();
+        self.handshakes.begin_tick();
         let level = logger::level();
         if level != self.log_level {
             self.follow_log_level(level);
@@ -94,6 +98,9 @@ impl<N: Net> Driver<N> {
         let Some(link) = self.links.get_mut(key) else {
             return;
         };
+        if matches!(link.role, Role::Greeting(_)) {
+            return self.continue_greeting(key, ready);
+        }
         let was_blocked = !link.is_writable();
         let ready = link.note(ready);
         match link.role {
@@ -129,44 +136,13 @@ impl<N: Net> Driver<N> {
         if self.waiting.is_empty() {
             self.waiting = waiting;
         }
+        for (key, ready) in self.handshakes.take_put_off() {
+            self.handle_ready(key, ready);
+        }
         self.run_timers();
         self.drain();
         self.remove_left_pools();
         self.chunks.retire(self.now);
-    }
-
-    /// A client has been accepted.
-    pub(super) fn open_session(
-        &mut self,
-        pool: PoolId,
-        mut stream: N::Stream,
-        name: Box<str>,
-        counted: Counted,
-    ) {
-        // It was accepted just before the pool was removed, and sees its connection closed.
-        if self.pools.get(pool).is_none() || self.is_leaving(pool) {
-            return;
-        }
-        // The core may reuse the index of a closed session whose socket is still to be closed.
-        self.drain();
-        let entry = self.links.vacant_entry();
-        let key = entry.key();
-        if let Err(error) = self.net.register(&mut stream, key) {
-            let pool = self.pools[pool].share.name();
-            let repeats = Repeats::of("registering", pool);
-            log_limited!(
-                ALERT,
-                repeats,
-                "registering client {name} of pool '{pool}' failed: {error}"
-            );
-            return;
-        }
-        let now = self.now;
-        let part = &mut self.pools[pool];
-        let id = part.core.open_session(name, now);
-        part.sessions.set(id.index(), key);
-        entry.insert(Link::new(pool, Role::Session(id), Some(stream), counted));
-        self.touch(pool);
     }
 
     /// The name of a server was resolved.
@@ -179,7 +155,11 @@ impl<N: Net> Driver<N> {
         let Some(key) = key.filter(|&key| self.has_role(key, caller.pool, wanted)) else {
             return;
         };
-        self.links[key].path = resolved.map(|resolved| Box::new(Path::new(resolved)));
+        if let (Some(resolved), Some(opening)) = (resolved, &mut self.links[key].opening)
+            && let Opening::Server { path, .. } = &mut **opening
+        {
+            *path = Some(Path::new(resolved));
+        }
         self.dial_next(caller, key, Cause::HostDown);
         self.drain();
     }
@@ -192,14 +172,17 @@ impl<N: Net> Driver<N> {
 
     /// How long the poll may sleep; `None` means without limit.
     pub(super) fn timeout(&self) -> Option<Duration> {
-        if !self.waiting.is_empty() || !self.writable.is_empty() {
+        if !self.waiting.is_empty() || !self.writable.is_empty() || self.handshakes.must_go_on() {
             return Some(Duration::ZERO);
         }
         let pools = self.pools.iter().filter_map(|part| part.deadline);
         let lingering = self.lingering.front().map(|&(until, _)| until);
         let chunks = self.chunks.retire_at();
         let leaving = self.leaving.iter().map(|&(_, end)| end).min();
-        let rest = [lingering, chunks, leaving].into_iter().flatten();
+        let handshakes = self.handshakes.deadline();
+        let rest = [lingering, handshakes, chunks, leaving]
+            .into_iter()
+            .flatten();
         let next = pools.chain(rest).min()?;
         Some(next.since(self.now))
     }
@@ -250,6 +233,7 @@ impl<N: Net> Driver<N> {
     /// Tells every pool to take no further requests; at `end` the driver will be dropped, with all links.
     pub(super) fn begin_shutdown(&mut self, end: Time) {
         self.end = Some(end);
+        self.end_greetings();
         self.each_core(|core, now| core.begin_shutdown(now));
         self.drain();
     }
@@ -280,11 +264,32 @@ impl<N: Net> Driver<N> {
                 self.touch(pool);
             }
         }
+        while let Some((until, key)) = self.handshakes.take_late(now) {
+            self.end_handshake(key, until);
+        }
         while let Some(&(until, key)) = self.lingering.front()
             && until <= self.now
         {
             self.lingering.pop_front();
             self.end_lingering(key, until);
+        }
+    }
+
+    /// Closes the link if it has a handshake that was to be over by now.
+    fn end_handshake(&mut self, key: usize, until: Time) {
+        let Some(link) = self.links.get(key) else {
+            return;
+        };
+        let is_late = link.opening.as_deref().is_some_and(|it| it.ends(until));
+        match link.role {
+            Role::Greeting(end) if end == until => {
+                self.refuse_greeting(key, "it takes too long");
+            }
+            Role::Connecting(connection) if is_late => {
+                let pool = link.pool;
+                self.dial_next(Caller { pool, connection }, key, Cause::TimedOut);
+            }
+            _ => {}
         }
     }
 

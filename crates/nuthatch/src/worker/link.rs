@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use proxy::{ConnectionId, Rope, SessionId, Time};
 
 use super::chunks::Chunks;
-use super::path::Path;
+use super::path::Opening;
 use crate::connections::Counted;
 use crate::net::{ByteStream, Readiness, Received};
 use crate::pool::PoolId;
@@ -25,6 +25,8 @@ const MAX_SLICES: usize = 64;
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
+    /// A client whose handshake is not over; it is closed at this time.
+    Greeting(Time),
     /// A client.
     Session(SessionId),
     /// A client whose write side is shut: what it still sends is read and discarded, until it closes or the
@@ -43,8 +45,8 @@ pub(super) enum Role {
 pub(super) struct Link<S> {
     pub(super) pool: PoolId,
     pub(super) role: Role,
-    /// The addresses that a server's name leads to, until the connection is made.
-    pub(super) path: Option<Box<Path>>,
+    /// What it has only until the connection is made.
+    pub(super) opening: Option<Box<Opening>>,
     stream: Option<S>,
     /// There may be something to read: the stream has not said since the last edge that it is drained.
     readable: bool,
@@ -100,12 +102,12 @@ impl<S: ByteStream> Link<S> {
         Self {
             pool,
             role,
-            path: None,
+            opening: None,
             stream,
             readable: false,
             ended: false,
             sends_on: false,
-            writable: matches!(role, Role::Session(_)),
+            writable: matches!(role, Role::Session(_) | Role::Greeting(_)),
             queued: false,
             turn: Turn::default(),
             _counted: counted,
@@ -148,7 +150,7 @@ impl<S: ByteStream> Link<S> {
     /// Whether the link may read once more in `tick`; counts it.
     pub(super) fn take_read(&mut self, tick: u32) -> bool {
         let most = match self.role {
-            Role::Session(_) | Role::Lingering(_) => SESSION_READS,
+            Role::Greeting(_) | Role::Session(_) | Role::Lingering(_) => SESSION_READS,
             Role::Resolving(_) | Role::Connecting(_) | Role::Connection(_) => CONNECTION_READS,
         };
         take(&mut self.turn.of(tick).reads, most)
@@ -198,7 +200,7 @@ impl<S: ByteStream> Link<S> {
         }
     }
 
-    /// Whether an attempt to connect has succeeded.
+    /// Whether an attempt to connect, or a handshake, has succeeded.
     pub(super) fn finish_connect(&mut self) -> io::Result<bool> {
         match &mut self.stream {
             Some(stream) => retry(|| stream.finish_connect()),

@@ -10,6 +10,7 @@ use proxy::{Cause, ConnectionId, Question};
 
 use crate::net::ByteStream;
 use crate::pool::PoolId;
+use crate::tls::Secured;
 
 /// A socket address of the unix family holds a path of at most this many bytes (and a NUL).
 const MAX_UNIX_PATH: usize = 107;
@@ -71,6 +72,21 @@ pub(crate) enum Word {
     Answer(PoolId, u64, Vec<u8>),
 }
 
+/// A connection to a server that is to be made.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'w> {
+    /// Who wants it.
+    pub(super) caller: Caller,
+    /// Where to.
+    pub(super) target: &'w Target,
+    /// How it is secured, if it is.
+    pub(super) secured: Option<&'w Secured>,
+    /// Whether it sends keepalive probes.
+    pub(super) keepalive: bool,
+    /// Its readiness is reported under this.
+    pub(super) token: usize,
+}
+
 /// The result of starting to connect.
 #[derive(Debug)]
 pub(super) enum Dialled<S> {
@@ -87,14 +103,8 @@ pub(super) trait Net {
     /// A connection.
     type Stream: ByteStream;
 
-    /// Begins to connect to `target`; its readiness is reported under `token`.
-    fn dial(
-        &mut self,
-        caller: Caller,
-        target: &Target,
-        keepalive: bool,
-        token: usize,
-    ) -> Dialled<Self::Stream>;
+    /// Begins to make a connection.
+    fn dial(&mut self, wanted: Wanted<'_>) -> Dialled<Self::Stream>;
 
     /// A connection to one of several `host` addresses was made, or could not be made in time.
     fn note_attempt(&mut self, host: &Arc<str>, address: SocketAddr, reached: bool);

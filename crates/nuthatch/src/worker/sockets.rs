@@ -9,7 +9,7 @@ use mio::{Registry, Token, Waker};
 use proxy::Cause;
 
 use super::message::Message;
-use super::net::{Caller, Dialled, Net, Target, Word};
+use super::net::{Caller, Dialled, Net, Target, Wanted, Word};
 use super::peers::Peers;
 use crate::net::{Stream, cause_of};
 use crate::resolver::Resolver;
@@ -41,9 +41,12 @@ impl Sockets {
         }
     }
 
-    fn begin(&mut self, stream: io::Result<Stream>, token: usize) -> Dialled<Stream> {
+    fn begin(&mut self, stream: io::Result<Stream>, wanted: Wanted<'_>) -> Dialled<Stream> {
         let registered = stream.and_then(|mut stream| {
-            self.register(&mut stream, token)?;
+            if let Some(secured) = wanted.secured {
+                stream = stream.secured(secured.begin()?);
+            }
+            self.register(&mut stream, wanted.token)?;
             Ok(stream)
         });
         match registered {
@@ -69,17 +72,14 @@ impl Sockets {
 impl Net for Sockets {
     type Stream = Stream;
 
-    fn dial(
-        &mut self,
-        caller: Caller,
-        target: &Target,
-        keepalive: bool,
-        token: usize,
-    ) -> Dialled<Stream> {
-        match target {
-            Target::Address(address) => self.begin(Stream::connect_tcp(*address, keepalive), token),
-            Target::Unix(path) => self.begin(Stream::connect_unix(path), token),
-            Target::Name(host, port) => self.resolve(caller, host, *port),
+    fn dial(&mut self, wanted: Wanted<'_>) -> Dialled<Stream> {
+        match wanted.target {
+            Target::Address(address) => {
+                let stream = Stream::connect_tcp(*address, wanted.keepalive);
+                self.begin(stream, wanted)
+            }
+            Target::Unix(path) => self.begin(Stream::connect_unix(path), wanted),
+            Target::Name(host, port) => self.resolve(wanted.caller, host, *port),
             Target::Nowhere => Dialled::Failed(Cause::HostDown),
         }
     }

@@ -56,6 +56,7 @@ mod sockets;
 mod stats;
 mod supervisor;
 mod terminal;
+mod tls;
 mod tool;
 mod top;
 mod transactions;

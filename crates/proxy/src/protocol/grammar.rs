@@ -15,6 +15,9 @@ pub(crate) trait Grammar: Sized {
     /// The error line for a client that is closed because there are too many.
     const TOO_MANY_CLIENTS: &'static [u8];
 
+    /// The error line for a client that does not speak TLS where it has to.
+    const TLS_REQUIRED: &'static [u8];
+
     /// Looks for a request at the start of `text`. After [`Parsed::Partial`], `text` must start with the same bytes
     /// as before; only the rest is looked at.
     fn parse(&self, parser: &mut Self::Parser, text: &[u8]) -> Parsed;
@@ -111,6 +114,26 @@ pub(crate) struct Refusal {
     pub(crate) reply: Vec<u8>,
     /// What is logged.
     pub(crate) event: Event,
+}
+
+/// What a client is sent that speaks TLS where there is none: a record with the alert `handshake_failure` (RFC 8446, 6), which is all that it
+/// understands.
+const NO_TLS: [u8; 7] = [21, 3, 1, 0, 2, 2, 40];
+
+/// Refuses what begins with a record of a TLS handshake (RFC 8446, 5.1: type 22, and a version that begins with 3). No request of either
+/// protocol begins so.
+pub(crate) fn refuse_tls(text: &[u8]) -> Option<Parsed> {
+    if !text.starts_with(&[22, 3]) {
+        return None;
+    }
+    let reason = "TLS, which this address does not speak (setting `tls`)".into();
+    Some(Parsed::Fatal {
+        reply: Reply::Wanted,
+        refusal: Box::new(Refusal {
+            reply: NO_TLS.into(),
+            event: Event::BadRequest { reason },
+        }),
+    })
 }
 
 /// Whether the reply to a request is wanted, whether a server or the proxy makes it.

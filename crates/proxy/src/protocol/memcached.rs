@@ -27,7 +27,7 @@ use crate::protocol::decision::{
     self, Apart, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version, Work,
 };
 use crate::protocol::fanout::{About, FanOut, Source, TtlCap};
-use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan, Unwanted};
+use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan, Unwanted, refuse_tls};
 use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
 use crate::protocol::pending_join::{Fragment, JoinOutcome, PendingJoin};
 use crate::protocol::waiting::Waiting;
@@ -81,10 +81,13 @@ impl Grammar for Memcached {
 
     /// The text of memcached.
     const TOO_MANY_CLIENTS: &'static [u8] = b"ERROR Too many open connections\r\n";
+    const TLS_REQUIRED: &'static [u8] = b"SERVER_ERROR this port takes TLS connections only\r\n";
 
     fn parse(&self, parser: &mut Parser, text: &[u8]) -> Parsed {
-        let progress = parser.inner.parse(&self.limits, text);
-        translate(parser, progress)
+        match parser.inner.parse(&self.limits, text) {
+            progress @ Ok(Progress::Complete { .. }) => translate(parser, progress),
+            other => refuse_tls(text).unwrap_or_else(|| translate_others(other)),
+        }
     }
 
     fn parse_unauthenticated(&self, parser: &mut Parser, text: &[u8]) -> Parsed {

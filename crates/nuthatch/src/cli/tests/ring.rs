@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::ring::tell;
 use super::super::{Invocation, RingDiffOptions};
 use super::{output, read};
-use crate::config::{Config, Input, Overrides, load_inputs};
+use crate::config::{Config, Input, Overrides, System, load_inputs};
 
 const OLD: &str = "\
 sessions:
@@ -51,7 +51,11 @@ fn config(text: &str) -> Config {
         let ip: IpAddr = host.parse().expect("an address");
         Ok((ip, port).into())
     };
-    load_inputs(input, None, &Overrides::default(), &resolve).unwrap_or_else(|it| panic!("{it}"))
+    let system = System {
+        resolve: &resolve,
+        read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+    };
+    load_inputs(input, None, &Overrides::default(), system).unwrap_or_else(|it| panic!("{it}"))
 }
 
 fn options(line: &str) -> RingDiffOptions {

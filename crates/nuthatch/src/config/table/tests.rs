@@ -23,7 +23,7 @@ fn names_are_unique() {
 /// The name in code is the name in the file.
 #[test]
 fn rows_are_called_as_their_settings() {
-    let rows = [theirs::NAMES, ours::NAMES, globals::NAMES].concat();
+    let rows = [theirs::NAMES, ours::NAMES, tls::NAMES, globals::NAMES].concat();
     let settings: Vec<_> = all().map(|setting| setting.name.to_uppercase()).collect();
     assert_eq!(rows, settings);
 }
@@ -104,7 +104,11 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
             Kind::Release => vec!["6.2.14".into(), "8.0.0".into()],
             Kind::HostPort => vec!["127.0.0.1:77".into()],
             Kind::Hosts => vec!["a".into(), "b:80 c".into()],
-            Kind::Listen | Kind::Servers | Kind::Commands | Kind::Guardrails => vec![],
+            Kind::Listen
+            | Kind::Servers
+            | Kind::Commands
+            | Kind::Guardrails
+            | Kind::Mapping { .. } => vec![],
         };
         texts.retain(|text| Some(text.as_str()) != setting.default_text());
         let unset = filled(row, None);
@@ -124,6 +128,8 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
         "commands",
         "guardrails",
         "redis_db_fixed",
+        "tls",
+        "server_tls",
     ];
     assert_eq!(none, together);
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::super::kind::Kind;
 use super::super::schema::json_schema;
 use super::super::table::{Only, Scope, Setting, of};
-use super::super::{Input, Overrides, load_inputs};
+use super::super::{Input, Overrides, System, load_inputs};
 
 static CONFIGURATION: LazyLock<Validator> = LazyLock::new(|| validator(false));
 static OVERLAY: LazyLock<Validator> = LazyLock::new(|| validator(true));
@@ -259,7 +259,11 @@ fn file_with(setting: &Setting, value: &str) -> String {
 fn is_taken_by_loader(text: &str) -> bool {
     let file = Input::configuration("n.yml", text.into());
     let resolve = |_: &str, port| Ok(SocketAddr::from(([127, 0, 0, 1], port)));
-    let Err(report) = load_inputs(file, None, &Overrides::default(), &resolve) else {
+    let system = System {
+        resolve: &resolve,
+        read: &|_| Err(std::io::ErrorKind::NotFound.into()),
+    };
+    let Err(report) = load_inputs(file, None, &Overrides::default(), system) else {
         return true;
     };
     let is_elsewhere = |message: &str| ELSEWHERE.iter().any(|it| message.starts_with(it));

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::net::{ByteStream, Received, cause_of};
-use crate::worker::net::{Dialled, Target, Word};
+use crate::worker::net::{Dialled, Target, Wanted, Word};
 
 /// A small random generator (splitmix64): a seed always yields the same numbers.
 #[derive(Debug, Clone)]
@@ -287,6 +287,10 @@ impl ByteStream for FakeStream {
         !self.0.borrow().unsent.is_empty()
     }
 
+    fn is_handshaking(&self) -> bool {
+        self.0.borrow().handshake > 0
+    }
+
     fn finish_connect(&mut self) -> io::Result<bool> {
         let pipe = self.0.borrow();
         match pipe.refused {
@@ -334,16 +338,10 @@ pub(super) struct FakeNet {
 impl Net for FakeNet {
     type Stream = FakeStream;
 
-    fn dial(
-        &mut self,
-        caller: Caller,
-        target: &Target,
-        _: bool,
-        token: usize,
-    ) -> Dialled<FakeStream> {
-        let refused = match (self.answer, target) {
+    fn dial(&mut self, wanted: Wanted<'_>) -> Dialled<FakeStream> {
+        let refused = match (self.answer, wanted.target) {
             (Answer::Only(_), Target::Name(..)) => {
-                self.asking.borrow_mut().push(caller);
+                self.asking.borrow_mut().push(wanted.caller);
                 return Dialled::Resolving;
             }
             (Answer::Only(open), Target::Address(address)) => open != *address,
@@ -354,7 +352,7 @@ impl Net for FakeNet {
             return Dialled::Failed(cause_of(&error));
         }
         self.seed += 1;
-        let pipe = Pipe::new(token, self.seed);
+        let pipe = Pipe::new(wanted.token, self.seed);
         pipe.borrow_mut().refused = refused;
         self.dialled.borrow_mut().push(Rc::clone(&pipe));
         Dialled::Stream(FakeStream(pipe))

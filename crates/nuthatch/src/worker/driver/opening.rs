@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use proxy::settings::Address;
 use proxy::{Cause, ConnectionId, SessionId};
 
 use super::state::Driver;
 use crate::connections::Kind;
 use crate::net::cause_of;
 use crate::pool::PoolId;
+use crate::tls::{Protection, Secured};
 use crate::worker::link::{Link, Role};
-use crate::worker::net::{Caller, Dialled, Net, Target};
-use crate::worker::path::Path;
+use crate::worker::net::{Caller, Dialled, Net, Target, Wanted};
+use crate::worker::path::{Opening, Path};
 
 /// How long a lingering client may take to close. In a shutdown that is enough for those that send nothing: nothing is
 /// lost when they are closed, and idle clients that do not notice the end do not prolong the shutdown.
@@ -18,6 +20,22 @@ pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Maximum lingering clients; beyond that they are closed at once. In a shutdown, when nobody new comes, all may linger.
 pub(super) const MAX_LINGERING: usize = 1024;
+
+/// How a connection to this endpoint is secured, if it is.
+fn secured(endpoint: &proxy::Endpoint) -> Result<Option<Secured>, Cause> {
+    let Some(security) = &endpoint.security else {
+        return Ok(None);
+    };
+    let host = match &endpoint.address {
+        Address::Tcp { host, .. } => Some(&**host),
+        Address::Unix(_) => None,
+    };
+    let protection = Protection::of(security.known());
+    let secured = protection.and_then(|protection| protection.to(host));
+    // The configuration was refused otherwise; it is never sent without.
+    let nameless = || Cause::Other("no certificate can be for this address".into());
+    secured.map(Some).ok_or_else(nameless)
+}
 
 impl<N: Net> Driver<N> {
     pub(super) fn connect(
@@ -32,9 +50,28 @@ impl<N: Net> Driver<N> {
         let key = self.links.insert(Link::new(pool, role, None, counted));
         part.connections.set(connection.index(), key);
         let caller = Caller { pool, connection };
-        let (target, keepalive) = (Target::of(&endpoint.address), part.share.keepalive());
-        let dialled = self.net.dial(caller, &target, keepalive, key);
+        let secured = match secured(endpoint) {
+            Ok(secured) => secured,
+            Err(cause) => return self.lose_connection(key, connection, cause),
+        };
+        let target = Target::of(&endpoint.address);
+        if secured.is_some() || matches!(target, Target::Name(..)) {
+            let (path, secured) = (None, secured.map(|secured| (secured, self.now)));
+            self.links[key].opening = Some(Box::new(Opening::Server { secured, path }));
+        }
+        let dialled = self.dial(caller, key, &target);
         self.handle_dialled(caller, key, dialled);
+    }
+
+    fn dial(&mut self, caller: Caller, key: usize, target: &Target) -> Dialled<N::Stream> {
+        let opening = self.links[key].opening.as_deref();
+        self.net.dial(Wanted {
+            caller,
+            target,
+            secured: opening.and_then(Opening::secured),
+            keepalive: self.pools[caller.pool].share.keepalive(),
+            token: key,
+        })
     }
 
     pub(super) fn handle_dialled(
@@ -46,6 +83,12 @@ impl<N: Net> Driver<N> {
         match dialled {
             Dialled::Stream(stream) => {
                 self.links[key].begin_connecting(caller.connection, stream);
+                if let Some(opening) = self.links[key].opening.as_deref_mut()
+                    && opening.secured().is_some()
+                {
+                    // The kernel's limit for connecting does not concern it.
+                    opening.set_end(self.handshakes.begin(key, self.now));
+                }
             }
             Dialled::Resolving => {}
             Dialled::Failed(cause) => self.lose_connection(key, caller.connection, cause),
@@ -55,15 +98,13 @@ impl<N: Net> Driver<N> {
     /// Tries the next address of a server's name; if there is none, the connection cannot be made because of
     /// `cause`.
     pub(super) fn dial_next(&mut self, caller: Caller, key: usize, cause: Cause) {
-        let part = &mut self.pools[caller.pool];
         let mut cause = cause;
-        while let Some(path) = &mut self.links[key].path
-            && let Some(address) = path.take_next()
+        while let Some(opening) = &mut self.links[key].opening
+            && let Some((address, tried)) = opening.take_next()
         {
-            let peer = path.describe().into();
-            part.core.name_peer(caller.connection, peer);
-            let (target, keepalive) = (Target::Address(address), part.share.keepalive());
-            match self.net.dial(caller, &target, keepalive, key) {
+            let core = &mut self.pools[caller.pool].core;
+            core.name_peer(caller.connection, tried.into());
+            match self.dial(caller, key, &Target::Address(address)) {
                 Dialled::Failed(failed) => cause = failed,
                 dialled => return self.handle_dialled(caller, key, dialled),
             }
@@ -80,8 +121,9 @@ impl<N: Net> Driver<N> {
         match link.finish_connect() {
             Ok(true) => {
                 link.role = Role::Connection(id);
-                let path = link.path.take();
-                if let Some(attempt) = path.as_deref().and_then(Path::attempt)
+                let opening = link.opening.take();
+                let path = opening.as_deref().and_then(Opening::path);
+                if let Some(attempt) = path.and_then(Path::attempt)
                     && !attempt.is_first
                 {
                     self.net.note_attempt(attempt.host, attempt.address, true);
@@ -114,7 +156,8 @@ impl<N: Net> Driver<N> {
         if roles.into_iter().any(|role| self.has_role(key, pool, role)) {
             let link = self.links.remove(key);
             // It took too long: another address is tried first next time.
-            if let Some(attempt) = link.path.as_deref().and_then(Path::attempt) {
+            let path = link.opening.as_deref().and_then(Opening::path);
+            if let Some(attempt) = path.and_then(Path::attempt) {
                 self.net.note_attempt(attempt.host, attempt.address, false);
             }
         }

@@ -17,7 +17,7 @@ impl<N: Net> Driver<N> {
                 // When the core wants to read again, it asks with an action.
                 Role::Session(id) => part.core.session_wants_read(id),
                 Role::Connection(_) | Role::Lingering(_) => true,
-                Role::Resolving(_) | Role::Connecting(_) => false,
+                Role::Greeting(_) | Role::Resolving(_) | Role::Connecting(_) => false,
             };
             if !link.is_readable() || !wanted {
                 return;

@@ -7,6 +7,7 @@ use proxy::{Pool, SessionId, Time};
 use slab::Slab;
 
 use super::depth::Depth;
+use super::handshakes::Handshakes;
 use crate::connections::ConnectionCounts;
 use crate::pool::PoolId;
 use crate::worker::chunks::Chunks;
@@ -39,6 +40,8 @@ pub(in crate::worker) struct Driver<N: Net> {
     /// Lingering clients in order of their deadlines. An entry may be stale: its client is closed, and the
     /// key may belong to another one.
     pub(super) lingering: VecDeque<(Time, usize)>,
+    /// Those that are not over.
+    pub(super) handshakes: Handshakes,
     /// Pools that were removed from the configuration and still have clients or unanswered requests, and when each is
     /// closed at the latest.
     pub(super) leaving: Vec<(PoolId, Time)>,

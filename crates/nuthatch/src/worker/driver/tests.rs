@@ -15,7 +15,7 @@ use super::fake::{Answer, Dice, FakeNet, FakeStream, Pipe, Shared};
 use super::opening::{LINGER, MAX_LINGERING};
 use super::*;
 use crate::connections::{ConnectionCounts, Kind};
-use crate::pool::PoolShare;
+use crate::pool::{PoolId, PoolShare};
 use crate::worker::chunks::CHUNK_BYTES;
 
 /// One pool of three Redis servers, their clients and the servers themselves.

@@ -79,7 +79,10 @@ impl<N: Net> Driver<N> {
             let output = match role {
                 Role::Session(id) => core.session_output(id),
                 Role::Connection(id) => core.connection_output(id),
-                Role::Lingering(_) | Role::Resolving(_) | Role::Connecting(_) => return,
+                Role::Greeting(_)
+                | Role::Lingering(_)
+                | Role::Resolving(_)
+                | Role::Connecting(_) => return,
             };
             if output.is_empty() || !link.is_writable() {
                 return;

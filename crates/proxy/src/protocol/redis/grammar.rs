@@ -7,7 +7,7 @@ use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_co
 use super::refusal;
 use super::state::Redis;
 use crate::cause::Cause;
-use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan, Unwanted};
+use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan, Unwanted, refuse_tls};
 
 impl Grammar for Redis {
     type Parser = RequestParser;
@@ -16,17 +16,18 @@ impl Grammar for Redis {
 
     /// The text of redis-server.
     const TOO_MANY_CLIENTS: &'static [u8] = b"-ERR max number of clients reached\r\n";
+    const TLS_REQUIRED: &'static [u8] = b"-ERR this port takes TLS connections only\r\n";
 
     #[inline(always)]
     fn parse(&self, parser: &mut RequestParser, text: &[u8]) -> Parsed {
         match parser.parse(&self.limits, text) {
             Ok(Progress::Complete { len }) => Parsed::Request { len },
-            other => parsed(other),
+            other => parsed(other, text),
         }
     }
 
     fn parse_unauthenticated(&self, parser: &mut RequestParser, text: &[u8]) -> Parsed {
-        parsed(parser.parse(&RequestLimits::unauthenticated(), text))
+        parsed(parser.parse(&RequestLimits::unauthenticated(), text), text)
     }
 
     fn after_body(&self, parser: &mut RequestParser, text: &[u8], _tail: [u8; 2]) -> Parsed {
@@ -120,7 +121,10 @@ impl Grammar for Redis {
 
 /// Converts the results of parsing that are rarer than a whole request.
 #[inline(never)]
-fn parsed(progress: Result<Progress, RequestError>) -> Parsed {
+fn parsed(progress: Result<Progress, RequestError>, text: &[u8]) -> Parsed {
+    if let Some(refused) = refuse_tls(text) {
+        return refused;
+    }
     match progress {
         Ok(Progress::Complete { len }) => Parsed::Request { len },
         Ok(Progress::Skip { len }) => Parsed::Skip { len },

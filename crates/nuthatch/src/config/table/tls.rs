@@ -1,0 +1,99 @@
+//! Settings of a pool that concern TLS.
+
+use super::super::choice::{Choice, choices};
+use super::super::kind::{Kind, Part, Parts, Value};
+use super::super::typed::{Typed, choice};
+use super::row::{Absent, AnyRow, Row, rows};
+use crate::tls::MinVersion;
+
+choices!(MinVersion, "version of TLS", "1.2" => Tls12, "1.3" => Tls13);
+
+const fn text(name: &'static str) -> Part {
+    Part {
+        name,
+        kind: Kind::Text,
+        is_required: false,
+    }
+}
+
+const fn required(mut part: Part) -> Part {
+    part.is_required = true;
+    part
+}
+
+const MIN_VERSION: Part = Part {
+    name: "min_version",
+    kind: choice::<MinVersion>().kind,
+    is_required: false,
+};
+
+static TLS_PARTS: [Part; 5] = [
+    required(text("cert")),
+    required(text("key")),
+    text("client_ca"),
+    MIN_VERSION,
+    Part {
+        name: "listen",
+        kind: Kind::Listen,
+        is_required: false,
+    },
+];
+
+static SERVER_TLS_PARTS: [Part; 6] = [
+    text("ca"),
+    text("cert"),
+    text("key"),
+    text("server_name"),
+    MIN_VERSION,
+    Part {
+        name: "insecure",
+        kind: Kind::Bool,
+        is_required: false,
+    },
+];
+
+const fn mapping(parts: &'static [Part], example: &'static str) -> Typed<Parts> {
+    Typed {
+        kind: Kind::Mapping { parts, example },
+        read: |value| match value {
+            Value::Mapping(parts) => Some(parts.clone()),
+            _ => None,
+        },
+    }
+}
+
+rows! {
+    TLS: Parts = Row::ours(
+        "tls",
+        mapping(
+            &TLS_PARTS,
+            "{cert: /path/cert.pem, key: /path/key.pem, client_ca: /path/ca.pem, min_version: 1.3}",
+        ),
+        Absent::Nothing,
+        "Clients speak TLS. `cert` is the file with the certificate, followed by those that lead to its root, and `key` that with its \
+         key, both in PEM. With `client_ca` clients must have a certificate that leads to one of those in this file. \
+         `min_version` is `1.2` (the default) or `1.3`. All clients of the pool speak TLS then, unless there is a `listen` \
+         here, too: that is a further address, for clients that speak TLS, beside the pool's own, for those that do not. \
+         The files are read again by a reload, and when they change; connections stay, and \
+         what cannot be used is told in the log and changes nothing. A client that does not speak TLS is told so in its own protocol. \
+         See [tls.md](tls.md).\n\n```yaml\n  listen: 127.0.0.1:22121\n  tls: {listen: 0.0.0.0:22122, cert: \
+         /etc/nuthatch/cert.pem, key: /etc/nuthatch/key.pem}\n```",
+    );
+
+    SERVER_TLS: Parts = Row::ours(
+        "server_tls",
+        mapping(
+            &SERVER_TLS_PARTS,
+            "{ca: /path/ca.pem, server_name: cache.example.com}",
+        ),
+        Absent::Nothing,
+        "Connections to the servers of this pool use TLS. `ca` is the file with the root certificates that those of the servers must \
+         lead to, in PEM; without it those of the system are taken. A server's certificate must be for the host of its \
+         address as it is written under `servers` (a name or an IP address), or for `server_name` if that is given, which is also what servers \
+         are told (SNI). `cert` and `key` are our own certificate and its key, for servers that ask for one. `min_version` is \
+         `1.2` (the default) or `1.3`. With `insecure: true` nothing of a certificate is verified, so that \
+         anybody between may read and change everything. The files are read again by a reload, and when they \
+         change; connections that are open stay. `{}` is TLS with the defaults. See [tls.md](tls.md).\n\n```yaml\n  server_tls: {ca: \
+         /etc/nuthatch/ca.pem}\n```",
+    );
+}
