@@ -16,6 +16,9 @@ mod control;
 mod controller;
 mod daemon;
 mod descriptors;
+// Nothing of the program uses it yet.
+#[allow(dead_code, unused_imports)]
+mod discovery;
 mod explanation;
 mod failure;
 mod file_changes;

@@ -198,6 +198,19 @@ impl PoolShare {
         }))
     }
 
+    /// Other servers are found for the pool, in index order: publishes a plan that is like the last one but for them, and
+    /// returns it. What stays of a server is as with [`PoolShare::publish`].
+    pub fn publish_servers(&self, servers: Vec<ServerSettings>) -> Arc<PoolPlan> {
+        self.replace_plan(|last| {
+            let settings = PoolSettings {
+                servers: servers.clone(),
+                ..PoolSettings::clone(&last.settings)
+            };
+            let failover = last.failover.clone();
+            PoolPlan::new(Some(last), Arc::new(settings), failover, self.workers())
+        })
+    }
+
     /// A server is elsewhere now though its address reads the same: its host is a name that leads elsewhere. Puts
     /// a plan in force that is like the last one, but for another endpoint of that server, and returns it. A
     /// server that has left is not followed.

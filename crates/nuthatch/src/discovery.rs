@@ -1,0 +1,14 @@
+//! Finds out which servers a pool has and where they are, while it is served.
+//!
+//! Each pool whose servers are found has a thread of its own ([`Discovery`]), so that what one has to wait for delays no
+//! other. The thread looks at its [`Source`] by time or when it is told to, and publishes what is new ([`Publisher`]).
+//! Reloads publish, too: they change the settings of a pool and leave the servers that were found, while discovery changes
+//! the servers and leaves the settings. They take turns ([`Turn`]).
+
+mod asker;
+mod publisher;
+mod reply;
+
+pub(crate) use asker::{Asker, Credentials};
+pub(crate) use publisher::{Discovery, Publisher, Source, Turn, Wake};
+pub(crate) use reply::Reply;
