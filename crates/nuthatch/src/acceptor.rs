@@ -394,6 +394,10 @@ impl Acceptor {
     fn admit(&mut self, index: usize, stream: Stream, name: Box<str>, now: Instant) {
         let pool = Arc::clone(&self.listeners[index].pool);
         stream.tune(pool.keepalive());
+        let stream = match pool.expects_header(&stream) {
+            true => stream.with_header(),
+            false => stream,
+        };
         let is_secured = self.listeners[index].is_secured;
         if self.has_room(&pool) {
             return match is_secured {

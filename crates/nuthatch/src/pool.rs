@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 use proxy::PlannedServer;
 
+use crate::net::{Networks, Stream};
 use crate::tls::{Acceptance, Fault, ReadFile};
 
 /// Bits of a [`PoolId`] that are its slot.
@@ -60,6 +61,8 @@ pub(crate) struct PoolShare {
     clients: AtomicUsize,
     /// How the connections of clients are secured, where they are.
     acceptance: ArcSwapOption<Acceptance>,
+    /// Clients from there begin with a header of the PROXY protocol.
+    balancers: ArcSwapOption<Networks>,
     /// Handshakes of clients that were completed.
     handshakes: AtomicU64,
     failed_handshakes: AtomicU64,
@@ -80,6 +83,7 @@ impl PoolShare {
             max_clients: AtomicUsize::new(max_clients),
             clients: AtomicUsize::new(0),
             acceptance: ArcSwapOption::empty(),
+            balancers: ArcSwapOption::empty(),
             handshakes: AtomicU64::new(0),
             failed_handshakes: AtomicU64::new(0),
         }
@@ -146,7 +150,19 @@ impl PoolShare {
         self.acceptance.load_full()
     }
 
-    /// A client's handshake was completed, or has failed.
+    /// From now on clients from these networks begin with a header of the PROXY protocol, and no others.
+    pub(crate) fn expect_headers(&self, balancers: Option<&Networks>) {
+        self.balancers.store(balancers.cloned().map(Arc::new));
+    }
+
+    /// Whether a client that was accepted is to begin with a header of the PROXY protocol.
+    pub(crate) fn expects_header(&self, stream: &Stream) -> bool {
+        let balancers = self.balancers.load();
+        let balancers = balancers.as_ref();
+        balancers.is_some_and(|balancers| balancers.contain(stream.peer()))
+    }
+
+    /// A client's handshake (of TLS, or the header of a load balancer) was completed, or has failed.
     pub(crate) fn note_handshake(&self, is_completed: bool) {
         let count = match is_completed {
             true => &self.handshakes,

@@ -58,6 +58,18 @@ impl Client {
         Client::connect(&Endpoint::loopback(port))
     }
 
+    /// The address of this end.
+    ///
+    /// # Panics
+    ///
+    /// On a unix socket.
+    pub fn local_address(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().expect("it is open").to_string(),
+            Stream::Unix(_) => panic!("a client of a unix socket has no address"),
+        }
+    }
+
     /// Sets how long reads and writes wait (10 s by default).
     pub fn set_time_limit(&self, time_limit: Duration) {
         let set = match &self.stream {

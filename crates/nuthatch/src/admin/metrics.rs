@@ -230,13 +230,13 @@ impl Writer<'_> {
         }
         let handshakes: [Known<ShownPool, u64>; 2] = [
             (
-                "nuthatch_pool_tls_handshakes_total",
-                "TLS handshakes with clients that were completed.",
+                "nuthatch_pool_handshakes_total",
+                "Handshakes with clients that were completed: TLS, and headers of load balancers.",
                 |pool| pool.pool.handshakes().0,
             ),
             (
-                "nuthatch_pool_tls_handshakes_failed_total",
-                "TLS handshakes with clients that were not completed, except those of clients that left without a word.",
+                "nuthatch_pool_handshakes_failed_total",
+                "Handshakes with clients that were not completed, except those of clients that left without a word.",
                 |pool| pool.pool.handshakes().1,
             ),
         ];

@@ -153,6 +153,7 @@ fn value(kind: &Kind) -> String {
         Kind::Listen => "address".into(),
         Kind::HostPort => "`host:port`".into(),
         Kind::Hosts => "names of hosts".into(),
+        Kind::Networks => "networks".into(),
         Kind::Servers => "list of servers".into(),
         Kind::Commands => "list of commands".into(),
         Kind::Guardrails => "list of guardrails".into(),

@@ -68,6 +68,7 @@ fn json_of(kind: &Kind, value: &Value) -> Json {
         Value::Listen(line) => line.text().into(),
         Value::HostPort(address) => address.text.as_str().into(),
         Value::Hosts(hosts) => hosts.iter().map(NamedHost::to_string).collect(),
+        Value::Networks(networks) => networks.to_string().into(),
         Value::Servers(servers) => {
             let line =
                 |server: &super::address::ServerLine| format!("{} {}", server.pname, server.name);

@@ -13,6 +13,7 @@ use super::nearest::only_near;
 use super::number::{NotANumber, bytes, digits};
 use super::report::Position;
 use super::types::{GuardrailLine, Workers};
+use crate::net::Networks;
 
 /// Maximum number of event loops; more than any machine can use.
 pub(super) const WORKERS_MAX: u64 = 1024;
@@ -57,6 +58,8 @@ pub enum Kind {
     HostPort,
     /// Names of hosts, with blanks or commas between them.
     Hosts,
+    /// Networks, with blanks or commas between them.
+    Networks,
     /// A sequence of servers.
     Servers,
     /// A sequence of commands.
@@ -130,6 +133,8 @@ pub(super) enum Value {
     HostPort(HostPort),
     /// Of [`Kind::Hosts`].
     Hosts(Vec<NamedHost>),
+    /// Of [`Kind::Networks`].
+    Networks(Networks),
     /// Of [`Kind::Servers`], with the position of each.
     Servers(Vec<(ServerLine, Position)>),
     /// Of [`Kind::Commands`].
@@ -164,6 +169,10 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
         Kind::Listen => listen(text).map(|(listen, warning)| (Value::Listen(listen), warning)),
         Kind::HostPort => host_port(text).and_then(|address| plain(Value::HostPort(address))),
         Kind::Hosts => named_hosts(text).and_then(|hosts| plain(Value::Hosts(hosts))),
+        Kind::Networks => match text.parse() {
+            Ok(networks) => plain(Value::Networks(networks)),
+            Err(()) => Err(Fault::new("is not a list of networks", expected(kind))),
+        },
         Kind::Servers => {
             let help =
                 "expected one server per line, each after a dash: `- host:port:weight [name]`";
@@ -226,6 +235,7 @@ pub(super) fn text_of(value: &Value, kind: &Kind) -> String {
         (Value::Release(release), _) => release.to_string(),
         (Value::HostPort(address), _) => address.text.clone(),
         (Value::Hosts(hosts), _) => format!("{hosts:?}"),
+        (Value::Networks(networks), _) => networks.to_string(),
     }
 }
 
@@ -241,6 +251,7 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::Listen => "expected `host:port` or `/path/of/socket [mode]`".into(),
         Kind::HostPort => HOST_PORT_HELP.into(),
         Kind::Hosts => HOSTS_HELP.into(),
+        Kind::Networks => "expected networks or addresses, such as `10.0.0.0/8 192.168.1.5`; `unix` are clients of a unix socket".into(),
         Kind::Servers => {
             "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`".into()
         }

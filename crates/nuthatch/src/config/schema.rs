@@ -190,6 +190,7 @@ fn value(kind: &Kind) -> Value {
             text_like(&patterns::hosts()),
             json!({ "type": ["number", "boolean"] }),
         ),
+        Kind::Networks => text_like(&patterns::networks()),
         Kind::Servers => json!({
             "type": "array",
             "items": text_like(&patterns::server()),

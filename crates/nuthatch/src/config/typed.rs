@@ -13,6 +13,7 @@ use super::kind::{Kind, Value};
 use super::number::NUMBER_MAX;
 use super::report::Position;
 use super::types::{GuardrailLine, Workers};
+use crate::net::Networks;
 
 /// A kind of value that is read as a `T`.
 pub(super) struct Typed<T> {
@@ -87,6 +88,15 @@ pub(super) const HOSTS: Typed<Vec<NamedHost>> = Typed {
     kind: Kind::Hosts,
     read: |value| match value {
         Value::Hosts(hosts) => Some(hosts.clone()),
+        _ => None,
+    },
+};
+
+/// Networks.
+pub(super) const NETWORKS: Typed<Networks> = Typed {
+    kind: Kind::Networks,
+    read: |value| match value {
+        Value::Networks(networks) => Some(networks.clone()),
         _ => None,
     },
 };

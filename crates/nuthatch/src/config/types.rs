@@ -10,6 +10,7 @@ use super::address::Listen;
 use super::choice::Choice;
 use super::hosts::{HostPort, NamedHost};
 use super::report::Position;
+use crate::net::Networks;
 use crate::tls::Acceptance;
 
 /// A checked configuration that the proxy can run on.
@@ -145,6 +146,8 @@ pub struct PoolConfig {
     pub(crate) acceptance: Option<Acceptance>,
     /// Where clients connect whose connections are secured, if not to `listen`.
     pub(crate) listen_tls: Option<Listen>,
+    /// Clients from there begin with a header of the PROXY protocol.
+    pub(crate) balancers: Option<Networks>,
     /// Length of the queue of connections not yet accepted.
     pub backlog: u32,
     /// Maximum clients at a time; 0 means no limit.
@@ -208,6 +211,7 @@ impl PoolConfig {
             listen,
             acceptance: None,
             listen_tls: None,
+            balancers: None,
             backlog: 512,
             client_connections: 0,
             tcpkeepalive: false,

@@ -132,6 +132,7 @@ impl Pools {
             max_clients(pool),
         ));
         share.secure(pool.acceptance.as_ref());
+        share.expect_headers(pool.balancers.as_ref());
         self.slots[slot] = (id, Arc::downgrade(&share));
         share
     }
@@ -147,6 +148,7 @@ impl Pools {
         share.core().set_place(self.place(pool, bounds));
         share.set_limits(pool.tcpkeepalive, max_clients(pool));
         share.secure(pool.acceptance.as_ref());
+        share.expect_headers(pool.balancers.as_ref());
         let mut settings = pool.settings.clone();
         follow_security(&share.core().plan().settings, &mut settings);
         // The failover pool may be another one though its name is the same.

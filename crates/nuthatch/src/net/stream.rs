@@ -1,7 +1,7 @@
 //! Byte streams: what the event loop needs of a connection, and the sockets that provide it.
 
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use mio::{Interest, Registry, Token};
 use rustix::net::{RecvFlags, SendFlags};
 use socket2::{SockRef, TcpKeepalive};
 
+use super::preface::{Ahead, Preface};
 use crate::tls::{Raw, Session, Step};
 
 /// Idle time after which the kernel probes a peer with `tcpkeepalive: true`, and the time between probes.
@@ -126,6 +127,9 @@ pub(crate) trait ByteStream {
     /// Whether a handshake is still to be made or to be completed, so that it is no connection yet.
     fn is_handshaking(&self) -> bool;
 
+    /// The client that a load balancer connects, once the handshake is over. It is told once.
+    fn take_client(&mut self) -> Option<SocketAddr>;
+
     /// Whether an attempt to connect, with its handshake, has succeeded (`true`) or is not decided yet (`false`).
     ///
     /// # Errors
@@ -146,6 +150,8 @@ pub(crate) struct Stream {
     end_reported: bool,
     /// What encrypts, if anything does.
     tls: Option<Box<Session>>,
+    /// What stands before everything else, until it was told whom it names.
+    preface: Option<Box<Preface>>,
 }
 
 #[derive(Debug)]
@@ -160,6 +166,7 @@ impl From<TcpStream> for Stream {
             socket: Socket::Tcp(socket),
             end_reported: false,
             tls: None,
+            preface: None,
         }
     }
 }
@@ -170,6 +177,7 @@ impl From<UnixStream> for Stream {
             socket: Socket::Unix(socket),
             end_reported: false,
             tls: None,
+            preface: None,
         }
     }
 }
@@ -202,6 +210,36 @@ impl Stream {
         }
     }
 
+    /// The same socket, which begins with a header that names the client.
+    pub(crate) fn with_header(mut self) -> Self {
+        self.preface = Some(Box::new(Preface::Expected));
+        self
+    }
+
+    /// Where the peer is, unless this is a unix socket or the peer has gone.
+    pub(crate) fn peer(&self) -> Option<IpAddr> {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.peer_addr().ok().map(|address| address.ip()),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    /// Whether nothing has to be read before everything else.
+    fn has_passed(&self) -> bool {
+        match self.preface.as_deref() {
+            None | Some(Preface::Read(_)) => true,
+            Some(Preface::Expected | Preface::Wrong(_)) => false,
+        }
+    }
+
+    /// Reads the header if it has come. Returns whether it is there, or needs not be.
+    fn pass_preface(&mut self) -> bool {
+        if let Some(preface) = self.preface.as_deref_mut() {
+            preface.advance(&self.socket);
+        }
+        self.has_passed()
+    }
+
     /// The same socket with TLS.
     pub(crate) fn secured(mut self, session: Session) -> Self {
         self.tls = Some(Box::new(session));
@@ -223,9 +261,19 @@ impl Stream {
 impl ByteStream for Stream {
     fn handle_edge(&mut self, socket: Readiness) -> Readiness {
         let is_end = socket.read_closed || socket.error;
+        let had_passed = self.has_passed();
+        if !had_passed && !self.pass_preface() {
+            return Readiness {
+                error: socket.error,
+                ..Readiness::default()
+            };
+        }
         let Some(session) = &mut self.tls else {
             self.end_reported |= is_end;
-            return socket;
+            return Readiness {
+                writable: socket.writable || !had_passed,
+                ..socket
+            };
         };
         if socket.readable || is_end {
             session.note_readable(is_end);
@@ -296,12 +344,24 @@ impl ByteStream for Stream {
     }
 
     fn is_handshaking(&self) -> bool {
-        self.tls
-            .as_ref()
-            .is_some_and(|session| session.is_handshaking())
+        let is_handshaking = |session: &Session| session.is_handshaking();
+        !self.has_passed() || self.tls.as_deref().is_some_and(is_handshaking)
+    }
+
+    fn take_client(&mut self) -> Option<SocketAddr> {
+        match *self.preface.take()? {
+            Preface::Read(client) => client,
+            Preface::Expected | Preface::Wrong(_) => None,
+        }
     }
 
     fn finish_connect(&mut self) -> io::Result<bool> {
+        if let Some(Preface::Wrong(error)) = self.preface.as_deref_mut() {
+            return Err(std::mem::replace(error, ErrorKind::InvalidData.into()));
+        }
+        if !self.has_passed() {
+            return Ok(false);
+        }
         if let Some(session) = &mut self.tls {
             if let Some(failure) = session.take_failure() {
                 return Err(failure);
@@ -342,6 +402,17 @@ impl Socket {
             (None, Err(error)) if error.kind() == ErrorKind::NotConnected => Ok(false),
             (None, Err(error)) => Err(error),
         }
+    }
+}
+
+impl Ahead for Socket {
+    fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (count, _) = rustix::net::recv(self.as_fd(), buffer, RecvFlags::PEEK)?;
+        Ok(count)
+    }
+
+    fn take(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.receive(buffer)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One connection of a worker: its stream, its role and its readiness.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
 
 use proxy::{ConnectionId, Rope, SessionId, Time};
 
@@ -198,6 +199,11 @@ impl<S: ByteStream> Link<S> {
             }
             Err(error) => Written::Failed(error),
         }
+    }
+
+    /// See [`ByteStream::take_client`].
+    pub(super) fn take_client(&mut self) -> Option<SocketAddr> {
+        self.stream.as_mut()?.take_client()
     }
 
     /// Whether an attempt to connect, or a handshake, has succeeded.

@@ -45,6 +45,7 @@ mod one_server;
 mod overload;
 mod policy;
 mod prometheus;
+mod proxy_protocol;
 mod pubsub;
 mod refused;
 mod reload;

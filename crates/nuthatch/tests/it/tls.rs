@@ -209,7 +209,7 @@ fn clients_may_need_a_certificate() {
     wait_for("the log tells", || {
         proxy
             .stderr()
-            .contains("the TLS handshake with client 127.0.0.1:")
+            .contains("the handshake with client 127.0.0.1:")
     });
 }
 

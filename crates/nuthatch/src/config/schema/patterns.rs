@@ -58,6 +58,18 @@ pub(super) fn hosts() -> String {
     format!(r"^[, \t]*{host}(?:[, \t]+{host}){{0,{more}}}[, \t]*$")
 }
 
+/// Networks with blanks or commas between them. Which texts are addresses of IPv6 is not told exactly.
+pub(super) fn networks() -> String {
+    let part = digits(0, 255);
+    let v4 = format!(r"(?:{part}\.){{3}}{part}(?:/{})?", digits(0, 32));
+    let v6 = format!(
+        "[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(?:/{})?",
+        digits(0, 128)
+    );
+    let word = format!("(?:{v4}|{v6}|unix)");
+    format!(r"^[, \t]*{word}(?:[, \t]+{word})*[, \t]*$")
+}
+
 /// The number of a release, such as `7.0.15`.
 pub(super) fn release() -> String {
     let part = digits(0, u64::from(u16::MAX));

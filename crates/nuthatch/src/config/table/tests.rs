@@ -103,6 +103,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
             Kind::Text | Kind::HashTag => vec!["ab".into()],
             Kind::Release => vec!["6.2.14".into(), "8.0.0".into()],
             Kind::HostPort => vec!["127.0.0.1:77".into()],
+            Kind::Networks => vec!["10.0.0.0/8 unix".into()],
             Kind::Hosts => vec!["a".into(), "b:80 c".into()],
             Kind::Listen
             | Kind::Servers

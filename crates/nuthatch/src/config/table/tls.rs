@@ -1,9 +1,10 @@
-//! Settings of a pool that concern TLS.
+//! Settings of a pool that concern what is below the protocol: TLS, and headers of load balancers.
 
 use super::super::choice::{Choice, choices};
 use super::super::kind::{Kind, Part, Parts, Value};
-use super::super::typed::{Typed, choice};
+use super::super::typed::{NETWORKS, Typed, choice};
 use super::row::{Absent, AnyRow, Row, rows};
+use crate::net::Networks;
 use crate::tls::MinVersion;
 
 choices!(MinVersion, "version of TLS", "1.2" => Tls12, "1.3" => Tls13);
@@ -96,4 +97,17 @@ rows! {
          change; connections that are open stay. `{}` is TLS with the defaults. See [tls.md](tls.md).\n\n```yaml\n  server_tls: {ca: \
          /etc/nuthatch/ca.pem}\n```",
     );
+
+    PROXY_PROTOCOL: Networks = Row::ours(
+        "proxy_protocol",
+        NETWORKS,
+        Absent::Nothing,
+        "Networks of load balancers that tell whom they connect with the PROXY protocol (version 1 or 2), so that logs, \
+         `nuthatch ctl clients` and CLIENT LIST have the addresses of clients. Each connection from there has to begin with such a header, before \
+         TLS if that is in use; one without is closed. From anywhere else a header is not accepted: it would be \
+         a request that nobody knows. Networks (`10.0.0.0/8`) and addresses have blanks or commas between them, at most 64; `unix` \
+         are the clients of a unix socket. A load balancer's own checks (command LOCAL) keep its address.\n\n```yaml\n  \
+         proxy_protocol: 10.0.3.0/24\n```",
+    )
+    .fills(|pool, networks| pool.balancers = Some(networks));
 }

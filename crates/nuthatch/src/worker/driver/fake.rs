@@ -291,6 +291,10 @@ impl ByteStream for FakeStream {
         self.0.borrow().handshake > 0
     }
 
+    fn take_client(&mut self) -> Option<SocketAddr> {
+        None
+    }
+
     fn finish_connect(&mut self) -> io::Result<bool> {
         let pipe = self.0.borrow();
         match pipe.refused {

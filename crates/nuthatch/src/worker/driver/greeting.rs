@@ -91,6 +91,8 @@ impl<N: Net> Driver<N> {
         let Some(Opening::Client(name)) = opening.map(|opening| *opening) else {
             return;
         };
+        let announced = link.take_client().map(|client| client.to_string().into());
+        let name = announced.unwrap_or(name);
         if self.refuses_clients(pool) {
             self.links.remove(key);
             return;
@@ -114,7 +116,7 @@ impl<N: Net> Driver<N> {
             NOTICE,
             Repeats::of("handshake", pool),
             { event: "handshake_failed", pool: pool, client: &**name, cause: why },
-            "pool '{pool}': the TLS handshake with client {name} failed: {why}"
+            "pool '{pool}': the handshake with client {name} failed: {why}"
         );
     }
 

@@ -225,11 +225,14 @@ fn flags(view: &ClientView<'_, RedisClient>, around: &Around) -> String {
 }
 
 impl Around {
-    /// The addresses of both ends of a client's connection. A unix socket is called `path:0` at both, as in Redis.
+    /// The addresses of both ends of a client's connection. A unix socket is called `path:0` at both, as in Redis, unless
+    /// a load balancer has told where the client is.
     pub(super) fn addresses(&self, view: &ClientView<'_, RedisClient>) -> (String, String) {
         let place = &self.place;
         match place.port {
-            0 => (format!("{}:0", place.listen), format!("{}:0", place.listen)),
+            0 if !view.name.contains(':') => {
+                (format!("{}:0", place.listen), format!("{}:0", place.listen))
+            }
             _ => (view.name.to_owned(), place.listen.to_string()),
         }
     }
