@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::ArcSwapOption;
 use proxy::PlannedServer;
 
+use crate::logins::LoginFile;
 use crate::net::{Networks, Stream};
 use crate::tls::{Acceptance, Fault, ReadFile};
 
@@ -61,6 +62,8 @@ pub(crate) struct PoolShare {
     clients: AtomicUsize,
     /// How the connections of clients are secured, where they are.
     acceptance: ArcSwapOption<Acceptance>,
+    /// The file with the logins of the servers.
+    login_file: ArcSwapOption<LoginFile>,
     /// Clients from there begin with a header of the PROXY protocol.
     balancers: ArcSwapOption<Networks>,
     /// Handshakes of clients that were completed.
@@ -83,6 +86,7 @@ impl PoolShare {
             max_clients: AtomicUsize::new(max_clients),
             clients: AtomicUsize::new(0),
             acceptance: ArcSwapOption::empty(),
+            login_file: ArcSwapOption::empty(),
             balancers: ArcSwapOption::empty(),
             handshakes: AtomicU64::new(0),
             failed_handshakes: AtomicU64::new(0),
@@ -148,6 +152,36 @@ impl PoolShare {
     /// How the connections of clients are secured, where they are.
     pub(crate) fn acceptance(&self) -> Option<Arc<Acceptance>> {
         self.acceptance.load_full()
+    }
+
+    /// From now on the logins of the servers are in this file.
+    pub(crate) fn set_login_file(&self, file: Option<&LoginFile>) {
+        self.login_file.store(file.cloned().map(Arc::new));
+    }
+
+    /// The file with the logins of the servers.
+    pub(crate) fn login_file(&self) -> Option<Arc<LoginFile>> {
+        self.login_file.load_full()
+    }
+
+    /// The logins of the servers are read again; returns whether they are different.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the file; nothing changes then.
+    pub(crate) fn renew_logins(&self, read: ReadFile<'_>) -> Result<bool, String> {
+        let (Some(file), plan) = (self.login_file(), self.core.plan()) else {
+            return Ok(false);
+        };
+        let Some(logins) = &plan.settings.server_logins else {
+            return Ok(false);
+        };
+        let list = file.load(read)?;
+        let mut servers = plan.servers.iter().map(|server| server.share.name());
+        match servers.find(|name| list.of(name).is_none()) {
+            Some(name) => Err(format!("has no line for server '{name}'")),
+            None => Ok(logins.replace(list)),
+        }
     }
 
     /// From now on clients from these networks begin with a header of the PROXY protocol, and no others.

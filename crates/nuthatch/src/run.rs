@@ -24,7 +24,6 @@ use proxy::{Process, WorkerContext};
 
 use crate::access_log;
 use crate::admin;
-use crate::certificates;
 use crate::clock::Clock;
 use crate::config::{Config, PoolConfig};
 use crate::connections::ConnectionCounts;
@@ -41,6 +40,7 @@ use crate::pid_file::PidFile;
 use crate::pool::PoolShare;
 use crate::program::Program;
 use crate::resolver::Resolver;
+use crate::secret_files;
 use crate::signals;
 use crate::supervisor::{self, Store};
 use crate::upgrade::{HandOver, Successor};
@@ -187,7 +187,7 @@ fn start(
             .start(controller.clone())
             .map_err(|error| Failure::of("starting a thread", &error))?;
     }
-    certificates::watch(Arc::clone(live.directory()))
+    secret_files::watch(Arc::clone(live.directory()))
         .map_err(|error| Failure::of("starting a thread", &error))?;
     if let Some(daemon) = daemon {
         daemon

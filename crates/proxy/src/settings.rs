@@ -11,6 +11,7 @@ use hashkit::Placement;
 use memcached_proto::Verb;
 use redis_proto::command::{self, Arity, Command, Flags, Keys};
 
+use crate::login::ServerLogins;
 use crate::release::Release;
 use crate::security::Security;
 
@@ -54,6 +55,9 @@ pub struct PoolSettings {
     pub clients: ClientLimits,
     /// What happens when servers or clients fail, beyond what nutcracker offers.
     pub failure: FailurePolicy,
+    /// Who connections to the servers say that they are, if they do not give the password that clients have to give
+    /// ([`RedisSettings::auth`]). Redis only.
+    pub server_logins: Option<Arc<ServerLogins>>,
     /// How connections to the servers are secured; `None` is not at all.
     pub server_security: Option<Security>,
     /// What requests may not do, at most [`MAX_GUARDRAILS`](crate::limits::MAX_GUARDRAILS).
@@ -112,6 +116,7 @@ impl PoolSettings {
             allow_flush: false,
             clients: ClientLimits::default(),
             failure: FailurePolicy::default(),
+            server_logins: None,
             server_security: None,
             guardrails: Vec::new(),
             protocol,

@@ -15,6 +15,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::flow::memory::{Memory, MemoryPart};
 use crate::hot_keys::{HotKeyOrder, Published};
 use crate::latency::{Class, Durations, Histogram, ServerLatency};
+use crate::login::{Login, LoginSource};
 use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
 use crate::process::{Place, Process};
 use crate::rate_limit::RateLimit;
@@ -104,15 +105,15 @@ pub struct PlannedServer {
     pub pname: String,
 }
 
-/// The address of a server, what its connections need (password, database, security), and its health there. If any of that
+/// The address of a server, what its connections need (login, database, security), and its health there. If any of that
 /// changes, a new endpoint is made, and nothing that was learnt about the old one applies to it.
 pub struct Endpoint {
     /// Counts the endpoints of its server, from 1.
     pub number: u64,
     /// Where to connect to.
     pub address: Address,
-    /// Password that connections give first, if any (Redis only).
-    pub password: Option<Arc<[u8]>>,
+    /// Who connections say that they are, if anybody (Redis only).
+    pub(crate) login: Option<LoginSource>,
     /// Database that connections select (Redis only); 0 selects nothing.
     pub database: u32,
     /// How connections are secured; `None` is not at all.
@@ -175,7 +176,7 @@ impl PoolShare {
     /// one.
     ///
     /// A server whose name was in the last plan is the same server: it keeps its counters, and also its connections
-    /// and health unless its address, password or database has changed.
+    /// and health unless its address, login, database or security has changed.
     ///
     /// # Errors
     ///
@@ -504,14 +505,18 @@ impl PlannedServer {
 
 impl Endpoint {
     fn new(pool: &PoolSettings, server: &ServerSettings, number: u64) -> Self {
-        let password = match &pool.protocol {
-            ProtocolSettings::Redis(redis) => redis.auth.clone(),
-            ProtocolSettings::Memcached(_) => None,
+        let login = match (&pool.protocol, &pool.server_logins) {
+            (ProtocolSettings::Redis(_), Some(logins)) => {
+                let name = server.name.as_str().into();
+                Some(LoginSource::Listed(Arc::clone(logins), name))
+            }
+            (ProtocolSettings::Redis(redis), None) => redis.auth.clone().map(LoginSource::Pool),
+            (ProtocolSettings::Memcached(_), _) => None,
         };
         Self {
             number,
             address: server.address.clone(),
-            password,
+            login,
             database: server.db,
             security: pool.server_security.clone(),
             health: ServerHealth::default(),
@@ -519,12 +524,17 @@ impl Endpoint {
         }
     }
 
+    /// What connections give with AUTH at present, if anything.
+    pub fn login(&self) -> Option<Login> {
+        self.login.as_ref().and_then(LoginSource::login)
+    }
+
     /// One that reads the same and is elsewhere, where nothing is known of the server's health.
     fn successor(&self) -> Self {
         Self {
             number: self.number + 1,
             address: self.address.clone(),
-            password: self.password.clone(),
+            login: self.login.clone(),
             database: self.database,
             security: self.security.clone(),
             health: ServerHealth::default(),
@@ -542,7 +552,7 @@ impl Endpoint {
     /// Whether connections to `other` would be made in the same way.
     fn is_like(&self, other: &Self) -> bool {
         self.address == other.address
-            && self.password == other.password
+            && self.login == other.login
             && self.database == other.database
             && self.security == other.security
     }

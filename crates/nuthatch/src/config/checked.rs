@@ -9,6 +9,7 @@ use super::effective::effective;
 use super::failure::check_failovers;
 use super::fault::faulty;
 use super::file::{ReadPool, is_whole, read_file};
+use super::login::{PoolLogins, check_login};
 use super::loops::check_loops;
 use super::node::Node;
 use super::overlay::{Overlay, read_overlay};
@@ -58,13 +59,24 @@ pub(super) fn check(
         .iter()
         .map(|pool| check_tls(pool, system, findings))
         .collect();
+    let logins: Vec<Option<PoolLogins>> = pools
+        .iter()
+        .map(|pool| check_login(pool, system, findings))
+        .collect();
     check_listeners(&pools, &listens, &tls, findings);
     check_loops(&pools, &listens, findings);
     check_failovers(&pools, whole, findings);
     let checked: Vec<Option<PoolConfig>> = pools
         .iter()
-        .zip(listens.into_iter().zip(tls))
-        .map(|(pool, (listen, tls))| check_pool(pool, listen, tls, findings))
+        .zip(listens.into_iter().zip(tls).zip(logins))
+        .map(|(pool, ((listen, tls), logins))| {
+            let mut config = check_pool(pool, listen, tls, findings)?;
+            if let Some(PoolLogins { logins, file }) = logins {
+                config.settings.server_logins = Some(logins);
+                config.login_file = Some(file);
+            }
+            Some(config)
+        })
         .collect();
     let sound: Option<Vec<PoolConfig>> = checked.into_iter().collect();
     let mut sound = sound.filter(|_| findings.problems.is_empty())?;

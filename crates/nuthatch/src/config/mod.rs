@@ -21,6 +21,7 @@ mod hosts;
 mod kind;
 pub mod lints;
 mod load;
+mod login;
 mod loops;
 mod nearest;
 mod node;

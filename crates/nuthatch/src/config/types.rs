@@ -10,6 +10,7 @@ use super::address::Listen;
 use super::choice::Choice;
 use super::hosts::{HostPort, NamedHost};
 use super::report::Position;
+use crate::logins::LoginFile;
 use crate::net::Networks;
 use crate::tls::Acceptance;
 
@@ -146,6 +147,8 @@ pub struct PoolConfig {
     pub(crate) acceptance: Option<Acceptance>,
     /// Where clients connect whose connections are secured, if not to `listen`.
     pub(crate) listen_tls: Option<Listen>,
+    /// The file with the logins of the servers.
+    pub(crate) login_file: Option<LoginFile>,
     /// Clients from there begin with a header of the PROXY protocol.
     pub(crate) balancers: Option<Networks>,
     /// Length of the queue of connections not yet accepted.
@@ -211,6 +214,7 @@ impl PoolConfig {
             listen,
             acceptance: None,
             listen_tls: None,
+            login_file: None,
             balancers: None,
             backlog: 512,
             client_connections: 0,

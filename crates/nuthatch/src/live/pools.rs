@@ -4,7 +4,7 @@ use std::mem::discriminant;
 use std::sync::{Arc, Weak};
 
 use proxy::settings::PoolSettings;
-use proxy::{FailoverPool, Memory, Place, Process};
+use proxy::{FailoverPool, Memory, Place, Process, ServerLogins};
 
 use crate::config::{Config, Listen, PoolConfig};
 use crate::memory_limit::half_of_memory;
@@ -133,6 +133,7 @@ impl Pools {
         ));
         share.secure(pool.acceptance.as_ref());
         share.expect_headers(pool.balancers.as_ref());
+        share.set_login_file(pool.login_file.as_ref());
         self.slots[slot] = (id, Arc::downgrade(&share));
         share
     }
@@ -150,6 +151,11 @@ impl Pools {
         share.secure(pool.acceptance.as_ref());
         share.expect_headers(pool.balancers.as_ref());
         let mut settings = pool.settings.clone();
+        let is_same_file = share.login_file().as_deref() == pool.login_file.as_ref();
+        if is_same_file && let Some(known) = &share.core().plan().settings.server_logins {
+            follow_logins(known, &mut settings);
+        }
+        share.set_login_file(pool.login_file.as_ref());
         follow_security(&share.core().plan().settings, &mut settings);
         // The failover pool may be another one though its name is the same.
         let of = |failover: &Option<FailoverPool>| {
@@ -170,6 +176,14 @@ impl Pools {
             port: port(&pool.listen),
             max_clients: max_clients(pool).min(bounds.max_clients) as u64,
         }
+    }
+}
+
+/// The logins are in the same file as before: connections go on, and further ones are made with the file as it is now.
+fn follow_logins(known: &Arc<ServerLogins>, new: &mut PoolSettings) {
+    if let Some(newer) = &mut new.server_logins {
+        known.replace((*newer.load()).clone());
+        *newer = Arc::clone(known);
     }
 }
 

@@ -52,6 +52,7 @@ mod reload;
 mod rig;
 mod scripts;
 mod server_errors;
+mod server_login;
 mod shutdown;
 mod sockets;
 mod stats;

@@ -131,6 +131,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
         "redis_db_fixed",
         "tls",
         "server_tls",
+        "server_login",
     ];
     assert_eq!(none, together);
 }

@@ -40,6 +40,8 @@ static TLS_PARTS: [Part; 5] = [
     },
 ];
 
+static SERVER_LOGIN_PARTS: [Part; 2] = [required(text("file")), text("user")];
+
 static SERVER_TLS_PARTS: [Part; 6] = [
     text("ca"),
     text("cert"),
@@ -97,6 +99,20 @@ rows! {
          change; connections that are open stay. `{}` is TLS with the defaults. See [tls.md](tls.md).\n\n```yaml\n  server_tls: {ca: \
          /etc/nuthatch/ca.pem}\n```",
     );
+
+    SERVER_LOGIN: Parts = Row::ours(
+        "server_login",
+        mapping(&SERVER_LOGIN_PARTS, "{file: /path/password, user: app}"),
+        Absent::Nothing,
+        "What connections to the servers give with AUTH, in place of the password of `redis_auth`, which is that of clients then. The `file` \
+         has a line with the password, or with a user and the password; without a user in the file it is `user`, and \
+         without that the server's default user. A line of three words is for one server: its name, user and password. Lines that are \
+         empty or begin with `#` and a blank count for nothing. The file is looked at every second and read again once it has changed, \
+         so that whatever renews tokens only has to write it: further connections give the new password, and those that are \
+         open stay. What cannot be used is told in the log and changes nothing. No password is ever shown.\n\n```yaml\n  \
+         server_login: {user: app, file: /run/secrets/cache-token}\n```",
+    )
+    .only_redis();
 
     PROXY_PROTOCOL: Networks = Row::ours(
         "proxy_protocol",

@@ -4,6 +4,7 @@ use redis_proto::encode;
 use redis_proto::response::{ReplyKind, error_code, integer};
 
 use crate::cause::Cause;
+use crate::login::Login;
 use crate::protocol::decision::Version;
 use crate::protocol::greeting::{HandshakeError, Step, StepKind, StepOutcome};
 use crate::release::Release;
@@ -35,8 +36,11 @@ pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec
         encode::command(&mut request, args);
         steps.push(Step { request, kind });
     };
-    if let Some(password) = &endpoint.password {
-        step(StepKind::Auth, &[b"AUTH", password]);
+    if let Some(Login { user, password }) = endpoint.login() {
+        match user {
+            None => step(StepKind::Auth, &[b"AUTH", &password]),
+            Some(user) => step(StepKind::Auth, &[b"AUTH", &user, &password]),
+        }
     }
     match version {
         Version::Base => {}

@@ -1,4 +1,4 @@
-//! Reads certificates and keys again when their files change, as programs that renew them write them and tell nobody.
+//! Reads certificates, keys and passwords again when their files change, as programs that renew them write them and tell nobody.
 
 use std::io;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(crate) fn watch(directory: Arc<Directory>) -> io::Result<()> {
     let mut watched = Watched::default();
     watched.look(&directory.in_force().pools);
     thread::Builder::new()
-        .name("certificates".into())
+        .name("secrets".into())
         .spawn(move || {
             loop {
                 thread::sleep(EVERY);
@@ -67,6 +67,9 @@ fn files(pool: &PoolShare) -> Vec<PathBuf> {
     if let Some(acceptance) = pool.acceptance() {
         files.extend(acceptance.files().map(PathBuf::from));
     }
+    if let Some(file) = pool.login_file() {
+        files.push(file.path.clone());
+    }
     let security = security(pool);
     if let Some(protection) = security.as_ref().and_then(|it| Protection::of(it.known())) {
         files.extend(protection.files().map(PathBuf::from));
@@ -87,6 +90,17 @@ fn renew(pool: &PoolShare) {
         }
         Ok(false) => {}
         Err(fault) => refuse(name, "tls", &fault),
+    }
+    match pool.renew_logins(&read_file) {
+        Ok(true) => {
+            log!(NOTICE, { pool: name }, "pool '{name}': the logins of its servers were read anew")
+        }
+        Ok(false) => {}
+        Err(text) => log!(
+            ALERT,
+            { pool: name, cause: &*text },
+            "pool '{name}': the file of `server_login` has changed and is not used: it {text}"
+        ),
     }
     let security = security(pool);
     let Some(protection) = security.as_ref().and_then(|it| Protection::of(it.known())) else {
