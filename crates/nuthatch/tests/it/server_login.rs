@@ -13,7 +13,9 @@ fn server(password: &str) -> Option<Server> {
     let server = testkit::redis()?;
     let mut direct = server.client();
     let password = format!(">{password}");
-    let rule = ["ACL", "SETUSER", "app", "on", &password, "~*", "&*", "+@all"];
+    let rule = [
+        "ACL", "SETUSER", "app", "on", &password, "~*", "&*", "+@all",
+    ];
     assert_eq!(direct.ask(&rule), "+OK\r\n");
     direct.ask(&["CONFIG", "SET", "requirepass", "other"]);
     Some(server)

@@ -63,6 +63,7 @@ impl<P: Protocol> Engine<P> {
         if !connection.is_draining() {
             if blame == Blame::Server && !was_idle {
                 self.count_failure(server, connection.opened());
+                self.note_silent_end(&connection, cause);
             }
             match version {
                 Some(Version::Base) | None => {}
@@ -74,6 +75,15 @@ impl<P: Protocol> Engine<P> {
         match version {
             Some(_) => self.fail_requests(id, &connection, cause),
             None => self.lose_subscriptions(server, cause),
+        }
+    }
+
+    /// Connections that fail without a word from their server are not opened again and again.
+    fn note_silent_end(&mut self, connection: &Connection<P>, cause: &Cause) {
+        let server = self.roster.server_mut(connection.server());
+        if connection.heard().is_none() && server.count_silent_end() {
+            let chance = self.routes.draw();
+            server.pause(connection.purpose(), cause, self.now, chance);
         }
     }
 

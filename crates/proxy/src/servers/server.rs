@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cause::Cause;
 use crate::id::ConnectionId;
 use crate::latency::ServerLatency;
-use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE};
+use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE, SILENT_END_PAUSE, SILENT_ENDS};
 use crate::metrics::{PoolCounters, ServerCounters};
 use crate::protocol::decision::{Lane, Version};
 use crate::servers::health::{EjectionPolicy, ServerHealth};
@@ -30,6 +30,8 @@ pub(crate) struct Server {
     endpoint: Arc<Endpoint>,
     /// When it has last sent anything on a connection that has ended since.
     heard: Option<Time>,
+    /// Connections in a row that have ended without a word from it.
+    silent_ends: u32,
     /// `host:port:weight` as written.
     pname: String,
     /// The cap of the TTL of what is written here, in seconds; set for servers of the failover pool.
@@ -47,12 +49,12 @@ struct Shared {
     version: Version,
     database: u32,
     connections: Vec<ConnectionId>,
-    /// The last refused handshake.
+    /// Why no further one may be opened for a while.
     refusal: Option<Refusal>,
 }
 
-/// A handshake that the server refused. No further connection is opened before `until`: otherwise each request would
-/// open one, only to be refused again. Requests get the server's error line meanwhile.
+/// A handshake that the server refused, or connections that failed. No further one is opened before `until`: otherwise each request would
+/// open one, only to fail again. Requests get the server's error line, or the cause, meanwhile.
 #[derive(Debug)]
 struct Refusal {
     cause: Cause,
@@ -79,6 +81,7 @@ impl Server {
             pool_counters: Arc::clone(pool.counters(worker)),
             endpoint: Arc::clone(&planned.endpoint),
             heard: None,
+            silent_ends: 0,
             pname: planned.pname.clone(),
             ttl_cap,
             is_removed: false,
@@ -102,6 +105,7 @@ impl Server {
             self.endpoint = Arc::clone(&planned.endpoint);
             let shared = self.shared.iter_mut();
             shared.for_each(|shared| shared.refusal = None);
+            self.silent_ends = 0;
         }
         has_moved
     }
@@ -192,6 +196,36 @@ impl Server {
     /// A connection on which it has last sent something then has ended.
     pub(super) fn note_heard(&mut self, heard: Option<Time>) {
         self.heard = self.heard.max(heard);
+        if heard.is_some() {
+            self.silent_ends = 0;
+        }
+    }
+
+    /// A connection has failed without a word from the server. Returns whether there were so many in a row that further ones have
+    /// to wait ([`Server::pause`]).
+    pub(crate) fn count_silent_end(&mut self) -> bool {
+        self.silent_ends = self.silent_ends.saturating_add(1);
+        self.silent_ends > SILENT_ENDS
+    }
+
+    /// Further connections of that purpose have to wait, by the random `chance` (of 2^32) for different times; requests get `cause`
+    /// meanwhile.
+    pub(crate) fn pause(&mut self, purpose: Purpose, cause: &Cause, now: Time, chance: u32) {
+        let (Purpose::Shared { version, database } | Purpose::Leased { version, database }) =
+            purpose
+        else {
+            return;
+        };
+        let longer = SILENT_END_PAUSE.mul_f64(f64::from(chance) / f64::from(u32::MAX));
+        let until = now + SILENT_END_PAUSE + longer;
+        let shared = self.shared_mut(version, database);
+        if shared.refusal.as_ref().is_none_or(|it| it.until < until) {
+            shared.refusal = Some(Refusal {
+                cause: cause.clone(),
+                until,
+                pause: FIRST_REFUSAL_PAUSE / 2,
+            });
+        }
     }
 
     /// The cap of the TTL of what is written here, in seconds, if it is a server of the failover pool.

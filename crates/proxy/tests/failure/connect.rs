@@ -5,7 +5,7 @@ use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::{PoolSettings, ProtocolSettings, RedisSettings};
 
 use crate::stage::{ConnectResult, Stage, memcached_pool, millis, redis_pool};
-use crate::words::{TIMED_OUT, get, redis};
+use crate::words::{REFUSED, TIMED_OUT, get, redis};
 
 fn pool() -> PoolSettings {
     let mut settings = redis_pool(1);
@@ -186,4 +186,43 @@ fn a_server_that_closes_an_idle_connection_has_not_failed() {
     stage.answer(link, "$-1\r\n");
     stage.hang_up(link, Cause::Closed);
     assert!(stage.is_live(0));
+}
+
+#[test]
+fn a_server_that_is_down_is_not_dialled_for_each_request() {
+    let mut settings = redis_pool(1);
+    settings.auto_eject_hosts = false;
+    let mut stage = Stage::new(settings);
+    stage.set_connect_result(0, ConnectResult::Refusing);
+    let client = stage.client();
+    for _ in 0..9 {
+        assert_eq!(stage.ask(client, get("k")), REFUSED);
+    }
+    assert_eq!(stage.links_ever(0), 9, "the first ones are tried at once");
+    for _ in 0..1_000 {
+        assert_eq!(stage.ask(client, get("k")), REFUSED, "at once");
+    }
+    assert_eq!(stage.links_ever(0), 9);
+    for attempts in 10..20 {
+        // At random 50 to 100 ms later.
+        stage.wait(49);
+        assert_eq!(stage.ask(client, get("k")), REFUSED);
+        assert_eq!(stage.links_ever(0), attempts - 1);
+        stage.wait(51);
+        assert_eq!(stage.ask(client, get("k")), REFUSED);
+        assert_eq!(stage.links_ever(0), attempts);
+    }
+    // It is back: one reply, and what fails is tried again at once.
+    stage.set_connect_result(0, ConnectResult::Open);
+    stage.wait(100);
+    stage.say(client, get("k"));
+    let link = stage.link(0);
+    stage.answer(link, "$-1\r\n");
+    assert_eq!(stage.hear(client), "$-1\r\n");
+    stage.set_connect_result(0, ConnectResult::Refusing);
+    stage.hang_up(link, Cause::Reset);
+    for attempts in 21..29 {
+        assert_eq!(stage.ask(client, get("k")), REFUSED);
+        assert_eq!(stage.links_ever(0), attempts);
+    }
 }

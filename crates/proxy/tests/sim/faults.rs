@@ -86,6 +86,8 @@ struct Fault {
     cut: Vec<Tag>,
     /// It can only have affected requests sent until then.
     sent_until: u64,
+    /// For a connection that ended without a word from the server: when, and the how many such end in a row it was.
+    silent: Option<(u64, u32)>,
 }
 
 /// A failed request, with what decides which faults can have affected it.
@@ -109,15 +111,26 @@ pub(crate) struct FaultLog {
 /// How long after a refused handshake requests may fail with its error, in microseconds.
 const LONGEST_REFUSAL: u64 = 2_500_000;
 
+/// So many connections may end without a word before further ones have to wait, and this is how long at most, in microseconds.
+/// Requests fail for the same reason meanwhile.
+const FREE_ENDS: u32 = 8;
+const LONGEST_PAUSE: u64 = 100_000;
+
 impl FaultLog {
+    /// `silent` is the time if the server has not said a word on that connection.
     pub(crate) fn record(
         &mut self,
         step: u64,
-        worker: usize,
-        server: usize,
+        (worker, server): (usize, usize),
         loss_causes: Vec<LossCause>,
         cut: Vec<Tag>,
+        silent: Option<u64>,
     ) {
+        let last = self.faults.iter().rev();
+        let mut last = last.filter(|it| (it.worker, it.server) == (worker, server));
+        let last = last.find(|it| it.sent_until == u64::MAX);
+        let row = last.and_then(|it| it.silent).map_or(0, |(_, row)| row);
+        let silent = silent.map(|time| (time, row + 1));
         self.faults.push(Fault {
             step,
             worker,
@@ -125,6 +138,7 @@ impl FaultLog {
             loss_causes,
             cut,
             sent_until: u64::MAX,
+            silent,
         });
     }
 
@@ -137,6 +151,7 @@ impl FaultLog {
             loss_causes: vec![LossCause::TimedOut],
             cut: Vec::new(),
             sent_until,
+            silent: None,
         });
     }
 
@@ -165,17 +180,25 @@ impl FaultLog {
 
     /// Whether a failure with this text can have affected the request.
     pub(crate) fn explains(&self, victim: Victim<'_>, text: &str) -> bool {
-        self.of(victim).any(|fault| {
-            fault
-                .loss_causes
-                .iter()
-                .any(|loss_cause| loss_cause.text() == text)
+        let says = |fault: &Fault| fault.loss_causes.iter().any(|it| it.text() == text);
+        self.of(victim).any(says) || self.pauses(victim).any(says)
+    }
+
+    /// The faults because of which no connection may have been opened for the request.
+    fn pauses<'a>(&'a self, victim: Victim<'a>) -> impl Iterator<Item = &'a Fault> {
+        self.faults.iter().filter(move |fault| {
+            let is_there = fault.worker == victim.worker
+                && victim.servers.is_none_or(|it| it.contains(&fault.server));
+            is_there
+                && fault.silent.is_some_and(|(time, row)| {
+                    row > FREE_ENDS && time + LONGEST_PAUSE >= victim.sent.1
+                })
         })
     }
 
     /// Whether any fault can have affected the request.
     pub(crate) fn any(&self, victim: Victim<'_>) -> bool {
-        self.of(victim).next().is_some()
+        self.of(victim).chain(self.pauses(victim)).next().is_some()
     }
 
     /// Whether the reply to this request was cut off.

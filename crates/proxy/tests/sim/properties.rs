@@ -316,8 +316,9 @@ impl World {
         let harmless = loss_causes.iter().all(is_harmless)
             || (loss_cause == LossCause::Fin && idle)
             || is_probe;
+        let silent = (read == 0).then_some(self.now);
         self.faults
-            .record(self.step, worker, server, loss_causes, begun);
+            .record(self.step, (worker, server), loss_causes, begun, silent);
         // One to where the server is no more says nothing of where it is.
         let has_left = self.links[link].server().left.is_some();
         if !harmless && !has_left {
