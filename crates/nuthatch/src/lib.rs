@@ -15,8 +15,6 @@ mod control;
 mod controller;
 mod daemon;
 mod descriptors;
-// Nothing of the program uses it yet.
-#[allow(dead_code, unused_imports)]
 mod discovery;
 mod explanation;
 mod failure;
@@ -38,6 +36,7 @@ pub mod run;
 mod secret_files;
 mod signals;
 mod slow_log;
+mod standing;
 mod stats;
 mod supervisor;
 mod tls;

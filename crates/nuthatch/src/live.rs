@@ -3,10 +3,10 @@
 
 mod changes;
 mod directory;
+mod discoveries;
 mod pools;
 mod reload;
 mod reloads;
-mod server_names;
 mod sockets;
 mod state;
 

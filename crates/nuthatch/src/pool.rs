@@ -8,6 +8,7 @@ use proxy::PlannedServer;
 
 use crate::logins::LoginFile;
 use crate::net::{Networks, Stream};
+use crate::standing::Standing;
 use crate::tls::{Acceptance, Fault, ReadFile};
 
 /// Bits of a [`PoolId`] that are its slot.
@@ -69,6 +70,8 @@ pub(crate) struct PoolShare {
     /// Handshakes of clients that were completed.
     handshakes: AtomicU64,
     failed_handshakes: AtomicU64,
+    /// How the search for its servers stands, if they are found.
+    standing: ArcSwapOption<Standing>,
 }
 
 impl PoolShare {
@@ -90,6 +93,7 @@ impl PoolShare {
             balancers: ArcSwapOption::empty(),
             handshakes: AtomicU64::new(0),
             failed_handshakes: AtomicU64::new(0),
+            standing: ArcSwapOption::empty(),
         }
     }
 
@@ -209,6 +213,16 @@ impl PoolShare {
     pub(crate) fn handshakes(&self) -> (u64, u64) {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         (count(&self.handshakes), count(&self.failed_handshakes))
+    }
+
+    /// Its servers are found, and the search stands so; or they are not.
+    pub(crate) fn set_standing(&self, standing: Option<Arc<Standing>>) {
+        self.standing.store(standing);
+    }
+
+    /// How the search for its servers stands, if they are found.
+    pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
+        self.standing.load_full()
     }
 
     /// Current clients.

@@ -57,6 +57,9 @@ use watch::Watched;
 /// Time that workers get on top of `shutdown_timeout` to end on their own.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// How long the start waits for servers that have to be found. The pools are served without them then.
+const SERVERS_WITHIN: Duration = Duration::from_secs(3);
+
 /// How often the shutdown checks whether the workers have ended.
 const WATCH: Duration = Duration::from_millis(10);
 
@@ -225,6 +228,9 @@ fn start_pools(
 ) -> Result<(Live, Vec<Worker>), Failure> {
     let workers = draft.config().globals.workers.count();
     announce_limits(draft.config(), workers);
+    if let Some(predecessor) = &origin.predecessor {
+        draft.go_on_from(predecessor.hand_over());
+    }
     let pools = draft.make_pools(process, most_clients(draft.config(), workers));
     if let Some(predecessor) = &origin.predecessor {
         go_on_from(predecessor.hand_over(), &pools, clock);
@@ -233,6 +239,7 @@ fn start_pools(
     let workers = start_workers(workers, &pools, counts, clock, &resolver)?;
     let handles = workers.iter().map(|(handle, _)| handle.clone()).collect();
     let live = draft.start(handles, counts, &resolver, most_clients)?;
+    live.wait_for_servers(SERVERS_WITHIN);
     Ok((live, workers))
 }
 

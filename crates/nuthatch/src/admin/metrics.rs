@@ -10,6 +10,7 @@ use super::aliases::{self, Alias};
 use super::exposition::{Exposition, Labels, Type};
 use super::view::{Shown, ShownPool, View};
 use super::{latency, usage};
+use crate::standing;
 use crate::upgrade::OldProcess;
 
 /// Rows whose names say too little where nutcracker's do not stand beside them.
@@ -36,6 +37,7 @@ pub(super) fn page(view: &View, with_aliases: bool) -> String {
     writer.old_process();
     writer.reloads();
     writer.pools();
+    writer.discovery();
     writer.servers();
     if with_aliases {
         writer.aliases();
@@ -253,6 +255,45 @@ impl Writer<'_> {
                 let value = self.view.pool_value(pool.pool, index);
                 self.sample(&pool.labels, row, value);
             }
+        }
+    }
+
+    /// How the search for servers stands, of the pools whose servers are found.
+    fn discovery(&mut self) {
+        let pools = self.pools.iter();
+        let found: Vec<_> = pools
+            .filter_map(|pool| Some((&pool.labels, pool.pool.pool.standing()?.known())))
+            .collect();
+        let gauges: [Known<standing::Known, u64>; 3] = [
+            (
+                "nuthatch_pool_discovery_servers",
+                "Servers that were found the last time.",
+                |known| known.found as u64,
+            ),
+            (
+                "nuthatch_pool_discovery_last_success_timestamp_seconds",
+                "When servers were last found and in force, since the Unix epoch in seconds, 0 if never.",
+                |known| known.last_success.unwrap_or(0),
+            ),
+            (
+                "nuthatch_pool_discovery_held_back",
+                "Whether what was found last is not in force because too many servers are missing in it.",
+                |known| u64::from(known.held_back.is_some()),
+            ),
+        ];
+        for (name, help, value) in gauges {
+            self.page.family(name, Type::Gauge, help);
+            for (labels, known) in &found {
+                self.page.sample(labels, value(known));
+            }
+        }
+        self.page.family(
+            "nuthatch_pool_discovery_failures_total",
+            Type::Counter,
+            "Searches for servers that failed.",
+        );
+        for (labels, known) in &found {
+            self.page.sample(labels, known.failures);
         }
     }
 

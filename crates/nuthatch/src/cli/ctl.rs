@@ -109,6 +109,13 @@ pub(super) enum CtlCommand {
     /// one does not start, nothing has changed.
     #[command(after_help = "Example:\n  nuthatch ctl upgrade")]
     Upgrade,
+    /// Put the servers in force that were found for a pool but held back, because too many were missing at once.
+    #[command(after_help = "Example:\n  nuthatch ctl accept-servers --pool sessions")]
+    AcceptServers {
+        /// The pool; only needed if several have such servers.
+        #[arg(long)]
+        pool: Option<String>,
+    },
     /// Take a server out of use until it is undrained: its keys go where those of an ejected server go.
     #[command(after_help = "Example:\n  nuthatch ctl drain cache7 --pool sessions")]
     Drain(ServerArguments),
@@ -184,6 +191,7 @@ impl CtlCommand {
             Self::Explain { pool, escapes, key } => {
                 Request::Explain(KeyName::new(pool, &key_bytes(&key, escapes)?))
             }
+            Self::AcceptServers { pool } => Request::AcceptServers { pool },
             Self::Upgrade => Request::Upgrade,
             Self::Reload { dry_run } => Request::Reload { dry_run },
             Self::Drain(server) => Request::Drain(named(server)),

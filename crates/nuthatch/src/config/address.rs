@@ -5,7 +5,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use proxy::settings::Address;
+use proxy::settings::{Address, ServerSettings};
 
 use super::fault::Fault;
 use super::number::{NUMBER_MAX, digits};
@@ -94,7 +94,7 @@ impl ListenLine {
 }
 
 /// A function that turns a host and port into the address to listen on.
-pub type Resolve<'r> = &'r dyn Fn(&str, u16) -> io::Result<SocketAddr>;
+pub(super) type Resolve<'r> = &'r dyn Fn(&str, u16) -> io::Result<SocketAddr>;
 
 /// Resolves with the system's resolver and takes the first address. May block.
 pub(super) fn resolve_by_system(host: &str, port: u16) -> io::Result<SocketAddr> {
@@ -115,6 +115,19 @@ pub(super) struct ServerLine {
     pub(super) address: Address,
     /// Whether its name is written; otherwise it is made of the address.
     pub(super) is_named: bool,
+}
+
+impl ServerLine {
+    /// The server as the core needs it, with its data in the database `db`.
+    pub(super) fn settings(&self, db: u32) -> ServerSettings {
+        ServerSettings {
+            name: self.name.clone(),
+            pname: self.pname.clone(),
+            address: self.address.clone(),
+            weight: self.weight,
+            db,
+        }
+    }
 }
 
 /// Parses a `listen` value. The text beside it is a warning.

@@ -16,6 +16,7 @@ use super::overlay::{Overlay, read_overlay};
 use super::overrides::Overrides;
 use super::pool::check_pool;
 use super::report::{Findings, Problem, Warning};
+use super::server_file::read_server_file;
 use super::system::System;
 use super::table::ours::ACCESS_LOG;
 use super::table::theirs::{LISTEN, REUSEPORT};
@@ -50,6 +51,9 @@ pub(super) fn check(
     if let Some(overlay) = overlay.filter(|_| whole) {
         let overlay = read_overlay(&overlay, &pools, findings);
         lay_over(overlay, &mut pools, &mut globals);
+    }
+    for pool in &mut pools {
+        read_server_file(pool, system.read, findings);
     }
     let listens: Vec<Option<Listen>> = pools
         .iter()

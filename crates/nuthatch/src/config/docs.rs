@@ -154,7 +154,7 @@ fn value(kind: &Kind) -> String {
         Kind::HostPort => "`host:port`".into(),
         Kind::Hosts => "names of hosts".into(),
         Kind::Networks => "networks".into(),
-        Kind::Servers => "list of servers".into(),
+        Kind::Servers => "list of servers, or where they are found".into(),
         Kind::Commands => "list of commands".into(),
         Kind::Guardrails => "list of guardrails".into(),
         Kind::Mapping { .. } => "mapping".into(),

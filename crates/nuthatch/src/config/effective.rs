@@ -11,7 +11,7 @@ use super::secrets::MASK;
 use super::table::globals::ADMIN_TOKEN;
 use super::table::theirs::{REDIS, REDIS_AUTH};
 use super::table::{Absent, Only, Scope, Setting, of};
-use super::types::Workers;
+use super::types::{Servers, Workers};
 use super::values::Values;
 
 /// An object with the settings of the process (`nuthatch`) and of the pools, sorted by name as these are.
@@ -69,11 +69,12 @@ fn json_of(kind: &Kind, value: &Value) -> Json {
         Value::HostPort(address) => address.text.as_str().into(),
         Value::Hosts(hosts) => hosts.iter().map(NamedHost::to_string).collect(),
         Value::Networks(networks) => networks.to_string().into(),
-        Value::Servers(servers) => {
+        Value::Servers(Servers::Listed(servers)) => {
             let line =
                 |server: &super::address::ServerLine| format!("{} {}", server.pname, server.name);
             servers.iter().map(|(server, _)| line(server)).collect()
         }
+        Value::Servers(Servers::Found(source)) => source.to_string().into(),
         Value::Commands(commands) => commands.iter().map(command).collect(),
         Value::Guardrails(lines) => lines.iter().map(|it| guardrail(&it.settings)).collect(),
         Value::Mapping(given) => match kind {

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::address::ServerLine;
 use super::node::{Content, Entry, Mapping, Node};
 use super::report::{Findings, Position, Problem};
 use super::table::theirs::{LISTEN, SERVERS};
 use super::table::{Scope, find};
+use super::types::{ServerSource, Servers};
 use super::values::{Rules, Values};
 
 /// The top-level key that is reserved for settings of the whole process.
@@ -22,6 +24,26 @@ pub(super) struct ReadPool {
     pub(super) values: Values,
     /// False if the file could not be read to the pool's end.
     pub(super) whole: bool,
+    /// The servers in the file that its settings name, each at its position; none until that was read.
+    pub(super) in_file: Option<Vec<(ServerLine, Position)>>,
+}
+
+impl ReadPool {
+    /// The servers that are known, each at its position: those that are listed, or those in the file that is named.
+    pub(super) fn server_lines(&self) -> Option<Vec<(ServerLine, Position)>> {
+        match self.values.value(&SERVERS)? {
+            Servers::Listed(servers) => Some(servers),
+            Servers::Found(ServerSource::File(_)) => self.in_file.clone(),
+        }
+    }
+
+    /// Where its servers are found, if they are not listed.
+    pub(super) fn source(&self) -> Option<ServerSource> {
+        match self.values.value(&SERVERS)? {
+            Servers::Listed(_) => None,
+            Servers::Found(source) => Some(source),
+        }
+    }
 }
 
 /// The pools and the global settings that a file holds.
@@ -162,5 +184,6 @@ fn read_pool(entry: &Entry, mapping: &Mapping, findings: &mut Findings) -> ReadP
         position: entry.position.clone(),
         values: Values::read(mapping, rules, findings),
         whole: mapping.whole,
+        in_file: None,
     }
 }

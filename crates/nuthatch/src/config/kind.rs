@@ -6,13 +6,13 @@ use hashkit::HashTag;
 use proxy::settings::CommandSettings;
 use proxy::{NoRelease, Release};
 
-use super::address::{ListenLine, ServerLine, listen};
+use super::address::{ListenLine, listen};
 use super::fault::Fault;
 use super::hosts::{HOST_PORT_HELP, HOSTS_HELP, HostPort, NamedHost, host_port, named_hosts};
 use super::nearest::only_near;
 use super::number::{NotANumber, bytes, digits};
 use super::report::Position;
-use super::types::{GuardrailLine, Workers};
+use super::types::{GuardrailLine, Servers, Workers};
 use crate::net::Networks;
 
 /// Maximum number of event loops; more than any machine can use.
@@ -60,7 +60,7 @@ pub enum Kind {
     Hosts,
     /// Networks, with blanks or commas between them.
     Networks,
-    /// A sequence of servers.
+    /// A sequence of servers, or where they are found.
     Servers,
     /// A sequence of commands.
     Commands,
@@ -135,8 +135,8 @@ pub(super) enum Value {
     Hosts(Vec<NamedHost>),
     /// Of [`Kind::Networks`].
     Networks(Networks),
-    /// Of [`Kind::Servers`], with the position of each.
-    Servers(Vec<(ServerLine, Position)>),
+    /// Of [`Kind::Servers`].
+    Servers(Servers),
     /// Of [`Kind::Commands`].
     Commands(Vec<CommandSettings>),
     /// Of [`Kind::Guardrails`].
@@ -208,12 +208,7 @@ pub(super) fn text_of(value: &Value, kind: &Kind) -> String {
         (Value::Text(text), _) => text.clone(),
         (Value::Tag(tag), _) => format!("{tag:?}"),
         (Value::Listen(listen), _) => listen.text().to_owned(),
-        (Value::Servers(servers), _) => {
-            let lines = servers
-                .iter()
-                .map(|(server, _)| format!("{} {}", server.pname, server.name));
-            lines.collect::<Vec<_>>().join(", ")
-        }
+        (Value::Servers(servers), _) => servers.to_string(),
         (Value::Commands(commands), _) => {
             let lines = commands.iter().map(|command| format!("{command:?}"));
             lines.collect::<Vec<_>>().join(", ")
@@ -253,7 +248,7 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::Hosts => HOSTS_HELP.into(),
         Kind::Networks => "expected networks or addresses, such as `10.0.0.0/8 192.168.1.5`; `unix` are clients of a unix socket".into(),
         Kind::Servers => {
-            "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`".into()
+            "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`, or `{file: PATH}`".into()
         }
         Kind::Commands => {
             "expected `- {name: module.get, arity: 2, first: 1, last: 1, step: 1, access: read}`"

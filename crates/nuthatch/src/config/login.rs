@@ -7,7 +7,6 @@ use proxy::ServerLogins;
 use super::file::ReadPool;
 use super::report::{Findings, Problem};
 use super::system::System;
-use super::table::theirs::SERVERS;
 use super::table::tls::SERVER_LOGIN;
 use crate::logins::LoginFile;
 
@@ -50,7 +49,7 @@ pub(super) fn check_login(
             return None;
         }
     };
-    let servers = pool.values.value(&SERVERS).unwrap_or_default();
+    let servers = pool.server_lines().unwrap_or_default();
     let missing = servers
         .iter()
         .find(|(server, _)| list.of(&server.name).is_none());

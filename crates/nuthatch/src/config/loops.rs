@@ -8,7 +8,6 @@ use proxy::settings::Address;
 use super::address::Listen;
 use super::file::ReadPool;
 use super::report::{Findings, Position, Problem};
-use super::table::theirs::SERVERS;
 
 /// Reports pools that list their own listen address as a server, or that of another pool which leads back.
 /// Addresses are compared as far as that is possible without a look-up.
@@ -55,7 +54,7 @@ fn steps_of(pool: &ReadPool, listens: &[Option<Listen>]) -> Vec<Step> {
             by_port.entry(port_of(listen)).or_default().push(index);
         }
     }
-    for (server, position) in pool.values.value(&SERVERS).into_iter().flatten() {
+    for (server, position) in pool.server_lines().into_iter().flatten() {
         let port = match &server.address {
             Address::Tcp { port, .. } => Some(*port),
             Address::Unix(_) => None,

@@ -33,7 +33,9 @@ mod pool;
 mod report;
 pub mod schema;
 mod secrets;
+mod server_file;
 mod servers;
+mod source;
 mod system;
 pub mod table;
 mod tls;
@@ -45,15 +47,18 @@ mod written;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Listen, Resolve};
+pub use address::Listen;
 pub use fault::Fault;
 pub use hosts::{HostPort, NamedHost};
 pub use load::{Input, STDIN, load, load_for_check, load_inputs, load_or_read, shown_name};
 pub use number::{NUMBER_MAX, NotANumber, digits};
 pub use overrides::Overrides;
 pub use report::{Position, Problem, Report, Source};
+pub(crate) use server_file::read_lines;
 pub use system::System;
-pub use types::{Config, Globals, LogFormat, PoolConfig, ReadyWhen, Workers, Written};
+pub use types::{
+    Config, Discovery, Globals, LogFormat, PoolConfig, ReadyWhen, ServerSource, Workers, Written,
+};
 
 pub(crate) use nearest::nearest;
 pub(crate) use report::printable;

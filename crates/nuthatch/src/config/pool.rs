@@ -3,7 +3,6 @@
 use hashkit::{Distribution, HashKind, index_order};
 use proxy::settings::{
     Address, FailoverSettings, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
-    ServerSettings,
 };
 
 use super::address::{Listen, ServerLine};
@@ -18,7 +17,7 @@ use super::table::theirs::{
 };
 use super::table::{Absent, Only, Scope, Setting, of, rows};
 use super::tls::PoolTls;
-use super::types::PoolConfig;
+use super::types::{Discovery, PoolConfig};
 use super::values::Values;
 
 /// Checks a pool that listens on `listen`; `None` if anything is wrong, which has been reported.
@@ -91,7 +90,7 @@ fn check_servers(
     distribution: Distribution,
     findings: &mut Findings,
 ) -> Option<Vec<ServerLine>> {
-    let lines = pool.values.value(&SERVERS)?;
+    let lines = pool.server_lines()?;
     let before = findings.problems.len();
     if lines.is_empty() {
         let position = pool
@@ -103,9 +102,14 @@ fn check_servers(
     }
     check_weights(&lines, distribution, findings);
     let sound = findings.problems.len() == before;
-    let mut servers: Vec<ServerLine> = lines.into_iter().map(|(server, _)| server).collect();
+    let servers = lines.into_iter().map(|(server, _)| server).collect();
+    sound.then(|| in_index_order(servers))
+}
+
+/// Servers in the order of their indices, whatever the order of their lines.
+pub(super) fn in_index_order(mut servers: Vec<ServerLine>) -> Vec<ServerLine> {
     servers.sort_by(|a, b| index_order(a.name.as_bytes(), b.name.as_bytes()));
-    sound.then_some(servers)
+    servers
 }
 
 /// Reports the line at which the sum of the weights exceeds the limit of the distribution.
@@ -187,14 +191,11 @@ fn pool_config(
 ) -> PoolConfig {
     let values = &pool.values;
     let databases = databases(pool, &servers, findings);
-    let server_settings = |(server, db): (&ServerLine, u32)| ServerSettings {
-        name: server.name.clone(),
-        pname: server.pname.clone(),
-        address: server.address.clone(),
-        weight: server.weight,
-        db,
+    let server_settings = |server: &ServerLine| {
+        let over_unix = matches!(server.address, Address::Unix(_));
+        server.settings(if over_unix { databases.1 } else { databases.0 })
     };
-    let server_settings = servers.iter().zip(databases).map(server_settings);
+    let server_settings = servers.iter().map(server_settings);
     let protocol = match values.get(&REDIS) {
         true => ProtocolSettings::Redis(RedisSettings {
             ask_release: true,
@@ -210,6 +211,12 @@ fn pool_config(
     for row in rows(Scope::Pool) {
         row.fill_pool(values.read_of(row.setting()), &mut config);
     }
+    config.discovery = pool.source().map(|source| Discovery {
+        source,
+        databases,
+        max_weights: values.get(&DISTRIBUTION).max_weights(),
+        max_removed: config.max_removed,
+    });
     config
 }
 
@@ -220,20 +227,20 @@ fn failover(values: &Values) -> Option<FailoverSettings> {
     })
 }
 
-/// The database that each server's data is in.
+/// The databases that the data is in of servers that are reached over TCP, and over unix sockets.
 ///
 /// nutcracker 0.5.0 sends SELECT before AUTH, so a server with a password refuses it; over a unix socket,
 /// where connecting completes at once, it sends no SELECT at all. In both cases its users have their data in
 /// database 0, whatever `redis_db` says. Selecting another one now would hide that data, so it is only done
 /// with `redis_db_fixed`.
-fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -> Vec<u32> {
+fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -> (u32, u32) {
     let values = &pool.values;
     let db = values.get(&REDIS_DB);
     let Some(given) = values
         .given(&REDIS_DB)
         .filter(|_| db > 0 && values.get(&REDIS))
     else {
-        return vec![0; servers.len()];
+        return (0, 0);
     };
     if values.get(&DATABASES) > 1 {
         let message = "`redis_db` gives the pool one database, and `databases` several".to_owned();
@@ -244,8 +251,15 @@ fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -
     }
     let with_auth = values.value(&REDIS_AUTH).is_some();
     let missed = |server: &ServerLine| with_auth || matches!(server.address, Address::Unix(_));
-    if values.get(&REDIS_DB_FIXED) || !servers.iter().any(missed) {
-        return vec![db; servers.len()];
+    if values.get(&REDIS_DB_FIXED) {
+        return (db, db);
+    }
+    let missed_now = match with_auth {
+        true => (0, 0),
+        false => (db, 0),
+    };
+    if !with_auth && !servers.iter().any(missed) {
+        return missed_now;
     }
     let why = match with_auth {
         true => "`redis_auth` is set",
@@ -261,8 +275,5 @@ fn databases(pool: &ReadPool, servers: &[ServerLine], findings: &mut Findings) -
          where it is. Set `redis_db_fixed: true` to use database {db}"
     );
     findings.warn(&given.key, text);
-    servers
-        .iter()
-        .map(|server| if missed(server) { 0 } else { db })
-        .collect()
+    missed_now
 }

@@ -14,6 +14,7 @@ use super::docs::choices;
 use super::file::RESERVED;
 use super::guardrails;
 use super::kind::{Kind, Part, WORKERS_MAX};
+use super::source;
 use super::table::ours::VALUE_MAX;
 use super::table::theirs::{LISTEN, REDIS, SERVERS};
 use super::table::{Absent, Only, Origin, Scope, Setting, of};
@@ -191,12 +192,7 @@ fn value(kind: &Kind) -> Value {
             json!({ "type": ["number", "boolean"] }),
         ),
         Kind::Networks => text_like(&patterns::networks()),
-        Kind::Servers => json!({
-            "type": "array",
-            "items": text_like(&patterns::server()),
-            "minItems": 1,
-            "uniqueItems": true,
-        }),
+        Kind::Servers => servers(),
         Kind::Commands => json!({
             "type": "array",
             "items": command(),
@@ -224,6 +220,23 @@ fn mapping_of(parts: &[Part]) -> Value {
         "required": required,
         "additionalProperties": false,
     })
+}
+
+fn servers() -> Value {
+    let listed = json!({
+        "type": "array",
+        "items": text_like(&patterns::server()),
+        "minItems": 1,
+        "uniqueItems": true,
+    });
+    let [file] = source::KEYS;
+    let found = json!({
+        "type": "object",
+        "properties": { file: text() },
+        "required": [file],
+        "additionalProperties": false,
+    });
+    either(listed, found)
 }
 
 fn command() -> Value {

@@ -14,7 +14,6 @@ use super::file::ReadPool;
 use super::kind::{Parts, Value};
 use super::report::{Findings, Problem};
 use super::system::System;
-use super::table::theirs::SERVERS;
 use super::table::tls::{SERVER_TLS, TLS};
 use super::values::Given;
 use crate::tls::{
@@ -155,7 +154,7 @@ impl<'r> Reader<'r> {
                 }
             };
         }
-        let servers = pool.values.value(&SERVERS).unwrap_or_default();
+        let servers = pool.server_lines().unwrap_or_default();
         let nameless = servers.iter().find(|(server, _)| match &server.address {
             Address::Tcp { host, .. } => ServerName::try_from(&**host).is_err(),
             Address::Unix(_) => true,

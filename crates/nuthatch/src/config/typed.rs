@@ -6,13 +6,12 @@ use hashkit::HashTag;
 use proxy::Release;
 use proxy::settings::CommandSettings;
 
-use super::address::{ListenLine, ServerLine};
+use super::address::ListenLine;
 use super::choice::Choice;
 use super::hosts::{HostPort, NamedHost};
 use super::kind::{Kind, Value};
 use super::number::NUMBER_MAX;
-use super::report::Position;
-use super::types::{GuardrailLine, Workers};
+use super::types::{GuardrailLine, Servers, Workers};
 use crate::net::Networks;
 
 /// A kind of value that is read as a `T`.
@@ -101,8 +100,8 @@ pub(super) const NETWORKS: Typed<Networks> = Typed {
     },
 };
 
-/// A sequence of servers.
-pub(super) const SERVERS: Typed<Vec<(ServerLine, Position)>> = Typed {
+/// A sequence of servers, or where they are found.
+pub(super) const SERVERS: Typed<Servers> = Typed {
     kind: Kind::Servers,
     read: |value| match value {
         Value::Servers(servers) => Some(servers.clone()),

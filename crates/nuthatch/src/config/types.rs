@@ -1,12 +1,13 @@
 //! The checked configuration, as data.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use proxy::settings::{GuardrailSettings, PoolSettings, ProtocolSettings};
+use proxy::settings::{Address, GuardrailSettings, PoolSettings, ProtocolSettings};
 
-use super::address::Listen;
+use super::address::{Listen, ServerLine};
 use super::choice::Choice;
 use super::hosts::{HostPort, NamedHost};
 use super::report::Position;
@@ -40,6 +41,30 @@ impl Config {
         let other = |pool| Some(&self.pools[self.failover_of(pool)?].settings);
         let pools = self.pools.iter();
         pools.map(|pool| (&pool.settings, other(pool))).collect()
+    }
+}
+
+/// What a pool says of its servers.
+#[derive(Debug, Clone)]
+pub(super) enum Servers {
+    /// They are listed, each at its position.
+    Listed(Vec<(ServerLine, Position)>),
+    /// They are found while the pool is served.
+    Found(ServerSource),
+}
+
+/// The same text for equal ones.
+impl fmt::Display for Servers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listed(servers) => {
+                let line = |(server, _): &(ServerLine, Position)| {
+                    format!("{} {}", server.pname, server.name)
+                };
+                f.write_str(&servers.iter().map(line).collect::<Vec<_>>().join(", "))
+            }
+            Self::Found(source) => source.fmt(f),
+        }
     }
 }
 
@@ -136,11 +161,55 @@ impl Default for Globals {
     }
 }
 
+/// Where the servers of a pool are found, and what is made of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovery {
+    /// Where.
+    pub source: ServerSource,
+    /// The databases of servers that are reached over TCP, and over a unix socket.
+    pub databases: (u32, u32),
+    /// What the weights of all servers may add up to.
+    pub max_weights: u64,
+    /// How many of the servers may disappear at once, in percent.
+    pub max_removed: u8,
+}
+
+impl Discovery {
+    /// The database on a server with this address.
+    pub fn database_of(&self, address: &Address) -> u32 {
+        match address {
+            Address::Unix(_) => self.databases.1,
+            Address::Tcp { .. } => self.databases.0,
+        }
+    }
+}
+
+/// Where servers are found that are not listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerSource {
+    /// In a file with one server in each line.
+    File(PathBuf),
+}
+
+/// The same text for equal ones, without secrets.
+impl fmt::Display for ServerSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file {}", path.display()),
+        }
+    }
+}
+
 /// A pool, checked.
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
     /// What the core needs to know.
     pub settings: PoolSettings,
+    /// How its servers are found, if they are not listed. Those of the settings are the ones that were known when the
+    /// configuration was read.
+    pub discovery: Option<Discovery>,
+    /// How many servers may disappear at once, in percent, when they are found.
+    pub max_removed: u8,
     /// Where clients connect.
     pub listen: Listen,
     /// How the connections of clients are secured, if they are.
@@ -211,6 +280,8 @@ impl PoolConfig {
     pub(super) fn new(settings: PoolSettings, listen: Listen) -> Self {
         Self {
             settings,
+            discovery: None,
+            max_removed: 50,
             listen,
             acceptance: None,
             listen_tls: None,

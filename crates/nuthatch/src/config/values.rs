@@ -10,10 +10,11 @@ use super::node::{Content, Entry, Mapping, Node};
 use super::parts::read_parts;
 use super::report::{Findings, Position, Problem};
 use super::servers::read_servers;
+use super::source::read_source;
 use super::table::globals::ADMIN_TOKEN;
 use super::table::theirs::REDIS_AUTH;
 use super::table::{Origin, Row, Scope, Setting, find, of};
-use super::types::Written;
+use super::types::{Servers, Written};
 
 /// A value that was given, and its position.
 #[derive(Debug, Clone)]
@@ -203,7 +204,12 @@ fn read_value(
             problem.help(expected(&setting.kind))
         }
         (Kind::Servers, Content::List(items)) => {
-            return read_servers(items, rules.owner, findings).map(Value::Servers);
+            let servers = read_servers(items, rules.owner, findings);
+            return servers.map(|it| Value::Servers(Servers::Listed(it)));
+        }
+        (Kind::Servers, Content::Mapping(_)) => {
+            let source = read_source(node, rules.owner, findings);
+            return source.map(|it| Value::Servers(Servers::Found(it)));
         }
         (Kind::Commands, Content::List(items)) => {
             return read_commands(node, items, rules.owner, findings).map(Value::Commands);

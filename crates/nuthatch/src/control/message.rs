@@ -58,6 +58,12 @@ pub(crate) enum Request {
         #[serde(default)]
         dry_run: bool,
     },
+    /// Put the servers in force that were found and held back.
+    AcceptServers {
+        /// Of this pool; only needed if there are several.
+        #[serde(default)]
+        pool: Option<String>,
+    },
     /// Start the program again, and have it serve in place of this process.
     Upgrade,
     /// Take a server out of use until it is undrained.

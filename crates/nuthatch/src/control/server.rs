@@ -189,6 +189,10 @@ impl Server {
                 let latest = slow_log::latest(pools, count.unwrap_or(SLOW_SHOWN));
                 Answer::done(slow_log::text(&latest), slow_log::json(&latest))
             }
+            Request::AcceptServers { pool } => {
+                let pools = &self.facts.stats.directory.in_force().pools;
+                servers::accept(pools, pool.as_deref())
+            }
             Request::Upgrade => self.upgrade(),
             Request::HotKeys { pool, count } => self.hot_keys(pool.as_deref(), count),
             Request::Reload { dry_run: true } => self.ask(dry_run),

@@ -59,6 +59,39 @@ pub(super) fn change(live: &mut Live, request: &Request, now: Time) -> Answer {
     )
 }
 
+/// Has the servers put in force that were found for a pool, or for the only one that has any, and held back.
+pub(super) fn accept(pools: &[Arc<PoolShare>], name: Option<&str>) -> Answer {
+    let is_asked = |pool: &&Arc<PoolShare>| name.is_none_or(|name| name == pool.name());
+    let asked: Vec<&Arc<PoolShare>> = pools.iter().filter(is_asked).collect();
+    if let (Some(name), true) = (name, asked.is_empty()) {
+        let text = format!("there is no pool '{name}'");
+        return Answer::refused(with_hint(text, name, pools.iter().map(|it| it.name())));
+    }
+    let is_held_back = |pool: &&&Arc<PoolShare>| {
+        let standing = pool.standing();
+        standing.is_some_and(|it| it.known().held_back.is_some())
+    };
+    let held_back: Vec<&&Arc<PoolShare>> = asked.iter().filter(is_held_back).collect();
+    let names: Vec<&str> = held_back.iter().map(|pool| pool.name()).collect();
+    match held_back.as_slice() {
+        [] => Answer::refused("nothing was held back: see `nuthatch ctl status`"),
+        [pool] => {
+            let accepts = pool.standing().is_some_and(|it| it.accept());
+            let name = pool.name();
+            log!(ALWAYS, { pool: name }, "control: accept the servers of pool '{name}'");
+            let text = format!("the servers that were found for pool '{name}' are put in force\n");
+            Answer::done(
+                text,
+                serde_json::json!({ "pool": name, "accepted": accepts }),
+            )
+        }
+        _ => Answer::refused(format!(
+            "several pools have servers that were held back: {}; name one with --pool",
+            names.join(", ")
+        )),
+    }
+}
+
 /// The server that is meant, and its pool.
 fn find(live: &Live, name: &ServerName) -> Result<(Arc<PoolShare>, PlannedServer), String> {
     let pools = &live.directory().in_force().pools;

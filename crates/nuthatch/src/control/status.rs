@@ -1,7 +1,7 @@
 //! `nuthatch ctl status`.
 
 use std::fmt::Write;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use proxy::settings::ProtocolSettings;
 use proxy::{PlannedServer, PoolPlan};
@@ -14,6 +14,7 @@ use crate::config::PoolConfig;
 use crate::live::Live;
 use crate::pool::{PoolShare, state_of};
 use crate::recent::RecentLatency;
+use crate::standing::Known;
 
 /// What is in force, and how it is.
 #[derive(Debug, Serialize)]
@@ -57,6 +58,8 @@ struct PoolStatus {
     plan: u64,
     /// The digest of where its keys are.
     ring: String,
+    /// How the search for its servers stands, if they are found.
+    discovery: Option<Known>,
     servers: Vec<ServerStatus>,
 }
 
@@ -125,6 +128,7 @@ fn pool_status(config: &PoolConfig, pool: &PoolShare, recent: &RecentLatency) ->
         clients: pool.clients(),
         plan: plan.number,
         ring: format!("{:08x}", plan.settings.ring_digest()),
+        discovery: pool.standing().map(|it| it.known()),
         servers: plan
             .servers
             .iter()
@@ -175,43 +179,82 @@ fn text(status: &Status) -> String {
             old.pid, old.clients, old.server_connections
         );
     }
-    for pool in pools {
-        let PoolStatus {
-            name,
-            protocol,
-            listen,
-            clients,
-            plan,
-            ring,
-            servers,
-        } = pool;
+    pools.iter().for_each(|pool| write_pool(&mut text, pool));
+    text
+}
+
+fn write_pool(text: &mut String, pool: &PoolStatus) {
+    let PoolStatus {
+        name,
+        protocol,
+        listen,
+        clients,
+        plan,
+        ring,
+        discovery,
+        servers,
+    } = pool;
+    let _ = writeln!(
+        text,
+        "\npool {name} ({protocol}) on {listen}: {clients} clients, plan {plan}, ring {ring}"
+    );
+    discovery
+        .iter()
+        .for_each(|known| write_discovery(text, known));
+    let width = servers
+        .iter()
+        .map(|server| server.name.len())
+        .max()
+        .unwrap_or(0);
+    for ServerStatus {
+        name,
+        address,
+        weight,
+        state,
+        recent_latency: _,
+        latency_text,
+    } in servers
+    {
+        let _ = write!(
+            text,
+            "  {name:width$}  {state:8} {address}, weight {weight}"
+        );
+        if let Some(latency) = latency_text {
+            let _ = write!(text, ", {latency}");
+        }
+        text.push('\n');
+    }
+}
+
+fn write_discovery(text: &mut String, known: &Known) {
+    let Known {
+        source,
+        found,
+        last_success,
+        failures,
+        problem,
+        held_back,
+        ..
+    } = known;
+    let since = last_success.map(|at| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(0, |now| now.as_secs().saturating_sub(at))
+    });
+    let since = match since {
+        Some(seconds) => format!("{found} servers found, {seconds} s ago"),
+        None => format!("{found} servers found, and none in force yet"),
+    };
+    let _ = writeln!(
+        text,
+        "  servers from {source}: {since}, {failures} failures"
+    );
+    if let Some(problem) = problem {
+        let _ = writeln!(text, "  the last search failed: {problem}");
+    }
+    if let Some(reason) = held_back {
         let _ = writeln!(
             text,
-            "\npool {name} ({protocol}) on {listen}: {clients} clients, plan {plan}, ring {ring}"
+            "  what was found last is not in force: {reason}; `nuthatch ctl accept-servers` puts it in force"
         );
-        let width = servers
-            .iter()
-            .map(|server| server.name.len())
-            .max()
-            .unwrap_or(0);
-        for ServerStatus {
-            name,
-            address,
-            weight,
-            state,
-            recent_latency: _,
-            latency_text,
-        } in servers
-        {
-            let _ = write!(
-                text,
-                "  {name:width$}  {state:8} {address}, weight {weight}"
-            );
-            if let Some(latency) = latency_text {
-                let _ = write!(text, ", {latency}");
-            }
-            text.push('\n');
-        }
     }
-    text
 }

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::server_names::{ServerNames, Terms};
 use crate::pool::PoolShare;
+use crate::standing::Wake;
 use crate::worker::{Handle, Message};
 
 /// From one look to the next at least, however often it is told to look: what is looked at is not asked without a pause.
@@ -27,6 +29,7 @@ pub(crate) struct Publisher {
     pool: Arc<PoolShare>,
     workers: Vec<Handle>,
     turn: Turn,
+    names: Option<(ServerNames, Terms)>,
     is_over: Arc<AtomicBool>,
 }
 
@@ -37,8 +40,15 @@ impl Publisher {
             pool: Arc::clone(pool),
             workers: workers.to_vec(),
             turn: turn.clone(),
+            names: None,
             is_over: Arc::default(),
         }
+    }
+
+    /// The same, that has the names of servers watched which it publishes.
+    pub(crate) fn watching(mut self, names: &ServerNames, terms: Terms) -> Self {
+        self.names = Some((names.clone(), terms));
+        self
     }
 
     /// The pool.
@@ -51,8 +61,12 @@ impl Publisher {
     /// finds the pool's servers.
     pub(crate) fn publish(&self, publish: impl FnOnce(&proxy::PoolShare) -> bool) -> bool {
         let turn = self.turn.take();
+        let before = self.pool.core().plan();
         if self.is_over() || !publish(self.pool.core()) {
             return false;
+        }
+        if let Some((names, terms)) = &self.names {
+            names.watch_found(*terms, &self.pool, &before, &self.workers);
         }
         drop(turn);
         for worker in &self.workers {
@@ -79,18 +93,6 @@ impl Turn {
     }
 }
 
-/// Has a thread look at once.
-#[derive(Debug, Clone)]
-pub(crate) struct Wake(SyncSender<()>);
-
-impl Wake {
-    /// It is to look. Several calls until then are one.
-    pub(crate) fn wake(&self) {
-        // If there is no room, it has been told already.
-        let _ = self.0.try_send(());
-    }
-}
-
 /// The thread that finds the servers of a pool.
 pub(crate) struct Discovery {
     wake: Wake,
@@ -108,9 +110,9 @@ impl Discovery {
         publisher: Publisher,
         source: impl FnOnce(Wake) -> S,
     ) -> io::Result<Self> {
-        let (sender, orders) = sync_channel(1);
+        let (wake, orders) = Wake::new();
         let discovery = Self {
-            wake: Wake(sender),
+            wake,
             is_over: Arc::clone(&publisher.is_over),
             looked: Arc::default(),
         };

@@ -353,7 +353,10 @@ fn changed_pool(old: &PoolConfig, new: &PoolConfig) -> Option<ChangedPool> {
 
 fn changed_settings(old: &PoolConfig, new: &PoolConfig) -> Vec<Change> {
     let names = old.written.keys().chain(new.written.keys());
-    let mut names: Vec<&str> = names.copied().filter(|name| *name != "servers").collect();
+    // Servers that are listed are told of one by one.
+    let is_found = [old, new].iter().any(|pool| pool.discovery.is_some());
+    let is_told = |name: &&str| *name != "servers" || is_found;
+    let mut names: Vec<&str> = names.copied().filter(is_told).collect();
     names.sort_unstable();
     names.dedup();
     let differ = |name: &&str| old.written.get(*name) != new.written.get(*name);

@@ -31,9 +31,12 @@ pub(crate) struct Reloaded {
 impl Live {
     /// What a reload would change, and which keys would move; or why it would be refused. Sockets are not opened.
     pub(crate) fn dry_run(&self) -> Result<Changes, Failure> {
-        let config = self.files.load()?;
-        let mut changes = Changes::between(&self.config, &config);
-        changes.find_moved_keys(&self.config, &config);
+        let mut config = self.files.load()?;
+        let mut in_force = self.config.clone();
+        self.adopt(&mut in_force);
+        self.adopt(&mut config);
+        let mut changes = Changes::between(&in_force, &config);
+        changes.find_moved_keys(&in_force, &config);
         Ok(changes)
     }
 
@@ -75,8 +78,11 @@ impl Live {
             let line = "an upgrade is under way; the new process has read the files anew";
             return Err(Failure::new(line.into()));
         }
-        let config = self.files.load()?;
-        let changes = Changes::between(&self.config, &config);
+        let mut config = self.files.load()?;
+        let mut in_force = self.config.clone();
+        self.adopt(&mut in_force);
+        self.adopt(&mut config);
+        let changes = Changes::between(&in_force, &config);
         let mut prepared = self.sockets.prepare(&config, &mut Inherited::default())?;
         let access_log = self.prepare_access_log(&config)?;
         prepared
@@ -86,6 +92,10 @@ impl Live {
         // Nothing fails from here on.
         access_log.into_iter().for_each(access_log::follow);
         let most = (self.max_clients)(&config, self.workers.len());
+        let turn = self.discoveries.turn();
+        let turn = turn.take();
+        // Others may have been found meanwhile.
+        self.adopt(&mut config);
         let is_changed = changed_pools(&self.config, &config);
         let replaced = self
             .pools
@@ -94,8 +104,12 @@ impl Live {
             self.tell(|| Message::AddPool(pool.clone()));
         }
         self.tell(|| Message::Planned);
-        // A worker has a pool before it gets a client of it.
         let pools = self.pools.current().to_vec();
+        self.names.watch(&config, &pools, &self.workers);
+        self.discoveries
+            .follow(&turn, &config, &pools, &self.workers);
+        drop(turn);
+        // A worker has a pool before it gets a client of it.
         let sockets = self.sockets.replace(&config, &pools, prepared);
         let opened = sockets.opened.into_iter().map(Change::Open);
         let mut orders: Vec<Change> = opened.chain(sockets.others).collect();
@@ -112,8 +126,6 @@ impl Live {
             self.tell(|| Message::RemovePool(pool.id(), time_limit));
         }
         self.directory.set(pools, &config);
-        self.names
-            .watch(&config, self.pools.current(), &self.workers);
         self.config = config;
         Ok(Reloaded {
             changes,
@@ -123,6 +135,12 @@ impl Live {
 }
 
 impl Live {
+    /// Where `config` finds servers as they are found now, it has those that are in force.
+    fn adopt(&self, config: &mut Config) {
+        let pools = self.pools.current();
+        self.discoveries.adopt(config, &self.config, pools);
+    }
+
     /// Opens the access log, if it is another file than before.
     fn prepare_access_log(&self, config: &Config) -> Result<Option<Prepared>, Failure> {
         let path = &config.globals.access_log_file;

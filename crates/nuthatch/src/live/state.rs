@@ -10,20 +10,21 @@ use std::time::{Duration, Instant};
 use proxy::{Departure, Process};
 
 use super::directory::Directory;
+use super::discoveries::Discoveries;
 use super::pools::{Bounds, Pools};
 use super::reloads::Reloads;
-use super::server_names::ServerNames;
 use super::sockets::{Prepared, Sockets};
 
 use crate::acceptor::{self, Change, ListenerId};
 use crate::config::{self, Config, Overrides};
 use crate::connections::ConnectionCounts;
+use crate::discovery::ServerNames;
 use crate::failure::Failure;
 use crate::logger::{WARN, log};
 use crate::net::Inherited;
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
-use crate::upgrade::Socket;
+use crate::upgrade::{HandOver, Socket};
 use crate::worker::{self, Grouped, Listed, Message};
 
 /// Where the configuration comes from.
@@ -72,6 +73,7 @@ pub(crate) struct Live {
     pub(super) pools: Pools,
     pub(super) sockets: Sockets,
     pub(super) names: ServerNames,
+    pub(super) discoveries: Discoveries,
     pub(super) workers: Vec<worker::Handle>,
     pub(super) acceptor: acceptor::Handle,
     pub(super) directory: Arc<Directory>,
@@ -107,6 +109,20 @@ impl Draft {
         &self.config
     }
 
+    /// Where servers are found, goes on with those that the process knew which this one replaces.
+    pub(crate) fn go_on_from(&mut self, hand_over: &HandOver) {
+        for pool in &mut self.config.pools {
+            let Some(discovery) = &pool.discovery else {
+                continue;
+            };
+            let source = discovery.source.to_string();
+            let servers = hand_over.servers_of(&pool.settings.name, &source, discovery);
+            if !servers.is_empty() {
+                pool.settings.servers = servers;
+            }
+        }
+    }
+
     /// Makes the pools, in a process that may have so many clients.
     pub(crate) fn make_pools(
         &mut self,
@@ -129,7 +145,12 @@ impl Draft {
         max_clients: fn(&Config, usize) -> usize,
     ) -> Result<Live, Failure> {
         let names = ServerNames::new(resolver);
+        let mut discoveries = Discoveries::new(&names);
+        let turn = discoveries.turn();
+        let turn = turn.take();
         names.watch(&self.config, self.pools.current(), &workers);
+        discoveries.follow(&turn, &self.config, self.pools.current(), &workers);
+        drop(turn);
         let pools = self.pools.current().to_vec();
         let changes = self.sockets.replace(&self.config, &pools, self.prepared);
         let most = max_clients(&self.config, workers.len());
@@ -142,6 +163,7 @@ impl Draft {
             pools: self.pools,
             sockets: self.sockets,
             names,
+            discoveries,
             workers,
             acceptor,
             directory,
@@ -161,6 +183,11 @@ impl Live {
     /// Its pools, for others to look at.
     pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.directory
+    }
+
+    /// Waits until the servers of all pools that are to be found have been looked for, within this time.
+    pub(crate) fn wait_for_servers(&self, time_limit: Duration) {
+        self.discoveries.wait(Instant::now() + time_limit);
     }
 
     /// Clients are accepted from now on; what was taken from another process is ours.

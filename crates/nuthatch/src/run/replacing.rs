@@ -93,7 +93,12 @@ impl Upgrades {
         let mut hand_over = HandOver::of_this_process(logger::level());
         let now = self.clock.now();
         for pool in &live.directory().in_force().pools {
-            hand_over.add_health(pool.name(), &pool.core().health_records(now));
+            let core = pool.core();
+            hand_over.add_health(pool.name(), &core.health_records(now));
+            if let Some(standing) = pool.standing() {
+                let servers = &core.plan().settings.servers;
+                hand_over.add_servers(pool.name(), standing.known().source, servers);
+            }
         }
         let mut sockets = live.copy_sockets()?;
         for (purpose, socket, keeps_file) in own_servers.copies()? {

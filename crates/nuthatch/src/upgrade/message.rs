@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 use proxy::HealthRecord;
+use proxy::settings::{Address, ServerSettings};
 use serde::{Deserialize, Serialize};
 
 use super::address::WrittenAddress;
+use crate::config::Discovery;
 
 /// The version of the messages.
 pub(super) const VERSION: u32 = 1;
@@ -53,6 +55,9 @@ pub(crate) struct HandOver {
     /// The health of servers.
     #[serde(default)]
     pools: Vec<PoolNote>,
+    /// Servers that were found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    found: Vec<FoundNote>,
     /// The level of the log, 0 to 11, which may have been changed.
     #[serde(default)]
     pub(crate) log_level: Option<u8>,
@@ -93,6 +98,24 @@ struct ServerNote {
     is_held: bool,
 }
 
+/// The servers of a pool that were found, in index order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct FoundNote {
+    pool: String,
+    /// Where.
+    source: String,
+    #[serde(default)]
+    servers: Vec<FoundServer>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct FoundServer {
+    name: String,
+    pname: String,
+    address: WrittenAddress,
+    weight: u32,
+}
+
 /// The new process can go on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Ready {
@@ -123,6 +146,7 @@ impl HandOver {
             pid: std::process::id(),
             sockets: Vec::new(),
             pools: Vec::new(),
+            found: Vec::new(),
             log_level: Some(log_level),
         }
     }
@@ -151,6 +175,47 @@ impl HandOver {
                 servers: records.iter().map(ServerNote::from).collect(),
             });
         }
+    }
+
+    /// Adds the servers of a pool that were found at a source.
+    pub(crate) fn add_servers(&mut self, pool: &str, source: String, servers: &[ServerSettings]) {
+        let note = |server: &ServerSettings| FoundServer {
+            name: server.name.clone(),
+            pname: server.pname.clone(),
+            address: WrittenAddress::from(&server.address),
+            weight: server.weight,
+        };
+        self.found.push(FoundNote {
+            pool: pool.into(),
+            source,
+            servers: servers.iter().map(note).collect(),
+        });
+    }
+
+    /// Those that were added for a pool, if they were found at the same source; none if not.
+    pub(crate) fn servers_of(
+        &self,
+        pool: &str,
+        source: &str,
+        discovery: &Discovery,
+    ) -> Vec<ServerSettings> {
+        let is_it = |note: &&FoundNote| note.pool == pool && note.source == source;
+        let servers = self
+            .found
+            .iter()
+            .filter(is_it)
+            .flat_map(|note| &note.servers);
+        let settings = |note: &FoundServer| {
+            let address = Address::from(&note.address);
+            ServerSettings {
+                name: note.name.clone(),
+                pname: note.pname.clone(),
+                weight: note.weight,
+                db: discovery.database_of(&address),
+                address,
+            }
+        };
+        servers.map(settings).collect()
     }
 
     /// What was added for a pool.

@@ -16,6 +16,7 @@ mod database;
 mod databases;
 mod debian;
 mod deploy;
+mod discovery;
 mod documents;
 mod draining;
 mod drop_in;

@@ -414,3 +414,41 @@ fn a_process_in_the_background_is_replaced_by_another_one() {
         assert_eq!(leads_to, Path::new("/dev/null"));
     }
 }
+
+#[test]
+fn servers_that_were_found_and_those_that_were_held_back_stay_so() {
+    let redis = need!(testkit::redis(), "redis-server");
+    let line = |name: &str| format!("{}:1 {name}\n", redis.endpoint());
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let write = |names: &[&str]| {
+        let text: String = names.iter().map(|name| line(name)).collect();
+        fs::write(file.path(), text).expect("a file");
+    };
+    write(&["a", "b", "c"]);
+    let (port, path) = (free_port(), file.path().display());
+    let more =
+        format!("found:\n  listen: 127.0.0.1:{port}\n  redis: true\n  servers: {{file: {path}}}\n");
+    let args = ["--control=control"];
+    let seat = Seat::start_with(&more, "nuthatch", &[redis.endpoint()], &[], &args);
+    let found = || {
+        let status = seat.status();
+        let pools = status["pools"].as_array().expect("pools").iter();
+        let mut pools = pools.filter(|pool| pool["name"] == "found");
+        pools.next().expect("the pool").clone()
+    };
+    let names = || {
+        let pool = found();
+        let servers = pool["servers"].as_array().expect("servers").iter();
+        servers
+            .map(|it| it["name"].as_str().expect("a name").to_owned())
+            .collect::<String>()
+    };
+    let is_held_back = || !found()["discovery"]["held_back"].is_null();
+    write(&["x"]);
+    wait_for("the change is held back", is_held_back);
+    seat.upgrade();
+    wait_for("it is still held back", is_held_back);
+    assert_eq!(names(), "abc");
+    write(&["a", "b", "c", "d"]);
+    wait_for("the file is followed", || names() == "abcd");
+}

@@ -8,7 +8,7 @@ use proxy::settings::{PoolSettings, ServerSettings};
 
 use super::super::address::ServerLine;
 use super::super::report::Position;
-use super::super::table::theirs::{DISTRIBUTION, HASH, SERVERS};
+use super::super::table::theirs::{DISTRIBUTION, HASH};
 use super::row::{Check, Evidence, Lint, Subject, percent};
 use crate::ring_diff::{Moved, diff, members, server_shares};
 
@@ -198,5 +198,5 @@ fn same_address(subject: &Subject<'_>) -> Vec<Evidence> {
 
 /// The servers in the order of the file.
 fn lines_of(subject: &Subject<'_>) -> Vec<(ServerLine, Position)> {
-    subject.read.values.value(&SERVERS).unwrap_or_default()
+    subject.read.server_lines().unwrap_or_default()
 }

@@ -72,6 +72,16 @@ rows! {
          write is followed by `PEXPIRE key N LT` for each key that it may have written.",
     );
 
+    DISCOVERY_MAX_REMOVED: u8 = Row::ours(
+        "discovery_max_removed",
+        integer(0, 100, "percent"),
+        Absent::Value("50"),
+        "How many of a pool's servers may disappear at once when they are found (`servers: {file: PATH}`). A list without more of \
+         them is not put in force, as it rather tells of an accident than of servers that are gone, and their keys would move; \
+         it is logged and shown by `nuthatch ctl status`, and `nuthatch ctl accept-servers` puts it in force. 100 sets no limit.",
+    )
+    .fills(|pool, percent| pool.max_removed = percent);
+
     PROBE: bool = Row::ours(
         "probe",
         BOOL,

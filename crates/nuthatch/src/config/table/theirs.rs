@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use hashkit::{Distribution, HashKind, HashTag};
 
-use super::super::address::{ListenLine, ServerLine};
+use super::super::address::ListenLine;
 use super::super::choice::Choice;
-use super::super::report::Position;
 use super::super::typed::{self, BOOL, MILLISECONDS, TEXT, TIME_LIMIT, integer, number};
+use super::super::types::Servers;
 use super::row::{Absent, AnyRow, Row, rows};
 
 impl Choice for HashKind {
@@ -44,7 +44,7 @@ rows! {
          its first address taken. IPv6 addresses need no brackets (`::1:22121`).",
     );
 
-    SERVERS: Vec<(ServerLine, Position)> = Row::theirs(
+    SERVERS: Servers = Row::theirs(
         "servers",
         typed::SERVERS,
         Absent::Required,
@@ -52,7 +52,9 @@ rows! {
          and a name. The name is the server's identity on the ring and in the statistics: keep it, and the server \
          may change its address without moving a key. Without one, the name is `host:port`, or the host alone for \
          port 11211, or the path and a colon for a unix socket. The order of the lines does not matter: servers are \
-         sorted by name, shorter names first. Hosts are resolved whenever a connection is made.",
+         sorted by name, shorter names first. Hosts are resolved whenever a connection is made. In place of the list, \
+         `servers: {file: PATH}` names a file that has one server in each line, in the same form; it is watched, and what \
+         changes there takes effect at once (see [Finding servers](discovery.md)).",
     );
 
     REDIS: bool = Row::theirs(
