@@ -5,21 +5,17 @@
 //! Reloads publish, too: they change the settings of a pool and leave the servers that were found, while discovery changes
 //! the servers and leaves the settings. They take turns ([`Turn`]).
 
-// Sources that ask servers are to come.
-#[allow(dead_code)]
 mod asker;
 mod found;
 mod publisher;
-#[allow(dead_code)]
 mod reply;
+mod sentinel;
+mod sentinel_watch;
 mod server_file;
 mod server_names;
 
-#[allow(unused_imports)]
-pub(crate) use asker::{Asker, Credentials};
 pub(crate) use found::Found;
 pub(crate) use publisher::{Discovery, Publisher, Source, Turn};
-#[allow(unused_imports)]
-pub(crate) use reply::Reply;
+pub(crate) use sentinel::Sentinels;
 pub(crate) use server_file::ServerFile;
 pub(crate) use server_names::{ServerNames, Terms};

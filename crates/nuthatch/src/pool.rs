@@ -220,6 +220,13 @@ impl PoolShare {
         self.standing.store(standing);
     }
 
+    /// Its servers are to be looked for at once, if they are found.
+    pub(crate) fn look_for_servers(&self) {
+        if let Some(standing) = &*self.standing.load() {
+            standing.wake();
+        }
+    }
+
     /// How the search for its servers stands, if they are found.
     pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
         self.standing.load_full()

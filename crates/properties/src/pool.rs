@@ -216,6 +216,7 @@ impl Stage {
                 Action::CloseSession { session, .. } => {
                     self.sessions.retain(|known| *known != session);
                 }
+                Action::LookForServers => {}
                 Action::Ask { .. } => unreachable!("there is one worker"),
                 Action::ReadSession { session } => {
                     assert!(

@@ -154,6 +154,8 @@ pub enum Address {
     },
     /// A unix socket.
     Unix(Arc<Path>),
+    /// It is not known yet: a connection to it fails at once.
+    Unknown,
 }
 
 impl Address {
@@ -175,6 +177,7 @@ impl fmt::Display for Address {
             Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
             Address::Tcp { host, port } => write!(f, "{host}:{port}"),
             Address::Unix(path) => write!(f, "{}", path.display()),
+            Address::Unknown => f.write_str("unknown"),
         }
     }
 }

@@ -207,7 +207,7 @@ impl<'a> Shell<'a> {
                 self.sessions.entry(session).or_default().closed = true;
             }
             // There is one worker.
-            Action::Ask { .. } | Action::ReadSession { .. } => {}
+            Action::Ask { .. } | Action::ReadSession { .. } | Action::LookForServers => {}
         }
         Ok(())
     }

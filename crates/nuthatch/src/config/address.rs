@@ -118,6 +118,17 @@ pub(super) struct ServerLine {
 }
 
 impl ServerLine {
+    /// A server of which only the name and the weight are known.
+    pub(super) fn unknown(name: &str, weight: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            pname: name.to_owned(),
+            weight,
+            address: Address::Unknown,
+            is_named: true,
+        }
+    }
+
     /// The server as the core needs it, with its data in the database `db`.
     pub(super) fn settings(&self, db: u32) -> ServerSettings {
         ServerSettings {

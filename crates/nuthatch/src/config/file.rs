@@ -34,6 +34,14 @@ impl ReadPool {
         match self.values.value(&SERVERS)? {
             Servers::Listed(servers) => Some(servers),
             Servers::Found(ServerSource::File(_)) => self.in_file.clone(),
+            Servers::Found(ServerSource::Sentinel(source)) => {
+                let position = &self.values.given(&SERVERS)?.position;
+                let lines = source
+                    .shards
+                    .iter()
+                    .map(|(name, weight)| (ServerLine::unknown(name, *weight), position.clone()));
+                Some(lines.collect())
+            }
         }
     }
 

@@ -248,7 +248,9 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::Hosts => HOSTS_HELP.into(),
         Kind::Networks => "expected networks or addresses, such as `10.0.0.0/8 192.168.1.5`; `unix` are clients of a unix socket".into(),
         Kind::Servers => {
-            "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`, or `{file: PATH}`".into()
+            "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`, or `{file: PATH}`, or \
+             `{sentinel: [host:port], shards: [name]}`"
+                .into()
         }
         Kind::Commands => {
             "expected `- {name: module.get, arity: 2, first: 1, last: 1, step: 1, access: read}`"

@@ -57,7 +57,7 @@ fn steps_of(pool: &ReadPool, listens: &[Option<Listen>]) -> Vec<Step> {
     for (server, position) in pool.server_lines().into_iter().flatten() {
         let port = match &server.address {
             Address::Tcp { port, .. } => Some(*port),
-            Address::Unix(_) => None,
+            Address::Unix(_) | Address::Unknown => None,
         };
         for index in by_port.get(&port).into_iter().flatten() {
             let listen = listens[*index].as_ref();

@@ -57,7 +57,8 @@ pub use report::{Position, Problem, Report, Source};
 pub(crate) use server_file::read_lines;
 pub use system::System;
 pub use types::{
-    Config, Discovery, Globals, LogFormat, PoolConfig, ReadyWhen, ServerSource, Workers, Written,
+    Config, Discovery, Globals, LogFormat, PoolConfig, ReadyWhen, SentinelSource, ServerSource,
+    Workers, Written,
 };
 
 pub(crate) use nearest::nearest;

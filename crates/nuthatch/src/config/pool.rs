@@ -1,5 +1,7 @@
 //! Checks one pool's settings against each other and turns them into what the proxy runs on.
 
+use std::sync::Arc;
+
 use hashkit::{Distribution, HashKind, index_order};
 use proxy::settings::{
     Address, FailoverSettings, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
@@ -15,9 +17,10 @@ use super::table::ours::{CROSS_SHARD, DATABASES, FAILOVER, FAILOVER_TTL, REDIS_D
 use super::table::theirs::{
     CLIENT_CONNECTIONS, DISTRIBUTION, HASH, LISTEN, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
 };
+use super::table::tls::SERVER_TLS;
 use super::table::{Absent, Only, Scope, Setting, of, rows};
 use super::tls::PoolTls;
-use super::types::{Discovery, PoolConfig};
+use super::types::{Discovery, PoolConfig, SentinelSource, ServerSource};
 use super::values::Values;
 
 /// Checks a pool that listens on `listen`; `None` if anything is wrong, which has been reported.
@@ -30,6 +33,7 @@ pub(super) fn check_pool(
     check_required(pool, findings);
     check_protocol(pool, findings);
     check_guardrails(pool, findings);
+    check_sentinel(pool, findings);
     let values = &pool.values;
     let distribution = values.get(&DISTRIBUTION);
     check_eject_policy(pool, distribution, findings);
@@ -212,12 +216,45 @@ fn pool_config(
         row.fill_pool(values.read_of(row.setting()), &mut config);
     }
     config.discovery = pool.source().map(|source| Discovery {
-        source,
+        source: with_password(source, values),
         databases,
         max_weights: values.get(&DISTRIBUTION).max_weights(),
         max_removed: config.max_removed,
     });
     config
+}
+
+/// The source, with the password of the servers where that is needed to look at them.
+fn with_password(source: ServerSource, values: &Values) -> ServerSource {
+    match source {
+        ServerSource::Sentinel(source) => ServerSource::Sentinel(Arc::new(SentinelSource {
+            master_password: values.value(&REDIS_AUTH).map(|it| Arc::from(it.as_bytes())),
+            ..SentinelSource::clone(&source)
+        })),
+        source @ ServerSource::File(_) => source,
+    }
+}
+
+/// Reports what a pool has whose masters are told by Sentinels, and that does not go with it.
+fn check_sentinel(pool: &ReadPool, findings: &mut Findings) {
+    let (Some(ServerSource::Sentinel(_)), Some(given)) =
+        (pool.source(), pool.values.given(&SERVERS))
+    else {
+        return;
+    };
+    if pool.values.value(&REDIS) == Some(false) {
+        let message = "Sentinels watch Redis servers only";
+        let problem = Problem::at(&given.position, message).help("set `redis: true`");
+        findings.problems.push(problem);
+    }
+    if let Some(tls) = pool.values.given(&SERVER_TLS) {
+        let message = "`server_tls` is not possible yet where Sentinels tell the servers";
+        let help =
+            "the proxy asks each master for its role before it uses it, and does so without TLS";
+        findings
+            .problems
+            .push(Problem::at(&tls.key, message).help(help));
+    }
 }
 
 fn failover(values: &Values) -> Option<FailoverSettings> {

@@ -229,14 +229,28 @@ fn servers() -> Value {
         "minItems": 1,
         "uniqueItems": true,
     });
-    let [file] = source::KEYS;
-    let found = json!({
+    let [file, sentinel, shards, user, password] = source::KEYS;
+    let words =
+        |most: usize| json!({ "type": "array", "items": text(), "minItems": 1, "maxItems": most });
+    let in_file = json!({
         "type": "object",
         "properties": { file: text() },
         "required": [file],
         "additionalProperties": false,
     });
-    either(listed, found)
+    let by_sentinel = json!({
+        "type": "object",
+        "properties": {
+            sentinel: words(source::SEEDS_MAX),
+            shards: words(source::SHARDS_MAX),
+            user: text(),
+            password: text(),
+        },
+        "required": [sentinel, shards],
+        "dependentRequired": { user: [password] },
+        "additionalProperties": false,
+    });
+    json!({ "anyOf": [listed, in_file, by_sentinel] })
 }
 
 fn command() -> Value {

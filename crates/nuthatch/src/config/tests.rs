@@ -10,6 +10,7 @@ mod redis_db;
 mod refused;
 mod schema;
 mod secrets;
+mod sources;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -158,6 +158,8 @@ impl<'r> Reader<'r> {
         let nameless = servers.iter().find(|(server, _)| match &server.address {
             Address::Tcp { host, .. } => ServerName::try_from(&**host).is_err(),
             Address::Unix(_) => true,
+            // It is verified when it is known.
+            Address::Unknown => false,
         });
         let Some((_, position)) = nameless else {
             return Some(None);

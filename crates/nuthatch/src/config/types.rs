@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::settings::{Address, GuardrailSettings, PoolSettings, ProtocolSettings};
@@ -179,7 +180,7 @@ impl Discovery {
     pub fn database_of(&self, address: &Address) -> u32 {
         match address {
             Address::Unix(_) => self.databases.1,
-            Address::Tcp { .. } => self.databases.0,
+            Address::Tcp { .. } | Address::Unknown => self.databases.0,
         }
     }
 }
@@ -189,6 +190,33 @@ impl Discovery {
 pub enum ServerSource {
     /// In a file with one server in each line.
     File(PathBuf),
+    /// By Redis Sentinels.
+    Sentinel(Arc<SentinelSource>),
+}
+
+/// Masters that Redis Sentinels watch.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SentinelSource {
+    /// Sentinels, by which the others are found.
+    pub seeds: Vec<Address>,
+    /// The masters by name, each with its weight.
+    pub shards: Vec<(String, u32)>,
+    /// The user that the Sentinels know, if it is not the default one.
+    pub user: Option<String>,
+    /// The password of the Sentinels, if they have one.
+    pub password: Option<String>,
+    /// The password of the masters, if they have one.
+    pub master_password: Option<Arc<[u8]>>,
+}
+
+/// Without passwords.
+impl fmt::Debug for SentinelSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SentinelSource")
+            .field("seeds", &self.seeds)
+            .field("shards", &self.shards)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The same text for equal ones, without secrets.
@@ -196,6 +224,25 @@ impl fmt::Display for ServerSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Sentinel(source) => {
+                let seeds = source.seeds.iter().map(Address::to_string);
+                let shards = source.shards.iter().map(|(name, weight)| match weight {
+                    1 => name.clone(),
+                    weight => format!("{name}:{weight}"),
+                });
+                let (seeds, shards): (Vec<String>, Vec<String>) =
+                    (seeds.collect(), shards.collect());
+                write!(
+                    f,
+                    "sentinels {}, shards {}",
+                    seeds.join(" "),
+                    shards.join(" ")
+                )?;
+                match &source.user {
+                    Some(user) => write!(f, ", user {user}"),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use super::source::read_source;
 use super::table::globals::ADMIN_TOKEN;
 use super::table::theirs::REDIS_AUTH;
 use super::table::{Origin, Row, Scope, Setting, find, of};
-use super::types::{Servers, Written};
+use super::types::{ServerSource, Servers, Written};
 
 /// A value that was given, and its position.
 #[derive(Debug, Clone)]
@@ -106,9 +106,14 @@ impl Values {
     /// What is written down, to compare one configuration with another.
     pub(super) fn written(&self) -> BTreeMap<&'static str, Written> {
         let written = |given: &Given| {
-            let text = text_of(given.value.as_ref()?, &given.setting.kind);
+            let value = given.value.as_ref()?;
+            let text = text_of(value, &given.setting.kind);
             let is_secret = given.setting.name == REDIS_AUTH.name;
-            Some((given.setting.name, Written::new(text, is_secret)))
+            let written = match password_of(value) {
+                Some(password) => Written::new(format!("{text} {password}"), true),
+                None => Written::new(text, is_secret),
+            };
+            Some((given.setting.name, written))
         };
         self.iter().filter_map(written).collect()
     }
@@ -125,6 +130,16 @@ impl Values {
     /// The same, or the type's default if there is no value.
     pub(super) fn get<T: Default>(&self, row: &Row<T>) -> T {
         self.value(row).unwrap_or_default()
+    }
+}
+
+/// The password within a value, if there is one.
+fn password_of(value: &Value) -> Option<&str> {
+    match value {
+        Value::Servers(Servers::Found(ServerSource::Sentinel(source))) => {
+            source.password.as_deref()
+        }
+        _ => None,
     }
 }
 

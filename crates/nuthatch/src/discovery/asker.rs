@@ -38,6 +38,7 @@ fn connect(address: &Address, resolver: &Resolver, until: Instant) -> io::Result
     let (host, port) = match address {
         Address::Tcp { host, port } => (host, *port),
         // A unix socket answers at once, or its queue is full.
+        Address::Unknown => return Err(io::Error::other("its address is not known")),
         Address::Unix(path) => return UnixStream::connect(path).map(Socket::Unix),
     };
     let addresses = match host.parse() {

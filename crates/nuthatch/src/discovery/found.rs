@@ -55,30 +55,63 @@ impl Found {
         self.publish(publisher, &servers, &changes);
     }
 
-    fn publish(&self, publisher: &Publisher, servers: &[ServerSettings], changes: &Changes<'_>) {
-        let (name, source) = (publisher.pool().name(), self.standing.known().source);
-        let count = servers.len();
-        if !changes.is_empty() {
-            let is_published = publisher.publish(|pool| {
-                pool.publish_servers(servers.to_vec());
-                true
-            });
-            if !is_published {
-                return;
+    /// All servers are known by name, and for some of them something was found; for others nothing new, for this reason, if there is
+    /// one.
+    pub(super) fn take_known(
+        &self,
+        publisher: &Publisher,
+        servers: &[ServerSettings],
+        problem: Option<&str>,
+    ) {
+        let in_force = publisher.pool().core().plan();
+        let changes = Changes::between(&in_force.settings.servers, servers);
+        match problem {
+            None => self.publish(publisher, servers, &changes),
+            Some(problem) => {
+                self.publish_changes(publisher, servers, &changes);
+                self.fail(publisher, problem);
             }
-            log!(
-                NOTICE,
-                { pool: name },
-                "pool '{name}' has {count} servers now ({source}): {changes}"
-            );
         }
-        if let Some(problem) = self.standing.note_success(count) {
+    }
+
+    fn publish(&self, publisher: &Publisher, servers: &[ServerSettings], changes: &Changes<'_>) {
+        if !self.publish_changes(publisher, servers, changes) {
+            return;
+        }
+        let (name, source) = (publisher.pool().name(), self.standing.known().source);
+        if let Some(problem) = self.standing.note_success(servers.len()) {
             log!(
                 NOTICE,
                 { pool: name },
                 "the servers of pool '{name}' ({source}) are found again, after: {problem}"
             );
         }
+    }
+
+    /// Publishes the servers, if they are different. Returns false if they are and are not published.
+    fn publish_changes(
+        &self,
+        publisher: &Publisher,
+        servers: &[ServerSettings],
+        changes: &Changes<'_>,
+    ) -> bool {
+        if changes.is_empty() {
+            return true;
+        }
+        let is_published = publisher.publish(|pool| {
+            pool.publish_servers(servers.to_vec());
+            true
+        });
+        if is_published {
+            let (name, source) = (publisher.pool().name(), self.standing.known().source);
+            let count = servers.len();
+            log!(
+                NOTICE,
+                { pool: name },
+                "pool '{name}' has {count} servers now ({source}): {changes}"
+            );
+        }
+        is_published
     }
 
     /// Nothing was found, for this reason.
@@ -111,7 +144,7 @@ impl Found {
 struct Changes<'s> {
     added: Vec<&'s str>,
     removed: Vec<&'s str>,
-    changed: Vec<&'s str>,
+    changed: Vec<String>,
 }
 
 impl<'s> Changes<'s> {
@@ -133,7 +166,7 @@ impl<'s> Changes<'s> {
         Self {
             added: missing(new, &before),
             removed: missing(old, &after),
-            changed: changed.map(|server| server.name.as_str()).collect(),
+            changed: changed.map(with_address).collect(),
         }
     }
 
@@ -144,10 +177,11 @@ impl<'s> Changes<'s> {
 
 impl std::fmt::Display for Changes<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let changed: Vec<&str> = self.changed.iter().map(String::as_str).collect();
         let parts = [
             ("added", &self.added),
             ("removed", &self.removed),
-            ("changed", &self.changed),
+            ("changed", &changed),
         ];
         let parts = parts.into_iter().filter(|(_, names)| !names.is_empty());
         let parts: Vec<String> = parts
@@ -155,6 +189,10 @@ impl std::fmt::Display for Changes<'_> {
             .collect();
         f.write_str(&parts.join("; "))
     }
+}
+
+fn with_address(server: &ServerSettings) -> String {
+    format!("{} (now {})", server.name, server.address)
 }
 
 fn listed(names: &[&str]) -> String {

@@ -23,6 +23,12 @@ pub(crate) trait Source: Send + 'static {
     fn look(&mut self, publisher: &Publisher, told: bool) -> Duration;
 }
 
+impl Source for Box<dyn Source> {
+    fn look(&mut self, publisher: &Publisher, told: bool) -> Duration {
+        (**self).look(publisher, told)
+    }
+}
+
 /// Publishes plans of one pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Publisher {

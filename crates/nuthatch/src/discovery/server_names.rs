@@ -112,7 +112,7 @@ fn has(plan: &PoolPlan, server: &Arc<ServerShare>, host: &str) -> bool {
 fn name_of(address: &Address) -> Option<&Arc<str>> {
     match address {
         Address::Tcp { host, .. } if host.parse::<IpAddr>().is_err() => Some(host),
-        Address::Tcp { .. } | Address::Unix(_) => None,
+        Address::Tcp { .. } | Address::Unix(_) | Address::Unknown => None,
     }
 }
 

@@ -4,10 +4,15 @@ use std::io;
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
+use proxy::settings::{Address, ServerSettings};
+
 use crate::config::{Config, Discovery as Settings, PoolConfig, ServerSource};
-use crate::discovery::{Discovery, Found, Publisher, ServerFile, ServerNames, Source, Terms, Turn};
+use crate::discovery::{
+    Discovery, Found, Publisher, Sentinels, ServerFile, ServerNames, Source, Terms, Turn,
+};
 use crate::logger::{ALERT, log};
 use crate::pool::PoolShare;
+use crate::resolver::Resolver;
 use crate::standing::{Standing, Wake};
 use crate::worker::Handle;
 
@@ -16,6 +21,7 @@ use crate::worker::Handle;
 pub(super) struct Discoveries {
     turn: Turn,
     names: ServerNames,
+    resolver: Resolver,
     running: Vec<Running>,
 }
 
@@ -30,10 +36,11 @@ struct Running {
 
 impl Discoveries {
     /// No threads. The names of servers that are found are among `names`.
-    pub(super) fn new(names: &ServerNames) -> Self {
+    pub(super) fn new(names: &ServerNames, resolver: &Resolver) -> Self {
         Self {
             turn: Turn::default(),
             names: names.clone(),
+            resolver: resolver.clone(),
             running: Vec::new(),
         }
     }
@@ -65,6 +72,18 @@ impl Discoveries {
                     server.db = discovery.database_of(&server.address);
                 }
                 pool.settings.servers = servers;
+                continue;
+            }
+            // Masters that other Sentinels tell are where they were, until they are told.
+            let in_force = &share.core().plan().settings.servers;
+            for server in &mut pool.settings.servers {
+                let is_it = |known: &&ServerSettings| known.name == server.name;
+                if let (Address::Unknown, Some(known)) =
+                    (&server.address, in_force.iter().find(is_it))
+                {
+                    server.address = known.address.clone();
+                    server.pname = format!("{}:{}", known.address, server.weight);
+                }
             }
         }
     }
@@ -114,7 +133,9 @@ impl Discoveries {
         workers: &[Handle],
     ) -> io::Result<Running> {
         let publisher = Publisher::new(pool, workers, &self.turn).watching(&self.names, terms);
-        let thread = Discovery::start(publisher, |wake| source(settings, pool, wake))?;
+        let thread = Discovery::start(publisher, |wake| {
+            source(settings, pool, &self.resolver, wake)
+        })?;
         Ok(Running {
             pool: Arc::clone(pool),
             settings: settings.clone(),
@@ -132,11 +153,26 @@ impl Discoveries {
 }
 
 /// The source of a pool's servers.
-fn source(settings: &Settings, pool: &PoolShare, wake: Wake) -> impl Source + use<> {
-    let standing = Arc::new(Standing::new(settings.source.to_string(), wake));
+fn source(
+    settings: &Settings,
+    pool: &PoolShare,
+    resolver: &Resolver,
+    wake: Wake,
+) -> Box<dyn Source> {
+    let standing = Standing::new(settings.source.to_string(), wake.clone());
+    let standing = Arc::new(standing);
     pool.set_standing(Some(Arc::clone(&standing)));
     let found = Found::new(&standing, settings.max_removed);
     match &settings.source {
-        ServerSource::File(path) => ServerFile::new(path.clone(), settings.clone(), found),
+        ServerSource::File(path) => {
+            Box::new(ServerFile::new(path.clone(), settings.clone(), found))
+        }
+        ServerSource::Sentinel(source) => Box::new(Sentinels::new(
+            source,
+            settings.clone(),
+            resolver,
+            wake,
+            found,
+        )),
     }
 }

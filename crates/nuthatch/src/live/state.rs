@@ -145,7 +145,7 @@ impl Draft {
         max_clients: fn(&Config, usize) -> usize,
     ) -> Result<Live, Failure> {
         let names = ServerNames::new(resolver);
-        let mut discoveries = Discoveries::new(&names);
+        let mut discoveries = Discoveries::new(&names, resolver);
         let turn = discoveries.turn();
         let turn = turn.take();
         names.watch(&self.config, self.pools.current(), &workers);

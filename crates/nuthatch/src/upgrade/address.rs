@@ -20,6 +20,11 @@ impl From<&Address> for WrittenAddress {
                 host: host.to_string(),
                 port: *port,
             },
+            // No host has this name.
+            Address::Unknown => Self::Tcp {
+                host: String::new(),
+                port: 0,
+            },
             Address::Unix(path) => Self::Unix {
                 path: path.to_string_lossy().into_owned(),
             },
@@ -30,6 +35,7 @@ impl From<&Address> for WrittenAddress {
 impl From<&WrittenAddress> for Address {
     fn from(written: &WrittenAddress) -> Self {
         match written {
+            WrittenAddress::Tcp { host, .. } if host.is_empty() => Address::Unknown,
             WrittenAddress::Tcp { host, port } => Address::tcp(host, *port),
             WrittenAddress::Unix { path } => Address::unix(Path::new(path)),
         }

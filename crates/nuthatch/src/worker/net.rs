@@ -24,7 +24,7 @@ pub(crate) enum Target {
     Name(Arc<str>, u16),
     /// A unix socket.
     Unix(PathBuf),
-    /// Unreachable, such as a path that is too long.
+    /// Unreachable, such as a path that is too long, or what is not known yet.
     Nowhere,
 }
 
@@ -34,6 +34,7 @@ impl Target {
         match address {
             Address::Tcp { host, port } => Self::tcp(host, *port),
             Address::Unix(path) => Self::unix(path),
+            Address::Unknown => Target::Nowhere,
         }
     }
 

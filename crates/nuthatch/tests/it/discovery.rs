@@ -14,15 +14,15 @@ use crate::rig::{BIN, wait_for};
 use crate::tool::Done;
 
 /// A proxy with one Redis pool, in a folder of its own.
-struct Seat {
+pub(crate) struct Seat {
     dir: tempfile::TempDir,
-    port: u16,
+    pub(crate) port: u16,
     _proxy: Process,
 }
 
 impl Seat {
     /// A pool with these lines; the folder may have files already.
-    fn start_in(dir: tempfile::TempDir, lines: &str) -> Self {
+    pub(crate) fn start_in(dir: tempfile::TempDir, lines: &str) -> Self {
         let (port, stats) = (free_port(), free_port());
         fs::write(dir.path().join("n.yml"), conf(port, lines)).expect("a file");
         let mut command = Command::new(BIN);
@@ -49,26 +49,26 @@ impl Seat {
         seat
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).expect("a log")
     }
 
-    fn ctl(&self, words: &[&str]) -> Done {
+    pub(crate) fn ctl(&self, words: &[&str]) -> Done {
         ctl(&self.path("control"), words)
     }
 
-    fn pool(&self) -> Value {
+    pub(crate) fn pool(&self) -> Value {
         let done = self.ctl(&["--json", "status"]);
         let status: Value = serde_json::from_str(&done.stdout).expect("JSON");
         status["pools"][0].clone()
     }
 
     /// The servers in use, as `name@port`.
-    fn servers(&self) -> Vec<String> {
+    pub(crate) fn servers(&self) -> Vec<String> {
         let pool = self.pool();
         let server = |server: &Value| {
             let (name, address) = (&server["name"], &server["address"]);
@@ -87,11 +87,11 @@ impl Seat {
             .collect()
     }
 
-    fn client(&self) -> Client {
+    pub(crate) fn client(&self) -> Client {
         Client::to_port(self.port)
     }
 
-    fn reload(&self, lines: &str) -> String {
+    pub(crate) fn reload(&self, lines: &str) -> String {
         fs::write(self.path("n.yml"), conf(self.port, lines)).expect("a file");
         let done = self.ctl(&["reload"]);
         assert_eq!(done.status, Some(0), "{}", done.stderr);

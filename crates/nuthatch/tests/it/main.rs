@@ -52,6 +52,7 @@ mod refused;
 mod reload;
 mod rig;
 mod scripts;
+mod sentinel;
 mod server_errors;
 mod server_login;
 mod shutdown;

@@ -13,6 +13,7 @@ use super::state::Engine;
 use crate::cause::Cause;
 use crate::clients::order::Joined;
 use crate::flow::buffer::Chunk;
+use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId};
 use crate::limits::KEEP_KEYS;
 use crate::protocol::Protocol;
@@ -31,6 +32,8 @@ struct Batch {
     tally: Tally,
     /// Where the elements of the current reply end; a buffer.
     marks: Vec<u64>,
+    /// The server has said that it only takes reads.
+    is_read_only: bool,
     /// No later reply on the connection can be trusted.
     is_out_of_step: bool,
 }
@@ -87,6 +90,7 @@ impl<P: Protocol> Engine<P> {
             has_succeeded: false,
             tally: Tally::default(),
             marks: std::mem::take(&mut self.marks),
+            is_read_only: false,
             is_out_of_step: false,
         };
         let limit = match self.notes_requests {
@@ -308,6 +312,9 @@ impl<P: Protocol> Engine<P> {
                 }
                 false => batch.has_succeeded = true,
             }
+        }
+        if P::is_read_only(kind, start) && !std::mem::replace(&mut batch.is_read_only, true) {
+            self.outbox.act(Action::LookForServers);
         }
         if matches!(entry.reply_to, ReplyTo::Nobody | ReplyTo::Last(None)) && P::is_error_kind(kind)
         {

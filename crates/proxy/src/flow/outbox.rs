@@ -46,6 +46,9 @@ pub enum Action {
         /// The question.
         question: Arc<Question>,
     },
+    /// A server has said that it only takes reads: it may be the master no more. Where the servers of the pool are found, they are to be
+    /// looked for again.
+    LookForServers,
     /// A session for which [`Pool::session_wants_read`](crate::Pool::session_wants_read) was false is to be read
     /// again. With edge-triggered polling, read now: the event for what is in the socket has passed.
     ReadSession {

@@ -67,6 +67,11 @@ pub(crate) trait Grammar: Sized {
     /// health.
     fn is_transient_failure(kind: Self::Kind, start: &[u8]) -> bool;
 
+    /// Whether a server says so that it only takes reads, as one does that is the master no more.
+    fn is_read_only(_kind: Self::Kind, _start: &[u8]) -> bool {
+        false
+    }
+
     /// Whether a server says so that it does not know a script.
     fn lacks_script(_kind: Self::Kind, _start: &[u8]) -> bool {
         false

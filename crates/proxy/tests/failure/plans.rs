@@ -560,3 +560,18 @@ fn a_probe_that_is_answered_late_hides_no_server_of_the_plan_in_force() {
     stage.wait(500);
     assert_eq!(stage.links_ever(2), 2, "it is probed, too");
 }
+
+#[test]
+fn a_server_that_only_takes_reads_has_the_servers_looked_for() {
+    let mut stage = Stage::new(redis_pool(1));
+    let client = stage.client();
+    stage.say(client, set("k", "1") + &set("k", "2") + &get("k"));
+    let link = stage.link(0);
+    let error = "-READONLY You can't write against a read only replica.\r\n";
+    stage.answer(link, format!("{error}{error}$1\r\nv\r\n"));
+    assert_eq!(stage.hear(client), format!("{error}{error}$1\r\nv\r\n"));
+    assert_eq!(stage.looks, 1, "once for what was read together");
+    stage.say(client, set("k", "1"));
+    stage.answer(link, error);
+    assert_eq!((stage.hear(client), stage.looks), (error.to_owned(), 2));
+}

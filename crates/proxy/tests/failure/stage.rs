@@ -40,6 +40,8 @@ pub(crate) struct Stage {
     room: usize,
     /// Everything that was logged.
     pub(crate) log: Vec<String>,
+    /// How often the shell was to look for the servers.
+    pub(crate) looks: usize,
     /// What the access log tells.
     accesses: Vec<AccessRecord>,
     /// What is due at once waits for [`Stage::tick`].
@@ -107,6 +109,7 @@ impl Stage {
             servers,
             share,
             log: Vec::new(),
+            looks: 0,
             accesses: Vec::new(),
             ticks_by_hand: false,
             busy_workers: [None; 2],
@@ -546,6 +549,7 @@ impl Stage {
                     self.clients[client].closed = true;
                 }
             }
+            Action::LookForServers => self.looks += 1,
             Action::Ask { question } => self.ask_workers(worker, &question),
             Action::ReadSession { session } => {
                 if let Some(client) = self.workers[worker].sessions.get(&session) {

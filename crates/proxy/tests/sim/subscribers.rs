@@ -258,7 +258,7 @@ impl Play {
                     }
                 }
                 Action::Ask { .. } => unreachable!("no client asks about others"),
-                Action::ReadSession { .. } => {}
+                Action::ReadSession { .. } | Action::LookForServers => {}
             }
         }
         while self.pools[worker].poll_flush().is_some() {}

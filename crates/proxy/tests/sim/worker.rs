@@ -398,6 +398,7 @@ impl World {
         };
         self.trace(|| format!("worker {worker}: {action:?}"));
         match action {
+            Action::LookForServers => {}
             Action::Ask { .. } => unreachable!("no client asks about others"),
             Action::Connect {
                 connection,

@@ -28,7 +28,7 @@ fn secured(endpoint: &proxy::Endpoint) -> Result<Option<Secured>, Cause> {
     };
     let host = match &endpoint.address {
         Address::Tcp { host, .. } => Some(&**host),
-        Address::Unix(_) => None,
+        Address::Unix(_) | Address::Unknown => None,
     };
     let protection = Protection::of(security.known());
     let secured = protection.and_then(|protection| protection.to(host));

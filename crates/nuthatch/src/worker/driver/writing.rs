@@ -52,6 +52,7 @@ impl<N: Net> Driver<N> {
             } => self.connect(pool, connection, &endpoint),
             Action::CloseConnection { connection } => self.close_connection(pool, connection),
             Action::CloseSession { session, linger } => self.close_session(pool, session, linger),
+            Action::LookForServers => self.part(pool).share.look_for_servers(),
             Action::Ask { question } => self.ask_workers(pool, &question),
             Action::ReadSession { session } => {
                 if let Some(key) = self.key_of_session(pool, session) {

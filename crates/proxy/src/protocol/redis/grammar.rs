@@ -91,6 +91,10 @@ impl Grammar for Redis {
         kind == ReplyKind::Error && matches!(error_code(start), b"OOM" | b"BUSY" | b"LOADING")
     }
 
+    fn is_read_only(kind: ReplyKind, start: &[u8]) -> bool {
+        kind == ReplyKind::Error && error_code(start) == b"READONLY"
+    }
+
     fn lacks_script(kind: ReplyKind, start: &[u8]) -> bool {
         kind == ReplyKind::Error && error_code(start) == b"NOSCRIPT"
     }
