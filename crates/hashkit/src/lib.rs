@@ -18,6 +18,9 @@
 //! servers of a pool. [`compare`] tells which part of the keys another configuration would move, and [`shares`]
 //! how a pool's keys are divided.
 //!
+//! A pool of a Redis Cluster places its keys otherwise: [`slot_of`] gives a key's slot, and the cluster tells which
+//! server has it.
+//!
 //! The crate uses no sockets, no clock and no source of randomness: a change of the live set is a new
 //! [`Ring`], and the caller supplies the random number for `random`.
 
@@ -30,6 +33,7 @@ mod placement;
 mod ring;
 mod sample;
 mod shares;
+mod slot;
 mod tag;
 
 pub use comparison::{
@@ -41,4 +45,5 @@ pub use member::{Member, index_order};
 pub use placement::{Belongs, Placement};
 pub use ring::Ring;
 pub use shares::{Located, PlaceKind};
+pub use slot::{SLOTS, slot_of};
 pub use tag::HashTag;
