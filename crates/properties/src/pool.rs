@@ -217,6 +217,7 @@ impl Stage {
                     self.sessions.retain(|known| *known != session);
                 }
                 Action::LookForServers => {}
+                Action::AskForMap { .. } => {}
                 Action::Ask { .. } => unreachable!("there is one worker"),
                 Action::ReadSession { session } => {
                     assert!(

@@ -52,6 +52,7 @@ mod security;
 mod servers;
 pub mod settings;
 mod share;
+mod slot_map;
 pub mod slow_log;
 mod subscriptions;
 mod time;
@@ -78,4 +79,5 @@ pub use security::Security;
 pub use share::{
     Endpoint, FailoverPool, PlanError, PlannedServer, PoolPlan, PoolShare, ServerShare,
 };
+pub use slot_map::SlotMap;
 pub use time::Time;

@@ -441,3 +441,39 @@ pub const HOT_KEYS_PERIOD: Duration = Duration::from_secs(60);
 
 /// How often a worker tells the others what it has counted: copying it takes some ten microseconds.
 pub const HOT_KEYS_PUBLISH_EVERY: Duration = Duration::from_secs(1);
+
+/// Bytes of the requests of one server connection that are kept until they are answered, in pools of a Redis Cluster. They
+/// are mostly references to what is held anyway until it is written. What is beyond is not sent again if it belongs
+/// elsewhere, and fails.
+pub const MAX_KEPT_BYTES: usize = 64 << 20;
+
+/// An error line of at most so many bytes may say that a request belongs elsewhere: the longest name of a host fits.
+pub const MAX_REDIRECT_LINE: usize = 512;
+
+/// Bytes that the name of a host may have, as in DNS.
+pub const MAX_HOST: usize = 255;
+
+/// How often one request may be sent from one node of a Redis Cluster to another. More than two are rare; nodes that send
+/// it in circles are stopped by this.
+pub const MAX_HOPS: u8 = 16;
+
+/// How long a request waits for a cluster that cannot serve it, unless `timeout` is shorter: a failover takes one to two
+/// seconds from when a master is known to have failed.
+pub const CLUSTER_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The first pause of a request that the cluster cannot serve for the moment; it doubles ...
+pub const CLUSTER_FIRST_PAUSE: Duration = Duration::from_millis(2);
+
+/// ... up to this, so that it is served soon after the cluster is back, and many that wait do not keep it busy.
+pub const CLUSTER_LONGEST_PAUSE: Duration = Duration::from_millis(64);
+
+/// How long a worker asks for the map of slots only once, however many requests give reason to. The thread that asks the
+/// nodes has bounds of its own.
+pub const ASK_FOR_MAP_EVERY: Duration = Duration::from_millis(5);
+
+/// For how long a hash slot counts as being moved after a node has said so: a slot of very many keys takes longer, and
+/// then it is said again.
+pub const SLOT_MOVING_FOR: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the clients have left whose requests were sent elsewhere.
+pub const SWEEP_REDIRECTS_EVERY: Duration = Duration::from_secs(1);

@@ -14,6 +14,7 @@ use redis_proto::command::{self, Arity, Command, Flags, Keys};
 use crate::login::ServerLogins;
 use crate::release::Release;
 use crate::security::Security;
+use crate::slot_map::SlotMap;
 
 /// One pool: the servers behind one listening address, which share the keys.
 #[derive(Debug, Clone)]
@@ -22,8 +23,11 @@ pub struct PoolSettings {
     pub name: String,
     /// The servers in index order: sorted by name, shorter first, then bytewise (as nutcracker 0.5.0 does).
     pub servers: Vec<ServerSettings>,
-    /// How a key becomes a server index.
+    /// How a key becomes a server index; without meaning where there are `slots`.
     pub placement: Placement,
+    /// Where the servers are a Redis Cluster (Redis only): which of them has which hash slot, as far as it is known. Then keys
+    /// stay with their servers, and what the servers say of slots that have moved is followed.
+    pub slots: Option<Arc<SlotMap>>,
     /// How long a request may wait for its reply after it was queued; `None` is for ever.
     pub timeout: Option<Duration>,
     /// Open the server connections at start rather than at the first request.
@@ -101,6 +105,7 @@ impl PoolSettings {
             name: name.into(),
             servers,
             placement: Placement::default(),
+            slots: None,
             timeout: None,
             preconnect: false,
             auto_eject_hosts: false,

@@ -207,7 +207,10 @@ impl<'a> Shell<'a> {
                 self.sessions.entry(session).or_default().closed = true;
             }
             // There is one worker.
-            Action::Ask { .. } | Action::ReadSession { .. } | Action::LookForServers => {}
+            Action::Ask { .. }
+            | Action::AskForMap { .. }
+            | Action::LookForServers
+            | Action::ReadSession { .. } => {}
         }
         Ok(())
     }

@@ -137,8 +137,7 @@ impl Transaction {
     ///
     /// When they do not.
     pub(crate) fn check_at(&mut self, server: ServerId, routes: &mut Routes) -> Result<(), Apart> {
-        let here = Destination::Server(server);
-        let is_here = |place: Option<Destination>| place.is_none_or(|place| place == here);
+        let is_here = |place: Option<Destination>| place.is_none_or(|place| place.is_at(server));
         let are_here = self.find_places(routes)?.into_iter().all(is_here);
         match are_here || routes.is_random() {
             true => Ok(()),

@@ -21,7 +21,8 @@ impl<P: Protocol> Engine<P> {
         }
         self.notes_requests = self.settings.slow_log.is_some()
             || self.hot_keys.is_some()
-            || self.access_log.is_some();
+            || self.access_log.is_some()
+            || self.heals;
         if !self.notes_requests {
             self.forget_samples();
         }

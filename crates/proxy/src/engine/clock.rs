@@ -33,6 +33,7 @@ impl<P: Protocol> Engine<P> {
             self.retire_at,
             self.questions.deadline(),
             self.pause.map(|pause| pause.until),
+            self.redirects.deadline(),
             self.hot_keys.as_ref().and_then(|it| it.publish_at()),
             // What was left out of the log is told even if nothing further happens.
             self.outbox.log_deadline(),
@@ -61,6 +62,7 @@ impl<P: Protocol> Engine<P> {
         self.clients.close_slow_readers(self.now, &mut self.outbox);
         self.clients.leave_due(self.now, &mut self.outbox);
         self.refresh_health();
+        self.attend_redirects();
         self.watch_waits();
         self.attend_subscribers();
         if self.memory.next().is_some_and(|due| due <= self.now) {

@@ -70,6 +70,9 @@ impl<P: Protocol> Engine<P> {
                 Some(Version::Resp3) => self.note_upgrade_ending(server),
             }
         }
+        if self.heals && !was_idle {
+            self.ask_for_map(None);
+        }
         self.log_ending(&connection, cause);
         self.log_lost(&connection, cause);
         match version {
@@ -109,7 +112,10 @@ impl<P: Protocol> Engine<P> {
         let mut is_mid_reply = connection.is_mid_reply();
         let lease = connection.lease();
         for entry in connection.queue().iter() {
-            let entry = &addressed(lease, entry);
+            let entry = &match entry.reply_to {
+                ReplyTo::Redirected(number) => self.end_redirected(number, entry).0,
+                _ => addressed(lease, entry),
+            };
             if std::mem::take(&mut is_mid_reply) && self.cut_off(entry) {
                 continue;
             }
@@ -168,6 +174,10 @@ impl<P: Protocol> Engine<P> {
             ReplyTo::Unblock(number) => self.fail_unblock(number, cause, server),
             // The wait says where its reply goes; it was asked before.
             ReplyTo::Leased | ReplyTo::Proxy => {}
+            ReplyTo::Redirected(number) => {
+                let (entry, _) = self.end_redirected(number, entry);
+                self.fail_without_retry(&entry, cause, server);
+            }
             ReplyTo::Slot(slot)
             | ReplyTo::Later(slot)
             | ReplyTo::Last(Some(slot))

@@ -44,7 +44,7 @@ impl<P: Protocol> Engine<P> {
         self.send(asked.id, connection, reply_to, facts.class(), |out| {
             write_edited(&asked.source, bodies, &cap.edits, out)
         });
-        self.note_request(asked, connection);
+        self.note_request(asked, connection, Destination::NoServer);
         if facts.is_special
             && let Some(connection) = self.roster.get_mut(connection)
             && let Some(session) = self.clients.get_mut(asked.id)
@@ -58,7 +58,10 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn ttl_cap(&self, destination: Destination) -> Option<u32> {
         match destination {
             Destination::Substitute(server) => self.roster.server(server).ttl_cap(),
-            Destination::Server(_) | Destination::Ejected(_) | Destination::NoServer => None,
+            Destination::Server(_)
+            | Destination::Slot(..)
+            | Destination::Ejected(_)
+            | Destination::NoServer => None,
         }
     }
 

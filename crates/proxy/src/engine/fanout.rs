@@ -113,7 +113,7 @@ impl<P: Protocol> Engine<P> {
         match self.connection_to(asked.id, destination) {
             Ok(connection) => {
                 self.send(asked.id, connection, reply_to, facts.class(), write);
-                self.note_request(asked, connection);
+                self.note_request(asked, connection, destination);
             }
             Err(cause) => self.fail_unsent(asked, facts, reply_to, &cause, destination),
         }
@@ -193,7 +193,7 @@ impl<P: Protocol> Engine<P> {
                         .into_iter()
                         .for_each(|server| self.note_written(asked.id, facts, server));
                     let seconds = self.ttl_cap(destination);
-                    let to = (connection, reply_to);
+                    let to = (connection, destination, reply_to);
                     self.send_fragment(asked, facts, to, keys, bodies, seconds);
                 }
                 Err(cause) => self.fail_unsent(asked, facts, reply_to, &cause, destination),
@@ -206,7 +206,7 @@ impl<P: Protocol> Engine<P> {
         &mut self,
         asked: &Asked<'_, P>,
         facts: &Facts<P::Command>,
-        (connection, reply_to): (ConnectionId, ReplyTo),
+        (connection, destination, reply_to): (ConnectionId, Destination, ReplyTo),
         keys: FragmentKeys<'_>,
         bodies: &mut [Body],
         seconds: Option<u32>,
@@ -220,7 +220,7 @@ impl<P: Protocol> Engine<P> {
             }
             P::fragment_end(command, request, out);
         });
-        self.note_fragment(asked, connection, keys);
+        self.note_fragment(asked, (connection, destination), keys);
         if let Some(seconds) = seconds {
             self.follow_fragment(asked, facts, connection, keys.iter(), seconds);
         }

@@ -145,7 +145,7 @@ impl<P: Protocol> Engine<P> {
                     self.send(id, connection, reply_to, facts.class(), |out| {
                         out.append(bytes);
                     });
-                    self.note_fragment(&asked, connection, keys);
+                    self.note_fragment(&asked, (connection, destination), keys);
                     if let Some(seconds) = self.ttl_cap(destination) {
                         self.follow_fragment(&asked, facts, connection, keys.iter(), seconds);
                     }

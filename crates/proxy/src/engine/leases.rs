@@ -18,7 +18,6 @@ use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{Lane, Version};
 use crate::protocol::waiting::{Taken, Takes};
-use crate::routes::routing::Destination;
 use crate::servers::leases::{Lease, Wait, WaitKeys};
 use crate::servers::purpose::Purpose;
 use crate::servers::queue::{InFlight, ReplyTo};
@@ -385,6 +384,10 @@ impl<P: Protocol> Engine<P> {
         if wait.is_some_and(|wait| matches!(wait.keys, WaitKeys::None)) {
             return true;
         }
+        // A node of a cluster tells itself when what is waited for is elsewhere.
+        if self.heals && wait.is_some() {
+            return true;
+        }
         if connection.is_draining() || !self.roster.server(server).health().is_live() {
             return false;
         }
@@ -396,10 +399,7 @@ impl<P: Protocol> Engine<P> {
             _ if routes.is_random() => true,
             WaitKeys::None => true,
             WaitKeys::Many(_) => false,
-            WaitKeys::Known(keys) => {
-                let here = Destination::Server(server);
-                keys.iter().all(|key| routes.route(key) == here)
-            }
+            WaitKeys::Known(keys) => keys.iter().all(|key| routes.route(key).is_at(server)),
         }
     }
 

@@ -23,8 +23,13 @@ use crate::subscriptions::registry::{Due, Expected, Failed, Failure, Homes, Sett
 
 /// Where a channel is to be subscribed to: everywhere, or at the server to which its name belongs now.
 pub(super) fn homes(routes: &mut Routes, kind: ChannelKind, name: &[u8]) -> Homes {
+    // The nodes of a cluster pass on messages to each other, but for the notifications of their own keys.
+    let is_everywhere = match routes.has_slots() {
+        true => kind.is_everywhere(name) && name.starts_with(b"__key"),
+        false => kind.is_everywhere(name),
+    };
     // With a random distribution a message is published at any server.
-    if kind.is_everywhere(name) || routes.is_random() {
+    if is_everywhere || routes.is_random() {
         let (cause, server) = (Cause::Refused, None);
         let serving = routes.serving();
         return match serving.is_empty() {

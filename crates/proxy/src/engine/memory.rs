@@ -120,7 +120,11 @@ impl<P: Protocol> Engine<P> {
         let busy = outputs.filter(|output| !output.is_empty());
         let listeners = self.roster.connections();
         let listeners: usize = listeners.map(|link| link.listener_footprint()).sum();
-        busy.map(|output| output.footprint()).sum::<usize>() + listeners + self.subscriptions.held()
+        let kept = self.roster.connections();
+        let kept: usize = kept.map(|link| link.queue().kept_footprint()).sum();
+        let kept = kept + self.redirects.footprint();
+        let outputs: usize = busy.map(|output| output.footprint()).sum();
+        outputs + kept + listeners + self.subscriptions.held()
     }
 
     /// The memory of unsent requests by the index of their session; of those of sessions that are gone, their bytes are

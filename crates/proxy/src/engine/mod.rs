@@ -25,32 +25,34 @@
 //! 10. `upgrades`: sessions that ask for a newer version of the protocol.
 //! 11. `plans`: how a new plan takes effect.
 //! 12. `pacing`: sessions whose requests keep a server busy for long.
-//! 13. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
-//! 14. `noting`: what is noted of requests until they are answered.
-//! 15. `leases`: connections that one session has, and what ends that.
-//! 16. `waits`: requests that wait at their server for other clients.
-//! 17. `failover`: a request to a server of the failover pool.
-//! 18. `fanout`: a request to several servers.
-//! 19. `large_split`: the same for one of very many keys.
-//! 20. `acknowledged`: requests that wait for replicas of the servers.
-//! 21. `administering`: requests that administer servers, over connections of their own.
-//! 22. `pausing`: requests that wait for the end of a pause.
-//! 23. `asking`: requests about the clients of all workers.
-//! 24. `watches`: the keys that a transaction depends on.
-//! 25. `holding`: the requests of a transaction, until it is executed.
-//! 26. `transactions`: their execution: they are sent as one.
-//! 27. `guarding`: requests that the guardrails of the pool refuse.
-//! 28. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 29. `intake`: bytes to requests, and sessions that are resumed.
-//! 30. `endings`: server connections that end, and what happens to their requests.
-//! 31. `handshakes`: server connections until they carry requests.
-//! 32. `quiet`: replies that the clients of quiet requests do not want.
-//! 33. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 34. `memory`: `max_memory`.
-//! 35. `clock`: what is due because time has passed.
-//! 36. `departures`: the clients before the end of the process.
-//! 37. `census`: clients as operators see them.
-//! 38. `calls`: the calls that the shell may make.
+//! 13. `keeping`: requests that are kept until they are answered, where they may be sent elsewhere.
+//! 14. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
+//! 15. `noting`: what is noted of requests until they are answered.
+//! 16. `leases`: connections that one session has, and what ends that.
+//! 17. `waits`: requests that wait at their server for other clients.
+//! 18. `failover`: a request to a server of the failover pool.
+//! 19. `fanout`: a request to several servers.
+//! 20. `large_split`: the same for one of very many keys.
+//! 21. `acknowledged`: requests that wait for replicas of the servers.
+//! 22. `administering`: requests that administer servers, over connections of their own.
+//! 23. `pausing`: requests that wait for the end of a pause.
+//! 24. `asking`: requests about the clients of all workers.
+//! 25. `watches`: the keys that a transaction depends on.
+//! 26. `holding`: the requests of a transaction, until it is executed.
+//! 27. `transactions`: their execution: they are sent as one.
+//! 28. `guarding`: requests that the guardrails of the pool refuse.
+//! 29. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 30. `intake`: bytes to requests, and sessions that are resumed.
+//! 31. `endings`: server connections that end, and what happens to their requests.
+//! 32. `handshakes`: server connections until they carry requests.
+//! 33. `quiet`: replies that the clients of quiet requests do not want.
+//! 34. `redirects`: requests that servers of a Redis Cluster send elsewhere.
+//! 35. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 36. `memory`: `max_memory`.
+//! 37. `clock`: what is due because time has passed.
+//! 38. `departures`: the clients before the end of the process.
+//! 39. `census`: clients as operators see them.
+//! 40. `calls`: the calls that the shell may make.
 
 mod access;
 mod acknowledged;
@@ -70,6 +72,7 @@ mod health;
 mod holding;
 mod hot_keys;
 mod intake;
+mod keeping;
 mod large_split;
 mod leases;
 mod listening;
@@ -79,6 +82,7 @@ mod pacing;
 mod pausing;
 mod plans;
 mod quiet;
+mod redirects;
 mod replies;
 mod reports;
 mod requests;

@@ -12,8 +12,10 @@ use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{Facts, Key};
 use crate::routes::grouping::FragmentKeys;
+use crate::routes::routing::Destination;
 use crate::servers::connection::Connection;
 use crate::servers::connection::replies::Noted;
+use crate::servers::kept::SentAs;
 use crate::servers::queue::Slow;
 use crate::slow_log::{Note, SlowRequest};
 
@@ -21,9 +23,14 @@ impl<P: Protocol> Engine<P> {
     /// Notes what is to be known of the request that was queued last on a connection: what it is called, if slow ones are
     /// logged, and its keys, if they are counted.
     #[inline(always)]
-    pub(super) fn note_request(&mut self, asked: &Asked<'_, P>, connection: ConnectionId) {
+    pub(super) fn note_request(
+        &mut self,
+        asked: &Asked<'_, P>,
+        connection: ConnectionId,
+        destination: Destination,
+    ) {
         if self.notes_requests {
-            self.note(asked, connection, None);
+            self.note(asked, (connection, destination), None);
         }
     }
 
@@ -32,11 +39,11 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn note_fragment(
         &mut self,
         asked: &Asked<'_, P>,
-        connection: ConnectionId,
+        to: (ConnectionId, Destination),
         keys: FragmentKeys<'_>,
     ) {
         if self.notes_requests {
-            self.note(asked, connection, Some(keys));
+            self.note(asked, to, Some(keys));
         }
     }
 
@@ -54,9 +61,14 @@ impl<P: Protocol> Engine<P> {
     fn note(
         &mut self,
         asked: &Asked<'_, P>,
-        connection: ConnectionId,
+        (connection, destination): (ConnectionId, Destination),
         keys: Option<FragmentKeys<'_>>,
     ) {
+        self.keep_sent(connection, destination, SentAs::Shared);
+        let found = self.output.keys.len();
+        if keys.map_or(found, |keys| keys.len()) > 1 {
+            self.hold_if_moving(asked.id, destination);
+        }
         let (is_counted, is_logged) = (self.is_sampled(), self.is_logged());
         if is_counted || is_logged {
             let keys = match is_counted {

@@ -27,6 +27,7 @@ impl<P: Protocol> Engine<P> {
                 .log(Event::Trace(Trace::PlanFollowed { number }));
         }
         self.settings = self.plans.own().settings.clone();
+        self.heals = self.settings.slots.is_some();
         self.follow_hot_keys();
         self.follow_access_log();
         // What sessions remember is in their clients, not in the protocol, so it can be replaced.
@@ -40,6 +41,10 @@ impl<P: Protocol> Engine<P> {
         let gone = self.roster.remove_servers(&planned);
         for id in self.roster.drain_connections(self.now) {
             self.start_draining(id);
+        }
+        if self.heals {
+            self.hold_misplaced();
+            self.redirects.hurry();
         }
         self.close_drained_connections();
         self.roster.schedule_check(self.now);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::endings::Blame;
 use super::quiet::Piece;
+use super::redirects::Healed;
 use super::state::Engine;
 use crate::cause::Cause;
 use crate::clients::order::Joined;
@@ -101,6 +102,9 @@ impl<P: Protocol> Engine<P> {
         let mut pos = range.start;
         while pos < range.end {
             let found = match limit {
+                _ if !self.redirects.is_empty() => {
+                    self.next_reply(id, &chunk[pos..range.end], &mut batch)
+                }
                 None => self.deliver_plain_replies(id, chunk, &mut pos, range.end, &mut batch),
                 Some(limit) => {
                     let to = (limit, &mut noted);
@@ -176,6 +180,19 @@ impl<P: Protocol> Engine<P> {
         None
     }
 
+    /// The next reply, whatever it is: while requests are on their way to where they belong, each one is looked at.
+    #[cold]
+    fn next_reply(
+        &mut self,
+        id: ConnectionId,
+        data: &[u8],
+        batch: &mut Batch,
+    ) -> Option<Found<P::Kind>> {
+        let connection = self.roster.get_mut(id)?;
+        let found = connection.next_reply(data, &mut batch.marks, &mut batch.tally);
+        found.ok()
+    }
+
     /// The same where something is to be noted of requests, until that is not so any more.
     #[cold]
     #[inline(never)]
@@ -233,40 +250,76 @@ impl<P: Protocol> Engine<P> {
                 kind,
             } => {
                 let reply = pos..pos + len;
-                let mut is_out_of_step = false;
-                let is_waited = entry.reply_to == ReplyTo::Leased;
-                let entry = match is_waited {
-                    true => self.addressed(id, &entry),
-                    false => entry,
-                };
-                if let Some(kind) = kind {
-                    // An error's code is at its start, so it is known only if the reply came in one piece.
-                    let start = if first { &chunk[reply.clone()] } else { &[] };
-                    self.note_reply(&entry, kind, start, batch);
-                    if P::lacks_script(kind, start)
-                        && let Some(connection) = self.roster.get_mut(id)
-                    {
-                        connection.scripts_mut().forget();
-                    }
-                    is_out_of_step = self.is_out_of_step(id, entry.mark, kind, start);
+                if self.heals {
+                    let is_whole = kind.is_some();
+                    batch.has_succeeded |= is_whole;
+                    return match self.heal(id, entry, first, kind, &chunk[reply.clone()]) {
+                        Healed::Taken => Some(len),
+                        Healed::Deliver { entry, withheld } if withheld.is_empty() => {
+                            let (parts, first) = ((chunk, reply), first);
+                            self.handle_reply(id, entry, (first, kind), parts, batch)
+                                .then_some(len)
+                        }
+                        Healed::Deliver {
+                            entry,
+                            mut withheld,
+                        } => {
+                            withheld.extend_from_slice(&chunk[reply]);
+                            let all = 0..withheld.len();
+                            let parts = (&Chunk::from(withheld), all);
+                            self.handle_reply(id, entry, (true, kind), parts, batch)
+                                .then_some(len)
+                        }
+                    };
                 }
-                let fits = match entry.reply_to {
-                    ReplyTo::Quiet(..) => self.deliver_quiet(id, entry, chunk, reply, kind),
-                    ReplyTo::Unblock(number) => {
-                        self.note_unblocked(id, number, (chunk, reply), kind);
-                        true
-                    }
-                    _ => self.deliver(id, &entry, chunk, reply, kind, &mut batch.marks),
-                };
-                if is_waited {
-                    self.note_waited(id, &chunk[pos..pos + len], kind.is_some());
-                }
-                batch.marks.clear();
-                batch.marks.shrink_to(KEEP_KEYS);
-                batch.is_out_of_step = is_out_of_step;
-                (fits && !is_out_of_step).then_some(len)
+                let parts = (chunk, reply);
+                self.handle_reply(id, entry, (first, kind), parts, batch)
+                    .then_some(len)
             }
         }
+    }
+
+    /// Handles a reply, or a piece of one, to a request. Returns whether the replies after it can be trusted.
+    fn handle_reply(
+        &mut self,
+        id: ConnectionId,
+        entry: InFlight,
+        (first, kind): (bool, Option<P::Kind>),
+        (chunk, reply): (&Chunk, Range<usize>),
+        batch: &mut Batch,
+    ) -> bool {
+        let mut is_out_of_step = false;
+        let is_waited = entry.reply_to == ReplyTo::Leased;
+        let entry = match is_waited {
+            true => self.addressed(id, &entry),
+            false => entry,
+        };
+        if let Some(kind) = kind {
+            // An error's code is at its start, so it is known only if the reply came in one piece.
+            let start = if first { &chunk[reply.clone()] } else { &[] };
+            self.note_reply(&entry, kind, start, batch);
+            if P::lacks_script(kind, start)
+                && let Some(connection) = self.roster.get_mut(id)
+            {
+                connection.scripts_mut().forget();
+            }
+            is_out_of_step = self.is_out_of_step(id, entry.mark, kind, start);
+        }
+        let fits = match entry.reply_to {
+            ReplyTo::Quiet(..) => self.deliver_quiet(id, entry, chunk, reply.clone(), kind),
+            ReplyTo::Unblock(number) => {
+                self.note_unblocked(id, number, (chunk, reply.clone()), kind);
+                true
+            }
+            _ => self.deliver(id, &entry, chunk, reply.clone(), kind, &mut batch.marks),
+        };
+        if is_waited {
+            self.note_waited(id, &chunk[reply], kind.is_some());
+        }
+        batch.marks.clear();
+        batch.marks.shrink_to(KEEP_KEYS);
+        batch.is_out_of_step = is_out_of_step;
+        fits && !is_out_of_step
     }
 
     /// Whether a whole reply shows that the server does something else with what follows on the connection than its
@@ -391,8 +444,8 @@ impl<P: Protocol> Engine<P> {
             ReplyTo::Nobody | ReplyTo::Follower | ReplyTo::Load | ReplyTo::Forgotten { .. } => {}
             // See `deliver_quiet`, and `Found::Before`.
             ReplyTo::Quiet(..) | ReplyTo::Later(_) => {}
-            // See `note_waited` and `note_unblocked`.
-            ReplyTo::Leased | ReplyTo::Unblock(_) | ReplyTo::Proxy => {}
+            // See `note_waited`, `note_unblocked` and `heal`.
+            ReplyTo::Leased | ReplyTo::Unblock(_) | ReplyTo::Proxy | ReplyTo::Redirected(_) => {}
         }
         true
     }

@@ -251,7 +251,7 @@ impl<P: Protocol> Engine<P> {
             note_special(facts, session, connection.into_inner(), now);
         }
         let may_accept = session.may_accept();
-        self.note_request(asked, id);
+        self.note_request(asked, id, destination);
         may_accept
     }
 
@@ -308,7 +308,8 @@ impl<P: Protocol> Engine<P> {
         };
         let destination = self.route(&asked.source.text[first]);
         if let Some(apart) = self.find_apart(asked, has_unknown_keys, destination) {
-            let Some(command) = to_first else {
+            // No node of a cluster would take it.
+            let Some(command) = to_first.filter(|_| !self.heals) else {
                 self.counters.add(PoolMetric::CrossShardRefused, 1);
                 self.protocol
                     .cross_shard_error(facts.command, apart, &mut self.output.reply);

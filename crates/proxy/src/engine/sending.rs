@@ -2,6 +2,7 @@
 //! lost.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::state::Engine;
 use crate::cause::Cause;
@@ -18,6 +19,7 @@ use crate::protocol::fanout::{Body, Source};
 use crate::protocol::grammar::{Mark, Reply};
 use crate::routes::routing::Destination;
 use crate::script_memory::Script;
+use crate::servers::kept::SentAs;
 use crate::servers::queue::ReplyTo;
 use crate::settings::EjectPolicy;
 
@@ -144,6 +146,9 @@ impl<P: Protocol> Engine<P> {
         let Some(script) = self.output.script.take() else {
             return;
         };
+        if self.heals {
+            self.needed_script = Some(Arc::clone(&script));
+        }
         let Ok(connection) = self.connection_to(id, destination) else {
             return;
         };
@@ -259,6 +264,7 @@ impl<P: Protocol> Engine<P> {
             out.extend(&retry.request);
         });
         self.mark(connection, retry.mark);
+        self.keep_sent(connection, destination, SentAs::Shared);
         true
     }
 }

@@ -24,6 +24,8 @@ use crate::routes::plans::Plans;
 use crate::routes::routing::Routes;
 use crate::routes::shards::Shards;
 use crate::sampling::Sampler;
+use crate::script_memory::Script;
+use crate::servers::redirects::Redirects;
 use crate::servers::roster::Roster;
 use crate::servers::unblocks::Unblocks;
 use crate::servers::upgrades::Upgrades;
@@ -66,6 +68,12 @@ pub(crate) struct Engine<P: Protocol> {
     pub(super) memory: MemoryWatch,
     pub(super) upgrades: Upgrades,
     pub(super) unblocks: Unblocks,
+    /// Requests that servers of a Redis Cluster have sent elsewhere.
+    pub(super) redirects: Redirects,
+    /// The servers are a Redis Cluster: what they send elsewhere is sent there.
+    pub(super) heals: bool,
+    /// The script that the request needs which is sent next, where it is kept.
+    pub(super) needed_script: Option<Arc<Script>>,
     pub(super) wait_watch: WaitWatch,
     /// Of all sessions together: what matters is the load that retries add to the servers.
     pub(super) budget: RetryBudget,
@@ -85,7 +93,8 @@ pub(crate) struct Engine<P: Protocol> {
     /// Whole requests parsed since the start.
     pub(super) requests_seen: u64,
 
-    /// Something is to be noted of each request: it may be slow, be counted by its keys, or be logged.
+    /// Something is to be noted of each request: it may be slow, be counted by its keys, be logged, or be kept until it is
+    /// answered.
     pub(super) notes_requests: bool,
     pub(super) hot_keys: Option<Box<Collector>>,
     /// Picks the requests that are logged.
@@ -139,6 +148,7 @@ impl<P: Protocol> Engine<P> {
         Self {
             notes_requests: settings.slow_log.is_some()
                 || settings.access_log.is_some()
+                || settings.slots.is_some()
                 || hot_keys.is_some(),
             access_log: sampler(&settings, context),
             hot_keys,
@@ -155,6 +165,9 @@ impl<P: Protocol> Engine<P> {
             memory: MemoryWatch::new(memory),
             upgrades: Upgrades::default(),
             unblocks: Unblocks::default(),
+            redirects: Redirects::default(),
+            heals: settings.slots.is_some(),
+            needed_script: None,
             wait_watch: WaitWatch::default(),
             budget: RetryBudget::default(),
             subscriptions: Subscriptions::default(),

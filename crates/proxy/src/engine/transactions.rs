@@ -23,6 +23,7 @@ use crate::protocol::fanout::Body;
 use crate::protocol::grammar::{Mark, Reply};
 use crate::protocol::pending_join::{Element, Fragment, PendingJoin};
 use crate::routes::routing::Destination;
+use crate::servers::kept::{Kept, SentAs};
 use crate::servers::queue::ReplyTo;
 use crate::servers::trial::Verdict;
 
@@ -135,7 +136,7 @@ impl<P: Protocol> Engine<P> {
                 .get(connection)
                 .map(|it| it.takes_transactions(now));
             match verdict {
-                Some(Verdict::Supported) => connections.push(connection),
+                Some(Verdict::Supported) => connections.push((connection, destination)),
                 Some(Verdict::Refused(line)) => {
                     let line: Box<[u8]> = line.into();
                     let refuse = |out: &mut Vec<u8>| P::transaction_refused(&line, out);
@@ -146,7 +147,7 @@ impl<P: Protocol> Engine<P> {
                 }
             }
         }
-        self.send_blocks(id, &connections, *transaction, reply_to);
+        self.send_blocks(id, &connections, *transaction, reply_to, SentAs::Shared);
     }
 
     /// Sends a transaction where the keys are watched on which it depends.
@@ -159,6 +160,7 @@ impl<P: Protocol> Engine<P> {
     ) {
         // Even one of no requests tells whether the keys have changed.
         transaction.part_for(None, false, &mut self.routes).ok();
+        let destination = self.watched_destination(id, &mut transaction);
         let now = self.now;
         let found = self.roster.get(connection);
         match found.map(|it| it.takes_transactions(now)) {
@@ -169,7 +171,8 @@ impl<P: Protocol> Engine<P> {
                     ReplyTo::Slot(slot) => ReplyTo::Last(Some(slot)),
                     _ => ReplyTo::Last(None),
                 };
-                self.send_blocks(id, &[connection], transaction, last);
+                let to = [(connection, destination)];
+                self.send_blocks(id, &to, transaction, last, SentAs::Watched);
                 self.wait_until_idle(id);
             }
             Some(Verdict::Refused(line)) => {
@@ -180,6 +183,17 @@ impl<P: Protocol> Engine<P> {
             // It was tried before, and that does not count any more. A trial would end what is watched.
             Some(Verdict::Unknown) | None => self.end_unwatched(id, reply_to),
         }
+    }
+
+    /// Where the keys of a transaction are that depends on watched keys, or else these.
+    fn watched_destination(&mut self, id: SessionId, transaction: &mut Transaction) -> Destination {
+        let places = transaction.find_places(&mut self.routes);
+        let place = places
+            .ok()
+            .and_then(|places| places.into_iter().flatten().next());
+        let watch = self.clients.get(id).and_then(|session| session.watch());
+        let key = watch.and_then(|watch| watch.keys().next());
+        place.unwrap_or_else(|| self.routes.route(key.unwrap_or(PLACEHOLDER)))
     }
 
     /// What the transaction depends on may have changed.
@@ -195,16 +209,22 @@ impl<P: Protocol> Engine<P> {
     fn send_blocks(
         &mut self,
         id: SessionId,
-        connections: &[ConnectionId],
+        connections: &[(ConnectionId, Destination)],
         transaction: Transaction,
         reply_to: ReplyTo,
+        sent_as: SentAs,
     ) {
-        for (part, connection) in connections.iter().enumerate() {
+        for (part, (connection, _)) in connections.iter().enumerate() {
             for script in transaction.scripts(part) {
                 self.load_script_on(id, *connection, script);
             }
         }
         let is_split = connections.len() > 1;
+        // They are needed once more where a block is sent elsewhere.
+        let kept_parts = if self.heals { connections.len() } else { 0 };
+        let mut scripts: Vec<_> = (0..kept_parts)
+            .map(|part| transaction.scripts(part).to_vec())
+            .collect();
         let (parts, elements) = transaction.into_parts();
         if let (true, ReplyTo::Slot(slot)) = (is_split, reply_to) {
             let counts = parts.iter().map(|(_, count)| *count);
@@ -213,8 +233,8 @@ impl<P: Protocol> Engine<P> {
                 session.expect_join(slot, join);
             }
         }
-        for (part, (connection, (mut requests, count))) in connections.iter().zip(parts).enumerate()
-        {
+        let parts = connections.iter().zip(parts);
+        for (part, ((connection, destination), (mut requests, count))) in parts.enumerate() {
             let reply_to = match is_split {
                 true => fragment_of(reply_to, part),
                 false => reply_to,
@@ -224,17 +244,40 @@ impl<P: Protocol> Engine<P> {
                 out.append(&mut requests);
                 out.extend(P::END);
             });
-            self.expect_before(*connection, Mark::Transaction, count as u16 + 1);
+            let before = count as u16 + 1;
+            self.expect_before(*connection, Mark::Transaction, before);
+            if let Destination::Slot(_, slot) = *destination {
+                let mut kept = Kept::new(slot, sent_as);
+                kept.before = before;
+                kept.scripts = std::mem::take(&mut scripts[part]);
+                self.keep_block(id, *connection, *destination, kept);
+            }
         }
+    }
+
+    /// Keeps the block that was queued last on a connection.
+    fn keep_block(
+        &mut self,
+        id: SessionId,
+        connection: ConnectionId,
+        destination: Destination,
+        kept: Kept,
+    ) {
+        if let Some(connection) = self.roster.get_mut(connection) {
+            connection.queue_mut().keep(kept);
+        }
+        self.hold_if_moving(id, destination);
     }
 
     fn join_parts(
         &self,
-        connections: &[ConnectionId],
+        connections: &[(ConnectionId, Destination)],
         counts: impl Iterator<Item = usize>,
         elements: Vec<Element>,
     ) -> PendingJoin<P::Kind> {
-        let servers = connections.iter().filter_map(|id| self.roster.get(*id));
+        let servers = connections
+            .iter()
+            .filter_map(|(id, _)| self.roster.get(*id));
         let fragments = servers.zip(counts);
         let fragments =
             fragments.map(|(connection, count)| Fragment::new(connection.server(), count));

@@ -15,6 +15,7 @@ use crate::protocol::decision::Facts;
 use crate::protocol::fanout::Body;
 use crate::protocol::grammar::Reply;
 use crate::routes::routing::Destination;
+use crate::servers::kept::SentAs;
 use crate::servers::leases::{Wait, WaitKeys};
 use crate::servers::queue::ReplyTo;
 
@@ -64,7 +65,7 @@ impl<P: Protocol> Engine<P> {
         bodies: &mut Vec<Body>,
     ) {
         let server = match destination {
-            Destination::Server(server) => server,
+            Destination::Server(server) | Destination::Slot(server, _) => server,
             Destination::Ejected(server) => {
                 return self.refuse_wait(asked, facts, &Cause::Ejected, Some(server));
             }
@@ -112,6 +113,7 @@ impl<P: Protocol> Engine<P> {
                 },
             );
         }
+        self.keep_sent(connection, destination, SentAs::Wait);
         self.note_keys(asked, facts);
         if has_ended {
             self.cancel_ended(asked.id);

@@ -21,6 +21,7 @@ use crate::protocol::decision::{Apart, Facts};
 use crate::protocol::fanout::Body;
 use crate::protocol::grammar::{Mark, Reply};
 use crate::routes::routing::Destination;
+use crate::servers::kept::SentAs;
 use crate::servers::queue::ReplyTo;
 use crate::servers::trial::{REPLIES_BEFORE, Verdict};
 
@@ -39,8 +40,14 @@ impl<P: Protocol> Engine<P> {
         facts: &Facts<P::Command>,
         bodies: &mut Vec<Body>,
     ) {
+        if self.heals && self.watched_at(asked.id).is_some() && !self.is_watch_in_force(asked.id) {
+            // Its keys have moved: the transaction will not be executed, whatever else is watched.
+            self.output.reply.clear();
+            self.output.reply.extend_from_slice(P::WATCHED);
+            return self.respond(asked.id, facts.reply);
+        }
         match self.try_watch(asked) {
-            Ok(connection) => {
+            Ok((connection, destination)) => {
                 let reply_to = match facts.reply {
                     Reply::Wanted => self.open_slot(
                         asked.id,
@@ -60,6 +67,7 @@ impl<P: Protocol> Engine<P> {
                 self.send(asked.id, connection, reply_to, facts.class(), |out| {
                     write_request(&asked.source, bodies, None, out);
                 });
+                self.keep_sent(connection, destination, SentAs::Watch);
                 if let Some((_, server)) = self.watched_at(asked.id) {
                     self.roster.note_held(server, self.now);
                 }
@@ -113,7 +121,10 @@ impl<P: Protocol> Engine<P> {
     }
 
     /// The connection to watch the keys on.
-    fn try_watch(&mut self, asked: &Asked<'_, P>) -> Result<ConnectionId, NotWatched> {
+    fn try_watch(
+        &mut self,
+        asked: &Asked<'_, P>,
+    ) -> Result<(ConnectionId, Destination), NotWatched> {
         self.check_health();
         let text = asked.source.text;
         let routes = &mut self.routes;
@@ -124,7 +135,7 @@ impl<P: Protocol> Engine<P> {
             return Err(NotWatched::Apart);
         }
         let server = match first {
-            Destination::Server(server) => server,
+            Destination::Server(server) | Destination::Slot(server, _) => server,
             Destination::Substitute(other) | Destination::Ejected(other) => {
                 return Err(NotWatched::Failed(Cause::Ejected, Some(other)));
             }
@@ -150,7 +161,7 @@ impl<P: Protocol> Engine<P> {
                 }
             }
         }
-        Ok(connection)
+        Ok((connection, first))
     }
 
     fn begin_watch(&mut self, id: SessionId, server: ServerId) -> Result<ConnectionId, NotWatched> {
@@ -189,11 +200,11 @@ impl<P: Protocol> Engine<P> {
         let Some(watch) = session.watch() else {
             return true;
         };
-        let (routes, here) = (&mut self.routes, Destination::Server(watch.server));
+        let routes = &mut self.routes;
         let is_random = routes.is_random();
         let mut keys = watch.keys();
         session.leases().contains(&watch.connection)
-            && (is_random || keys.all(|key| routes.route(key) == here))
+            && (is_random || keys.all(|key| routes.route(key).is_at(watch.server)))
     }
 
     /// Ends what the session watches. Its client gets the server's reply to that, if it is watched still; otherwise
@@ -241,7 +252,7 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    fn leave_watch(&mut self, connection: ConnectionId) {
+    pub(super) fn leave_watch(&mut self, connection: ConnectionId) {
         self.take_off(connection);
         self.leave(connection);
     }

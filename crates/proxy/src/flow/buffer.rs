@@ -3,6 +3,8 @@
 //! Small pieces are copied into owned segments; large ones keep a reference to the chunk they
 //! arrived in, so that a value of a megabyte crosses the proxy without being copied.
 
+mod last;
+
 use std::collections::VecDeque;
 use std::ops::Range;
 

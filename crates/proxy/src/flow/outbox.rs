@@ -9,6 +9,7 @@ use crate::event::{Event, Level, LogRecord};
 use crate::id::{ConnectionId, SessionId};
 use crate::limits::MAX_ACCESS_RECORDS;
 use crate::question::Question;
+use crate::settings::Address;
 use crate::share::{Endpoint, ServerShare};
 use crate::time::Time;
 
@@ -49,6 +50,12 @@ pub enum Action {
     /// A server has said that it only takes reads: it may be the master no more. Where the servers of the pool are found, they are to be
     /// looked for again.
     LookForServers,
+    /// Have the nodes of the pool's Redis Cluster asked which of them has which hash slot, and publish a plan that says so:
+    /// [`PoolShare::publish`](crate::PoolShare::publish). Nothing is to be reported back.
+    AskForMap {
+        /// A node that knows more than this worker, to be asked first.
+        node: Option<Address>,
+    },
     /// A session for which [`Pool::session_wants_read`](crate::Pool::session_wants_read) was false is to be read
     /// again. With edge-triggered polling, read now: the event for what is in the socket has passed.
     ReadSession {

@@ -2,6 +2,7 @@
 
 use crate::cause::Cause;
 use crate::event::Event;
+use crate::protocol::redirect::Redirect;
 
 /// The framing of requests and replies, and what a reply tells about its server.
 pub(crate) trait Grammar: Sized {
@@ -76,6 +77,14 @@ pub(crate) trait Grammar: Sized {
     fn lacks_script(_kind: Self::Kind, _start: &[u8]) -> bool {
         false
     }
+
+    /// Whether an error line of a server says that the request belongs elsewhere, or has to wait. It was not executed then.
+    fn redirect(_line: &[u8]) -> Option<Redirect> {
+        None
+    }
+
+    /// The request that has a server execute the next one though another has the hash slot. The reply to it is a status.
+    const ASKING: &'static [u8] = b"";
 
     /// Whether a server's reply of this kind is the one that the client of a quiet request does not want.
     fn is_unwanted(kind: Self::Kind, unwanted: Unwanted) -> bool;

@@ -13,6 +13,7 @@ pub(crate) mod greeting;
 pub(crate) mod guarding;
 pub(crate) mod memcached;
 pub(crate) mod pending_join;
+pub(crate) mod redirect;
 pub(crate) mod redis;
 pub(crate) mod report;
 pub(crate) mod subscribing;

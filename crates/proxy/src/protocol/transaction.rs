@@ -44,6 +44,9 @@ pub(crate) trait Transactions: Decider {
     /// Appends the reply to a transaction that is not executed as what it depends on may have changed.
     fn watch_failed(_client: &Self::Client, _out: &mut Vec<u8>) {}
 
+    /// The reply to a request to watch keys.
+    const WATCHED: &'static [u8] = b"";
+
     /// Appends the error for a request to watch more than may be.
     fn too_many_watched(_out: &mut Vec<u8>) {}
 
@@ -55,6 +58,11 @@ pub(crate) trait Transactions: Decider {
 
     /// The request that ends what is watched.
     const UNWATCH: &'static [u8] = b"";
+
+    /// Whether an error line tells that a transaction was not executed as one of its requests was not accepted.
+    fn is_aborted(_line: &[u8]) -> bool {
+        false
+    }
 
     /// Appends the error for a transaction whose keys are served by the failover pool now.
     fn transaction_elsewhere(_out: &mut Vec<u8>) {}

@@ -6,8 +6,13 @@ use crate::settings::PoolSettings;
 
 impl PoolSettings {
     /// The digest of what decides where a key is: hash, distribution, hash tag, and the servers with their names, addresses,
-    /// databases and weights. It is the same in every process and version. What happens when servers fail has no part in it.
+    /// databases and weights. It is the same in every process and version. What happens when servers fail has no part in it. That of
+    /// a pool of a Redis Cluster is 0.
     pub fn ring_digest(&self) -> u32 {
+        if self.slots.is_some() {
+            // Where keys are is up to the cluster.
+            return 0;
+        }
         let placement = &self.placement;
         let tag = placement.tag.map(|tag| (tag.open, tag.close));
         let mut text = format!(

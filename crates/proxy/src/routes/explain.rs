@@ -87,7 +87,9 @@ impl Question<'_> {
             return KeyDestination::Server(None);
         }
         match Routes::new([0; 2], own, failover, own_stay).route(self.key) {
-            Destination::Server(server) => KeyDestination::Server(Some(server.index())),
+            Destination::Server(server) | Destination::Slot(server, _) => {
+                KeyDestination::Server(Some(server.index()))
+            }
             Destination::Substitute(_) | Destination::Ejected(_) if is_other_drawn => {
                 KeyDestination::Substitute(None)
             }

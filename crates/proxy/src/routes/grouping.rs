@@ -1,9 +1,13 @@
-//! The keys of one request, grouped by server: each group becomes a fragment, or several if it is too long for one.
+//! The keys of one request, grouped by server: each group becomes a fragment, or several if it is too long for one. In a
+//! pool of a Redis Cluster they are grouped by hash slot, as no server takes a request for several.
+
 //!
 //! This is a counting sort by the server's index, so the time is linear in the number of keys and no memory is
 //! allocated per request. Keys keep the order of the request within a fragment, which joined replies rely on.
 
 use std::ops::Range;
+
+use hashkit::SLOTS;
 
 use super::routing::Destination;
 use crate::limits::KEEP_KEYS;
@@ -13,10 +17,13 @@ use crate::protocol::decision::Key;
 #[derive(Debug, Default)]
 pub(crate) struct Grouping {
     keys: Vec<Key>,
-    /// For each key the index of the server that it is routed to.
+    /// For each key the index of the group that it belongs to: that of its server.
     owners: Vec<u32>,
-    /// For each server, by its index, its keys. All keys of one server have the same destination.
+    /// For each server, by its index, its keys; for each hash slot in the order in which they were found. All keys of one
+    /// group have the same destination.
     groups: Vec<Group>,
+    /// For each hash slot that has a group the index of that, plus one. Empty until there is one.
+    groups_of_slots: Vec<u32>,
     /// Indices of the keys, grouped by server, in request order within one.
     order: Vec<u32>,
     /// The fragments: where each goes, and which keys of `order`.
@@ -49,7 +56,7 @@ impl Grouping {
     pub(crate) fn begin(&mut self, keys: Vec<Key>) {
         self.keys = keys;
         self.owners.clear();
-        self.groups.clear();
+        self.clear_groups();
     }
 
     /// Finds the destination of the next `most` keys that have none yet.
@@ -62,12 +69,15 @@ impl Grouping {
         let start = self.owners.len();
         let end = self.keys.len().min(start.saturating_add(most));
         self.owners.reserve(end - start);
-        for key in &self.keys[start..end] {
-            let destination = route(*key);
+        for at in start..end {
+            let destination = route(self.keys[at]);
             let Some(server) = destination.server() else {
                 return Owners::NoServer;
             };
-            let index = server.index();
+            let index = match destination {
+                Destination::Slot(_, slot) => self.group_of_slot(slot),
+                _ => server.index(),
+            };
             if index >= self.groups.len() {
                 self.groups.resize(index + 1, Group::EMPTY);
             }
@@ -83,10 +93,35 @@ impl Grouping {
         }
     }
 
+    /// The index of the group of a hash slot, the next one if it has none.
+    #[inline(never)]
+    fn group_of_slot(&mut self, slot: u16) -> usize {
+        if self.groups_of_slots.is_empty() {
+            self.groups_of_slots.resize(SLOTS, 0);
+        }
+        let known = &mut self.groups_of_slots[usize::from(slot)];
+        if *known == 0 {
+            // No truncation: there are no more groups than slots.
+            *known = self.groups.len() as u32 + 1;
+        }
+        *known as usize - 1
+    }
+
+    fn clear_groups(&mut self) {
+        if !self.groups_of_slots.is_empty() {
+            for group in &self.groups {
+                if let Destination::Slot(_, slot) = group.destination {
+                    self.groups_of_slots[usize::from(slot)] = 0;
+                }
+            }
+        }
+        self.groups.clear();
+    }
+
     /// Begins anew with the same keys: their destinations have changed.
     pub(crate) fn restart(&mut self) {
         self.owners.clear();
-        self.groups.clear();
+        self.clear_groups();
         self.fragments.clear();
     }
 
@@ -94,6 +129,7 @@ impl Grouping {
     pub(crate) fn footprint(&self) -> usize {
         let keys = self.keys.capacity() * size_of::<Key>();
         let numbers = self.owners.capacity() + self.order.capacity();
+        let numbers = numbers + self.groups_of_slots.capacity();
         let fragments = self.fragments.capacity() * size_of::<(Destination, Range<usize>)>();
         let groups = self.groups.capacity() * size_of::<Group>();
         keys + numbers * size_of::<u32>() + groups + fragments
@@ -281,6 +317,31 @@ mod tests {
             grouping.begin((1..=6).map(key).collect());
             let found = grouping.find_owners(9, |_| Destination::NoServer);
             assert_eq!(found, Owners::NoServer);
+        }
+    }
+
+    #[test]
+    fn keys_of_a_cluster_are_grouped_by_slot() {
+        let mut table = Table::new();
+        let servers: [ServerId; 2] = [(); 2].map(|()| table.insert_with(|_| ()));
+        let mut grouping = Grouping::default();
+        let all: [([u16; 4], &[usize]); 2] = [
+            ([16_383, 3, 16_383, 4], &[2, 1, 1]),
+            ([4, 0, 0, 4], &[2, 2]),
+        ];
+        for (slots, expected) in all {
+            grouping.begin((1..=4).map(key).collect());
+            let mut slots = slots.into_iter();
+            // One server has the even slots.
+            let mut next = |_| {
+                let slot = slots.next().unwrap();
+                Destination::Slot(servers[usize::from(slot % 2)], slot)
+            };
+            assert_eq!(grouping.find_owners(9, &mut next), Owners::Found);
+            grouping.group(usize::MAX);
+            let keys = grouping.fragments().map(|(_, keys)| keys.len());
+            assert_eq!(keys.collect::<Vec<_>>(), expected);
+            grouping.end();
         }
     }
 }

@@ -10,9 +10,12 @@
 
 use std::sync::Arc;
 
+use hashkit::slot_of;
+
 use super::shards::Shards;
 use crate::cause::Cause;
 use crate::id::ServerId;
+use crate::settings::Address;
 use crate::share::PoolShare;
 use crate::time::Time;
 
@@ -21,6 +24,9 @@ use crate::time::Time;
 pub(crate) enum Destination {
     /// To this server.
     Server(ServerId),
+    /// To this server, which has the key's hash slot, or one that knows who has it. Keys of different slots have different
+    /// destinations, though they may be at one server: no server of a cluster takes a request for several slots.
+    Slot(ServerId, u16),
     /// To this server of the failover pool, instead of an ejected one. The TTL of what is written there is capped.
     Substitute(ServerId),
     /// Nowhere: its server is ejected, its keys stay with it, and no server of a failover pool is available.
@@ -36,6 +42,8 @@ pub(crate) struct RouteVersion {
     plans: [u64; 2],
     /// Epochs of the health of their servers.
     epochs: [u64; 2],
+    /// How many hash slots have moved since the plan of the pool was followed.
+    moves: u64,
 }
 
 /// How a pool's keys are routed.
@@ -50,6 +58,8 @@ pub(crate) struct Routes {
     keys_stay: bool,
     /// When health must be checked although no epoch has changed, because an ejected server's pause is over.
     next_check: Option<Time>,
+    /// See [`RouteVersion`].
+    moves: u64,
 }
 
 impl Destination {
@@ -57,7 +67,9 @@ impl Destination {
     #[inline]
     pub(crate) fn usable_server(self) -> Result<ServerId, Cause> {
         match self {
-            Destination::Server(server) | Destination::Substitute(server) => Ok(server),
+            Destination::Server(server)
+            | Destination::Slot(server, _)
+            | Destination::Substitute(server) => Ok(server),
             Destination::Ejected(_) => Err(Cause::Ejected),
             Destination::NoServer => Err(Cause::Refused),
         }
@@ -67,9 +79,18 @@ impl Destination {
     pub(crate) fn server(self) -> Option<ServerId> {
         match self {
             Destination::Server(server)
+            | Destination::Slot(server, _)
             | Destination::Substitute(server)
             | Destination::Ejected(server) => Some(server),
             Destination::NoServer => None,
+        }
+    }
+
+    /// Whether it is this server of the pool, in use.
+    pub(crate) fn is_at(self, server: ServerId) -> bool {
+        match self {
+            Destination::Server(it) | Destination::Slot(it, _) => it == server,
+            Destination::Substitute(_) | Destination::Ejected(_) | Destination::NoServer => false,
         }
     }
 }
@@ -88,6 +109,7 @@ impl Routes {
             failover: failover.map(Box::new),
             keys_stay,
             next_check: None,
+            moves: 0,
         };
         routes.schedule_check();
         routes
@@ -99,6 +121,7 @@ impl Routes {
         RouteVersion {
             plans: self.plans,
             epochs: [self.own.epoch(), failover.map_or(0, Shards::epoch)],
+            moves: self.moves,
         }
     }
 
@@ -106,10 +129,45 @@ impl Routes {
     #[inline]
     pub(crate) fn route(&mut self, key: &[u8]) -> Destination {
         match self.own.place(key) {
-            None => Destination::NoServer,
+            None => self.route_by_slot(key),
             Some(placed) if placed.is_live || !self.keys_stay => Destination::Server(placed.server),
             Some(placed) => self.substitute(placed.server, key),
         }
+    }
+
+    /// The same where no ring has the key: in a pool of a Redis Cluster.
+    #[inline(never)]
+    fn route_by_slot(&self, key: &[u8]) -> Destination {
+        match self.own.slots() {
+            Some(_) => self.route_slot(slot_of(key)),
+            None => Destination::NoServer,
+        }
+    }
+
+    /// Where a request for keys of this hash slot goes.
+    pub(crate) fn route_slot(&self, slot: u16) -> Destination {
+        match self.own.place_slot(slot) {
+            None => Destination::NoServer,
+            Some(placed) if placed.is_live => Destination::Slot(placed.server, slot),
+            Some(placed) => Destination::Ejected(placed.server),
+        }
+    }
+
+    /// The servers are a Redis Cluster.
+    pub(crate) fn has_slots(&self) -> bool {
+        self.own.slots().is_some()
+    }
+
+    /// The server of a Redis Cluster with this address, if it is among those that are known.
+    pub(crate) fn find_server(&self, address: &Address) -> Option<ServerId> {
+        self.own.find(address)
+    }
+
+    /// That server has the hash slot now, as another one has said. Returns whether it is news.
+    pub(crate) fn move_slot(&mut self, slot: u16, server: ServerId) -> bool {
+        let is_news = self.own.move_slot(slot, server);
+        self.moves += u64::from(is_news);
+        is_news
     }
 
     #[cold]

@@ -6,7 +6,9 @@ use hashkit::{Member, Placement, Ring};
 
 use super::random::Random;
 use crate::id::ServerId;
+use crate::settings::Address;
 use crate::share::{PlannedServer, PoolPlan, PoolShare};
+use crate::slot_map::SlotMap;
 
 /// The placement of keys on the servers of a pool, as one worker uses it. Each worker has its own ring, so that a
 /// lookup needs no lock; `refresh` brings it up to date with the pool's shared health.
@@ -17,6 +19,8 @@ pub(crate) struct Shards {
     /// In the order of the plan. The ring's indices are indices of this.
     servers: Vec<Shard>,
     ring: Ring,
+    /// In a pool of a Redis Cluster: which server has which hash slot. The ring is empty then.
+    slots: Option<SlotMap>,
     /// The epoch of the health as of the last `refresh`.
     epoch: u64,
     /// Keys stay with their servers, ejected or not.
@@ -60,6 +64,7 @@ impl Shards {
             pool: Arc::clone(pool),
             placement: plan.settings.placement,
             ring: plan.settings.placement.ring(&[]),
+            slots: plan.settings.slots.as_deref().cloned(),
             servers: ids.iter().zip(&plan.servers).map(shard).collect(),
             keys_stay,
             random: Random::new(seed),
@@ -131,6 +136,40 @@ impl Shards {
         })
     }
 
+    /// Which server has which hash slot, in a pool of a Redis Cluster.
+    pub(crate) fn slots(&self) -> Option<&SlotMap> {
+        self.slots.as_ref()
+    }
+
+    /// The server that has a hash slot. Where it is not known, any, always the same: it knows who has it, or will.
+    pub(crate) fn place_slot(&self, slot: u16) -> Option<Placed> {
+        let count = self.servers.len().max(1);
+        let owner = self.slots.as_ref()?.owner(slot);
+        let owner = owner.filter(|owner| *owner < count);
+        let shard = self.servers.get(owner.unwrap_or(usize::from(slot) % count));
+        shard.map(|shard| Placed {
+            server: shard.id,
+            is_live: shard.is_live,
+        })
+    }
+
+    /// The server with this address.
+    pub(crate) fn find(&self, address: &Address) -> Option<ServerId> {
+        let is_it = |shard: &&Shard| shard.planned.endpoint.address == *address;
+        self.servers.iter().find(is_it).map(|shard| shard.id)
+    }
+
+    /// That server has the hash slot now; returns whether another one had it.
+    pub(crate) fn move_slot(&mut self, slot: u16, server: ServerId) -> bool {
+        let position = self.servers.iter().position(|shard| shard.id == server);
+        let (Some(slots), Some(position)) = (&mut self.slots, position) else {
+            return false;
+        };
+        let is_news = slots.owner(slot) != Some(position);
+        slots.set(slot, position);
+        is_news
+    }
+
     /// From now on those servers count as live for which `is_live` says so, until the next `refresh`.
     pub(super) fn assume(&mut self, is_live: impl Fn(ServerId, &PlannedServer) -> bool) {
         for shard in &mut self.servers {
@@ -158,6 +197,9 @@ impl Shards {
     }
 
     fn build(&mut self) {
+        if self.slots.is_some() {
+            return;
+        }
         let members: Vec<_> = self
             .servers
             .iter()

@@ -45,6 +45,9 @@ pub(crate) struct Connection<P: Protocol> {
     mid_reply: bool,
     /// The beginning of the reply to the oldest request, if that is quiet and its client may not want the reply.
     withheld: Vec<u8>,
+    /// The first error line of a transaction under way that says that it belongs elsewhere, or the beginning of a line that
+    /// may say so.
+    redirect_before: Vec<u8>,
     /// A RESP3 push frame is being dropped: it answers no request.
     dropping: bool,
     pushed: Pushed,
@@ -134,6 +137,7 @@ impl<P: Protocol> Connection<P> {
             scanner: P::Scanner::default(),
             mid_reply: false,
             withheld: Vec::new(),
+            redirect_before: Vec::new(),
             dropping: false,
             pushed: Pushed::default(),
             trial: Trial::default(),
@@ -411,6 +415,12 @@ impl<P: Protocol> Connection<P> {
     /// Takes the beginning of the reply to the oldest request, which is quiet, as far as it is kept.
     pub(crate) fn take_withheld(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.withheld)
+    }
+
+    /// Takes the error line of a request of the transaction that was just answered, if one said that it belongs elsewhere.
+    pub(crate) fn take_redirect_before(&mut self) -> Option<Vec<u8>> {
+        let line = std::mem::take(&mut self.redirect_before);
+        (!line.is_empty()).then_some(line)
     }
 
     /// What may be written now.

@@ -9,6 +9,7 @@
 pub(crate) mod connection;
 pub(crate) mod delay;
 pub(crate) mod health;
+pub(crate) mod kept;
 pub(crate) mod leases;
 pub(crate) mod listener;
 pub(crate) mod loaded;
@@ -16,6 +17,7 @@ pub(crate) mod notes;
 pub(crate) mod purpose;
 mod pushed;
 pub(crate) mod queue;
+pub(crate) mod redirects;
 pub(crate) mod roster;
 pub(crate) mod samples;
 pub(crate) mod server;

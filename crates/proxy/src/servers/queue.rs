@@ -13,6 +13,7 @@ use crate::id::SessionId;
 use crate::latency::{Class, ServerLatency};
 use crate::limits::{KEEP_IN_FLIGHT, KEEP_OUTPUT, MAX_CONNECTION_BYTES, MAX_IN_FLIGHT};
 use crate::protocol::grammar::{Mark, Unwanted};
+use crate::servers::kept::{Kept, KeptRequests};
 use crate::servers::notes::Notes;
 use crate::servers::samples::{Sample, Samples};
 use crate::servers::writes::Writes;
@@ -97,6 +98,9 @@ pub(crate) enum ReplyTo {
     Last(Option<u64>),
     /// It tells whether the session's transaction, which waits for it, may be sent on this connection.
     Trial,
+    /// Where the request says that was sent elsewhere as this number, which is kept with others of its kind
+    /// ([`crate::servers::redirects`]).
+    Redirected(u64),
     /// Nowhere: the client asked for no reply.
     Nobody,
     /// Nowhere: it is a request of the proxy that loads a script for whoever runs it, so it is sent though its client has
@@ -148,6 +152,7 @@ pub(crate) struct RequestQueue {
     writes: Writes,
     notes: Notes,
     samples: Samples,
+    kept: KeptRequests,
     /// How many bytes of the next one are written.
     sent_of_next: usize,
     /// Unwritten bytes of requests that were answered before they were wholly written, as a server may do with an
@@ -341,6 +346,39 @@ impl RequestQueue {
         self.samples.add(number, sample);
     }
 
+    /// The request that was pushed last is kept until it is answered, with its bytes if there is room for them and they are
+    /// not there already.
+    pub(crate) fn keep(&mut self, mut kept: Kept) {
+        let Some(last) = self.entries.back() else {
+            return;
+        };
+        let bytes = last.bytes();
+        if kept.request.is_none() && self.kept.has_room(bytes) {
+            kept.request = Some(self.output.last(bytes));
+        }
+        let number = self.writes.taken() + self.entries.len() as u64 - 1;
+        self.kept.add(number, kept);
+    }
+
+    /// Takes what is kept of the request with this number; what is kept of earlier ones is dropped.
+    pub(crate) fn take_kept(&mut self, number: u64) -> Option<Kept> {
+        self.kept.take(number)
+    }
+
+    /// The clients of the kept requests that are not answered, with the hash slots of their keys.
+    pub(crate) fn kept_slots(&self) -> impl Iterator<Item = (SessionId, u16)> {
+        let oldest = self.writes.taken();
+        self.kept.iter().filter_map(move |(number, kept)| {
+            let index = usize::try_from(number.checked_sub(oldest)?).ok()?;
+            Some((self.entries.get(index)?.session, kept.slot))
+        })
+    }
+
+    /// Bytes of memory of the kept requests.
+    pub(crate) fn kept_footprint(&self) -> usize {
+        self.kept.footprint()
+    }
+
     /// Whether some of the requests are.
     #[inline]
     pub(crate) fn has_samples(&self) -> bool {
@@ -368,7 +406,7 @@ impl RequestQueue {
     }
 
     /// The number of the oldest request.
-    pub(super) fn number_of_oldest(&self) -> u64 {
+    pub(crate) fn number_of_oldest(&self) -> u64 {
         self.writes.taken()
     }
 
@@ -403,6 +441,7 @@ impl RequestQueue {
     pub(super) fn record(&mut self, latency: &ServerLatency, now: Time) {
         self.writes.record(latency, now);
         self.notes.drop_before(self.writes.taken());
+        self.kept.drop_before(self.writes.taken());
     }
 
     /// Takes the oldest request off the queue; returns it, and whether it was wholly written.
@@ -502,6 +541,7 @@ impl RequestQueue {
         let mut dropped = Amount::default();
         // Whether the entry before this one stays.
         let mut stays = true;
+        let mut all_stay = Vec::with_capacity(self.entries.len());
         self.entries.retain(|entry| {
             let follows = entry.reply_to.follows() && stays;
             // The answer to the latter tells that the wait of another connection has ended.
@@ -516,9 +556,11 @@ impl RequestQueue {
                 late += usize::from(index < self.forgotten);
             }
             index += 1;
+            all_stay.push(stays);
             stays
         });
         self.output = kept;
+        self.kept.renumber(self.writes.taken(), &all_stay);
         self.notes.forget();
         self.samples.forget();
         self.forgotten -= late;

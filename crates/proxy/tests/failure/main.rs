@@ -10,6 +10,8 @@ mod alone;
 mod answer;
 mod census;
 mod clients;
+mod cluster;
+mod cluster_transactions;
 mod connect;
 mod counts;
 mod cross_shard;

@@ -44,6 +44,8 @@ pub(crate) struct Stage {
     pub(crate) looks: usize,
     /// What the access log tells.
     accesses: Vec<AccessRecord>,
+    /// Which nodes were to be asked for the map of slots.
+    pub(crate) maps_asked: Vec<Option<String>>,
     /// What is due at once waits for [`Stage::tick`].
     pub(crate) ticks_by_hand: bool,
     /// A worker that answers no other one, and one that cannot even be asked.
@@ -111,6 +113,7 @@ impl Stage {
             log: Vec::new(),
             looks: 0,
             accesses: Vec::new(),
+            maps_asked: Vec::new(),
             ticks_by_hand: false,
             busy_workers: [None; 2],
         };
@@ -551,6 +554,7 @@ impl Stage {
             }
             Action::LookForServers => self.looks += 1,
             Action::Ask { question } => self.ask_workers(worker, &question),
+            Action::AskForMap { node } => self.maps_asked.push(node.map(|node| node.to_string())),
             Action::ReadSession { session } => {
                 if let Some(client) = self.workers[worker].sessions.get(&session) {
                     self.hand_over(*client);

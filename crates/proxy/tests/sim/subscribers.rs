@@ -257,6 +257,7 @@ impl Play {
                         self.counts.closed += 1;
                     }
                 }
+                Action::AskForMap { .. } => {}
                 Action::Ask { .. } => unreachable!("no client asks about others"),
                 Action::ReadSession { .. } | Action::LookForServers => {}
             }

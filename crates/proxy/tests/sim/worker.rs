@@ -399,6 +399,7 @@ impl World {
         self.trace(|| format!("worker {worker}: {action:?}"));
         match action {
             Action::LookForServers => {}
+            Action::AskForMap { .. } => {}
             Action::Ask { .. } => unreachable!("no client asks about others"),
             Action::Connect {
                 connection,

@@ -4,10 +4,11 @@ use redis_proto::encode;
 use redis_proto::request::{Progress, RequestError, RequestLimits, RequestParser};
 use redis_proto::response::{ReplyKind, ReplyScanner, Scan as RedisScan, error_code};
 
-use super::refusal;
 use super::state::Redis;
+use super::{redirect, refusal};
 use crate::cause::Cause;
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan, Unwanted, refuse_tls};
+use crate::protocol::redirect::Redirect;
 
 impl Grammar for Redis {
     type Parser = RequestParser;
@@ -98,6 +99,12 @@ impl Grammar for Redis {
     fn lacks_script(kind: ReplyKind, start: &[u8]) -> bool {
         kind == ReplyKind::Error && error_code(start) == b"NOSCRIPT"
     }
+
+    fn redirect(line: &[u8]) -> Option<Redirect> {
+        redirect::redirect(line)
+    }
+
+    const ASKING: &'static [u8] = b"*1\r\n$6\r\nASKING\r\n";
 
     /// No command of Redis is quiet.
     fn is_unwanted(_kind: ReplyKind, _unwanted: Unwanted) -> bool {

@@ -40,6 +40,7 @@ mod own;
 mod parts;
 mod pubsub;
 mod recent;
+mod redirect;
 mod refusal;
 mod replies;
 mod report;

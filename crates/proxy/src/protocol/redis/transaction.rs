@@ -42,6 +42,12 @@ impl Transactions for Redis {
         kind != ReplyKind::Error || error_code(start) == b"EXECABORT"
     }
 
+    fn is_aborted(line: &[u8]) -> bool {
+        error_code(line) == b"EXECABORT"
+    }
+
+    const WATCHED: &'static [u8] = b"+OK\r\n";
+
     fn refuse_watch(client: &mut RedisClient) {
         client.in_force.refuse_watch();
     }

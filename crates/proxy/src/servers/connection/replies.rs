@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Connection;
 use crate::id::SessionId;
-use crate::limits::SLOW_AT_ONCE;
+use crate::limits::{MAX_REDIRECT_LINE, SLOW_AT_ONCE};
 use crate::metrics::{ServerCounters, ServerMetric};
 use crate::protocol::Protocol;
 use crate::protocol::grammar::{BadReply, Mark, Scan};
@@ -165,7 +165,11 @@ impl<P: Protocol> Connection<P> {
         if oldest.expects_before() {
             return self.drop_reply_before(data, tally);
         }
-        let marks = matches!(oldest.reply_to, ReplyTo::Fragment(..)).then_some(marks);
+        let may_be_joined = matches!(
+            oldest.reply_to,
+            ReplyTo::Fragment(..) | ReplyTo::Redirected(_)
+        );
+        let marks = may_be_joined.then_some(marks);
         let found = self.take_reply(data, marks, tally)?;
         if let Found::Reply {
             entry,
@@ -221,11 +225,13 @@ impl<P: Protocol> Connection<P> {
         tally: &mut Tally,
     ) -> Result<Found<P::Kind>, BadReply> {
         let is_trial = self.queue.oldest().is_some_and(|it| it.mark == Mark::Trial);
+        let begins = P::is_between_replies(&self.scanner);
         let scan = P::scan(&mut self.scanner, data, None)?;
         let (len, kind) = match scan {
             Scan::Complete { len, kind } => (len, Some(kind)),
             Scan::Partial => (data.len(), None),
         };
+        self.note_redirect(begins, &data[..len], kind.is_some());
         if is_trial {
             self.trial.note(&data[..len], kind.map(P::is_error_kind));
         } else if kind.is_some_and(|kind| !P::is_status(kind) && !P::is_error_kind(kind)) {
@@ -236,6 +242,24 @@ impl<P: Protocol> Connection<P> {
         }
         tally.bytes += len as i64;
         Ok(Found::Before(len))
+    }
+
+    /// Keeps the first error line that says that a transaction belongs elsewhere, as it comes, piece by piece.
+    fn note_redirect(&mut self, begins: bool, piece: &[u8], is_over: bool) {
+        let line = &mut self.redirect_before;
+        let is_known = line.ends_with(b"\n");
+        let goes_on = if begins {
+            piece.starts_with(b"-")
+        } else {
+            !line.is_empty()
+        };
+        if is_known || !goes_on {
+            return;
+        }
+        line.extend_from_slice(&piece[..piece.len().min(MAX_REDIRECT_LINE)]);
+        if line.len() > MAX_REDIRECT_LINE || (is_over && P::redirect(line).is_none()) {
+            line.clear();
+        }
     }
 
     #[cold]
