@@ -471,9 +471,5 @@ pub const CLUSTER_LONGEST_PAUSE: Duration = Duration::from_millis(64);
 /// nodes has bounds of its own.
 pub const ASK_FOR_MAP_EVERY: Duration = Duration::from_millis(5);
 
-/// For how long a hash slot counts as being moved after a node has said so: a slot of very many keys takes longer, and
-/// then it is said again.
-pub const SLOT_MOVING_FOR: Duration = Duration::from_secs(10);
-
 /// How often it is looked whether the clients have left whose requests were sent elsewhere.
 pub const SWEEP_REDIRECTS_EVERY: Duration = Duration::from_secs(1);

@@ -24,6 +24,7 @@ use crate::script_memory::ScriptMemory;
 use crate::security::Security;
 use crate::servers::health::{PoolHealth, ServerHealth};
 use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
+use crate::slot_map::SlotMap;
 use crate::slow_log::SlowLog;
 use crate::time::Time;
 
@@ -210,6 +211,30 @@ impl PoolShare {
             let failover = last.failover.clone();
             PoolPlan::new(Some(last), Arc::new(settings), failover, self.workers())
         })
+    }
+
+    /// The nodes of a Redis Cluster have told which of them has which hash slot: publishes a plan that is like the last one but
+    /// for that, and returns it; `None` if it says the same, or the pool is none of a cluster. `slots` has indices of `servers`.
+    /// What stays of a server is as with [`PoolShare::publish`].
+    pub fn publish_map(
+        &self,
+        servers: &[ServerSettings],
+        slots: &Arc<SlotMap>,
+    ) -> Option<Arc<PoolPlan>> {
+        let settings = &self.plan().settings;
+        let known = settings.slots.as_ref()?;
+        if settings.servers == *servers && known == slots {
+            return None;
+        }
+        Some(self.replace_plan(|last| {
+            let settings = PoolSettings {
+                servers: servers.to_vec(),
+                slots: Some(Arc::clone(slots)),
+                ..PoolSettings::clone(&last.settings)
+            };
+            let failover = last.failover.clone();
+            PoolPlan::new(Some(last), Arc::new(settings), failover, self.workers())
+        }))
     }
 
     /// A server is elsewhere now though its address reads the same: its host is a name that leads elsewhere. Puts

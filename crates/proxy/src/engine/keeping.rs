@@ -28,11 +28,11 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// A request for several keys was sent. If some keys of their slot have moved and others have not, it may have to be
-    /// sent once more: its client's later ones wait until it is answered.
-    pub(super) fn hold_if_moving(&mut self, id: SessionId, destination: Destination) {
-        if let Destination::Slot(_, slot) = destination
-            && self.redirects.is_moving(slot, self.now)
+    /// A request for several keys of a hash slot was sent. While the slot is being moved, its server may answer that it is to be
+    /// sent again later, though it serves others of the same keys: its client's later requests wait until it is answered, or
+    /// they would overtake it.
+    pub(super) fn hold_behind(&mut self, id: SessionId, destination: Destination) {
+        if let Destination::Slot(..) = destination
             && let Some(session) = self.clients.get_mut(id)
         {
             session.hold_until_drained();

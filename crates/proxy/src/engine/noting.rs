@@ -67,7 +67,7 @@ impl<P: Protocol> Engine<P> {
         self.keep_sent(connection, destination, SentAs::Shared);
         let found = self.output.keys.len();
         if keys.map_or(found, |keys| keys.len()) > 1 {
-            self.hold_if_moving(asked.id, destination);
+            self.hold_behind(asked.id, destination);
         }
         let (is_counted, is_logged) = (self.is_sampled(), self.is_logged());
         if is_counted || is_logged {

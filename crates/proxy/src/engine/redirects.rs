@@ -40,7 +40,7 @@ const NOT_KEPT: &str =
 
 /// Why one fails behind which another was executed.
 const OVERTAKEN: &str =
-    "keys of the request were being moved in the cluster, and a later one was executed already";
+    "a later request for keys of the same slot was executed while this one waited for the cluster";
 
 /// What becomes of a piece of a reply.
 pub(super) enum Healed {
@@ -276,7 +276,6 @@ impl<P: Protocol> Engine<P> {
                 if let Some(server) = to.as_ref().and_then(|to| self.routes.find_server(to))
                     && is_it
                 {
-                    self.redirects.note_moved(slot);
                     self.move_slot(slot, server);
                 }
                 self.ask_for_map(from);
@@ -289,7 +288,6 @@ impl<P: Protocol> Engine<P> {
                 }
             }
             Redirect::Asked { to } => {
-                self.redirects.note_moving(slot, now);
                 it.to = at(to).map_or(Target::Owner, Target::Asked);
                 match it.to == Target::Owner || it.kept.hops > 3 {
                     true => pause(it.kept.hops),
@@ -297,7 +295,6 @@ impl<P: Protocol> Engine<P> {
                 }
             }
             Redirect::TryAgain => {
-                self.redirects.note_moving(slot, now);
                 it.to = Target::Owner;
                 self.wait_longer(it)
             }

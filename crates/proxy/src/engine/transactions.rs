@@ -266,7 +266,7 @@ impl<P: Protocol> Engine<P> {
         if let Some(connection) = self.roster.get_mut(connection) {
             connection.queue_mut().keep(kept);
         }
-        self.hold_if_moving(id, destination);
+        self.hold_behind(id, destination);
     }
 
     fn join_parts(

@@ -10,7 +10,7 @@ use super::kept::Kept;
 use super::leases::Wait;
 use super::queue::{InFlight, ReplyTo};
 use crate::id::{ServerId, SessionId};
-use crate::limits::{ASK_FOR_MAP_EVERY, SLOT_MOVING_FOR, SWEEP_REDIRECTS_EVERY};
+use crate::limits::{ASK_FOR_MAP_EVERY, SWEEP_REDIRECTS_EVERY};
 use crate::settings::Address;
 use crate::time::Time;
 
@@ -26,8 +26,6 @@ pub(crate) struct Redirects {
     next_number: u64,
     /// No row is due before this: a lower bound.
     earliest: Option<Time>,
-    /// Slots of which some keys have moved and others have not, as far as is known, and how long that is believed.
-    moving: BTreeMap<u16, Time>,
     asked_for_map: Option<Time>,
 }
 
@@ -213,22 +211,6 @@ impl Redirects {
         let is_there = |key: &RowKey| !is_gone(key.0);
         self.rows.retain(|key, _| is_there(key));
         self.sent.retain(|_, key| is_there(key));
-    }
-
-    /// Some keys of this slot have moved and others have not.
-    pub(crate) fn note_moving(&mut self, slot: u16, now: Time) {
-        self.moving.retain(|_, until| *until > now);
-        self.moving.insert(slot, now + SLOT_MOVING_FOR);
-    }
-
-    /// Whether that is so, as far as is known.
-    pub(crate) fn is_moving(&self, slot: u16, now: Time) -> bool {
-        !self.moving.is_empty() && self.moving.get(&slot).is_some_and(|until| *until > now)
-    }
-
-    /// All keys of this slot are at one server.
-    pub(crate) fn note_moved(&mut self, slot: u16) {
-        self.moving.remove(&slot);
     }
 
     /// Whether the servers are to be asked now for the map of slots: not if they were just now.

@@ -33,6 +33,12 @@ pub(crate) struct Redis {
     pub(super) indices: Cell<Vec<usize>>,
 }
 
+/// The delimiters of the part of a key that decides its hash slot in a Redis Cluster.
+const CLUSTER_TAG: HashTag = HashTag {
+    open: b'{',
+    close: b'}',
+};
+
 impl Protocol for Redis {
     fn new(plan: &Arc<PoolPlan>) -> Self {
         let settings = &plan.settings;
@@ -48,7 +54,10 @@ impl Protocol for Redis {
                 u16::try_from(settings.servers.len()).unwrap_or(u16::MAX),
                 scan::digest(settings.servers.iter().map(|server| &*server.name)),
             ),
-            hash_tag: settings.placement.tag,
+            hash_tag: match settings.slots {
+                Some(_) => Some(CLUSTER_TAG),
+                None => settings.placement.tag,
+            },
             limits: RequestLimits::default(),
             recent: Recent::default(),
             extra: ExtraCommands::new(&redis.commands),
@@ -60,7 +69,8 @@ impl Protocol for Redis {
 impl Redis {
     /// Whether the pool has one server, so that whatever a command is about is there.
     pub(super) fn has_one_server(&self) -> bool {
-        self.places.0 == 1
+        // A cluster may get more at any time.
+        self.places.0 == 1 && self.plan.settings.slots.is_none()
     }
 }
 
