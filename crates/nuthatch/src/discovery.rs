@@ -6,6 +6,8 @@
 //! the servers and leaves the settings. They take turns ([`Turn`]).
 
 mod asker;
+mod cluster;
+mod cluster_map;
 mod found;
 mod publisher;
 mod reply;
@@ -14,6 +16,7 @@ mod sentinel_watch;
 mod server_file;
 mod server_names;
 
+pub(crate) use cluster::Cluster;
 pub(crate) use found::Found;
 pub(crate) use publisher::{Discovery, Publisher, Source, Turn};
 pub(crate) use sentinel::Sentinels;

@@ -24,6 +24,7 @@ mod live;
 mod logger;
 mod logins;
 mod manual;
+mod map_wanted;
 mod memory_limit;
 mod net;
 mod pid_file;

@@ -2,6 +2,7 @@
 //! by another one as a whole, while clients are served.
 
 mod changes;
+mod clusters;
 mod directory;
 mod discoveries;
 mod pools;

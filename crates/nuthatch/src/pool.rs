@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use proxy::PlannedServer;
 
 use crate::logins::LoginFile;
+use crate::map_wanted::MapWanted;
 use crate::net::{Networks, Stream};
 use crate::standing::Standing;
 use crate::tls::{Acceptance, Fault, ReadFile};
@@ -72,6 +73,8 @@ pub(crate) struct PoolShare {
     failed_handshakes: AtomicU64,
     /// How the search for its servers stands, if they are found.
     standing: ArcSwapOption<Standing>,
+    /// Has the map of its cluster asked for, if it has one.
+    map_wanted: ArcSwapOption<MapWanted>,
 }
 
 impl PoolShare {
@@ -94,6 +97,7 @@ impl PoolShare {
             handshakes: AtomicU64::new(0),
             failed_handshakes: AtomicU64::new(0),
             standing: ArcSwapOption::empty(),
+            map_wanted: ArcSwapOption::empty(),
         }
     }
 
@@ -230,6 +234,18 @@ impl PoolShare {
     /// How the search for its servers stands, if they are found.
     pub(crate) fn standing(&self) -> Option<Arc<Standing>> {
         self.standing.load_full()
+    }
+
+    /// From now on this has the map of its cluster asked for.
+    pub(crate) fn set_map_wanted(&self, wanted: Option<MapWanted>) {
+        self.map_wanted.store(wanted.map(Arc::new));
+    }
+
+    /// A worker wants a newer map of the cluster; `node` has one.
+    pub(crate) fn want_map(&self, node: Option<proxy::settings::Address>) {
+        if let Some(wanted) = &*self.map_wanted.load() {
+            wanted.ask(node);
+        }
     }
 
     /// Current clients.

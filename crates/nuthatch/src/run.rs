@@ -492,7 +492,8 @@ fn announce(options: &RunOptions) {
 fn announce_cross_shard(config: &Config) {
     let is_open = |pool: &&PoolConfig| {
         let is_redis = matches!(pool.settings.protocol, ProtocolSettings::Redis(_));
-        is_redis && pool.settings.servers.len() > 1 && !pool.has_cross_shard
+        let is_ring = pool.cluster.is_none() && pool.settings.servers.len() > 1;
+        is_redis && is_ring && !pool.has_cross_shard
     };
     for pool in config.pools.iter().filter(is_open) {
         let name = &pool.settings.name;

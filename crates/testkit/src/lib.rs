@@ -17,6 +17,7 @@
 
 mod certificates;
 mod client;
+mod cluster;
 mod endpoint;
 mod port;
 mod process;
@@ -27,6 +28,7 @@ mod tool;
 
 pub use certificates::{Authority, Certificate};
 pub use client::Client;
+pub use cluster::Cluster;
 pub use endpoint::Endpoint;
 pub use port::free_port;
 pub use process::{Process, eventually};

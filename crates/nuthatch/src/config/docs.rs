@@ -155,6 +155,7 @@ fn value(kind: &Kind) -> String {
         Kind::Hosts => "names of hosts".into(),
         Kind::Networks => "networks".into(),
         Kind::Servers => "list of servers, or where they are found".into(),
+        Kind::Nodes => "list of `host:port`".into(),
         Kind::Commands => "list of commands".into(),
         Kind::Guardrails => "list of guardrails".into(),
         Kind::Mapping { .. } => "mapping".into(),

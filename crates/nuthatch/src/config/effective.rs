@@ -75,6 +75,7 @@ fn json_of(kind: &Kind, value: &Value) -> Json {
             servers.iter().map(|(server, _)| line(server)).collect()
         }
         Value::Servers(Servers::Found(source)) => source.to_string().into(),
+        Value::Nodes(nodes) => nodes.iter().map(|(node, _)| node.name.clone()).collect(),
         Value::Commands(commands) => commands.iter().map(command).collect(),
         Value::Guardrails(lines) => lines.iter().map(|it| guardrail(&it.settings)).collect(),
         Value::Mapping(given) => match kind {

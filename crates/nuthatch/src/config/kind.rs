@@ -6,7 +6,7 @@ use hashkit::HashTag;
 use proxy::settings::CommandSettings;
 use proxy::{NoRelease, Release};
 
-use super::address::{ListenLine, listen};
+use super::address::{ListenLine, ServerLine, listen};
 use super::fault::Fault;
 use super::hosts::{HOST_PORT_HELP, HOSTS_HELP, HostPort, NamedHost, host_port, named_hosts};
 use super::nearest::only_near;
@@ -62,6 +62,8 @@ pub enum Kind {
     Networks,
     /// A sequence of servers, or where they are found.
     Servers,
+    /// A sequence of nodes of a cluster.
+    Nodes,
     /// A sequence of commands.
     Commands,
     /// A sequence of guardrails.
@@ -137,6 +139,8 @@ pub(super) enum Value {
     Networks(Networks),
     /// Of [`Kind::Servers`].
     Servers(Servers),
+    /// Of [`Kind::Nodes`], with the position of each.
+    Nodes(Vec<(ServerLine, Position)>),
     /// Of [`Kind::Commands`].
     Commands(Vec<CommandSettings>),
     /// Of [`Kind::Guardrails`].
@@ -178,6 +182,7 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
                 "expected one server per line, each after a dash: `- host:port:weight [name]`";
             Err(Fault::new("is not a list of servers", help))
         }
+        Kind::Nodes => Err(Fault::new("is not a list of nodes", expected(kind))),
         Kind::Commands => Err(Fault::new("is not a list of commands", expected(kind))),
         Kind::Guardrails => Err(Fault::new("is not a list of guardrails", expected(kind))),
         Kind::Mapping { .. } => Err(Fault::new("is not a mapping", expected(kind))),
@@ -209,6 +214,10 @@ pub(super) fn text_of(value: &Value, kind: &Kind) -> String {
         (Value::Tag(tag), _) => format!("{tag:?}"),
         (Value::Listen(listen), _) => listen.text().to_owned(),
         (Value::Servers(servers), _) => servers.to_string(),
+        (Value::Nodes(nodes), _) => {
+            let names = nodes.iter().map(|(node, _)| node.name.as_str());
+            names.collect::<Vec<_>>().join(", ")
+        }
         (Value::Commands(commands), _) => {
             let lines = commands.iter().map(|command| format!("{command:?}"));
             lines.collect::<Vec<_>>().join(", ")
@@ -252,6 +261,7 @@ pub(super) fn expected(kind: &Kind) -> String {
              `{sentinel: [host:port], shards: [name]}`"
                 .into()
         }
+        Kind::Nodes => "expected `- host:port`, such as `[10.0.0.1:6379, 10.0.0.2:6379]`".into(),
         Kind::Commands => {
             "expected `- {name: module.get, arity: 2, first: 1, last: 1, step: 1, access: read}`"
                 .into()

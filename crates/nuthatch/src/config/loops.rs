@@ -8,6 +8,7 @@ use proxy::settings::Address;
 use super::address::Listen;
 use super::file::ReadPool;
 use super::report::{Findings, Position, Problem};
+use super::table::ours::CLUSTER;
 
 /// Reports pools that list their own listen address as a server, or that of another pool which leads back.
 /// Addresses are compared as far as that is possible without a look-up.
@@ -54,7 +55,9 @@ fn steps_of(pool: &ReadPool, listens: &[Option<Listen>]) -> Vec<Step> {
             by_port.entry(port_of(listen)).or_default().push(index);
         }
     }
-    for (server, position) in pool.server_lines().into_iter().flatten() {
+    let nodes = pool.values.value(&CLUSTER).into_iter().flatten();
+    let servers = pool.server_lines().into_iter().flatten();
+    for (server, position) in servers.chain(nodes) {
         let port = match &server.address {
             Address::Tcp { port, .. } => Some(*port),
             Address::Unix(_) | Address::Unknown => None,

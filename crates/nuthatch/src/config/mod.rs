@@ -8,6 +8,7 @@ mod address;
 mod aliases;
 mod checked;
 mod choice;
+mod cluster;
 mod commands;
 mod denied;
 pub mod docs;
@@ -57,8 +58,8 @@ pub use report::{Position, Problem, Report, Source};
 pub(crate) use server_file::read_lines;
 pub use system::System;
 pub use types::{
-    Config, Discovery, Globals, LogFormat, PoolConfig, ReadyWhen, SentinelSource, ServerSource,
-    Workers, Written,
+    ClusterConfig, Config, Discovery, Globals, LogFormat, PoolConfig, ReadyWhen, SentinelSource,
+    ServerSource, Workers, Written,
 };
 
 pub(crate) use nearest::nearest;

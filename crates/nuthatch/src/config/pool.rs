@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use hashkit::{Distribution, HashKind, index_order};
+use hashkit::{Distribution, HashKind, Placement, index_order};
 use proxy::settings::{
     Address, FailoverSettings, MemcachedSettings, PoolSettings, ProtocolSettings, RedisSettings,
 };
 
 use super::address::{Listen, ServerLine};
+use super::cluster::{check_cluster, cluster};
 use super::denied::check_guardrails;
 use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
 use super::report::{Findings, Position, Problem};
-use super::table::ours::{CROSS_SHARD, DATABASES, FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
+use super::table::ours::{CLUSTER, CROSS_SHARD, DATABASES, FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
 use super::table::theirs::{
     CLIENT_CONNECTIONS, DISTRIBUTION, HASH, LISTEN, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
 };
@@ -37,6 +38,7 @@ pub(super) fn check_pool(
     let values = &pool.values;
     let distribution = values.get(&DISTRIBUTION);
     check_eject_policy(pool, distribution, findings);
+    check_cluster(pool, findings);
     let servers = check_servers(pool, distribution, findings);
     if values.iter().any(|given| given.value.is_none()) {
         return None;
@@ -46,6 +48,11 @@ pub(super) fn check_pool(
     warn_of_open_socket(pool, &listen, findings);
     warn_of_idle_settings(pool, findings);
     let mut config = pool_config(pool, listen, servers?, findings);
+    config.cluster = cluster(pool, &config.settings);
+    if config.cluster.is_some() {
+        config.settings.slots = Some(Arc::default());
+        config.settings.placement = Placement::default();
+    }
     config.acceptance = tls.acceptance;
     config.listen_tls = tls.listen;
     config.settings.server_security = tls.security;
@@ -58,6 +65,8 @@ fn check_required(pool: &ReadPool, findings: &mut Findings) {
         return;
     }
     let required = of(Scope::Pool).filter(|setting| matches!(setting.absent, Absent::Required));
+    let has_cluster = pool.values.given(&CLUSTER).is_some();
+    let required = required.filter(|setting| setting.name != SERVERS.name || !has_cluster);
     for setting in required.filter(|setting| pool.values.given(setting).is_none()) {
         let message = format!(
             "setting `{}` is missing in pool `{}`",
@@ -94,7 +103,10 @@ fn check_servers(
     distribution: Distribution,
     findings: &mut Findings,
 ) -> Option<Vec<ServerLine>> {
-    let lines = pool.server_lines()?;
+    let lines = match pool.values.given(&CLUSTER) {
+        Some(_) => pool.values.value(&CLUSTER)?,
+        None => pool.server_lines()?,
+    };
     let before = findings.problems.len();
     if lines.is_empty() {
         let position = pool

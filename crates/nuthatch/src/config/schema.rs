@@ -14,8 +14,9 @@ use super::docs::choices;
 use super::file::RESERVED;
 use super::guardrails;
 use super::kind::{Kind, Part, WORKERS_MAX};
+use super::servers::MOST_NODES;
 use super::source;
-use super::table::ours::VALUE_MAX;
+use super::table::ours::{CLUSTER, VALUE_MAX};
 use super::table::theirs::{LISTEN, REDIS, SERVERS};
 use super::table::{Absent, Only, Origin, Scope, Setting, of};
 
@@ -67,6 +68,7 @@ fn pool() -> Value {
     let required: Vec<&str> = of(Scope::Pool)
         .filter(is_required)
         .map(|setting| setting.name)
+        .filter(|name| *name != SERVERS.name)
         .collect();
     let is_redis = json!({
         "properties": { REDIS.name: { "enum": [true, "true"] } },
@@ -75,10 +77,15 @@ fn pool() -> Value {
     let about = "A pool. What has neither `listen` nor `servers` is there for pools to be made of it (`<<: *name`).";
     let mut pool = mapping(about, of(Scope::Pool));
     pool["if"] = json!({
-        "anyOf": [{ "required": [LISTEN.name] }, { "required": [SERVERS.name] }],
+        "anyOf": [
+            { "required": [LISTEN.name] },
+            { "required": [SERVERS.name] },
+            { "required": [CLUSTER.name] },
+        ],
     });
     pool["then"] = json!({
         "required": required,
+        "oneOf": [{ "required": [SERVERS.name] }, { "required": [CLUSTER.name] }],
         "if": is_redis,
         "then": { "properties": none_of(Only::Memcached) },
         "else": { "properties": none_of(Only::Redis) },
@@ -193,6 +200,13 @@ fn value(kind: &Kind) -> Value {
         ),
         Kind::Networks => text_like(&patterns::networks()),
         Kind::Servers => servers(),
+        Kind::Nodes => json!({
+            "type": "array",
+            "items": { "type": "string", "pattern": r"^[^/ ]+:[0-9]+$" },
+            "minItems": 1,
+            "maxItems": MOST_NODES,
+            "uniqueItems": true,
+        }),
         Kind::Commands => json!({
             "type": "array",
             "items": command(),

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use proxy::settings::Address;
+
 use super::address::{ServerLine, server};
 use super::fault::faulty;
 use super::kind::{Kind, expected};
@@ -45,6 +47,61 @@ fn read_server(item: &Node) -> Result<ServerLine, Problem> {
                 .help(expected(&Kind::Servers)),
         ),
     }
+}
+
+/// Most nodes that a list may name: one that answers is enough.
+pub(super) const MOST_NODES: usize = 100;
+
+/// Reads the nodes of a cluster, `host:port` each; `None` if anything is wrong with them, which has been reported.
+pub(super) fn read_nodes(
+    list: &Node,
+    items: &[Node],
+    findings: &mut Findings,
+) -> Option<Vec<(ServerLine, Position)>> {
+    let before = findings.problems.len();
+    let mut nodes: Vec<(ServerLine, Position)> = Vec::new();
+    for item in items {
+        match read_node(item) {
+            Ok(node) if nodes.iter().any(|(known, _)| known.address == node.address) => {
+                let message = format!("node `{}` is listed twice", node.name);
+                findings.problems.push(Problem::at(&item.position, message));
+            }
+            Ok(node) => nodes.push((node, item.position.clone())),
+            Err(problem) => findings.problems.push(problem),
+        }
+    }
+    if items.is_empty() || items.len() > MOST_NODES {
+        let message = format!("a cluster has from 1 to {MOST_NODES} nodes to begin with");
+        let problem = Problem::at(&list.position, message);
+        findings.problems.push(problem.help(expected(&Kind::Nodes)));
+    }
+    (findings.problems.len() == before).then_some(nodes)
+}
+
+fn read_node(item: &Node) -> Result<ServerLine, Problem> {
+    let Content::Text(text) = &item.content else {
+        let problem = Problem::at(&item.position, "a node must be one line of text");
+        return Err(problem.help(expected(&Kind::Nodes)));
+    };
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = port.parse().ok().filter(|port| *port != 0);
+    let is_sound = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    let Some(port) = port.filter(|_| is_sound) else {
+        let problem = Problem::at(&item.position, format!("node `{text}` is no `host:port`"));
+        return Err(problem.help(expected(&Kind::Nodes)));
+    };
+    let address = Address::tcp(host, port);
+    Ok(ServerLine {
+        name: address.to_string(),
+        pname: format!("{address}:1"),
+        weight: 1,
+        address,
+        is_named: false,
+    })
 }
 
 /// Reports servers with the same name, which would own the same points of the ring.

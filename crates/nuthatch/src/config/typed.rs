@@ -6,11 +6,12 @@ use hashkit::HashTag;
 use proxy::Release;
 use proxy::settings::CommandSettings;
 
-use super::address::ListenLine;
+use super::address::{ListenLine, ServerLine};
 use super::choice::Choice;
 use super::hosts::{HostPort, NamedHost};
 use super::kind::{Kind, Value};
 use super::number::NUMBER_MAX;
+use super::report::Position;
 use super::types::{GuardrailLine, Servers, Workers};
 use crate::net::Networks;
 
@@ -105,6 +106,15 @@ pub(super) const SERVERS: Typed<Servers> = Typed {
     kind: Kind::Servers,
     read: |value| match value {
         Value::Servers(servers) => Some(servers.clone()),
+        _ => None,
+    },
+};
+
+/// A sequence of nodes of a cluster.
+pub(super) const NODES: Typed<Vec<(ServerLine, Position)>> = Typed {
+    kind: Kind::Nodes,
+    read: |value| match value {
+        Value::Nodes(nodes) => Some(nodes.clone()),
         _ => None,
     },
 };

@@ -279,10 +279,33 @@ pub struct PoolConfig {
     pub dns_refresh: Option<Duration>,
     /// Whether connections go where those names lead then; otherwise it is only told.
     pub dns_follow: bool,
+    /// The Redis Cluster that its servers are, if they are one.
+    pub cluster: Option<ClusterConfig>,
     /// Whether `cross_shard` is written down. If not, a line at start tells of it.
     pub has_cross_shard: bool,
     /// The settings that are written down, to compare one configuration with another.
     pub written: BTreeMap<&'static str, Written>,
+}
+
+/// A Redis Cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// Nodes to be asked first.
+    pub seeds: Vec<Address>,
+    /// How often a node is asked for the map of slots though nothing seems to have changed.
+    pub refresh: Duration,
+    /// The password of the nodes, if they have one.
+    pub password: Option<Arc<[u8]>>,
+}
+
+/// The password is not shown.
+impl std::fmt::Debug for ClusterConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterConfig")
+            .field("seeds", &self.seeds)
+            .field("refresh", &self.refresh)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A setting as it is written down.
@@ -340,6 +363,7 @@ impl PoolConfig {
             reuseport: false,
             dns_refresh: Some(Duration::from_secs(30)),
             dns_follow: false,
+            cluster: None,
             has_cross_shard: false,
             written: BTreeMap::new(),
         }

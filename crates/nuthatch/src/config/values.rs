@@ -9,7 +9,7 @@ use super::kind::{Kind, Value, expected, read_text, text_of};
 use super::node::{Content, Entry, Mapping, Node};
 use super::parts::read_parts;
 use super::report::{Findings, Position, Problem};
-use super::servers::read_servers;
+use super::servers::{read_nodes, read_servers};
 use super::source::read_source;
 use super::table::globals::ADMIN_TOKEN;
 use super::table::theirs::REDIS_AUTH;
@@ -225,6 +225,9 @@ fn read_value(
         (Kind::Servers, Content::Mapping(_)) => {
             let source = read_source(node, rules.owner, findings);
             return source.map(|it| Value::Servers(Servers::Found(it)));
+        }
+        (Kind::Nodes, Content::List(items)) => {
+            return read_nodes(node, items, findings).map(Value::Nodes);
         }
         (Kind::Commands, Content::List(items)) => {
             return read_commands(node, items, rules.owner, findings).map(Value::Commands);

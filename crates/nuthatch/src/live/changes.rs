@@ -110,7 +110,10 @@ impl Changes {
         let (before, after) = (by_name(old), by_name(new));
         for changed in &mut self.changed {
             let name = changed.pool.as_str();
-            if let (Some(old), Some(new)) = (before.get(name), after.get(name)) {
+            if let (Some(old), Some(new)) = (before.get(name), after.get(name))
+                && old.cluster.is_none()
+                && new.cluster.is_none()
+            {
                 changed.keys = Some(moved_keys(&ring_diff::diff(&old.settings, &new.settings)));
             }
         }
@@ -335,7 +338,12 @@ fn changed_pool(old: &PoolConfig, new: &PoolConfig) -> Option<ChangedPool> {
     if old.written == new.written {
         return None;
     }
-    let (before, after) = (&old.settings.servers, &new.settings.servers);
+    // The nodes of a cluster are found out.
+    let listed = |pool: &'_ PoolConfig| match pool.cluster {
+        Some(_) => Vec::new(),
+        None => pool.settings.servers.clone(),
+    };
+    let (before, after) = (&listed(old), &listed(new));
     let protocols = (&old.settings.protocol, &new.settings.protocol);
     Some(ChangedPool {
         pool: new.settings.name.clone(),

@@ -97,6 +97,7 @@ impl Live {
         // Others may have been found meanwhile.
         self.adopt(&mut config);
         let is_changed = changed_pools(&self.config, &config);
+        self.clusters.adopt(&mut config, self.pools.current());
         let replaced = self
             .pools
             .replace(&config, Bounds::of(&config, most), &is_changed);
@@ -108,6 +109,7 @@ impl Live {
         self.names.watch(&config, &pools, &self.workers);
         self.discoveries
             .follow(&turn, &config, &pools, &self.workers);
+        self.clusters.follow(&turn, &config, &pools, &self.workers);
         drop(turn);
         // A worker has a pool before it gets a client of it.
         let sockets = self.sockets.replace(&config, &pools, prepared);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use proxy::{Departure, Process};
 
+use super::clusters::Clusters;
 use super::directory::Directory;
 use super::discoveries::Discoveries;
 use super::pools::{Bounds, Pools};
@@ -74,6 +75,7 @@ pub(crate) struct Live {
     pub(super) sockets: Sockets,
     pub(super) names: ServerNames,
     pub(super) discoveries: Discoveries,
+    pub(super) clusters: Clusters,
     pub(super) workers: Vec<worker::Handle>,
     pub(super) acceptor: acceptor::Handle,
     pub(super) directory: Arc<Directory>,
@@ -150,8 +152,11 @@ impl Draft {
         let turn = turn.take();
         names.watch(&self.config, self.pools.current(), &workers);
         discoveries.follow(&turn, &self.config, self.pools.current(), &workers);
-        drop(turn);
         let pools = self.pools.current().to_vec();
+        let mut clusters = Clusters::new(resolver, &discoveries.turn());
+        clusters.follow(&turn, &self.config, &pools, &workers);
+        drop(turn);
+        clusters.wait();
         let changes = self.sockets.replace(&self.config, &pools, self.prepared);
         let most = max_clients(&self.config, workers.len());
         let acceptor = acceptor::start(changes.opened, workers.clone(), Arc::clone(counts), most)
@@ -164,6 +169,7 @@ impl Draft {
             sockets: self.sockets,
             names,
             discoveries,
+            clusters,
             workers,
             acceptor,
             directory,

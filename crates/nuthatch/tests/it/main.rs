@@ -9,6 +9,7 @@ mod backpressure;
 mod bad_input;
 mod client_list;
 mod clients;
+mod cluster;
 mod cross_shard;
 mod daemon;
 mod dashboard;

@@ -9,11 +9,13 @@ use proxy::settings::{
     TimeoutAction, TransactionScope,
 };
 
+use super::super::address::ServerLine;
 use super::super::choice::{Choice, choices};
 use super::super::hosts::HostPort;
+use super::super::report::Position;
 use super::super::typed::{
-    BOOL, COMMANDS as COMMAND_LIST, GUARDRAILS as GUARDRAIL_LIST, HOST_PORT, MILLISECONDS, RELEASE,
-    TEXT, TIME_LIMIT, bytes, integer,
+    BOOL, COMMANDS as COMMAND_LIST, GUARDRAILS as GUARDRAIL_LIST, HOST_PORT, MILLISECONDS, NODES,
+    RELEASE, TEXT, TIME_LIMIT, bytes, integer,
 };
 use super::super::types::GuardrailLine;
 use super::row::{Absent, AnyRow, Row, rows};
@@ -46,6 +48,27 @@ rows! {
          have no server of their own.",
     )
     .fills(|pool, policy| pool.settings.failure.eject = policy);
+
+    CLUSTER: Vec<(ServerLine, Position)> = Row::ours(
+        "cluster",
+        NODES,
+        Absent::Nothing,
+        "In place of `servers`: some nodes of a Redis or Valkey Cluster, `host:port` each. The others, and which of them has \
+         which keys, are found out from those, and followed when nodes fail and slots move; no client hears of it. Clients \
+         need not know of the cluster. `hash`, `distribution` and `hash_tag` have no meaning then, and nodes are not ejected. \
+         What clients notice, and what is asked of the cluster: see [cluster.md](cluster.md).",
+    )
+    .only_redis();
+
+    CLUSTER_REFRESH: Duration = Row::ours(
+        "cluster_refresh",
+        MILLISECONDS,
+        Absent::Value("10000"),
+        "How often a node of the cluster is asked which node has which keys, though nothing seems to have changed: at least \
+         100. It is asked at once, but no more than some twenty times a second, whenever a node sends a request elsewhere or \
+         is lost.",
+    )
+    .only_redis();
 
     FAILOVER: String = Row::ours(
         "failover",

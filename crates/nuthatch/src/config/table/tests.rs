@@ -107,6 +107,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
             Kind::Hosts => vec!["a".into(), "b:80 c".into()],
             Kind::Listen
             | Kind::Servers
+            | Kind::Nodes
             | Kind::Commands
             | Kind::Guardrails
             | Kind::Mapping { .. } => vec![],
@@ -124,6 +125,8 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
         "servers",
         "redis",
         "redis_db",
+        "cluster",
+        "cluster_refresh",
         "failover",
         "failover_ttl",
         "commands",

@@ -54,8 +54,7 @@ impl<N: Net> Driver<N> {
             Action::CloseSession { session, linger } => self.close_session(pool, session, linger),
             Action::LookForServers => self.part(pool).share.look_for_servers(),
             Action::Ask { question } => self.ask_workers(pool, &question),
-            // No pool has a cluster yet.
-            Action::AskForMap { .. } => {}
+            Action::AskForMap { node } => self.part(pool).share.want_map(node),
             Action::ReadSession { session } => {
                 if let Some(key) = self.key_of_session(pool, session) {
                     self.read(key);
