@@ -49,6 +49,8 @@ Usage: cargo xtask COMMAND
                      of them, or all (--full; --write makes docs/clients.md)
   torture [--minutes N] [--seed N] [--reload] [--upgrade N]
                      check every reply while servers fail in every way
+  torture --cluster [--failovers N] [--migrations N] [--seed N]
+                     the same with a Redis Cluster whose masters are killed and slots moved
   chaos [--seconds N] [--seed N] [--scenarios N]
                      check every reply under random settings and faults
   attack [OPTION]... what attacks cost other clients (attack --help)
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         ["manual", folder] => manual::write(Some(folder)),
         ["mutants", rest @ ..] => mutants::mutants(rest),
         ["clients", rest @ ..] => clients::run(rest),
+        ["torture", "--cluster", rest @ ..] => example::example("cluster", rest),
         ["torture", rest @ ..] => example::example("torture", rest),
         ["chaos", rest @ ..] => example::example("chaos", rest),
         ["attack", rest @ ..] => example::example("attack", rest),
