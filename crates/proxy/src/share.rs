@@ -3,6 +3,7 @@
 //! Workers only read plans. A new one is published as a whole (`ArcSwap`), and then its number. A worker compares
 //! that number before each request, which costs one atomic load, and loads the plan only when it differs.
 
+mod endpoint;
 mod hot_keys;
 
 use std::fmt;
@@ -15,18 +16,17 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::flow::memory::{Memory, MemoryPart};
 use crate::hot_keys::{HotKeyOrder, Published};
 use crate::latency::{Class, Durations, Histogram, ServerLatency};
-use crate::login::{Login, LoginSource};
 use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
 use crate::process::{Place, Process};
 use crate::rate_limit::RateLimit;
-use crate::release::KnownRelease;
 use crate::script_memory::ScriptMemory;
-use crate::security::Security;
-use crate::servers::health::{PoolHealth, ServerHealth};
-use crate::settings::{Address, PoolSettings, ProtocolSettings, ServerSettings};
+use crate::servers::health::PoolHealth;
+use crate::settings::{PoolSettings, ServerSettings};
 use crate::slot_map::SlotMap;
 use crate::slow_log::SlowLog;
 use crate::time::Time;
+
+pub use endpoint::Endpoint;
 
 /// One pool of the process.
 #[derive(Debug)]
@@ -104,23 +104,6 @@ pub struct PlannedServer {
     pub weight: u32,
     /// `host:port:weight` as written, for error lines.
     pub pname: String,
-}
-
-/// The address of a server, what its connections need (login, database, security), and its health there. If any of that
-/// changes, a new endpoint is made, and nothing that was learnt about the old one applies to it.
-pub struct Endpoint {
-    /// Counts the endpoints of its server, from 1.
-    pub number: u64,
-    /// Where to connect to.
-    pub address: Address,
-    /// Who connections say that they are, if anybody (Redis only).
-    pub(crate) login: Option<LoginSource>,
-    /// Database that connections select (Redis only); 0 selects nothing.
-    pub database: u32,
-    /// How connections are secured; `None` is not at all.
-    pub security: Option<Security>,
-    pub(crate) health: ServerHealth,
-    pub(crate) release: KnownRelease,
 }
 
 /// One server of a pool, identified by its name on the ring.
@@ -528,61 +511,6 @@ impl PlannedServer {
     }
 }
 
-impl Endpoint {
-    fn new(pool: &PoolSettings, server: &ServerSettings, number: u64) -> Self {
-        let login = match (&pool.protocol, &pool.server_logins) {
-            (ProtocolSettings::Redis(_), Some(logins)) => {
-                let name = server.name.as_str().into();
-                Some(LoginSource::Listed(Arc::clone(logins), name))
-            }
-            (ProtocolSettings::Redis(redis), None) => redis.auth.clone().map(LoginSource::Pool),
-            (ProtocolSettings::Memcached(_), _) => None,
-        };
-        Self {
-            number,
-            address: server.address.clone(),
-            login,
-            database: server.db,
-            security: pool.server_security.clone(),
-            health: ServerHealth::default(),
-            release: KnownRelease::default(),
-        }
-    }
-
-    /// What connections give with AUTH at present, if anything.
-    pub fn login(&self) -> Option<Login> {
-        self.login.as_ref().and_then(LoginSource::login)
-    }
-
-    /// One that reads the same and is elsewhere, where nothing is known of the server's health.
-    fn successor(&self) -> Self {
-        Self {
-            number: self.number + 1,
-            address: self.address.clone(),
-            login: self.login.clone(),
-            database: self.database,
-            security: self.security.clone(),
-            health: ServerHealth::default(),
-            release: KnownRelease::default(),
-        }
-        .held_as(self)
-    }
-
-    /// Held if `last` is: that is about the server, wherever it is.
-    fn held_as(self, last: &Self) -> Self {
-        self.health.set_held(last.health.is_held());
-        self
-    }
-
-    /// Whether connections to `other` would be made in the same way.
-    fn is_like(&self, other: &Self) -> bool {
-        self.address == other.address
-            && self.login == other.login
-            && self.database == other.database
-            && self.security == other.security
-    }
-}
-
 impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -593,14 +521,3 @@ impl fmt::Display for PlanError {
 }
 
 impl std::error::Error for PlanError {}
-
-/// The password is not shown.
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint")
-            .field("number", &self.number)
-            .field("address", &self.address)
-            .field("database", &self.database)
-            .finish_non_exhaustive()
-    }
-}
