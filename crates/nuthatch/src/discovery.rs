@@ -8,6 +8,8 @@
 mod asker;
 mod cluster;
 mod cluster_map;
+mod dns;
+mod dns_message;
 mod found;
 mod publisher;
 mod reply;
@@ -17,6 +19,7 @@ mod server_file;
 mod server_names;
 
 pub(crate) use cluster::Cluster;
+pub(crate) use dns::NamedServers;
 pub(crate) use found::Found;
 pub(crate) use publisher::{Discovery, Publisher, Source, Turn};
 pub(crate) use sentinel::Sentinels;

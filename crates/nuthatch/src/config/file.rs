@@ -34,6 +34,11 @@ impl ReadPool {
         match self.values.value(&SERVERS)? {
             Servers::Listed(servers) => Some(servers),
             Servers::Found(ServerSource::File(_)) => self.in_file.clone(),
+            // Until they are found there is one that is nowhere.
+            Servers::Found(ServerSource::Srv(name) | ServerSource::Dns(name, _)) => {
+                let position = &self.values.given(&SERVERS)?.position;
+                Some(vec![(ServerLine::unknown(&name, 1), position.clone())])
+            }
             Servers::Found(ServerSource::Sentinel(source)) => {
                 let position = &self.values.given(&SERVERS)?.position;
                 let lines = source

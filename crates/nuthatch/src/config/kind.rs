@@ -258,7 +258,7 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::Networks => "expected networks or addresses, such as `10.0.0.0/8 192.168.1.5`; `unix` are clients of a unix socket".into(),
         Kind::Servers => {
             "expected `- host:port:weight [name]` or `- /path/of/socket:weight [name]`, or `{file: PATH}`, or \
-             `{sentinel: [host:port], shards: [name]}`"
+             `{sentinel: [host:port], shards: [name]}`, or `{srv: _redis._tcp.example.org}`, or `{dns: example.org, port: 6379}`"
                 .into()
         }
         Kind::Nodes => "expected `- host:port`, such as `[10.0.0.1:6379, 10.0.0.2:6379]`".into(),

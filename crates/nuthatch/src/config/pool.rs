@@ -243,7 +243,7 @@ fn with_password(source: ServerSource, values: &Values) -> ServerSource {
             master_password: values.value(&REDIS_AUTH).map(|it| Arc::from(it.as_bytes())),
             ..SentinelSource::clone(&source)
         })),
-        source @ ServerSource::File(_) => source,
+        source => source,
     }
 }
 

@@ -243,7 +243,7 @@ fn servers() -> Value {
         "minItems": 1,
         "uniqueItems": true,
     });
-    let [file, sentinel, shards, user, password] = source::KEYS;
+    let [file, sentinel, shards, user, password, srv, dns, port] = source::KEYS;
     let words =
         |most: usize| json!({ "type": "array", "items": text(), "minItems": 1, "maxItems": most });
     let in_file = json!({
@@ -264,7 +264,19 @@ fn servers() -> Value {
         "dependentRequired": { user: [password] },
         "additionalProperties": false,
     });
-    json!({ "anyOf": [listed, in_file, by_sentinel] })
+    let by_service = json!({
+        "type": "object",
+        "properties": { srv: text() },
+        "required": [srv],
+        "additionalProperties": false,
+    });
+    let by_name = json!({
+        "type": "object",
+        "properties": { dns: text(), port: integer(1, u64::from(u16::MAX)) },
+        "required": [dns, port],
+        "additionalProperties": false,
+    });
+    json!({ "anyOf": [listed, in_file, by_sentinel, by_service, by_name] })
 }
 
 fn command() -> Value {

@@ -14,10 +14,15 @@ use super::report::{Findings, Position, Problem};
 use super::types::{SentinelSource, ServerSource};
 
 /// What the mapping may say.
-pub(super) const KEYS: [&str; 5] = ["file", "sentinel", "shards", "user", "password"];
+pub(super) const KEYS: [&str; 8] = [
+    "file", "sentinel", "shards", "user", "password", "srv", "dns", "port",
+];
 
 /// Maximum number of Sentinels that are listed.
 pub(super) const SEEDS_MAX: usize = 32;
+
+/// Longest name of a domain, in bytes (RFC 1035), with the length that precedes it.
+const DOMAIN_MAX: usize = 255;
 
 /// Maximum number of masters.
 pub(super) const SHARDS_MAX: usize = 256;
@@ -41,16 +46,58 @@ pub(super) fn read_source(
     sources.pop()
 }
 
+/// The keys that say where, of which there is one.
+const PLACES: [&str; 4] = ["file", "sentinel", "srv", "dns"];
+
 fn read_one(fields: &Fields<'_>, findings: &mut Findings) -> Option<ServerSource> {
-    let read = match fields.value("sentinel") {
-        Some(_) => return read_sentinel(fields, findings),
-        None => read_file(fields),
+    let given = PLACES.iter().filter(|key| fields.value(key).is_some());
+    let given: Vec<&str> = given.copied().collect();
+    if let [one, other, ..] = given[..] {
+        let message = format!("`{one}` and `{other}` are two places to find servers");
+        let problem = Problem::at(fields.position(other), message);
+        findings.problems.push(problem.help("remove one of them"));
+        return None;
+    }
+    let read = match given.first() {
+        Some(&"sentinel") => return read_sentinel(fields, findings),
+        Some(&"srv") => read_srv(fields),
+        Some(&"dns") => read_dns(fields),
+        _ => read_file(fields),
     };
     read.map_err(|problem| findings.problems.push(problem)).ok()
 }
 
+fn read_srv(fields: &Fields<'_>) -> Result<ServerSource, Problem> {
+    refuse(fields, &["port"], "dns")?;
+    refuse(fields, &["shards", "user", "password"], "sentinel")?;
+    domain(fields, "srv").map(ServerSource::Srv)
+}
+
+fn read_dns(fields: &Fields<'_>) -> Result<ServerSource, Problem> {
+    refuse(fields, &["shards", "user", "password"], "sentinel")?;
+    let name = domain(fields, "dns")?;
+    let port = fields.number("port", 1..=i64::from(u16::MAX))?;
+    let port = port.and_then(|port| u16::try_from(port).ok());
+    let port = port.ok_or_else(|| fields.missing("port"))?;
+    Ok(ServerSource::Dns(name, port))
+}
+
+/// The name of a domain, whole: nothing is added to it.
+fn domain(fields: &Fields<'_>, key: &str) -> Result<String, Problem> {
+    let name = fields.text(key)?.ok_or_else(|| fields.missing(key))?;
+    let is_sound = |it: u8| it.is_ascii_alphanumeric() || b"-_".contains(&it);
+    let labels = name.strip_suffix('.').unwrap_or(name).split('.');
+    let mut labels =
+        labels.map(|label| (1..=63).contains(&label.len()) && label.bytes().all(is_sound));
+    match name.len() < DOMAIN_MAX && labels.all(|is_sound| is_sound) {
+        true => Ok(name.to_owned()),
+        false => Err(fields.cannot_be(key, name, "expected the whole name of a domain")),
+    }
+}
+
 fn read_file(fields: &Fields<'_>) -> Result<ServerSource, Problem> {
     refuse(fields, &["shards", "user", "password"], "sentinel")?;
+    refuse(fields, &["port"], "dns")?;
     let file = fields.text("file")?.ok_or_else(|| fields.missing("file"))?;
     Ok(ServerSource::File(file.into()))
 }
@@ -68,11 +115,7 @@ fn refuse(fields: &Fields<'_>, keys: &[&str], other: &str) -> Result<(), Problem
 
 fn read_sentinel(fields: &Fields<'_>, findings: &mut Findings) -> Option<ServerSource> {
     let mut note = |problem: Problem| findings.problems.push(problem);
-    let file = fields.value("file").map(|node| {
-        let message = "`file` and `sentinel` are two places to find servers";
-        Problem::at(&node.position, message).help("remove one of them")
-    });
-    file.into_iter().for_each(&mut note);
+    refuse(fields, &["port"], "dns").unwrap_or_else(&mut note);
     let seeds = words(fields, "sentinel", SEEDS_MAX).and_then(|words| {
         let seeds = words
             .into_iter()

@@ -192,6 +192,10 @@ pub enum ServerSource {
     File(PathBuf),
     /// By Redis Sentinels.
     Sentinel(Arc<SentinelSource>),
+    /// By name servers, which have this service (SRV).
+    Srv(String),
+    /// By name servers: at all addresses of this name, with this port.
+    Dns(String, u16),
 }
 
 /// Masters that Redis Sentinels watch.
@@ -224,6 +228,8 @@ impl fmt::Display for ServerSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Srv(name) => write!(f, "srv {name}"),
+            Self::Dns(name, port) => write!(f, "dns {name}, port {port}"),
             Self::Sentinel(source) => {
                 let seeds = source.seeds.iter().map(Address::to_string);
                 let shards = source.shards.iter().map(|(name, weight)| match weight {

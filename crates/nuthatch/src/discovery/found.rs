@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use proxy::settings::ServerSettings;
+use proxy::settings::{Address, ServerSettings};
 
 use super::publisher::Publisher;
 use crate::logger::{NOTICE, WARN, log};
@@ -39,7 +39,13 @@ impl Found {
         };
         let in_force = publisher.pool().core().plan();
         let changes = Changes::between(&in_force.settings.servers, &servers);
-        let reason = self.reason_against(in_force.servers.len(), servers.len(), &changes);
+        let before = in_force
+            .settings
+            .servers
+            .iter()
+            .filter(is_somewhere)
+            .count();
+        let reason = self.reason_against(before, servers.len(), &changes);
         if let Some(reason) = reason.filter(|_| !self.standing.take_acceptance()) {
             if self.standing.note_held_back(servers.len(), &reason) {
                 let (name, source) = (publisher.pool().name(), self.standing.known().source);
@@ -140,6 +146,11 @@ impl Found {
     }
 }
 
+/// Whether a server has an address.
+fn is_somewhere(server: &&ServerSettings) -> bool {
+    server.address != Address::Unknown
+}
+
 /// The names of servers that differ between two lists.
 struct Changes<'s> {
     added: Vec<&'s str>,
@@ -163,9 +174,12 @@ impl<'s> Changes<'s> {
             known.is_some_and(|known| known != server)
         };
         let changed = new.iter().filter(is_changed);
+        // One that is nowhere has no keys.
+        let is_removed = |name: &&str| before.get(name).is_some_and(is_somewhere);
+        let removed: Vec<&str> = missing(old, &after);
         Self {
             added: missing(new, &before),
-            removed: missing(old, &after),
+            removed: removed.into_iter().filter(is_removed).collect(),
             changed: changed.map(with_address).collect(),
         }
     }

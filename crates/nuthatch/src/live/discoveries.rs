@@ -8,7 +8,8 @@ use proxy::settings::{Address, ServerSettings};
 
 use crate::config::{Config, Discovery as Settings, PoolConfig, ServerSource};
 use crate::discovery::{
-    Discovery, Found, Publisher, Sentinels, ServerFile, ServerNames, Source, Terms, Turn,
+    Discovery, Found, NamedServers, Publisher, Sentinels, ServerFile, ServerNames, Source, Terms,
+    Turn,
 };
 use crate::logger::{ALERT, log};
 use crate::pool::PoolShare;
@@ -166,6 +167,9 @@ fn source(
     match &settings.source {
         ServerSource::File(path) => {
             Box::new(ServerFile::new(path.clone(), settings.clone(), found))
+        }
+        ServerSource::Srv(_) | ServerSource::Dns(..) => {
+            Box::new(NamedServers::new(settings.clone(), found))
         }
         ServerSource::Sentinel(source) => Box::new(Sentinels::new(
             source,

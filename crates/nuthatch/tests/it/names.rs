@@ -5,6 +5,7 @@ use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -15,6 +16,9 @@ use crate::need;
 use crate::rig::{ALL_COUNTERS, BIN, wait_for};
 use crate::tool;
 
+/// The service of pools without servers.
+const SERVICE: &str = "_redis._tcp.example";
+
 /// The proxy, and the files that its names come from.
 struct Named {
     proxy: Proxy,
@@ -23,7 +27,7 @@ struct Named {
 }
 
 impl Named {
-    /// A Redis pool with `servers`, where the hosts file has `hosts` and the name server `dns`; `None` where no
+    /// A Redis pool with `servers`, or those of a service if there are none, where the hosts file has `hosts` and the name server `dns`; `None` where no
     /// mount may be made.
     fn start(hosts: &str, dns: &str, servers: &[String], lines: &[&str]) -> Option<Self> {
         Self::start_with(hosts, dns, servers, lines, &[])
@@ -54,7 +58,11 @@ impl Named {
         let port = free_port();
         let mut conf = format!("pool:\n  listen: 127.0.0.1:{port}\n  redis: true\n");
         lines.iter().for_each(|line| conf += &format!("  {line}\n"));
-        conf += "  servers:\n";
+        if servers.is_empty() {
+            conf += &format!("  servers: {{srv: {SERVICE}}}\n");
+        } else {
+            conf += "  servers:\n";
+        }
         for (number, server) in servers.iter().enumerate() {
             conf += &format!("    - {server}:1 s{number}\n");
         }
@@ -289,4 +297,67 @@ fn the_log_names_the_addresses_that_were_tried_and_those_that_were_not() {
         "connection to server 's0' at 127.0.0.1:{port} closed"
     ));
     named.logs("has several addresses: 127.0.0.1 is used, and not 10.9.8.7");
+}
+
+/// Answers questions for a service with these hosts and ports, which are good for a second.
+fn serve_names(socket: &UdpSocket, servers: &Mutex<Vec<(&'static str, u16)>>) {
+    let mut buffer = [0; 512];
+    while let Ok((length, from)) = socket.recv_from(&mut buffer) {
+        // Without the record for EDNS.
+        let mut message = buffer[..length - 11].to_vec();
+        let is_service = message[message.len() - 3] == 33;
+        let servers = servers.lock().expect("a list").clone();
+        let count = if is_service { servers.len() as u8 } else { 0 };
+        (message[2], message[3], message[7], message[11]) = (0x81, 0x80, count, 0);
+        for (host, port) in servers.iter().take(count.into()) {
+            let length = host.len() as u8;
+            let data = 6 + 1 + length + 9;
+            message.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 1, 0, data, 0, 1, 0, 1]);
+            message.extend(port.to_be_bytes());
+            message.push(length);
+            message.extend(host.bytes());
+            message.extend(b"\x07example\0");
+        }
+        let _ = socket.send_to(&message, from);
+    }
+}
+
+#[test]
+fn the_servers_of_a_service_are_found_and_followed() {
+    let Ok(socket) = UdpSocket::bind("127.0.0.78:53") else {
+        testkit::skip!("this user may not listen on port 53");
+    };
+    let redis = [
+        need!(testkit::redis(), "redis-server"),
+        need!(testkit::redis(), "redis-server"),
+    ];
+    let [a, b] = [("a", redis[0].port()), ("b", redis[1].port())];
+    let servers: &'static Mutex<_> = Box::leak(Box::new(Mutex::new(vec![a])));
+    std::thread::spawn(move || serve_names(&socket, servers));
+    let hosts = "127.0.0.1 localhost a.example b.example\n";
+    let named = Named::start(hosts, "127.0.0.78", &[], &[]);
+    let named = need!(named, "unshare --mount");
+    let mut client = named.client();
+    assert_eq!(
+        client.ask(&["SET", "k", "v"]),
+        "+OK\r\n",
+        "they are found before anybody is served"
+    );
+    let has = |name: &str| {
+        let stats: Value = serde_json::from_str(&named.proxy.stats()).expect("JSON");
+        stats["pool"].get(name).is_some()
+    };
+    let [name_a, name_b] = [a, b].map(|(host, port)| format!("{host}.example:{port}"));
+    assert!(has(&name_a) && !has(&name_b));
+    *servers.lock().expect("a list") = vec![b, a];
+    wait_for("the other server is found", || has(&name_a) && has(&name_b));
+    named.logs(&format!(
+        "pool 'pool' has 2 servers now (srv {SERVICE}): added {name_b}"
+    ));
+    // All of them at once are held back.
+    *servers.lock().expect("a list") = vec![("c", 1)];
+    named.logs("stay as they are: 2 of 2 are missing in the new list of 1");
+    servers.lock().expect("a list").clear();
+    named.logs("stay as they are: it lists no server");
+    assert!(has(&name_a) && has(&name_b));
 }

@@ -99,7 +99,7 @@ rows! {
         "discovery_max_removed",
         integer(0, 100, "percent"),
         Absent::Value("50"),
-        "How many of a pool's servers may disappear at once when they are found (`servers: {file: PATH}`). A list without more of \
+        "How many of a pool's servers may disappear at once when they are found (see [Finding servers](discovery.md)). A list without more of \
          them is not put in force, as it rather tells of an accident than of servers that are gone, and their keys would move; \
          it is logged and shown by `nuthatch ctl status`, and `nuthatch ctl accept-servers` puts it in force. 100 sets no limit.",
     )

@@ -55,7 +55,8 @@ rows! {
          sorted by name, shorter names first. Hosts are resolved whenever a connection is made. In place of the list, \
          `servers: {file: PATH}` names a file that has one server in each line, in the same form; it is watched, and what \
          changes there takes effect at once. `servers: {sentinel: [\"10.0.0.1:26379\"], shards: [a, b]}` has Redis Sentinels asked for the \
-         masters `a` and `b`, which are the names of the servers then (see [Finding servers](discovery.md)).",
+         masters `a` and `b`, which are the names of the servers then. `servers: {srv: NAME}` and `servers: {dns: NAME, port: PORT}` have \
+         name servers asked (see [Finding servers](discovery.md)).",
     );
 
     REDIS: bool = Row::theirs(

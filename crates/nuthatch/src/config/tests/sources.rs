@@ -41,6 +41,36 @@ fn masters_are_servers_by_their_names() {
 }
 
 #[test]
+fn until_they_are_found_there_is_a_server_that_is_nowhere() {
+    for (servers, expected, shown) in [
+        (
+            "{srv: _redis._tcp.x.org.}",
+            ServerSource::Srv("_redis._tcp.x.org.".into()),
+            "srv _redis._tcp.x.org.",
+        ),
+        (
+            "{dns: x.org, port: 6379}",
+            ServerSource::Dns("x.org".into(), 6379),
+            "dns x.org, port 6379",
+        ),
+    ] {
+        let config = load_text(&with(servers)).expect(servers);
+        let pool = &config.pools[0];
+        let discovery = pool.discovery.as_ref().expect("they are found");
+        assert_eq!(discovery.source, expected);
+        assert_eq!(discovery.source.to_string(), shown);
+        assert_eq!(pool.settings.servers.len(), 1);
+        assert_eq!(pool.settings.servers[0].address, Address::Unknown);
+    }
+}
+
+fn assert_refused(servers: &str, expected: &str) {
+    let report = load_text(&with(servers)).expect_err(servers);
+    let expected = [format!("n.yml:{expected}")];
+    assert_eq!(lines(&report), expected, "{servers}");
+}
+
+#[test]
 fn mistakes_are_told_where_they_are() {
     for (servers, expected) in [
         ("{}", "4:12: `file` of a mapping of servers is missing"),
@@ -58,8 +88,16 @@ fn mistakes_are_told_where_they_are() {
         ),
         (
             "{sentinel: [h:1], shards: [a], file: x}",
-            "4:49: `file` and `sentinel` are two places to find servers",
+            "4:23: `file` and `sentinel` are two places to find servers",
         ),
+    ] {
+        assert_refused(servers, expected);
+    }
+}
+
+#[test]
+fn mistakes_of_sentinels_are_told() {
+    for (servers, expected) in [
         (
             "{sentinel: [h:1]}",
             "4:12: `shards` of a mapping of servers is missing",
@@ -92,10 +130,32 @@ fn mistakes_are_told_where_they_are() {
             "{sentinel: [h:1], shards: [a], user: u}",
             "4:12: `password` of a mapping of servers is missing",
         ),
+        (
+            "{srv: x.org, dns: x.org, port: 1}",
+            "4:30: `srv` and `dns` are two places to find servers",
+        ),
+        (
+            "{srv: x.org, port: 1}",
+            "4:31: `port` is only valid with `dns`",
+        ),
+        (
+            "{dns: x.org}",
+            "4:12: `port` of a mapping of servers is missing",
+        ),
+        (
+            "{dns: x.org, port: 0}",
+            "4:31: `port` of a mapping of servers cannot be `0`",
+        ),
+        (
+            "{srv: a..b}",
+            "4:18: `srv` of a mapping of servers cannot be `a..b`",
+        ),
+        (
+            "{dns: 'a b', port: 1}",
+            "4:18: `dns` of a mapping of servers cannot be `a b`",
+        ),
     ] {
-        let report = load_text(&with(servers)).expect_err(servers);
-        let told = lines(&report);
-        assert_eq!(told, [format!("n.yml:{expected}")], "{servers}");
+        assert_refused(servers, expected);
     }
     let memcached = with("{sentinel: [h:1], shards: [a]}").replace("redis: true", "redis: false");
     let report = load_text(&memcached).expect_err("no Redis");

@@ -3,7 +3,7 @@
 use std::sync::mpsc::Receiver;
 
 use proxy::Memory;
-use proxy::settings::{Address, MemcachedSettings, PoolSettings, ProtocolSettings};
+use proxy::settings::{MemcachedSettings, PoolSettings, ProtocolSettings};
 
 use super::*;
 use crate::discovery::Turn;
