@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use proxy::settings::{PoolSettings, ProtocolSettings};
-
 use super::file::ReadPool;
 use super::report::{Findings, Problem};
 use super::table::Setting;
 use super::table::ours::{CLUSTER, CLUSTER_REFRESH, FAILOVER};
 use super::table::theirs::{AUTO_EJECT_HOSTS, DISTRIBUTION, HASH, HASH_TAG, REDIS, SERVERS};
-use super::table::tls::SERVER_TLS;
 use super::types::ClusterConfig;
 
 /// Smallest `cluster_refresh`.
@@ -36,11 +33,6 @@ pub(super) fn check_cluster(pool: &ReadPool, findings: &mut Findings) {
         &FAILOVER,
         "`failover` does not go with `cluster`",
         "remove it: a cluster replaces nodes that fail by itself",
-    );
-    complain(
-        &SERVER_TLS,
-        "`server_tls` does not go with `cluster` yet",
-        "remove it: the nodes are asked for their map over connections that are not secured",
     );
     if values.get(&AUTO_EJECT_HOSTS) {
         complain(
@@ -77,15 +69,10 @@ pub(super) fn check_cluster(pool: &ReadPool, findings: &mut Findings) {
 }
 
 /// The cluster that the servers of a pool are, if they are one.
-pub(super) fn cluster(pool: &ReadPool, settings: &PoolSettings) -> Option<ClusterConfig> {
+pub(super) fn cluster(pool: &ReadPool) -> Option<ClusterConfig> {
     let nodes = pool.values.value(&CLUSTER)?;
-    let password = match &settings.protocol {
-        ProtocolSettings::Redis(redis) => redis.auth.clone(),
-        ProtocolSettings::Memcached(_) => None,
-    };
     Some(ClusterConfig {
         seeds: nodes.into_iter().map(|(node, _)| node.address).collect(),
         refresh: pool.values.get(&CLUSTER_REFRESH),
-        password,
     })
 }

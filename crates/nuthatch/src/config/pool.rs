@@ -18,10 +18,9 @@ use super::table::ours::{CLUSTER, CROSS_SHARD, DATABASES, FAILOVER, FAILOVER_TTL
 use super::table::theirs::{
     CLIENT_CONNECTIONS, DISTRIBUTION, HASH, LISTEN, REDIS, REDIS_AUTH, REDIS_DB, SERVERS,
 };
-use super::table::tls::SERVER_TLS;
 use super::table::{Absent, Only, Scope, Setting, of, rows};
 use super::tls::PoolTls;
-use super::types::{Discovery, PoolConfig, SentinelSource, ServerSource};
+use super::types::{Discovery, PoolConfig, ServerSource};
 use super::values::Values;
 
 /// Checks a pool that listens on `listen`; `None` if anything is wrong, which has been reported.
@@ -48,7 +47,7 @@ pub(super) fn check_pool(
     warn_of_open_socket(pool, &listen, findings);
     warn_of_idle_settings(pool, findings);
     let mut config = pool_config(pool, listen, servers?, findings);
-    config.cluster = cluster(pool, &config.settings);
+    config.cluster = cluster(pool);
     if config.cluster.is_some() {
         config.settings.slots = Some(Arc::default());
         config.settings.placement = Placement::default();
@@ -228,23 +227,12 @@ fn pool_config(
         row.fill_pool(values.read_of(row.setting()), &mut config);
     }
     config.discovery = pool.source().map(|source| Discovery {
-        source: with_password(source, values),
+        source,
         databases,
         max_weights: values.get(&DISTRIBUTION).max_weights(),
         max_removed: config.max_removed,
     });
     config
-}
-
-/// The source, with the password of the servers where that is needed to look at them.
-fn with_password(source: ServerSource, values: &Values) -> ServerSource {
-    match source {
-        ServerSource::Sentinel(source) => ServerSource::Sentinel(Arc::new(SentinelSource {
-            master_password: values.value(&REDIS_AUTH).map(|it| Arc::from(it.as_bytes())),
-            ..SentinelSource::clone(&source)
-        })),
-        source => source,
-    }
 }
 
 /// Reports what a pool has whose masters are told by Sentinels, and that does not go with it.
@@ -258,14 +246,6 @@ fn check_sentinel(pool: &ReadPool, findings: &mut Findings) {
         let message = "Sentinels watch Redis servers only";
         let problem = Problem::at(&given.position, message).help("set `redis: true`");
         findings.problems.push(problem);
-    }
-    if let Some(tls) = pool.values.given(&SERVER_TLS) {
-        let message = "`server_tls` is not possible yet where Sentinels tell the servers";
-        let help =
-            "the proxy asks each master for its role before it uses it, and does so without TLS";
-        findings
-            .problems
-            .push(Problem::at(&tls.key, message).help(help));
     }
 }
 

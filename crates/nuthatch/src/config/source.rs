@@ -137,7 +137,6 @@ fn read_sentinel(fields: &Fields<'_>, findings: &mut Findings) -> Option<ServerS
         shards: shards?,
         user: user?.map(str::to_owned),
         password: password?.map(str::to_owned),
-        master_password: None,
     })))
 }
 

@@ -209,8 +209,6 @@ pub struct SentinelSource {
     pub user: Option<String>,
     /// The password of the Sentinels, if they have one.
     pub password: Option<String>,
-    /// The password of the masters, if they have one.
-    pub master_password: Option<Arc<[u8]>>,
 }
 
 /// Without passwords.
@@ -294,24 +292,12 @@ pub struct PoolConfig {
 }
 
 /// A Redis Cluster.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClusterConfig {
     /// Nodes to be asked first.
     pub seeds: Vec<Address>,
     /// How often a node is asked for the map of slots though nothing seems to have changed.
     pub refresh: Duration,
-    /// The password of the nodes, if they have one.
-    pub password: Option<Arc<[u8]>>,
-}
-
-/// The password is not shown.
-impl std::fmt::Debug for ClusterConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClusterConfig")
-            .field("seeds", &self.seeds)
-            .field("refresh", &self.refresh)
-            .finish_non_exhaustive()
-    }
 }
 
 /// A setting as it is written down.

@@ -8,18 +8,45 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use proxy::settings::Address;
+use proxy::settings::{Address, PoolSettings, ProtocolSettings};
+use proxy::{Login, Security};
+use rustls::{ClientConnection, StreamOwned};
 
 use super::reply::{Reply, read_reply};
 use crate::resolver::Resolver;
+use crate::tls::Protection;
 
-/// What a connection has to say before it may ask.
+/// What a connection needs before it may ask.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct Credentials {
     /// The user, if it is not the default one.
     pub(crate) user: Option<String>,
     /// The password, if one is needed.
     pub(crate) password: Option<Vec<u8>>,
+    /// How it is secured, if it is.
+    pub(crate) security: Option<Security>,
+}
+
+impl Credentials {
+    /// Those of connections to a server of a pool that has this name.
+    pub(crate) fn of(settings: &PoolSettings, server: &str) -> Self {
+        let login = match (&settings.server_logins, &settings.protocol) {
+            (Some(logins), _) => logins.load().of(server).cloned(),
+            (None, ProtocolSettings::Redis(redis)) => redis.auth.as_ref().map(|password| Login {
+                user: None,
+                password: (**password).into(),
+            }),
+            (None, ProtocolSettings::Memcached(_)) => None,
+        };
+        let (user, password) = login.map(|it| (it.user, it.password)).unzip();
+        Self {
+            user: user
+                .flatten()
+                .map(|user| String::from_utf8_lossy(&user).into_owned()),
+            password: password.map(Vec::from),
+            security: settings.server_security.clone(),
+        }
+    }
 }
 
 /// A connection to a server that is asked one question after the other. After an error it is of no use any more, except
@@ -81,6 +108,10 @@ impl Asker {
     ) -> io::Result<Self> {
         let until = Instant::now() + time_limit;
         let socket = connect(address, resolver, until)?;
+        let socket = match &credentials.security {
+            None => socket,
+            Some(security) => socket.secured(security, address, until)?,
+        };
         let timed = Timed { socket, until };
         let mut asker = Self {
             reader: BufReader::new(timed),
@@ -164,13 +195,33 @@ fn late() -> io::Error {
 enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Socket {
+    /// The same with TLS. The handshake is made with the first question.
+    fn secured(self, security: &Security, address: &Address, until: Instant) -> io::Result<Self> {
+        let host = match address {
+            Address::Tcp { host, .. } => Some(&**host),
+            Address::Unix(_) | Address::Unknown => None,
+        };
+        let secured = Protection::of(security.known()).and_then(|it| it.to(host));
+        let nameless = || io::Error::other("no certificate can be for this address");
+        let connection = secured.ok_or_else(nameless)?.connection()?;
+        let Self::Tcp(stream) = self else {
+            return Err(io::Error::other("TLS on a unix socket is not asked for"));
+        };
+        // The handshake reads and writes as it needs to.
+        stream.set_read_timeout(Some(left(until)?))?;
+        stream.set_write_timeout(Some(left(until)?))?;
+        Ok(Self::Tls(Box::new(StreamOwned::new(connection, stream))))
+    }
+
     fn set_write_timeout(&self, time: Duration) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.set_write_timeout(Some(time)),
             Self::Unix(stream) => stream.set_write_timeout(Some(time)),
+            Self::Tls(stream) => stream.sock.set_write_timeout(Some(time)),
         }
     }
 
@@ -178,6 +229,7 @@ impl Socket {
         match self {
             Self::Tcp(stream) => stream.set_read_timeout(Some(time)),
             Self::Unix(stream) => stream.set_read_timeout(Some(time)),
+            Self::Tls(stream) => stream.sock.set_read_timeout(Some(time)),
         }
     }
 
@@ -185,6 +237,7 @@ impl Socket {
         let written = match self {
             Self::Tcp(stream) => stream.write_all(bytes),
             Self::Unix(stream) => stream.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes),
         };
         written.map_err(as_late)
     }
@@ -203,6 +256,7 @@ impl Read for Timed {
         let read = match &mut self.socket {
             Socket::Tcp(stream) => stream.read(buffer),
             Socket::Unix(stream) => stream.read(buffer),
+            Socket::Tls(stream) => stream.read(buffer),
         };
         read.map_err(as_late)
     }

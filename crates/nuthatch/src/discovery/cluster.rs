@@ -29,7 +29,6 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// The nodes of one cluster.
 pub(crate) struct Cluster {
     config: ClusterConfig,
-    credentials: Credentials,
     resolver: Resolver,
     wanted: MapWanted,
     /// The one that has answered last.
@@ -51,10 +50,6 @@ impl Cluster {
     pub(crate) fn new(config: &ClusterConfig, resolver: &Resolver, wanted: MapWanted) -> Self {
         Self {
             config: config.clone(),
-            credentials: Credentials {
-                user: None,
-                password: config.password.as_ref().map(|it| it.to_vec()),
-            },
             resolver: resolver.clone(),
             wanted,
             last: None,
@@ -81,13 +76,15 @@ impl Cluster {
     /// The best answer of those that there are in time, or why there is none.
     fn ask(&mut self, publisher: &Publisher) -> Result<(Address, Answer), String> {
         let until = Instant::now() + ALL_WITHIN;
+        // The password may have been renewed since.
+        let credentials = Credentials::of(&publisher.pool().core().plan().settings, "");
         let mut best = None;
         let mut problem = "no node is known".to_owned();
         for node in self.nodes(publisher) {
             if Instant::now() >= until {
                 break;
             }
-            match self.ask_node(&node) {
+            match self.ask_node(&node, &credentials) {
                 Ok(answer) if answer.is_well => return Ok((node, answer)),
                 Ok(answer) => drop(best.get_or_insert((node, answer))),
                 Err(error) => problem = format!("node {node}: {error}"),
@@ -96,14 +93,15 @@ impl Cluster {
         best.ok_or(problem)
     }
 
-    fn ask_node(&self, node: &Address) -> Result<Answer, String> {
+    fn ask_node(&self, node: &Address, credentials: &Credentials) -> Result<Answer, String> {
         let told = |error: std::io::Error| error.to_string();
-        let mut asker = Asker::open(node, &self.credentials, &self.resolver, NODE_WITHIN);
+        let mut asker = Asker::open(node, credentials, &self.resolver, NODE_WITHIN);
         let asker = asker.as_mut().map_err(|error| error.to_string())?;
         let Address::Tcp { host, .. } = node else {
             return Err("it is no node of a cluster".into());
         };
-        let reach = Reach { host, tls: false };
+        let tls = credentials.security.is_some();
+        let reach = Reach { host, tls };
         let info = asker
             .ask(&[b"CLUSTER", b"INFO"], NODE_WITHIN)
             .map_err(told)?;

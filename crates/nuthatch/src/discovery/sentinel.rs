@@ -8,7 +8,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proxy::settings::{Address, ServerSettings};
+use proxy::Security;
+use proxy::settings::{Address, PoolSettings, ServerSettings};
 
 use super::asker::{Asker, Credentials};
 use super::found::Found;
@@ -47,6 +48,8 @@ pub(crate) struct Sentinels {
     resolver: Resolver,
     wake: Wake,
     found: Found,
+    /// How the connections to Sentinels are secured: as those to the servers.
+    security: Option<Security>,
     watched: HashMap<Address, Watched>,
     /// Other addresses of those.
     aliases: HashSet<Address>,
@@ -71,6 +74,7 @@ impl Sentinels {
             resolver: resolver.clone(),
             wake,
             found,
+            security: None,
             watched: HashMap::new(),
             aliases: HashSet::new(),
             seen: 0,
@@ -85,7 +89,13 @@ impl Sentinels {
         if is_known || self.watched.len() >= MOST_SENTINELS {
             return;
         }
-        match Watched::start(address.clone(), &self.source, &self.resolver, &self.wake) {
+        match Watched::start(
+            address.clone(),
+            &self.source,
+            self.security.as_ref(),
+            &self.resolver,
+            &self.wake,
+        ) {
             Ok(watched) => {
                 self.watched.insert(address.clone(), watched);
             }
@@ -146,10 +156,10 @@ impl Sentinels {
     /// The masters in force, with those that are told and are masters in place of the others; and what is wrong, if anything is.
     fn masters(
         &self,
-        in_force: &[ServerSettings],
+        settings: &PoolSettings,
         poll: &Poll<'_>,
     ) -> (Vec<ServerSettings>, Option<String>) {
-        let mut servers = in_force.to_vec();
+        let mut servers = settings.servers.clone();
         let mut problems = Vec::new();
         for (name, weight) in &self.source.shards {
             let Some(server) = servers.iter_mut().find(|it| it.name == *name) else {
@@ -163,7 +173,7 @@ impl Sentinels {
                     continue;
                 }
             };
-            match self.verify(&told.address) {
+            match self.verify(settings, name, &told.address) {
                 Ok(()) => {
                     server.pname = format!("{}:{weight}", told.address);
                     server.db = self.discovery.database_of(&told.address);
@@ -182,11 +192,8 @@ impl Sentinels {
     }
 
     /// Whether the server there says that it is a master.
-    fn verify(&self, address: &Address) -> io::Result<()> {
-        let credentials = Credentials {
-            user: None,
-            password: self.source.master_password.as_deref().map(<[u8]>::to_vec),
-        };
+    fn verify(&self, settings: &PoolSettings, name: &str, address: &Address) -> io::Result<()> {
+        let credentials = Credentials::of(settings, name);
         let mut asker = Asker::open(address, &credentials, &self.resolver, ROLE_WITHIN)?;
         let role = asker.ask(&[b"ROLE"], ROLE_WITHIN)?;
         match role.list().and_then(|it| it.first()?.text()) {
@@ -201,6 +208,12 @@ impl Sentinels {
 
 impl Source for Sentinels {
     fn look(&mut self, publisher: &Publisher, told: bool) -> Duration {
+        let security = &publisher.pool().core().plan().settings.server_security;
+        if self.security != *security {
+            self.security.clone_from(security);
+            self.watched.clear();
+            self.is_begun = false;
+        }
         if !std::mem::replace(&mut self.is_begun, true) {
             self.begin();
         }
@@ -223,7 +236,7 @@ impl Source for Sentinels {
         self.refresh(&states);
         let poll = Poll::of(&states, &self.source.seeds);
         let in_force = publisher.pool().core().plan();
-        let (servers, problem) = self.masters(&in_force.settings.servers, &poll);
+        let (servers, problem) = self.masters(&in_force.settings, &poll);
         self.found
             .take_known(publisher, &servers, problem.as_deref());
         if problem.is_some() { SOON } else { EVERY }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use proxy::Security;
 use proxy::settings::Address;
 
 use super::asker::{Asker, Credentials};
@@ -91,6 +92,7 @@ impl Watched {
     pub(super) fn start(
         address: Address,
         source: &Arc<SentinelSource>,
+        security: Option<&Security>,
         resolver: &Resolver,
         wake: &Wake,
     ) -> io::Result<Self> {
@@ -109,6 +111,7 @@ impl Watched {
         let watch = Watch {
             address,
             source: Arc::clone(source),
+            security: security.cloned(),
             resolver: resolver.clone(),
             wake: wake.clone(),
             shared: Arc::clone(&shared),
@@ -149,6 +152,7 @@ impl Shared {
 struct Watch {
     address: Address,
     source: Arc<SentinelSource>,
+    security: Option<Security>,
     resolver: Resolver,
     wake: Wake,
     shared: Arc<Shared>,
@@ -188,6 +192,7 @@ impl Watch {
         let credentials = Credentials {
             user: self.source.user.clone(),
             password: self.source.password.clone().map(String::into_bytes),
+            security: self.security.clone(),
         };
         Asker::open(&self.address, &credentials, &self.resolver, TIME_LIMIT)
     }

@@ -142,9 +142,17 @@ impl Secured {
     ///
     /// When there is no memory or randomness for it.
     pub(crate) fn begin(&self) -> io::Result<Session> {
+        Ok(Session::new(self.connection()?, Peer::Server))
+    }
+
+    /// The same for a thread that waits for what the server says.
+    ///
+    /// # Errors
+    ///
+    /// As with [`Secured::begin`].
+    pub(crate) fn connection(&self) -> io::Result<ClientConnection> {
         let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
-        let connection = connection.map_err(io::Error::other)?;
-        Ok(Session::new(connection, Peer::Server))
+        connection.map_err(io::Error::other)
     }
 }
 

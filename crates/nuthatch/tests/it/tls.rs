@@ -66,10 +66,19 @@ impl Secure {
 
 /// Redis with a port for TLS; its own port is without.
 fn redis_with_tls(certificate: &Certificate, authority: &Authority) -> Option<(Server, u16)> {
+    redis_with(certificate, authority, &[])
+}
+
+/// The same with further arguments.
+fn redis_with(
+    certificate: &Certificate,
+    authority: &Authority,
+    more: &[&str],
+) -> Option<(Server, u16)> {
     let port = free_port();
     let (cert, key) = (certificate.cert.to_str()?, certificate.key.to_str()?);
     let (ca, number) = (authority.file(), port.to_string());
-    let server = testkit::redis_with(&[
+    let tls = [
         "--tls-port",
         &number,
         "--tls-cert-file",
@@ -80,7 +89,8 @@ fn redis_with_tls(certificate: &Certificate, authority: &Authority) -> Option<(S
         ca.to_str()?,
         "--tls-auth-clients",
         "optional",
-    ])?;
+    ];
+    let server = testkit::redis_with(&[&tls, more].concat())?;
     Some((server, port))
 }
 
@@ -451,5 +461,33 @@ fn tls_where_there_is_none_is_answered_with_an_alert() {
             .matches("TLS, which this address does not speak")
             .count()
             == 2
+    });
+}
+
+/// The node of a cluster of one, and what Sentinels would ask: the proxy asks over TLS, too, and goes to the port that is announced
+/// for that.
+#[test]
+fn a_cluster_with_tls_is_asked_and_reached_over_it() {
+    let authority = Authority::new();
+    let theirs = authority.sign("server", &["127.0.0.1"]);
+    let arguments = ["--cluster-enabled", "yes", "--tls-cluster", "yes"];
+    let node = redis_with(&theirs, &authority, &arguments);
+    let (server, secure) = need!(node, "redis-server");
+    let mut direct = server.client();
+    let slots = direct.ask(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    assert_eq!(slots, "+OK\r\n");
+    let port = free_port();
+    let conf = format!(
+        "p:\n  listen: 127.0.0.1:{port}\n  redis: true\n  cluster: ['127.0.0.1:{secure}']\n  server_tls: {{ca: {}}}\n",
+        authority.file().display()
+    );
+    let proxy = proxy(&conf);
+    let mut client = Client::to_port(port);
+    wait_for("the cluster serves", || {
+        client.ask(&["SET", "k", "v"]) == "+OK\r\n"
+    });
+    assert_eq!(direct.ask(&["GET", "k"]), "$1\r\nv\r\n");
+    wait_for("the map is known", || {
+        proxy.stderr().contains("follows the map of node")
     });
 }

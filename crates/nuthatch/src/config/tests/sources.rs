@@ -24,7 +24,6 @@ fn masters_are_servers_by_their_names() {
         shards: vec![("b".into(), 7), ("aa".into(), 1)],
         user: Some("u".into()),
         password: Some("se cret".into()),
-        master_password: Some(Arc::from(&b"x"[..])),
     };
     assert_eq!(discovery.source, ServerSource::Sentinel(Arc::new(expected)));
     let servers = &pool.settings.servers;
@@ -161,8 +160,4 @@ fn mistakes_of_sentinels_are_told() {
     let report = load_text(&memcached).expect_err("no Redis");
     let expected = "n.yml:4:12: Sentinels watch Redis servers only";
     assert!(lines(&report).contains(&expected.to_owned()), "{report}");
-    let tls = with("{sentinel: [h:1], shards: [a]}") + "  server_tls: {}\n";
-    let report = load_text(&tls).expect_err("TLS");
-    let expected = "n.yml:6:3: `server_tls` is not possible yet where Sentinels tell the servers";
-    assert_eq!(lines(&report), [expected]);
 }

@@ -37,6 +37,7 @@ fn with_password(user: Option<&str>) -> Credentials {
     Credentials {
         user: user.map(str::to_owned),
         password: Some(b"secret".to_vec()),
+        security: None,
     }
 }
 

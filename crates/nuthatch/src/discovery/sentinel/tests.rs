@@ -116,7 +116,6 @@ impl Stage {
             shards: vec![("m".into(), 1)],
             user: None,
             password: None,
-            master_password: None,
         });
         let discovery = Discovery {
             source: ServerSource::Sentinel(Arc::clone(&source)),
