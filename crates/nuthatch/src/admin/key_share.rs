@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hashkit::Member;
+use hashkit::{Member, SLOTS};
 use proxy::PoolPlan;
 use proxy::settings::{EjectPolicy, PoolSettings};
 
@@ -67,6 +67,10 @@ fn on_ring(plan: &PoolPlan) -> Vec<bool> {
 }
 
 fn find(plan: &PoolPlan, live: &[bool]) -> Vec<f64> {
+    if let Some(slots) = &plan.settings.slots {
+        let share = |server| slots.count_of(server) as f64 / SLOTS as f64;
+        return (0..plan.servers.len()).map(share).collect();
+    }
     let members = plan.servers.iter().zip(live);
     let members: Vec<_> = members
         .map(|(server, live)| Member {

@@ -141,6 +141,13 @@ fn plain_line(placed: &Placed<'_>) -> String {
     let settings = placed.settings();
     let mut line = format!("{}: {} -> ", settings.name, key_text(placed.key()));
     // Writing to a string cannot fail.
+    if let (Some(slot), None) = (placed.slot(), placed.index()) {
+        let _ = writeln!(
+            line,
+            "slot {slot}; the nodes of the cluster know who has it"
+        );
+        return line;
+    }
     let Some(index) = placed.index() else {
         let _ = writeln!(
             line,

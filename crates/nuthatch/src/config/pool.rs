@@ -50,7 +50,11 @@ pub(super) fn check_pool(
     config.cluster = cluster(pool);
     if config.cluster.is_some() {
         config.settings.slots = Some(Arc::default());
-        config.settings.placement = Placement::default();
+        // As far as the file tells, keys have no server of their own.
+        config.settings.placement = Placement {
+            distribution: Distribution::Random,
+            ..Placement::default()
+        };
     }
     config.acceptance = tls.acceptance;
     config.listen_tls = tls.listen;

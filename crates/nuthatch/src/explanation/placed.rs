@@ -1,6 +1,6 @@
 //! Where a key belongs while all servers of its pool are live.
 
-use hashkit::{Belongs, Member, PlaceKind, Ring};
+use hashkit::{Belongs, Member, PlaceKind, Ring, slot_of};
 use proxy::settings::PoolSettings;
 use serde_json::{Value, json};
 
@@ -33,8 +33,17 @@ impl<'p> Placed<'p> {
         Self {
             settings,
             key,
-            belongs: settings.placement.explain(ring, key),
+            // A cluster has no ring.
+            belongs: match settings.slots {
+                Some(_) => Belongs::Nobody,
+                None => settings.placement.explain(ring, key),
+            },
         }
+    }
+
+    /// The key's hash slot, if the pool's servers are a Redis Cluster, which decides who has it.
+    pub(crate) fn slot(&self) -> Option<u16> {
+        self.settings.slots.as_ref().map(|_| slot_of(self.key))
     }
 
     pub(crate) fn settings(&self) -> &'p PoolSettings {
@@ -49,8 +58,11 @@ impl<'p> Placed<'p> {
         self.belongs
     }
 
-    /// The index of the server, unless it is chosen at random.
+    /// The index of the server, unless it is chosen at random, or is not known.
     pub(crate) fn index(&self) -> Option<usize> {
+        if let Some(slots) = &self.settings.slots {
+            return slots.owner(slot_of(self.key));
+        }
         match self.belongs {
             Belongs::Only => Some(0),
             Belongs::Hashed { located, .. } => Some(located.index),
@@ -98,12 +110,19 @@ impl<'p> Placed<'p> {
         if std::str::from_utf8(self.key).is_err() {
             value["key_hex"] = hex(self.key).into();
         }
-        value["distribution"] = placement.distribution.name().into();
+        value["distribution"] = match self.slot() {
+            Some(_) => "cluster".into(),
+            None => placement.distribution.name().into(),
+        };
         if let Some(index) = self.index() {
             let server = &self.settings.servers[index];
             value["server"] = server.name.clone().into();
             value["address"] = server.address.to_string().into();
             value["index"] = index.into();
+        }
+        if let Some(slot) = self.slot() {
+            value["slot"] = slot.into();
+            return value;
         }
         match self.belongs {
             Belongs::Only => value["why"] = "the only server".into(),

@@ -49,7 +49,10 @@ fn text(it: &Explanation) -> String {
             line("state", &state_text(plan, server, running));
         }
     }
-    line("now", &destination_text(it, now));
+    match (placed.slot(), placed.index()) {
+        (Some(_), None) => line("now", "any node, and from there where the slot is"),
+        _ => line("now", &destination_text(it, now)),
+    }
     let other = it
         .server(now)
         .filter(|(other, index)| !is_same(plan, placed.index(), other, *index));
@@ -97,6 +100,13 @@ fn json(it: &Explanation) -> Value {
 fn write_place(it: &Explanation, placed: &Placed<'_>, line: &mut impl FnMut(&str, &str)) {
     let placement = &placed.settings().placement;
     let distribution = placement.distribution.name();
+    if let Some(slot) = placed.slot() {
+        let text = match placed.index() {
+            Some(_) => format!("{slot}, by the map of the cluster"),
+            None => format!("{slot}; the nodes of the cluster know who has it"),
+        };
+        return line("slot", &text);
+    }
     match placed.belongs() {
         Belongs::Hashed { hash, .. } => {
             line("hashed", &hashed_text(placed));

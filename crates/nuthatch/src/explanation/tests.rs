@@ -38,6 +38,34 @@ fn share(settings: PoolSettings, failover: Option<FailoverPool>) -> Arc<PoolShar
 }
 
 #[test]
+fn a_key_of_a_cluster_has_a_slot_and_a_server_if_that_is_known() {
+    let mut map = proxy::SlotMap::default();
+    map.set(12_182, 1);
+    let cluster = |it: &mut PoolSettings| it.slots = Some(Arc::new(map.clone()));
+    let pool = share(settings("p", &["one", "two"], cluster), None);
+    let told = Explanation::of_idle(&pool, b"foo");
+    let text = told.text();
+    assert!(
+        text.contains("slot    12182, by the map of the cluster\n"),
+        "{text}"
+    );
+    assert!(text.contains("now     two"), "{text}");
+    let json = told.json();
+    assert_eq!(
+        (&json["slot"], &json["server"]),
+        (&12_182.into(), &"two".into())
+    );
+    let told = Explanation::of_idle(&pool, b"bar");
+    let text = told.text();
+    assert!(
+        text.contains("slot    5061; the nodes of the cluster know"),
+        "{text}"
+    );
+    assert!(text.contains("now     any node"), "{text}");
+    assert_eq!(told.json()["server"], Value::Null);
+}
+
+#[test]
 fn everything_that_decides_is_told() {
     let modula = |it: &mut PoolSettings| {
         it.placement.distribution = hashkit::Distribution::Modula;

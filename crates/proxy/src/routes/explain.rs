@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use hashkit::slot_of;
+
 use super::plans::Plans;
 use super::routing::{Destination, Routes};
 use super::shards::Shards;
@@ -78,6 +80,11 @@ impl Question<'_> {
     fn answer(&self, without: Option<ServerId>) -> KeyDestination {
         let (own_stay, other_stay) = self.plans.keys_stay();
         let own = self.shards(self.plans.pool(), self.plans.own(), OWN, own_stay, without);
+        let slots = own.slots();
+        if slots.is_some_and(|slots| slots.owner(slot_of(self.key)).is_none()) {
+            // Any of them may know.
+            return KeyDestination::Server(None);
+        }
         let failover = self.plans.failover();
         let failover =
             failover.map(|(pool, plan, _)| self.shards(pool, plan, OTHER, other_stay, without));

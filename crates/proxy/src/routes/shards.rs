@@ -187,7 +187,8 @@ impl Shards {
 
     /// Whether each request goes to a random server, so that keys belong to no server.
     pub(crate) fn is_random(&self) -> bool {
-        self.placement.distribution.is_drawn() && self.servers.len() > 1
+        let is_drawn = self.placement.distribution.is_drawn() && self.slots.is_none();
+        is_drawn && self.servers.len() > 1
     }
 
     fn note_live(&mut self) {
