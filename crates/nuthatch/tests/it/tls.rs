@@ -491,3 +491,39 @@ fn a_cluster_with_tls_is_asked_and_reached_over_it() {
         proxy.stderr().contains("follows the map of node")
     });
 }
+
+/// stunnel on both sides: before the proxy for a client without TLS, and before a server without TLS.
+#[test]
+fn stunnel_is_a_peer_on_both_sides() {
+    let stunnel = need!(Tool::find("stunnel4"), "stunnel4");
+    let server = need!(testkit::redis(), "redis-server");
+    let authority = Authority::new();
+    let both = authority.sign("both", &["localhost", "127.0.0.1"]);
+    let (plain, port, secure) = (free_port(), free_port(), free_port());
+    let (cert, key) = (both.cert.display(), both.key.display());
+    let (ca, endpoint) = (authority.file(), server.endpoint());
+    let ca = ca.display();
+    let text = format!(
+        "foreground = yes\npid =\n[client]\nclient = yes\naccept = 127.0.0.1:{plain}\nconnect = 127.0.0.1:{port}\n\
+         CAfile = {ca}\nverifyChain = yes\ncheckHost = localhost\n\
+         [server]\naccept = 127.0.0.1:{secure}\nconnect = {endpoint}\ncert = {cert}\nkey = {key}\n"
+    );
+    let file = authority.dir().join("stunnel.conf");
+    std::fs::write(&file, text).expect("a file");
+    let mut command = stunnel.command();
+    command.arg(&file);
+    let _stunnel = Process::spawn(command);
+    let lines = [
+        format!("tls: {{{}}}", tls_of(&both)),
+        format!("server_tls: {{ca: {ca}}}"),
+    ];
+    let _proxy = proxy(&conf(port, &format!("127.0.0.1:{secure}"), &lines));
+    let mut client = None;
+    wait_for("stunnel serves", || {
+        client = Client::try_connect(&testkit::Endpoint::loopback(plain)).ok();
+        client
+            .as_mut()
+            .is_some_and(|it| it.ask(&["SET", "k", "v"]) == "+OK\r\n")
+    });
+    assert_eq!(server.client().ask(&["GET", "k"]), "$1\r\nv\r\n");
+}
