@@ -21,11 +21,18 @@ const PYTHON: (fn() -> bool, &str) = (has_python_venv, "no python3 with venv");
 const NODE: (fn() -> bool, &str) = (has_npm, "no npm with Node.js 20 or newer");
 
 /// What the tests and the smoke of `cargo xtask clients` use.
-const SMALL: [Set; 2] = [
+const SMALL: [Set; 3] = [
     Set {
         name: "py",
         pins: &["requirements.txt"],
         what: "redis-py, pymemcache and Celery",
+        install: python,
+        needs: PYTHON,
+    },
+    Set {
+        name: "manifests",
+        pins: &["manifests-requirements.txt"],
+        what: "what checks manifests of Kubernetes",
         install: python,
         needs: PYTHON,
     },

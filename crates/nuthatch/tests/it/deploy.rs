@@ -125,6 +125,53 @@ fn succeeds(command: &mut Command) {
     assert!(done.status.success(), "{said}");
 }
 
+/// By the schemas of Kubernetes' own interfaces, without what these do not know.
+#[test]
+fn the_manifests_are_what_kubernetes_takes() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let validate = root.join("target/clients/manifests/bin/kubernetes-validate");
+    if !validate.exists() {
+        testkit::skip!("kubernetes-validate is not installed");
+    }
+    for name in ["nuthatch", "sidecar"] {
+        let mut command = Command::new(&validate);
+        succeeds(
+            command
+                .arg("--strict")
+                .arg(file(&format!("kubernetes/{name}.yaml"))),
+        );
+    }
+}
+
+#[test]
+fn the_sidecar_serves_its_pod_alone() {
+    let text = text("kubernetes/sidecar.yaml");
+    let mut documents = text.split("\n---\n").map(|document| {
+        let value: Value = serde_saphyr::from_str(document).expect("YAML");
+        value
+    });
+    let map = documents.next().expect("a ConfigMap");
+    let config = map["data"]["nuthatch.yml"]
+        .as_str()
+        .expect("the configuration");
+    let config: Value = serde_saphyr::from_str(config).expect("YAML");
+    let listen = config["cache"]["listen"].as_str().expect("an address");
+    assert!(listen.starts_with("127.0.0.1:"), "{listen}");
+    let deployment = documents.next().expect("a Deployment");
+    let pod = &deployment["spec"]["template"]["spec"];
+    let sidecar = &pod["initContainers"][0];
+    assert_eq!(
+        sidecar["restartPolicy"], "Always",
+        "a container that starts first and ends last"
+    );
+    let address = &pod["containers"][0]["env"][0]["value"];
+    assert_eq!(address, listen, "the application connects to it");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("nuthatch.yml");
+    std::fs::write(&path, map["data"]["nuthatch.yml"].as_str().expect("text")).expect("a file");
+    succeeds(Command::new(crate::rig::BIN).args(["-t", "-c"]).arg(&path));
+}
+
 /// The objects of the manifest, by their kinds.
 fn manifest() -> impl Fn(&str) -> Value {
     let text = text("kubernetes/nuthatch.yaml");
