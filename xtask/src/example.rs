@@ -21,6 +21,25 @@ pub(crate) fn example(name: &str, words: &[&str]) -> Result<(), String> {
     run(command.args(words))
 }
 
+/// `torture --sentinel N`: so many failovers by real Sentinels while clients check every reply, and how long each took.
+///
+/// # Errors
+///
+/// When a reply is wrong, a key has moved, or a failover takes longer than the Sentinels' own.
+pub(crate) fn failovers(count: &str) -> Result<(), String> {
+    if !count
+        .parse()
+        .is_ok_and(|count: u32| (1..=10_000).contains(&count))
+    {
+        return Err(format!("'{count}' is no number of failovers"));
+    }
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--package", "nuthatch", "--test", "it"]);
+    command.args(["sentinel::failovers", "--", "--nocapture"]);
+    command.env("NUTHATCH_FAILOVERS", count);
+    run(&mut command)
+}
+
 fn needs_proxy(words: &[&str]) -> bool {
     let without = ["--nuthatch", "--list", "--help", "-h"];
     !words.iter().any(|word| without.contains(word))

@@ -51,6 +51,8 @@ Usage: cargo xtask COMMAND
                      check every reply while servers fail in every way
   torture --cluster [--failovers N] [--migrations N] [--seed N]
                      the same with a Redis Cluster whose masters are killed and slots moved
+  torture --sentinel N
+                     the same while Redis Sentinels promote replicas, N times
   chaos [--seconds N] [--seed N] [--scenarios N]
                      check every reply under random settings and faults
   attack [OPTION]... what attacks cost other clients (attack --help)
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
         ["mutants", rest @ ..] => mutants::mutants(rest),
         ["clients", rest @ ..] => clients::run(rest),
         ["torture", "--cluster", rest @ ..] => example::example("cluster", rest),
+        ["torture", "--sentinel", count] => example::failovers(count),
         ["torture", rest @ ..] => example::example("torture", rest),
         ["chaos", rest @ ..] => example::example("chaos", rest),
         ["attack", rest @ ..] => example::example("attack", rest),

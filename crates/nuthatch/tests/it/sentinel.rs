@@ -1,7 +1,6 @@
 //! Real Sentinels that promote replicas under load.
 //!
-//! `NUTHATCH_FAILOVERS=20 cargo test -p nuthatch --test it sentinel::failovers -- --nocapture` does more of them than the tests
-//! do usually, and tells how long each took.
+//! `cargo xtask torture --sentinel 20` does more of them than the tests do usually, and tells how long each took.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
