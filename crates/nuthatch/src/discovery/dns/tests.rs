@@ -23,9 +23,14 @@ struct Says {
 
 /// A name server on a port of its own, over UDP and TCP; over TCP nothing is truncated.
 fn name_server(says: &Arc<Mutex<Says>>) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // Somebody may have the port for TCP.
+    let mut bound = (0..100).filter_map(|_| {
+        let socket = UdpSocket::bind("127.0.0.1:0").ok()?;
+        let listener = TcpListener::bind(socket.local_addr().ok()?).ok()?;
+        Some((socket, listener))
+    });
+    let (socket, listener) = bound.next().expect("a port");
     let address = socket.local_addr().unwrap();
-    let listener = TcpListener::bind(address).unwrap();
     let (by_datagram, over_tcp) = (Arc::clone(says), Arc::clone(says));
     thread::spawn(move || {
         let mut buffer = [0; 512];
