@@ -395,7 +395,7 @@ impl<P: Protocol> Session<P> {
 /// Replies to the client.
 impl<P: Protocol> Session<P> {
     /// Opens the slot of a request; returns its number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn open_slot(&mut self, expected: Expected<P::Kind>) -> u64 {
         self.order.open(expected)
     }
