@@ -30,18 +30,18 @@ const SMALL: [Set; 3] = [
         needs: PYTHON,
     },
     Set {
-        name: "manifests",
-        pins: &["manifests-requirements.txt"],
-        what: "what checks manifests of Kubernetes",
-        install: python,
-        needs: PYTHON,
-    },
-    Set {
         name: "node",
         pins: &["package.json", "package-lock.json"],
         what: "node-redis, ioredis and BullMQ",
         install: node,
         needs: NODE,
+    },
+    Set {
+        name: "manifests",
+        pins: &["manifests-requirements.txt"],
+        what: "what checks manifests of Kubernetes",
+        install: python,
+        needs: PYTHON,
     },
 ];
 

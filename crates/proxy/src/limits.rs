@@ -271,9 +271,9 @@ pub const MOST_TRANSACTION_COMMANDS: usize = 65_000;
 /// they were.
 pub const MAX_WATCHED: (usize, usize) = (1_024, 1 << 20);
 
-/// Connections in a row that may end without a word from the server before further ones have to wait: what fails once or twice is
-/// tried again at once ...
-pub const SILENT_ENDS: u32 = 8;
+/// Connections in a row that may end without a word from the server before further ones have to wait: what fails for a moment is
+/// tried again at once, and where requests are few, each one is tried and counted as with twemproxy ...
+pub const SILENT_ENDS: u32 = 256;
 
 /// ... and then this long, and at random up to twice as long. Otherwise each request would open a connection to a server that is
 /// down, and each proxy and worker all of theirs in the moment in which it is back. Short enough that an application does not notice

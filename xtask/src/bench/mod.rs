@@ -26,6 +26,7 @@ mod setup;
 mod shape;
 mod syscalls;
 mod target;
+mod tls;
 mod workers;
 
 use cores::Cores;
@@ -52,6 +53,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), String> {
         Mode::Scale => scale::run(&options),
         Mode::Overload => overload(&options),
         Mode::Commands => commands::run(&Bench::prepare(&options)?, &options),
+        Mode::Tls => tls::run(&Bench::prepare(&options)?, &options),
         Mode::PubSub => pubsub::run(&Bench::prepare(&options)?, &options),
     }
 }

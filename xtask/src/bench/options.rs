@@ -21,6 +21,7 @@ Usage: cargo xtask bench [OPTION]...
   --commands           transactions, and SCAN of a million keys, through the proxy and at a server directly
   --pubsub             messages of channels to 100 and 1,000 subscribers, through the proxy and at the
                        server directly
+  --tls                TLS towards clients: CPU per request and per handshake, beside no TLS and stunnel
   --instructions       counts the core's instructions (valgrind) and compares them with
                        bench/instructions.txt; --bless REASON writes that file
   --setup              installs what is compared, if permitted: haproxy, nutcracker, Envoy; valgrind
@@ -52,6 +53,7 @@ pub(super) enum Mode {
     Overload,
     Commands,
     PubSub,
+    Tls,
     Instructions,
     Setup,
 }
@@ -122,6 +124,7 @@ impl Options {
             "--overload" => Mode::Overload,
             "--commands" => Mode::Commands,
             "--pubsub" => Mode::PubSub,
+            "--tls" => Mode::Tls,
             "--instructions" => Mode::Instructions,
             "--setup" => Mode::Setup,
             _ => return Ok(false),

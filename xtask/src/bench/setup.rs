@@ -6,13 +6,15 @@ use crate::packages::{self, Need};
 use crate::run::{at_root, cargo, is_installed, root, run, succeeds, target_directory};
 
 /// Programs from Debian packages that are measured or used for measuring.
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need<'_>; 8] = [
     Need::new("redis-server", "redis-server"),
     Need::new("redis-benchmark", "redis-tools"),
     Need::new("memcached", "memcached"),
     Need::new("nutcracker", "nutcracker"),
     Need::new("haproxy", "haproxy"),
     Need::new("valgrind", "valgrind"),
+    Need::new("openssl", "openssl"),
+    Need::new("stunnel4", "stunnel4"),
 ];
 
 /// Where Envoy is installed, relative to the top directory.

@@ -50,6 +50,10 @@ fn read(ahead: &impl Ahead) -> io::Result<Option<Option<SocketAddr>>> {
         Err(error) if [ErrorKind::WouldBlock, ErrorKind::Interrupted].contains(&error.kind()) => {
             return Ok(None);
         }
+        // A balancer has seen that the port is open.
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
         count => count?,
     };
     if !may_begin(&buffer[..count]) {

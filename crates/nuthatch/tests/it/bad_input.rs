@@ -18,7 +18,7 @@ const BROKEN_REDIS: &[&[u8]] = &[
     b"*2\r\n$3\r\nGETX$1\r\nk\r\n",
     b"*99999999999999999999\r\n",
     b"GET \"open\r\n",
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\r\n",
+    b"\x17\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00\r\n",
 ];
 
 #[test]

@@ -470,7 +470,16 @@ fn tls_where_there_is_none_is_answered_with_an_alert() {
 fn a_cluster_with_tls_is_asked_and_reached_over_it() {
     let authority = Authority::new();
     let theirs = authority.sign("server", &["127.0.0.1"]);
-    let arguments = ["--cluster-enabled", "yes", "--tls-cluster", "yes"];
+    // Otherwise it wants a port 10,000 above its own.
+    let bus = free_port().to_string();
+    let arguments = [
+        "--cluster-enabled",
+        "yes",
+        "--tls-cluster",
+        "yes",
+        "--cluster-port",
+        &bus,
+    ];
     let node = redis_with(&theirs, &authority, &arguments);
     let (server, secure) = need!(node, "redis-server");
     let mut direct = server.client();

@@ -113,7 +113,7 @@ const LONGEST_REFUSAL: u64 = 2_500_000;
 
 /// So many connections may end without a word before further ones have to wait, and this is how long at most, in microseconds.
 /// Requests fail for the same reason meanwhile.
-const FREE_ENDS: u32 = 8;
+const FREE_ENDS: u32 = 256;
 const LONGEST_PAUSE: u64 = 100_000;
 
 impl FaultLog {
