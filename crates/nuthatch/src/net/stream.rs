@@ -368,8 +368,17 @@ impl ByteStream for Stream {
             }
             if session.is_handshaking() {
                 // A socket that could not be connected has no handshake to wait for.
-                return self.socket.is_connected().map(|_| false);
+                let connected = self.socket.is_connected().map(|_| false);
+                return connected.map_err(|error| match session.is_untouched() {
+                    // Somebody has seen that the port is open.
+                    true => ErrorKind::UnexpectedEof.into(),
+                    false => error,
+                });
             }
+        }
+        if self.preface.is_some() {
+            // It was accepted, and what became of it since is found by reading.
+            return Ok(true);
         }
         self.socket.is_connected()
     }

@@ -103,6 +103,11 @@ impl Session {
         self.connection.is_handshaking()
     }
 
+    /// Whether this is a client that has not said a word.
+    pub(crate) fn is_untouched(&self) -> bool {
+        matches!(self.peer, Peer::Client(_)) && !self.has_begun
+    }
+
     /// Why the connection is broken, if it is. It is told once.
     pub(crate) fn take_failure(&mut self) -> Option<io::Error> {
         self.failure.take()

@@ -293,7 +293,10 @@ fn ask(conf: &Path) -> String {
         .lines()
         .find_map(|line| line.trim().strip_prefix("listen: 127.0.0.1:"));
     let port = port.expect("a port").parse().expect("a number");
-    Client::to_port(port).ask(&["GET", "absent"])
+    let mut client = Client::to_port(port);
+    // A handshake that is not answered takes ten seconds.
+    client.set_time_limit(Duration::from_secs(30));
+    client.ask(&["GET", "absent"])
 }
 
 #[test]
