@@ -539,3 +539,49 @@ fn stunnel_is_a_peer_on_both_sides() {
     });
     assert_eq!(server.client().ask(&["GET", "k"]), "$1\r\nv\r\n");
 }
+
+/// The setting, the certificates and the logins are as before, so that a reload of something else opens no connection.
+#[test]
+fn a_reload_keeps_connections_that_are_secured_as_before() {
+    let authority = Authority::new();
+    let theirs = authority.sign("server", &["127.0.0.1"]);
+    let (server, secure) = need!(redis_with_tls(&theirs, &authority), "redis-server");
+    let mut direct = server.client();
+    let rule = ["ACL", "SETUSER", "app", "on", ">one", "~*", "&*", "+@all"];
+    assert_eq!(direct.ask(&rule), "+OK\r\n");
+    let login = authority.dir().join("login");
+    std::fs::write(&login, "app one").expect("a file");
+    let lines = [
+        format!("server_tls: {{ca: {}}}", authority.file().display()),
+        format!("server_login: {{file: {}}}", login.display()),
+    ];
+    let text = conf(free_port(), &format!("127.0.0.1:{secure}"), &lines);
+    let mut proxy = proxy(&text);
+    assert_eq!(ask(proxy.conf()), "$-1\r\n");
+    // The number of a connection, which counts all that there ever were.
+    let mut own = || {
+        let clients = direct.ask(&["CLIENT", "LIST"]);
+        let line = clients.lines().find(|line| line.contains(" user=app "));
+        let id = line.and_then(|line| line.split("id=").nth(1));
+        id.and_then(|id| id.split(' ').next()).map(str::to_owned)
+    };
+    let before = own();
+    assert!(before.is_some(), "it gives the user and is there");
+    let longer = text.replace("redis: true\n", "redis: true\n  timeout: 5000\n");
+    std::fs::write(proxy.conf(), longer).expect("a file");
+    proxy.signal(Signal::USR1);
+    wait_for("it is reloaded", || {
+        proxy.stderr().contains("reloaded the configuration")
+    });
+    assert_eq!(ask(proxy.conf()), "$-1\r\n");
+    assert_eq!(own(), before);
+    // Another way to secure them is another way to reach the server.
+    let other = text.replace("ca: ", "min_version: 1.3, ca: ");
+    std::fs::write(proxy.conf(), other).expect("a file");
+    proxy.signal(Signal::USR1);
+    let path = proxy.conf().to_owned();
+    wait_for("another connection is used", || {
+        assert_eq!(ask(&path), "$-1\r\n");
+        own().is_some_and(|own| Some(own) != before)
+    });
+}
