@@ -288,6 +288,11 @@ pub const FIRST_REFUSAL_PAUSE: Duration = Duration::from_millis(100);
 /// without a delay that a person would notice.
 pub const LONGEST_REFUSAL_PAUSE: Duration = Duration::from_secs(2);
 
+/// How long a client that has sent nothing yet counts as just connected. When all clients are to be closed over a time, such
+/// a client is closed at its end: its first request is on its way. Few connect in so short a time, so that they do not all
+/// connect again at once.
+pub const NEW_CLIENT_FOR: Duration = Duration::from_secs(1);
+
 /// How long connections to a failover pool are kept when they are not needed any more, so that a server that fails
 /// again and again does not cause new connections each time.
 pub const FAILOVER_LINGER: Duration = Duration::from_secs(10);

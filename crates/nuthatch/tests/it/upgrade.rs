@@ -172,7 +172,8 @@ fn line(stream: &mut TcpStream) -> String {
 fn ten_upgrades_in_a_row_lose_nothing_and_refuse_nobody() {
     let servers = need!(servers(2), "redis-server");
     let endpoints: Vec<_> = servers.iter().map(Server::endpoint).collect();
-    let args = ["--control=control", "--upgrade-drain=150"];
+    // Who has just connected is served until the end of this time: long enough to send a request on a busy machine.
+    let args = ["--control=control", "--upgrade-drain=400"];
     let mut seat = Seat::start("nuthatch", &endpoints, &[], &args);
     let (stop, closed) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut pids = vec![seat.pid()];

@@ -106,16 +106,20 @@ fn the_notification_never_lands_within_a_reply() {
 fn idle_clients_are_closed_evenly_over_the_time() {
     let mut stage = stage(None);
     let clients: Vec<usize> = (0..4).map(|_| stage.client()).collect();
+    stage.wait(1_000);
+    let new = stage.client();
     stage.begin_leaving(Duration::from_secs(8));
     let closed = |stage: &Stage| clients.iter().filter(|it| stage.is_closed(**it)).count();
     for expected in 1..=4 {
         assert_eq!(closed(&stage), expected);
         stage.wait(1_999);
         assert_eq!(closed(&stage), expected);
+        assert!(!stage.is_closed(new), "its first request is on its way");
         stage.wait(1);
     }
+    assert!(stage.is_closed(new));
     let ends = stage.count(PoolMetric::ClientEof);
-    assert_eq!((ends, stage.count(PoolMetric::ClientErr)), (4, 0));
+    assert_eq!((ends, stage.count(PoolMetric::ClientErr)), (5, 0));
     assert!(stage.shut_down());
 }
 

@@ -4,6 +4,7 @@ use super::Session;
 use crate::clients::holds::Hold;
 use crate::clients::phase::{Phase, Reading};
 use crate::event::ClientWait;
+use crate::limits::NEW_CLIENT_FOR;
 use crate::protocol::Protocol;
 use crate::time::Time;
 
@@ -25,6 +26,11 @@ impl<P: Protocol> Session<P> {
         if self.phase == Phase::Open {
             self.phase = Phase::Leaving;
         }
+    }
+
+    /// Whether it has connected a moment ago and has sent no request yet.
+    pub(crate) fn is_new(&self, now: Time) -> bool {
+        self.since == self.opened && now.since(self.opened) < NEW_CLIENT_FOR
     }
 
     /// Whether nothing of it is under way: no request or part of one, and no transaction.
