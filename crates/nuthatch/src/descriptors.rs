@@ -1,5 +1,6 @@
 //! How many descriptors the process may open, and how many of them are left for clients.
 
+use crate::dealing::bounded;
 use proxy::settings::{PoolSettings, ProtocolSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -49,18 +50,18 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    /// What pools need with so many workers.
+    /// What pools need with so many workers, and with so many connections to servers at most (0: no limit).
     ///
     /// Leased connections are not counted (see [`leased`](Self::leased)): `leased_connections` is a limit that hardly any
     /// pool comes near, and a thousand per server would leave no room for clients under the usual limits.
-    pub(crate) fn of(pools: &[WithFailover<'_>], workers: usize) -> Self {
+    pub(crate) fn of(pools: &[WithFailover<'_>], workers: usize, total: u64) -> Self {
+        let of_versions =
+            |pool: &PoolSettings| pool.server_connections.saturating_mul(pool.versions());
+        let own = sum(pools, workers, PoolSettings::own_connections);
         Self {
             listeners: pools.len() as u64,
             workers: workers as u64,
-            server_connections: sum(pools, workers, |pool| {
-                let of_versions = pool.server_connections.saturating_mul(pool.versions());
-                of_versions.saturating_add(pool.own_connections())
-            }),
+            server_connections: shared(pools, workers, total, of_versions).saturating_add(own),
         }
     }
 
@@ -86,6 +87,18 @@ impl Needs {
         let left = limit.checked_sub(self.total());
         left.filter(|&clients| clients > 0)
     }
+}
+
+/// The connections that clients share, of which each worker has as many as `per_server` says: no more than `total`, if each
+/// pool can be served within that (0: no limit).
+pub(crate) fn shared(
+    pools: &[WithFailover<'_>],
+    workers: usize,
+    total: u64,
+    per_server: fn(&PoolSettings) -> usize,
+) -> u64 {
+    let least = sum(pools, 1, PoolSettings::versions);
+    bounded(sum(pools, workers, per_server), least, total)
 }
 
 /// As many as `per_server` says for the servers of each pool and of its failover pool, in each worker.

@@ -14,6 +14,7 @@ mod connections;
 mod control;
 mod controller;
 mod daemon;
+mod dealing;
 mod descriptors;
 mod discovery;
 mod explanation;

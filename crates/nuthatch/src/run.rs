@@ -536,7 +536,9 @@ fn start_workers(
 fn announce_limits(config: &Config, workers: usize) {
     let all = config.with_failovers();
     let (limit, clients) = (descriptor_limit(), most_clients(config, workers));
-    let server_connections = descriptors::sum(&all, workers, |pool| pool.server_connections);
+    let total = config.globals.server_connections_total;
+    let server_connections =
+        descriptors::shared(&all, workers, total, |pool| pool.server_connections);
     if needs(config, workers).clients(limit).is_none() {
         log!(
             WARN,
@@ -569,7 +571,11 @@ fn most_clients(config: &Config, workers: usize) -> usize {
 
 /// What needs descriptors besides clients.
 fn needs(config: &Config, workers: usize) -> Needs {
-    let mut needs = Needs::of(&config.with_failovers(), workers);
+    let mut needs = Needs::of(
+        &config.with_failovers(),
+        workers,
+        config.globals.server_connections_total,
+    );
     needs.listeners += admin::descriptors(&config.globals) + control::descriptors(&config.globals);
     needs
 }

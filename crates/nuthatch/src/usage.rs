@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use proxy::metrics::PoolMetric;
 use proxy::{Process, Usage};
 
+use crate::dealing::deal_again;
 use crate::live::Directory;
 use crate::pool::PoolShare;
 use crate::recent::RecentLatency;
+use crate::worker;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(1);
@@ -22,7 +24,7 @@ const EVERY: Duration = Duration::from_secs(1);
 const TICK_MICROS: u64 = 10_000;
 
 /// Looks at the process and at its pools on a thread of its own, for as long as the process runs; at their latency, too, if
-/// anybody may ask for that.
+/// anybody may ask for that. Deals the pools to the workers anew when they have other servers.
 ///
 /// # Errors
 ///
@@ -31,6 +33,7 @@ pub(crate) fn start(
     process: Arc<Process>,
     directory: Arc<Directory>,
     recent: Option<Arc<RecentLatency>>,
+    workers: Vec<worker::Handle>,
 ) -> io::Result<()> {
     let mut rates = Rates::new(Instant::now());
     note(&process.usage);
@@ -41,7 +44,10 @@ pub(crate) fn start(
         loop {
             thread::sleep(EVERY);
             note(&process.usage);
-            let (pools, now) = (&directory.in_force().pools, Instant::now());
+            let (in_force, now) = (directory.in_force(), Instant::now());
+            let pools = &in_force.pools;
+            // Servers may have been found.
+            deal_again(&in_force, &process, &workers);
             rates.note(pools, now);
             recent.iter().for_each(|recent| recent.note(pools, now));
         }

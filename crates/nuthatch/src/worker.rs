@@ -199,6 +199,7 @@ impl Worker {
                 self.driver.handle_resolved(caller, resolved);
             }
             Message::Planned => self.driver.follow_plans(),
+            Message::KeepBudget => self.driver.keep_budget(),
             // What is added while the process ends would not end with it.
             Message::AddPool(_) if self.end.is_some() => {}
             Message::AddPool(pool) => self.driver.add_pool(pool, self.context),

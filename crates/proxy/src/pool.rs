@@ -237,6 +237,12 @@ impl Pool {
         either!(self, engine => engine.begin_leaving(now, within));
     }
 
+    /// Which workers serve the pool has changed, or there are more connections to servers than there may be: those that are too
+    /// many are closed when they have answered everything.
+    pub fn keep_budget(&mut self, now: Time) {
+        either!(self, engine => engine.keep_budget(now));
+    }
+
     /// The clients that hold most memory, at most so many. This walks all of them.
     pub fn clients(&self, most: usize, now: Time) -> Vec<ClientInfo> {
         either!(self, engine => engine.census(most, now))

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use crate::connection_budget::ConnectionBudget;
+
 /// The process: made once, shared by its pools.
 #[derive(Debug, Default)]
 pub struct Process {
@@ -20,6 +22,8 @@ pub struct Process {
     pub epoch_micros: u64,
     /// What the process used when that was last looked at.
     pub usage: Usage,
+    /// The bound on connections to servers.
+    pub connections: Arc<ConnectionBudget>,
 }
 
 /// What the process uses. One thread writes it, others may read it at any time.

@@ -3,6 +3,7 @@
 //! Workers only read plans. A new one is published as a whole (`ArcSwap`), and then its number. A worker compares
 //! that number before each request, which costs one atomic load, and loads the plan only when it differs.
 
+mod dealing;
 mod endpoint;
 mod hot_keys;
 
@@ -25,6 +26,7 @@ use crate::settings::{PoolSettings, ServerSettings};
 use crate::slot_map::SlotMap;
 use crate::slow_log::SlowLog;
 use crate::time::Time;
+use dealing::Dealing;
 
 pub use endpoint::Endpoint;
 
@@ -39,6 +41,8 @@ pub struct PoolShare {
     pub(crate) health: PoolHealth,
     process: Arc<Process>,
     place: ArcSwap<Place>,
+    /// Which workers serve clients that connect.
+    dealing: Dealing,
     /// Requests of clients per second.
     rate: AtomicU64,
     slow_log: SlowLog,
@@ -148,6 +152,7 @@ impl PoolShare {
             health: PoolHealth::default(),
             process: Arc::clone(&place.process),
             place: ArcSwap::from_pointee(place),
+            dealing: Dealing::default(),
             rate: AtomicU64::new(0),
             slow_log: SlowLog::default(),
             workers: (0..workers).map(worker).collect(),
@@ -292,6 +297,23 @@ impl PoolShare {
     /// How many workers serve the pool.
     pub fn workers(&self) -> usize {
         self.workers.len()
+    }
+
+    /// From now on clients that connect are served by so many workers, of which the first has this number; the others follow
+    /// it. Returns whether it was different.
+    pub fn deal(&self, first: usize, workers: usize) -> bool {
+        self.dealing.set(first, workers.min(self.workers()))
+    }
+
+    /// Whether clients that connect may be served by the worker with this number.
+    pub fn deals_to(&self, worker: usize) -> bool {
+        self.dealing.includes(worker, self.workers())
+    }
+
+    /// How many workers serve clients that connect.
+    pub fn serving_workers(&self) -> usize {
+        let workers = (0..self.workers()).filter(|worker| self.deals_to(*worker));
+        workers.count()
     }
 
     /// The requests that took longest.

@@ -28,9 +28,9 @@ impl Balancer {
         }
     }
 
-    /// Hands a client of `pool` to the worker with the fewest clients.
+    /// Hands a client of `pool` to the worker with the fewest clients, among those that serve the pool.
     pub(super) fn give(&mut self, pool: &Arc<PoolShare>, stream: Stream, name: Box<str>) {
-        let worker = self.least_loaded();
+        let worker = self.least_loaded(pool);
         self.next = (worker + 1) % self.workers.len();
         let counted = self.counts.count(Kind::Client {
             pool: Arc::clone(pool),
@@ -58,10 +58,11 @@ impl Balancer {
         self.held.is_none()
     }
 
-    fn least_loaded(&self) -> usize {
+    fn least_loaded(&self, pool: &PoolShare) -> usize {
         let count = self.workers.len();
         (0..count)
             .map(|step| (self.next + step) % count)
+            .filter(|worker| pool.core().deals_to(*worker))
             .min_by_key(|&worker| self.counts.clients_of_worker(worker))
             .unwrap_or(0)
     }

@@ -162,6 +162,12 @@ impl Writer<'_> {
             counts.total(),
         );
         page.single(
+            "nuthatch_server_connections_limit",
+            Type::Gauge,
+            "Most connections to servers that clients may share (server_connections_total); 0 means no limit.",
+            self.view.source().directory.in_force().server_connections_total,
+        );
+        page.single(
             "nuthatch_left_out",
             Type::Gauge,
             "Pools and servers that are not on this page because there are too many.",
@@ -198,7 +204,7 @@ impl Writer<'_> {
     }
 
     fn pools(&mut self) {
-        let gauges: [Known<ShownPool, usize>; 3] = [
+        let gauges: [Known<ShownPool, usize>; 4] = [
             (
                 "nuthatch_pool_ready",
                 "Whether a server is live, of the pool or of its failover pool.",
@@ -207,6 +213,11 @@ impl Writer<'_> {
             ("nuthatch_pool_servers", "Servers of the pool.", |pool| {
                 pool.plan.servers.len()
             }),
+            (
+                "nuthatch_pool_workers",
+                "Workers that serve clients which connect; fewer than there are if server_connections_total says so.",
+                |pool| pool.pool.core().serving_workers(),
+            ),
             (
                 "nuthatch_pool_servers_live",
                 "Servers of the pool that are neither ejected nor drained.",

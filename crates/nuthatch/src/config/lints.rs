@@ -54,6 +54,7 @@ pub static LINTS: &[Lint] = &[
     failing::RETRY_TIMEOUT_BELOW_TIMEOUT,
     failing::FAILOVER_TO_SAME_SERVERS,
     process::TOO_FEW_DESCRIPTORS,
+    process::TOO_FEW_SERVER_CONNECTIONS,
     WARNED_AT_START,
 ];
 

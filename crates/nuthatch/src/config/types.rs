@@ -101,6 +101,8 @@ pub struct Globals {
     pub max_memory: Option<u64>,
     /// Maximum clients of all pools; 0 means as many as descriptors allow.
     pub max_clients: u64,
+    /// Maximum connections to servers that clients share, over all pools; 0 means no limit.
+    pub server_connections_total: u64,
     /// How long a shutdown waits for requests in flight.
     pub shutdown_timeout: Duration,
     /// How long a drain takes to close the clients; with `None` SIGTERM does not drain.
@@ -142,6 +144,7 @@ impl Default for Globals {
             workers: Workers::Count(1),
             max_memory: None,
             max_clients: 0,
+            server_connections_total: 0,
             shutdown_timeout: Duration::from_secs(5),
             drain: None,
             drain_wait: Duration::from_secs(5),

@@ -54,6 +54,8 @@ struct PoolStatus {
     protocol: &'static str,
     listen: String,
     clients: usize,
+    /// How many workers serve clients that connect.
+    workers: usize,
     /// Counts the plans of the pool.
     plan: u64,
     /// The digest of where its keys are.
@@ -126,6 +128,7 @@ fn pool_status(config: &PoolConfig, pool: &PoolShare, recent: &RecentLatency) ->
         },
         listen: config.listen.text().to_owned(),
         clients: pool.clients(),
+        workers: pool.core().serving_workers(),
         plan: plan.number,
         ring: format!("{:08x}", plan.settings.ring_digest()),
         discovery: pool.standing().map(|it| it.known()),
@@ -189,6 +192,7 @@ fn write_pool(text: &mut String, pool: &PoolStatus) {
         protocol,
         listen,
         clients,
+        workers,
         plan,
         ring,
         discovery,
@@ -196,7 +200,7 @@ fn write_pool(text: &mut String, pool: &PoolStatus) {
     } = pool;
     let _ = writeln!(
         text,
-        "\npool {name} ({protocol}) on {listen}: {clients} clients, plan {plan}, ring {ring}"
+        "\npool {name} ({protocol}) on {listen}: {clients} clients, {workers} workers, plan {plan}, ring {ring}"
     );
     discovery
         .iter()

@@ -25,6 +25,8 @@ pub(crate) struct InForce {
     pub(crate) pools: Vec<Arc<PoolShare>>,
     /// Whether the statistics document has the metrics that nutcracker does not have.
     pub(crate) stats_extended: bool,
+    /// Most connections to servers that clients share; 0 means no limit.
+    pub(crate) server_connections_total: u64,
     /// When the process says that it is ready.
     pub(crate) ready_when: ReadyWhen,
     /// The settings, without secrets.
@@ -75,6 +77,7 @@ impl InForce {
         Self {
             pools,
             stats_extended: config.globals.stats_extended,
+            server_connections_total: config.globals.server_connections_total,
             ready_when: config.globals.admin_ready,
             effective: config.effective.clone(),
             since: SystemTime::now(),
@@ -89,6 +92,7 @@ impl Directory {
         Self::holding(InForce {
             pools,
             stats_extended,
+            server_connections_total: 0,
             ready_when: ReadyWhen::default(),
             effective: Json::Null,
             since: SystemTime::now(),

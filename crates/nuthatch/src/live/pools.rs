@@ -7,6 +7,7 @@ use proxy::settings::PoolSettings;
 use proxy::{FailoverPool, Memory, Place, Process, ServerLogins};
 
 use crate::config::{Config, Listen, PoolConfig};
+use crate::dealing::deal;
 use crate::memory_limit::half_of_memory;
 use crate::pool::{PoolId, PoolShare};
 use crate::tls::Protection;
@@ -61,6 +62,12 @@ impl Pools {
             slots: Vec::new(),
             current: Vec::new(),
         }
+    }
+
+    /// Deals the pools to the workers, such that there are at most so many connections to servers. Returns whether the workers
+    /// are to be told, see [`deal`].
+    pub(super) fn deal(&self, most: u64) -> bool {
+        deal(most, &self.current, &self.process, self.workers)
     }
 
     /// In the order of the configuration.

@@ -101,10 +101,14 @@ impl Live {
         let replaced = self
             .pools
             .replace(&config, Bounds::of(&config, most), &is_changed);
+        let must_keep_budget = self.pools.deal(config.globals.server_connections_total);
         for pool in &replaced.added {
             self.tell(|| Message::AddPool(pool.clone()));
         }
         self.tell(|| Message::Planned);
+        if must_keep_budget {
+            self.tell(|| Message::KeepBudget);
+        }
         let pools = self.pools.current().to_vec();
         self.names.watch(&config, &pools, &self.workers);
         self.discoveries

@@ -134,6 +134,8 @@ impl Draft {
         self.pools = Pools::new(self.config.globals.workers.count(), process);
         let bounds = Bounds::of(&self.config, max_clients);
         self.pools.replace(&self.config, bounds, &|_| true);
+        self.pools
+            .deal(self.config.globals.server_connections_total);
         self.pools.current().to_vec()
     }
 
@@ -184,6 +186,11 @@ impl Live {
     /// The configuration in force.
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// The workers.
+    pub(crate) fn workers(&self) -> &[worker::Handle] {
+        &self.workers
     }
 
     /// Its pools, for others to look at.

@@ -28,6 +28,7 @@ pub(super) fn describe(options: &RunOptions, clock: Clock) -> Arc<Process> {
         config_file: path(std::path::absolute(&options.conf_file)),
         epoch_micros: clock.to_epoch_micros(Time::ZERO),
         usage: Usage::default(),
+        connections: Arc::default(),
     })
 }
 

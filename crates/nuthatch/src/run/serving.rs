@@ -43,8 +43,14 @@ pub(super) fn serve_own(
     // Nobody else asks for it.
     let looks_at_latency = globals.admin.is_some() || globals.control.is_some();
     let recent = looks_at_latency.then(|| Arc::clone(&source.recent));
-    usage::start(Arc::clone(&process), Arc::clone(&source.directory), recent)
-        .map_err(|error| Failure::of("starting a thread", &error))?;
+    let directory = Arc::clone(&source.directory);
+    usage::start(
+        Arc::clone(&process),
+        directory,
+        recent,
+        live.workers().to_vec(),
+    )
+    .map_err(|error| Failure::of("starting a thread", &error))?;
     let view = admin::View::new(Arc::clone(&source), process);
     let facts = control::Facts {
         version: env!("CARGO_PKG_VERSION"),

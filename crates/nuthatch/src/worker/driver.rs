@@ -170,6 +170,12 @@ impl<N: Net> Driver<N> {
         self.drain();
     }
 
+    /// There may be more connections to servers than there should be: every pool closes those that are too many.
+    pub(super) fn keep_budget(&mut self) {
+        self.each_core(|core, now| core.keep_budget(now));
+        self.drain();
+    }
+
     /// How long the poll may sleep; `None` means without limit.
     pub(super) fn timeout(&self) -> Option<Duration> {
         if !self.waiting.is_empty() || !self.writable.is_empty() || self.handshakes.must_go_on() {

@@ -41,6 +41,8 @@ pub(crate) enum Message {
     },
     /// A pool has a further plan.
     Planned,
+    /// Which workers serve a pool has changed, or there are too many connections to servers.
+    KeepBudget,
     /// There is a further pool.
     AddPool(Arc<PoolShare>),
     /// A pool was removed from the configuration: answer what is in flight, and close it after this time at the latest.

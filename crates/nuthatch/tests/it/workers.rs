@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use testkit::Client;
+use testkit::{Client, Server, free_port};
 
 use crate::need;
-use crate::rig::{Rig, text, wait_for};
+use crate::rig::{BIN, Rig, pool, text, wait_for};
 
 const WORKERS: &[&str] = &["--workers=3"];
 
@@ -40,6 +40,82 @@ fn each_client_can_be_closed_and_each_wait_ended_by_any_other() {
     }
     let list = clients[0].ask(&["CLIENT", "LIST"]);
     assert_eq!(list.matches("id=").count(), 1, "{list}");
+}
+
+/// How many clients a server has, without the one that asks.
+fn connections(server: &Server) -> usize {
+    let list = server.client().ask(&["CLIENT", "LIST"]);
+    list.matches("id=").count() - 1
+}
+
+/// Has 32 clients write and read a lot, all at once, and returns how many connections the servers had at most.
+fn most_connections(port: u16, servers: &[Server]) -> usize {
+    let mut clients: Vec<Client> = (0..32).map(|_| Client::to_port(port)).collect();
+    let mut most = 0;
+    for round in 0..20 {
+        for client in &mut clients {
+            for key in 0..20 {
+                client.command(&[b"INCR", format!("{round}:{key}").as_bytes()]);
+            }
+        }
+        most = most.max(servers.iter().map(connections).sum());
+        for client in &mut clients {
+            (0..20).for_each(|_| drop(client.reply()));
+        }
+    }
+    most
+}
+
+#[test]
+fn connections_to_servers_stay_within_their_bound_for_all_workers() {
+    let servers = need!(
+        (0..2).map(|_| testkit::redis()).collect::<Option<Vec<_>>>(),
+        "redis-server"
+    );
+    let endpoints: Vec<_> = servers.iter().map(Server::endpoint).collect();
+    let port = free_port();
+    let lines = ["redis: true", "resp3: off", "server_connections: 4"];
+    let pool = pool("pool", &format!("127.0.0.1:{port}"), &endpoints, &lines);
+    let conf = |total: usize| {
+        format!(
+            "{pool}nuthatch:\n  workers: 4\n  control: control\n  server_connections_total: {total}\n"
+        )
+    };
+    let proxy = testkit::nuthatch(BIN.as_ref(), &[], &conf(0));
+    let directory = proxy.conf().parent().expect("a directory").to_owned();
+    let ctl = |args: &[&str]| {
+        let mut command = std::process::Command::new(BIN);
+        command
+            .current_dir(&directory)
+            .args(["ctl", "--control", "control"]);
+        let output = command.args(args).output().expect("the program can be run");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let reload = |total| {
+        std::fs::write(proxy.conf(), conf(total)).expect("a file");
+        ctl(&["reload"]);
+    };
+    assert!(
+        most_connections(port, &servers) > 16,
+        "further ones are used"
+    );
+    for (total, workers) in [(16, 4), (10, 4), (7, 3), (4, 2), (2, 1)] {
+        reload(total);
+        let told = ctl(&["status"]);
+        assert!(told.contains(&format!("{workers} workers, plan")), "{told}");
+        wait_for("there are no more than there may be", || {
+            servers.iter().map(connections).sum::<usize>() <= total
+        });
+        let most = most_connections(port, &servers);
+        assert!(most <= total, "{most} of {total}");
+        assert!(
+            most >= 2 * workers,
+            "{most}: {workers} workers serve clients"
+        );
+    }
+    reload(0);
+    assert!(most_connections(port, &servers) > 16);
 }
 
 #[test]

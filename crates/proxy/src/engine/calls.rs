@@ -184,6 +184,16 @@ impl<P: Protocol> Engine<P> {
         self.run_ready();
     }
 
+    /// Connections that are too many now are closed once they have answered everything: fewer workers may serve the pool, or
+    /// the process has more connections to servers than it may have.
+    pub(crate) fn keep_budget(&mut self, now: Time) {
+        self.now = now;
+        self.drain_connections();
+        self.close_drained_connections();
+        self.roster.schedule_check(now);
+        self.run_ready();
+    }
+
     /// Where the connection was made to, for log lines.
     pub(crate) fn name_peer(&mut self, id: ConnectionId, peer: Box<str>) {
         if let Some(connection) = self.roster.get_mut(id) {

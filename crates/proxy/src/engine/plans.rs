@@ -39,9 +39,7 @@ impl<P: Protocol> Engine<P> {
         self.routes = routes(&self.plans, self.context, &mut self.roster, &mut fresh);
         let planned: Vec<ServerId> = self.routes.own().chain(self.routes.failover()).collect();
         let gone = self.roster.remove_servers(&planned);
-        for id in self.roster.drain_connections(self.now) {
-            self.start_draining(id);
-        }
+        self.drain_connections();
         if self.heals {
             self.hold_misplaced();
             self.redirects.hurry();
@@ -58,6 +56,18 @@ impl<P: Protocol> Engine<P> {
         self.refresh_health();
         self.ask_changed_servers(&fresh, &gone);
         self.connect_ahead(&fresh);
+    }
+
+    /// Connections that are too many now take no further request.
+    pub(super) fn drain_connections(&mut self) {
+        for id in self.roster.drain_connections(self.now, self.serves()) {
+            self.start_draining(id);
+        }
+    }
+
+    /// Whether there are clients here, or may be.
+    fn serves(&self) -> bool {
+        self.clients.len() > 0 || self.plans.pool().deals_to(self.context.worker)
     }
 
     /// A connection takes no further request. Neither do the sessions with requests on it, until those have ended;
@@ -135,7 +145,7 @@ impl<P: Protocol> Engine<P> {
 
     /// Opens the connections that `preconnect` asks for: one to each server, as nutcracker 0.5.0 does.
     pub(super) fn connect_ahead(&mut self, servers: &[ServerId]) {
-        if !self.settings.preconnect {
+        if !self.settings.preconnect || !self.serves() {
             return;
         }
         let own: Vec<ServerId> = self.routes.own().collect();

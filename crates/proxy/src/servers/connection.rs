@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::connection_budget::FurtherConnection;
 use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
 use crate::latency::{Class, ServerLatency};
@@ -70,6 +71,8 @@ pub(crate) struct Connection<P: Protocol> {
     is_listed: bool,
     /// It takes no further request, and is closed when those that it has are answered.
     is_draining: bool,
+    /// If it is not the worker's first one to the server.
+    further: Option<FurtherConnection>,
     /// The output while it is connecting: nothing, whatever is queued.
     nothing: Rope,
 }
@@ -151,6 +154,7 @@ impl<P: Protocol> Connection<P> {
             scripts: LoadedScripts::default(),
             is_listed: false,
             is_draining: false,
+            further: None,
             nothing: Rope::new(),
         }
     }
@@ -178,6 +182,11 @@ impl<P: Protocol> Connection<P> {
     /// fewer connections now. What happens on it does not count for the server's health any more.
     pub(crate) fn is_draining(&self) -> bool {
         self.is_draining
+    }
+
+    /// It is not the worker's first one to the server, and counts as such.
+    pub(super) fn count_as(&mut self, further: Option<FurtherConnection>) {
+        self.further = further;
     }
 
     /// It takes no further request from now on.

@@ -195,10 +195,20 @@ impl<P: Protocol> Roster<P> {
         {
             return Ok(*least);
         }
-        match (server.refusal(lane, now), least) {
-            (None, _) => Ok(self.open(id, server.shared_by(lane), now, outbox)),
-            (Some(_), Some(least)) => Ok(*least),
-            (Some(cause), None) => Err(cause.clone()),
+        let further = match (server.refusal(lane, now), least) {
+            (None, _) => server.take_further(lane, least.is_some()),
+            (Some(_), Some(_)) => Err(()),
+            (Some(cause), None) => return Err(cause.clone()),
+        };
+        match (further, least) {
+            (Err(()), Some(least)) => Ok(*least),
+            (further, _) => {
+                let new = self.open(id, server.shared_by(lane), now, outbox);
+                if let Some(connection) = self.connections.get_mut(new) {
+                    connection.count_as(further.ok().flatten());
+                }
+                Ok(new)
+            }
         }
     }
 
@@ -384,12 +394,14 @@ impl<P: Protocol> Roster<P> {
     }
 
     /// Starts draining the connections whose server was removed, has another endpoint, or may have fewer connections
-    /// now. Returns them. All deadlines are computed anew, as time-outs may have changed.
-    pub(crate) fn drain_connections(&mut self, now: Time) -> Vec<ConnectionId> {
+    /// now, or all that are shared where the worker serves nobody. Returns them. All deadlines are computed anew, as time-outs
+    /// may have changed.
+    pub(crate) fn drain_connections(&mut self, now: Time, serves: bool) -> Vec<ConnectionId> {
         let is_kept = |id: ConnectionId, connection: &Connection<P>| {
-            let server = self.server(connection.server());
+            let (server, purpose) = (self.server(connection.server()), connection.purpose());
             connection.is_draining()
-                || server.keeps(id, connection.purpose(), connection.endpoint())
+                || ((serves || !purpose.is_shared())
+                    && server.keeps(id, purpose, connection.endpoint()))
         };
         let all = self.connections.iter();
         let draining = all.filter(|(id, connection)| !is_kept(*id, connection));

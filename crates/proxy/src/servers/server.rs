@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cause::Cause;
+use crate::connection_budget::FurtherConnection;
 use crate::id::ConnectionId;
 use crate::latency::ServerLatency;
 use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE, SILENT_END_PAUSE, SILENT_ENDS};
@@ -121,7 +122,7 @@ impl Server {
     }
 
     /// Whether a connection to `endpoint` is still used: the endpoint is current, and the connection is within
-    /// `server_connections`.
+    /// `server_connections` and the bound of the process.
     pub(super) fn keeps(
         &self,
         id: ConnectionId,
@@ -136,7 +137,7 @@ impl Server {
                 let shared = self.find(version, database);
                 let open = shared.map_or(&[][..], |shared| &shared.connections);
                 open.iter()
-                    .take(self.settings.server_connections)
+                    .take(self.most_connections())
                     .any(|known| *known == id)
             }
             Purpose::Leased { .. }
@@ -144,6 +145,30 @@ impl Server {
             | Purpose::Subscriber
             | Purpose::Probe
             | Purpose::Question => true,
+        }
+    }
+
+    /// How many connections with one version and one database may be kept.
+    fn most_connections(&self) -> usize {
+        match self.pool.process().connections.is_exceeded() {
+            true => 1,
+            false => self.settings.server_connections,
+        }
+    }
+
+    /// One more connection of this lane, which `has_one` already or not: `Ok(None)` for the first, `Err` if there
+    /// may be none.
+    pub(super) fn take_further(
+        &self,
+        lane: Lane,
+        has_one: bool,
+    ) -> Result<Option<FurtherConnection>, ()> {
+        let budget = &self.pool.process().connections;
+        let is_own_database = self.database_of(lane) == self.endpoint.database;
+        match (has_one, is_own_database) {
+            (true, _) => FurtherConnection::take(budget).map(Some).ok_or(()),
+            (false, true) => Ok(None),
+            (false, false) => Ok(Some(FurtherConnection::take_regardless(budget))),
         }
     }
 

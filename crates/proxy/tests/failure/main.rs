@@ -13,6 +13,7 @@ mod clients;
 mod cluster;
 mod cluster_transactions;
 mod connect;
+mod connection_budget;
 mod counts;
 mod cross_shard;
 mod databases;

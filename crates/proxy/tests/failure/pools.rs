@@ -73,6 +73,7 @@ pub(crate) fn place() -> Place {
             cpu_user: AtomicU64::new(1_500_000),
             cpu_system: AtomicU64::new(0),
         },
+        connections: Arc::default(),
     };
     Place {
         process: Arc::new(process),

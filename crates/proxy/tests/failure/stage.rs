@@ -1,6 +1,7 @@
 //! A pool with one or more workers, and the test as its network: it decides who connects, sends and receives
 //! what, and when. Nothing happens by itself except timeouts.
 
+mod budget;
 mod departure;
 mod links;
 mod questions;

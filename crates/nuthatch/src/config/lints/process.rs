@@ -1,9 +1,11 @@
 //! Lints about the whole process.
 
+use proxy::settings::PoolSettings;
+
 use super::super::table::ours::LEASED_CONNECTIONS;
 use super::super::table::theirs::SERVER_CONNECTIONS;
 use super::row::{Check, Evidence, Lint, Subjects};
-use crate::descriptors::Needs;
+use crate::descriptors::{Needs, sum};
 
 pub(super) const TOO_FEW_DESCRIPTORS: Lint = Lint {
     name: "too-few-descriptors",
@@ -22,7 +24,10 @@ fn too_few_descriptors(subjects: &Subjects<'_>) -> Vec<Evidence> {
     };
     let workers = config.globals.workers.count();
     let all = config.with_failovers();
-    let (needs, leased) = (Needs::of(&all, workers), Needs::leased(&all, workers));
+    let (needs, leased) = (
+        Needs::of(&all, workers, config.globals.server_connections_total),
+        Needs::leased(&all, workers),
+    );
     let limit = subjects.descriptors;
     let wanted = wanted_clients(subjects);
     let is_given =
@@ -56,6 +61,36 @@ fn too_few_descriptors(subjects: &Subjects<'_>) -> Vec<Evidence> {
         }
     };
     let mut evidence = blamed.at(setting, text);
+    evidence.pool = None;
+    vec![evidence]
+}
+
+pub(super) const TOO_FEW_SERVER_CONNECTIONS: Lint = Lint {
+    name: "too-few-server-connections",
+    finds: "A `server_connections_total` that is less than one worker needs to serve each pool: one connection to each server, \
+            two with `resp3: auto`, and as many to those of the failover pool. Servers that are found are not counted here.",
+    consequence: "each pool is served by one worker, and there may be more connections to servers than that all the same",
+    cure: "raise `server_connections_total`, or set `resp3: off` where no client uses RESP3",
+    check: Check::Whole(too_few_server_connections),
+};
+
+fn too_few_server_connections(subjects: &Subjects<'_>) -> Vec<Evidence> {
+    let (config, total) = (
+        subjects.config,
+        subjects.config.globals.server_connections_total,
+    );
+    let least = sum(&config.with_failovers(), 1, PoolSettings::versions);
+    let Some(first) = subjects
+        .pools
+        .first()
+        .filter(|_| total > 0 && least > total)
+    else {
+        return Vec::new();
+    };
+    let text = format!(
+        "all pools need {least} connections to servers, and `server_connections_total` is {total}"
+    );
+    let mut evidence = first.at_position(&first.read.position, text);
     evidence.pool = None;
     vec![evidence]
 }

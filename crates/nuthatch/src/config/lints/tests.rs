@@ -256,6 +256,26 @@ fn descriptors() {
 }
 
 #[test]
+fn too_few_server_connections_for_one_worker() {
+    let text = |total: u64| {
+        format!("p:\n{SOUND}{NAMED}nuthatch:\n  workers: 4\n  server_connections_total: {total}\n")
+    };
+    assert_eq!(
+        found_with(&text(2), PLENTY),
+        [
+            "1:1 too-few-server-connections all pools need 3 connections to servers, and `server_connections_total` is 2"
+        ]
+    );
+    for total in [0, 3, 100] {
+        assert!(found_with(&text(total), PLENTY).is_empty());
+    }
+    // It bounds what descriptors are needed for: 3 of clients and 12 of probes, the listener, 4 workers, and the reserve.
+    let needed = 3 + 12 + 1 + 8 + 32;
+    assert!(found_with(&text(3), needed + 1).is_empty());
+    assert_eq!(found_with(&text(3), needed).len(), 1);
+}
+
+#[test]
 fn what_is_warned_of_at_start() {
     assert_found(
         "  connect_timeout: 500\n",

@@ -75,6 +75,27 @@ rows! {
     )
     .fills_globals(|globals, count| globals.max_clients = count);
 
+    SERVER_CONNECTIONS_TOTAL: u64 = Row::global(
+        "server_connections_total",
+        number("connections"),
+        Absent::Value("0"),
+        Outside {
+            flag: "server-connections-total",
+            env: "NUTHATCH_SERVER_CONNECTIONS_TOTAL",
+            argument: "N",
+            help: "set maximum connections to servers that clients share (0: no limit)",
+        },
+        "Maximum number of connections to servers, over all pools and workers; 0 means no limit but those of `workers` and \
+         `server_connections`. A worker that serves a pool needs one to each of its servers (two with `resp3: auto`, for \
+         clients of RESP2 and of RESP3), and as many to those of its failover pool. Where these would be too many, clients of the \
+         pools that need most are given to fewer workers; what is left is for further connections by `server_connections` and for \
+         further databases. Each pool is served by one worker at least, also if that takes more; then the log and `nuthatch \
+         check` tell of it. Servers that are found count as well. On top of it come connections that belong to one client \
+         (`leased_connections`), and for each worker and server one for messages of channels and one for a moment to test or ask \
+         the server. During an upgrade there are two processes.",
+    )
+    .fills_globals(|globals, count| globals.server_connections_total = count);
+
     SHUTDOWN_TIMEOUT: Duration = Row::global(
         "shutdown_timeout",
         MILLISECONDS,
