@@ -8,10 +8,10 @@ mod commands;
 mod contender;
 mod cores;
 mod figures;
-mod hang;
 mod instructions;
 mod load;
 mod memory;
+mod one_server;
 mod open_loop;
 mod options;
 mod overload;
@@ -24,12 +24,14 @@ mod samples;
 mod scale;
 mod setup;
 mod shape;
+mod slow_server;
 mod syscalls;
 mod target;
 mod tls;
 mod workers;
 
 use cores::Cores;
+use one_server::Trouble;
 use options::{Mode, Options};
 use programs::Bench;
 use report::Report;
@@ -100,10 +102,10 @@ fn targets(options: &Options) -> Result<(), String> {
     }
 }
 
-/// The tests with too much load, and with a hanging server.
+/// The tests with too much load, and with a server that hangs or is slow.
 fn overload(options: &Options) -> Result<(), String> {
     let mut parts = overload::TRIED.to_vec();
-    parts.push(hang::NAME);
+    parts.extend([Trouble::Hangs, Trouble::IsSlow].map(Trouble::name));
     if let Some(name) = options
         .shapes
         .iter()
@@ -119,7 +121,8 @@ fn overload(options: &Options) -> Result<(), String> {
     let mut failures = 0;
     for part in parts {
         failures += match part {
-            hang::NAME => hang::run(&bench, options, cores)?,
+            "hang" => one_server::run(&bench, options, cores, Trouble::Hangs)?,
+            "slow" => one_server::run(&bench, options, cores, Trouble::IsSlow)?,
             shape => overload::run(&bench, options, shape::find(shape)?, cores)?,
         };
     }

@@ -16,8 +16,8 @@ Usage: cargo xtask bench [OPTION]...
   (no mode)            runs the shapes and prints a table for each
   --targets            measures and checks the project's performance targets
   --scale              how cost grows with clients, servers, keys of a multi-get and value size
-  --overload           twice the load that the proxy can handle, and a hanging server: is as much as
-                       possible answered, and are other clients unaffected
+  --overload           twice the load that the proxy can handle, and a server that hangs or is slow: is
+                       as much as possible answered, and are other clients unaffected
   --commands           transactions, and SCAN of a million keys, through the proxy and at a server directly
   --pubsub             messages of channels to 100 and 1,000 subscribers, through the proxy and at the
                        server directly
@@ -29,7 +29,7 @@ Usage: cargo xtask bench [OPTION]...
   --quick              few shapes, few and short rounds: to see that it works, not for results
   --shapes NAME,..     only these shapes (all: every one; --list lists them);
                        facts: with --targets, only the figures measured once;
-                       hang: with --overload, only the hanging server
+                       hang, slow: with --overload, only the server that hangs, or answers after 100 ms
   --proxies NAME,..    only these contenders: nutcracker, nuthatch, haproxy, envoy, predixy (the program
                        in NUTHATCH_BENCH_PREDIXY), floor (our minimal server, which answers every
                        request itself), direct
