@@ -303,6 +303,17 @@ pub struct ClusterConfig {
     pub refresh: Duration,
 }
 
+impl fmt::Display for ClusterConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the cluster of ")?;
+        for (number, seed) in self.seeds.iter().enumerate() {
+            let comma = if number > 0 { ", " } else { "" };
+            write!(f, "{comma}{seed}")?;
+        }
+        Ok(())
+    }
+}
+
 /// A setting as it is written down.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {

@@ -4,6 +4,7 @@
 //! change from, then those that were known last, then those of the configuration.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proxy::settings::Address;
@@ -16,6 +17,7 @@ use crate::config::ClusterConfig;
 use crate::logger::{NOTICE, WARN, log};
 use crate::map_wanted::MapWanted;
 use crate::resolver::Resolver;
+use crate::standing::Standing;
 
 /// How long a node may take to be connected and to answer.
 const NODE_WITHIN: Duration = Duration::from_millis(500);
@@ -33,6 +35,7 @@ pub(crate) struct Cluster {
     wanted: MapWanted,
     /// The one that has answered last.
     last: Option<Address>,
+    standing: Arc<Standing>,
     /// What was told last that is wrong, so that it is told once.
     told: Option<String>,
     /// A small random number, so that several proxies do not ask at the same moment.
@@ -47,8 +50,15 @@ struct Answer {
 }
 
 impl Cluster {
-    pub(crate) fn new(config: &ClusterConfig, resolver: &Resolver, wanted: MapWanted) -> Self {
+    /// How it stands is told in `standing`.
+    pub(crate) fn new(
+        config: &ClusterConfig,
+        resolver: &Resolver,
+        wanted: MapWanted,
+        standing: &Arc<Standing>,
+    ) -> Self {
         Self {
+            standing: Arc::clone(standing),
             config: config.clone(),
             resolver: resolver.clone(),
             wanted,
@@ -153,6 +163,13 @@ impl Cluster {
 
     /// Tells what is wrong, unless that was told already.
     fn tell(&mut self, publisher: &Publisher, problem: Option<String>) {
+        match &problem {
+            Some(problem) => drop(self.standing.note_failure(problem)),
+            None => {
+                let masters = publisher.pool().core().plan().servers.len();
+                self.standing.note_success(masters);
+            }
+        }
         if self.told == problem || publisher.is_over() {
             return;
         }

@@ -1,5 +1,6 @@
 //! The threads that ask Redis Clusters which node has which hash slots, one for each pool that has a cluster.
 
+use std::io;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use crate::logger::{ALERT, log};
 use crate::map_wanted::MapWanted;
 use crate::pool::PoolShare;
 use crate::resolver::Resolver;
+use crate::standing::Standing;
 use crate::worker::Handle;
 
 /// How long the start waits for the first map: with none, requests find their way from node to node.
@@ -26,6 +28,7 @@ pub(super) struct Clusters {
 struct Running {
     pool: Arc<PoolShare>,
     config: ClusterConfig,
+    standing: Option<Arc<Standing>>,
     thread: Discovery,
 }
 
@@ -72,21 +75,13 @@ impl Clusters {
             };
             let is_it = |it: &Running| Arc::ptr_eq(&it.pool, share) && it.config == *cluster;
             if let Some(at) = before.iter().position(is_it) {
-                self.running.push(before.swap_remove(at));
+                let running = before.swap_remove(at);
+                share.set_standing(running.standing.clone());
+                self.running.push(running);
                 continue;
             }
-            let publisher = Publisher::new(share, workers, &self.turn);
-            let thread = Discovery::start(publisher, |wake| {
-                let wanted = MapWanted::new(move || wake.wake());
-                share.set_map_wanted(Some(wanted.clone()));
-                Cluster::new(cluster, &self.resolver, wanted)
-            });
-            match thread {
-                Ok(thread) => self.running.push(Running {
-                    pool: Arc::clone(share),
-                    config: cluster.clone(),
-                    thread,
-                }),
+            match self.start(cluster, share, workers) {
+                Ok(running) => self.running.push(running),
                 Err(error) => {
                     let name = share.name();
                     log!(
@@ -98,6 +93,30 @@ impl Clusters {
             }
         }
         before.iter().for_each(|it| it.thread.end(turn));
+    }
+
+    fn start(
+        &self,
+        cluster: &ClusterConfig,
+        share: &Arc<PoolShare>,
+        workers: &[Handle],
+    ) -> io::Result<Running> {
+        let publisher = Publisher::new(share, workers, &self.turn);
+        let mut standing = None;
+        let thread = Discovery::start(publisher, |wake| {
+            let new = Standing::new(cluster.to_string(), wake.clone());
+            let standing = standing.insert(Arc::new(new));
+            let wanted = MapWanted::new(move || wake.wake());
+            share.set_map_wanted(Some(wanted.clone()));
+            share.set_standing(Some(Arc::clone(standing)));
+            Cluster::new(cluster, &self.resolver, wanted, standing)
+        })?;
+        Ok(Running {
+            pool: Arc::clone(share),
+            config: cluster.clone(),
+            standing,
+            thread,
+        })
     }
 
     /// Waits until each cluster has told its map, for a while at most.

@@ -95,9 +95,10 @@ impl Upgrades {
         for pool in &live.directory().in_force().pools {
             let core = pool.core();
             hand_over.add_health(pool.name(), &core.health_records(now));
-            if let Some(standing) = pool.standing() {
-                let servers = &core.plan().settings.servers;
-                hand_over.add_servers(pool.name(), standing.known().source, servers);
+            let settings = &core.plan().settings;
+            // A cluster tells the other process its map.
+            if let Some(standing) = pool.standing().filter(|_| settings.slots.is_none()) {
+                hand_over.add_servers(pool.name(), standing.known().source, &settings.servers);
             }
         }
         let mut sockets = live.copy_sockets()?;

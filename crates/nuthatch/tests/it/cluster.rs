@@ -1,5 +1,6 @@
 //! Pools of a real Redis Cluster: clients that know of none see one server, while slots move and masters fail.
 
+use std::process::Command;
 use std::sync::OnceLock;
 use std::thread;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use hashkit::slot_of;
 use testkit::{Client, Cluster, Proxy, eventually, free_port};
 
-use crate::rig::{BIN, TIME_LIMIT};
+use crate::rig::{BIN, TIME_LIMIT, text};
 
 const NODE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -22,7 +23,10 @@ fn proxy_of(cluster: &Cluster, lines: &str) -> (Proxy, u16) {
         "c:\n  listen: 127.0.0.1:{port}\n  redis: true\n  cluster: [{}, {}]\n{lines}",
         seeds[0], seeds[1]
     );
-    (testkit::nuthatch(BIN.as_ref(), &[], &conf), port)
+    (
+        testkit::nuthatch(BIN.as_ref(), &["--control=control"], &conf),
+        port,
+    )
 }
 
 /// Whether a reply tells of the cluster.
@@ -55,6 +59,23 @@ fn a_client_of_one_server_sees_nothing_of_the_cluster() {
     use_every_kind_of_request(&mut Client::to_port(port));
     let log = proxy.stderr();
     assert!(log.contains("follows the map of node"), "{log}");
+    let status = status_of(&proxy);
+    assert!(
+        status.contains("servers from the cluster of 127.0.0.1:"),
+        "{status}"
+    );
+    assert!(status.contains(": 3 servers found, "), "{status}");
+}
+
+/// What `nuthatch ctl status` tells.
+fn status_of(proxy: &Proxy) -> String {
+    let mut command = Command::new(BIN);
+    command
+        .args(["ctl", "status", "--control=control"])
+        .current_dir(proxy.dir());
+    let output = command.output().expect("the program can be run");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout)
 }
 
 fn use_every_kind_of_request(client: &mut Client) {
