@@ -1,8 +1,18 @@
-//! Patterns as Redis has them: `*`, `?`, `[a-z]`, `[^a]` and `\\` before a byte that means itself. Case does not matter.
+//! Patterns as Redis has them: `*`, `?`, `[a-z]`, `[^a]` and `\\` before a byte that means itself.
 
-/// Whether the whole of `text` is what the pattern describes. Takes time in proportion to the product of both
-/// lengths at most.
+/// Whether the whole of `text` is what the pattern describes; case does not matter. Takes time in proportion to the product
+/// of both lengths at most.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    fits::<true>(pattern, text)
+}
+
+/// The same where case matters, as it does in the names of keys and channels.
+pub fn matches_exactly(pattern: &[u8], text: &[u8]) -> bool {
+    fits::<false>(pattern, text)
+}
+
+/// With `FOLD`, case does not matter.
+fn fits<const FOLD: bool>(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut seen) = (0, 0);
     // Where to go on when what follows the last `*` does not fit: that `*` takes one byte more.
     let mut star: Option<(usize, usize)> = None;
@@ -12,7 +22,7 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
             at += 1;
             continue;
         }
-        match one(&pattern[at..], text[seen]) {
+        match one::<FOLD>(&pattern[at..], text[seen]) {
             Some(len) => {
                 at += len;
                 seen += 1;
@@ -30,22 +40,34 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
 }
 
 /// How long the pattern's first element is, if it describes this byte.
-fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+fn one<const FOLD: bool>(pattern: &[u8], byte: u8) -> Option<usize> {
     match pattern {
         [] => None,
         [b'?', ..] => Some(1),
         [b'[', rest @ ..] => {
-            let (len, found) = class(rest, byte);
+            let (len, found) = class::<FOLD>(rest, byte);
             found.then_some(1 + len)
         }
-        [b'\\', escaped, ..] => escaped.eq_ignore_ascii_case(&byte).then_some(2),
-        [plain, ..] => plain.eq_ignore_ascii_case(&byte).then_some(1),
+        [b'\\', escaped, ..] => is_same::<FOLD>(*escaped, byte).then_some(2),
+        [plain, ..] => is_same::<FOLD>(*plain, byte).then_some(1),
+    }
+}
+
+fn is_same<const FOLD: bool>(one: u8, other: u8) -> bool {
+    folded::<FOLD>(one) == folded::<FOLD>(other)
+}
+
+fn folded<const FOLD: bool>(byte: u8) -> u8 {
+    if FOLD {
+        byte.to_ascii_lowercase()
+    } else {
+        byte
     }
 }
 
 /// How long a class behind its `[` is, and whether the byte is in it. One that does not end ends with the pattern.
-fn class(pattern: &[u8], byte: u8) -> (usize, bool) {
-    let byte = byte.to_ascii_lowercase();
+fn class<const FOLD: bool>(pattern: &[u8], byte: u8) -> (usize, bool) {
+    let byte = folded::<FOLD>(byte);
     let negated = pattern.first() == Some(&b'^');
     let mut at = usize::from(negated);
     let mut found = false;
@@ -57,14 +79,14 @@ fn class(pattern: &[u8], byte: u8) -> (usize, bool) {
             [from, b'-', to, ..] => (3, *from.min(to), *from.max(to)),
             [single, ..] => (1, *single, *single),
         };
-        found |= (low.to_ascii_lowercase()..=high.to_ascii_lowercase()).contains(&byte);
+        found |= (folded::<FOLD>(low)..=folded::<FOLD>(high)).contains(&byte);
         at += len;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{matches, matches_exactly};
 
     #[test]
     fn patterns_are_those_of_redis() {
@@ -92,6 +114,21 @@ mod tests {
         ];
         for (pattern, text, expected) in rows {
             let found = matches(pattern.as_bytes(), text.as_bytes());
+            assert_eq!(found, expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn case_matters_where_it_is_asked_for() {
+        for (pattern, text, expected) in [
+            ("cart:*", "cart:1", true),
+            ("cart:*", "Cart:1", false),
+            ("[a-c]x", "bx", true),
+            ("[a-c]x", "Bx", false),
+            ("\\A", "a", false),
+            ("[^A]", "a", true),
+        ] {
+            let found = matches_exactly(pattern.as_bytes(), text.as_bytes());
             assert_eq!(found, expected, "{pattern} {text}");
         }
     }

@@ -188,7 +188,7 @@ impl Command {
 }
 
 /// Whether the request is a SET that replies with the old value.
-fn is_set_get(text: &[u8], args: &[Arg]) -> bool {
+pub(crate) fn is_set_get(text: &[u8], args: &[Arg]) -> bool {
     let request = Words { text, args };
     request.is(0, "set") && (3..args.len()).any(|index| request.is(index, "get"))
 }

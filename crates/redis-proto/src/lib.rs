@@ -7,6 +7,7 @@
 //! * [`response`] finds where a server's reply ends, without storing any of it;
 //! * [`command`] has the properties of each command: arity, keys, and how a proxy handles it;
 //! * [`describe`] has what the reply to `COMMAND` says of each besides;
+//! * [`acl`] has rules of access, and says what they allow;
 //! * [`cap`] limits the TTL of what a request writes;
 //! * [`glob`] matches names with patterns;
 //! * [`encode`] writes the messages that a proxy itself sends.
@@ -15,6 +16,7 @@
 //! of redis-server 7.0.15 to malformed input, and from nutcracker 0.5.0 for the commands that twemproxy
 //! supports.
 
+pub mod acl;
 mod arg;
 pub mod cap;
 pub mod command;
