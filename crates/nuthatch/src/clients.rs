@@ -181,6 +181,7 @@ fn json(listed: &Listed) -> Json {
             "address": client.address,
             "number": about.number,
             "name": about.name.escape_ascii().to_string(),
+            "user": about.user,
             "library": about.library.0.escape_ascii().to_string(),
             "library_version": about.library.1.escape_ascii().to_string(),
             "last_command": about.last_command,
@@ -221,6 +222,7 @@ fn text(listed: &Listed) -> String {
             client.age.as_secs(),
         );
         let known = [
+            ("user", about.user.clone().unwrap_or_default().into()),
             ("name", about.name.escape_ascii().to_string()),
             ("library", about.library.0.escape_ascii().to_string()),
             ("last command", about.last_command.to_owned()),

@@ -109,6 +109,8 @@ pub struct AboutClient {
     pub number: u64,
     /// CLIENT SETNAME.
     pub name: Box<[u8]>,
+    /// Who it is, in a pool with users.
+    pub user: Option<Box<str>>,
     /// The library that it uses, and its version.
     pub library: (Box<[u8]>, Box<[u8]>),
     /// The last command that it has sent.

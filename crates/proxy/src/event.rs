@@ -5,6 +5,7 @@ mod level;
 mod limit;
 mod subscription;
 mod trace;
+mod user;
 
 use std::fmt;
 use std::panic::Location;
@@ -17,6 +18,7 @@ pub use limit::Limit;
 pub use subscription::Subscription;
 pub use trace::Trace;
 use trace::write_connection;
+pub use user::UserEvent;
 
 /// One line of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,6 +177,8 @@ pub enum Event {
         /// Why, as the client was told.
         reason: String,
     },
+    /// About who a client is.
+    User(UserEvent),
     /// A client that waited for an element has left, and its server gave it one all the same.
     ElementLost {
         /// The server's name.
@@ -232,6 +236,7 @@ impl Event {
             Event::Unheard { .. } | Event::Dropped { .. } => Level::Warn,
             Event::TransactionInPart { .. } => Level::Warn,
             Event::ElementLost { .. } | Event::Forbidden { .. } => Level::Warn,
+            Event::User(_) => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
             Event::Trace(trace) => trace.level(),
         }
@@ -291,6 +296,7 @@ impl fmt::Display for Event {
                 start_of(reason)
             ),
             Event::Forbidden { reason } => write!(f, "refused a request: {reason}"),
+            Event::User(event) => event.fmt(f),
             Event::TransactionInPart { failed, parts } => write!(
                 f,
                 "{failed} of {parts} servers have not executed their part of a transaction; see transactions"

@@ -23,6 +23,7 @@
 //! Nothing in here knows a socket, a clock, a thread or a file.
 
 mod access;
+mod added_rows;
 mod cause;
 mod client_info;
 mod clients;
@@ -30,6 +31,7 @@ mod connection_budget;
 mod departure;
 mod engine;
 mod event;
+mod failed_logins;
 mod flow;
 mod guardrails;
 mod health_record;
@@ -57,14 +59,23 @@ mod slot_map;
 pub mod slow_log;
 mod subscriptions;
 mod time;
+mod users;
+
+/// Rules of access, in the syntax of Redis's ACL.
+pub mod acl {
+    pub use redis_proto::acl::{Acl, AclError, AclProblem, Digest, MAX_PASSWORDS, digest};
+}
 
 pub use access::{AccessRecord, Outcome};
+pub use added_rows::users_with;
 pub use cause::Cause;
 pub use client_info::{AboutClient, ClientGroup, ClientInfo, ClientKind, Doing, Traffic};
 pub use connection_budget::ConnectionBudget;
 pub use departure::Departure;
 pub use engine::WorkerContext;
-pub use event::{ClientWait, Event, EventFields, Level, Limit, LogRecord, Subscription, Trace};
+pub use event::{
+    ClientWait, Event, EventFields, Level, Limit, LogRecord, Subscription, Trace, UserEvent,
+};
 pub use flow::buffer::{Chunk, Rope};
 pub use flow::log_limit::LogLimit;
 pub use flow::memory::Memory;
@@ -83,3 +94,4 @@ pub use share::{
 };
 pub use slot_map::SlotMap;
 pub use time::Time;
+pub use users::{DEFAULT_USER, User, Users};

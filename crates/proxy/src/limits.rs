@@ -478,3 +478,27 @@ pub const ASK_FOR_MAP_EVERY: Duration = Duration::from_millis(5);
 
 /// How often it is looked whether the clients have left whose requests were sent elsewhere.
 pub const SWEEP_REDIRECTS_EVERY: Duration = Duration::from_secs(1);
+
+/// Users of a pool: every one has a table of the commands that it may use, of some ten kilobytes.
+pub const MAX_USERS: usize = 256;
+
+/// Bytes of a user's name; it is in log lines and in CLIENT LIST.
+pub const MAX_USER_NAME: usize = 64;
+
+/// Attempts to authenticate that may fail from one address before further ones have to wait: as many as a program makes that
+/// is started with a wrong password and some connections.
+pub const FREE_FAILURES: u32 = 10;
+
+/// How long the attempts of an address are refused after one failure more. It doubles with each ...
+pub const FIRST_PENALTY: Duration = Duration::from_millis(500);
+
+/// ... up to this, which a password that is not chosen badly resists for ever, and a client that has the right one again
+/// can wait for.
+pub const LONGEST_PENALTY: Duration = Duration::from_secs(30);
+
+/// How long after the last failure an address counts as new again.
+pub const FAILURES_FORGOTTEN_AFTER: Duration = Duration::from_secs(300);
+
+/// Addresses of which failures are counted, for each pool and worker. When there are more, those that failed longest ago
+/// are forgotten: an attacker with so many addresses has as many free attempts, and nobody else is refused for it.
+pub const MAX_FAILED_ADDRESSES: usize = 4_096;

@@ -106,6 +106,9 @@ metrics! {
     GuardDenied "guard_denied" Counter false "# requests refused because guardrails deny their command";
     GuardValue "guard_value" Counter false "# requests refused because guardrails allow no value as long";
     GuardRate "guard_rate" Counter false "# requests refused because guardrails allow no more per second";
+    LoginFailures "login_failures" Counter false "# attempts of clients to authenticate with a wrong name or password";
+    LoginsRefused "logins_refused" Counter false "# attempts of clients to authenticate that were refused after too many failures";
+    NotPermitted "not_permitted" Counter false "# requests refused because the user of the client may not send them";
     AccessLogDropped "access_log_dropped" Counter false "# requests that the access log lacks, as it could not be written fast enough";
     Unheard "unheard" Counter false "# requests and fragments without reply that were refused or lost";
 }

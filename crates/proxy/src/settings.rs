@@ -15,6 +15,7 @@ use crate::login::ServerLogins;
 use crate::release::Release;
 use crate::security::Security;
 use crate::slot_map::SlotMap;
+use crate::users::Users;
 
 /// One pool: the servers behind one listening address, which share the keys.
 #[derive(Debug, Clone)]
@@ -64,6 +65,9 @@ pub struct PoolSettings {
     pub server_logins: Option<Arc<ServerLogins>>,
     /// How connections to the servers are secured; `None` is not at all.
     pub server_security: Option<Security>,
+    /// The users that clients may be; `None` where clients need not say who they are, or give the password of
+    /// [`RedisSettings::auth`].
+    pub users: Option<Arc<Users>>,
     /// What requests may not do, at most [`MAX_GUARDRAILS`](crate::limits::MAX_GUARDRAILS).
     pub guardrails: Vec<GuardrailSettings>,
     /// The pool's protocol, with its settings.
@@ -89,10 +93,11 @@ impl PoolSettings {
 
     /// Whether clients have to give a password.
     pub(crate) fn has_password(&self) -> bool {
-        match &self.protocol {
+        let has_password = match &self.protocol {
             ProtocolSettings::Redis(redis) => redis.auth.is_some(),
             ProtocolSettings::Memcached(_) => false,
-        }
+        };
+        has_password || self.users.is_some()
     }
 
     /// A pool with default settings: nutcracker's, where it has them.
@@ -123,6 +128,7 @@ impl PoolSettings {
             failure: FailurePolicy::default(),
             server_logins: None,
             server_security: None,
+            users: None,
             guardrails: Vec::new(),
             protocol,
         }

@@ -33,6 +33,7 @@ const BELOW: [Wall; 4] = [
             "memchr",
             "redis-proto",
             "sha1",
+            "sha2",
             "slab",
         ],
     },

@@ -158,6 +158,7 @@ fn value(kind: &Kind) -> String {
         Kind::Nodes => "list of `host:port`".into(),
         Kind::Commands => "list of commands".into(),
         Kind::Guardrails => "list of guardrails".into(),
+        Kind::Users => "list of users".into(),
         Kind::Mapping { .. } => "mapping".into(),
         Kind::Workers => "number, or `auto`".into(),
         Kind::Release => "version".into(),

@@ -11,7 +11,7 @@ use super::secrets::MASK;
 use super::table::globals::ADMIN_TOKEN;
 use super::table::theirs::{REDIS, REDIS_AUTH};
 use super::table::{Absent, Only, Scope, Setting, of};
-use super::types::{Servers, Workers};
+use super::types::{Servers, UserLine, Workers};
 use super::values::Values;
 
 /// An object with the settings of the process (`nuthatch`) and of the pools, sorted by name as these are.
@@ -77,6 +77,7 @@ fn json_of(kind: &Kind, value: &Value) -> Json {
         Value::Servers(Servers::Found(source)) => source.to_string().into(),
         Value::Nodes(nodes) => nodes.iter().map(|(node, _)| node.name.clone()).collect(),
         Value::Commands(commands) => commands.iter().map(command).collect(),
+        Value::Users(lines) => lines.iter().map(user).collect(),
         Value::Guardrails(lines) => lines.iter().map(|it| guardrail(&it.settings)).collect(),
         Value::Mapping(given) => match kind {
             Kind::Mapping { parts, .. } => {
@@ -93,6 +94,18 @@ fn json_of(kind: &Kind, value: &Value) -> Json {
         Value::Workers(Workers::Count(count)) => (*count).into(),
         Value::Release(release) => release.to_string().into(),
     }
+}
+
+/// Rules may have passwords among them.
+fn user(user: &UserLine) -> Json {
+    let rules = user.rules.split_ascii_whitespace();
+    let shown = rules.map(|rule| match rule.starts_with(['#', '>', '<', '!']) {
+        true => MASK,
+        false => rule,
+    });
+    let shown: Vec<&str> = shown.collect();
+    let passwords: Vec<&str> = user.passwords.iter().map(|_| MASK).collect();
+    json!({ "name": user.name, "password_sha256": passwords, "acl": shown.join(" ") })
 }
 
 fn guardrail(guardrail: &GuardrailSettings) -> Json {

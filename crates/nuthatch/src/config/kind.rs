@@ -12,7 +12,7 @@ use super::hosts::{HOST_PORT_HELP, HOSTS_HELP, HostPort, NamedHost, host_port, n
 use super::nearest::only_near;
 use super::number::{NotANumber, bytes, digits};
 use super::report::Position;
-use super::types::{GuardrailLine, Servers, Workers};
+use super::types::{GuardrailLine, Servers, UserLine, Workers};
 use crate::net::Networks;
 
 /// Maximum number of event loops; more than any machine can use.
@@ -68,6 +68,8 @@ pub enum Kind {
     Commands,
     /// A sequence of guardrails.
     Guardrails,
+    /// A sequence of users.
+    Users,
     /// A mapping with settings of its own.
     Mapping {
         /// The settings.
@@ -145,6 +147,8 @@ pub(super) enum Value {
     Commands(Vec<CommandSettings>),
     /// Of [`Kind::Guardrails`].
     Guardrails(Vec<GuardrailLine>),
+    /// Of [`Kind::Users`].
+    Users(Vec<UserLine>),
     /// Of [`Kind::Mapping`].
     Mapping(Parts),
     /// Of [`Kind::Workers`].
@@ -185,6 +189,7 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
         Kind::Nodes => Err(Fault::new("is not a list of nodes", expected(kind))),
         Kind::Commands => Err(Fault::new("is not a list of commands", expected(kind))),
         Kind::Guardrails => Err(Fault::new("is not a list of guardrails", expected(kind))),
+        Kind::Users => Err(Fault::new("is not a list of users", expected(kind))),
         Kind::Mapping { .. } => Err(Fault::new("is not a mapping", expected(kind))),
         Kind::Release => match text.parse() {
             Ok(release) => plain(Value::Release(release)),
@@ -224,6 +229,10 @@ pub(super) fn text_of(value: &Value, kind: &Kind) -> String {
         }
         (Value::Guardrails(rails), _) => {
             let lines = rails.iter().map(|rail| format!("[{}]", rail.text()));
+            lines.collect::<Vec<_>>().join(", ")
+        }
+        (Value::Users(users), _) => {
+            let lines = users.iter().map(|user| format!("[{}]", user.text()));
             lines.collect::<Vec<_>>().join(", ")
         }
         (Value::Mapping(given), Kind::Mapping { parts, .. }) => {
@@ -269,6 +278,9 @@ pub(super) fn expected(kind: &Kind) -> String {
         Kind::Guardrails => {
             "expected `- {prefix: \"user:\", deny: [keys, flushall], max_value: 1m, max_rate: 1000}`"
                 .into()
+        }
+        Kind::Users => {
+            "expected `- {name: app, password_sha256: DIGEST, acl: \"~cart:* +@read +@write\"}`".into()
         }
         Kind::Mapping { example, .. } => format!("expected `{example}`"),
         Kind::Workers => format!("expected a number from 1 to {WORKERS_MAX}, or `auto`"),

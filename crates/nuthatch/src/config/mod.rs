@@ -30,6 +30,7 @@ mod number;
 mod overlay;
 mod overrides;
 mod parts;
+mod permitted;
 mod pool;
 mod report;
 pub mod schema;
@@ -42,6 +43,7 @@ pub mod table;
 mod tls;
 mod typed;
 mod types;
+mod users;
 mod values;
 mod written;
 

@@ -13,6 +13,7 @@ use super::denied::check_guardrails;
 use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
+use super::permitted::check_users;
 use super::report::{Findings, Position, Problem};
 use super::table::ours::{CLUSTER, CROSS_SHARD, DATABASES, FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
 use super::table::theirs::{
@@ -33,6 +34,7 @@ pub(super) fn check_pool(
     check_required(pool, findings);
     check_protocol(pool, findings);
     check_guardrails(pool, findings);
+    let users = check_users(pool, findings);
     check_sentinel(pool, findings);
     let values = &pool.values;
     let distribution = values.get(&DISTRIBUTION);
@@ -59,6 +61,7 @@ pub(super) fn check_pool(
     config.acceptance = tls.acceptance;
     config.listen_tls = tls.listen;
     config.settings.server_security = tls.security;
+    config.settings.users = users;
     Some(config)
 }
 

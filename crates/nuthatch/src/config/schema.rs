@@ -5,7 +5,8 @@
 //! So it lets pass some of what the proxy refuses. It refuses nothing that the proxy takes, but for a text that is written
 //! `~` or `null`: for YAML that is no value, which is a mistake nearly always.
 
-use proxy::limits::{MAX_COMMANDS, MAX_DENIED, MAX_GUARDRAILS, MAX_RATE};
+use proxy::acl::MAX_PASSWORDS;
+use proxy::limits::{MAX_COMMANDS, MAX_DENIED, MAX_GUARDRAILS, MAX_RATE, MAX_USER_NAME, MAX_USERS};
 use proxy::settings::LONGEST_COMMAND;
 use serde_json::{Map, Value, json};
 
@@ -19,6 +20,7 @@ use super::source;
 use super::table::ours::{CLUSTER, VALUE_MAX};
 use super::table::theirs::{LISTEN, REDIS, SERVERS};
 use super::table::{Absent, Only, Origin, Scope, Setting, of};
+use super::users;
 
 mod patterns;
 
@@ -217,6 +219,12 @@ fn value(kind: &Kind) -> Value {
             "items": guardrail(),
             "maxItems": MAX_GUARDRAILS,
         }),
+        Kind::Users => json!({
+            "type": "array",
+            "items": user(),
+            "minItems": 1,
+            "maxItems": MAX_USERS,
+        }),
         Kind::Mapping { parts, .. } => mapping_of(parts),
         Kind::Workers => either(integer(1, WORKERS_MAX), json!({ "const": "auto" })),
         Kind::Release => text_like(&patterns::release()),
@@ -307,6 +315,22 @@ fn command() -> Value {
         "type": "object",
         "properties": properties,
         "required": [name, arity],
+        "additionalProperties": false,
+    })
+}
+
+fn user() -> Value {
+    let [name, password, acl] = users::KEYS;
+    let digest = json!({ "type": "string", "pattern": "^[0-9A-Fa-f]{64}$" });
+    let properties = json!({
+        name: { "type": "string", "pattern": "^[!-~]+$", "maxLength": MAX_USER_NAME },
+        password: { "oneOf": [digest, { "type": "array", "items": digest, "maxItems": MAX_PASSWORDS }] },
+        acl: text(),
+    });
+    json!({
+        "type": "object",
+        "properties": properties,
+        "required": [name],
         "additionalProperties": false,
     })
 }

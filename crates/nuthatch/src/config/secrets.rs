@@ -121,7 +121,8 @@ fn is_setting(name: &str) -> bool {
 
 fn is_named_so(name: &str) -> bool {
     let name = name.to_lowercase();
-    WORDS.iter().any(|word| name.contains(word)) || name.ends_with("pass")
+    // Rules of users may have passwords among them.
+    WORDS.iter().any(|word| name.contains(word)) || name.ends_with("pass") || name == "acl"
 }
 
 /// `text` without the passwords of URLs in it (`redis://user:password@host`).
@@ -193,6 +194,9 @@ mod tests {
             "p:\n  password: SECRET\n",
             "p:\n  requirepass: SECRET\n",
             "p:\n  auth: SECRET\n",
+            "p:\n  users:\n    - {name: a, password_sha256: SECRET, acl: x}\n",
+            "p:\n  users:\n    - name: a\n      acl: +get >SECRET\n",
+            "p:\n  users:\n    - name: a\n      password_sha256:\n        - SECRET\n",
             "nuthatch:\n  admin_token: SECRET\n",
             "nuthatch:\n  admin_tokn: SECRET\n",
             "redis_auth: SECRET\np:\n",

@@ -12,7 +12,7 @@ use super::hosts::{HostPort, NamedHost};
 use super::kind::{Kind, Value};
 use super::number::NUMBER_MAX;
 use super::report::Position;
-use super::types::{GuardrailLine, Servers, Workers};
+use super::types::{GuardrailLine, Servers, UserLine, Workers};
 use crate::net::Networks;
 
 /// A kind of value that is read as a `T`.
@@ -133,6 +133,15 @@ pub(super) const GUARDRAILS: Typed<Vec<GuardrailLine>> = Typed {
     kind: Kind::Guardrails,
     read: |value| match value {
         Value::Guardrails(lines) => Some(lines.clone()),
+        _ => None,
+    },
+};
+
+/// A sequence of users.
+pub(super) const USERS: Typed<Vec<UserLine>> = Typed {
+    kind: Kind::Users,
+    read: |value| match value {
+        Value::Users(lines) => Some(lines.clone()),
         _ => None,
     },
 };

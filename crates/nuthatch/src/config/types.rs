@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxy::acl::Digest;
 use proxy::settings::{Address, GuardrailSettings, PoolSettings, ProtocolSettings};
 
 use super::address::{Listen, ServerLine};
@@ -66,6 +67,41 @@ impl fmt::Display for Servers {
             }
             Self::Found(source) => source.fmt(f),
         }
+    }
+}
+
+/// A user as it was written.
+#[derive(Clone)]
+pub(super) struct UserLine {
+    /// Its name.
+    pub(super) name: Box<str>,
+    /// The digests of its passwords.
+    pub(super) passwords: Vec<Digest>,
+    /// Its rules.
+    pub(super) rules: Box<str>,
+    /// Where they stand, or else the user.
+    pub(super) position: Position,
+}
+
+impl UserLine {
+    /// As one text, the same for equal ones. It has the digests of passwords.
+    pub(super) fn text(&self) -> String {
+        let Self {
+            name,
+            passwords,
+            rules,
+            ..
+        } = self;
+        format!("{name} {passwords:?} {rules}")
+    }
+}
+
+/// Without passwords, which may stand in the rules, too.
+impl fmt::Debug for UserLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserLine")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 

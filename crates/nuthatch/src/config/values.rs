@@ -12,9 +12,11 @@ use super::report::{Findings, Position, Problem};
 use super::servers::{read_nodes, read_servers};
 use super::source::read_source;
 use super::table::globals::ADMIN_TOKEN;
+use super::table::ours::USERS;
 use super::table::theirs::REDIS_AUTH;
 use super::table::{Origin, Row, Scope, Setting, find, of};
 use super::types::{ServerSource, Servers, Written};
+use super::users::read_users;
 
 /// A value that was given, and its position.
 #[derive(Debug, Clone)]
@@ -108,7 +110,7 @@ impl Values {
         let written = |given: &Given| {
             let value = given.value.as_ref()?;
             let text = text_of(value, &given.setting.kind);
-            let is_secret = given.setting.name == REDIS_AUTH.name;
+            let is_secret = [REDIS_AUTH.name, USERS.name].contains(&given.setting.name);
             let written = match password_of(value) {
                 Some(password) => Written::new(format!("{text} {password}"), true),
                 None => Written::new(text, is_secret),
@@ -234,6 +236,9 @@ fn read_value(
         }
         (Kind::Guardrails, Content::List(items)) => {
             return read_guardrails(node, items, rules.owner, findings).map(Value::Guardrails);
+        }
+        (Kind::Users, Content::List(items)) => {
+            return read_users(node, items, rules.owner, findings).map(Value::Users);
         }
         (Kind::Mapping { parts, .. }, Content::Mapping(mapping)) => {
             return read_parts(setting, node, (mapping, parts), findings).map(Value::Mapping);

@@ -66,6 +66,7 @@ mod tool;
 mod top;
 mod transactions;
 mod upgrade;
+mod users;
 mod waiting;
 mod workers;
 mod write_all;

@@ -14,6 +14,8 @@ pub(crate) enum Ending {
     Closed,
     /// Another client has asked for that.
     Killed,
+    /// It may not be its user any more.
+    Barred,
 }
 
 impl Ending {
@@ -24,6 +26,7 @@ impl Ending {
             Ending::Gone => "its connection was lost",
             Ending::Closed => "it was closed for a limit or a time-out",
             Ending::Killed => "another client has asked for that",
+            Ending::Barred => "its user is gone, or has lost channels",
         }
     }
 
@@ -32,7 +35,7 @@ impl Ending {
         match (self, phase) {
             (Ending::Gone | Ending::Closed, _) => PoolMetric::ClientErr,
             // It is asked for, and is no error.
-            (Ending::Killed, _) => PoolMetric::ClientEof,
+            (Ending::Killed | Ending::Barred, _) => PoolMetric::ClientEof,
             (Ending::Finished { .. }, Phase::Broken) => PoolMetric::ClientErr,
             (Ending::Finished { .. }, Phase::Quitting { linger: true }) if !is_shutdown => {
                 PoolMetric::ClientErr

@@ -415,7 +415,7 @@ impl<P: Protocol> Clients<P> {
                 session: id,
                 linger,
             }),
-            Ending::Closed | Ending::Killed => outbox.act(Action::CloseSession {
+            Ending::Closed | Ending::Killed | Ending::Barred => outbox.act(Action::CloseSession {
                 session: id,
                 linger: false,
             }),

@@ -9,7 +9,7 @@
 use super::state::Engine;
 use crate::cause::Cause;
 use crate::clients::order::CutOff;
-use crate::event::Event;
+use crate::event::{Event, UserEvent};
 use crate::flow::buffer::Rope;
 use crate::id::{ServerId, SessionId};
 use crate::limits::LOGGED_ERROR;
@@ -31,6 +31,9 @@ impl<P: Protocol> Engine<P> {
     /// Answers the request with what the decision has put into `self.output`, if a reply is wanted and there is one.
     pub(super) fn respond(&mut self, id: SessionId, reply: Reply) {
         let event = self.output.event.take();
+        if let Some(Event::User(UserEvent::NotPermitted { .. })) = event {
+            self.counters.add(PoolMetric::NotPermitted, 1);
+        }
         let line = std::mem::take(&mut self.output.reply);
         match reply {
             Reply::Wanted => {

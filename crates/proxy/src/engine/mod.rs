@@ -23,7 +23,7 @@
 //! 8. `subscribing`: clients that subscribe, and leave.
 //! 9. `reports`: what clients are told of the pool and of each other.
 //! 10. `upgrades`: sessions that ask for a newer version of the protocol.
-//! 11. `plans`: how a new plan takes effect.
+//! 11. `users` and `plans`: how a new plan takes effect.
 //! 12. `pacing`: sessions whose requests keep a server busy for long.
 //! 13. `keeping`: requests that are kept until they are answered, where they may be sent elsewhere.
 //! 14. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
@@ -40,7 +40,7 @@
 //! 25. `watches`: the keys that a transaction depends on.
 //! 26. `holding`: the requests of a transaction, until it is executed.
 //! 27. `transactions`: their execution: they are sent as one.
-//! 28. `guarding`: requests that the guardrails of the pool refuse.
+//! 28. `guarding` and `authenticating`: requests that the guardrails of the pool refuse, and clients that say who they are.
 //! 29. `requests`: one whole request: what is decided for it, and how that is carried out.
 //! 30. `intake`: bytes to requests, and sessions that are resumed.
 //! 31. `endings`: server connections that end, and what happens to their requests.
@@ -59,6 +59,7 @@ mod acknowledged;
 mod administering;
 mod answers;
 mod asking;
+mod authenticating;
 mod calls;
 mod census;
 mod clock;
@@ -92,6 +93,7 @@ mod subscribing;
 mod trace;
 mod transactions;
 mod upgrades;
+mod users;
 mod waits;
 mod watches;
 

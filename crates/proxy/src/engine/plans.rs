@@ -26,7 +26,9 @@ impl<P: Protocol> Engine<P> {
             self.outbox
                 .log(Event::Trace(Trace::PlanFollowed { number }));
         }
-        self.settings = self.plans.own().settings.clone();
+        let settings = self.plans.own().settings.clone();
+        let has_other_users = settings.users != self.settings.users;
+        self.settings = settings;
         self.heals = self.settings.slots.is_some();
         self.follow_hot_keys();
         self.follow_access_log();
@@ -35,6 +37,9 @@ impl<P: Protocol> Engine<P> {
         self.guardrails = Guardrails::new(self.plans.own());
         self.watch_requests();
         self.clients.follow(&self.settings, self.now);
+        if has_other_users {
+            self.follow_users();
+        }
         let mut fresh = Vec::new();
         self.routes = routes(&self.plans, self.context, &mut self.roster, &mut fresh);
         let planned: Vec<ServerId> = self.routes.own().chain(self.routes.failover()).collect();

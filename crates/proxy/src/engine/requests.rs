@@ -98,6 +98,10 @@ impl<P: Protocol> Engine<P> {
             }
             Route::DecodedKey => self.forward_by_decoded_key(asked, facts, bodies),
             Route::Local => self.respond(asked.id, facts.reply),
+            Route::Login => {
+                let route = self.log_in(asked);
+                return self.carry_out(asked, facts, route, bodies);
+            }
             Route::Report => self.report(asked, facts.reply),
             Route::SameServer {
                 has_unknown_keys,

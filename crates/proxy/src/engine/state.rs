@@ -8,6 +8,7 @@ use crate::clients::questions::Questions;
 use crate::clients::retry_budget::RetryBudget;
 use crate::clients::table::Clients;
 use crate::clients::wait_watch::WaitWatch;
+use crate::failed_logins::FailedLogins;
 use crate::flow::buffer::Rope;
 use crate::flow::memory_watch::MemoryWatch;
 use crate::flow::outbox::Outbox;
@@ -55,6 +56,8 @@ pub(crate) struct Engine<P: Protocol> {
     pub(super) protocol: P,
     /// Those of the pool's plan. They are asked before a request only if there are any ([`Plans::are_quiet`]).
     pub(super) guardrails: Guardrails,
+    /// Of clients that have said who they are, and are not.
+    pub(super) failed_logins: FailedLogins,
     pub(super) counters: Arc<PoolCounters>,
     /// The time that the shell passed to the current call. Every call with a time sets it first.
     pub(super) now: Time,
@@ -154,6 +157,7 @@ impl<P: Protocol> Engine<P> {
             hot_keys,
             protocol: P::new(plans.own()),
             guardrails,
+            failed_logins: FailedLogins::default(),
             clients: Clients::new(
                 Arc::clone(&settings),
                 Arc::clone(&counters),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Event, LogRecord, Subscription, Trace};
+use super::{Event, LogRecord, Subscription, Trace, UserEvent};
 use crate::cause::Cause;
 
 /// The parts of a record that have names.
@@ -54,6 +54,7 @@ impl Event {
             Event::TransactionInPart { .. } => "transaction_in_part",
             Event::Unheard { .. } => "unheard",
             Event::Forbidden { .. } => "forbidden",
+            Event::User(event) => event.name(),
             Event::ElementLost { .. } => "element_lost",
             Event::Trace(trace) => trace.name(),
             Event::Dropped { .. } => "dropped",
@@ -98,6 +99,7 @@ impl Event {
             | Event::Subscription(Subscription::Refused { text, .. }) => Some(text.into()),
             Event::BadRequest { reason }
             | Event::Unheard { reason }
+            | Event::User(UserEvent::NotPermitted { reason, .. })
             | Event::Forbidden { reason } => Some(reason.into()),
             Event::ClientTimedOut { waited } => Some(waited.to_string().into()),
             Event::Trace(Trace::ClientClosed { why } | Trace::ServerReleased { why, .. }) => {

@@ -45,6 +45,7 @@ impl Event {
             | Event::CrossShard { .. }
             | Event::Unheard { .. }
             | Event::Forbidden { .. }
+            | Event::User(_)
             | Event::TransactionInPart { .. } => LOG_LASTING_EVERY,
             Event::Ejected { .. } | Event::Readmitted { .. } => return Limit::None,
             Event::Trace(_) | Event::Dropped { .. } => return Limit::None,

@@ -199,6 +199,8 @@ pub(crate) struct Facts<C> {
 pub(crate) enum Route {
     /// Answered by the proxy with [`DecisionOutput::reply`], which may be empty.
     Local,
+    /// The client says who it is: answered by [`Authenticating::log_in`](super::authenticating::Authenticating::log_in).
+    Login,
     /// Answered by the proxy with [`Report::report`](super::report::Report::report).
     Report,
     /// To the server of the key in this range of the text.

@@ -1,6 +1,7 @@
 //! The memcached protocol: what becomes of each command, and how replies are joined.
 
 mod absent;
+mod authenticating;
 mod guarding;
 mod join;
 pub(crate) mod manual;

@@ -2,9 +2,10 @@
 //! reports of the pool, and the handshakes with servers. A pool has one protocol, chosen when it is built; the engine is compiled for each.
 //!
 //! The traits build on each other: [`grammar::Grammar`], [`decision::Decider`], [`transaction::Transactions`],
-//! [`guarding::Guarding`], [`fanout::FanOut`], [`greeting::Greeting`], [`waiting::Waiting`] and [`subscribing::Subscribing`]. No method's result depends on which ones were called before: what later calls need of a
+//! [`authenticating::Authenticating`], [`guarding::Guarding`], [`fanout::FanOut`], [`greeting::Greeting`], [`waiting::Waiting`] and [`subscribing::Subscribing`]. No method's result depends on which ones were called before: what later calls need of a
 //! request is in its [`decision::Decision`].
 
+pub(crate) mod authenticating;
 pub(crate) mod channel;
 pub(crate) mod decision;
 pub(crate) mod fanout;
@@ -23,6 +24,7 @@ pub(crate) mod waiting;
 /// Everything that the engine asks of a protocol.
 pub(crate) trait Protocol:
     fanout::FanOut
+    + authenticating::Authenticating
     + guarding::Guarding
     + report::Report
     + subscribing::Subscribing

@@ -30,7 +30,7 @@ const ACL: &[Command] = &[
     refuse("acl|dryrun", AtLeast(4), Why::Admin),
     refuse("acl|genpass", Between(2, 3), Why::Admin),
     refuse("acl|getrole", Exact(3), Why::Admin),
-    refuse("acl|getuser", Exact(3), Why::Admin),
+    local("acl|getuser", Exact(3), LocalCommand::Acl),
     help("acl|help"),
     refuse("acl|list", Exact(2), Why::Admin),
     refuse("acl|load", Exact(2), Why::Admin),

@@ -15,9 +15,9 @@ use super::super::hosts::HostPort;
 use super::super::report::Position;
 use super::super::typed::{
     BOOL, COMMANDS as COMMAND_LIST, GUARDRAILS as GUARDRAIL_LIST, HOST_PORT, MILLISECONDS, NODES,
-    RELEASE, TEXT, TIME_LIMIT, bytes, integer,
+    RELEASE, TEXT, TIME_LIMIT, USERS as USER_LIST, bytes, integer,
 };
-use super::super::types::GuardrailLine;
+use super::super::types::{GuardrailLine, UserLine};
 use super::row::{Absent, AnyRow, Row, rows};
 
 /// Maximum of `max_value` of a memcached pool, and of a guardrail: 16 GiB.
@@ -404,6 +404,23 @@ rows! {
     .fills(|pool, lines| {
         pool.settings.guardrails = lines.into_iter().map(|it| it.settings).collect();
     });
+
+    USERS: Vec<UserLine> = Row::ours(
+        "users",
+        USER_LIST,
+        Absent::Nothing,
+        "Who clients may be, and what each user may do. A user has a `name`; `password_sha256`, the SHA-256 digest of its \
+         password in hexadecimal, or a list of up to 8; and `acl`, its rules in the syntax of Redis's ACL: commands \
+         (`+get`, `-config|set`, `+@read`, `-@dangerous`), patterns of keys (`~cart:*`, `%R~PATTERN` to read, `%W~PATTERN` to write) and \
+         of channels (`&news:*`), `allkeys`, `allchannels`, `allcommands`, `nopass`, `off`. A user without rules may do \
+         nothing. Clients give AUTH or HELLO a name and a password; until then they are the user `default`, which has to be \
+         listed and to have `nopass` for that. Not together with `redis_auth`: what servers are given is in `server_login`. \
+         After 10 wrong passwords from one address its attempts are refused for a time, which doubles \
+         up to 30 seconds. A reload makes other rules hold for clients that are connected, and closes those whose user is gone. A pool \
+         without users pays nothing for them. See [users.md](users.md).\n\n```yaml\n  users:\n    - {name: app, password_sha256: \
+         2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b, acl: \"~cart:* +@read +@write\"}\n```",
+    )
+    .only_redis();
 
     ERROR_DETAIL: bool = Row::ours(
         "error_detail",

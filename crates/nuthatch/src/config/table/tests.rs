@@ -110,6 +110,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
             | Kind::Nodes
             | Kind::Commands
             | Kind::Guardrails
+            | Kind::Users
             | Kind::Mapping { .. } => vec![],
         };
         texts.retain(|text| Some(text.as_str()) != setting.default_text());
@@ -131,6 +132,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
         "failover_ttl",
         "commands",
         "guardrails",
+        "users",
         "redis_db_fixed",
         "tls",
         "server_tls",

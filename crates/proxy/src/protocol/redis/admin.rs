@@ -48,7 +48,7 @@ impl Redis {
             // What was sent before is to be executed before it, and it goes over another connection.
             Admin::OnlyServer if !request.is_idle => Route::WhenIdle,
             Admin::OnlyServer => Route::Admin(AdminStep::OnlyServer),
-            Admin::Kill => client_kill::route(request, output),
+            Admin::Kill => client_kill::route(self, request, output),
             Admin::Pause => client_pause::route(request, output),
             Admin::Unpause => Route::Workers,
             Admin::HotKeys => Route::Report,

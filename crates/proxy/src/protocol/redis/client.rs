@@ -1,5 +1,7 @@
 //! What a Redis session remembers.
 
+use std::sync::Arc;
+
 use redis_proto::{Command, Version};
 
 use super::cross_shard::Beginning;
@@ -11,6 +13,7 @@ use crate::limits::MAX_CLIENT_NAME;
 use crate::protocol::channel::Counts;
 use crate::protocol::decision::Selected;
 use crate::time::Time;
+use crate::users::{DEFAULT_USER, User};
 
 /// A Redis client between two requests.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub(crate) struct RedisClient {
     pub(crate) authenticated: bool,
     /// It has given the password at some time.
     pub(super) has_authenticated: bool,
+    /// Who it is, in a pool with users.
+    pub(super) user: Option<Arc<User>>,
     pub(crate) version: Version,
     /// The database that it has selected; none if that is the first.
     pub(super) database: Selected,
@@ -54,6 +59,7 @@ impl RedisClient {
             id,
             authenticated,
             has_authenticated: false,
+            user: None,
             version: Version::Resp2,
             database: Selected::NONE,
             name: None,
@@ -79,6 +85,25 @@ impl RedisClient {
             library: std::mem::take(&mut self.library),
             ..Self::new(self.id, authenticated, self.connected)
         };
+    }
+
+    /// It is this user from now on.
+    pub(super) fn enter(&mut self, user: &Arc<User>) {
+        self.in_force.limit(!user.permissions().is_whole());
+        self.authenticated = true;
+        self.user = Some(Arc::clone(user));
+    }
+
+    /// It is nobody any more, until it says who it is.
+    pub(super) fn leave(&mut self) {
+        self.in_force.limit(false);
+        self.authenticated = false;
+        self.user = None;
+    }
+
+    /// The name of its user.
+    pub(super) fn user_name(&self) -> &str {
+        self.user.as_ref().map_or(DEFAULT_USER, |user| user.name())
     }
 
     /// It has so many subscriptions now.

@@ -8,6 +8,7 @@ use super::client::RedisClient;
 use super::client_list::Around;
 use super::parts::{numbers, put_number};
 use super::request::{ARGUMENT_TOO_LONG, Request, shown};
+use super::state::Redis;
 use crate::protocol::decision::{DecisionOutput, Route};
 use crate::protocol::report::{ClientView, WorkerView};
 use crate::time::Time;
@@ -18,6 +19,8 @@ struct Filter<'r> {
     id: Option<u64>,
     addr: Option<&'r [u8]>,
     laddr: Option<&'r [u8]>,
+    /// Who it is.
+    user: Option<&'r [u8]>,
     /// Whether it is subscribed to anything.
     is_subscriber: Option<bool>,
     /// For so many seconds it is connected at least.
@@ -31,8 +34,15 @@ struct Filter<'r> {
 }
 
 /// Decides what becomes of CLIENT KILL, which is checked here.
-pub(super) fn route(request: &Request<'_>, output: &mut DecisionOutput) -> Route {
+pub(super) fn route(redis: &Redis, request: &Request<'_>, output: &mut DecisionOutput) -> Route {
     match Filter::read(request) {
+        Ok(Filter {
+            user: Some(user), ..
+        }) if !redis.has_user(user) => {
+            let error = format!("ERR No such user '{}'", shown(user));
+            encode::error(&mut output.reply, &error);
+            Route::Local
+        }
         Ok(_) if request.lacks_an_argument() => {
             encode::error(&mut output.reply, ARGUMENT_TOO_LONG);
             Route::Local
@@ -120,9 +130,7 @@ impl<'r> Filter<'r> {
             }
             b"addr" => self.addr = Some(value),
             b"laddr" => self.laddr = Some(value),
-            // The proxy has one user.
-            b"user" if value == b"default" => {}
-            b"user" => return Err(format!("ERR No such user '{}'", shown(value))),
+            b"user" => self.user = Some(value),
             b"type" => match word.as_slice() {
                 b"normal" => self.is_subscriber = Some(false),
                 b"pubsub" => self.is_subscriber = Some(true),
@@ -158,5 +166,6 @@ impl<'r> Filter<'r> {
             && (self.is_subscriber).is_none_or(|are| client.subscriptions.is_any() == are)
             && is(self.addr, &addr)
             && is(self.laddr, &laddr)
+            && is(self.user, client.user_name())
     }
 }

@@ -198,8 +198,9 @@ fn write_line(
     );
     let _ = writeln!(
         text,
-        " cmd={} user=default redir={} resp={resp} lib-name={} lib-ver={} cross-shard={cross_shard}",
+        " cmd={} user={} redir={} resp={resp} lib-name={} lib-ver={} cross-shard={cross_shard}",
         client.last.map_or("NULL", |command| command.name),
+        client.user_name(),
         client.tracking.redirection(),
         shown_name(&client.library.name),
         shown_name(&client.library.version),

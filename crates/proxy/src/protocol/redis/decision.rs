@@ -26,12 +26,14 @@ impl Decider for Redis {
     type Command = Option<&'static Command>;
 
     fn client(&self, id: u64, now: Time) -> RedisClient {
-        RedisClient::new(id, self.settings.auth.is_none(), now)
+        let mut client = RedisClient::new(id, self.settings.auth.is_none(), now);
+        self.begin(&mut client);
+        client
     }
 
     #[inline]
     fn must_authenticate(&self, client: &RedisClient) -> bool {
-        !client.authenticated && self.settings.auth.is_some()
+        !client.authenticated && (self.settings.auth.is_some() || self.users.is_some())
     }
 
     fn authenticate_by(&self, client: &RedisClient) -> Option<Time> {
@@ -132,6 +134,7 @@ impl Decider for Redis {
         AboutClient {
             number: client.id,
             name: Self::client_name(client).into(),
+            user: client.user.as_ref().map(|user| user.name().into()),
             library: (client.library.name.clone(), client.library.version.clone()),
             last_command: client.last.map_or("", |command| command.name),
         }
@@ -155,6 +158,16 @@ impl Decider for Redis {
 }
 
 impl Redis {
+    /// The words of nutcracker 0.5.0, or with users those of Redis.
+    fn refuse_unauthenticated(&self, output: &mut DecisionOutput) -> Route {
+        let line: &[u8] = match self.users {
+            None => b"-NOAUTH Authentication required\r\n",
+            Some(_) => b"-NOAUTH Authentication required.\r\n",
+        };
+        output.reply.extend_from_slice(line);
+        Route::Local
+    }
+
     #[inline(always)]
     fn route(
         &self,
@@ -183,7 +196,10 @@ impl Redis {
     ) -> Route {
         client.beginning.note_other(command, request.args.len());
         if self.must_authenticate(client) && !may_precede_auth(command) {
-            return refuse_unauthenticated(output);
+            return self.refuse_unauthenticated(output);
+        }
+        if let Some(route) = self.deny(command, request, client, output) {
+            return route;
         }
         if client.in_force.forbids(command, &mut output.reply) {
             client.in_force.abort_transaction();
@@ -207,7 +223,7 @@ impl Redis {
     ) -> Route {
         match refusal.may_precede_auth(request) || !self.must_authenticate(client) {
             true => refusal.answer(request, client, output),
-            false => refuse_unauthenticated(output),
+            false => self.refuse_unauthenticated(output),
         }
     }
 
@@ -282,10 +298,4 @@ pub(super) fn request_of(asked: decision::Request<'_, Redis>) -> Request<'_> {
         args: asked.parser.args(),
         is_idle: asked.is_idle,
     }
-}
-
-fn refuse_unauthenticated(output: &mut DecisionOutput) -> Route {
-    let line = b"-NOAUTH Authentication required\r\n";
-    output.reply.extend_from_slice(line);
-    Route::Local
 }

@@ -1,10 +1,8 @@
 //! Commands that are not in the table: those that the pool's settings add.
 
-use std::sync::Arc;
-
-use arc_swap::ArcSwapOption;
 use redis_proto::command::{Command, LONGEST_NAME};
 
+use crate::added_rows::row_of;
 use crate::settings::CommandSettings;
 
 /// The commands that a pool's settings add, in the order of their names.
@@ -33,24 +31,6 @@ impl ExtraCommands {
         let at = self.0.binary_search_by(by_name).ok()?;
         self.0.get(at).copied()
     }
-}
-
-/// All rows that settings have added so far. A row is for ever, as requests refer to it: the same settings of other
-/// workers, pools and plans have the same row.
-static ADDED: ArcSwapOption<Vec<&'static Command>> = ArcSwapOption::const_empty();
-
-fn row_of(settings: &CommandSettings) -> &'static Command {
-    let added = ADDED.load();
-    let mut rows = added.iter().flat_map(|rows| rows.iter());
-    if let Some(row) = rows.find(|row| settings.describes(row)) {
-        return row;
-    }
-    let row: &'static Command = Box::leak(Box::new(settings.row()));
-    ADDED.rcu(|added| {
-        let before = added.iter().flat_map(|rows| rows.iter().copied());
-        Some(Arc::new(before.chain([row]).collect()))
-    });
-    row
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Guardrails of Redis pools.
 
-use redis_proto::command::{Action as CommandAction, Command, LocalCommand, Transaction};
 use redis_proto::encode;
 
 use super::client::RedisClient;
 use super::decision::request_of;
-use super::request::Request;
+use super::permitting::note_refused;
 use super::state::Redis;
 use crate::guardrails::{Forbidden, Why};
 use crate::protocol::decision::{self, Decider, DecisionOutput, Key};
@@ -68,26 +67,4 @@ impl Guarding for Redis {
         encode::error(&mut out.reply, &format!("{code} {why}"));
         client.replies.present()
     }
-}
-
-/// Remembers what a refusal means for later commands of the client, which it may have sent already. What follows MULTI is
-/// not executed one by one.
-fn note_refused(command: &Command, request: &Request<'_>, client: &mut RedisClient) {
-    let is_within = client.in_force.is_within_transaction();
-    match command.action {
-        CommandAction::Transaction(Transaction::Multi) if !is_within => {
-            client.in_force.begin_transaction();
-        }
-        CommandAction::Transaction(Transaction::Watch) if !is_within => {
-            client.in_force.refuse_watch();
-        }
-        CommandAction::Local(LocalCommand::Select) if !is_within => {
-            let database = std::str::from_utf8(request.arg(1)).unwrap_or_default();
-            if let Ok(database) = database.parse() {
-                client.in_force.refuse_database(database);
-            }
-        }
-        _ => {}
-    }
-    client.in_force.abort_transaction();
 }

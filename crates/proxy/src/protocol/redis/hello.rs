@@ -35,6 +35,9 @@ impl Redis {
         if version != client.version && !request.is_idle {
             return Route::WhenIdle;
         }
+        if wish.auth.is_some() && self.users.is_some() {
+            return Route::Login;
+        }
         if let Some((user, password)) = wish.auth
             && let Err(error) = self.authenticate(client, Some(user), password)
         {
@@ -45,6 +48,34 @@ impl Redis {
             output.reply.extend_from_slice(NOT_YET);
             return Route::Local;
         }
+        self.grant(&wish, client, output)
+    }
+
+    /// What a HELLO gives to say who its client is.
+    pub(super) fn hello_login<'a>(request: &Request<'a>) -> Option<(&'a [u8], &'a [u8])> {
+        read(request).ok()?.auth
+    }
+
+    /// The rest of a HELLO, when its client has said who it is.
+    pub(super) fn hello_behind_login(
+        &self,
+        request: &Request<'_>,
+        client: &mut RedisClient,
+        output: &mut DecisionOutput,
+    ) -> Route {
+        match read(request) {
+            Ok(wish) => self.grant(&wish, client, output),
+            Err(_) => Route::Local,
+        }
+    }
+
+    fn grant(
+        &self,
+        wish: &Wish<'_>,
+        client: &mut RedisClient,
+        output: &mut DecisionOutput,
+    ) -> Route {
+        let version = wish.version.unwrap_or(client.version);
         client.next_name = wish.name.map(Box::from);
         if version == Version::Resp3 && client.version == Version::Resp2 {
             return Route::Upgrade;

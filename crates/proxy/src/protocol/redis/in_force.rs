@@ -16,7 +16,9 @@ pub(crate) struct InForce {
     database: Option<u32>,
     /// The client is subscribed and speaks RESP2.
     subscribed: bool,
-    /// Whether there is a `transaction` or `database`, or it is `subscribed`, as every request asks for it.
+    /// Its user may not do everything.
+    limited: bool,
+    /// Whether there is a `transaction` or `database`, or it is `subscribed` or `limited`, as every request asks for it.
     is_any: bool,
 }
 
@@ -65,8 +67,17 @@ impl InForce {
         self.subscribed
     }
 
+    /// Whether its user may not do everything.
+    pub(super) fn limit(&mut self, is_limited: bool) {
+        self.limited = is_limited;
+        self.note_change();
+    }
+
     fn note_change(&mut self) {
-        self.is_any = self.is_within_transaction() || self.database.is_some() || self.subscribed;
+        self.is_any = self.is_within_transaction()
+            || self.database.is_some()
+            || self.subscribed
+            || self.limited;
     }
 
     /// Whether there is anything that may concern a command.

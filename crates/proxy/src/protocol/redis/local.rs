@@ -36,7 +36,7 @@ impl Redis {
                 encode::simple(out, "OK");
                 return Route::Quit;
             }
-            LocalCommand::Auth => self.auth(request, client, out),
+            LocalCommand::Auth => return self.auth(request, client, out),
             LocalCommand::Hello => return self.hello(request, client, output),
             LocalCommand::Client => {
                 return client_command::route(self, command, request, client, output);
@@ -50,7 +50,7 @@ impl Redis {
             LocalCommand::Time | LocalCommand::Lastsave => return Route::Report,
             LocalCommand::Memory if command.sub_name() == "stats" => return Route::Report,
             LocalCommand::Memory => own::memory_doctor(client.version, out),
-            LocalCommand::Acl => acl::answer(command, request, out),
+            LocalCommand::Acl => acl::answer(command, request, client, out),
             LocalCommand::Latency => own::latency(command, request, client.version, out),
             LocalCommand::Module => encode::array_header(out, 0),
             LocalCommand::Role => own::role(out),
@@ -115,6 +115,7 @@ impl Redis {
         let was_within = client.in_force.is_within_transaction() || client.in_force.is_watching();
         let was_subscribed = client.subscriptions.is_any();
         client.reset(self.settings.auth.is_none());
+        self.begin(client);
         encode::simple(&mut output.reply, "RESET");
         match was_within {
             _ if was_subscribed => Route::Reset,

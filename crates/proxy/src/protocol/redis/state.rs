@@ -13,10 +13,12 @@ use crate::protocol::Protocol;
 use crate::release::Release;
 use crate::settings::{ProtocolSettings, RedisSettings};
 use crate::share::PoolPlan;
+use crate::users::Users;
 
 /// The Redis protocol with a pool's settings.
 pub(crate) struct Redis {
     pub(super) settings: RedisSettings,
+    pub(super) users: Option<Arc<Users>>,
     /// The database of each server.
     pub(super) databases: Vec<u32>,
     pub(super) plan: Arc<PoolPlan>,
@@ -47,6 +49,7 @@ impl Protocol for Redis {
         };
         Self {
             settings: redis.clone(),
+            users: settings.users.clone(),
             databases: settings.servers.iter().map(|server| server.db).collect(),
             plan: Arc::clone(plan),
             allow_flush: settings.allow_flush,

@@ -1,0 +1,88 @@
+//! Checks the rules of users against the rest of their pool.
+
+use std::sync::Arc;
+
+use proxy::acl::Acl;
+use proxy::{DEFAULT_USER, Users, users_with};
+
+use super::file::ReadPool;
+use super::report::{Findings, Problem};
+use super::table::ours::{COMMANDS, USERS};
+use super::table::theirs::REDIS_AUTH;
+use super::types::UserLine;
+
+/// The users of a pool, if it has any and they are valid.
+pub(super) fn check_users(pool: &ReadPool, findings: &mut Findings) -> Option<Arc<Users>> {
+    let given = pool.values.given(&USERS)?;
+    if pool.values.given(&REDIS_AUTH).is_some() {
+        let message = format!(
+            "`users` and `redis_auth` cannot both be set in pool `{}`",
+            pool.name
+        );
+        let help = "give the password of the servers with `server_login`, and make that of the clients the one of user `default`";
+        findings
+            .problems
+            .push(Problem::at(&given.key, message).help(help));
+    }
+    let lines = pool.values.value(&USERS)?;
+    if lines.is_empty() {
+        let message = format!("`users` of pool `{}` has no user", pool.name);
+        let help = "add one, or remove the setting";
+        findings
+            .problems
+            .push(Problem::at(&given.key, message).help(help));
+    }
+    let added = pool.values.value(&COMMANDS).unwrap_or_default();
+    let is_added = |name: &str| added.iter().any(|command| command.name == name);
+    let users: Vec<_> = lines
+        .iter()
+        .filter_map(|line| check_user(line, &is_added, findings))
+        .collect();
+    Some(Arc::new(users_with(users, &added)))
+}
+
+fn check_user(
+    line: &UserLine,
+    is_added: &dyn Fn(&str) -> bool,
+    findings: &mut Findings,
+) -> Option<(Box<str>, Acl)> {
+    let mut acl = Acl::new(true);
+    let name = &line.name;
+    if let Err(error) = acl.add(&line.rules, is_added) {
+        let message = format!(
+            "rule {} of `acl` of user `{name}` {}",
+            error.number, error.problem
+        );
+        let problem = Problem::at(&line.position, message).help(error.problem.help());
+        findings.problems.push(problem);
+        return None;
+    }
+    for password in &line.passwords {
+        if acl.nopass {
+            let message = format!("user `{name}` has a password, and `nopass` in its `acl`");
+            let help = "remove one of the two";
+            findings
+                .problems
+                .push(Problem::at(&line.position, message).help(help));
+            return None;
+        }
+        if let Err(problem) = acl.add_digest(*password) {
+            let message = format!("user `{name}` has too many passwords");
+            findings
+                .problems
+                .push(Problem::at(&line.position, message).help(problem.help()));
+            return None;
+        }
+    }
+    if acl.enabled && !acl.nopass && acl.passwords.is_empty() {
+        let text = format!(
+            "nobody can be user `{name}`: it has no password; add `password_sha256`, or `nopass` or `off` to its `acl`"
+        );
+        findings.warn(&line.position, text);
+    }
+    if acl.enabled && acl.nopass && **name != *DEFAULT_USER {
+        let text = format!("anybody can be user `{name}`: it needs no password (`nopass`)");
+        findings.warn(&line.position, text);
+    }
+    Some((name.clone(), acl))
+}
