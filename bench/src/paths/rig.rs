@@ -366,6 +366,7 @@ fn settings(path: &Path) -> PoolSettings {
         address: Address::tcp("127.0.0.1", 7_000 + number as u16),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     };
     let protocol = match path.protocol {
         Protocol::Redis => ProtocolSettings::Redis(RedisSettings::default()),

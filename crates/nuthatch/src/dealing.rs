@@ -11,6 +11,7 @@ use proxy::Process;
 use proxy::metrics::{PoolMetric, ServerMetric};
 use proxy::settings::PoolSettings;
 
+use crate::descriptors::servers;
 use crate::live::InForce;
 use crate::logger::{NOTICE, Repeats, WARN, log, log_limited};
 use crate::pool::PoolShare;
@@ -102,7 +103,7 @@ fn deal_within(most: u64, pools: &[Arc<PoolShare>], process: &Process, workers: 
 
 /// How many connections one worker needs for a pool at least, when its clients use all of it.
 fn needs(pool: &PoolShare) -> u64 {
-    let of = |settings: &PoolSettings| (settings.servers.len() * settings.versions()) as u64;
+    let of = |settings: &PoolSettings| (servers(settings) * settings.versions()) as u64;
     let plan = pool.core().plan();
     let failover = plan.failover.as_ref();
     of(&plan.settings) + failover.map_or(0, |other| of(&other.pool.plan().settings))

@@ -107,11 +107,21 @@ pub(crate) fn sum(
     workers: usize,
     per_server: fn(&PoolSettings) -> usize,
 ) -> u64 {
-    let of = |pool: &PoolSettings| per_server(pool).saturating_mul(pool.servers.len());
+    let of = |pool: &PoolSettings| per_server(pool).saturating_mul(servers(pool));
     pools.iter().fold(0u64, |sum, (pool, failover)| {
         let per_worker = of(pool).saturating_add(failover.map_or(0, of));
         sum.saturating_add(per_worker.saturating_mul(workers) as u64)
     })
+}
+
+/// The servers of a pool, and their replicas if they are read.
+pub(crate) fn servers(pool: &PoolSettings) -> usize {
+    let replicas = pool.servers.iter().map(|it| it.replication.replicas.len());
+    let replicas = match pool.reads {
+        Some(_) => replicas.sum(),
+        None => 0,
+    };
+    pool.servers.len() + replicas
 }
 
 #[cfg(test)]

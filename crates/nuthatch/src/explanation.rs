@@ -3,6 +3,7 @@
 mod escapes;
 mod explained;
 mod placed;
+mod replicas;
 mod shown;
 
 pub(crate) use escapes::{hex, key_text, unescaped};

@@ -82,7 +82,7 @@ impl Kept {
         let (older_at, mut known) =
             last.map_or((now, Vec::new()), |last| (last.newer_at, last.servers));
         let plans: Vec<_> = pools.iter().map(|pool| pool.core().plan()).collect();
-        let servers = plans.iter().flat_map(|plan| &plan.servers);
+        let servers = plans.iter().flat_map(|plan| plan.servers_and_replicas());
         let copy = |server: &PlannedServer| {
             let is_it = |copies: &Copies| Arc::ptr_eq(&copies.server, &server.share);
             let newer = serving(&server.share);
@@ -167,6 +167,7 @@ mod tests {
             address: Address::tcp("h", 1),
             weight: 1,
             db: 0,
+            replication: Default::default(),
         };
         let protocol = ProtocolSettings::Redis(RedisSettings::default());
         let mut settings = PoolSettings::new("p", (0..servers).map(server).collect(), protocol);

@@ -74,6 +74,7 @@ impl Stage {
             address: Address::tcp(&format!("s{index}"), 1),
             weight: 1,
             db: index as u32,
+            replication: Default::default(),
         };
         let settings = PoolSettings {
             // Cheap to build: there is a new pool for every script.

@@ -95,6 +95,7 @@ mod tests {
             address: Address::tcp("h", port),
             weight: 1,
             db: 0,
+            replication: Default::default(),
         };
         let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());
         let servers = servers.iter().map(server).collect();

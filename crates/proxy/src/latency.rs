@@ -73,6 +73,11 @@ impl ServerLatency {
         }
     }
 
+    /// How many reads the server has answered, and how long they waited there together.
+    pub(crate) fn reads(&self) -> (u64, Duration) {
+        self.serving(Class::Read).total()
+    }
+
     /// How long those of a class waited at the server.
     pub fn serving(&self, class: Class) -> &Histogram {
         &self.serving[class as usize]
@@ -88,6 +93,15 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// How many values there are, and their sum.
+    fn total(&self) -> (u64, Duration) {
+        let octaves = self.octaves.iter().filter_map(OnceLock::get);
+        let buckets = octaves.flat_map(|octave| octave.iter());
+        let count = buckets.map(|bucket| bucket.load(Ordering::Relaxed)).sum();
+        let sum = Duration::from_micros(self.sum.load(Ordering::Relaxed));
+        (count, sum)
+    }
+
     fn record(&self, value: Duration, count: u64) {
         let micros = u64::try_from(value.as_micros()).map_or(MAX, |micros| micros.min(MAX));
         let (octave, bucket) = place(micros);

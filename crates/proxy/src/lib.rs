@@ -24,6 +24,7 @@
 
 mod access;
 mod added_rows;
+mod address;
 mod cause;
 mod client_info;
 mod clients;
@@ -47,6 +48,7 @@ mod process;
 mod protocol;
 mod question;
 mod rate_limit;
+mod reads;
 mod release;
 mod routes;
 mod sampling;
@@ -90,7 +92,8 @@ pub use release::{NoRelease, Release};
 pub use routes::explain::{KeyDestination, KeyRoute, key_route};
 pub use security::Security;
 pub use share::{
-    Endpoint, FailoverPool, PlanError, PlannedServer, PoolPlan, PoolShare, ServerShare,
+    Endpoint, FailoverPool, PlanError, PlannedReplica, PlannedServer, PoolPlan, PoolShare,
+    ServerShare,
 };
 pub use slot_map::SlotMap;
 pub use time::Time;

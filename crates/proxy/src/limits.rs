@@ -238,6 +238,22 @@ pub const SILENCE_AT_LEAST: Duration = Duration::from_secs(1);
 /// Shortest interval between two checks of all clients for time-outs.
 pub const CLIENT_SCAN_AT_LEAST: Duration = Duration::from_millis(100);
 
+/// Replicas of a server that are read at most: each has connections of its own, and a read looks at all of them.
+pub const MAX_REPLICAS: usize = 16;
+
+/// How long a replica is not read after it has failed once, until it answers a probe: others have the same data, so that there
+/// is no reason to wait for further failures.
+pub const REPLICA_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause between two probes of a replica that does not answer.
+pub const LONGEST_REPLICA_PAUSE: Duration = Duration::from_secs(5);
+
+/// How often it is measured, at most, how fast a server answers reads (`read_from: fastest`): a histogram is read for that.
+pub const MEASURE_READERS_EVERY: Duration = Duration::from_millis(100);
+
+/// By what part the mean of one shrinks that has answered nothing meanwhile, so that it is tried again some time.
+pub const READERS_FORGET: u32 = 16;
+
 /// The pause after the first probe that failed; it doubles with each further one ...
 pub const FIRST_PROBE_PAUSE: Duration = Duration::from_secs(1);
 

@@ -89,6 +89,7 @@ metrics! {
     ClientTotal "client_total" Counter false "# client connections accepted";
     ClientRequests "client_requests" Counter false "# requests of clients, whoever answers them";
     Retries "retries" Counter false "# lost reads that were sent once more";
+    ReplicaReads "replica_reads" Counter false "# reads and parts of them that were sent to replicas";
     Redirects "redirects" Counter false "# requests that a node of the cluster has sent elsewhere, or has let wait";
     ClientOverflow "client_overflow" Counter false "# client connections closed for reading their replies too slowly";
     BufferedBytes "buffered_bytes" Gauge false "current bytes in buffers, as of the last count";

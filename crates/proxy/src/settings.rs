@@ -2,8 +2,6 @@
 //!
 //! The binary `nuthatch` converts the configuration file into these types; the core sees nothing else of it.
 
-use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +9,9 @@ use hashkit::Placement;
 use memcached_proto::Verb;
 use redis_proto::command::{self, Arity, Command, Flags, Keys};
 
+pub use crate::address::Address;
 use crate::login::ServerLogins;
+pub use crate::reads::{ReadFrom, ReadSettings, ReplicaSettings, Replication};
 use crate::release::Release;
 use crate::security::Security;
 use crate::slot_map::SlotMap;
@@ -29,6 +29,8 @@ pub struct PoolSettings {
     /// Where the servers are a Redis Cluster (Redis only): which of them has which hash slot, as far as it is known. Then keys
     /// stay with their servers, and what the servers say of slots that have moved is followed.
     pub slots: Option<Arc<SlotMap>>,
+    /// Which servers reads go to; `None` is to those that take the writes (Redis only).
+    pub reads: Option<Arc<ReadSettings>>,
     /// How long a request may wait for its reply after it was queued; `None` is for ever.
     pub timeout: Option<Duration>,
     /// Open the server connections at start rather than at the first request.
@@ -91,6 +93,11 @@ impl PoolSettings {
         }
     }
 
+    /// Whether requests are looked at one by one so that what a client reads and writes keeps its order.
+    pub(crate) fn keep_order_of_reads(&self) -> bool {
+        self.reads.as_ref().is_some_and(|reads| reads.keep_order())
+    }
+
     /// Whether clients have to give a password.
     pub(crate) fn has_password(&self) -> bool {
         let has_password = match &self.protocol {
@@ -111,6 +118,7 @@ impl PoolSettings {
             servers,
             placement: Placement::default(),
             slots: None,
+            reads: None,
             timeout: None,
             preconnect: false,
             auto_eject_hosts: false,
@@ -151,46 +159,8 @@ pub struct ServerSettings {
     /// It belongs to the server because nutcracker 0.5.0 never selects one over a unix socket, so that
     /// one pool can have its data in different databases.
     pub db: u32,
-}
-
-/// Where a server is. The core only compares it; the shell connects to it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// A name or a numeric address, and a port.
-    Tcp {
-        /// The host, as written.
-        host: Arc<str>,
-        /// The port.
-        port: u16,
-    },
-    /// A unix socket.
-    Unix(Arc<Path>),
-    /// It is not known yet: a connection to it fails at once.
-    Unknown,
-}
-
-impl Address {
-    /// A host, by name or numeric, and a port.
-    pub fn tcp(host: &str, port: u16) -> Self {
-        let host = host.into();
-        Address::Tcp { host, port }
-    }
-
-    /// A unix socket.
-    pub fn unix(path: &Path) -> Self {
-        Address::Unix(path.into())
-    }
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
-            Address::Unix(path) => write!(f, "{}", path.display()),
-            Address::Unknown => f.write_str("unknown"),
-        }
-    }
+    /// Its replicas, and where it is itself.
+    pub replication: Replication,
 }
 
 /// Limits for clients that send much or read slowly.

@@ -7,6 +7,7 @@ mod dealing;
 mod endpoint;
 mod hot_keys;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -17,12 +18,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use crate::flow::memory::{Memory, MemoryPart};
 use crate::hot_keys::{HotKeyOrder, Published};
 use crate::latency::{Class, Durations, Histogram, ServerLatency};
+use crate::limits::MAX_REPLICAS;
 use crate::metrics::{PoolCounters, PoolMetric, ServerCounters, ServerMetric};
 use crate::process::{Place, Process};
 use crate::rate_limit::RateLimit;
 use crate::script_memory::ScriptMemory;
 use crate::servers::health::PoolHealth;
-use crate::settings::{PoolSettings, ServerSettings};
+use crate::settings::{PoolSettings, Replication, ServerSettings};
 use crate::slot_map::SlotMap;
 use crate::slow_log::SlowLog;
 use crate::time::Time;
@@ -39,6 +41,8 @@ pub struct PoolShare {
     /// one.
     plan_number: AtomicU64,
     pub(crate) health: PoolHealth,
+    /// The same of the replicas, which change no route.
+    pub(crate) replica_health: PoolHealth,
     process: Arc<Process>,
     place: ArcSwap<Place>,
     /// Which workers serve clients that connect.
@@ -68,6 +72,8 @@ pub struct PoolPlan {
     pub settings: Arc<PoolSettings>,
     /// The servers, in the order of the settings.
     pub servers: Vec<PlannedServer>,
+    /// Their replicas, if reads go there.
+    pub replicas: Vec<PlannedReplica>,
     /// The pool that serves the keys of ejected servers.
     pub failover: Option<FailoverPool>,
     /// What is remembered of the clients' scripts, the same in every plan.
@@ -110,6 +116,17 @@ pub struct PlannedServer {
     pub pname: String,
 }
 
+/// A replica of a server in a plan. It is a server like any other, but for keys of its own.
+#[derive(Debug, Clone)]
+pub struct PlannedReplica {
+    /// Whose replica it is: an index of the plan's servers.
+    pub of: usize,
+    /// The replica.
+    pub server: PlannedServer,
+    /// The zone that it is in, if that is known.
+    pub zone: Option<Box<str>>,
+}
+
 /// One server of a pool, identified by its name on the ring.
 #[derive(Debug)]
 pub struct ServerShare {
@@ -150,6 +167,7 @@ impl PoolShare {
         Arc::new(Self {
             name: plan.settings.name.as_str().into(),
             health: PoolHealth::default(),
+            replica_health: PoolHealth::default(),
             process: Arc::clone(&place.process),
             place: ArcSwap::from_pointee(place),
             dealing: Dealing::default(),
@@ -231,7 +249,8 @@ impl PoolShare {
     pub fn move_server(&self, server: &Arc<ServerShare>) -> Arc<PoolPlan> {
         self.replace_plan(|last| {
             let mut next = last.successor();
-            let servers = next.servers.iter_mut();
+            let replicas = next.replicas.iter_mut().map(|it| &mut it.server);
+            let servers = next.servers.iter_mut().chain(replicas);
             for planned in servers.filter(|planned| Arc::ptr_eq(&planned.share, server)) {
                 planned.endpoint = Arc::new(planned.endpoint.successor());
             }
@@ -243,26 +262,35 @@ impl PoolShare {
     /// go. What is in flight is still answered. Its failures and its address have no part in it: it stays out of use
     /// when it answers, and when the next plan has it elsewhere. Returns whether it was in use by operators until now.
     pub fn hold(&self, server: &PlannedServer) -> bool {
-        self.health.hold(&server.endpoint.health, true)
+        self.health_of(server).hold(&server.endpoint.health, true)
     }
 
     /// The server that [`PoolShare::hold`] was called for is used again, unless it is ejected.
     pub fn release(&self, server: &PlannedServer) -> bool {
-        self.health.hold(&server.endpoint.health, false)
+        self.health_of(server).hold(&server.endpoint.health, false)
     }
 
     /// Ejects a server at `now`, as if it had failed: it comes back as such a server does. Returns whether it was not
     /// ejected already.
     pub fn eject(&self, server: &PlannedServer, now: Time) -> bool {
         let pause = self.plan().settings.server_retry_timeout;
-        self.health.eject(&server.endpoint.health, now, pause)
+        self.health_of(server)
+            .eject(&server.endpoint.health, now, pause)
     }
 
     /// Uses an ejected server again at once, without a probe. Returns whether it was ejected.
     pub fn admit(&self, server: &PlannedServer) -> bool {
         let plan = self.plan();
         let all = plan.servers.iter().map(|planned| &planned.endpoint.health);
-        self.health.readmit(&server.endpoint.health, all)
+        self.health_of(server).readmit(&server.endpoint.health, all)
+    }
+
+    /// The health of all those that are of the same kind as a server.
+    fn health_of(&self, server: &PlannedServer) -> &PoolHealth {
+        match server.endpoint.is_replica {
+            true => &self.replica_health,
+            false => &self.health,
+        }
     }
 
     /// Puts the plan in force that `next` makes of the last one.
@@ -382,11 +410,12 @@ impl PoolPlan {
             let is_it = |known: &&PlannedServer| known.share.name() == server.name;
             // Each known server is used once, as two servers may have the same name.
             let known = known.iter().position(is_it).map(|at| known.remove(at));
-            PlannedServer::new(&settings, server, known, workers)
+            PlannedServer::new(&settings, server, None, known, workers)
         };
         Self {
             number,
             servers: settings.servers.iter().map(&mut server).collect(),
+            replicas: replicas(&settings, last, workers),
             rates: rates(&settings, last),
             hot_keys: HotKeyOrder::next(hot_keys, settings.hot_keys, number),
             settings,
@@ -395,18 +424,62 @@ impl PoolPlan {
         }
     }
 
+    /// The servers, and then their replicas.
+    pub fn servers_and_replicas(&self) -> impl Iterator<Item = &PlannedServer> {
+        let replicas = self.replicas.iter().map(|replica| &replica.server);
+        self.servers.iter().chain(replicas)
+    }
+
     /// The next plan, which is like this one.
     fn successor(&self) -> Self {
         Self {
             number: self.number + 1,
             settings: Arc::clone(&self.settings),
             servers: self.servers.clone(),
+            replicas: self.replicas.clone(),
             failover: self.failover.clone(),
             scripts: Arc::clone(&self.scripts),
             rates: self.rates.clone(),
             hot_keys: self.hot_keys.clone(),
         }
     }
+}
+
+/// The replicas of all servers, if they are read. Those whose names were in the last plan stay the same.
+fn replicas(
+    settings: &PoolSettings,
+    last: Option<&PoolPlan>,
+    workers: usize,
+) -> Vec<PlannedReplica> {
+    if settings.reads.is_none() {
+        return Vec::new();
+    }
+    let known = last.into_iter().flat_map(|last| &last.replicas);
+    let mut known: HashMap<&str, &PlannedServer> = known
+        .map(|it| (it.server.share.name(), &it.server))
+        .collect();
+    let servers = settings.servers.iter().enumerate();
+    let all = servers.flat_map(|(of, server)| {
+        let own = server.replication.replicas.iter().take(MAX_REPLICAS);
+        own.map(move |replica| (of, server, replica))
+    });
+    all.map(|(of, server, replica)| {
+        let settled = ServerSettings {
+            name: replica.name.clone(),
+            pname: format!("{}:1", replica.address),
+            address: replica.address.clone(),
+            weight: 1,
+            db: server.db,
+            replication: Replication::default(),
+        };
+        let known = known.remove(replica.name.as_str());
+        PlannedReplica {
+            of,
+            server: PlannedServer::new(settings, &settled, Some(&server.name), known, workers),
+            zone: replica.zone.clone(),
+        }
+    })
+    .collect()
 }
 
 /// Those of the settings' guardrails: of each that the last plan has for the same prefix, the same one.
@@ -488,10 +561,12 @@ impl ServerShare {
 }
 
 impl PlannedServer {
-    /// The server that `server` describes: the `known` one with its changes, or a new one.
+    /// The server that `server` describes, a replica of the one with the name `replica_of` if there is one: the `known` one
+    /// with its changes, or a new one.
     fn new(
         pool: &PoolSettings,
         server: &ServerSettings,
+        replica_of: Option<&str>,
         known: Option<&Self>,
         workers: usize,
     ) -> Self {
@@ -499,7 +574,12 @@ impl PlannedServer {
             Some(known) => (Arc::clone(&known.share), Some(&known.endpoint)),
             None => (Arc::new(ServerShare::new(&server.name, workers)), None),
         };
-        let endpoint = Endpoint::new(pool, server, last.map_or(1, |last| last.number + 1));
+        let endpoint = Endpoint::new(
+            pool,
+            server,
+            replica_of,
+            last.map_or(1, |last| last.number + 1),
+        );
         Self {
             share,
             endpoint: match last {

@@ -70,6 +70,7 @@ impl<'a> Shell<'a> {
             address: Address::unix(socket),
             weight: 1,
             db: 0,
+            replication: Default::default(),
         };
         let settings = PoolSettings {
             // Cheap to build, because there is one server.

@@ -57,6 +57,23 @@ fn pool(view: &View, pool: &ShownPool) -> Json {
         })
     });
     let servers: Vec<_> = servers.collect();
+    let replicas = pool.replicas().iter().map(|replica| {
+        let server = &replica.server;
+        let lately = recent.of(server);
+        all_lately.add(&lately);
+        json!({
+            "name": server.share.name(),
+            "replica_of": pool.plan.servers[replica.of].share.name(),
+            "zone": replica.zone,
+            "address": server.endpoint.address.to_string(),
+            "live": server.is_live(),
+            "drained": server.is_held(),
+            "latency": latency::json(server),
+            "recent_latency": lately.json(),
+            "counters": counters(SERVER_ROWS, |row| view.server_value(server, row)),
+        })
+    });
+    let replicas: Vec<_> = replicas.collect();
     json!({
         "name": pool.pool.name(),
         "protocol": match settings.protocol {
@@ -70,6 +87,7 @@ fn pool(view: &View, pool: &ShownPool) -> Json {
         "recent_latency": all_lately.json(),
         "counters": counters(POOL_ROWS, |row| view.pool_value(pool, row)),
         "servers": servers,
+        "replicas": replicas,
     })
 }
 

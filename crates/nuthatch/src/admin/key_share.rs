@@ -111,6 +111,7 @@ mod tests {
             address: Address::tcp("h", 1),
             weight,
             db: 0,
+            replication: Default::default(),
         };
         let servers = weights.into_iter().enumerate().map(server).collect();
         let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());

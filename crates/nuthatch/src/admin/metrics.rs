@@ -49,6 +49,7 @@ pub(super) fn page(view: &View, with_aliases: bool) -> String {
 struct Labelled<'s> {
     pool: &'s ShownPool,
     labels: Labels,
+    /// And of its replicas.
     servers: Vec<(Labels, &'s PlannedServer)>,
 }
 
@@ -58,12 +59,16 @@ impl<'s> Labelled<'s> {
             let name = pool.pool.name();
             let server = |server: &'s PlannedServer| {
                 let labels = [("pool", name), ("server", server.share.name())];
-                (Labels::new(&labels), server)
+                let labels = match server.endpoint.is_replica {
+                    true => Labels::new(&[labels[0], labels[1], ("role", "replica")]),
+                    false => Labels::new(&labels),
+                };
+                (labels, server)
             };
             Labelled {
                 pool,
                 labels: Labels::new(&[("pool", name)]),
-                servers: pool.servers().iter().map(server).collect(),
+                servers: pool.members().map(server).collect(),
             }
         };
         shown.pools.iter().map(labelled).collect()
@@ -337,7 +342,9 @@ impl Writer<'_> {
         );
         for pool in self.pools {
             let shares = self.view.key_shares(pool.pool);
-            for ((labels, _), share) in pool.servers.iter().zip(&*shares) {
+            // Replicas, which have no keys of their own, are behind those that have.
+            let servers = pool.servers.iter().take(pool.pool.servers().len());
+            for ((labels, _), share) in servers.zip(&*shares) {
                 self.page.sample(labels, share);
             }
         }

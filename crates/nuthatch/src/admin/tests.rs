@@ -20,6 +20,7 @@ fn pool(name: &str, servers: usize) -> Arc<PoolShare> {
         address: Address::tcp("cache.example", 11211),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     };
     let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());
     let mut settings = PoolSettings::new(name, (0..servers).map(server).collect(), protocol);

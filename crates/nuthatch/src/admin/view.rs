@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use proxy::metrics::{POOL_ROWS, PoolMetric, SERVER_ROWS, ServerMetric};
-use proxy::{PlannedServer, PoolPlan, Process, Time};
+use proxy::{PlannedReplica, PlannedServer, PoolPlan, Process, Time};
 
 use super::history::{History, Key, Seen};
 use super::key_share::KeyShares;
@@ -40,6 +40,8 @@ pub(super) struct ShownPool {
     pub(super) plan: Arc<PoolPlan>,
     /// How many of its servers are shown, from the first.
     shown: usize,
+    /// So many of its replicas.
+    replicas: usize,
 }
 
 /// The pools that are shown.
@@ -103,13 +105,20 @@ impl View {
         for pool in &self.in_force().pools {
             let (pool, plan) = (Arc::clone(pool), pool.core().plan());
             if pools.len() == MOST_POOLS {
-                left_out += 1 + plan.servers.len();
+                left_out += 1 + plan.servers_and_replicas().count();
                 continue;
             }
             let shown = plan.servers.len().min(room);
-            left_out += plan.servers.len() - shown;
             room -= shown;
-            pools.push(ShownPool { pool, plan, shown });
+            let replicas = plan.replicas.len().min(room);
+            room -= replicas;
+            left_out += plan.servers.len() - shown + plan.replicas.len() - replicas;
+            pools.push(ShownPool {
+                pool,
+                plan,
+                shown,
+                replicas,
+            });
         }
         Shown { pools, left_out }
     }
@@ -167,7 +176,7 @@ impl View {
         let Shown { pools, .. } = self.shown();
         let of_pools = pools.iter().map(|pool| self.seen_of_pool(pool));
         let of_servers = pools.iter().flat_map(|pool| {
-            let servers = pool.servers().iter();
+            let servers = pool.members();
             servers.map(|server| self.seen_of_server(pool, server))
         });
         self.history.take(now, of_pools.chain(of_servers));
@@ -176,7 +185,7 @@ impl View {
     fn seen_of_pool(&self, pool: &ShownPool) -> (Key, Seen) {
         let value = |metric: PoolMetric| self.pool_value(pool, metric as usize);
         let sum = |metric: ServerMetric| {
-            let servers = pool.servers().iter();
+            let servers = pool.members();
             servers
                 .map(|server| self.server_value(server, metric as usize))
                 .sum()
@@ -186,7 +195,7 @@ impl View {
             errors: value(PoolMetric::ForwardError),
             in_flight: sum(ServerMetric::OutQueue),
             queued: sum(ServerMetric::InQueue),
-            latency: pool.servers().iter().map(|it| serving(&it.share)).sum(),
+            latency: pool.members().map(|it| serving(&it.share)).sum(),
         };
         ((pool.pool.name().to_owned(), None), seen)
     }
@@ -227,6 +236,17 @@ impl ShownPool {
     /// The servers that are shown.
     pub(super) fn servers(&self) -> &[PlannedServer] {
         &self.plan.servers[..self.shown]
+    }
+
+    /// The replicas that are shown.
+    pub(super) fn replicas(&self) -> &[PlannedReplica] {
+        &self.plan.replicas[..self.replicas]
+    }
+
+    /// Both.
+    pub(super) fn members(&self) -> impl Iterator<Item = &PlannedServer> {
+        let replicas = self.replicas().iter().map(|replica| &replica.server);
+        self.servers().iter().chain(replicas)
     }
 
     /// How many of all of its servers are live.

@@ -137,6 +137,7 @@ impl ServerLine {
             address: self.address.clone(),
             weight: self.weight,
             db,
+            replication: Default::default(),
         }
     }
 }

@@ -156,6 +156,7 @@ fn value(kind: &Kind) -> String {
         Kind::Networks => "networks".into(),
         Kind::Servers => "list of servers, or where they are found".into(),
         Kind::Nodes => "list of `host:port`".into(),
+        Kind::Replicas => "lists of `host:port`, by servers".into(),
         Kind::Commands => "list of commands".into(),
         Kind::Guardrails => "list of guardrails".into(),
         Kind::Users => "list of users".into(),

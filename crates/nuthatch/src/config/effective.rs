@@ -11,7 +11,7 @@ use super::secrets::MASK;
 use super::table::globals::ADMIN_TOKEN;
 use super::table::theirs::{REDIS, REDIS_AUTH};
 use super::table::{Absent, Only, Scope, Setting, of};
-use super::types::{Servers, UserLine, Workers};
+use super::types::{ReplicasOf, Servers, UserLine, Workers, shown_replica};
 use super::values::Values;
 
 /// An object with the settings of the process (`nuthatch`) and of the pools, sorted by name as these are.
@@ -76,6 +76,7 @@ fn json_of(kind: &Kind, value: &Value) -> Json {
         }
         Value::Servers(Servers::Found(source)) => source.to_string().into(),
         Value::Nodes(nodes) => nodes.iter().map(|(node, _)| node.name.clone()).collect(),
+        Value::Replicas(lists) => Json::Object(lists.iter().map(replicas).collect()),
         Value::Commands(commands) => commands.iter().map(command).collect(),
         Value::Users(lines) => lines.iter().map(user).collect(),
         Value::Guardrails(lines) => lines.iter().map(|it| guardrail(&it.settings)).collect(),
@@ -106,6 +107,11 @@ fn user(user: &UserLine) -> Json {
     let shown: Vec<&str> = shown.collect();
     let passwords: Vec<&str> = user.passwords.iter().map(|_| MASK).collect();
     json!({ "name": user.name, "password_sha256": passwords, "acl": shown.join(" ") })
+}
+
+fn replicas(list: &ReplicasOf) -> (String, Json) {
+    let replicas = list.replicas.iter().map(shown_replica);
+    (list.server.clone(), replicas.collect())
 }
 
 fn guardrail(guardrail: &GuardrailSettings) -> Json {

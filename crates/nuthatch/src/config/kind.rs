@@ -12,7 +12,7 @@ use super::hosts::{HOST_PORT_HELP, HOSTS_HELP, HostPort, NamedHost, host_port, n
 use super::nearest::only_near;
 use super::number::{NotANumber, bytes, digits};
 use super::report::Position;
-use super::types::{GuardrailLine, Servers, UserLine, Workers};
+use super::types::{GuardrailLine, ReplicasOf, Servers, UserLine, Workers};
 use crate::net::Networks;
 
 /// Maximum number of event loops; more than any machine can use.
@@ -64,6 +64,8 @@ pub enum Kind {
     Servers,
     /// A sequence of nodes of a cluster.
     Nodes,
+    /// Replicas of servers, by the names of those.
+    Replicas,
     /// A sequence of commands.
     Commands,
     /// A sequence of guardrails.
@@ -143,6 +145,8 @@ pub(super) enum Value {
     Servers(Servers),
     /// Of [`Kind::Nodes`], with the position of each.
     Nodes(Vec<(ServerLine, Position)>),
+    /// Of [`Kind::Replicas`].
+    Replicas(Vec<ReplicasOf>),
     /// Of [`Kind::Commands`].
     Commands(Vec<CommandSettings>),
     /// Of [`Kind::Guardrails`].
@@ -187,6 +191,10 @@ pub(super) fn read_text(kind: &Kind, text: &str) -> Result<(Value, Option<String
             Err(Fault::new("is not a list of servers", help))
         }
         Kind::Nodes => Err(Fault::new("is not a list of nodes", expected(kind))),
+        Kind::Replicas => Err(Fault::new(
+            "is no mapping of servers to their replicas",
+            expected(kind),
+        )),
         Kind::Commands => Err(Fault::new("is not a list of commands", expected(kind))),
         Kind::Guardrails => Err(Fault::new("is not a list of guardrails", expected(kind))),
         Kind::Users => Err(Fault::new("is not a list of users", expected(kind))),
@@ -222,6 +230,10 @@ pub(super) fn text_of(value: &Value, kind: &Kind) -> String {
         (Value::Nodes(nodes), _) => {
             let names = nodes.iter().map(|(node, _)| node.name.as_str());
             names.collect::<Vec<_>>().join(", ")
+        }
+        (Value::Replicas(lists), _) => {
+            let lists = lists.iter().map(ReplicasOf::text);
+            lists.collect::<Vec<_>>().join(", ")
         }
         (Value::Commands(commands), _) => {
             let lines = commands.iter().map(|command| format!("{command:?}"));
@@ -271,6 +283,7 @@ pub(super) fn expected(kind: &Kind) -> String {
                 .into()
         }
         Kind::Nodes => "expected `- host:port`, such as `[10.0.0.1:6379, 10.0.0.2:6379]`".into(),
+        Kind::Replicas => "expected `{one: [10.0.1.1:6379, 10.0.2.1:6379 zone-b]}`".into(),
         Kind::Commands => {
             "expected `- {name: module.get, arity: 2, first: 1, last: 1, step: 1, access: read}`"
                 .into()

@@ -32,6 +32,8 @@ mod overrides;
 mod parts;
 mod permitted;
 mod pool;
+mod reads;
+mod replicas;
 mod report;
 pub mod schema;
 mod secrets;

@@ -14,6 +14,7 @@ use super::failure::{check_eject_policy, warn_of_idle_settings};
 use super::file::ReadPool;
 use super::kind::expected;
 use super::permitted::check_users;
+use super::reads::{check_reads, fill_reads};
 use super::report::{Findings, Position, Problem};
 use super::table::ours::{CLUSTER, CROSS_SHARD, DATABASES, FAILOVER, FAILOVER_TTL, REDIS_DB_FIXED};
 use super::table::theirs::{
@@ -41,6 +42,8 @@ pub(super) fn check_pool(
     check_eject_policy(pool, distribution, findings);
     check_cluster(pool, findings);
     let servers = check_servers(pool, distribution, findings);
+    let names = servers.iter().flatten().map(|it| it.name.as_str());
+    check_reads(pool, &names.collect::<Vec<_>>(), findings);
     if values.iter().any(|given| given.value.is_none()) {
         return None;
     }
@@ -49,6 +52,7 @@ pub(super) fn check_pool(
     warn_of_open_socket(pool, &listen, findings);
     warn_of_idle_settings(pool, findings);
     let mut config = pool_config(pool, listen, servers?, findings);
+    fill_reads(pool, &mut config.settings);
     config.cluster = cluster(pool);
     if config.cluster.is_some() {
         config.settings.slots = Some(Arc::default());

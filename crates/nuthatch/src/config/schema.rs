@@ -6,7 +6,9 @@
 //! `~` or `null`: for YAML that is no value, which is a mistake nearly always.
 
 use proxy::acl::MAX_PASSWORDS;
-use proxy::limits::{MAX_COMMANDS, MAX_DENIED, MAX_GUARDRAILS, MAX_RATE, MAX_USER_NAME, MAX_USERS};
+use proxy::limits::{
+    MAX_COMMANDS, MAX_DENIED, MAX_GUARDRAILS, MAX_RATE, MAX_REPLICAS, MAX_USER_NAME, MAX_USERS,
+};
 use proxy::settings::LONGEST_COMMAND;
 use serde_json::{Map, Value, json};
 
@@ -208,6 +210,15 @@ fn value(kind: &Kind) -> Value {
             "minItems": 1,
             "maxItems": MOST_NODES,
             "uniqueItems": true,
+        }),
+        Kind::Replicas => json!({
+            "type": "object",
+            "additionalProperties": {
+                "type": "array",
+                "items": { "type": "string", "pattern": r"^ *[^/ ]+:[0-9]+( +[^ ]+)? *$" },
+                "maxItems": MAX_REPLICAS + 1,
+                "uniqueItems": true,
+            },
         }),
         Kind::Commands => json!({
             "type": "array",

@@ -83,14 +83,7 @@ fn read_node(item: &Node) -> Result<ServerLine, Problem> {
         let problem = Problem::at(&item.position, "a node must be one line of text");
         return Err(problem.help(expected(&Kind::Nodes)));
     };
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = port.parse().ok().filter(|port| *port != 0);
-    let is_sound = !host.is_empty()
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'/');
-    let Some(port) = port.filter(|_| is_sound) else {
+    let Some((host, port)) = host_and_port(text) else {
         let problem = Problem::at(&item.position, format!("node `{text}` is no `host:port`"));
         return Err(problem.help(expected(&Kind::Nodes)));
     };
@@ -102,6 +95,18 @@ fn read_node(item: &Node) -> Result<ServerLine, Problem> {
         address,
         is_named: false,
     })
+}
+
+/// The host and the port of `host:port`; the brackets of an IPv6 address do not belong to it.
+pub(super) fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    let is_sound = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    is_sound.then_some((host, port))
 }
 
 /// Reports servers with the same name, which would own the same points of the ring.

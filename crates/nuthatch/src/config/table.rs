@@ -4,6 +4,7 @@
 
 pub(super) mod globals;
 pub(super) mod ours;
+pub(super) mod replicas;
 mod row;
 pub(super) mod theirs;
 pub(super) mod tls;
@@ -29,7 +30,13 @@ pub fn of(scope: Scope) -> impl Iterator<Item = &'static Setting> {
 
 /// The rows of a scope, in the order of the manual.
 pub(super) fn rows(scope: Scope) -> impl Iterator<Item = &'static dyn AnyRow> {
-    let all = [theirs::ROWS, ours::ROWS, tls::ROWS, globals::ROWS];
+    let all = [
+        theirs::ROWS,
+        ours::ROWS,
+        replicas::ROWS,
+        tls::ROWS,
+        globals::ROWS,
+    ];
     let rows = all.into_iter().flatten().copied();
     rows.filter(move |row| row.setting().scope == scope)
 }

@@ -8,6 +8,7 @@ mod guardrails;
 mod overlay;
 mod redis_db;
 mod refused;
+mod replicas;
 mod schema;
 mod secrets;
 mod sources;

@@ -12,7 +12,7 @@ use super::hosts::{HostPort, NamedHost};
 use super::kind::{Kind, Value};
 use super::number::NUMBER_MAX;
 use super::report::Position;
-use super::types::{GuardrailLine, Servers, UserLine, Workers};
+use super::types::{GuardrailLine, ReplicasOf, Servers, UserLine, Workers};
 use crate::net::Networks;
 
 /// A kind of value that is read as a `T`.
@@ -115,6 +115,15 @@ pub(super) const NODES: Typed<Vec<(ServerLine, Position)>> = Typed {
     kind: Kind::Nodes,
     read: |value| match value {
         Value::Nodes(nodes) => Some(nodes.clone()),
+        _ => None,
+    },
+};
+
+/// Replicas of servers.
+pub(super) const REPLICAS: Typed<Vec<ReplicasOf>> = Typed {
+    kind: Kind::Replicas,
+    read: |value| match value {
+        Value::Replicas(lists) => Some(lists.clone()),
         _ => None,
     },
 };

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proxy::acl::Digest;
-use proxy::settings::{Address, GuardrailSettings, PoolSettings, ProtocolSettings};
+use proxy::settings::{
+    Address, GuardrailSettings, PoolSettings, ProtocolSettings, ReplicaSettings,
+};
 
 use super::address::{Listen, ServerLine};
 use super::choice::Choice;
@@ -125,6 +127,33 @@ impl GuardrailLine {
             it.max_rate.map(|rate| format!("max_rate {rate}")),
         ];
         words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The replicas of a server, as they are written.
+#[derive(Debug, Clone)]
+pub(super) struct ReplicasOf {
+    /// The name of the server.
+    pub(super) server: String,
+    /// Where that stands.
+    pub(super) position: Position,
+    /// They may include the server itself, with its zone.
+    pub(super) replicas: Vec<ReplicaSettings>,
+}
+
+impl ReplicasOf {
+    /// As one text, the same for equal ones.
+    pub(super) fn text(&self) -> String {
+        let words: Vec<String> = self.replicas.iter().map(shown_replica).collect();
+        format!("{}: [{}]", self.server, words.join(", "))
+    }
+}
+
+/// A replica as it is written.
+pub(super) fn shown_replica(replica: &ReplicaSettings) -> String {
+    match &replica.zone {
+        Some(zone) => format!("{} {zone}", replica.address),
+        None => replica.address.to_string(),
     }
 }
 
@@ -328,6 +357,22 @@ pub struct PoolConfig {
     pub has_cross_shard: bool,
     /// The settings that are written down, to compare one configuration with another.
     pub written: BTreeMap<&'static str, Written>,
+}
+
+/// Which servers reads go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum ReadPolicy {
+    /// Those that get the writes.
+    #[default]
+    Master,
+    /// Replicas.
+    Replica,
+    /// Replicas, if there are any.
+    PreferReplica,
+    /// Those in the zone of the proxy.
+    Zone,
+    /// Those that have answered fastest.
+    Fastest,
 }
 
 /// A Redis Cluster.

@@ -8,6 +8,7 @@ use super::guardrails::read_guardrails;
 use super::kind::{Kind, Value, expected, read_text, text_of};
 use super::node::{Content, Entry, Mapping, Node};
 use super::parts::read_parts;
+use super::replicas::read_replicas;
 use super::report::{Findings, Position, Problem};
 use super::servers::{read_nodes, read_servers};
 use super::source::read_source;
@@ -230,6 +231,9 @@ fn read_value(
         }
         (Kind::Nodes, Content::List(items)) => {
             return read_nodes(node, items, findings).map(Value::Nodes);
+        }
+        (Kind::Replicas, Content::Mapping(mapping)) => {
+            return read_replicas(mapping, findings).map(Value::Replicas);
         }
         (Kind::Commands, Content::List(items)) => {
             return read_commands(node, items, rules.owner, findings).map(Value::Commands);

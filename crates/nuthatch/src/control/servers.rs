@@ -109,7 +109,7 @@ fn find(live: &Live, name: &ServerName) -> Result<(Arc<PoolShare>, PlannedServer
     let mut found = Vec::new();
     let mut others = Vec::new();
     for pool in pools.iter().filter(is_asked) {
-        for server in &pool.core().plan().servers {
+        for server in pool.core().plan().servers_and_replicas() {
             match server.share.name() == name.server {
                 true => found.push((Arc::clone(pool), server.clone())),
                 false => others.push(server.share.name().to_owned()),
@@ -156,6 +156,10 @@ fn reason_against(
     verb: &str,
     force: bool,
 ) -> Option<String> {
+    // Its server, and other replicas, have the same data.
+    if server.endpoint.is_replica {
+        return None;
+    }
     let (plan, name) = (pool.core().plan(), pool.name());
     if verb == "eject" && !plan.settings.auto_eject_hosts {
         return Some(format!(

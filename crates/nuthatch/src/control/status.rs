@@ -63,6 +63,8 @@ struct PoolStatus {
     /// How the search for its servers stands, if they are found.
     discovery: Option<Known>,
     servers: Vec<ServerStatus>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    replicas: Vec<ServerStatus>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +72,9 @@ struct ServerStatus {
     name: String,
     address: String,
     weight: u32,
+    /// The name of the server whose replica it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replica_of: Option<String>,
     state: &'static str,
     /// Of the requests that were answered lately.
     recent_latency: Value,
@@ -137,6 +142,14 @@ fn pool_status(config: &PoolConfig, pool: &PoolShare, recent: &RecentLatency) ->
             .iter()
             .map(|server| server_status(server, recent))
             .collect(),
+        replicas: plan
+            .replicas
+            .iter()
+            .map(|replica| ServerStatus {
+                replica_of: Some(plan.servers[replica.of].share.name().to_owned()),
+                ..server_status(&replica.server, recent)
+            })
+            .collect(),
     }
 }
 
@@ -146,6 +159,7 @@ fn server_status(server: &PlannedServer, recent: &RecentLatency) -> ServerStatus
         name: server.share.name().to_owned(),
         address: server.endpoint.address.to_string(),
         weight: server.weight,
+        replica_of: None,
         state: state_of(server),
         recent_latency: latency.json(),
         latency_text: latency.text(),
@@ -197,6 +211,7 @@ fn write_pool(text: &mut String, pool: &PoolStatus) {
         ring,
         discovery,
         servers,
+        replicas,
     } = pool;
     let _ = writeln!(
         text,
@@ -205,24 +220,23 @@ fn write_pool(text: &mut String, pool: &PoolStatus) {
     discovery
         .iter()
         .for_each(|known| write_discovery(text, known));
-    let width = servers
-        .iter()
-        .map(|server| server.name.len())
-        .max()
-        .unwrap_or(0);
+    let all = || servers.iter().chain(replicas);
+    let width = all().map(|server| server.name.len()).max().unwrap_or(0);
     for ServerStatus {
         name,
         address,
         weight,
+        replica_of,
         state,
         recent_latency: _,
         latency_text,
-    } in servers
+    } in all()
     {
-        let _ = write!(
-            text,
-            "  {name:width$}  {state:8} {address}, weight {weight}"
-        );
+        let _ = write!(text, "  {name:width$}  {state:8} {address}, ");
+        let _ = match replica_of {
+            Some(server) => write!(text, "replica of {server}"),
+            None => write!(text, "weight {weight}"),
+        };
         if let Some(latency) = latency_text {
             let _ = write!(text, ", {latency}");
         }

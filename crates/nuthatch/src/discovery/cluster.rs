@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proxy::settings::Address;
+use proxy::settings::{Address, Replication};
 
 use super::asker::{Asker, Credentials};
 use super::cluster_map::{ClusterMap, Reach};
@@ -142,6 +142,12 @@ impl Cluster {
         let is_published = publisher.publish(|pool| {
             let before = pool.plan();
             let (mut servers, slots) = map.plan(&before.settings.servers);
+            // What is not read changes no plan.
+            if before.settings.reads.is_none() {
+                servers
+                    .iter_mut()
+                    .for_each(|it| it.replication = Replication::default());
+            }
             let db = before
                 .settings
                 .servers

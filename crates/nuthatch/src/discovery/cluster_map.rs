@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use hashkit::SLOTS;
 use proxy::SlotMap;
-use proxy::settings::{Address, ServerSettings};
+use proxy::limits::MAX_REPLICAS;
+use proxy::settings::{Address, ReplicaSettings, Replication, ServerSettings};
 
 use super::reply::Reply;
 
 /// Masters that a cluster may have. Redis recommends at most 1,000 nodes.
 pub(crate) const MAX_MASTERS: usize = 1_000;
+
+/// Bytes of the name of a zone.
+const MAX_ZONE: usize = 255;
 
 /// Bytes of a host's name, as in DNS.
 const MAX_HOST: usize = 255;
@@ -20,6 +24,8 @@ const MAX_HOST: usize = 255;
 pub(crate) struct ClusterMap {
     /// Each master once.
     masters: Vec<Address>,
+    /// Of each what is known of its replicas.
+    replication: Vec<Replication>,
     /// Indices of `masters`.
     slots: SlotMap,
     /// Ranges of slots whose master cannot be reached, or that make no sense.
@@ -57,10 +63,16 @@ impl ClusterMap {
             if bounds.is_empty() {
                 continue;
             }
-            let master = best_master(nodes).and_then(|node| address_in_shards(node, reach));
+            let best = best_master(nodes);
+            let master = best.and_then(|node| address_in_shards(node, reach));
             for bounds in bounds.chunks(2) {
                 map.add(bounds, master.clone())?;
             }
+            let own = Replication {
+                zone: best.and_then(zone_of),
+                replicas: replicas_in_shards(nodes, reach),
+            };
+            map.note_replication(master.as_ref(), own);
         }
         Ok(map)
     }
@@ -73,11 +85,19 @@ impl ClusterMap {
     pub(crate) fn of_slots(reply: &Reply, reach: Reach<'_>) -> Result<Self, String> {
         let mut map = Self::empty();
         for range in list(reply)? {
-            let Some([from, to, master, ..]) = range.list() else {
+            let Some([from, to, master, others @ ..]) = range.list() else {
                 return Err("it answers CLUSTER SLOTS with something else".into());
             };
             let bounds = [from, to].map(|bound| bound.integer().unwrap_or(-1));
-            map.add(&bounds, address_in_slots(master, reach))?;
+            let master = address_in_slots(master, reach);
+            map.add(&bounds, master.clone())?;
+            let others = others.iter().take(MAX_REPLICAS);
+            let others = others.filter_map(|node| address_in_slots(node, reach));
+            let own = Replication {
+                zone: None,
+                replicas: others.map(|it| ReplicaSettings::at(it, None)).collect(),
+            };
+            map.note_replication(master.as_ref(), own);
         }
         Ok(map)
     }
@@ -85,6 +105,7 @@ impl ClusterMap {
     fn empty() -> Self {
         Self {
             masters: Vec::new(),
+            replication: Vec::new(),
             slots: SlotMap::default(),
             odd: 0,
             doubled: 0,
@@ -113,6 +134,7 @@ impl ClusterMap {
                 return Err(format!("it names more than {MAX_MASTERS} masters"));
             }
             self.masters.push(master);
+            self.replication.push(Replication::default());
         }
         for slot in slots {
             match self.slots.owner(slot) {
@@ -121,6 +143,17 @@ impl ClusterMap {
             }
         }
         Ok(())
+    }
+
+    /// What is known of the replicas of a master that was added; a node may tell it for each range of its slots.
+    fn note_replication(&mut self, master: Option<&Address>, mut own: Replication) {
+        // In the same order whichever node tells it, so that nothing seems to have changed.
+        own.replicas.sort_by(|a, b| a.name.cmp(&b.name));
+        own.replicas.dedup_by(|a, b| a.name == b.name);
+        let place = self.masters.iter().position(|it| Some(it) == master);
+        if let Some(place) = place {
+            self.replication[place] = own;
+        }
     }
 
     /// The masters.
@@ -169,7 +202,10 @@ impl ClusterMap {
                 slots.set(slot, place);
             }
         }
-        let servers = order.into_iter().map(|at| server_at(&self.masters[at]));
+        let servers = order.into_iter().map(|at| ServerSettings {
+            replication: self.replication[at].clone(),
+            ..server_at(&self.masters[at])
+        });
         (servers.collect(), Arc::new(slots))
     }
 }
@@ -183,6 +219,7 @@ pub(crate) fn server_at(address: &Address) -> ServerSettings {
         address: address.clone(),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     }
 }
 
@@ -206,6 +243,26 @@ fn best_master(nodes: &[Reply]) -> Option<&Reply> {
         Some("loading") => 1,
         Some(_) => 2,
     })
+}
+
+/// The replicas of a shard that can be read.
+fn replicas_in_shards(nodes: &[Reply], reach: Reach<'_>) -> Vec<ReplicaSettings> {
+    let text = |node: &Reply, field| node.field(field).and_then(Reply::text).map(str::to_owned);
+    let replicas = nodes.iter().filter(|node| {
+        let is_well = text(node, "health").as_deref() == Some("online");
+        is_well && matches!(text(node, "role").as_deref(), Some("replica" | "slave"))
+    });
+    let known = replicas.filter_map(|node| {
+        let address = address_in_shards(node, reach)?;
+        Some(ReplicaSettings::at(address, zone_of(node)))
+    });
+    known.take(MAX_REPLICAS).collect()
+}
+
+/// The zone that a node has told the others (Valkey 8.1 and later).
+fn zone_of(node: &Reply) -> Option<Box<str>> {
+    let zone = node.field("availability-zone").and_then(Reply::text)?;
+    (1..=MAX_ZONE).contains(&zone.len()).then(|| zone.into())
 }
 
 fn address_in_shards(node: &Reply, reach: Reach<'_>) -> Option<Address> {

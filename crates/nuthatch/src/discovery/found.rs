@@ -169,18 +169,17 @@ impl<'s> Changes<'s> {
             let names = these.iter().map(|server| server.name.as_str());
             names.filter(|name| !those.contains_key(name)).collect()
         };
-        let is_changed = |server: &&ServerSettings| {
-            let known = before.get(server.name.as_str());
-            known.is_some_and(|known| known != server)
-        };
-        let changed = new.iter().filter(is_changed);
+        let changed = new.iter().filter_map(|server| {
+            let known = before.get(server.name.as_str())?;
+            (*known != server).then(|| change_of(known, server))
+        });
         // One that is nowhere has no keys.
         let is_removed = |name: &&str| before.get(name).is_some_and(is_somewhere);
         let removed: Vec<&str> = missing(old, &after);
         Self {
             added: missing(new, &before),
             removed: removed.into_iter().filter(is_removed).collect(),
-            changed: changed.map(with_address).collect(),
+            changed: changed.collect(),
         }
     }
 
@@ -205,8 +204,13 @@ impl std::fmt::Display for Changes<'_> {
     }
 }
 
-fn with_address(server: &ServerSettings) -> String {
-    format!("{} (now {})", server.name, server.address)
+/// What has become of a server.
+fn change_of(known: &ServerSettings, server: &ServerSettings) -> String {
+    let replicas = server.replication.replicas.len();
+    match known.address == server.address && known.replication != server.replication {
+        true => format!("{} ({replicas} replicas now)", server.name),
+        false => format!("{} (now {})", server.name, server.address),
+    }
 }
 
 fn listed(names: &[&str]) -> String {

@@ -3,13 +3,14 @@
 //! All Sentinels are asked, and what most of them say is believed: one may not know of a failover yet, or not at all. A master
 //! that is new is asked itself whether it is one before it is used.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proxy::Security;
-use proxy::settings::{Address, PoolSettings, ServerSettings};
+use proxy::limits::MAX_REPLICAS;
+use proxy::settings::{Address, PoolSettings, ReplicaSettings, ServerSettings};
 
 use super::asker::{Asker, Credentials};
 use super::found::Found;
@@ -50,6 +51,8 @@ pub(crate) struct Sentinels {
     found: Found,
     /// How the connections to Sentinels are secured: as those to the servers.
     security: Option<Security>,
+    /// Replicas are read, so that they are asked for.
+    asks_replicas: bool,
     watched: HashMap<Address, Watched>,
     /// Other addresses of those.
     aliases: HashSet<Address>,
@@ -75,6 +78,7 @@ impl Sentinels {
             wake,
             found,
             security: None,
+            asks_replicas: false,
             watched: HashMap::new(),
             aliases: HashSet::new(),
             seen: 0,
@@ -93,6 +97,7 @@ impl Sentinels {
             address.clone(),
             &self.source,
             self.security.as_ref(),
+            self.asks_replicas,
             &self.resolver,
             &self.wake,
         ) {
@@ -166,15 +171,23 @@ impl Sentinels {
                 continue;
             };
             let told = match poll.master(name, server.address != Address::Unknown) {
-                Ok(told) if told.address == server.address => continue,
                 Ok(told) => told,
                 Err(problem) => {
                     problems.push(format!("shard '{name}': {problem}"));
                     continue;
                 }
             };
-            match self.verify(settings, name, &told.address) {
+            let is_known = told.address == server.address;
+            let verified = match is_known {
+                true => Ok(()),
+                false => self.verify(settings, name, &told.address),
+            };
+            match verified {
                 Ok(()) => {
+                    server.replication.replicas = poll.replicas(name, &told.address);
+                    if is_known {
+                        continue;
+                    }
                     server.pname = format!("{}:{weight}", told.address);
                     server.db = self.discovery.database_of(&told.address);
                     server.address = told.address.clone();
@@ -208,9 +221,12 @@ impl Sentinels {
 
 impl Source for Sentinels {
     fn look(&mut self, publisher: &Publisher, told: bool) -> Duration {
-        let security = &publisher.pool().core().plan().settings.server_security;
-        if self.security != *security {
+        let in_force = publisher.pool().core().plan();
+        let security = &in_force.settings.server_security;
+        let asks_replicas = in_force.settings.reads.is_some();
+        if self.security != *security || self.asks_replicas != asks_replicas {
             self.security.clone_from(security);
+            self.asks_replicas = asks_replicas;
             self.watched.clear();
             self.is_begun = false;
         }
@@ -270,6 +286,27 @@ impl<'s> Poll<'s> {
             views: by_id.into_values().collect(),
             silent,
         }
+    }
+
+    /// The replicas of a master that most of the Sentinels tell which tell that it is the master.
+    fn replicas(&self, name: &str, master: &Address) -> Vec<ReplicaSettings> {
+        let views = self.views.iter();
+        let told = views.filter_map(|view| view.masters.get(name));
+        let told: Vec<&Told> = told.filter(|told| told.address == *master).collect();
+        let votes = |it: &Address| {
+            told.iter()
+                .filter(|told| told.replicas.contains(it))
+                .count()
+        };
+        let all: BTreeMap<String, &Address> = told
+            .iter()
+            .flat_map(|told| &told.replicas)
+            .map(|address| (address.to_string(), address))
+            .collect();
+        let most = all.into_values().filter(|it| votes(it) * 2 > told.len());
+        let most = most.filter(|it| *it != master).take(MAX_REPLICAS);
+        most.map(|it| ReplicaSettings::at(it.clone(), None))
+            .collect()
     }
 
     /// The master that most Sentinels tell. If none is known yet, the one that was made a master last is taken, whoever tells it.

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use proxy::Security;
+use proxy::limits::MAX_REPLICAS;
 use proxy::settings::Address;
 
 use super::asker::{Asker, Credentials};
@@ -53,6 +54,8 @@ pub(super) struct Told {
     pub(super) address: Address,
     /// Counts the failovers: who has a larger one knows more.
     pub(super) epoch: i64,
+    /// Its replicas that work, in order, if they are asked for.
+    pub(super) replicas: Vec<Address>,
 }
 
 /// A Sentinel that is asked, until this is dropped.
@@ -93,6 +96,7 @@ impl Watched {
         address: Address,
         source: &Arc<SentinelSource>,
         security: Option<&Security>,
+        asks_replicas: bool,
         resolver: &Resolver,
         wake: &Wake,
     ) -> io::Result<Self> {
@@ -112,6 +116,7 @@ impl Watched {
             address,
             source: Arc::clone(source),
             security: security.cloned(),
+            asks_replicas,
             resolver: resolver.clone(),
             wake: wake.clone(),
             shared: Arc::clone(&shared),
@@ -153,6 +158,8 @@ struct Watch {
     address: Address,
     source: Arc<SentinelSource>,
     security: Option<Security>,
+    /// Whether to ask for the replicas of the masters.
+    asks_replicas: bool,
     resolver: Resolver,
     wake: Wake,
     shared: Arc<Shared>,
@@ -230,7 +237,13 @@ impl Watch {
             // While it leads a failover, only this has the new master.
             let told = asked.ask(&words, TIME_LIMIT)?;
             if let (Some(epoch), Some(address)) = (epoch, address_in(&told)) {
-                view.masters.insert(name.clone(), Told { address, epoch });
+                let replicas = self.replicas(asked, name)?;
+                let told = Told {
+                    address,
+                    epoch,
+                    replicas,
+                };
+                view.masters.insert(name.clone(), told);
             }
         }
         let known = self.source.shards.iter().map(|(name, _)| name);
@@ -246,6 +259,23 @@ impl Watch {
             }
         }
         Ok(view)
+    }
+
+    /// The replicas of a master that work, as far as it knows, if they are to be known.
+    fn replicas(&self, asked: &mut Asker, name: &str) -> io::Result<Vec<Address>> {
+        if !self.asks_replicas {
+            return Ok(Vec::new());
+        }
+        let words: [&[u8]; 3] = [b"SENTINEL", b"REPLICAS", name.as_bytes()];
+        let told = asked.ask(&words, TIME_LIMIT)?;
+        let told = told.list().unwrap_or_default().iter();
+        let sound = told.filter(|it| is_sound_replica(it));
+        let mut replicas: Vec<Address> = sound
+            .filter_map(|it| address_of(it.field("ip")?, it.field("port")?))
+            .take(MAX_REPLICAS)
+            .collect();
+        replicas.sort_by_key(Address::to_string);
+        Ok(replicas)
     }
 
     /// Who it is; by its address if it does not say (before Redis 6.2).
@@ -282,6 +312,15 @@ impl Watch {
 
 fn refused(what: &str, reply: &Reply) -> io::Error {
     io::Error::other(format!("it refuses SENTINEL {what}: {reply}"))
+}
+
+/// Whether a replica, as a Sentinel describes it, is there and gets what its master writes.
+fn is_sound_replica(replica: &Reply) -> bool {
+    let text = |field| replica.field(field).and_then(Reply::text);
+    let bad = ["s_down", "o_down", "disconnected", "failover_in_progress"];
+    let flags = text("flags").unwrap_or_default();
+    let is_well = !flags.split(',').any(|flag| bad.contains(&flag));
+    is_well && text("master-link-status") == Some("ok")
 }
 
 /// The address in a list of a host and a port.

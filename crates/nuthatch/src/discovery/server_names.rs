@@ -98,7 +98,7 @@ impl Terms {
 
 /// The servers of a plan that have a name, each with it.
 fn named(plan: &PoolPlan) -> impl Iterator<Item = (&Arc<ServerShare>, &Arc<str>)> {
-    let servers = plan.servers.iter();
+    let servers = plan.servers_and_replicas();
     servers.filter_map(|planned| Some((&planned.share, name_of(&planned.endpoint.address)?)))
 }
 

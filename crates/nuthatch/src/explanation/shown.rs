@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::escapes::{hex, key_text};
 use super::explained::{Explanation, Running};
 use super::placed::Placed;
+use super::replicas;
 use crate::pool::state_of;
 
 impl Explanation {
@@ -53,6 +54,9 @@ fn text(it: &Explanation) -> String {
         (Some(_), None) => line("now", "any node, and from there where the slot is"),
         _ => line("now", &destination_text(it, now)),
     }
+    if let Some(text) = replicas::text(plan, now) {
+        line("reads", &text);
+    }
     let other = it
         .server(now)
         .filter(|(other, index)| !is_same(plan, placed.index(), other, *index));
@@ -92,6 +96,9 @@ fn json(it: &Explanation) -> Value {
         value["state"] = state_json(plan, &plan.servers[index], running);
     }
     value["now"] = destination_json(it, it.route.now);
+    if let Some(reads) = replicas::json(&it.route.plan, it.route.now) {
+        value["reads"] = reads;
+    }
     let next = it.route.next.map(|next| destination_json(it, next));
     value["if_ejected"] = next.into();
     value

@@ -1,10 +1,11 @@
 //! What is told of keys, in pools that are served and in such that are not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proxy::settings::{
     Address, EjectPolicy, FailoverSettings, MemcachedSettings, PoolSettings, ProtocolSettings,
-    ServerSettings,
+    ReadFrom, ReadSettings, ReplicaSettings, ServerSettings,
 };
 use proxy::{FailoverPool, Memory, PoolShare};
 
@@ -20,6 +21,7 @@ fn settings(name: &str, servers: &[&str], change: impl Fn(&mut PoolSettings)) ->
         address: Address::tcp(server, 1),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     };
     let servers = servers.iter().map(server).collect();
     let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());
@@ -63,6 +65,26 @@ fn a_key_of_a_cluster_has_a_slot_and_a_server_if_that_is_known() {
     );
     assert!(text.contains("now     any node"), "{text}");
     assert_eq!(told.json()["server"], Value::Null);
+}
+
+#[test]
+fn replicas_that_may_be_read_are_told() {
+    let with_replicas = |it: &mut PoolSettings| {
+        let at = |host: &str| ReplicaSettings::at(Address::tcp(host, 1), None);
+        it.servers[0].replication.replicas = vec![at("r1"), at("r2")];
+        it.reads = Some(Arc::new(ReadSettings {
+            from: ReadFrom::PreferReplica,
+            own_writes: Duration::ZERO,
+            zone: None,
+        }));
+    };
+    let told = Explanation::of_idle(&share(settings("p", &["one"], with_replicas), None), b"k");
+    let text = told.text();
+    let expected = "reads   may go to its replicas r1:1, r2:1 (`read_from: prefer_replica`)\n";
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(told.json()["reads"]["replicas"][1], "r2:1");
+    let told = Explanation::of_idle(&share(settings("p", &["one"], |_| {}), None), b"k");
+    assert!(!told.text().contains("reads") && told.json().get("reads").is_none());
 }
 
 #[test]

@@ -77,6 +77,8 @@ impl Clusters {
             if let Some(at) = before.iter().position(is_it) {
                 let running = before.swap_remove(at);
                 share.set_standing(running.standing.clone());
+                // Its replicas may be wanted now.
+                running.thread.wake().wake();
                 self.running.push(running);
                 continue;
             }

@@ -13,6 +13,7 @@ fn pool(servers: &[(&str, &str, u32)]) -> PoolSettings {
         address: Address::tcp(host, 1),
         weight,
         db: 0,
+        replication: Default::default(),
     };
     let servers = servers.iter().map(server).collect();
     let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());

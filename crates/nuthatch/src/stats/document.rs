@@ -72,7 +72,7 @@ impl Source {
             None => Some(PoolMetric::Failovers as usize),
         };
         self.write_rows(json, (POOL_ROWS, extended), hidden, values);
-        for server in &plan.servers {
+        for server in plan.servers_and_replicas() {
             json.open(server.share.name());
             self.write_rows(json, (SERVER_ROWS, extended), None, |row| {
                 server.share.row(row)

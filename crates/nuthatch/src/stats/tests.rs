@@ -21,6 +21,7 @@ fn pool(name: &str, servers: &[&str], failover: Option<FailoverPool>) -> Arc<Poo
         address: Address::tcp(name, 1),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     };
     let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());
     let settings = PoolSettings::new(name, servers.iter().map(server).collect(), protocol);

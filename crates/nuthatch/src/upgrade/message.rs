@@ -213,6 +213,7 @@ impl HandOver {
                 weight: note.weight,
                 db: discovery.database_of(&address),
                 address,
+                replication: Default::default(),
             }
         };
         servers.map(settings).collect()

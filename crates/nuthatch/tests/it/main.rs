@@ -51,6 +51,7 @@ mod proxy_protocol;
 mod pubsub;
 mod refused;
 mod reload;
+mod replicas;
 mod rig;
 mod scripts;
 mod sentinel;

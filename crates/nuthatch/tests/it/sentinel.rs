@@ -24,9 +24,9 @@ const LAG: Duration = Duration::from_millis(200);
 const FAILOVER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Masters with a replica each, and three Sentinels that watch them.
-struct Watched {
+pub(crate) struct Watched {
     /// For each shard both servers; the first is the master at the beginning.
-    shards: Vec<[Server; 2]>,
+    pub(crate) shards: Vec<[Server; 2]>,
     sentinels: Vec<(u16, Process)>,
     _dir: tempfile::TempDir,
 }
@@ -34,7 +34,7 @@ struct Watched {
 const NAMES: [&str; 2] = ["alpha", "beta"];
 
 impl Watched {
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let tool = Tool::find("redis-server")?;
         let mut shards = Vec::new();
         for _ in NAMES {
@@ -103,7 +103,7 @@ impl Watched {
             .join(", ")
     }
 
-    fn lines(&self) -> String {
+    pub(crate) fn lines(&self) -> String {
         let (seeds, names) = (self.seeds(), NAMES.join(", "));
         format!("  timeout: 1000\n  servers: {{sentinel: [{seeds}], shards: [{names}]}}\n")
     }
@@ -124,7 +124,7 @@ fn sentinel_conf(port: u16, dir: &Path, shards: &[[Server; 2]]) -> String {
 }
 
 /// Makes a server a replica of another, and waits until it has what that has.
-fn follow(replica: &Server, master: &Server) {
+pub(crate) fn follow(replica: &Server, master: &Server) {
     let port = master.port().to_string();
     let mut client = replica.client();
     client.ask(&["REPLICAOF", "127.0.0.1", &port]);

@@ -15,6 +15,7 @@ pub(crate) mod intake;
 pub(crate) mod large_split;
 mod leaving;
 pub(crate) mod order;
+pub(crate) mod own_writes;
 pub(crate) mod pace;
 pub(crate) mod phase;
 pub(crate) mod pinned;

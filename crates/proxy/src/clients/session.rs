@@ -6,6 +6,7 @@ mod memory;
 mod pacing;
 mod pushing;
 mod reading;
+mod reading_replicas;
 mod splitting;
 mod traffic;
 mod transaction;
@@ -17,6 +18,7 @@ use super::holds::{Hold, Holds};
 use super::intake::Intake;
 use super::large_split::LargeSplit;
 use super::order::{CutOff, Expected, Joined, Order, Retry};
+use super::own_writes::OwnWrites;
 use super::pace::Pace;
 use super::phase::{Phase, Reading};
 use super::pinned::PinnedConnections;
@@ -63,6 +65,8 @@ pub(crate) struct Session<P: Protocol> {
     /// Connections with outstanding requests of this session; unused while servers have one connection each.
     pinned: PinnedConnections,
     leases: Vec<ConnectionId>,
+    /// What it has written lately and has at replicas, in pools where those are read.
+    own_writes: Option<Box<OwnWrites>>,
     /// To which servers it has written, a bit for each index of their ids that may be that of several.
     written: u64,
     phase: Phase,
@@ -110,6 +114,7 @@ impl<P: Protocol> Session<P> {
             backlog: None,
             pinned: PinnedConnections::default(),
             leases: Vec::new(),
+            own_writes: None,
             written: 0,
             phase: Phase::Open,
             holds: Holds::default(),

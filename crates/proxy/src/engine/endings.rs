@@ -7,12 +7,14 @@ use crate::clients::order::CutOff;
 use crate::event::Event;
 use crate::flow::outbox::Action;
 use crate::id::{ConnectionId, ServerId};
-use crate::metrics::ServerMetric;
+use crate::metrics::{PoolMetric, ServerMetric};
 use crate::protocol::Protocol;
 use crate::protocol::decision::Version;
 use crate::servers::connection::{Connection, Progress};
+use crate::servers::kept::Kept;
 use crate::servers::purpose::Purpose;
 use crate::servers::queue::{InFlight, ReplyTo};
+use crate::servers::redirects::{Redirected, Target};
 
 /// Whether the end of a connection counts as a failure of its server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl<P: Protocol> Engine<P> {
 
     /// A connection has ended: forgets it, and fails its requests.
     pub(super) fn end_connection(&mut self, id: ConnectionId, cause: &Cause, blame: Blame) {
-        let Some(connection) = self.roster.remove(id) else {
+        let Some(mut connection) = self.roster.remove(id) else {
             return;
         };
         let version = match connection.purpose() {
@@ -76,7 +78,7 @@ impl<P: Protocol> Engine<P> {
         self.log_ending(&connection, cause);
         self.log_lost(&connection, cause);
         match version {
-            Some(_) => self.fail_requests(id, &connection, cause),
+            Some(_) => self.fail_requests(id, &mut connection, cause),
             None => self.lose_subscriptions(server, cause),
         }
     }
@@ -99,7 +101,7 @@ impl<P: Protocol> Engine<P> {
         });
     }
 
-    fn fail_requests(&mut self, id: ConnectionId, connection: &Connection<P>, cause: &Cause) {
+    fn fail_requests(&mut self, id: ConnectionId, connection: &mut Connection<P>, cause: &Cause) {
         if !self.single_connection {
             // Unpin all of them before any is retried, or a retry would be sent to this connection.
             for entry in connection.queue().iter() {
@@ -110,20 +112,55 @@ impl<P: Protocol> Engine<P> {
         }
         // Only the oldest request can have a part of its reply.
         let mut is_mid_reply = connection.is_mid_reply();
-        let lease = connection.lease();
-        for entry in connection.queue().iter() {
+        let server = connection.server();
+        let passes_on = self.heals && self.roster.server(server).is_replica();
+        let first = connection.queue().number_of_oldest();
+        let entries: Vec<InFlight> = connection.queue().iter().copied().collect();
+        for (number, entry) in (first..).zip(&entries) {
             let entry = &match entry.reply_to {
                 ReplyTo::Redirected(number) => self.end_redirected(number, entry).0,
-                _ => addressed(lease, entry),
+                _ => addressed(connection.lease(), entry),
             };
             if std::mem::take(&mut is_mid_reply) && self.cut_off(entry) {
                 continue;
             }
-            self.fail_request(entry, cause, connection.server());
+            if passes_on
+                && let Some(kept) = connection.queue_mut().take_kept(number)
+                && self.read_at_master(entry, kept, server)
+            {
+                continue;
+            }
+            self.fail_request(entry, cause, server);
         }
-        if let Some(lease) = lease {
+        if let Some(lease) = connection.lease() {
             self.note_lease_lost(id, lease, connection.server());
         }
+    }
+
+    /// A read that a replica of a cluster has lost is sent to its master. Returns whether it will be: its client may have left,
+    /// and it may be too large to be kept.
+    fn read_at_master(&mut self, entry: &InFlight, mut kept: Kept, server: ServerId) -> bool {
+        let Some(session) = self.clients.get_mut(entry.session) else {
+            return false;
+        };
+        let is_wanted = matches!(entry.reply_to, ReplyTo::Slot(_) | ReplyTo::Fragment(..));
+        if kept.request.is_none() || !is_wanted {
+            return false;
+        }
+        session.hold_until_drained();
+        kept.since = Some(self.now);
+        kept.hops += 1;
+        self.counters.add(PoolMetric::Retries, 1);
+        let lost = Redirected {
+            request: *entry,
+            kept,
+            to: Target::Owner,
+            line: Box::default(),
+            server,
+            wait: None,
+        };
+        self.redirects.add(lost, self.now);
+        true
     }
 
     /// The reply to a request has broken off. If part of it has gone to the client, no error line may follow, as the

@@ -61,6 +61,7 @@ impl<P: Protocol> Engine<P> {
             Destination::Server(_)
             | Destination::Slot(..)
             | Destination::Ejected(_)
+            | Destination::NoReplica(_)
             | Destination::NoServer => None,
         }
     }

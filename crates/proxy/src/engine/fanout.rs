@@ -33,6 +33,7 @@ impl<P: Protocol> Engine<P> {
         grouping.begin(std::mem::take(&mut self.output.keys));
         if self.find_owners(&mut grouping, asked) {
             grouping.group(P::most_key_bytes(facts.command));
+            self.read_fragments(asked.id, facts, &mut grouping);
             let reply_to = self.open_split(asked, facts, &grouping, kind);
             self.send_fragments(asked, facts, reply_to, &grouping, bodies);
         } else {

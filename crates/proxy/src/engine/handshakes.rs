@@ -201,6 +201,7 @@ impl<P: Protocol> Engine<P> {
             | StepKind::Probe
             | StepKind::TtlCap
             | StepKind::Number
+            | StepKind::ReadOnly
             | StepKind::Release => Event::AuthFailed { server, text },
             StepKind::Select | StepKind::SelectOther => Event::SelectFailed { server, text },
         });

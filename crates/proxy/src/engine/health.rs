@@ -16,10 +16,11 @@ use std::time::Duration;
 use super::state::Engine;
 use crate::event::{Event, Level, Trace};
 use crate::id::ServerId;
-use crate::limits::{FAILOVER_LINGER, FIRST_PROBE_PAUSE, PROBE_DOUBLINGS};
+use crate::limits::{FAILOVER_LINGER, FIRST_PROBE_PAUSE, LONGEST_REPLICA_PAUSE, PROBE_DOUBLINGS};
 use crate::metrics::{PoolMetric, ServerMetric};
 use crate::protocol::Protocol;
 use crate::routes::routing::Destination;
+use crate::servers::health::ServerHealth;
 use crate::servers::purpose::Purpose;
 use crate::share::PoolShare;
 use crate::time::Time;
@@ -124,8 +125,41 @@ impl<P: Protocol> Engine<P> {
         pool.health.refresh_next_retry(health);
     }
 
+    /// Probes the replicas of a server whose pauses are over.
+    pub(super) fn probe_replicas(&mut self, of: ServerId) {
+        let is_due =
+            |health: &ServerHealth| health.ejected_until().is_some_and(|due| due <= self.now);
+        let roster = &self.roster;
+        let replicas = self.routes.readers().into_iter();
+        let replicas = replicas.flat_map(|readers| readers.replicas_of(of));
+        let due: Vec<ServerId> = replicas
+            .filter(|id| is_due(roster.server(*id).health()))
+            .collect();
+        for server in due {
+            let chance = self.routes.draw();
+            let pause = |failed| pause(failed, LONGEST_REPLICA_PAUSE, chance);
+            if self
+                .roster
+                .server(server)
+                .health()
+                .claim_probe(self.now, pause)
+            {
+                self.trace_server(Level::Debug, server, |server| Trace::Probing { server });
+                let (roster, outbox) = (&mut self.roster, &mut self.outbox);
+                roster.open(server, Purpose::Probe, self.now, outbox);
+            }
+        }
+    }
+
     /// A server has answered its probe: it is live again.
     pub(super) fn readmit(&mut self, server: ServerId) {
+        if self.roster.server(server).is_replica() {
+            let (pool, health) = (self.plans.pool(), self.roster.server(server).health());
+            if pool.replica_health.readmit(health, std::iter::empty()) {
+                self.log_readmitted(server);
+            }
+            return;
+        }
         let (pool, endpoint) = {
             let server = self.roster.server(server);
             (Arc::clone(server.pool()), Arc::clone(server.endpoint()))
@@ -152,7 +186,7 @@ impl<P: Protocol> Engine<P> {
     pub(super) fn count_failure(&mut self, id: ServerId, opened: Time) {
         let server = self.roster.server(id);
         // The settings of the server's own pool: a failover pool's servers are ejected by their rules.
-        if !server.settings().auto_eject_hosts {
+        if !server.is_judged() {
             return;
         }
         if server.note_failure(opened, self.now) {
@@ -161,7 +195,7 @@ impl<P: Protocol> Engine<P> {
             server.counters().set(ServerMetric::ServerEjectedAt, now);
             self.outbox.log(Event::Ejected {
                 server: server.name().to_owned(),
-                millis: server.settings().server_retry_timeout.as_millis() as u64,
+                millis: server.ejection().retry_timeout.as_millis() as u64,
             });
         }
         self.refresh_routes();

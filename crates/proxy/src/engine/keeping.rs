@@ -66,6 +66,10 @@ impl<P: Protocol> Engine<P> {
         let mut held = Vec::new();
         for connection in self.roster.connections() {
             let server = connection.server();
+            // Reads, which no later request of their clients may overtake but further reads.
+            if self.roster.server(server).is_replica() {
+                continue;
+            }
             for (session, slot) in connection.queue().kept_slots() {
                 if !self.routes.route_slot(slot).is_at(server) {
                     held.push(session);

@@ -133,6 +133,7 @@ impl<P: Protocol> Engine<P> {
         let (parser, text, _) = split.intake.parts();
         let text = &text[..split.len];
         let asked = Asked::<P>::new(id, parser, Source { text, chunk: None });
+        self.read_fragments(id, &split.facts, &mut split.grouping);
         let (facts, grouping) = (&split.facts, &split.grouping);
         let reply_to = self.open_split(&asked, facts, grouping, split.kind);
         let written = split.written.iter_mut();

@@ -169,7 +169,7 @@ impl<P: Protocol> Engine<P> {
         let server = connection.server();
         self.subscriptions.note_heard(server, self.now);
         let it = self.roster.server(server);
-        if it.settings().auto_eject_hosts && !connection.is_draining() {
+        if it.is_judged() && !connection.is_draining() {
             it.note_success();
         }
         let mut pos = range.start;

@@ -26,33 +26,34 @@
 //! 11. `users` and `plans`: how a new plan takes effect.
 //! 12. `pacing`: sessions whose requests keep a server busy for long.
 //! 13. `keeping`: requests that are kept until they are answered, where they may be sent elsewhere.
-//! 14. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
-//! 15. `noting`: what is noted of requests until they are answered.
-//! 16. `leases`: connections that one session has, and what ends that.
-//! 17. `waits`: requests that wait at their server for other clients.
-//! 18. `failover`: a request to a server of the failover pool.
-//! 19. `fanout`: a request to several servers.
-//! 20. `large_split`: the same for one of very many keys.
-//! 21. `acknowledged`: requests that wait for replicas of the servers.
-//! 22. `administering`: requests that administer servers, over connections of their own.
-//! 23. `pausing`: requests that wait for the end of a pause.
-//! 24. `asking`: requests about the clients of all workers.
-//! 25. `watches`: the keys that a transaction depends on.
-//! 26. `holding`: the requests of a transaction, until it is executed.
-//! 27. `transactions`: their execution: they are sent as one.
-//! 28. `guarding` and `authenticating`: requests that the guardrails of the pool refuse, and clients that say who they are.
-//! 29. `requests`: one whole request: what is decided for it, and how that is carried out.
-//! 30. `intake`: bytes to requests, and sessions that are resumed.
-//! 31. `endings`: server connections that end, and what happens to their requests.
-//! 32. `handshakes`: server connections until they carry requests.
-//! 33. `quiet`: replies that the clients of quiet requests do not want.
-//! 34. `redirects`: requests that servers of a Redis Cluster send elsewhere.
-//! 35. `replies`: bytes of servers to replies, each delivered to the request it answers.
-//! 36. `memory`: `max_memory`.
-//! 37. `clock`: what is due because time has passed.
-//! 38. `departures`: the clients before the end of the process.
-//! 39. `census`: clients as operators see them.
-//! 40. `calls`: the calls that the shell may make.
+//! 14. `reads`: reads that go to replicas.
+//! 15. `sending`: a request to one server, and what happens when it cannot be sent or is lost.
+//! 16. `noting`: what is noted of requests until they are answered.
+//! 17. `leases`: connections that one session has, and what ends that.
+//! 18. `waits`: requests that wait at their server for other clients.
+//! 19. `failover`: a request to a server of the failover pool.
+//! 20. `fanout`: a request to several servers.
+//! 21. `large_split`: the same for one of very many keys.
+//! 22. `acknowledged`: requests that wait for replicas of the servers.
+//! 23. `administering`: requests that administer servers, over connections of their own.
+//! 24. `pausing`: requests that wait for the end of a pause.
+//! 25. `asking`: requests about the clients of all workers.
+//! 26. `watches`: the keys that a transaction depends on.
+//! 27. `holding`: the requests of a transaction, until it is executed.
+//! 28. `transactions`: their execution: they are sent as one.
+//! 29. `guarding` and `authenticating`: requests that the guardrails of the pool refuse, and clients that say who they are.
+//! 30. `requests`: one whole request: what is decided for it, and how that is carried out.
+//! 31. `intake`: bytes to requests, and sessions that are resumed.
+//! 32. `endings`: server connections that end, and what happens to their requests.
+//! 33. `handshakes`: server connections until they carry requests.
+//! 34. `quiet`: replies that the clients of quiet requests do not want.
+//! 35. `redirects`: requests that servers of a Redis Cluster send elsewhere.
+//! 36. `replies`: bytes of servers to replies, each delivered to the request it answers.
+//! 37. `memory`: `max_memory`.
+//! 38. `clock`: what is due because time has passed.
+//! 39. `departures`: the clients before the end of the process.
+//! 40. `census`: clients as operators see them.
+//! 41. `calls`: the calls that the shell may make.
 
 mod access;
 mod acknowledged;
@@ -83,6 +84,7 @@ mod pacing;
 mod pausing;
 mod plans;
 mod quiet;
+mod reads;
 mod redirects;
 mod replies;
 mod reports;

@@ -42,7 +42,13 @@ impl<P: Protocol> Engine<P> {
         }
         let mut fresh = Vec::new();
         self.routes = routes(&self.plans, self.context, &mut self.roster, &mut fresh);
-        let planned: Vec<ServerId> = self.routes.own().chain(self.routes.failover()).collect();
+        let replicas = self
+            .routes
+            .readers()
+            .into_iter()
+            .flat_map(|it| it.replicas());
+        let others = self.routes.failover().chain(replicas);
+        let planned: Vec<ServerId> = self.routes.own().chain(others).collect();
         let gone = self.roster.remove_servers(&planned);
         self.drain_connections();
         if self.heals {

@@ -151,6 +151,8 @@ impl<P: Protocol> Engine<P> {
             let key = (entry.session, kept.slot);
             match is_sent_again {
                 true => self.pump(key),
+                // A read at a replica changes nothing for those before it.
+                false if self.roster.server(server).is_replica() => {}
                 false => self.fail_overtaken(key),
             }
             return Healed::deliver(entry, line, withheld);
@@ -293,6 +295,12 @@ impl<P: Protocol> Engine<P> {
                     true => pause(it.kept.hops),
                     false => Duration::ZERO,
                 }
+            }
+            // What a replica cannot answer at present its master can.
+            Redirect::TryAgain | Redirect::Down if self.roster.server(it.server).is_replica() => {
+                self.count_failure(it.server, now);
+                it.to = Target::Owner;
+                Duration::ZERO
             }
             Redirect::TryAgain => {
                 it.to = Target::Owner;

@@ -84,7 +84,7 @@ impl<P: Protocol> Engine<P> {
         let connection = self.roster.get(id)?;
         let server = connection.server();
         // A server that is never ejected needs no record of its successes.
-        let ejects = self.roster.server(server).settings().auto_eject_hosts;
+        let ejects = self.roster.server(server).is_judged();
         let mut batch = Batch {
             server,
             counts_for_health: ejects && !connection.is_draining(),

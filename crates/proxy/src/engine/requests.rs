@@ -66,6 +66,7 @@ impl<P: Protocol> Engine<P> {
         match route {
             Route::Key(key) => {
                 let destination = self.route(&asked.source.text[key.clone()]);
+                let destination = self.reader(asked.id, facts, destination);
                 // A request with large arguments is not kept for a retry.
                 let key = Some(key).filter(|_| bodies.is_empty());
                 let may_be_large = !facts.is_small;
@@ -173,7 +174,7 @@ impl<P: Protocol> Engine<P> {
                 return Some(Handled::Postponed);
             }
         }
-        if self.must_pause(asked) {
+        if self.must_pause(asked) || self.must_await_reads(asked) {
             return Some(Handled::Postponed);
         }
         self.check_health();
@@ -220,6 +221,9 @@ impl<P: Protocol> Engine<P> {
         let retries = self.settings.failure.retry_reads;
         if !facts.is_pure_read {
             session.note_written_to(server);
+            if self.routes.has_readers() {
+                session.note_own_write(server, self.routes.arrangement(), now);
+            }
             if retries {
                 session.note_change();
             }
@@ -321,6 +325,11 @@ impl<P: Protocol> Engine<P> {
             };
             self.report_cross_shard(asked.id, command);
         }
+        // What a script needs is loaded where it would run without replicas.
+        let destination = match self.output.script {
+            Some(_) => destination,
+            None => self.reader(asked.id, facts, destination),
+        };
         self.forward_unkeyed(asked, facts, destination, bodies);
     }
 

@@ -118,6 +118,9 @@ impl<P: Protocol> Engine<P> {
             && let Some(session) = self.clients.get_mut(id)
         {
             session.note_written_to(server);
+            if self.routes.has_readers() {
+                session.note_own_write(server, self.routes.arrangement(), self.now);
+            }
         }
     }
 
@@ -251,6 +254,11 @@ impl<P: Protocol> Engine<P> {
             self.follow_plans();
         }
         let destination = self.route(&retry.request[retry.key.clone()]);
+        // Only reads are retried.
+        let destination = match self.routes.has_readers() {
+            true => self.choose_reader(id, destination),
+            false => destination,
+        };
         let Ok(connection) = self.connection_to(id, destination) else {
             return false;
         };
@@ -259,7 +267,6 @@ impl<P: Protocol> Engine<P> {
         let stands_in = matches!(destination, Destination::Substitute(_));
         self.counters
             .add(PoolMetric::Failovers, i64::from(stands_in));
-        // Only reads are retried.
         self.send(id, connection, ReplyTo::Slot(slot), Class::Read, |out| {
             out.extend(&retry.request);
         });

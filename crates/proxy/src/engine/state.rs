@@ -22,6 +22,7 @@ use crate::protocol::fanout::TtlCap;
 use crate::protocol::report::Pause;
 use crate::routes::grouping::Grouping;
 use crate::routes::plans::Plans;
+use crate::routes::readers::Readers;
 use crate::routes::routing::Routes;
 use crate::routes::shards::Shards;
 use crate::sampling::Sampler;
@@ -139,8 +140,8 @@ impl<P: Protocol> Engine<P> {
     pub(crate) fn new(share: &Arc<PoolShare>, context: WorkerContext) -> Self {
         let mut plans = Plans::new(share);
         let guardrails = Guardrails::new(plans.own());
-        plans.watch_requests(!guardrails.is_empty());
         let settings = Arc::clone(&plans.own().settings);
+        plans.watch_requests(!guardrails.is_empty() || settings.keep_order_of_reads());
         let counters = Arc::clone(share.counters(context.worker));
         let memory = share.memory(context.worker);
         let mut roster = Roster::new();
@@ -217,14 +218,26 @@ pub(super) fn routes<P: Protocol>(
 ) -> Routes {
     let (pool, plan, worker) = (plans.pool(), plans.own(), context.worker);
     let (own_stay, other_stay) = plans.keys_stay();
-    let own = roster.add_planned(pool, plan, None, worker, fresh);
-    let own = Shards::new(pool, plan, &own, own_stay, context.seed);
+    let ids = roster.add_planned(pool, plan, plan.servers.iter(), None, worker, fresh);
+    let own = Shards::new(pool, plan, &ids, own_stay, context.seed);
+    let readers = plan.settings.reads.as_deref().map(|reads| {
+        let replicas = plan.replicas.iter().map(|replica| &replica.server);
+        let replicas = roster.add_planned(pool, plan, replicas, None, worker, fresh);
+        Readers::new(reads, plan, &ids, &replicas)
+    });
     let other = plans.failover().map_or(0, |(_, plan, _)| plan.number);
     let failover = plans.failover().map(|(pool, plan, seconds)| {
-        let ids = roster.add_planned(pool, plan, Some(seconds), worker, fresh);
+        let ids = roster.add_planned(
+            pool,
+            plan,
+            plan.servers.iter(),
+            Some(seconds),
+            worker,
+            fresh,
+        );
         // Another seed, or both pools would make the same random choices.
         let seed = context.seed.rotate_left(32);
         Shards::new(pool, plan, &ids, other_stay, seed)
     });
-    Routes::new([plan.number, other], own, failover, own_stay)
+    Routes::new([plan.number, other], own, failover, own_stay).with_readers(readers)
 }

@@ -29,8 +29,9 @@ impl<P: Protocol> Engine<P> {
         let is_guarded = !self.guardrails.is_empty();
         let is_logged = self.outbox.logs(Level::Requests);
         let is_paused = self.pause.is_some();
+        let has_order = self.settings.keep_order_of_reads();
         self.plans
-            .watch_requests(is_guarded || is_logged || is_paused);
+            .watch_requests(is_guarded || is_logged || is_paused || has_order);
     }
 
     /// Logs an event about a server, if events of its level are logged.

@@ -129,6 +129,9 @@ impl<P: Protocol> Engine<P> {
                 && let Some(session) = self.clients.get_mut(id)
             {
                 session.note_written_to(server);
+                if self.routes.has_readers() {
+                    session.note_own_write(server, self.routes.arrangement(), self.now);
+                }
             }
             let now = self.now;
             let verdict = self

@@ -73,7 +73,8 @@ impl<P: Protocol> Engine<P> {
                 let cause = Cause::Other(NOT_ELSEWHERE.into());
                 return self.refuse_wait(asked, facts, &cause, None);
             }
-            Destination::NoServer => {
+            // Only reads go to replicas, and none of them waits.
+            Destination::NoReplica(_) | Destination::NoServer => {
                 return self.refuse_wait(asked, facts, &Cause::Refused, None);
             }
         };

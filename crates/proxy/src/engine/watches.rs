@@ -139,7 +139,9 @@ impl<P: Protocol> Engine<P> {
             Destination::Substitute(other) | Destination::Ejected(other) => {
                 return Err(NotWatched::Failed(Cause::Ejected, Some(other)));
             }
-            Destination::NoServer => return Err(NotWatched::Failed(Cause::Refused, None)),
+            Destination::NoReplica(_) | Destination::NoServer => {
+                return Err(NotWatched::Failed(Cause::Refused, None));
+            }
         };
         let known = self
             .clients

@@ -53,6 +53,8 @@ pub(crate) enum StepKind {
     Select,
     /// The same for a database that clients have selected, which is of no use if the server does not have it.
     SelectOther,
+    /// Reads are wanted of a replica in a Redis Cluster.
+    ReadOnly,
     Probe,
     /// Whether the server can cap TTLs.
     TtlCap,
@@ -69,6 +71,7 @@ impl StepKind {
             StepKind::Auth => "AUTH",
             StepKind::Hello => "HELLO",
             StepKind::Select | StepKind::SelectOther => "SELECT",
+            StepKind::ReadOnly => "READONLY",
             StepKind::Probe => "PING",
             StepKind::TtlCap => "PEXPIRE",
             StepKind::Release => "INFO",

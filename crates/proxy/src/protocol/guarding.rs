@@ -27,6 +27,9 @@ pub(crate) trait Guarding: Decider {
     /// Whether the request with these keys has a value of more than `bytes` bytes.
     fn has_longer_value(request: Request<'_, Self>, keys: &[Key], bytes: u64) -> bool;
 
+    /// Whether the request changes nothing.
+    fn is_pure_read(&self, request: Request<'_, Self>) -> bool;
+
     /// A request is refused, so that what its client sends next must not be executed as if it were not. Writes its error line,
     /// and returns whether that is wanted.
     fn forbid(

@@ -51,6 +51,7 @@ mod tests {
             address: Address::tcp("h", port),
             weight: 1,
             db: 0,
+            replication: Default::default(),
         };
         let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());
         let servers = [("a", 1), ("b", 2)].map(server).into();

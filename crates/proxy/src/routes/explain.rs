@@ -102,7 +102,7 @@ impl Question<'_> {
             }
             Destination::Substitute(server) => KeyDestination::Substitute(Some(server.index())),
             Destination::Ejected(_) => KeyDestination::Ejected,
-            Destination::NoServer => KeyDestination::NoServer,
+            Destination::NoReplica(_) | Destination::NoServer => KeyDestination::NoServer,
         }
     }
 
@@ -153,6 +153,7 @@ mod tests {
             address: Address::tcp(name, index),
             weight: 1,
             db: 0,
+            replication: Default::default(),
         };
         let servers = (0..servers as u16).map(server).collect();
         let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());

@@ -165,6 +165,18 @@ impl Grouping {
         }
     }
 
+    /// Changes where the fragments go, those of the same destination alike.
+    pub(crate) fn change_destinations(&mut self, mut to: impl FnMut(Destination) -> Destination) {
+        let mut last = None;
+        for (destination, _) in &mut self.fragments {
+            let changed = match last {
+                Some((from, to)) if from == *destination => to,
+                _ => to(*destination),
+            };
+            last = Some((std::mem::replace(destination, changed), changed));
+        }
+    }
+
     /// The fragments: where each goes, and its keys in request order.
     pub(crate) fn fragments(
         &self,

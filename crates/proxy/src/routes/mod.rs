@@ -9,5 +9,6 @@ pub(crate) mod explain;
 pub(crate) mod grouping;
 pub(crate) mod plans;
 pub(crate) mod random;
+pub(crate) mod readers;
 pub(crate) mod routing;
 pub(crate) mod shards;

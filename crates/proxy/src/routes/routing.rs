@@ -12,12 +12,16 @@ use std::sync::Arc;
 
 use hashkit::slot_of;
 
+use super::readers::Readers;
 use super::shards::Shards;
 use crate::cause::Cause;
 use crate::id::ServerId;
 use crate::settings::Address;
 use crate::share::PoolShare;
 use crate::time::Time;
+
+/// Why a read fails that may only go to replicas.
+const NO_REPLICA: &str = "no replica is in use";
 
 /// Where a request for a key goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub(crate) enum Destination {
     Substitute(ServerId),
     /// Nowhere: its server is ejected, its keys stay with it, and no server of a failover pool is available.
     Ejected(ServerId),
+    /// Nowhere: it is a read, which goes to replicas of this server, and none is in use.
+    NoReplica(ServerId),
     /// Nowhere: every server is ejected.
     NoServer,
 }
@@ -60,6 +66,8 @@ pub(crate) struct Routes {
     next_check: Option<Time>,
     /// See [`RouteVersion`].
     moves: u64,
+    /// The replicas, if reads go there.
+    readers: Option<Box<Readers>>,
 }
 
 impl Destination {
@@ -71,6 +79,7 @@ impl Destination {
             | Destination::Slot(server, _)
             | Destination::Substitute(server) => Ok(server),
             Destination::Ejected(_) => Err(Cause::Ejected),
+            Destination::NoReplica(_) => Err(Cause::Other(NO_REPLICA.into())),
             Destination::NoServer => Err(Cause::Refused),
         }
     }
@@ -81,7 +90,8 @@ impl Destination {
             Destination::Server(server)
             | Destination::Slot(server, _)
             | Destination::Substitute(server)
-            | Destination::Ejected(server) => Some(server),
+            | Destination::Ejected(server)
+            | Destination::NoReplica(server) => Some(server),
             Destination::NoServer => None,
         }
     }
@@ -90,7 +100,10 @@ impl Destination {
     pub(crate) fn is_at(self, server: ServerId) -> bool {
         match self {
             Destination::Server(it) | Destination::Slot(it, _) => it == server,
-            Destination::Substitute(_) | Destination::Ejected(_) | Destination::NoServer => false,
+            Destination::Substitute(_)
+            | Destination::Ejected(_)
+            | Destination::NoReplica(_)
+            | Destination::NoServer => false,
         }
     }
 }
@@ -110,9 +123,37 @@ impl Routes {
             keys_stay,
             next_check: None,
             moves: 0,
+            readers: None,
         };
         routes.schedule_check();
         routes
+    }
+
+    /// The same, where reads go to these replicas, too.
+    pub(crate) fn with_readers(mut self, readers: Option<Readers>) -> Self {
+        self.readers = readers.map(Box::new);
+        self
+    }
+
+    /// Whether reads go to replicas.
+    #[inline(always)]
+    pub(crate) fn has_readers(&self) -> bool {
+        self.readers.is_some()
+    }
+
+    /// The replicas that reads go to.
+    pub(crate) fn readers(&self) -> Option<&Readers> {
+        self.readers.as_deref()
+    }
+
+    /// The same, to choose one.
+    pub(crate) fn readers_mut(&mut self) -> Option<&mut Readers> {
+        self.readers.as_deref_mut()
+    }
+
+    /// Which keys are at which servers, as long as all of them are in use: another number is another arrangement.
+    pub(crate) fn arrangement(&self) -> (u64, u64) {
+        (self.plans[0], self.moves)
     }
 
     /// What the routes depend on, as of the last `refresh`.

@@ -269,6 +269,18 @@ impl<P: Protocol> Roster<P> {
         Some(connection)
     }
 
+    /// How many requests are outstanding at a server, of sessions of this lane; `None` if it has refused their connections
+    /// lately and has none.
+    pub(crate) fn outstanding(&self, id: ServerId, lane: Lane, now: Time) -> Option<usize> {
+        let server = self.server(id);
+        let open = server.connections(lane);
+        if open.is_empty() && server.refusal(lane, now).is_some() {
+            return None;
+        }
+        let open = open.iter().filter_map(|id| self.connections.get(*id));
+        Some(open.map(|connection| connection.queue().len()).sum())
+    }
+
     /// When a connection may be late, at the earliest.
     pub(crate) fn next_deadline(&self) -> Option<Time> {
         self.earliest
@@ -356,17 +368,18 @@ impl<P: Protocol> Roster<P> {
 
 /// Changes of plan.
 impl<P: Protocol> Roster<P> {
-    /// Adds the servers of a plan, or changes those that are known to what the plan says. Returns their ids in the
-    /// plan's order; those that are new, or have another endpoint now, are added to `fresh`.
-    pub(crate) fn add_planned(
+    /// Adds these servers of a plan, or changes those that are known to what the plan says. Returns their ids in the
+    /// same order; those that are new, or have another endpoint now, are added to `fresh`.
+    pub(crate) fn add_planned<'p>(
         &mut self,
         pool: &Arc<PoolShare>,
         plan: &PoolPlan,
+        servers: impl Iterator<Item = &'p PlannedServer>,
         ttl_cap: Option<u32>,
         worker: usize,
         fresh: &mut Vec<ServerId>,
     ) -> Vec<ServerId> {
-        let mut add_planned = |planned: &PlannedServer| {
+        let add_planned = |planned: &PlannedServer| {
             let is_it = |(_, server): &(_, &Server)| Arc::ptr_eq(server.share(), &planned.share);
             let known = self.servers.iter().find(is_it).map(|(id, _)| id);
             let is_fresh = match known.and_then(|id| self.servers.get_mut(id)) {
@@ -380,7 +393,7 @@ impl<P: Protocol> Roster<P> {
             fresh.extend(is_fresh.then_some(id));
             id
         };
-        plan.servers.iter().map(&mut add_planned).collect()
+        servers.map(add_planned).collect()
     }
 
     /// Marks the servers that are not in `plan` as removed; returns those that were not before.

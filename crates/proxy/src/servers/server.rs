@@ -8,7 +8,9 @@ use crate::cause::Cause;
 use crate::connection_budget::FurtherConnection;
 use crate::id::ConnectionId;
 use crate::latency::ServerLatency;
-use crate::limits::{FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE, SILENT_END_PAUSE, SILENT_ENDS};
+use crate::limits::{
+    FIRST_REFUSAL_PAUSE, LONGEST_REFUSAL_PAUSE, REPLICA_PAUSE, SILENT_END_PAUSE, SILENT_ENDS,
+};
 use crate::metrics::{PoolCounters, ServerCounters};
 use crate::protocol::decision::{Lane, Version};
 use crate::servers::health::{EjectionPolicy, ServerHealth};
@@ -29,6 +31,10 @@ pub(crate) struct Server {
     latency: Arc<ServerLatency>,
     pool_counters: Arc<PoolCounters>,
     endpoint: Arc<Endpoint>,
+    /// It is a replica: it gets reads only.
+    is_replica: bool,
+    /// It may be ejected, so that its failures and successes count.
+    is_judged: bool,
     /// When it has last sent anything on a connection that has ended since.
     heard: Option<Time>,
     /// Connections in a row that have ended without a word from it.
@@ -81,6 +87,8 @@ impl Server {
             latency: Arc::clone(planned.share.latency(worker)),
             pool_counters: Arc::clone(pool.counters(worker)),
             endpoint: Arc::clone(&planned.endpoint),
+            is_replica: planned.endpoint.is_replica,
+            is_judged: settings.auto_eject_hosts || planned.endpoint.is_replica,
             heard: None,
             silent_ends: 0,
             pname: planned.pname.clone(),
@@ -99,6 +107,7 @@ impl Server {
         ttl_cap: Option<u32>,
     ) -> bool {
         self.settings = Arc::clone(settings);
+        self.is_judged = settings.auto_eject_hosts || self.is_replica;
         self.pname.clone_from(&planned.pname);
         self.ttl_cap = ttl_cap;
         let has_moved = !Arc::ptr_eq(&self.endpoint, &planned.endpoint);
@@ -211,6 +220,31 @@ impl Server {
     /// The health of its current endpoint.
     pub(crate) fn health(&self) -> &ServerHealth {
         &self.endpoint.health
+    }
+
+    /// Whether it is a replica.
+    pub(crate) fn is_replica(&self) -> bool {
+        self.is_replica
+    }
+
+    /// Whether it may be ejected, so that its failures and successes count.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.is_judged
+    }
+
+    /// How long it is ejected when it fails too often. By a replica's first failure it is for a short time, as others have the
+    /// same data.
+    pub(crate) fn ejection(&self) -> EjectionPolicy {
+        match self.is_replica {
+            true => EjectionPolicy {
+                failure_limit: 1,
+                retry_timeout: REPLICA_PAUSE,
+            },
+            false => EjectionPolicy {
+                failure_limit: self.settings.server_failure_limit,
+                retry_timeout: self.settings.server_retry_timeout,
+            },
+        }
     }
 
     /// When it has last sent anything on a connection that has ended since.
@@ -353,12 +387,11 @@ impl Server {
 
     /// Counts a failure at `now` of a connection that was opened at `opened`. Returns whether it ejected the server.
     pub(crate) fn note_failure(&self, opened: Time, now: Time) -> bool {
-        let policy = EjectionPolicy {
-            failure_limit: self.settings.server_failure_limit,
-            retry_timeout: self.settings.server_retry_timeout,
+        let all = match self.is_replica {
+            true => &self.pool.replica_health,
+            false => &self.pool.health,
         };
-        let health = self.health();
-        self.pool.health.note_failure(health, opened, now, policy)
+        all.note_failure(self.health(), opened, now, self.ejection())
     }
 
     /// The server has answered.

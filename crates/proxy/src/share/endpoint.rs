@@ -22,15 +22,25 @@ pub struct Endpoint {
     pub database: u32,
     /// How connections are secured; `None` is not at all.
     pub security: Option<Security>,
+    /// It is a replica: it gets reads only.
+    pub is_replica: bool,
+    /// It is a replica in a Redis Cluster, where connections have to ask for reads (READONLY).
+    pub(crate) asks_for_reads: bool,
     pub(crate) health: ServerHealth,
     pub(crate) release: KnownRelease,
 }
 
 impl Endpoint {
-    pub(super) fn new(pool: &PoolSettings, server: &ServerSettings, number: u64) -> Self {
+    /// `replica_of` is the name of the server whose replica it is, if it is one: that has the same logins.
+    pub(super) fn new(
+        pool: &PoolSettings,
+        server: &ServerSettings,
+        replica_of: Option<&str>,
+        number: u64,
+    ) -> Self {
         let login = match (&pool.protocol, &pool.server_logins) {
             (ProtocolSettings::Redis(_), Some(logins)) => {
-                let name = server.name.as_str().into();
+                let name = replica_of.unwrap_or(&server.name).into();
                 Some(LoginSource::Listed(Arc::clone(logins), name))
             }
             (ProtocolSettings::Redis(redis), None) => redis.auth.clone().map(LoginSource::Pool),
@@ -42,6 +52,8 @@ impl Endpoint {
             login,
             database: server.db,
             security: pool.server_security.clone(),
+            is_replica: replica_of.is_some(),
+            asks_for_reads: replica_of.is_some() && pool.slots.is_some(),
             health: ServerHealth::default(),
             release: KnownRelease::default(),
         }
@@ -60,6 +72,8 @@ impl Endpoint {
             login: self.login.clone(),
             database: self.database,
             security: self.security.clone(),
+            is_replica: self.is_replica,
+            asks_for_reads: self.asks_for_reads,
             health: ServerHealth::default(),
             release: KnownRelease::default(),
         }
@@ -78,6 +92,7 @@ impl Endpoint {
             && self.login == other.login
             && self.database == other.database
             && self.security == other.security
+            && self.asks_for_reads == other.asks_for_reads
     }
 }
 

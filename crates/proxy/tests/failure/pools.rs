@@ -42,6 +42,7 @@ fn pool(servers: usize, protocol: ProtocolSettings) -> PoolSettings {
         address: Address::tcp(&format!("10.0.0.{index}"), 7_000),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     };
     PoolSettings {
         placement: Placement {
@@ -83,8 +84,9 @@ pub(crate) fn place() -> Place {
     }
 }
 
-/// The servers of a pool, in their order.
+/// The servers of a pool, in their order, and behind them their replicas.
 pub(crate) fn servers_of(pool: &PoolShare) -> impl Iterator<Item = PlannedServer> {
     let plan = pool.plan();
-    (0..plan.servers.len()).map(move |index| plan.servers[index].clone())
+    let all: Vec<_> = plan.servers_and_replicas().cloned().collect();
+    all.into_iter()
 }

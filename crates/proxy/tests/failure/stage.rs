@@ -143,12 +143,12 @@ impl Stage {
         self.servers = others
             .into_iter()
             .map(|known| {
-                let mut planned = plan.servers.iter();
+                let mut planned = plan.servers_and_replicas();
                 let same = planned.find(|planned| Arc::ptr_eq(&planned.share, &known.share));
                 same.cloned().unwrap_or(known)
             })
             .collect();
-        for planned in &plan.servers {
+        for planned in plan.servers_and_replicas() {
             if self.number_of(&planned.share).is_none() {
                 self.servers.push(planned.clone());
                 self.connect_results.push(ConnectResult::Open);

@@ -452,6 +452,7 @@ impl Scenario {
             name,
             weight,
             db: self.db,
+            replication: Default::default(),
         }
     }
 

@@ -530,6 +530,7 @@ fn settings(rng: &mut Rng, servers: usize, is_stormy: bool) -> PoolSettings {
         address: Address::tcp(&format!("10.0.0.{index}"), 7_000),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     };
     let protocol = ProtocolSettings::Redis(RedisSettings::default());
     let mut settings = PoolSettings::new("sim", (0..servers).map(server).collect(), protocol);

@@ -87,7 +87,7 @@ rows! {
         },
         "Maximum number of connections to servers, over all pools and workers; 0 means no limit but those of `workers` and \
          `server_connections`. A worker that serves a pool needs one to each of its servers (two with `resp3: auto`, for \
-         clients of RESP2 and of RESP3), and as many to those of its failover pool. Where these would be too many, clients of the \
+         clients of RESP2 and of RESP3), and as many to those of its failover pool and to replicas that are read. Where these would be too many, clients of the \
          pools that need most are given to fewer workers; what is left is for further connections by `server_connections` and for \
          further databases. Each pool is served by one worker at least, also if that takes more; then the log and `nuthatch \
          check` tell of it. Servers that are found count as well. On top of it come connections that belong to one client \

@@ -23,7 +23,14 @@ fn names_are_unique() {
 /// The name in code is the name in the file.
 #[test]
 fn rows_are_called_as_their_settings() {
-    let rows = [theirs::NAMES, ours::NAMES, tls::NAMES, globals::NAMES].concat();
+    let rows = [
+        theirs::NAMES,
+        ours::NAMES,
+        replicas::NAMES,
+        tls::NAMES,
+        globals::NAMES,
+    ]
+    .concat();
     let settings: Vec<_> = all().map(|setting| setting.name.to_uppercase()).collect();
     assert_eq!(rows, settings);
 }
@@ -109,6 +116,7 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
             | Kind::Servers
             | Kind::Nodes
             | Kind::Commands
+            | Kind::Replicas
             | Kind::Guardrails
             | Kind::Users
             | Kind::Mapping { .. } => vec![],
@@ -134,6 +142,10 @@ fn every_row_fills_a_field_but_those_that_make_one_together() {
         "guardrails",
         "users",
         "redis_db_fixed",
+        "read_from",
+        "read_your_writes",
+        "zone",
+        "replicas",
         "tls",
         "server_tls",
         "server_login",

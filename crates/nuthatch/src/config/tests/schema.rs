@@ -177,7 +177,12 @@ const HIDDEN: &[&str] = &["+1", "7.0", "[{name: x, arity: +2}]"];
 const HIDDEN_IN_HASH_TAG: &[&str] = &["0", "7", "007"];
 
 /// What is wrong with a value only because of something else in the file.
-const ELSEWHERE: [&str; 2] = ["there is no pool", "pool `p` cannot be its own failover"];
+const ELSEWHERE: [&str; 4] = [
+    "there is no pool",
+    "pool `p` cannot be its own failover",
+    "`read_from` needs `replicas`",
+    "`read_from: zone` needs `zone`",
+];
 
 #[test]
 fn it_agrees_with_the_loader_on_every_setting() {

@@ -53,6 +53,52 @@ fn owner(map: &ClusterMap, slot: u16) -> Option<String> {
 }
 
 #[test]
+fn replicas_that_work_are_told_with_their_zones() {
+    let replica = |host: &str, health| node(text(host), "", 7, "replica", health);
+    let nodes = [
+        replica("r2", "online"),
+        master("a"),
+        replica("r1", "online"),
+        replica("r3", "loading"),
+        replica("r4", "fail"),
+    ];
+    let reply = list([shard(&[0, 99], nodes), shard(&[100, 199], [master("b")])]);
+    let map = ClusterMap::of_shards(&reply, REACH).unwrap();
+    let (servers, _) = map.plan(&[]);
+    let told = |server: &ServerSettings| {
+        let replicas = server.replication.replicas.iter();
+        let replicas = replicas.map(|it| (it.name.clone(), it.zone.clone()));
+        replicas.collect::<Vec<_>>()
+    };
+    let zone = Some(Box::from("z"));
+    let expected = ["r1:7", "r2:7"].map(|name| (name.to_owned(), zone.clone()));
+    assert_eq!(told(&servers[0]), expected);
+    assert_eq!(told(&servers[1]), []);
+    assert_eq!(servers[1].replication.zone, zone);
+
+    let at = |host: &str| list([text(host), Reply::Integer(7), text("0123")]);
+    let range = [
+        Reply::Integer(0),
+        Reply::Integer(9),
+        at("a"),
+        at("r2"),
+        at("r1"),
+    ];
+    let map = ClusterMap::of_slots(&list([list(range)]), REACH).unwrap();
+    let names = told(&map.plan(&[]).0[0]).into_iter().map(|(name, _)| name);
+    assert_eq!(names.collect::<Vec<_>>(), ["r1:7", "r2:7"]);
+}
+
+#[test]
+fn no_more_replicas_are_taken_than_are_read() {
+    let many = (0..100).map(|number| node(text(&format!("r{number}")), "", 7, "replica", "online"));
+    let reply = list([shard(&[0, 99], [master("a")].into_iter().chain(many))]);
+    let map = ClusterMap::of_shards(&reply, REACH).unwrap();
+    let (servers, _) = map.plan(&[]);
+    assert_eq!(servers[0].replication.replicas.len(), MAX_REPLICAS);
+}
+
+#[test]
 fn shards_name_the_master_of_each_range() {
     let replica = node(text("r"), "", 7, "replica", "online");
     let failed = node(text("old"), "", 7, "master", "fail");

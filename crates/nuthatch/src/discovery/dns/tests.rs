@@ -134,6 +134,7 @@ impl Stage {
             address: Address::Unknown,
             weight: 1,
             db: 0,
+            replication: Default::default(),
         };
         let protocol = ProtocolSettings::Memcached(MemcachedSettings::default());
         let settings = PoolSettings::new("alpha", vec![nowhere], protocol);

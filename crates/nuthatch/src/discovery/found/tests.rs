@@ -17,6 +17,7 @@ fn servers(names: &str) -> Vec<ServerSettings> {
         address: Address::tcp(name, 1),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     };
     names.split(' ').map(server).collect()
 }

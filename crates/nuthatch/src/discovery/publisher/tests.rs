@@ -17,6 +17,7 @@ fn server(name: &str, port: u16) -> ServerSettings {
         address: Address::tcp("127.0.0.1", port),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     }
 }
 

@@ -129,6 +129,7 @@ impl Stage {
             address: Address::Unknown,
             weight: 1,
             db: 0,
+            replication: Default::default(),
         };
         let protocol = ProtocolSettings::Redis(RedisSettings::default());
         let settings = PoolSettings::new("alpha", vec![server], protocol);

@@ -152,6 +152,7 @@ fn settings() -> PoolSettings {
         address: Address::tcp("server", 1),
         weight: 1,
         db: 0,
+        replication: Default::default(),
     };
     let protocol = ProtocolSettings::Redis(RedisSettings::default());
     PoolSettings {

@@ -12,7 +12,8 @@ impl<P: Protocol> Session<P> {
         let transaction = self.transaction.as_ref().map_or(0, |it| it.footprint());
         let watch = self.watch.as_ref().map_or(0, |it| it.footprint());
         let transaction = transaction + watch;
-        let requests = intake + split + transaction + backlog;
+        let own_writes = self.own_writes.as_ref().map_or(0, |it| it.footprint());
+        let requests = intake + split + transaction + backlog + own_writes;
         self.output.footprint() + self.order.footprint() + requests
     }
 }

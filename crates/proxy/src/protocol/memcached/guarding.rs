@@ -48,6 +48,11 @@ impl Guarding for Memcached {
         length.is_none_or(|length| length > bytes)
     }
 
+    /// Its servers have no replicas.
+    fn is_pure_read(&self, _request: Request<'_, Self>) -> bool {
+        false
+    }
+
     fn forbid(
         &self,
         request: Request<'_, Self>,

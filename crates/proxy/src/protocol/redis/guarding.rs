@@ -1,5 +1,6 @@
 //! Guardrails of Redis pools.
 
+use redis_proto::command::Flags;
 use redis_proto::encode;
 
 use super::client::RedisClient;
@@ -44,6 +45,11 @@ impl Guarding for Redis {
         let long = args.filter(|arg| u64::from(arg.len) > bytes).count();
         let long_keys = keys.iter().filter(|key| u64::from(key.len) > bytes);
         long > long_keys.count()
+    }
+
+    fn is_pure_read(&self, asked: decision::Request<'_, Self>) -> bool {
+        let command = self.find_command(&request_of(asked));
+        command.is_ok_and(|command| command.flags.contains(Flags::READONLY))
     }
 
     fn forbid(

@@ -54,6 +54,9 @@ pub(super) fn steps(version: Version, database: u32, endpoint: &Endpoint) -> Vec
         };
         step(kind, &[b"SELECT", database.as_bytes()]);
     }
+    if endpoint.asks_for_reads {
+        step(StepKind::ReadOnly, &[b"READONLY"]);
+    }
     steps
 }
 
@@ -88,7 +91,9 @@ pub(super) fn step_outcome(step: &Step, kind: ReplyKind, reply: &[u8]) -> StepOu
         StepKind::TtlCap => StepOutcome::CannotCapTtl,
         StepKind::Hello if code == b"NOPROTO" || is_unknown => StepOutcome::NoSuchVersion,
         StepKind::Select if has_no_such_database(&text) => StepOutcome::Warn(text),
-        StepKind::Hello | StepKind::Select | StepKind::SelectOther => refused(text),
+        StepKind::Hello | StepKind::Select | StepKind::SelectOther | StepKind::ReadOnly => {
+            refused(text)
+        }
     }
 }
 
