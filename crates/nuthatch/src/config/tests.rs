@@ -12,6 +12,7 @@ mod replicas;
 mod schema;
 mod secrets;
 mod sources;
+mod users;
 
 use std::fs;
 use std::path::{Path, PathBuf};
