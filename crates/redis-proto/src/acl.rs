@@ -110,7 +110,7 @@ impl Acl {
         }
     }
 
-    /// The default user of a server without users: it may do everything, without a password.
+    /// The default user where there are no others: it may do everything, without a password.
     pub fn unlimited() -> Self {
         Self {
             enabled: true,

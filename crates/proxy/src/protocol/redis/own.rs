@@ -1,5 +1,5 @@
 //! What is asked of a server about itself, and the proxy answers for itself: it keeps no data, no slow log and no
-//! measurements of latency, has no modules, and one user.
+//! measurements of latency, and has no modules.
 
 use redis_proto::{Command, Version, encode};
 
