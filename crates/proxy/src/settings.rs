@@ -163,6 +163,20 @@ pub struct ServerSettings {
     pub replication: Replication,
 }
 
+impl ServerSettings {
+    /// A replica as a server, whose data is in that database.
+    pub(crate) fn of_replica(replica: &ReplicaSettings, db: u32) -> Self {
+        Self {
+            name: replica.name.clone(),
+            pname: format!("{}:1", replica.address),
+            address: replica.address.clone(),
+            weight: 1,
+            db,
+            replication: Replication::default(),
+        }
+    }
+}
+
 /// Limits for clients that send much or read slowly.
 #[derive(Debug, Clone)]
 pub struct ClientLimits {

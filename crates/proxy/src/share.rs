@@ -24,7 +24,7 @@ use crate::process::{Place, Process};
 use crate::rate_limit::RateLimit;
 use crate::script_memory::ScriptMemory;
 use crate::servers::health::PoolHealth;
-use crate::settings::{PoolSettings, Replication, ServerSettings};
+use crate::settings::{PoolSettings, ServerSettings};
 use crate::slot_map::SlotMap;
 use crate::slow_log::SlowLog;
 use crate::time::Time;
@@ -464,14 +464,7 @@ fn replicas(
         own.map(move |replica| (of, server, replica))
     });
     all.map(|(of, server, replica)| {
-        let settled = ServerSettings {
-            name: replica.name.clone(),
-            pname: format!("{}:1", replica.address),
-            address: replica.address.clone(),
-            weight: 1,
-            db: server.db,
-            replication: Replication::default(),
-        };
+        let settled = ServerSettings::of_replica(replica, server.db);
         let known = known.remove(replica.name.as_str());
         PlannedReplica {
             of,

@@ -36,7 +36,7 @@
 //! 21. `large_split`: the same for one of very many keys.
 //! 22. `acknowledged`: requests that wait for replicas of the servers.
 //! 23. `administering`: requests that administer servers, over connections of their own.
-//! 24. `pausing`: requests that wait for the end of a pause.
+//! 24. `pausing`: requests that wait for the end of a pause, or for reads at replicas.
 //! 25. `asking`: requests about the clients of all workers.
 //! 26. `watches`: the keys that a transaction depends on.
 //! 27. `holding`: the requests of a transaction, until it is executed.

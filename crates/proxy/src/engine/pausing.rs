@@ -1,5 +1,5 @@
 //! A pause of the pool's clients: in each worker, requests are put back and wait until it is over. The other workers have
-//! begun it when the client that asks for it is answered.
+//! begun it when the client that asks for it is answered. Likewise requests wait for their client's reads at replicas.
 
 use super::sending::Asked;
 use super::state::Engine;
@@ -32,6 +32,21 @@ impl<P: Protocol> Engine<P> {
                 .waits_for_pause(asked.request, session.client(), pause.writes_only);
         if waits {
             session.hold(Hold::Paused);
+        }
+        waits
+    }
+
+    /// Whether a request has to wait until its client's reads at replicas are answered.
+    pub(super) fn must_await_reads(&mut self, asked: &Asked<'_, P>) -> bool {
+        if !self.settings.keep_order_of_reads() {
+            return false;
+        }
+        let Some(session) = self.clients.get_mut(asked.id) else {
+            return false;
+        };
+        let waits = session.has_replica_reads() && !self.protocol.is_pure_read(asked.request);
+        if waits {
+            session.hold(Hold::UntilIdle);
         }
         waits
     }

@@ -4,9 +4,7 @@
 //! itself for a while, and a write waits until its client's reads at replicas are answered, as it could be passed on to them
 //! before.
 
-use super::sending::Asked;
 use super::state::Engine;
-use crate::clients::holds::Hold;
 use crate::clients::own_writes::Situation;
 use crate::id::{ServerId, SessionId};
 use crate::metrics::PoolMetric;
@@ -109,20 +107,5 @@ impl<P: Protocol> Engine<P> {
             Some(readers) => readers.choose(server, now, chances, outstanding, answered),
             None => Chosen::Itself,
         }
-    }
-
-    /// Whether a request has to wait until its client's reads at replicas are answered.
-    pub(super) fn must_await_reads(&mut self, asked: &Asked<'_, P>) -> bool {
-        if !self.settings.keep_order_of_reads() {
-            return false;
-        }
-        let Some(session) = self.clients.get_mut(asked.id) else {
-            return false;
-        };
-        let waits = session.has_replica_reads() && !self.protocol.is_pure_read(asked.request);
-        if waits {
-            session.hold(Hold::UntilIdle);
-        }
-        waits
     }
 }

@@ -220,10 +220,7 @@ impl<P: Protocol> Engine<P> {
         // before the next one from retries.
         let retries = self.settings.failure.retry_reads;
         if !facts.is_pure_read {
-            session.note_written_to(server);
-            if self.routes.has_readers() {
-                session.note_own_write(server, self.routes.arrangement(), now);
-            }
+            session.note_written_to(server, self.routes.replicated(), now);
             if retries {
                 session.note_change();
             }

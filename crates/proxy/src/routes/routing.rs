@@ -151,6 +151,12 @@ impl Routes {
         self.readers.as_deref_mut()
     }
 
+    /// The same ([`Routes::arrangement`]) if reads go to replicas.
+    #[inline(always)]
+    pub(crate) fn replicated(&self) -> Option<(u64, u64)> {
+        self.has_readers().then(|| self.arrangement())
+    }
+
     /// Which keys are at which servers, as long as all of them are in use: another number is another arrangement.
     pub(crate) fn arrangement(&self) -> (u64, u64) {
         (self.plans[0], self.moves)

@@ -445,10 +445,9 @@ impl Scenario {
 
     fn server(&self, index: usize, weight: u32) -> ServerSettings {
         let name = self.name(index);
-        let moves = self.moves.get(index).copied().unwrap_or(0);
         ServerSettings {
             pname: format!("{name}:{weight}"),
-            address: Address::tcp(&name, 1 + moves),
+            address: Address::tcp(&name, 1 + self.moves.get(index).copied().unwrap_or(0)),
             name,
             weight,
             db: self.db,
