@@ -134,15 +134,6 @@ fn dealt(each: &[u64], workers: usize, most: u64) -> Dealt {
     dealt
 }
 
-/// How many connections to servers there may be with these settings, of all workers: so many as `all` of them, or as
-/// `server_connections_total` says where each pool can be served within that.
-pub(crate) fn bounded(all: u64, least: u64, total: u64) -> u64 {
-    match total {
-        0 => all,
-        total => all.min(total.max(least)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,13 +159,5 @@ mod tests {
     fn absurd_numbers_end() {
         let (workers, needed) = counts(&[u64::MAX / 128, 1], 64, 1);
         assert_eq!((workers, needed), (vec![1, 1], u64::MAX / 128 + 1));
-    }
-
-    #[test]
-    fn the_bound_of_the_process_bounds_what_is_expected() {
-        assert_eq!(bounded(100, 10, 0), 100);
-        assert_eq!(bounded(100, 10, 50), 50);
-        assert_eq!(bounded(100, 10, 5), 10);
-        assert_eq!(bounded(40, 10, 50), 40);
     }
 }

@@ -1,6 +1,5 @@
 //! How many descriptors the process may open, and how many of them are left for clients.
 
-use crate::dealing::bounded;
 use proxy::settings::{PoolSettings, ProtocolSettings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -101,6 +100,15 @@ pub(crate) fn shared(
     bounded(sum(pools, workers, per_server), least, total)
 }
 
+/// How many connections to servers there may be with these settings, of all workers: so many as `all` of them, or as
+/// `server_connections_total` says where each pool can be served within that.
+fn bounded(all: u64, least: u64, total: u64) -> u64 {
+    match total {
+        0 => all,
+        total => all.min(total.max(least)),
+    }
+}
+
 /// As many as `per_server` says for the servers of each pool and of its failover pool, in each worker.
 pub(crate) fn sum(
     pools: &[WithFailover<'_>],
@@ -142,5 +150,13 @@ mod tests {
             ..needs
         };
         assert_eq!(absurd.clients(u64::MAX), None);
+    }
+
+    #[test]
+    fn the_bound_of_the_process_bounds_what_is_expected() {
+        assert_eq!(bounded(100, 10, 0), 100);
+        assert_eq!(bounded(100, 10, 50), 50);
+        assert_eq!(bounded(100, 10, 5), 10);
+        assert_eq!(bounded(40, 10, 50), 40);
     }
 }

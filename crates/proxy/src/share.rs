@@ -6,6 +6,8 @@
 mod dealing;
 mod endpoint;
 mod hot_keys;
+mod place;
+mod serving;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -327,23 +329,6 @@ impl PoolShare {
         self.workers.len()
     }
 
-    /// From now on clients that connect are served by so many workers, of which the first has this number; the others follow
-    /// it. Returns whether it was different.
-    pub fn deal(&self, first: usize, workers: usize) -> bool {
-        self.dealing.set(first, workers.min(self.workers()))
-    }
-
-    /// Whether clients that connect may be served by the worker with this number.
-    pub fn deals_to(&self, worker: usize) -> bool {
-        self.dealing.includes(worker, self.workers())
-    }
-
-    /// How many workers serve clients that connect.
-    pub fn serving_workers(&self) -> usize {
-        let workers = (0..self.workers()).filter(|worker| self.deals_to(*worker));
-        workers.count()
-    }
-
     /// The requests that took longest.
     pub fn slow_log(&self) -> &SlowLog {
         &self.slow_log
@@ -367,20 +352,6 @@ impl PoolShare {
 
     pub(crate) fn rate(&self) -> u64 {
         self.rate.load(Ordering::Relaxed)
-    }
-
-    /// The pool is elsewhere from now on, in the same process.
-    pub fn set_place(&self, place: Place) {
-        self.place.store(Arc::new(place));
-    }
-
-    /// Where the pool is.
-    pub fn place(&self) -> Arc<Place> {
-        self.place.load_full()
-    }
-
-    pub(crate) fn process(&self) -> &Arc<Process> {
-        &self.process
     }
 
     /// What the buffers of the process hold.
