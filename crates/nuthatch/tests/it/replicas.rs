@@ -27,6 +27,13 @@ fn shards(masters: usize, replicas: usize) -> Option<Vec<Vec<Server>>> {
         for replica in &shard[1..] {
             follow(replica, &shard[0]);
         }
+        // A master passes nothing on to a replica that has just got all data until that has acknowledged it.
+        let (mut master, count) = (shard[0].client(), replicas.to_string());
+        master.ask(&["SET", "in-step", "1"]);
+        assert_eq!(
+            master.ask(&["WAIT", &count, "9000"]),
+            format!(":{count}\r\n")
+        );
         shards.push(shard);
     }
     Some(shards)
