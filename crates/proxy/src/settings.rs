@@ -98,6 +98,11 @@ impl PoolSettings {
         self.reads.as_ref().is_some_and(|reads| reads.keep_order())
     }
 
+    /// Whether reads may be retried or go to replicas, so that it matters what their clients change.
+    pub(crate) fn follows_reads(&self) -> bool {
+        self.failure.retry_reads || self.reads.is_some()
+    }
+
     /// Whether clients have to give a password.
     pub(crate) fn has_password(&self) -> bool {
         let has_password = match &self.protocol {

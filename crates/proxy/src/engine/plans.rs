@@ -30,6 +30,7 @@ impl<P: Protocol> Engine<P> {
         let has_other_users = settings.users != self.settings.users;
         self.settings = settings;
         self.heals = self.settings.slots.is_some();
+        self.follows_reads = self.settings.follows_reads();
         self.follow_hot_keys();
         self.follow_access_log();
         // What sessions remember is in their clients, not in the protocol, so it can be replaced.

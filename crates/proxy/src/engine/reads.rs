@@ -6,6 +6,7 @@
 
 use super::state::Engine;
 use crate::clients::own_writes::Situation;
+use crate::clients::session::Session;
 use crate::id::{ServerId, SessionId};
 use crate::metrics::PoolMetric;
 use crate::protocol::Protocol;
@@ -13,7 +14,9 @@ use crate::protocol::decision::Facts;
 use crate::protocol::grammar::Reply;
 use crate::routes::grouping::Grouping;
 use crate::routes::readers::Chosen;
-use crate::routes::routing::Destination;
+use crate::routes::routing::{Destination, Routes};
+use crate::settings::PoolSettings;
+use crate::time::Time;
 
 impl<P: Protocol> Engine<P> {
     /// Where a request goes that would go to `destination`: if it is a read, to a replica perhaps.
@@ -24,7 +27,11 @@ impl<P: Protocol> Engine<P> {
         facts: &Facts<P::Command>,
         destination: Destination,
     ) -> Destination {
-        if !self.routes.has_readers() || !facts.is_pure_read || facts.reply == Reply::Dropped {
+        if !P::HAS_REPLICAS
+            || !self.routes.has_readers()
+            || !facts.is_pure_read
+            || facts.reply == Reply::Dropped
+        {
             return destination;
         }
         self.choose_reader(id, destination)
@@ -107,5 +114,22 @@ impl<P: Protocol> Engine<P> {
             Some(readers) => readers.choose(server, now, chances, outstanding, answered),
             None => Chosen::Itself,
         }
+    }
+}
+
+/// A request that may change data is sent, where reads are retried or go to replicas.
+#[cold]
+pub(super) fn note_own_change<P: Protocol>(
+    session: &mut Session<P>,
+    settings: &PoolSettings,
+    routes: &Routes,
+    server: ServerId,
+    now: Time,
+) {
+    if routes.has_readers() {
+        session.note_own_write(server, routes.arrangement(), now);
+    }
+    if settings.failure.retry_reads {
+        session.note_change();
     }
 }

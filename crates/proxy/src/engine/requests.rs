@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::pacing::note_special;
+use super::reads::note_own_change;
 use super::sending::{Asked, retriable, write_request};
 use super::state::Engine;
 use crate::cause::Cause;
@@ -218,17 +219,17 @@ impl<P: Protocol> Engine<P> {
         };
         // From here on the request is sent. `note_change` comes before the slot is opened, as it excludes the slots
         // before the next one from retries.
-        let retries = self.settings.failure.retry_reads;
+        let follows_reads = self.follows_reads;
         if !facts.is_pure_read {
-            session.note_written_to(server, self.routes.replicated(), now);
-            if retries {
-                session.note_change();
+            session.note_written_to(server);
+            if follows_reads {
+                note_own_change(session, &self.settings, &self.routes, server, now);
             }
         }
         let reply_to = match facts.reply {
             Reply::Dropped => ReplyTo::Nobody,
             Reply::Wanted => {
-                let expected = match retries {
+                let expected = match follows_reads && self.settings.failure.retry_reads {
                     true => retriable(&mut self.budget, asked, facts, may_be_large, key),
                     false => Expected::Reply { may_be_large },
                 };

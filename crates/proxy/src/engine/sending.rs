@@ -117,7 +117,10 @@ impl<P: Protocol> Engine<P> {
         if !facts.is_pure_read
             && let Some(session) = self.clients.get_mut(id)
         {
-            session.note_written_to(server, self.routes.replicated(), self.now);
+            session.note_written_to(server);
+            if P::HAS_REPLICAS && self.routes.has_readers() {
+                session.note_own_write(server, self.routes.arrangement(), self.now);
+            }
         }
     }
 

@@ -74,6 +74,8 @@ pub(crate) struct Engine<P: Protocol> {
     pub(super) unblocks: Unblocks,
     /// Requests that servers of a Redis Cluster have sent elsewhere.
     pub(super) redirects: Redirects,
+    /// Reads are retried, or go to replicas: it is noted what their clients change.
+    pub(super) follows_reads: bool,
     /// The servers are a Redis Cluster: what they send elsewhere is sent there.
     pub(super) heals: bool,
     /// The script that the request needs which is sent next, where it is kept.
@@ -171,6 +173,7 @@ impl<P: Protocol> Engine<P> {
             upgrades: Upgrades::default(),
             unblocks: Unblocks::default(),
             redirects: Redirects::default(),
+            follows_reads: settings.follows_reads(),
             heals: settings.slots.is_some(),
             needed_script: None,
             wait_watch: WaitWatch::default(),

@@ -128,7 +128,10 @@ impl<P: Protocol> Engine<P> {
             if let Some(server) = destination.server()
                 && let Some(session) = self.clients.get_mut(id)
             {
-                session.note_written_to(server, self.routes.replicated(), self.now);
+                session.note_written_to(server);
+                if self.routes.has_readers() {
+                    session.note_own_write(server, self.routes.arrangement(), self.now);
+                }
             }
             let now = self.now;
             let verdict = self

@@ -55,6 +55,8 @@ pub(crate) struct Parser {
 }
 
 impl Protocol for Memcached {
+    const HAS_REPLICAS: bool = false;
+
     fn new(plan: &Arc<PoolPlan>) -> Self {
         let settings = &plan.settings;
         let memcached = match &settings.protocol {

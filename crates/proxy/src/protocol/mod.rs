@@ -31,6 +31,9 @@ pub(crate) trait Protocol:
     + transaction::Transactions
     + waiting::Waiting
 {
+    /// Whether servers may have replicas that are read. Where they have none, requests pay nothing for that.
+    const HAS_REPLICAS: bool;
+
     /// The protocol of a pool with this plan.
     fn new(plan: &std::sync::Arc<crate::share::PoolPlan>) -> Self;
 }

@@ -78,9 +78,22 @@ impl Destination {
             Destination::Server(server)
             | Destination::Slot(server, _)
             | Destination::Substitute(server) => Ok(server),
-            Destination::Ejected(_) => Err(Cause::Ejected),
-            Destination::NoReplica(_) => Err(Cause::Other(NO_REPLICA.into())),
-            Destination::NoServer => Err(Cause::Refused),
+            Destination::Ejected(_) | Destination::NoReplica(_) | Destination::NoServer => {
+                Err(self.why_unusable())
+            }
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn why_unusable(self) -> Cause {
+        match self {
+            Destination::Ejected(_) => Cause::Ejected,
+            Destination::NoReplica(_) => Cause::Other(NO_REPLICA.into()),
+            Destination::Server(_)
+            | Destination::Slot(..)
+            | Destination::Substitute(_)
+            | Destination::NoServer => Cause::Refused,
         }
     }
 
@@ -149,12 +162,6 @@ impl Routes {
     /// The same, to choose one.
     pub(crate) fn readers_mut(&mut self) -> Option<&mut Readers> {
         self.readers.as_deref_mut()
-    }
-
-    /// The same ([`Routes::arrangement`]) if reads go to replicas.
-    #[inline(always)]
-    pub(crate) fn replicated(&self) -> Option<(u64, u64)> {
-        self.has_readers().then(|| self.arrangement())
     }
 
     /// Which keys are at which servers, as long as all of them are in use: another number is another arrangement.

@@ -6,7 +6,6 @@ use crate::clients::phase::Phase;
 use crate::clients::pinned::PinnedConnections;
 use crate::id::{ConnectionId, ServerId};
 use crate::protocol::Protocol;
-use crate::time::Time;
 
 impl<P: Protocol> Session<P> {
     pub(crate) fn pinned(&self) -> &PinnedConnections {
@@ -17,18 +16,10 @@ impl<P: Protocol> Session<P> {
         &mut self.pinned
     }
 
-    /// A request that may change data goes to that server; where replicas are read, keys are `arranged` so.
+    /// A request that may change data goes to that server.
     #[inline]
-    pub(crate) fn note_written_to(
-        &mut self,
-        server: ServerId,
-        arranged: Option<(u64, u64)>,
-        now: Time,
-    ) {
+    pub(crate) fn note_written_to(&mut self, server: ServerId) {
         self.written |= 1 << (server.index() % 64);
-        if let Some(arrangement) = arranged {
-            self.note_own_write(server, arrangement, now);
-        }
     }
 
     /// It has leased a connection.

@@ -42,6 +42,8 @@ const CLUSTER_TAG: HashTag = HashTag {
 };
 
 impl Protocol for Redis {
+    const HAS_REPLICAS: bool = true;
+
     fn new(plan: &Arc<PoolPlan>) -> Self {
         let settings = &plan.settings;
         let ProtocolSettings::Redis(redis) = &settings.protocol else {
