@@ -206,12 +206,15 @@ impl<P: Protocol> Engine<P> {
         entry.with_reply_to(reply_to.unwrap_or(ReplyTo::Proxy))
     }
 
-    /// A later request was executed: those before it that wait for their time fail.
+    /// A later request was executed: those before it that wait for their time fail. One that was to be asked for elsewhere
+    /// does not: the node that said so has executed the later one, so that this was for other keys.
     fn fail_overtaken(&mut self, key: RowKey) {
         if self.redirects.is_empty() {
             return;
         }
-        for it in self.redirects.take_overtaken(key) {
+        let is_concerned =
+            |it: &Redirected| !matches!(P::redirect(&it.line), Some(Redirect::Asked { .. }));
+        for it in self.redirects.take_overtaken(key, is_concerned) {
             let cause = Cause::Other(OVERTAKEN.into());
             self.fail_redirected(&it, &cause, Some(it.server));
         }
@@ -270,31 +273,27 @@ impl<P: Protocol> Engine<P> {
         it.kept.since.get_or_insert(now);
         it.kept.hops = it.kept.hops.saturating_add(1);
         let slot = it.kept.slot;
-        let at = |to: &Option<Node>| to.as_ref().and_then(|to| address(to, from));
+        let known = |to: &Option<Node>| {
+            let to = to.as_ref().and_then(|to| address(to, from))?;
+            Some((self.routes.find_server(&to)?, to))
+        };
         match redirect {
             Redirect::Moved { slot: named, to } => {
-                let to = at(to);
-                let is_it = named.is_some_and(|named| named == slot);
-                if let Some(server) = to.as_ref().and_then(|to| self.routes.find_server(to))
-                    && is_it
+                let known = known(to);
+                if let Some((server, _)) = known
+                    && named.is_some_and(|named| named == slot)
                 {
                     self.move_slot(slot, server);
                 }
                 self.ask_for_map(from);
-                let unknown = to.is_none();
-                it.to = to.map_or(Target::Owner, Target::At);
-                // A loop costs the servers less with pauses.
-                match unknown || it.kept.hops > 3 {
-                    true => pause(it.kept.hops),
-                    false => Duration::ZERO,
-                }
+                self.follow_to(it, known.map(|(_, to)| Target::At(to)))
             }
             Redirect::Asked { to } => {
-                it.to = at(to).map_or(Target::Owner, Target::Asked);
-                match it.to == Target::Owner || it.kept.hops > 3 {
-                    true => pause(it.kept.hops),
-                    false => Duration::ZERO,
+                let known = known(to);
+                if known.is_none() {
+                    self.ask_for_map(from);
                 }
+                self.follow_to(it, known.map(|(_, to)| Target::Asked(to)))
             }
             // What a replica cannot answer at present its master can.
             Redirect::TryAgain | Redirect::Down if self.roster.server(it.server).is_replica() => {
@@ -314,6 +313,20 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// The request goes to a node that the plan has, without a pause at first: a loop costs the servers less with pauses. One
+    /// that the plan does not have may be in the next: until then the owner of the slot is asked again.
+    fn follow_to(&self, it: &mut Redirected, to: Option<Target>) -> Duration {
+        let Some(to) = to else {
+            it.to = Target::Owner;
+            return self.wait_longer(it);
+        };
+        it.to = to;
+        match it.kept.hops > 3 {
+            true => pause(it.kept.hops),
+            false => Duration::ZERO,
+        }
+    }
+
     /// The pause of a request that is to wait for the cluster, by how long it has waited. That is no hop.
     fn wait_longer(&self, it: &mut Redirected) -> Duration {
         it.kept.hops -= 1;
@@ -329,6 +342,9 @@ impl<P: Protocol> Engine<P> {
         let other = |text: &str| Some(Cause::Other(text.into()));
         if it.kept.request.is_none() {
             return other(NOT_KEPT);
+        }
+        if it.kept.is_overtaken {
+            return other(OVERTAKEN);
         }
         if it.kept.hops > MAX_HOPS {
             return other(TOO_MANY_HOPS);
@@ -400,6 +416,9 @@ impl<P: Protocol> Engine<P> {
         for key in self.redirects.due(self.now) {
             self.pump(key);
         }
+        for id in self.redirects.take_free() {
+            self.end_trial(id);
+        }
     }
 
     /// Sends the first request of a row, if it is due; if it fails at once, the next one.
@@ -431,12 +450,15 @@ impl<P: Protocol> Engine<P> {
 
     fn send_again(&mut self, it: &mut Redirected) -> Attempt {
         let slot = it.kept.slot;
-        let (found, is_asked) = match &it.to {
-            Target::Owner => (self.routes.route_slot(slot).usable_server().ok(), false),
+        let (named, is_asked) = match &it.to {
+            Target::Owner => (None, false),
             Target::At(address) => (self.routes.find_server(address), false),
             Target::Asked(address) => (self.routes.find_server(address), true),
         };
-        let Some(server) = found else {
+        // A plan may not have the one that was named any more.
+        let is_asked = is_asked && named.is_some();
+        let owner = || self.routes.route_slot(slot).usable_server().ok();
+        let Some(server) = named.or_else(owner) else {
             // A plan will have it.
             self.ask_for_map(None);
             return Attempt::Later(CLUSTER_FIRST_PAUSE);

@@ -306,8 +306,12 @@ impl<P: Protocol> Engine<P> {
         self.send_trial(id, connection);
     }
 
-    /// The trial that the session's transaction waits for has been answered.
+    /// The trial that the session's transaction waits for has been answered. Requests before the transaction may have been
+    /// sent elsewhere meanwhile: it does not overtake them.
     pub(super) fn end_trial(&mut self, id: SessionId) {
+        if self.heals && self.redirects.has_row_of(id) {
+            return self.redirects.wait_behind(id);
+        }
         if let Some((transaction, reply_to)) = self.take_waiting_transaction(id) {
             self.send_transaction(id, transaction, reply_to);
             self.clients.settle(id, self.now, &mut self.outbox);
@@ -322,10 +326,12 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
+    /// The transaction that waits for a trial; a trial may also be that of an earlier one which is sent again, while
+    /// its client has begun another.
     fn take_waiting_transaction(&mut self, id: SessionId) -> Option<(Box<Transaction>, ReplyTo)> {
         let session = self.clients.get_mut(id)?;
+        let reply_to = session.transaction()?.reply_to()?;
         let transaction = session.take_transaction()?;
-        let reply_to = transaction.reply_to()?;
         if reply_to.is_silent() {
             session.end_silent();
         }

@@ -24,6 +24,8 @@ pub(crate) struct Kept {
     /// How often it was sent elsewhere, and since when.
     pub(crate) hops: u8,
     pub(crate) since: Option<Time>,
+    /// A later request of its client for its slot was executed: it is not sent once more.
+    pub(crate) is_overtaken: bool,
 }
 
 /// How a request was sent.
@@ -50,6 +52,7 @@ impl Kept {
             scripts: Vec::new(),
             hops: 0,
             since: None,
+            is_overtaken: false,
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) struct Redirects {
     next_number: u64,
     /// No row is due before this: a lower bound.
     earliest: Option<Time>,
+    /// Clients whose next request is ready to be sent, and waits until they have no rows.
+    behind: Vec<SessionId>,
     asked_for_map: Option<Time>,
 }
 
@@ -76,10 +78,10 @@ impl Redirected {
 }
 
 impl Redirects {
-    /// Whether there are none.
+    /// Whether there are none, and nobody waits for them.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.behind.is_empty()
     }
 
     /// A request is to be sent at `due`, behind those of its row.
@@ -152,15 +154,29 @@ impl Redirects {
         first
     }
 
-    /// A later request of that client for that slot was executed. Takes those of the row, unless the first is sent: they
-    /// cannot be executed before it any more.
-    pub(crate) fn take_overtaken(&mut self, key: RowKey) -> VecDeque<Redirected> {
-        let is_here = |row: &Row| matches!(row.first, First::Due(_));
-        match self.rows.get(&key).is_some_and(is_here) {
-            true => self.rows.remove(&key).map(|row| row.requests),
-            false => None,
+    /// A later request of that client for that slot was executed. Takes those of the row that this concerns, which cannot be
+    /// executed before it any more. One that is sent may have been: it is marked, and not sent once more.
+    pub(crate) fn take_overtaken(
+        &mut self,
+        key: RowKey,
+        is_concerned: impl Fn(&Redirected) -> bool,
+    ) -> VecDeque<Redirected> {
+        let Some(row) = self.rows.get_mut(&key) else {
+            return VecDeque::new();
+        };
+        let mut all = std::mem::take(&mut row.requests);
+        if matches!(row.first, First::Sent(_))
+            && let Some(mut sent) = all.pop_front()
+        {
+            sent.kept.is_overtaken |= is_concerned(&sent);
+            row.requests.push_back(sent);
         }
-        .unwrap_or_default()
+        let (overtaken, others): (_, VecDeque<_>) = all.into_iter().partition(is_concerned);
+        row.requests.extend(others);
+        if row.requests.is_empty() {
+            self.rows.remove(&key);
+        }
+        overtaken
     }
 
     /// The rows whose first request is due.
@@ -187,7 +203,29 @@ impl Redirects {
 
     /// When something is due, at the earliest.
     pub(crate) fn deadline(&self) -> Option<Time> {
+        if self.behind.iter().any(|id| !self.has_row_of(*id)) {
+            return Some(Time::ZERO);
+        }
         self.earliest.filter(|_| !self.rows.is_empty())
+    }
+
+    /// Whether a client has requests that were sent elsewhere.
+    pub(crate) fn has_row_of(&self, id: SessionId) -> bool {
+        let rows = (id, u16::MIN)..=(id, u16::MAX);
+        self.rows.range(rows).next().is_some()
+    }
+
+    /// The client's next request waits until it has no rows ([`Redirects::take_free`]).
+    pub(crate) fn wait_behind(&mut self, id: SessionId) {
+        self.behind.push(id);
+    }
+
+    /// Takes the clients that waited, and have no rows any more.
+    pub(crate) fn take_free(&mut self) -> Vec<SessionId> {
+        let behind = std::mem::take(&mut self.behind);
+        let (behind, free) = behind.into_iter().partition(|id| self.has_row_of(*id));
+        self.behind = behind;
+        free
     }
 
     fn note_due(&mut self, due: Time) {

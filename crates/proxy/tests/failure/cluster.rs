@@ -25,6 +25,13 @@ pub(crate) fn cluster(nodes: usize) -> PoolSettings {
     }
 }
 
+/// A map in which one node has all slots.
+fn all_at(node: usize) -> Arc<SlotMap> {
+    let mut map = SlotMap::default();
+    (0..SLOTS).for_each(|slot| map.set(slot as u16, node));
+    Arc::new(map)
+}
+
 /// A key of a node, by [`cluster`].
 pub(crate) fn key(nodes: usize, node: usize) -> String {
     let mut keys = (0..).map(|number| format!("key{number}"));
@@ -240,15 +247,45 @@ fn a_node_that_no_plan_has_is_awaited() {
     let (client, key) = (stage.client(), key(2, 0));
     stage.say(client, get(&key));
     let old = stage.link(0);
-    stage.answer(old, moved(&key, 2));
-    stage.wait(50);
-    assert_eq!(stage.hear(client), "");
+    assert_eq!(stage.heard(old), get(&key));
+    // The owner is asked again and again, which may be another one by then.
+    for _ in 0..30 {
+        stage.answer(old, moved(&key, 2));
+        assert_eq!((stage.hear(client), stage.heard(old)), Default::default());
+        stage.wait(64);
+        assert_eq!(stage.heard(old), get(&key));
+    }
     assert!(!stage.maps_asked.is_empty());
-    stage.apply(cluster(3));
+    stage.answer(old, moved(&key, 2));
+    let mut with_it = cluster(3);
+    with_it.slots = Some(all_at(2));
+    stage.apply(with_it);
+    stage.wait(1);
     let new = stage.link(2);
     assert_eq!(stage.heard(new), get(&key));
     stage.answer(new, bulk("v"));
     assert_eq!(stage.hear(client), bulk("v"));
+}
+
+#[test]
+fn one_that_the_plan_has_no_more_is_not_waited_for() {
+    let mut stage = Stage::new(cluster(3));
+    let (client, key) = (stage.client(), key(3, 0));
+    let (first, second) = (set(&key, "1"), set(&key, "2"));
+    stage.say(client, first.clone() + &second);
+    let old = stage.link(0);
+    stage.answer(old, moved(&key, 2) + &moved(&key, 2));
+    let gone = stage.link(2);
+    assert_eq!(stage.heard(gone), first);
+    // It is replaced, and the second request was to follow the first there.
+    let mut without = cluster(2);
+    without.slots = Some(all_at(1));
+    stage.apply(without);
+    stage.answer(gone, OK);
+    let new = stage.link(1);
+    assert_eq!(stage.heard(new), second);
+    stage.answer(new, OK);
+    assert_eq!(stage.hear(client), format!("{OK}{OK}"));
 }
 
 #[test]
@@ -342,6 +379,40 @@ fn a_later_request_that_was_executed_makes_an_earlier_one_that_waits_fail() {
     assert!(reply.ends_with(OK));
     stage.wait(100);
     assert_eq!(stage.heard(link), set(&key, "1") + &set(&key, "2"));
+}
+
+#[test]
+fn one_that_is_on_its_way_is_not_sent_once_more_behind_a_later_one() {
+    let mut stage = Stage::new(cluster(3));
+    let (client, key) = (stage.client(), key(3, 0));
+    stage.say(client, get(&key) + &set(&key, "2"));
+    let (link, moves) = (stage.link(0), [moved(&key, 1), moved(&key, 0)]);
+    stage.answer(link, &moves[0]);
+    let other = stage.link(1);
+    assert_eq!(stage.heard(other), get(&key));
+    // The slot is back meanwhile.
+    stage.answer(link, OK);
+    stage.answer(other, &moves[1]);
+    let reply = stage.hear(client);
+    assert!(reply.starts_with("-ERR a later request"), "{reply}");
+    assert!(reply.ends_with(OK));
+}
+
+#[test]
+fn requests_for_other_keys_of_a_slot_that_moves_are_not_overtaken() {
+    let mut stage = Stage::new(cluster(3));
+    let (client, key) = (stage.client(), key(3, 0));
+    let other = format!("{{{key}}}");
+    let (first, second) = (set(&key, "1"), set(&key, "2"));
+    stage.say(client, first.clone() + &second + &get(&other));
+    let old = stage.link(0);
+    stage.answer(old, ask(&key, 1) + &ask(&key, 1) + &bulk("v"));
+    let new = stage.link(1);
+    for request in [first, second] {
+        assert_eq!(stage.heard(new), format!("{ASKING}{request}"));
+        stage.answer(new, format!("{OK}{OK}"));
+    }
+    assert_eq!(stage.hear(client), format!("{OK}{OK}{}", bulk("v")));
 }
 
 #[test]

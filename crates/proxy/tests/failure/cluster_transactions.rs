@@ -93,6 +93,57 @@ fn a_transaction_waits_until_its_new_node_is_known_to_take_some() {
 }
 
 #[test]
+fn a_transaction_that_waits_for_its_trial_does_not_overtake_what_was_sent_elsewhere() {
+    let mut stage = Stage::new(cluster(2));
+    let (client, key) = (stage.client(), key(2, 0));
+    let (first, second) = (set(&key, "1"), set(&key, "2"));
+    let block = redis(&["MULTI"]) + &set(&key, "3") + &redis(&["EXEC"]);
+    stage.say(client, first.clone() + &second + &block);
+    let old = stage.link(0);
+    assert_eq!(stage.heard(old), first.clone() + &second + TRIAL);
+    stage.answer(old, moved(&key, 1) + &moved(&key, 1) + TRIED);
+    let new = stage.link(1);
+    assert_eq!(stage.heard(new), first);
+    stage.answer(new, OK);
+    assert_eq!(stage.heard(new), second);
+    stage.answer(new, OK);
+    stage.tick();
+    assert_eq!(stage.heard(new), TRIAL);
+    stage.answer(new, TRIED);
+    assert_eq!(stage.heard(new), block);
+    stage.answer(new, format!("{OK}+QUEUED\r\n*1\r\n{OK}"));
+    let replies = format!("{OK}{OK}{OK}+QUEUED\r\n*1\r\n{OK}");
+    assert_eq!(stage.hear(client), replies);
+}
+
+#[test]
+fn a_transaction_that_is_sent_again_leaves_the_next_one_alone() {
+    let mut stage = Stage::new(cluster(2));
+    let (client, key) = (stage.client(), key(2, 0));
+    let block = redis(&["MULTI"]) + &set(&key, "1") + &redis(&["EXEC"]);
+    stage.ask(client, &block);
+    let old = stage.link(0);
+    stage.answer(old, TRIED);
+    // The next one has begun when the first is answered.
+    stage.say(client, redis(&["MULTI"]) + &set(&key, "2"));
+    stage.heard(old);
+    stage.answer(old, format!("{OK}{}-EXECABORT x\r\n", moved(&key, 1)));
+    let new = stage.link(1);
+    stage.wait(20);
+    assert_eq!(stage.heard(new), TRIAL);
+    stage.answer(new, TRIED);
+    stage.wait(20);
+    assert_eq!(stage.heard(new), block);
+    stage.answer(new, format!("{OK}+QUEUED\r\n*1\r\n{OK}"));
+    stage.say(client, redis(&["EXEC"]));
+    let next = redis(&["MULTI"]) + &set(&key, "2") + &redis(&["EXEC"]);
+    assert_eq!(stage.heard(new), next);
+    stage.answer(new, format!("{OK}+QUEUED\r\n*1\r\n{OK}"));
+    let both = format!("*1\r\n{OK}{OK}+QUEUED\r\n*1\r\n{OK}");
+    assert_eq!(stage.hear(client), both);
+}
+
+#[test]
 fn an_aborted_transaction_that_belongs_nowhere_else_is_the_clients() {
     let (mut stage, client) = tried(cluster(2));
     let key = key(2, 0);
