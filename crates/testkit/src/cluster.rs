@@ -22,28 +22,23 @@ pub struct Cluster {
 impl Cluster {
     /// Starts one in which a node is failed if it is silent for `node_timeout`; `None` if no server is installed.
     pub fn start(node_timeout: Duration) -> Option<Self> {
-        let timeout = node_timeout.as_millis().to_string();
-        let mut nodes = Vec::new();
-        for _ in 0..2 * MASTERS {
-            // That of the bus is 10,000 higher by default, which may be too high.
-            let bus = free_port().to_string();
-            let options = [
-                "--cluster-enabled",
-                "yes",
-                "--cluster-node-timeout",
-                &timeout,
-                "--cluster-port",
-                &bus,
-                "--cluster-replica-validity-factor",
-                "0",
-                "--repl-diskless-sync-delay",
-                "0",
-            ];
-            nodes.push(redis_with(&options)?);
-        }
-        let cluster = Self { nodes };
+        let nodes = (0..2 * MASTERS).map(|_| node(node_timeout));
+        let cluster = Self {
+            nodes: nodes.collect::<Option<_>>()?,
+        };
         cluster.join();
         Some(cluster)
+    }
+
+    /// Starts a further master, which has no slots, and returns it when all know it.
+    pub fn add_master(&mut self, node_timeout: Duration) -> Option<usize> {
+        self.nodes.push(node(node_timeout)?);
+        let new = self.len() - 1;
+        self.meet(new);
+        let known = format!("cluster_known_nodes:{}\r", self.len());
+        self.wait("nodes know the new one", |info| info.contains(&known));
+        self.wait_until_well();
+        Some(new)
     }
 
     /// Where the nodes are.
@@ -74,10 +69,7 @@ impl Cluster {
             self.ask(node, &["CLUSTER", "SET-CONFIG-EPOCH", &format!("{epoch}")]);
         }
         for node in 1..self.len() {
-            let port = self.nodes[node].port().to_string();
-            let bus = self.ask(node, &["CONFIG", "GET", "cluster-port"]);
-            let bus = bus.lines().nth(4).unwrap_or_default().to_owned();
-            self.ask(0, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+            self.meet(node);
         }
         for master in 0..MASTERS {
             let (from, to) = (part(master), part(master + 1) - 1);
@@ -100,6 +92,14 @@ impl Cluster {
             assert!(replicated.is_some(), "a node does not become a replica");
         }
         self.wait_until_well();
+    }
+
+    /// Node 0 introduces a node to the others.
+    fn meet(&self, node: usize) {
+        let port = self.nodes[node].port().to_string();
+        let bus = self.ask(node, &["CONFIG", "GET", "cluster-port"]);
+        let bus = bus.lines().nth(4).unwrap_or_default().to_owned();
+        self.ask(0, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
     }
 
     fn id(&self, node: usize) -> String {
@@ -179,12 +179,18 @@ impl Cluster {
         })
     }
 
-    /// Moves a slot with its keys from one master to another, a few keys at a time with a pause after each few. Returns how many
-    /// keys it had.
-    pub fn migrate(&self, slot: u16, from: usize, to: usize, pause: Duration) -> usize {
+    /// A slot begins to move from one master to another.
+    pub fn begin_migration(&self, slot: u16, from: usize, to: usize) {
         let (slot, ids) = (slot.to_string(), [self.id(from), self.id(to)]);
         self.ask(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &ids[0]]);
         self.ask(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &ids[1]]);
+    }
+
+    /// Moves a slot with its keys from one master to another, a few keys at a time with a pause after each few. Returns how many
+    /// keys it had.
+    pub fn migrate(&self, slot: u16, from: usize, to: usize, pause: Duration) -> usize {
+        self.begin_migration(slot, from, to);
+        let (slot, id) = (slot.to_string(), self.id(to));
         let port = self.nodes[to].port().to_string();
         let mut moved = 0;
         loop {
@@ -203,10 +209,29 @@ impl Cluster {
         let masters = self.masters().into_iter();
         let others = masters.filter(|node| ![from, to].contains(node));
         for node in [to, from].into_iter().chain(others) {
-            self.ask(node, &["CLUSTER", "SETSLOT", &slot, "NODE", &ids[1]]);
+            self.ask(node, &["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
         }
         moved
     }
+}
+
+/// Starts a node that is alone.
+fn node(node_timeout: Duration) -> Option<Server> {
+    let timeout = node_timeout.as_millis().to_string();
+    // That of the bus is 10,000 higher by default, which may be too high.
+    let bus = free_port().to_string();
+    redis_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-node-timeout",
+        &timeout,
+        "--cluster-port",
+        &bus,
+        "--cluster-replica-validity-factor",
+        "0",
+        "--repl-diskless-sync-delay",
+        "0",
+    ])
 }
 
 /// The first slot of a master.

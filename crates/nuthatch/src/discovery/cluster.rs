@@ -127,7 +127,12 @@ impl Cluster {
                 let slots = asker
                     .ask(&[b"CLUSTER", b"SLOTS"], NODE_WITHIN)
                     .map_err(told)?;
-                ClusterMap::of_slots(&slots, reach)?
+                let mut map = ClusterMap::of_slots(&slots, reach)?;
+                let nodes = asker
+                    .ask(&[b"CLUSTER", b"NODES"], NODE_WITHIN)
+                    .map_err(told)?;
+                map.add_nodes(&nodes, reach)?;
+                map
             }
             _ => ClusterMap::of_shards(&shards, reach)?,
         };

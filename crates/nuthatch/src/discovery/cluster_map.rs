@@ -60,11 +60,15 @@ impl ClusterMap {
             else {
                 return Err("it answers CLUSTER SHARDS with something else".into());
             };
-            if bounds.is_empty() {
-                continue;
-            }
             let best = best_master(nodes);
             let master = best.and_then(|node| address_in_shards(node, reach));
+            if bounds.is_empty() {
+                // A new one, to which slots may be moving.
+                if let Some(master) = master.filter(|_| best.is_some_and(is_online)) {
+                    map.place_of(master)?;
+                }
+                continue;
+            }
             for bounds in bounds.chunks(2) {
                 map.add(bounds, master.clone())?;
             }
@@ -127,19 +131,38 @@ impl ClusterMap {
             self.odd += 1;
             return Ok(());
         };
-        let known = self.masters.iter().position(|it| *it == master);
-        let index = known.unwrap_or(self.masters.len());
-        if known.is_none() {
-            if self.masters.len() == MAX_MASTERS {
-                return Err(format!("it names more than {MAX_MASTERS} masters"));
-            }
-            self.masters.push(master);
-            self.replication.push(Replication::default());
-        }
+        let index = self.place_of(master)?;
         for slot in slots {
             match self.slots.owner(slot) {
                 None => self.slots.set(slot, index),
                 Some(owner) => self.doubled += usize::from(owner != index),
+            }
+        }
+        Ok(())
+    }
+
+    /// The place of a master, which may be a new one.
+    fn place_of(&mut self, master: Address) -> Result<usize, String> {
+        if let Some(place) = self.masters.iter().position(|it| *it == master) {
+            return Ok(place);
+        }
+        if self.masters.len() == MAX_MASTERS {
+            return Err(format!("it names more than {MAX_MASTERS} masters"));
+        }
+        self.masters.push(master);
+        self.replication.push(Replication::default());
+        Ok(self.masters.len() - 1)
+    }
+
+    /// The reply to CLUSTER NODES tells of masters without slots, which CLUSTER SLOTS leaves out: slots may be moving to them.
+    ///
+    /// # Errors
+    ///
+    /// When it names too many masters.
+    pub(crate) fn add_nodes(&mut self, reply: &Reply, reach: Reach<'_>) -> Result<(), String> {
+        for line in reply.text().unwrap_or_default().lines() {
+            if let Some(master) = master_in_nodes(line, reach) {
+                self.place_of(master)?;
             }
         }
         Ok(())
@@ -243,6 +266,29 @@ fn best_master(nodes: &[Reply]) -> Option<&Reply> {
         Some("loading") => 1,
         Some(_) => 2,
     })
+}
+
+fn is_online(node: &Reply) -> bool {
+    let health = node.field("health").and_then(Reply::text);
+    health == Some("online")
+}
+
+/// The master of a line `id ip:port@bus,host flags ...` of CLUSTER NODES, if it is one that can be reached.
+fn master_in_nodes(line: &str, reach: Reach<'_>) -> Option<Address> {
+    let mut words = line.split(' ').skip(1);
+    let (address, flags) = (words.next()?, words.next()?);
+    let has = |flag| flags.split(',').any(|it| it == flag);
+    if !has("master")
+        || ["fail", "fail?", "handshake", "noaddr"]
+            .into_iter()
+            .any(has)
+    {
+        return None;
+    }
+    let address = address.split('@').next()?;
+    let (host, port) = address.rsplit_once(':')?;
+    let host = if host.is_empty() { reach.host } else { host };
+    self::address(host, port.parse().ok()?)
 }
 
 /// The replicas of a shard that can be read.

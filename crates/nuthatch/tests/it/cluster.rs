@@ -55,6 +55,7 @@ fn a_client_of_one_server_sees_nothing_of_the_cluster() {
     let mut client = Client::to_port(port);
     use_every_kind_of_request(&mut client);
     move_a_slot_under_requests(&cluster, port);
+    move_a_slot_to_a_new_master(&mut cluster, port);
     fail_over_under_requests(&mut cluster, port);
     use_every_kind_of_request(&mut Client::to_port(port));
     let log = proxy.stderr();
@@ -64,7 +65,7 @@ fn a_client_of_one_server_sees_nothing_of_the_cluster() {
         status.contains("servers from the cluster of 127.0.0.1:"),
         "{status}"
     );
-    assert!(status.contains(": 3 servers found, "), "{status}");
+    assert!(status.contains(": 4 servers found, "), "{status}");
 }
 
 /// What `nuthatch ctl status` tells.
@@ -170,6 +171,33 @@ fn move_a_slot_under_requests(cluster: &Cluster, port: u16) {
     let mut words = vec!["DEL", "{t}list"];
     words.extend(keys.iter().map(String::as_str));
     assert_eq!(client.ask(&words), ":30\r\n");
+}
+
+/// The first slot of a new master is being moved to it: keys that are new are written there, though the map was known
+/// before there was that master.
+fn move_a_slot_to_a_new_master(cluster: &mut Cluster, port: u16) {
+    let new = cluster.add_master(NODE_TIMEOUT);
+    let new = new.expect("a server is installed");
+    let mut client = Client::to_port(port);
+    assert_eq!(client.ask(&["SET", "{n}old", "1"]), "+OK\r\n");
+    let slot = slot_of(b"{n}");
+    let from = cluster.owner(slot).expect("a master has the slot");
+    cluster.begin_migration(slot, from, new);
+    for number in 0..100 {
+        let key = format!("{{n}}{number}");
+        assert_eq!(client.ask(&["SET", &key, "2"]), "+OK\r\n");
+        assert_eq!(client.ask(&["GET", "{n}old"]), "$1\r\n1\r\n");
+    }
+    assert_eq!(cluster.migrate(slot, from, new, Duration::ZERO), 1);
+    assert_eq!(client.ask(&["GET", "{n}99"]), "$1\r\n2\r\n");
+    assert_eq!(client.ask(&["GET", "{n}old"]), "$1\r\n1\r\n");
+    let keys = (0..100).map(|number| format!("{{n}}{number}"));
+    let words: Vec<String> = ["DEL".to_owned(), "{n}old".to_owned()]
+        .into_iter()
+        .chain(keys)
+        .collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(client.ask(&words), ":101\r\n");
 }
 
 /// Errors are only of the time of the failover, and tell nothing of the cluster.
