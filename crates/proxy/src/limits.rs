@@ -488,6 +488,13 @@ pub const CLUSTER_FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// ... up to this, so that it is served soon after the cluster is back, and many that wait do not keep it busy.
 pub const CLUSTER_LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
+/// How long a slot counts as being moved after a node has last said so (ASK): its keys are not read at replicas, which answer
+/// for those that have left as if they did not exist. Each further ASK makes it longer.
+pub const SLOT_MOVES_FOR: Duration = Duration::from_secs(10);
+
+/// So many slots that are being moved are known at a time, for each worker. Tools move one after the other between two nodes.
+pub const MAX_MOVING_SLOTS: usize = 64;
+
 /// How long a worker asks for the map of slots only once, however many requests give reason to. The thread that asks the
 /// nodes has bounds of its own.
 pub const ASK_FOR_MAP_EVERY: Duration = Duration::from_millis(5);

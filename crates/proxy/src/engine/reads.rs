@@ -62,6 +62,12 @@ impl<P: Protocol> Engine<P> {
         if session.must_read_at(server, situation) {
             return destination;
         }
+        // Replicas do not know which keys are elsewhere already.
+        if let Destination::Slot(_, slot) = destination
+            && self.redirects.is_moving(slot, self.now)
+        {
+            return destination;
+        }
         self.probe_replicas(server);
         let replica = match self.choose(id, server, destination) {
             Chosen::Itself => return destination,

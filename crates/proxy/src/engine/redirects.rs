@@ -289,6 +289,7 @@ impl<P: Protocol> Engine<P> {
                 self.follow_to(it, known.map(|(_, to)| Target::At(to)))
             }
             Redirect::Asked { to } => {
+                self.redirects.note_moving(slot, now);
                 let known = known(to);
                 if known.is_none() {
                     self.ask_for_map(from);

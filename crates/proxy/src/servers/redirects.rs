@@ -10,7 +10,7 @@ use super::kept::Kept;
 use super::leases::Wait;
 use super::queue::{InFlight, ReplyTo};
 use crate::id::{ServerId, SessionId};
-use crate::limits::{ASK_FOR_MAP_EVERY, SWEEP_REDIRECTS_EVERY};
+use crate::limits::{ASK_FOR_MAP_EVERY, MAX_MOVING_SLOTS, SLOT_MOVES_FOR, SWEEP_REDIRECTS_EVERY};
 use crate::settings::Address;
 use crate::time::Time;
 
@@ -28,6 +28,8 @@ pub(crate) struct Redirects {
     earliest: Option<Time>,
     /// Clients whose next request is ready to be sent, and waits until they have no rows.
     behind: Vec<SessionId>,
+    /// Slots that are being moved, as a node said, and until when that counts.
+    moving: Vec<(u16, Time)>,
     asked_for_map: Option<Time>,
 }
 
@@ -249,6 +251,22 @@ impl Redirects {
         let is_there = |key: &RowKey| !is_gone(key.0);
         self.rows.retain(|key, _| is_there(key));
         self.sent.retain(|_, key| is_there(key));
+    }
+
+    /// A node said that a key of this slot is elsewhere already, though the slot is not.
+    pub(crate) fn note_moving(&mut self, slot: u16, now: Time) {
+        self.moving
+            .retain(|(known, until)| *known != slot && now < *until);
+        if self.moving.len() == MAX_MOVING_SLOTS {
+            self.moving.remove(0);
+        }
+        self.moving.push((slot, now + SLOT_MOVES_FOR));
+    }
+
+    /// Whether this slot is being moved, as far as is known.
+    pub(crate) fn is_moving(&self, slot: u16, now: Time) -> bool {
+        let mut moving = self.moving.iter();
+        moving.any(|(known, until)| *known == slot && now < *until)
     }
 
     /// Whether the servers are to be asked now for the map of slots: not if they were just now.

@@ -434,6 +434,34 @@ fn reading(stage: &mut Stage) -> (usize, usize, String) {
 }
 
 #[test]
+fn keys_of_a_slot_that_moves_are_read_at_its_master() {
+    let mut stage = Stage::new(cluster_with_replicas());
+    let (client, replica, key) = reading(&mut stage);
+    let reads_at = |stage: &mut Stage, node: usize| {
+        stage.say(client, get(&key));
+        let link = stage.link(node);
+        assert_eq!(stage.heard(link), get(&key));
+        stage.answer(link, bulk("v"));
+        assert_eq!(stage.hear(client), bulk("v"));
+    };
+    stage.say(client, set(&key, "1"));
+    let master = stage.link(0);
+    assert_eq!(stage.heard(master), set(&key, "1"));
+    stage.answer(master, cluster::ask(&key, 1));
+    let new = stage.link(1);
+    stage.answer(new, format!("{OK}{OK}"));
+    assert_eq!(stage.hear(client), OK);
+    // Longer than its own writes are read at the master.
+    for _ in 0..3 {
+        stage.wait(3_000);
+        reads_at(&mut stage, 0);
+    }
+    stage.wait(6_000);
+    assert_eq!(stage.heard(replica), "");
+    reads_at(&mut stage, 2);
+}
+
+#[test]
 fn what_a_replica_of_a_cluster_cannot_answer_its_master_does() {
     let lines = [
         "-MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.\r\n",
