@@ -1,24 +1,40 @@
 //! `cargo xtask torture`, `cargo xtask chaos` and `cargo xtask attack`: programs that start the real proxy and load it.
 
-use crate::bench::build_released;
-use crate::run::{cargo, run};
+use std::process::Command;
 
-/// Builds an example of the benchmarks with the release profile, and runs it with these arguments. The proxy
-/// is built too, unless the arguments name one, or need none.
+use crate::run::{cargo, root, run, target_directory};
+
+/// Among the arguments of an example: asks for the profile `dev`.
+const DEV: &str = "--dev";
+
+/// Builds an example of the benchmarks and runs it with these arguments. The proxy is built too, unless the
+/// arguments name one, or need none. Both are built with the release profile, or with `--dev` as tests are: with
+/// debug assertions and checks of overflow, and without the minutes that the optimisation of whole programs takes.
 ///
 /// # Errors
 ///
 /// When a program does not build, or the example fails: an argument is invalid, or what it checks does not hold.
 pub(crate) fn example(name: &str, words: &[&str]) -> Result<(), String> {
-    let mut command = cargo();
-    command.args(["run", "--release", "--quiet", "--package", "nuthatch-bench"]);
-    command.args(["--example", name, "--"]);
-    if needs_proxy(words) {
-        let built = build_released(&["nuthatch"], &["nuthatch"])?;
-        let nuthatch = built.first().ok_or("cargo built no nuthatch")?;
-        command.arg("--nuthatch").arg(nuthatch);
+    let (profile, folder) = match words.contains(&DEV) {
+        true => ("dev", "debug"),
+        false => ("release", "release"),
+    };
+    let words: Vec<&str> = words.iter().copied().filter(|word| *word != DEV).collect();
+    let mut build = cargo();
+    // The whole workspace: its features are those of `cargo test`, so nothing is built again for other features.
+    build.args(["build", "--quiet", "--workspace", "--profile", profile]);
+    build.args(["--example", name]);
+    let needs_proxy = needs_proxy(&words);
+    if needs_proxy {
+        build.args(["--bin", "nuthatch"]);
     }
-    run(command.args(words))
+    run(&mut build)?;
+    let folder = target_directory()?.join(folder);
+    let mut command = Command::new(folder.join("examples").join(name));
+    if needs_proxy {
+        command.arg("--nuthatch").arg(folder.join("nuthatch"));
+    }
+    run(command.current_dir(root()).args(words))
 }
 
 /// `torture --sentinel N`: so many failovers by real Sentinels while clients check every reply, and how long each took.

@@ -55,6 +55,8 @@ Usage: cargo xtask COMMAND
                      the same while Redis Sentinels promote replicas, N times
   chaos [--seconds N] [--seed N] [--scenarios N]
                      check every reply under random settings and faults
+  torture, chaos, attack: --dev  builds as tests are built: with checks of overflow and
+                     debug assertions, little optimised
   attack [OPTION]... what attacks cost other clients (attack --help)
   bench [OPTION]...  compare the proxy with other proxies (bench --help)
 ";
