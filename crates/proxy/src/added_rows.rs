@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use redis_proto::Command;
-use redis_proto::acl::Acl;
+use redis_proto::acl::{Acl, Permissions};
 
 use crate::settings::CommandSettings;
 use crate::users::Users;
@@ -12,7 +12,7 @@ use crate::users::Users;
 /// Users, whose names are different, in a pool that has these commands beside those of the table.
 pub fn users_with(users: Vec<(Box<str>, Acl)>, commands: &[CommandSettings]) -> Users {
     let rows: Vec<_> = commands.iter().map(row_of).collect();
-    Users::new(users, &rows)
+    Users::new(users, |acl| Permissions::new(acl, rows.iter().copied()))
 }
 
 /// All rows that settings have added so far. A row is for ever, as requests refer to it: the same settings of other

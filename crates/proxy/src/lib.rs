@@ -65,7 +65,9 @@ mod users;
 
 /// Rules of access, in the syntax of Redis's ACL.
 pub mod acl {
-    pub use redis_proto::acl::{Acl, AclError, AclProblem, Digest, MAX_PASSWORDS, digest};
+    pub use redis_proto::acl::{
+        Acl, AclError, AclProblem, Digest, MAX_PASSWORDS, RedisCommands, Vocabulary, digest,
+    };
 }
 
 pub use access::{AccessRecord, Outcome};

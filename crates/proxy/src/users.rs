@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use redis_proto::Command;
 use redis_proto::acl::{Acl, Digest, MAX_PASSWORDS, Permissions};
 use sha2::{Digest as _, Sha256};
 
@@ -25,10 +24,13 @@ pub struct User {
 }
 
 impl Users {
-    /// These, whose names are different, in a pool that has these commands beside those of the table.
-    pub(crate) fn new(users: Vec<(Box<str>, Acl)>, rows: &[&'static Command]) -> Self {
+    /// These, whose names are different. What rules allow depends on the commands that there are.
+    pub(crate) fn new(
+        users: Vec<(Box<str>, Acl)>,
+        permissions: impl Fn(&Acl) -> Permissions,
+    ) -> Self {
         let user = |(name, acl)| {
-            let permissions = Permissions::new(&acl, rows.iter().copied());
+            let permissions = permissions(&acl);
             Arc::new(User {
                 name,
                 acl,
@@ -126,6 +128,8 @@ fn is_same(one: &Digest, other: &Digest) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use redis_proto::acl::RedisCommands;
+
     use super::*;
 
     /// `printf %s secret | sha256sum`
@@ -134,10 +138,12 @@ mod tests {
     fn users(list: &[(&str, &str)]) -> Users {
         let user = |(name, rules): &(&str, &str)| {
             let mut acl = Acl::new(true);
-            acl.add(rules, &|_| false).expect("rules");
+            acl.add(rules, &RedisCommands(&|_| false)).expect("rules");
             (Box::from(*name), acl)
         };
-        Users::new(list.iter().map(user).collect(), &[])
+        Users::new(list.iter().map(user).collect(), |acl| {
+            Permissions::new(acl, std::iter::empty())
+        })
     }
 
     #[test]

@@ -4,25 +4,16 @@
 //! request costs one look-up and a comparison with each pattern.
 
 mod permissions;
+mod problem;
+mod vocabulary;
 
 use std::fmt;
 
 pub use permissions::{Denied, Permissions};
-
-use crate::command::{Command, lookup};
-use crate::describe;
-
-/// Maximum number of patterns of keys, and of channels, of one user: each key of a request is compared with each of them.
-pub const MAX_PATTERNS: usize = 64;
-
-/// Maximum bytes of a pattern.
-pub const MAX_PATTERN: usize = 256;
-
-/// Maximum number of rules about commands of one user. They are only looked at once.
-pub const MAX_COMMAND_RULES: usize = 1_024;
-
-/// Maximum number of passwords of one user: two are enough to replace one by another.
-pub const MAX_PASSWORDS: usize = 8;
+pub use problem::{
+    AclError, AclProblem, MAX_COMMAND_RULES, MAX_PASSWORDS, MAX_PATTERN, MAX_PATTERNS,
+};
+pub use vocabulary::{RedisCommands, Vocabulary};
 
 /// The SHA-256 digest of a password.
 pub type Digest = [u8; 32];
@@ -65,42 +56,6 @@ struct KeyPattern {
     pattern: Box<[u8]>,
 }
 
-/// What is wrong with a rule. It never shows the rule itself, in which a password may stand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AclError {
-    /// Which rule it is, counted from 1.
-    pub number: usize,
-    /// What is wrong with it.
-    pub problem: AclProblem,
-}
-
-/// What can be wrong with a rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum AclProblem {
-    /// There is no rule of this form.
-    Syntax,
-    /// There is no such command.
-    UnknownCommand(Box<str>),
-    /// There is no such category.
-    UnknownCategory(Box<str>),
-    /// It names an argument of a command that has no subcommands.
-    FirstArgument,
-    /// It has a password that is not hashed.
-    PlainPassword,
-    /// It takes away a password, which was not given before.
-    RemovedPassword,
-    /// It is a digest that is not 64 hexadecimal digits.
-    Digest,
-    /// It is a selector.
-    Selector,
-    /// It follows one that allows everything of its kind.
-    Useless,
-    /// The pattern is empty or too long.
-    PatternLength,
-    /// There are too many of its kind.
-    TooMany,
-}
-
 impl Acl {
     /// A user that may do nothing, and have no password.
     pub fn new(enabled: bool) -> Self {
@@ -122,15 +77,14 @@ impl Acl {
         }
     }
 
-    /// Adds rules, with blanks between them. `is_added` says whether there is a command of that name that is not in the
-    /// table.
+    /// Adds rules, with blanks between them, about the commands of `known`.
     ///
     /// # Errors
     ///
     /// What is wrong with the first rule that cannot be added.
-    pub fn add(&mut self, text: &str, is_added: &dyn Fn(&str) -> bool) -> Result<(), AclError> {
+    pub fn add(&mut self, text: &str, known: &dyn Vocabulary) -> Result<(), AclError> {
         for (index, rule) in text.split_ascii_whitespace().enumerate() {
-            let added = self.add_rule(rule, is_added);
+            let added = self.add_rule(rule, known);
             added.map_err(|problem| AclError {
                 number: index + 1,
                 problem,
@@ -139,7 +93,7 @@ impl Acl {
         Ok(())
     }
 
-    fn add_rule(&mut self, rule: &str, is_added: &dyn Fn(&str) -> bool) -> Result<(), AclProblem> {
+    fn add_rule(&mut self, rule: &str, known: &dyn Vocabulary) -> Result<(), AclProblem> {
         let lower = rule.to_ascii_lowercase();
         match lower.as_str() {
             "on" => self.enabled = true,
@@ -154,6 +108,9 @@ impl Acl {
             }
             "allkeys" => return self.add_keys("*", true, true),
             "resetkeys" => self.keys.clear(),
+            "allchannels" | "resetchannels" if !known.has_channels() => {
+                return Err(AclProblem::Channel);
+            }
             "allchannels" => return self.add_channels("*"),
             "resetchannels" => self.channels.clear(),
             "allcommands" | "+@all" => self.commands = vec![CommandRule::all(true)],
@@ -161,7 +118,7 @@ impl Acl {
             "reset" => *self = Self::default(),
             // It is about data that RESTORE gets, which only servers see.
             "sanitize-payload" | "skip-sanitize-payload" => {}
-            _ => return self.add_longer_rule(rule, &lower, is_added),
+            _ => return self.add_longer_rule(rule, &lower, known),
         }
         Ok(())
     }
@@ -170,7 +127,7 @@ impl Acl {
         &mut self,
         rule: &str,
         lower: &str,
-        is_added: &dyn Fn(&str) -> bool,
+        known: &dyn Vocabulary,
     ) -> Result<(), AclProblem> {
         match rule.as_bytes() {
             [b'#', ..] => self.add_digest(digest(&rule[1..])?),
@@ -186,8 +143,9 @@ impl Acl {
                     _ => Err(AclProblem::Syntax),
                 }
             }
+            [b'&', ..] if !known.has_channels() => Err(AclProblem::Channel),
             [b'&', ..] => self.add_channels(&rule[1..]),
-            [sign @ (b'+' | b'-'), ..] => self.add_command(*sign == b'+', &lower[1..], is_added),
+            [sign @ (b'+' | b'-'), ..] => self.add_command(*sign == b'+', &lower[1..], known),
             [b'>', ..] => Err(AclProblem::PlainPassword),
             [b'<' | b'!', ..] => Err(AclProblem::RemovedPassword),
             [b'(', ..] => Err(AclProblem::Selector),
@@ -250,17 +208,17 @@ impl Acl {
         &mut self,
         allow: bool,
         name: &str,
-        is_added: &dyn Fn(&str) -> bool,
+        known: &dyn Vocabulary,
     ) -> Result<(), AclProblem> {
         if self.commands.len() == MAX_COMMAND_RULES {
             return Err(AclProblem::TooMany);
         }
         let what = match name.starts_with('@') {
-            true => describe::categories()
-                .find(|known| *known == name)
-                .map(What::Category)
-                .ok_or_else(|| AclProblem::UnknownCategory(shown(name)))?,
-            false => command_named(name, is_added)?,
+            true => What::Category(known.category(name)?),
+            false => {
+                known.check_command(name)?;
+                What::Command(name.into())
+            }
         };
         // An earlier rule about the same has no effect any more.
         self.commands.retain(|rule| rule.what != what);
@@ -269,7 +227,7 @@ impl Acl {
     }
 
     /// The rule that counts for a command.
-    fn rule_of(&self, command: &Command, categories: &[&str]) -> Option<&CommandRule> {
+    fn rule_of(&self, command: &str, categories: &[&str]) -> Option<&CommandRule> {
         let mut rules = self.commands.iter().rev();
         rules.find(|rule| rule.covers(command, categories))
     }
@@ -321,13 +279,13 @@ impl CommandRule {
         }
     }
 
-    fn covers(&self, command: &Command, categories: &[&str]) -> bool {
+    fn covers(&self, command: &str, categories: &[&str]) -> bool {
         match &self.what {
             What::All => true,
             What::Category(category) => categories.contains(category),
             What::Command(name) => {
-                command.name == &**name
-                    || command.name.split_once('|').map(|(container, _)| container) == Some(name)
+                command == &**name
+                    || command.split_once('|').map(|(container, _)| container) == Some(name)
             }
         }
     }
@@ -377,24 +335,6 @@ fn check_pattern(pattern: &str, count: usize) -> Result<(), AclProblem> {
     }
 }
 
-fn command_named(name: &str, is_added: &dyn Fn(&str) -> bool) -> Result<What, AclProblem> {
-    let container = name.split('|').next().unwrap_or_default();
-    let unknown = || AclProblem::UnknownCommand(shown(name));
-    let Some(row) = lookup(container.as_bytes()) else {
-        return match is_added(name) {
-            true => Ok(What::Command(name.into())),
-            false => Err(unknown()),
-        };
-    };
-    if name == container || row.subs.iter().any(|sub| sub.name == name) {
-        return Ok(What::Command(name.into()));
-    }
-    match row.subs {
-        [] => Err(AclProblem::FirstArgument),
-        _ => Err(unknown()),
-    }
-}
-
 /// The digest that is written as 64 hexadecimal digits.
 ///
 /// # Errors
@@ -414,66 +354,6 @@ pub fn digest(text: &str) -> Result<Digest, AclProblem> {
         *byte = (high * 16 + low) as u8;
     }
     Ok(digest)
-}
-
-/// The name of a command for an error: none is so long.
-fn shown(name: &str) -> Box<str> {
-    name.chars().take(40).collect::<String>().into()
-}
-
-impl fmt::Display for AclProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Syntax => f.write_str("is no rule of Redis's ACL"),
-            Self::UnknownCommand(name) => write!(f, "names an unknown command: `{name}`"),
-            Self::UnknownCategory(name) => write!(f, "names an unknown category: `{name}`"),
-            Self::FirstArgument => {
-                f.write_str("names an argument of a command that has no subcommands")
-            }
-            Self::PlainPassword => f.write_str("has a password that is not hashed"),
-            Self::RemovedPassword => f.write_str("takes away a password"),
-            Self::Digest => f.write_str("is not `#` and 64 hexadecimal digits"),
-            Self::Selector => f.write_str("is a selector, which is not supported"),
-            Self::Useless => {
-                f.write_str("has no effect, as a rule before it allows everything of its kind")
-            }
-            Self::PatternLength => {
-                write!(
-                    f,
-                    "has a pattern that is empty or has more than {MAX_PATTERN} bytes"
-                )
-            }
-            Self::TooMany => f.write_str("is one too many of its kind"),
-        }
-    }
-}
-
-impl AclProblem {
-    /// What to do about it.
-    pub fn help(&self) -> &'static str {
-        match self {
-            Self::PlainPassword | Self::Digest => {
-                "write `#` and the SHA-256 digest, which `printf %s PASSWORD | sha256sum` tells"
-            }
-            Self::RemovedPassword => "leave the password out, or begin with `resetpass`",
-            Self::UnknownCommand(_) => {
-                "expected a command such as `+get`, or one of a container such as `+config|get`"
-            }
-            Self::UnknownCategory(_) => "ACL CAT lists the categories, such as `@read`",
-            Self::FirstArgument => "allow or deny the whole command",
-            Self::Selector => "make another user for it",
-            Self::Useless => "remove it, or the one that allows everything",
-            Self::PatternLength => {
-                "a pattern such as `~cart:*` is for keys that begin with `cart:`"
-            }
-            Self::TooMany => {
-                "there can be 64 patterns of keys, 64 of channels, 8 passwords, and 1024 rules about commands"
-            }
-            Self::Syntax => {
-                "expected on, off, nopass, #SHA256, ~PATTERN, %R~PATTERN, %W~PATTERN, &PATTERN, allkeys, allchannels, allcommands, +COMMAND, -COMMAND, +@CATEGORY or -@CATEGORY"
-            }
-        }
-    }
 }
 
 #[cfg(test)]

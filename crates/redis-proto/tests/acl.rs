@@ -1,6 +1,6 @@
 //! A real server (ACL DRYRUN, since Redis 7.0) allows and denies what the rules here allow and deny.
 
-use redis_proto::acl::{Acl, Denied, Permissions};
+use redis_proto::acl::{Acl, Denied, Permissions, RedisCommands};
 use redis_proto::{Command, Progress, RequestLimits, RequestParser, command, describe, encode};
 use testkit::{Client, Server, redis};
 
@@ -22,7 +22,7 @@ fn server() -> Option<Server> {
 
 fn permissions(rules: &str) -> Permissions {
     let mut acl = Acl::new(true);
-    acl.add(rules, &|_| false).expect("rules");
+    acl.add(rules, &RedisCommands(&|_| false)).expect("rules");
     Permissions::new(&acl, std::iter::empty())
 }
 

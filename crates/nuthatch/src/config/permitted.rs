@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proxy::acl::Acl;
+use proxy::acl::{Acl, RedisCommands};
 use proxy::{DEFAULT_USER, Users, users_with};
 
 use super::file::ReadPool;
@@ -48,7 +48,7 @@ fn check_user(
 ) -> Option<(Box<str>, Acl)> {
     let mut acl = Acl::new(true);
     let name = &line.name;
-    if let Err(error) = acl.add(&line.rules, is_added) {
+    if let Err(error) = acl.add(&line.rules, &RedisCommands(is_added)) {
         let message = format!(
             "rule {} of `acl` of user `{name}` {}",
             error.number, error.problem

@@ -57,10 +57,7 @@ impl Permissions {
         let with_subs = |row: &'static Command| [row].into_iter().chain(row.subs);
         let mut rows: Vec<&Command> = all().iter().flat_map(with_subs).collect();
         rows.extend(added);
-        let keys = match acl.keys.iter().any(KeyPattern::is_all) {
-            true => Access::All,
-            false => Access::Matching(acl.keys.clone().into()),
-        };
+        let keys = keys_of(acl);
         let channels = match acl.channels.iter().any(|pattern| **pattern == b"*"[..]) {
             true => Access::All,
             false => Access::Matching(acl.channels.clone().into()),
@@ -74,6 +71,43 @@ impl Permissions {
             is_whole,
             keys,
             channels,
+        }
+    }
+
+    /// Those of a user of a protocol that has these commands, each with its categories (and their `@`), and no channels.
+    pub fn of_commands<'c>(
+        acl: &Acl,
+        all: impl Iterator<Item = (&'static str, &'c [&'c str])>,
+    ) -> Self {
+        let keys = keys_of(acl);
+        let (mut commands, mut is_whole) = (HashSet::new(), matches!(keys, Access::All));
+        for (name, categories) in all {
+            match acl.rule_of(name, categories).is_some_and(|rule| rule.allow) {
+                true => drop(commands.insert(name)),
+                false => is_whole = false,
+            }
+        }
+        Self {
+            commands,
+            is_whole,
+            keys,
+            channels: Access::All,
+        }
+    }
+
+    /// Whether the command of this name is allowed, whatever its keys are.
+    pub fn allows_name(&self, name: &str) -> bool {
+        self.is_whole || self.commands.contains(name)
+    }
+
+    /// Whether a key may be used by a request that tells what is stored there, or changes that, or both.
+    pub fn allows_key(&self, key: &[u8], reads: bool, writes: bool) -> bool {
+        match &self.keys {
+            Access::All => true,
+            Access::Matching(patterns) => {
+                let mut patterns = patterns.iter();
+                patterns.any(|pattern| pattern.allows(key, reads, writes))
+            }
         }
     }
 
@@ -167,11 +201,24 @@ impl Permissions {
     }
 }
 
+impl KeyPattern {
+    fn allows(&self, key: &[u8], reads: bool, writes: bool) -> bool {
+        (self.read || !reads) && (self.write || !writes) && matches_exactly(&self.pattern, key)
+    }
+}
+
+fn keys_of(acl: &Acl) -> Access<KeyPattern> {
+    match acl.keys.iter().any(KeyPattern::is_all) {
+        true => Access::All,
+        false => Access::Matching(acl.keys.clone().into()),
+    }
+}
+
 /// Whether the rules allow a command. To run scripts, a user that may not do everything needs a rule of its own: a server
 /// that runs one does not know whose it is, and keeps it from nothing.
 fn is_allowed(acl: &Acl, command: &Command, is_whole: bool) -> bool {
     let description = describe::of(command);
-    let Some(rule) = acl.rule_of(command, &description.categories) else {
+    let Some(rule) = acl.rule_of(command.name, &description.categories) else {
         return false;
     };
     let is_meant = match &rule.what {
@@ -203,11 +250,9 @@ fn may_use(patterns: &[KeyPattern], command: &Command, request: &Words<'_>, inde
         true => access(command, request, index),
         false => (false, false),
     };
-    patterns.iter().any(|pattern| {
-        (pattern.read || !reads)
-            && (pattern.write || !writes)
-            && matches_exactly(&pattern.pattern, key)
-    })
+    patterns
+        .iter()
+        .any(|pattern| pattern.allows(key, reads, writes))
 }
 
 /// Whether the request tells its client what is stored at a key, and whether it changes that. One that only asks whether

@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::command::lookup;
 use crate::request::{Progress, RequestLimits, RequestParser};
 
 fn acl(rules: &str) -> Acl {
     let mut acl = Acl::new(true);
-    acl.add(rules, &|_| false).expect("rules");
+    acl.add(rules, &RedisCommands(&|_| false)).expect("rules");
     acl
 }
 
@@ -169,7 +170,7 @@ fn scripts_need_a_rule_of_their_own_where_not_everything_is_allowed() {
 fn what_is_wrong_with_a_rule_is_told_without_it() {
     let problem = |rules: &str| {
         Acl::new(true)
-            .add(rules, &|name| name == "my.get")
+            .add(rules, &RedisCommands(&|name| name == "my.get"))
             .unwrap_err()
     };
     for (rules, number, expected) in [
@@ -205,7 +206,7 @@ fn what_is_wrong_with_a_rule_is_told_without_it() {
         assert!(!told.contains("secret"), "{told}");
     }
     assert_eq!(
-        Acl::new(true).add("+my.get", &|name| name == "my.get"),
+        Acl::new(true).add("+my.get", &RedisCommands(&|name| name == "my.get")),
         Ok(())
     );
     let digests = |count: u32| -> String {
@@ -239,7 +240,7 @@ proptest! {
     #[test]
     fn any_rules_are_read(rules in "([+-](@?[a-z]{1,9}|get|config\\|get|@read)|[~&]\\PC{0,4}|%[RWx]~.|[#>(!<].{0,3}|on|off|reset|nopass|allkeys| ){0,6}") {
         let mut user = Acl::new(true);
-        let added = user.add(&rules, &|_| false);
+        let added = user.add(&rules, &RedisCommands(&|_| false));
         let told = [user.commands_text(), user.keys_text(), user.channels_text()].join(" ");
         if added.is_ok() {
             let again = acl(&told);
