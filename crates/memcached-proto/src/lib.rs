@@ -5,6 +5,7 @@
 //!
 //! - [`request`]: where a client's request ends, its command, its keys, and whether it can be served.
 //! - [`response`]: where a server's reply ends and what kind it is, found while its bytes pass through.
+//! - [`login`]: clients that say who they are, as memcached's `-Y` has it.
 //! - [`meta`]: the flags of meta commands, and keys in base64.
 //! - [`encode`]: the messages that the proxy itself writes.
 //! - [`cap`]: limits the expiry time of what a request writes.
@@ -21,6 +22,7 @@ pub mod cap;
 mod check;
 pub mod encode;
 mod line;
+pub mod login;
 pub mod meta;
 mod number;
 mod quick;

@@ -57,13 +57,13 @@ pub(crate) fn read(line: &[u8], full: usize, max_keys: usize, found: &mut Found)
 }
 
 /// Whether a line's first word is the number of a RESP array's elements, as in `*2`.
-fn is_resp(word: &[u8]) -> bool {
+pub(crate) fn is_resp(word: &[u8]) -> bool {
     matches!(word, [b'*', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
 }
 
 /// A line of an HTTP request: the first words by which Redis, too, recognises an HTTP client, or the last one
 /// by which memcached does (`GET / HTTP/1.1`).
-fn is_http(word: &[u8], line: &[u8]) -> bool {
+pub(crate) fn is_http(word: &[u8], line: &[u8]) -> bool {
     let last = line
         .rsplit(|byte| *byte == b' ')
         .find(|word| !word.is_empty());

@@ -179,6 +179,11 @@ pub enum RequestError {
         /// Whether the request says `noreply`.
         noreply: bool,
     },
+    /// More data than its limit, before its client has said who it is.
+    LoginTooLong {
+        /// The limit in bytes.
+        max: u64,
+    },
     /// A request of the binary protocol, which is not supported.
     BinaryProtocol {
         /// Its command.
@@ -232,6 +237,12 @@ impl fmt::Display for RequestError {
             }
             RequestError::ImpossibleLength { .. } => {
                 write!(f, "CLIENT_ERROR bad command line format: bad length")
+            }
+            RequestError::LoginTooLong { max } => {
+                write!(
+                    f,
+                    "CLIENT_ERROR unauthenticated: data of more than {max} bytes"
+                )
             }
             // memcached's own text.
             RequestError::BadDataChunk { .. } => write!(f, "CLIENT_ERROR bad data chunk"),

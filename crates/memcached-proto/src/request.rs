@@ -202,6 +202,11 @@ impl RequestParser {
         self.found.exptime
     }
 
+    /// Whether the line of a request has been parsed and its data block is still to come.
+    pub fn is_within_block(&self) -> bool {
+        !matches!(self.stage, Stage::Line { .. })
+    }
+
     /// Minimum number of bytes missing when `len` bytes of text gave [`Progress::Partial`]; 0 if unknown.
     /// Saves the caller calls that cannot succeed.
     pub fn missing(&self, len: usize) -> usize {
@@ -252,7 +257,7 @@ impl RequestParser {
     ) -> Result<Progress, RequestError> {
         if searched == 0 {
             self.found.clear();
-            if text.first() == Some(&BINARY_MAGIC) {
+            if is_binary(text) {
                 return binary_request(text);
             }
         }
@@ -440,8 +445,13 @@ impl Found {
 /// First byte of every request of the binary protocol; no command begins with it.
 const BINARY_MAGIC: u8 = 0x80;
 
+/// Whether this is the beginning of such a request.
+pub(crate) fn is_binary(text: &[u8]) -> bool {
+    text.first() == Some(&BINARY_MAGIC)
+}
+
 /// A request of the binary protocol, once it is known what its reply must repeat.
-fn binary_request(text: &[u8]) -> Result<Progress, RequestError> {
+pub(crate) fn binary_request(text: &[u8]) -> Result<Progress, RequestError> {
     match text.first_chunk::<16>() {
         Some([_, opcode, .., a, b, c, d]) => Err(RequestError::BinaryProtocol {
             opcode: *opcode,

@@ -21,6 +21,8 @@ pub(crate) struct LoginFile {
     pub(crate) path: PathBuf,
     /// The user, where a line names none.
     pub(crate) user: Option<String>,
+    /// Whether there has to be one: memcached knows no password without a name.
+    pub(crate) needs_user: bool,
 }
 
 impl LoginFile {
@@ -58,6 +60,9 @@ impl LoginFile {
         if words.iter().any(|word| word.len() > WORD_MAX) {
             return Err("has a word of more than 16 KiB");
         }
+        if self.needs_user && user.is_none() {
+            return Err("has a password without a user");
+        }
         let login = Login {
             user: user.map(|user| user.as_bytes().into()),
             password: password.as_bytes().into(),
@@ -81,6 +86,7 @@ mod tests {
         let file = LoginFile {
             path: "f".into(),
             user: Some("app".into()),
+            needs_user: false,
         };
         file.load(&|_| Ok(text.into()))
     }
@@ -106,6 +112,25 @@ mod tests {
         assert_eq!(list.of("a"), Some(&login("you", "two")));
         assert_eq!(list.of("b"), Some(&login("me", "one")));
         assert_eq!(load("a you two").unwrap().of("b"), None);
+    }
+
+    #[test]
+    fn memcached_needs_a_user_of_the_line_or_of_the_setting() {
+        let load = |user: Option<&str>, text: &str| {
+            let file = LoginFile {
+                path: "f".into(),
+                user: user.map(str::to_owned),
+                needs_user: true,
+            };
+            file.load(&|_| Ok(text.into()))
+        };
+        assert_eq!(
+            load(Some("app"), "x").unwrap().of("s"),
+            Some(&login("app", "x"))
+        );
+        assert_eq!(load(None, "me x").unwrap().of("s"), Some(&login("me", "x")));
+        let said = load(None, "# y\nx").unwrap_err();
+        assert_eq!(said, "has a password without a user in line 2");
     }
 
     #[test]

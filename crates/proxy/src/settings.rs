@@ -63,7 +63,7 @@ pub struct PoolSettings {
     /// What happens when servers or clients fail, beyond what nutcracker offers.
     pub failure: FailurePolicy,
     /// Who connections to the servers say that they are, if they do not give the password that clients have to give
-    /// ([`RedisSettings::auth`]). Redis only.
+    /// ([`RedisSettings::auth`]). Those of memcached have a user.
     pub server_logins: Option<Arc<ServerLogins>>,
     /// How connections to the servers are secured; `None` is not at all.
     pub server_security: Option<Security>,

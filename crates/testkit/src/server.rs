@@ -180,7 +180,10 @@ impl Kind {
     fn answers(self, endpoint: &Endpoint) -> bool {
         let (question, good): (&[u8], &[&[u8]]) = match self {
             Kind::Redis => (b"PING\r\n", &[b"+PONG", b"-NOAUTH"]),
-            Kind::Memcached => (b"version\r\n", &[b"VERSION"]),
+            Kind::Memcached => (
+                b"version\r\n",
+                &[b"VERSION", b"CLIENT_ERROR unauthenticated"],
+            ),
         };
         let Ok(mut client) = Client::try_connect(endpoint) else {
             return false;

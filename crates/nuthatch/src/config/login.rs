@@ -7,6 +7,7 @@ use proxy::ServerLogins;
 use super::file::ReadPool;
 use super::report::{Findings, Problem};
 use super::system::System;
+use super::table::theirs::REDIS;
 use super::table::tls::SERVER_LOGIN;
 use crate::logins::LoginFile;
 
@@ -30,6 +31,7 @@ pub(super) fn check_login(
     let file = LoginFile {
         path: parts.text("file")?.into(),
         user: parts.text("user").map(str::to_owned),
+        needs_user: !pool.values.get(&REDIS),
     };
     let mut refuse = |text: String, help: &str| {
         let message = format!(
@@ -44,7 +46,12 @@ pub(super) fn check_login(
     let list = match file.load(system.read) {
         Ok(list) => list,
         Err(text) => {
-            let help = "a line of it is `PASSWORD`, `USER PASSWORD`, or `SERVER USER PASSWORD`";
+            let help = match file.needs_user {
+                false => "a line of it is `PASSWORD`, `USER PASSWORD`, or `SERVER USER PASSWORD`",
+                true => {
+                    "a line of it is `USER PASSWORD`, or `SERVER USER PASSWORD`, or `PASSWORD` with a `user` in the setting"
+                }
+            };
             refuse(text, help);
             return None;
         }

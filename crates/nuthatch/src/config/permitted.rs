@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use proxy::acl::{Acl, RedisCommands};
-use proxy::{DEFAULT_USER, Users, users_with};
+use proxy::acl::{Acl, AclProblem, RedisCommands, Vocabulary};
+use proxy::{DEFAULT_USER, MemcachedCommands, Users, memcached_users, users_with};
 
 use super::file::ReadPool;
 use super::report::{Findings, Problem};
 use super::table::ours::{COMMANDS, USERS};
-use super::table::theirs::REDIS_AUTH;
+use super::table::theirs::{REDIS, REDIS_AUTH};
 use super::types::UserLine;
 
 /// The users of a pool, if it has any and they are valid.
@@ -34,26 +34,35 @@ pub(super) fn check_users(pool: &ReadPool, findings: &mut Findings) -> Option<Ar
     }
     let added = pool.values.value(&COMMANDS).unwrap_or_default();
     let is_added = |name: &str| added.iter().any(|command| command.name == name);
+    let redis = RedisCommands(&is_added);
+    let is_redis = pool.values.get(&REDIS);
+    let known: &dyn Vocabulary = match is_redis {
+        true => &redis,
+        false => &MemcachedCommands,
+    };
     let users: Vec<_> = lines
         .iter()
-        .filter_map(|line| check_user(line, &is_added, findings))
+        .filter_map(|line| check_user(line, known, findings))
         .collect();
-    Some(Arc::new(users_with(users, &added)))
+    Some(Arc::new(match is_redis {
+        true => users_with(users, &added),
+        false => memcached_users(users),
+    }))
 }
 
 fn check_user(
     line: &UserLine,
-    is_added: &dyn Fn(&str) -> bool,
+    known: &dyn Vocabulary,
     findings: &mut Findings,
 ) -> Option<(Box<str>, Acl)> {
     let mut acl = Acl::new(true);
     let name = &line.name;
-    if let Err(error) = acl.add(&line.rules, &RedisCommands(is_added)) {
+    if let Err(error) = acl.add(&line.rules, known) {
         let message = format!(
             "rule {} of `acl` of user `{name}` {}",
             error.number, error.problem
         );
-        let problem = Problem::at(&line.position, message).help(error.problem.help());
+        let problem = Problem::at(&line.position, message).help(help(&error.problem, known));
         findings.problems.push(problem);
         return None;
     }
@@ -85,4 +94,21 @@ fn check_user(
         findings.warn(&line.position, text);
     }
     Some((name.clone(), acl))
+}
+
+/// What to do about a rule. memcached has neither the categories of Redis nor its commands.
+fn help(problem: &AclProblem, known: &dyn Vocabulary) -> &'static str {
+    match problem {
+        _ if known.has_channels() => problem.help(),
+        AclProblem::UnknownCommand(_) => {
+            "expected a command of memcached, such as `+get` or `-flush_all`"
+        }
+        AclProblem::UnknownCategory(_) => {
+            "memcached's commands are in @read, @write and @admin, and all of them in @all"
+        }
+        AclProblem::Syntax => {
+            "expected on, off, nopass, #SHA256, ~PATTERN, %R~PATTERN, %W~PATTERN, allkeys, allcommands, +COMMAND, -COMMAND, +@CATEGORY or -@CATEGORY"
+        }
+        _ => problem.help(),
+    }
 }

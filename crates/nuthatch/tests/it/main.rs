@@ -42,6 +42,7 @@ mod many;
 mod memcached;
 mod memcached_meta;
 mod memcached_stats;
+mod memcached_users;
 mod names;
 mod one_server;
 mod overload;

@@ -2,10 +2,13 @@
 
 mod absent;
 mod authenticating;
+mod client;
+mod greeting;
 mod guarding;
 mod join;
 pub(crate) mod manual;
 mod meta;
+mod permitting;
 mod refused;
 mod stats;
 mod table;
@@ -16,25 +19,27 @@ use std::sync::Arc;
 
 use memcached_proto::request::{Progress, Request, RequestLimits, RequestParser};
 use memcached_proto::response::{LineKind, ReplyKind, ReplyScanner, Scan as TextScan};
-use memcached_proto::{Arg, MAX_FORWARDED_LINE, RequestError, Verb, cap, encode};
+use memcached_proto::{Arg, MAX_FORWARDED_LINE, RequestError, Verb, cap, encode, login};
 
-use self::refused::{reply_after, translate_others};
+use self::client::MemcachedClient;
+use self::permitting::restrict;
+use self::refused::{reply_after, translate_others, unauthenticated};
 use crate::cause::Cause;
 use crate::client_info::AboutClient;
-use crate::departure::Departure;
 use crate::flow::buffer::Rope;
+use crate::limits::AUTHENTICATE_WITHIN;
 use crate::protocol::Protocol;
 use crate::protocol::decision::{
     self, Apart, Decider, Decision, DecisionOutput, Facts, JoinKind, Key, Route, Version, Work,
 };
 use crate::protocol::fanout::{About, FanOut, Source, TtlCap};
 use crate::protocol::grammar::{BadReply, Grammar, Parsed, Reply, Scan, Unwanted, refuse_tls};
-use crate::protocol::greeting::{Greeting, HandshakeError, Step, StepKind, StepOutcome};
 use crate::protocol::pending_join::{Fragment, JoinOutcome, PendingJoin};
 use crate::protocol::waiting::Waiting;
 use crate::settings::ProtocolSettings;
-use crate::share::{Endpoint, PoolPlan};
+use crate::share::PoolPlan;
 use crate::time::Time;
+use crate::users::Users;
 
 /// The memcached protocol with a pool's settings.
 pub(crate) struct Memcached {
@@ -42,6 +47,8 @@ pub(crate) struct Memcached {
     allow_flush: bool,
     allow_admin: bool,
     has_one_server: bool,
+    /// Who clients may be, if they have to be somebody.
+    users: Option<Arc<Users>>,
 }
 
 /// Bytes of a gat line besides its keys but the first: the command, the expiry time, blanks, the first key, line end.
@@ -73,6 +80,7 @@ impl Protocol for Memcached {
             allow_flush: settings.allow_flush,
             allow_admin: memcached.admin_commands,
             has_one_server: settings.servers.len() == 1,
+            users: settings.users.clone(),
         }
     }
 }
@@ -94,7 +102,11 @@ impl Grammar for Memcached {
     }
 
     fn parse_unauthenticated(&self, parser: &mut Parser, text: &[u8]) -> Parsed {
-        self.parse(parser, text)
+        // A request that was begun before there were users goes on as it began.
+        if parser.inner.is_within_block() {
+            return self.parse(parser, text);
+        }
+        unauthenticated(text)
     }
 
     fn after_body(&self, parser: &mut Parser, _text: &[u8], tail: [u8; 2]) -> Parsed {
@@ -198,29 +210,48 @@ impl Grammar for Memcached {
 }
 
 impl Decider for Memcached {
-    type Client = ();
+    type Client = MemcachedClient;
     type Command = Option<Verb>;
 
-    fn client(&self, _id: u64, _now: Time) {}
-
-    fn must_authenticate(&self, _client: &()) -> bool {
-        false
+    fn client(&self, _id: u64, now: Time) -> MemcachedClient {
+        match &self.users {
+            Some(users) => MemcachedClient::new(users.at_first(), now),
+            None => MemcachedClient::default(),
+        }
     }
 
-    fn authenticate_by(&self, _client: &()) -> Option<Time> {
-        None
+    #[inline]
+    fn must_authenticate(&self, client: &MemcachedClient) -> bool {
+        client.is_nobody()
     }
 
-    fn version(_client: &()) -> Version {
+    fn authenticate_by(&self, client: &MemcachedClient) -> Option<Time> {
+        let member = client.member()?;
+        let is_stranger = member.user.is_none() && !member.is_no_stranger;
+        is_stranger.then(|| member.connected + AUTHENTICATE_WITHIN)
+    }
+
+    fn version(_client: &MemcachedClient) -> Version {
         Version::Base
     }
 
     fn decide(
         &self,
         request: decision::Request<'_, Self>,
-        _client: &mut (),
+        client: &mut MemcachedClient,
         output: &mut DecisionOutput,
     ) -> Decision<Self::Command> {
+        if client.member().is_some()
+            && let Some(decision) = restrict(
+                request.parser.request,
+                request.text,
+                request.parser.inner.keys(),
+                client,
+                output,
+            )
+        {
+            return decision;
+        }
         let found = request.parser.request;
         let command = found.map(|found| found.verb);
         let noreply = found.and_then(|found| found.noreply);
@@ -251,7 +282,7 @@ impl Decider for Memcached {
         }
     }
 
-    fn pass_over(_client: &mut ()) -> Reply {
+    fn pass_over(_client: &mut MemcachedClient) -> Reply {
         Reply::Wanted
     }
 
@@ -259,7 +290,7 @@ impl Decider for Memcached {
         &self,
         command: Self::Command,
         request: decision::Request<'_, Self>,
-        _client: &(),
+        _client: &MemcachedClient,
         out: &mut Vec<u8>,
     ) -> bool {
         if command == Some(Verb::MetaGet) {
@@ -273,12 +304,16 @@ impl Decider for Memcached {
         is_read
     }
 
-    fn client_name(_client: &()) -> &[u8] {
+    fn client_name(_client: &MemcachedClient) -> &[u8] {
         &[]
     }
 
-    fn about(_client: &()) -> AboutClient {
-        AboutClient::default()
+    fn about(client: &MemcachedClient) -> AboutClient {
+        let user = client.member().and_then(|member| member.user.as_ref());
+        AboutClient {
+            user: user.map(|user| user.name().into()),
+            ..AboutClient::default()
+        }
     }
 
     fn describe<'r>(
@@ -286,7 +321,13 @@ impl Decider for Memcached {
         request: decision::Request<'r, Self>,
     ) -> (&'r [u8], Option<Range<usize>>) {
         let verb = request.parser.request.map(|found| found.verb);
-        let name = verb.map_or("", Verb::name).as_bytes();
+        let name = match verb {
+            Some(verb) => verb.name(),
+            // Of a client that has not said who it is: anything else may have a password in it.
+            None if login::is_attempt(request.text) => Verb::Set.name(),
+            None => "",
+        };
+        let name = name.as_bytes();
         let key = request.parser.inner.keys().first();
         (name, key.map(|key| key.range()))
     }
@@ -364,7 +405,7 @@ impl FanOut for Memcached {
     fn join(
         &self,
         join: &mut PendingJoin<ReplyKind>,
-        _client: &(),
+        _client: &MemcachedClient,
         about: &About<'_>,
         out: &mut Rope,
     ) -> JoinOutcome {
@@ -407,49 +448,6 @@ impl FanOut for Memcached {
         _: &mut TtlCap,
     ) {
     }
-}
-
-impl Greeting for Memcached {
-    fn handshake(_version: Version, _database: u32, _endpoint: &Endpoint) -> Vec<Step> {
-        Vec::new()
-    }
-
-    fn probe() -> Step {
-        Step {
-            request: encode::VERSION.to_vec(),
-            kind: StepKind::Probe,
-        }
-    }
-
-    fn ttl_cap_test() -> Option<Step> {
-        None
-    }
-
-    fn release_question(&self) -> Option<Step> {
-        None
-    }
-
-    fn step_outcome(_step: &Step, _kind: ReplyKind, _reply: &[u8]) -> StepOutcome {
-        StepOutcome::Passed
-    }
-
-    /// The error of a memcached that has reached its limit of connections (`-c`).
-    fn unsolicited_error(data: &[u8]) -> Option<HandshakeError> {
-        const TOO_MANY: &str = "ERROR Too many open connections";
-        data.starts_with(TOO_MANY.as_bytes())
-            .then(|| HandshakeError {
-                cause: Cause::refusal("the connection", TOO_MANY),
-                is_failure: true,
-            })
-    }
-
-    fn announce(&self, _client: &(), _departure: Departure, _out: &mut Vec<u8>) {}
-
-    fn may_upgrade(&self) -> bool {
-        false
-    }
-
-    fn upgraded(&self, _client: &mut (), _granted: Result<bool, Cause>, _out: &mut Vec<u8>) {}
 }
 
 /// No request waits for other clients.

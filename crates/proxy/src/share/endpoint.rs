@@ -39,12 +39,12 @@ impl Endpoint {
         number: u64,
     ) -> Self {
         let login = match (&pool.protocol, &pool.server_logins) {
-            (ProtocolSettings::Redis(_), Some(logins)) => {
+            (_, Some(logins)) => {
                 let name = replica_of.unwrap_or(&server.name).into();
                 Some(LoginSource::Listed(Arc::clone(logins), name))
             }
             (ProtocolSettings::Redis(redis), None) => redis.auth.clone().map(LoginSource::Pool),
-            (ProtocolSettings::Memcached(_), _) => None,
+            (ProtocolSettings::Memcached(_), None) => None,
         };
         Self {
             number,

@@ -30,6 +30,7 @@ mod leaving;
 mod levels;
 mod libraries;
 mod local;
+mod memcached_users;
 mod memory;
 mod meta;
 mod miss;

@@ -413,14 +413,15 @@ rows! {
          password in hexadecimal, or a list of up to 8; and `acl`, its rules in the syntax of Redis's ACL: commands \
          (`+get`, `-config|set`, `+@read`, `-@dangerous`), patterns of keys (`~cart:*`, `%R~PATTERN` to read, `%W~PATTERN` to write) and \
          of channels (`&news:*`), `allkeys`, `allchannels`, `allcommands`, `nopass`, `off`. A user without rules may do \
-         nothing. Clients give AUTH or HELLO a name and a password; until then they are the user `default`, which has to be \
-         listed and to have `nopass` for that. Not together with `redis_auth`: what servers are given is in `server_login`. \
+         nothing. Clients of Redis pools give AUTH or HELLO a name and a password; those of memcached pools begin with a `set` of any key whose \
+         data is name and password, as with memcached's `-Y`. Until then they are the user `default`, which has to be \
+         listed and to have `nopass` for that. memcached's commands are in the categories `@read`, `@write` and `@admin`, and it has no \
+         channels. Not together with `redis_auth`: what servers are given is in `server_login`. \
          After 10 wrong passwords from one address its attempts are refused for a time, which doubles \
          up to 30 seconds. A reload makes other rules hold for clients that are connected, and closes those whose user is gone. A pool \
          without users pays nothing for them. See [users.md](users.md).\n\n```yaml\n  users:\n    - {name: app, password_sha256: \
          2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b, acl: \"~cart:* +@read +@write\"}\n```",
-    )
-    .only_redis();
+    );
 
     ERROR_DETAIL: bool = Row::ours(
         "error_detail",

@@ -109,10 +109,11 @@ rows! {
          without that the server's default user. A line of three words is for one server: its name, user and password. Lines that are \
          empty or begin with `#` and a blank count for nothing. The file is looked at every second and read again once it has changed, \
          so that whatever renews tokens only has to write it: further connections give the new password, and those that are \
-         open stay. What cannot be used is told in the log and changes nothing. No password is ever shown.\n\n```yaml\n  \
+         open stay. What cannot be used is told in the log and changes nothing. No password is ever shown. Servers of a memcached pool \
+         run with `-Y` then, and need a user; a connection begins with a `set` of the key `nuthatch:server_login`, whose time has passed already, \
+         so that a server without `-Y` keeps nothing of it.\n\n```yaml\n  \
          server_login: {user: app, file: /run/secrets/cache-token}\n```",
-    )
-    .only_redis();
+    );
 
     PROXY_PROTOCOL: Networks = Row::ours(
         "proxy_protocol",

@@ -142,3 +142,74 @@ fn users_that_nobody_or_anybody_can_be_are_warned_of() {
         }
     }
 }
+
+/// The same list in a memcached pool, from the third line on.
+fn of_memcached(list: &str) -> String {
+    let list = list.replace("SECRET", SECRET);
+    format!("a:\n  listen: 127.0.0.1:1\n  users: {list}\n  servers: [h:1:1]\n")
+}
+
+#[test]
+fn users_of_memcached_pools_have_rules_about_its_commands() {
+    let list =
+        "[{name: app, password_sha256: SECRET, acl: '~cart:* +@read +@write -incr +flush_all'}]";
+    let config = load_text(&of_memcached(list)).expect(list);
+    let users = config.pools[0].settings.users.clone();
+    let users = users.expect("the pool has users");
+    let app = users.find(b"app").expect("it is there");
+    assert_eq!(
+        app.acl().commands_text(),
+        "-@all +@read +@write -incr +flush_all"
+    );
+    assert!(app.permissions().allows_name("set") && !app.permissions().allows_name("incr"));
+    assert!(users.authenticate(b"app", b"secret").is_some());
+}
+
+/// Rules with one mistake that are right in a Redis pool, or nowhere: which it is, what is wrong, and what helps.
+const MEMCACHED_MISTAKES: &[(&str, &str, &str)] = &[
+    (
+        "+mget",
+        "1 of `acl` of user `a` names an unknown command: `mget`",
+        "such as `+get`",
+    ),
+    (
+        "+get -config|set",
+        "2 of `acl` of user `a` names an unknown command: `config|set`",
+        "such as `+get`",
+    ),
+    (
+        "+@pubsub",
+        "1 of `acl` of user `a` names an unknown category: `@pubsub`",
+        "@read, @write and @admin",
+    ),
+    (
+        "+get &news:*",
+        "2 of `acl` of user `a` is about channels, which the protocol of the pool does not have",
+        "remove it",
+    ),
+    (
+        "allchannels",
+        "1 of `acl` of user `a` is about channels, which the protocol of the pool does not have",
+        "remove it",
+    ),
+    (
+        "nonsense",
+        "1 of `acl` of user `a` is no rule of Redis's ACL",
+        "allkeys, allcommands",
+    ),
+];
+
+#[test]
+fn what_memcached_does_not_have_is_named_where_it_stands() {
+    for (rules, expected, help) in MEMCACHED_MISTAKES {
+        let before = "  users: [{name: a, password_sha256: SECRET, acl: ".replace("SECRET", SECRET);
+        let list = format!("[{{name: a, password_sha256: SECRET, acl: '{rules}'}}]");
+        let report = load_text(&of_memcached(&list)).expect_err(rules);
+        let column = before.len() + 1;
+        assert_eq!(
+            lines(&report),
+            [format!("n.yml:3:{column}: rule {expected}")]
+        );
+        assert!(report.to_string().contains(help), "{report}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What memcached does not have.
 
 use super::Memcached;
+use super::client::MemcachedClient;
 use crate::protocol::channel::{Change, ChannelKind, Counts};
 use crate::protocol::decision;
 use crate::protocol::report::{PoolView, Report};
@@ -11,7 +12,7 @@ impl Report for Memcached {
     fn report(
         &self,
         _request: decision::Request<'_, Self>,
-        _pool: &PoolView<'_, ()>,
+        _pool: &PoolView<'_, MemcachedClient>,
         _out: &mut Vec<u8>,
     ) {
     }
@@ -28,7 +29,7 @@ impl Subscribing for Memcached {
     }
 
     fn confirm(
-        _client: &(),
+        _client: &MemcachedClient,
         _change: Change,
         _kind: ChannelKind,
         _name: Option<&[u8]>,
@@ -39,9 +40,9 @@ impl Subscribing for Memcached {
 
     fn too_many_subscriptions(_out: &mut Vec<u8>) {}
 
-    fn message_start(_client: &()) -> Option<u8> {
+    fn message_start(_client: &MemcachedClient) -> Option<u8> {
         None
     }
 
-    fn note_subscriptions(_client: &mut (), _counts: Counts) {}
+    fn note_subscriptions(_client: &mut MemcachedClient, _counts: Counts) {}
 }

@@ -2,6 +2,7 @@
 
 use memcached_proto::{Verb, encode, meta};
 
+use super::client::MemcachedClient;
 use super::refused::reply_after;
 use super::{Memcached, stats};
 use crate::guardrails::{Forbidden, Why};
@@ -10,12 +11,16 @@ use crate::protocol::grammar::Reply;
 use crate::protocol::guarding::{Guarding, Looked};
 
 impl Guarding for Memcached {
+    /// A client that has to say who it is is told that, and uses up no rate.
     fn look(
         &self,
         request: Request<'_, Self>,
-        _client: &(),
+        client: &MemcachedClient,
         out: &mut DecisionOutput,
     ) -> Option<Looked> {
+        if client.is_nobody() {
+            return None;
+        }
         let verb = request.parser.request?.verb;
         if verb.is_end() {
             return None;
@@ -57,7 +62,7 @@ impl Guarding for Memcached {
         &self,
         request: Request<'_, Self>,
         why: &Forbidden,
-        _client: &mut (),
+        _client: &mut MemcachedClient,
         out: &mut DecisionOutput,
     ) -> Reply {
         let reason = why.to_string();

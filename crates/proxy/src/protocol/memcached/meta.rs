@@ -9,6 +9,12 @@ use crate::protocol::grammar::{Mark, Reply};
 /// The flags of a meta get that neither change an item nor take part in who is to renew it.
 const PURE: &[u8] = b"bcCfhklOqstuvPL";
 
+/// Whether this flag of a meta get changes an item, as far as is known. `R` only has its sender renew the item, as a plain meta get of
+/// a stale one does.
+pub(super) fn changes_item(flag: u8) -> bool {
+    flag != b'R' && !PURE.contains(&flag)
+}
+
 /// The decision for a meta command with these keys.
 pub(super) fn decide(
     verb: Verb,

@@ -3,10 +3,11 @@
 use std::fmt::Display;
 
 use memcached_proto::RequestError;
+use memcached_proto::login::{self, Found};
 use memcached_proto::request::Progress;
 
 use crate::event::Event;
-use crate::protocol::grammar::{Parsed, Refusal, Reply};
+use crate::protocol::grammar::{Parsed, Refusal, Reply, refuse_tls};
 
 pub(super) fn reply_after(noreply: bool) -> Reply {
     match noreply {
@@ -47,6 +48,16 @@ pub(super) fn translate_others(progress: Result<Progress, RequestError>) -> Pars
             reply: reply_after(error.is_noreply()),
             refusal: told(&error, |out| error.line(out)),
         },
+    }
+}
+
+/// What is at the beginning of the bytes of a client that has not said who it is.
+#[cold]
+pub(super) fn unauthenticated(text: &[u8]) -> Parsed {
+    match login::read(text) {
+        Ok(Found::Partial) => Parsed::Partial,
+        Ok(Found::Other { len } | Found::Attempt { len, .. }) => Parsed::Request { len },
+        Err(error) => refuse_tls(text).unwrap_or_else(|| translate_others(Err(error))),
     }
 }
 
