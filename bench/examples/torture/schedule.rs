@@ -193,7 +193,7 @@ impl<'a> Schedule<'a> {
         let upgrades = Upgrades::start(&self.setup.socket, wanted);
         let upgrades = self.upgrades.insert(upgrades).progress();
         while !upgrades.is_over() {
-            if self.usage.len() == 1 && upgrades.done() >= wanted / 2 {
+            if self.usage.len() == 1 && upgrades.done() >= wanted.div_ceil(2) {
                 self.pid = upgrades.pid();
                 self.look()?;
             }
