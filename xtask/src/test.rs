@@ -1,5 +1,6 @@
 //! `cargo xtask test`: runs all tests, or those of one part.
 
+use crate::libraries;
 use crate::run::{cargo, run};
 use crate::setup;
 use crate::tidy::metadata::{Metadata, Package};
@@ -24,6 +25,27 @@ pub(crate) fn only(name: &str, rest: &[&str]) -> Result<(), String> {
     let selection = select(&metadata.workspace_packages(), name)?;
     setup::run();
     run(cargo().arg("test").args(selection).arg("--").args(rest))
+}
+
+/// Runs tests of real Clusters, replicas and Sentinels with a Valkey of today in place of `redis-server`, or those with these
+/// names.
+///
+/// # Errors
+///
+/// When there is no such server for this machine, or a test failed.
+pub(crate) fn with_valkey(names: &[&str]) -> Result<(), String> {
+    setup::run();
+    let folder = libraries::valkey()?;
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let paths = std::iter::once(folder).chain(std::env::split_paths(&paths));
+    let paths = std::env::join_paths(paths).map_err(|error| error.to_string())?;
+    let names = match names {
+        [] => &["cluster::", "replicas::", "sentinel::"],
+        names => names,
+    };
+    let mut command = cargo();
+    command.args(["test", "--package", "nuthatch", "--test", "it", "--"]);
+    run(command.args(names).env("PATH", paths))
 }
 
 /// Cargo's arguments that select `name`.

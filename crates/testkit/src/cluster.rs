@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::{Server, eventually, free_port, redis_with};
+use crate::{Server, Tool, eventually, free_port, redis_with};
 
 /// How long it may take until all nodes know of a change.
 const SETTLE_LIMIT: Duration = Duration::from_secs(60);
@@ -22,7 +22,12 @@ pub struct Cluster {
 impl Cluster {
     /// Starts one in which a node is failed if it is silent for `node_timeout`; `None` if no server is installed.
     pub fn start(node_timeout: Duration) -> Option<Self> {
-        let nodes = (0..2 * MASTERS).map(|_| node(node_timeout));
+        Self::start_with(node_timeout, &[])
+    }
+
+    /// The same with further options of the servers.
+    pub fn start_with(node_timeout: Duration, options: &[&str]) -> Option<Self> {
+        let nodes = (0..2 * MASTERS).map(|_| node(node_timeout, options));
         let cluster = Self {
             nodes: nodes.collect::<Option<_>>()?,
         };
@@ -32,7 +37,7 @@ impl Cluster {
 
     /// Starts a further master, which has no slots, and returns it when all know it.
     pub fn add_master(&mut self, node_timeout: Duration) -> Option<usize> {
-        self.nodes.push(node(node_timeout)?);
+        self.nodes.push(node(node_timeout, &[])?);
         let new = self.len() - 1;
         self.meet(new);
         let known = format!("cluster_known_nodes:{}\r", self.len());
@@ -215,12 +220,22 @@ impl Cluster {
     }
 }
 
+/// Whether the installed server has numbered databases in a cluster: Valkey 9 and later.
+pub fn has_numbered_databases() -> bool {
+    let tool = Tool::find("redis-server");
+    let output = tool.and_then(|tool| tool.command().arg("--version").output().ok());
+    let text = output.map_or_else(String::new, |it| String::from_utf8_lossy(&it.stdout).into());
+    let version = text.strip_prefix("Valkey server v=");
+    let major = version.and_then(|version| version.split('.').next()?.parse().ok());
+    major.is_some_and(|major: u32| major >= 9)
+}
+
 /// Starts a node that is alone.
-fn node(node_timeout: Duration) -> Option<Server> {
+fn node(node_timeout: Duration, further: &[&str]) -> Option<Server> {
     let timeout = node_timeout.as_millis().to_string();
     // That of the bus is 10,000 higher by default, which may be too high.
     let bus = free_port().to_string();
-    redis_with(&[
+    let mut options = vec![
         "--cluster-enabled",
         "yes",
         "--cluster-node-timeout",
@@ -231,7 +246,9 @@ fn node(node_timeout: Duration) -> Option<Server> {
         "0",
         "--repl-diskless-sync-delay",
         "0",
-    ])
+    ];
+    options.extend(further);
+    redis_with(&options)
 }
 
 /// The first slot of a master.

@@ -28,7 +28,7 @@ mod tool;
 
 pub use certificates::{Authority, Certificate};
 pub use client::Client;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, has_numbered_databases};
 pub use endpoint::Endpoint;
 pub use port::free_port;
 pub use process::{Process, eventually};

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use hashkit::slot_of;
-use testkit::{Client, Cluster, Proxy, eventually, free_port};
+use testkit::{Client, Cluster, Proxy, eventually, free_port, has_numbered_databases};
 
 use crate::rig::{BIN, TIME_LIMIT, text};
 
@@ -229,4 +229,54 @@ fn fail_over_under_requests(cluster: &mut Cluster, port: u16) {
             format!("${length}\r\n{value}\r\n")
         );
     }
+}
+
+/// Valkey 9 has them; with older servers a client that selects one is told so, and nothing is done in database 0 instead.
+#[test]
+fn numbered_databases_are_those_of_the_cluster() {
+    let has_them = has_numbered_databases();
+    let options: &[&str] = match has_them {
+        true => &["--cluster-databases", "4"],
+        false => &[],
+    };
+    let Some(cluster) = Cluster::start_with(NODE_TIMEOUT, options) else {
+        testkit::skip!("redis-server is not installed");
+    };
+    let (_proxy, port) = proxy_of(&cluster, "  timeout: 5000\n  databases: 4\n");
+    let mut clients = [(); 3].map(|()| Client::to_port(port));
+    for (number, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.ask(&["SELECT", &number.to_string()]), "+OK\r\n");
+    }
+    let [zero, _, two] = &mut clients;
+    assert_eq!(zero.ask(&["SET", "{d}key", "zero"]), "+OK\r\n");
+    if !has_them {
+        let refused = two.ask(&["SET", "{d}key", "two"]);
+        assert!(
+            refused.contains("SELECT is not allowed in cluster mode"),
+            "{refused}"
+        );
+        assert_eq!(zero.ask(&["GET", "{d}key"]), "$4\r\nzero\r\n");
+        return;
+    }
+    assert_eq!(
+        two.ask(&["MSET", "{d}key", "two", "a", "1", "b", "2"]),
+        "+OK\r\n"
+    );
+    let slot = slot_of(b"{d}");
+    let from = cluster.owner(slot).expect("a master has the slot");
+    let to = cluster.masters().into_iter().find(|node| *node != from);
+    // Keys that do not exist are there, in each database.
+    cluster.begin_migration(slot, from, to.expect("there are several"));
+    for (number, client) in clients.iter_mut().enumerate() {
+        let key = format!("{{d}}new{number}");
+        assert_eq!(client.ask(&["INCR", &key]), ":1\r\n");
+        assert_eq!(client.ask(&["MULTI"]), "+OK\r\n");
+        assert_eq!(client.ask(&["INCR", &key]), "+QUEUED\r\n");
+        assert_eq!(client.ask(&["EXEC"]), "*1\r\n:2\r\n");
+    }
+    let [zero, one, two] = &mut clients;
+    assert_eq!(zero.ask(&["GET", "{d}key"]), "$4\r\nzero\r\n");
+    assert_eq!(one.ask(&["GET", "{d}key"]), "$-1\r\n");
+    assert_eq!(two.ask(&["GET", "{d}key"]), "$3\r\ntwo\r\n");
+    assert_eq!(two.ask(&["MGET", "a", "b"]), "*2\r\n$1\r\n1\r\n$1\r\n2\r\n");
 }
