@@ -160,6 +160,13 @@ pub enum Event {
         /// The command.
         command: &'static str,
     },
+    /// A request failed that the nodes of a Redis Cluster have sent elsewhere, or let wait.
+    RedirectFailed {
+        /// The node that did so last.
+        server: String,
+        /// Why it was not sent on.
+        reason: String,
+    },
     /// A transaction was split, and not all of its servers have executed their part.
     TransactionInPart {
         /// How many have not.
@@ -234,7 +241,7 @@ impl Event {
             Event::NoResp3 { .. } | Event::CannotCapTtl { .. } => Level::Warn,
             Event::CrossShard { .. } | Event::Ejected { .. } => Level::Warn,
             Event::Unheard { .. } | Event::Dropped { .. } => Level::Warn,
-            Event::TransactionInPart { .. } => Level::Warn,
+            Event::TransactionInPart { .. } | Event::RedirectFailed { .. } => Level::Warn,
             Event::ElementLost { .. } | Event::Forbidden { .. } => Level::Warn,
             Event::User(_) => Level::Warn,
             Event::Readmitted { .. } => Level::Notice,
@@ -278,12 +285,8 @@ impl fmt::Display for Event {
                 let cause = cause.to_string();
                 write!(f, "closed, {lost} requests lost: {}", start_of(&cause))
             }
-            Event::SelectFailed { server, text } => {
-                write!(f, "SELECT failed on {server}: {}", start_of(text))
-            }
-            Event::AuthFailed { server, text } => {
-                write!(f, "AUTH failed on {server}: {}", start_of(text))
-            }
+            Event::SelectFailed { server, text } => write_failed(f, "SELECT", server, text),
+            Event::AuthFailed { server, text } => write_failed(f, "AUTH", server, text),
             Event::CannotCapTtl { server } => write_useless(f, server),
             Event::NoResp3 { server } => write!(f, "server '{server}' does not speak RESP3"),
             Event::Ejected { server, millis } => {
@@ -297,6 +300,7 @@ impl fmt::Display for Event {
             ),
             Event::Forbidden { reason } => write!(f, "refused a request: {reason}"),
             Event::User(event) => event.fmt(f),
+            Event::RedirectFailed { server, reason } => write_redirect(f, server, reason),
             Event::TransactionInPart { failed, parts } => write!(
                 f,
                 "{failed} of {parts} servers have not executed their part of a transaction; see transactions"
@@ -325,6 +329,18 @@ fn write_stalled(
     write!(
         f,
         "closing client {client}: {unread} bytes of replies are unread, and it has moved only {moved} bytes; see client_min_rate"
+    )
+}
+
+fn write_failed(f: &mut fmt::Formatter<'_>, step: &str, server: &str, text: &str) -> fmt::Result {
+    write!(f, "{step} failed on {server}: {}", start_of(text))
+}
+
+fn write_redirect(f: &mut fmt::Formatter<'_>, server: &str, reason: &str) -> fmt::Result {
+    let reason = start_of(reason);
+    write!(
+        f,
+        "a request that node '{server}' sent elsewhere, or let wait, failed: {reason}"
     )
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::state::Engine;
 use crate::cause::Cause;
+use crate::event::Event;
 use crate::id::{ConnectionId, ServerId, SessionId};
 use crate::limits::{
     CLUSTER_FIRST_PAUSE, CLUSTER_LONGEST_PAUSE, CLUSTER_PATIENCE, MAX_HOPS, MAX_REDIRECT_LINE,
@@ -215,8 +216,7 @@ impl<P: Protocol> Engine<P> {
         let is_concerned =
             |it: &Redirected| !matches!(P::redirect(&it.line), Some(Redirect::Asked { .. }));
         for it in self.redirects.take_overtaken(key, is_concerned) {
-            let cause = Cause::Other(OVERTAKEN.into());
-            self.fail_redirected(&it, &cause, Some(it.server));
+            self.stop_redirecting(&it, &Cause::Other(OVERTAKEN.into()));
         }
     }
 }
@@ -255,7 +255,7 @@ impl<P: Protocol> Engine<P> {
         }
         let key = it.key();
         match self.hopeless(&it) {
-            Some(cause) => self.fail_redirected(&it, &cause, Some(it.server)),
+            Some(cause) => self.stop_redirecting(&it, &cause),
             None if was_first => self.redirects.put_back(it, self.now + pause),
             None => self.redirects.add(it, self.now + pause),
         }
@@ -274,7 +274,7 @@ impl<P: Protocol> Engine<P> {
         it.kept.hops = it.kept.hops.saturating_add(1);
         let slot = it.kept.slot;
         let known = |to: &Option<Node>| {
-            let to = to.as_ref().and_then(|to| address(to, from))?;
+            let to = to.as_ref().and_then(|to| to.address(from))?;
             Some((self.routes.find_server(&to)?, to))
         };
         match redirect {
@@ -314,8 +314,8 @@ impl<P: Protocol> Engine<P> {
         }
     }
 
-    /// The request goes to a node that the plan has, without a pause at first: a loop costs the servers less with pauses. One
-    /// that the plan does not have may be in the next: until then the owner of the slot is asked again.
+    /// The request goes to a node of the plan, at first without a pause: a loop costs the servers less with pauses. For one that
+    /// may be in the next plan, the owner of the slot is asked again.
     fn follow_to(&self, it: &mut Redirected, to: Option<Target>) -> Duration {
         let Some(to) = to else {
             it.to = Target::Owner;
@@ -357,9 +357,8 @@ impl<P: Protocol> Engine<P> {
     fn is_over(&self, it: &Redirected) -> bool {
         let patience = self.settings.timeout.unwrap_or(CLUSTER_PATIENCE);
         let patience = patience.min(CLUSTER_PATIENCE);
-        it.kept
-            .since
-            .is_some_and(|since| since + patience <= self.now)
+        let since = it.kept.since;
+        since.is_some_and(|since| since + patience <= self.now)
     }
 
     /// What the client of a request is told that has waited for too long: what its server has said, unless that leads elsewhere.
@@ -433,7 +432,7 @@ impl<P: Protocol> Engine<P> {
                 Attempt::Left => {}
                 Attempt::Later(_) if self.is_over(&it) => {
                     let cause = self.why_over(&it);
-                    self.fail_redirected(&it, &cause, Some(it.server));
+                    self.stop_redirecting(&it, &cause);
                 }
                 Attempt::Later(pause) => {
                     return self.redirects.put_back(it, self.now + pause);
@@ -441,6 +440,15 @@ impl<P: Protocol> Engine<P> {
                 Attempt::Failed(cause, server) => self.fail_redirected(&it, &cause, server),
             }
         }
+    }
+
+    /// A request is not sent on, and the log tells it.
+    fn stop_redirecting(&mut self, it: &Redirected, cause: &Cause) {
+        self.outbox.log(Event::RedirectFailed {
+            server: self.roster.server(it.server).name().to_owned(),
+            reason: cause.detail().to_owned(),
+        });
+        self.fail_redirected(it, cause, Some(it.server));
     }
 
     fn fail_redirected(&mut self, it: &Redirected, cause: &Cause, server: Option<ServerId>) {
@@ -581,13 +589,4 @@ fn can_be_sent_again(entry: &InFlight) -> bool {
             | ReplyTo::Last(_)
             | ReplyTo::Leased
     )
-}
-
-/// The address of a node that one at `from` has named.
-fn address(node: &Node, from: Option<&Address>) -> Option<Address> {
-    match (&node.host, from) {
-        (Some(host), _) => Some(Address::tcp(host, node.port)),
-        (None, Some(Address::Tcp { host, .. })) => Some(Address::tcp(host, node.port)),
-        (None, _) => None,
-    }
 }

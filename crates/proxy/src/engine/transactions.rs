@@ -309,7 +309,10 @@ impl<P: Protocol> Engine<P> {
     /// The trial that the session's transaction waits for has been answered. Requests before the transaction may have been
     /// sent elsewhere meanwhile: it does not overtake them.
     pub(super) fn end_trial(&mut self, id: SessionId) {
-        if self.heals && self.redirects.has_row_of(id) {
+        let session = self.clients.get(id);
+        let transaction = session.and_then(|session| session.transaction());
+        let waits = transaction.is_some_and(|it| it.reply_to().is_some());
+        if waits && self.redirects.has_row_of(id) {
             return self.redirects.wait_behind(id);
         }
         if let Some((transaction, reply_to)) = self.take_waiting_transaction(id) {

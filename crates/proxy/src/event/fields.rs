@@ -51,6 +51,7 @@ impl Event {
             Event::Ejected { .. } => "ejected",
             Event::Readmitted { .. } => "readmitted",
             Event::CrossShard { .. } => "cross_shard",
+            Event::RedirectFailed { .. } => "redirect_failed",
             Event::TransactionInPart { .. } => "transaction_in_part",
             Event::Unheard { .. } => "unheard",
             Event::Forbidden { .. } => "forbidden",
@@ -69,6 +70,7 @@ impl Event {
             | Event::AuthFailed { server, .. }
             | Event::NoResp3 { server }
             | Event::CannotCapTtl { server }
+            | Event::RedirectFailed { server, .. }
             | Event::Ejected { server, .. }
             | Event::Readmitted { server }
             | Event::ElementLost { server, .. } => Some(server),

@@ -46,6 +46,7 @@ impl Event {
             | Event::Unheard { .. }
             | Event::Forbidden { .. }
             | Event::User(_)
+            | Event::RedirectFailed { .. }
             | Event::TransactionInPart { .. } => LOG_LASTING_EVERY,
             Event::Ejected { .. } | Event::Readmitted { .. } => return Limit::None,
             Event::Trace(_) | Event::Dropped { .. } => return Limit::None,

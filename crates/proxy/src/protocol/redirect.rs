@@ -1,5 +1,7 @@
 //! Servers of a Redis Cluster that answer that a request belongs elsewhere, or cannot be served for the moment.
 
+use crate::settings::Address;
+
 /// What such an answer says. The request was not executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Redirect {
@@ -27,4 +29,15 @@ pub(crate) struct Node {
     /// A name or a numeric address; `None` if it is that of the node that has answered.
     pub(crate) host: Option<Box<str>>,
     pub(crate) port: u16,
+}
+
+impl Node {
+    /// Where it is; a node at `from` has named it.
+    pub(crate) fn address(&self, from: Option<&Address>) -> Option<Address> {
+        match (&self.host, from) {
+            (Some(host), _) => Some(Address::tcp(host, self.port)),
+            (None, Some(Address::Tcp { host, .. })) => Some(Address::tcp(host, self.port)),
+            (None, _) => None,
+        }
+    }
 }

@@ -219,7 +219,9 @@ impl Redirects {
 
     /// The client's next request waits until it has no rows ([`Redirects::take_free`]).
     pub(crate) fn wait_behind(&mut self, id: SessionId) {
-        self.behind.push(id);
+        if !self.behind.contains(&id) {
+            self.behind.push(id);
+        }
     }
 
     /// Takes the clients that waited, and have no rows any more.

@@ -239,6 +239,8 @@ fn nodes_that_send_a_request_in_circles_are_stopped() {
         reply.starts_with("-ERR ") && !reply.contains("MOVED"),
         "{reply}"
     );
+    let told = "a request that node 's0' sent elsewhere, or let wait, failed: the nodes of the cluster send the request from one to another";
+    assert!(stage.log.iter().any(|line| line == told), "{:?}", stage.log);
 }
 
 #[test]
