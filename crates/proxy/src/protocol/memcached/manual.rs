@@ -15,6 +15,7 @@ refused in its own terms.
 - What is *split* is sent to each server with its keys, and the replies become one. A server that fails is a miss for its keys,
   unless all of them fail.
 - Whatever is wrong with a storage command, its data block is skipped.
+- In a pool with [`users`](users.md#memcached-pools) a client begins with a `set` of its name and password.
 - Settings: [`allow_flush`](configuration.md#allow_flush), [`admin_commands`](configuration.md#admin_commands),
   [`max_value`](configuration.md#max_value).
 
