@@ -2,11 +2,12 @@
 
 use super::state::Engine;
 use crate::flow::outbox::Action;
-use crate::id::{ConnectionId, SessionId};
+use crate::id::{ConnectionId, ServerId, SessionId};
 use crate::protocol::Protocol;
 use crate::routes::routing::Destination;
 use crate::servers::kept::{Kept, SentAs};
 use crate::servers::queue::{InFlight, ReplyTo};
+use crate::servers::redirects::RowKey;
 use crate::settings::Address;
 
 impl<P: Protocol> Engine<P> {
@@ -58,6 +59,13 @@ impl<P: Protocol> Engine<P> {
             // Its client has left.
             None => (entry.with_reply_to(ReplyTo::Proxy), None),
         }
+    }
+
+    /// Whether a server has still to answer requests of that client for that slot, as they were sent first.
+    pub(super) fn has_in_flight(&self, key: RowKey, server: ServerId) -> bool {
+        let mut connections = self.roster.connections();
+        connections
+            .any(|it| it.server() == server && it.queue().kept_slots().any(|kept| kept == key))
     }
 
     /// Clients with requests at a server that does not have their slots any more have their later ones wait until those

@@ -472,6 +472,10 @@ impl<P: Protocol> Engine<P> {
             self.ask_for_map(None);
             return Attempt::Later(CLUSTER_FIRST_PAUSE);
         };
+        // Where the slot is back, those that were sent after it would be executed before it.
+        if server == it.server && self.has_in_flight(it.key(), server) {
+            return Attempt::Later(CLUSTER_FIRST_PAUSE);
+        }
         let Some(mut request) = it.kept.request.as_ref().map(|request| request.again()) else {
             return Attempt::Failed(Cause::Other(NOT_KEPT.into()), None);
         };

@@ -22,7 +22,7 @@ use world::{Counts, World};
 const USUAL_SEEDS: u64 = 3_000;
 
 /// Seeds that once showed a bug; always run.
-const REGRESSIONS: [u64; 5] = [132, 356, 705, 1417, 8936];
+const REGRESSIONS: [u64; 6] = [132, 356, 705, 1417, 8936, 101_203];
 
 #[test]
 fn no_client_notices_what_happens_in_a_cluster() {

@@ -401,6 +401,27 @@ fn one_that_is_on_its_way_is_not_sent_once_more_behind_a_later_one() {
 }
 
 #[test]
+fn one_is_not_sent_to_the_same_node_again_behind_a_later_one() {
+    let mut stage = Stage::new(cluster(2));
+    let (client, key) = (stage.client(), key(2, 0));
+    let (first, second) = (set(&key, "1"), set(&key, "2"));
+    stage.say(client, first.clone() + &second);
+    let link = stage.link(0);
+    assert_eq!(stage.heard(link), first.clone() + &second);
+    // A node that no plan has: the owner is to be asked again, which has not answered the second request.
+    stage.answer(link, moved(&key, 9));
+    stage.wait(500);
+    assert_eq!(stage.heard(link), "");
+    stage.answer(link, moved(&key, 9));
+    stage.wait(500);
+    assert_eq!(stage.heard(link), first);
+    stage.answer(link, OK);
+    assert_eq!(stage.heard(link), second);
+    stage.answer(link, OK);
+    assert_eq!(stage.hear(client), format!("{OK}{OK}"));
+}
+
+#[test]
 fn requests_for_other_keys_of_a_slot_that_moves_are_not_overtaken() {
     let mut stage = Stage::new(cluster(3));
     let (client, key) = (stage.client(), key(3, 0));
