@@ -203,6 +203,14 @@ impl Daemon {
         Self(Pid::from_raw(text.parse().unwrap()).unwrap())
     }
 
+    /// The one whose start the log tells of last.
+    fn told_by(log: &Path) -> Self {
+        let text = fs::read_to_string(log).unwrap();
+        let (_, end) = text.rsplit_once("started on pid ").unwrap();
+        let pid = end.lines().next().unwrap();
+        Self(Pid::from_raw(pid.parse().unwrap()).unwrap())
+    }
+
     fn signal(&self, signal: Signal) {
         kill_process(self.0, signal).unwrap();
     }
@@ -289,6 +297,9 @@ fn levels_change_and_logs_are_reopened_by_signals() {
     expect_text(&old, "signal 1 (SIGHUP) received, reopening log file\n");
     proxy.signal(Signal::USR2);
     expect_text(&log, "signal 12 (SIGUSR2) received\n");
+    // Another process takes its place, and would outlive the test.
+    expect_text(&log, "started on pid ");
+    drop(Daemon::told_by(&log));
 }
 
 /// A child whose standard error is a pipe that nobody reads.
