@@ -2,7 +2,7 @@
 
 use memcached_proto::{
     Arg, BadReply, MAX_KEY, Progress, Refusal, ReplyKind, ReplyScanner, Request, RequestLimits,
-    RequestParser, Scan, Verb, meta,
+    RequestParser, Scan, Verb, login, meta,
 };
 
 use crate::chance::chance;
@@ -13,6 +13,7 @@ const EVERY_CUT: usize = 256;
 /// Checks arbitrary bytes from a client: however they are cut, the same requests and refusals result; every
 /// position lies within its request; and no byte is lost or invented.
 pub fn requests(data: &[u8]) {
+    logins(data);
     for limits in limits() {
         let whole = Client::receive(&limits, [data].into_iter());
         whole.account_for(data);
@@ -26,6 +27,7 @@ pub fn requests(data: &[u8]) {
 /// One of the cases of [`requests`], chosen by the data. For a fuzzer, which reaches the other cases by
 /// changing a byte, and tries many more inputs in the same time.
 pub fn requests_once(data: &[u8]) {
+    logins(data);
     let chance = chance(data);
     let limits = &limits()[chance % 2];
     let whole = Client::receive(limits, [data].into_iter());
@@ -34,6 +36,24 @@ pub fn requests_once(data: &[u8]) {
         let cut = Client::receive(limits, pieces);
         assert_eq!(cut, whole, "{limits:?}");
     });
+}
+
+/// Checks them as those of a client that has not said who it is: what is found lies within them, does not depend on what follows,
+/// and is not found before all of it is there.
+fn logins(data: &[u8]) {
+    let len = match login::read(data) {
+        Ok(login::Found::Other { len } | login::Found::Attempt { len, .. }) => len,
+        Ok(login::Found::Partial) | Err(_) => return,
+    };
+    assert!(len <= login::MAX_LINE + login::MAX_DATA as usize + 2);
+    assert_eq!(login::read(&data[..len]), login::read(data));
+    for end in [0, len / 3, len / 2, len - 1] {
+        assert_eq!(
+            login::read(&data[..end]),
+            Ok(login::Found::Partial),
+            "{end}"
+        );
+    }
 }
 
 fn limits() -> [RequestLimits; 2] {
