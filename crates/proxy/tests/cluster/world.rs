@@ -358,7 +358,7 @@ impl World {
 
 /// Faults.
 impl World {
-    /// Errors are excused from now on, until [`World::forgive_until_now`].
+    /// Errors are excused from now on, until a little after [`World::end_excuse`].
     pub(crate) fn excuse(&mut self) -> usize {
         self.excused.push((self.now, u64::MAX));
         self.excused.len() - 1
